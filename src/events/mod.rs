@@ -1,0 +1,36 @@
+//! What an event is: the tables of `include/`, read by the compiler as they stand.
+//!
+//! [`EVENTS`] has a row for every event type of the .scap format, [`SYSCALLS`] one for every system call. The BPF
+//! programs are expanded from the same rows, so the two sides cannot drift apart.
+
+// First: a macro is seen only by what follows it.
+include!(concat!(env!("OUT_DIR"), "/tables.rs"));
+
+mod flags;
+mod params;
+mod syscalls;
+mod table;
+
+pub use flags::{Flag, FlagTable, flag_table};
+pub use params::{DynEntry, ParamType, dyn_list};
+pub use syscalls::{Arch, CompatTwin, SYSCALLS, Sampling, Syscall};
+pub use table::{
+    Category, Detail, EVENTS, Event, EventFlags, EventType, ParamInfo, PrintFormat, Source, Template, event,
+    event_by_program,
+};
+
+/// Compares two strings in a constant expression, where `==` is not to be had.
+pub(crate) const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}

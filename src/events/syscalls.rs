@@ -1,0 +1,173 @@
+//! The system calls of `include/syscalls.def`: stable codes, numbers on each architecture, 32-bit twins.
+
+use super::{Event, event_by_program};
+
+/// Whether events of a call are dropped while sampling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sampling {
+    /// They change a reader's state: never dropped.
+    Never,
+    /// Frequent and of little use: always dropped.
+    Always,
+    /// Dropped outside the sampled part of each second.
+    Sampled,
+}
+
+/// An architecture whose call numbers the table has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arch {
+    /// 64-bit calls on x86-64.
+    X86_64,
+    /// 32-bit calls on x86-64.
+    I386,
+    /// 64-bit calls on arm64.
+    Arm64,
+}
+
+impl Arch {
+    /// The architecture of the 64-bit calls of this build.
+    pub const NATIVE: Arch = if cfg!(target_arch = "aarch64") { Arch::Arm64 } else { Arch::X86_64 };
+}
+
+/// A system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Syscall {
+    /// The kernel's name for it.
+    pub name: &'static str,
+    /// The stable code that a generic event carries, the same on every architecture.
+    pub code: u16,
+    /// How sampling treats it.
+    pub sampling: Sampling,
+    numbers: [i16; 3],
+}
+
+impl Syscall {
+    /// The call's number, `None` where the architecture has no such call.
+    pub const fn number(&self, arch: Arch) -> Option<u16> {
+        let n = self.numbers[arch as usize];
+        if n < 0 { None } else { Some(n as u16) }
+    }
+
+    /// The call of that name.
+    pub fn by_name(name: &str) -> Option<&'static Syscall> {
+        SYSCALLS.iter().find(|s| s.name == name)
+    }
+
+    /// The call of that stable code.
+    pub fn by_code(code: u16) -> Option<&'static Syscall> {
+        SYSCALLS.binary_search_by_key(&code, |s| s.code).ok().map(|i| &SYSCALLS[i])
+    }
+
+    /// The call that has this number on an architecture.
+    pub fn by_number(arch: Arch, number: u16) -> Option<&'static Syscall> {
+        SYSCALLS.iter().find(|s| s.number(arch) == Some(number))
+    }
+
+    /// The event that its entry is recorded as, `None` for a generic event.
+    pub fn enter(&self) -> Option<&'static Event> {
+        event_by_program(&format!("{}_e", self.name))
+    }
+
+    /// The event that its return is recorded as, `None` for a generic event.
+    pub fn exit(&self) -> Option<&'static Event> {
+        event_by_program(&format!("{}_x", self.name))
+    }
+}
+
+/// A 32-bit call on x86-64 whose 64-bit twin has another name, or that has none though the name is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CompatTwin {
+    /// The number of the 32-bit call.
+    pub number: u16,
+    /// The 64-bit call that takes the same arguments; `None`: recorded as a generic event.
+    pub twin: Option<&'static str>,
+}
+
+impl CompatTwin {
+    /// The rows of the table.
+    pub const ALL: &'static [CompatTwin] = COMPAT;
+
+    /// The 64-bit call whose program records the 32-bit call of that number.
+    pub fn of(number: u16) -> Option<&'static Syscall> {
+        match COMPAT.iter().find(|c| c.number == number) {
+            Some(row) => row.twin.and_then(Syscall::by_name),
+            None => Syscall::by_number(Arch::I386, number).filter(|s| s.number(Arch::X86_64).is_some()),
+        }
+    }
+}
+
+macro_rules! syscalls {
+    (@number NONE) => { -1 };
+    (@number $number:literal) => { $number };
+    (@sampling NEVER) => { Sampling::Never };
+    (@sampling ALWAYS) => { Sampling::Always };
+    (@sampling SAMPLED) => { Sampling::Sampled };
+    (@twin NONE) => { None };
+    (@twin $twin:ident) => { Some(stringify!($twin)) };
+    ($(SYSCALL($name:ident, $code:literal, $sampling:ident, $x86_64:tt, $i386:tt, $arm64:tt))*
+     $(COMPAT_I386($number:literal, $twin:ident))*) => {
+        /// Every system call, in the order of the stable codes.
+        pub const SYSCALLS: &[Syscall] = &[$(Syscall {
+            name: stringify!($name),
+            code: $code,
+            sampling: syscalls!(@sampling $sampling),
+            numbers: [syscalls!(@number $x86_64), syscalls!(@number $i386), syscalls!(@number $arm64)],
+        }),*];
+
+        const COMPAT: &[CompatTwin] =
+            &[$(CompatTwin { number: $number, twin: syscalls!(@twin $twin) }),*];
+    };
+}
+with_syscalls!(syscalls);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_rise_and_names_are_unique() {
+        assert!(SYSCALLS.windows(2).all(|w| w[0].code < w[1].code));
+        for (i, a) in SYSCALLS.iter().enumerate() {
+            assert!(!SYSCALLS[i + 1..].iter().any(|b| a.name == b.name), "{} twice", a.name);
+        }
+    }
+
+    #[test]
+    fn numbers_are_unique_on_each_architecture() {
+        for arch in [Arch::X86_64, Arch::I386, Arch::Arm64] {
+            for call in SYSCALLS {
+                if let Some(n) = call.number(arch) {
+                    assert_eq!(Syscall::by_number(arch, n), Some(call), "number {n} of {arch:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_this_machine() {
+        let known = [
+            ("read", libc::SYS_read),
+            ("openat", libc::SYS_openat),
+            ("execve", libc::SYS_execve),
+            ("clone3", libc::SYS_clone3),
+            ("close_range", libc::SYS_close_range),
+            ("mseal", libc::SYS_mseal),
+        ];
+        for (name, number) in known {
+            let call = Syscall::by_name(name).unwrap();
+            assert_eq!(call.number(Arch::NATIVE).map(i64::from), Some(number), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_32_bit_call_finds_its_twin() {
+        assert_eq!(CompatTwin::of(3).unwrap().name, "read");
+        assert_eq!(CompatTwin::of(213).unwrap().name, "setuid");
+        assert_eq!(CompatTwin::of(90), None, "the old mmap takes its arguments from memory");
+        for row in COMPAT {
+            if let Some(twin) = row.twin {
+                assert!(Syscall::by_name(twin).unwrap().number(Arch::X86_64).is_some(), "{twin}");
+            }
+        }
+    }
+}

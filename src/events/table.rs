@@ -1,0 +1,379 @@
+//! The event table of `include/events.def`.
+
+use std::fmt;
+
+use super::{DynEntry, FlagTable, ParamType, dyn_list, flag_table, same};
+
+/// The number of an event type. Even numbers are enter events, odd ones exit events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventType(pub u16);
+
+impl EventType {
+    /// Whether it is the enter event of its pair.
+    pub const fn is_enter(self) -> bool {
+        self.0.is_multiple_of(2)
+    }
+
+    /// The other event of the pair.
+    pub const fn pair(self) -> EventType {
+        EventType(self.0 ^ 1)
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An enumeration whose variants the table spells in capitals.
+macro_rules! spelled {
+    ($(#[$doc:meta])* $enum:ident { $($(#[$variant_doc:meta])* $variant:ident = $spelling:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $enum { $($(#[$variant_doc])* $variant,)* }
+
+        impl $enum {
+            $(const $spelling: $enum = $enum::$variant;)*
+        }
+    };
+}
+
+spelled! {
+    /// Whose event it is.
+    Source {
+        /// No event: the number is unused.
+        None = NONE,
+        /// The entry to, or the return from, a system call.
+        Syscall = SYSCALL,
+        /// A tracepoint of the kernel.
+        Tracepoint = TRACEPOINT,
+        /// The recorder or a reader.
+        Metaevent = METAEVENT,
+        /// A walk over the kernel's objects.
+        Iter = ITER,
+        /// A plugin of a reader.
+        Plugin = PLUGIN,
+    }
+}
+
+spelled! {
+    /// What an event is about.
+    #[allow(missing_docs)]
+    Category {
+        Unknown = UNKNOWN,
+        Other = OTHER,
+        File = FILE,
+        Net = NET,
+        Ipc = IPC,
+        Memory = MEMORY,
+        Process = PROCESS,
+        Sleep = SLEEP,
+        System = SYSTEM,
+        Signal = SIGNAL,
+        User = USER,
+        Time = TIME,
+        IoRead = IO_READ,
+        IoWrite = IO_WRITE,
+        IoOther = IO_OTHER,
+        Wait = WAIT,
+        Scheduler = SCHEDULER,
+        Internal = INTERNAL,
+    }
+}
+
+/// How a number is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::upper_case_acronyms)]
+pub enum PrintFormat {
+    /// Not a number, or in the type's own way.
+    NA,
+    /// Decimal.
+    DEC,
+    /// Hexadecimal.
+    HEX,
+    /// Octal.
+    OCT,
+}
+
+/// The properties of an event, as a set of bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct EventFlags(u16);
+
+macro_rules! event_flags {
+    ($($(#[$doc:meta])* $name:ident = $bit:literal;)*) => {
+        impl EventFlags {
+            $($(#[$doc])* pub const $name: EventFlags = EventFlags($bit);)*
+        }
+
+        impl fmt::Debug for EventFlags {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let names: Vec<&str> = [$((Self::$name, stringify!($name))),*]
+                    .into_iter().filter(|(flag, _)| flag.0 != 0 && self.contains(*flag)).map(|(_, n)| n).collect();
+                f.write_str(&names.join(" | "))
+            }
+        }
+    };
+}
+event_flags! {
+    /// No property.
+    NONE = 0;
+    /// Returns a new file descriptor.
+    CREATES_FD = 0x1;
+    /// Ends a file descriptor.
+    DESTROYS_FD = 0x2;
+    /// Takes a file descriptor.
+    USES_FD = 0x4;
+    /// Reads from the file descriptor.
+    READS_FROM_FD = 0x8;
+    /// Writes to the file descriptor.
+    WRITES_TO_FD = 0x10;
+    /// Changes the state that a reader keeps of the machine.
+    MODIFIES_STATE = 0x20;
+    /// The number is unused.
+    UNUSED = 0x40;
+    /// May block.
+    WAITS = 0x80;
+    /// A reader does not reset its parser for it.
+    SKIPPARSERESET = 0x100;
+    /// Today's drivers do not send it.
+    OLD_VERSION = 0x200;
+    /// May exceed 64 KiB.
+    LARGE_PAYLOAD = 0x400;
+    /// Newer readers convert it to its successor, or drop it.
+    CONVERTER_MANAGED = 0x800;
+}
+
+impl EventFlags {
+    /// Whether all of the other's properties are among these.
+    pub const fn contains(self, other: EventFlags) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Which template the program that records an event follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Template {
+    /// Every parameter has a fixed size.
+    Ringbuf,
+    /// At least one parameter has a variable size.
+    Auxmap,
+    /// No program records it.
+    None,
+}
+
+/// What more the table says of a parameter's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// Nothing.
+    None,
+    /// The names of its values.
+    Flags(FlagTable),
+    /// What a dynamic parameter may hold.
+    Dyn(&'static [DynEntry]),
+    /// A path relative to the directory in the parameter of this index.
+    DirFd(u8),
+}
+
+/// A parameter of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ParamInfo {
+    /// The name that readers print.
+    pub name: &'static str,
+    /// Its encoding.
+    pub ty: ParamType,
+    /// How a number is printed.
+    pub format: PrintFormat,
+    /// What more there is to know of its value.
+    pub detail: Detail,
+}
+
+/// A row of the event table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Event {
+    /// The symbol, as `PPME_SYSCALL_ACCESS_E`.
+    pub code: &'static str,
+    /// The number.
+    pub ty: EventType,
+    /// The name that readers print.
+    pub name: &'static str,
+    /// Whose event it is.
+    pub source: Source,
+    /// What it is about.
+    pub category: Category,
+    /// Its properties.
+    pub flags: EventFlags,
+    /// Its parameters, in the order in which they are stored.
+    pub params: &'static [ParamInfo],
+    /// The template of the program that records it.
+    pub template: Template,
+    /// The BPF program that records it.
+    pub program: Option<&'static str>,
+}
+
+impl Event {
+    /// The place of a parameter.
+    pub fn param(&self, name: &str) -> Option<usize> {
+        self.params.iter().position(|p| p.name == name)
+    }
+}
+
+const fn detail(list: &str, arg: u8) -> Detail {
+    if same(list, "dirfd") {
+        return Detail::DirFd(arg);
+    }
+    match dyn_list(list) {
+        Some(entries) => Detail::Dyn(entries),
+        None => Detail::Flags(flag_table(list)),
+    }
+}
+
+macro_rules! detail {
+    () => {
+        Detail::None
+    };
+    ($list:ident) => {
+        detail(stringify!($list), 0)
+    };
+    ($list:ident $arg:literal) => {
+        detail(stringify!($list), $arg)
+    };
+}
+
+macro_rules! row {
+    (EVENT_FIXED($code:ident, $number:literal, $program:ident, $($rest:tt)*)) => {
+        row!(@ $code $number, Template::Ringbuf, Some(stringify!($program)), $($rest)*)
+    };
+    (EVENT_VAR($code:ident, $number:literal, $program:ident, $($rest:tt)*)) => {
+        row!(@ $code $number, Template::Auxmap, Some(stringify!($program)), $($rest)*)
+    };
+    (EVENT_OLD($code:ident, $number:literal, $($rest:tt)*)) => {
+        row!(@ $code $number, Template::None, None, $($rest)*)
+    };
+    (@ $code:ident $number:literal, $template:expr, $program:expr,
+        $name:ident, $source:ident, $category:ident, $($flag:ident)|+,
+        $(P($param:ident, $ty:ident, $format:ident $(, $list:ident $(, $arg:literal)?)?))*) => {
+        Event {
+            code: stringify!($code),
+            ty: EventType($number),
+            name: stringify!($name),
+            source: Source::$source,
+            category: Category::$category,
+            flags: EventFlags(0 $(| EventFlags::$flag.0)+),
+            params: &[$(ParamInfo {
+                name: stringify!($param),
+                ty: ParamType::$ty,
+                format: PrintFormat::$format,
+                detail: detail!($($list $($arg)?)?),
+            }),*],
+            template: $template,
+            program: $program,
+        }
+    };
+}
+
+macro_rules! events {
+    ($($kind:ident($($row:tt)*))*) => {
+        /// Every event type, at the index that is its number.
+        pub static EVENTS: &[Event] = &[$(row!($kind($($row)*))),*];
+    };
+}
+with_events!(events);
+
+/// The row of an event type, `None` for a number beyond the table.
+pub fn event(ty: EventType) -> Option<&'static Event> {
+    EVENTS.get(ty.0 as usize)
+}
+
+/// The event that a BPF program records.
+pub fn event_by_program(program: &str) -> Option<&'static Event> {
+    EVENTS.iter().find(|e| e.program == Some(program))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Syscall;
+
+    #[test]
+    fn an_event_stands_at_its_number() {
+        for (i, e) in EVENTS.iter().enumerate() {
+            assert_eq!(e.ty.0 as usize, i, "{}", e.code);
+        }
+    }
+
+    #[test]
+    fn codes_and_programs_are_unique() {
+        for (i, a) in EVENTS.iter().enumerate() {
+            for b in &EVENTS[i + 1..] {
+                assert_ne!(a.code, b.code);
+                assert!(a.program.is_none() || a.program != b.program, "{:?} twice", a.program);
+            }
+        }
+    }
+
+    #[test]
+    fn an_enter_event_is_even_and_its_exit_event_follows() {
+        for e in EVENTS {
+            let suffix = if e.ty.is_enter() { "_E" } else { "_X" };
+            assert!(e.code.ends_with(suffix), "{} has number {}", e.code, e.ty);
+            let pair = event(e.ty.pair()).unwrap();
+            assert_eq!(e.code[..e.code.len() - 2], pair.code[..pair.code.len() - 2]);
+        }
+    }
+
+    #[test]
+    fn a_program_fits_its_row() {
+        for e in EVENTS {
+            let Some(program) = e.program else { continue };
+            let fixed = e.params.iter().all(|p| p.ty.size().is_some());
+            assert_eq!(e.template == Template::Ringbuf, fixed, "{program}: the wrong template");
+            if e.source == Source::Syscall {
+                let (stem, suffix) = program.split_at(program.len() - 2);
+                assert_eq!(suffix, if e.ty.is_enter() { "_e" } else { "_x" }, "{program}");
+                assert!(stem == "generic" || Syscall::by_name(stem).is_some(), "{program}: no such call");
+                let pair = event(e.ty.pair()).unwrap();
+                assert!(pair.program.is_some(), "{program} has no partner");
+            }
+        }
+    }
+
+    #[test]
+    fn a_relative_path_names_a_descriptor() {
+        for e in EVENTS {
+            for p in e.params {
+                if let Detail::DirFd(i) = p.detail {
+                    assert_eq!(e.params[i as usize].ty, ParamType::FD, "{}.{}", e.code, p.name);
+                }
+            }
+        }
+    }
+
+    /// `tests/data/events.txt` is a second, independent list of the interface: number, code, name, parameters.
+    #[test]
+    fn codes_and_parameters_are_those_of_the_format() {
+        let facts = include_str!("../../tests/data/events.txt");
+        let mut rows = EVENTS.iter();
+        for line in facts.lines() {
+            let e = rows.next().unwrap();
+            let mut ours = format!("{} {} {} ", e.ty, e.code, e.name);
+            let params: Vec<String> = e
+                .params
+                .iter()
+                .map(|p| {
+                    let list = match p.detail {
+                        Detail::None => String::new(),
+                        Detail::Flags(table) => format!(":{}", table[0].table),
+                        Detail::Dyn(entries) => format!(":{}", entries[0].list),
+                        Detail::DirFd(i) => format!(":dirfd_param:{i}"),
+                    };
+                    let format = format!("{:?}", p.format).to_ascii_lowercase();
+                    format!("{}:{}:{format}{list}", p.name, p.ty.name())
+                })
+                .collect();
+            ours.push_str(&params.join(" "));
+            assert_eq!(ours, line);
+        }
+        assert_eq!(rows.next(), None);
+    }
+}

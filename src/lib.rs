@@ -1,0 +1,4 @@
+//! Records what a Linux machine does, system call by system call, into .scap capture files.
+
+pub mod events;
+pub mod scap;

@@ -1,0 +1,274 @@
+//! The state of the machine that a capture starts with, as `snapshot` collects it, the writer frames it and the
+//! reader gives it back.
+//!
+//! Texts are bytes: a path or an argument of a process need not be UTF-8.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// Everything that stands before a capture's first event.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MachineState {
+    /// The machine.
+    pub machine: MachineInfo,
+    /// Addresses of network interfaces.
+    pub interfaces: Vec<Interface>,
+    /// Users of the machine.
+    pub users: Vec<User>,
+    /// Groups of the machine.
+    pub groups: Vec<Group>,
+    /// Threads, main threads and others.
+    pub threads: Vec<Thread>,
+    /// Open file descriptors, one entry for each process.
+    pub fds: Vec<FdList>,
+}
+
+/// The machine that a capture comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MachineInfo {
+    /// CPUs that were online.
+    pub num_cpus: u32,
+    /// Main memory in bytes.
+    pub memory_size: u64,
+    /// The highest process id there can be, from `/proc/sys/kernel/pid_max`.
+    pub max_pid: u64,
+    /// The host's name; at most 127 bytes are kept.
+    pub hostname: Vec<u8>,
+    /// When the machine was started, in ns since the epoch.
+    pub boot_time: u64,
+    /// Flags of the format, 0 where unknown.
+    pub flags: u64,
+}
+
+/// An address of a network interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// The interface's name.
+    pub name: Vec<u8>,
+    /// Its address.
+    pub address: InterfaceAddress,
+    /// Its speed in bits per second, 0 where unknown.
+    pub link_speed: u64,
+}
+
+/// The address of an interface with its mask and broadcast address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum InterfaceAddress {
+    V4 { address: Ipv4Addr, netmask: Ipv4Addr, broadcast: Ipv4Addr },
+    V6 { address: Ipv6Addr, netmask: Ipv6Addr, broadcast: Ipv6Addr },
+}
+
+/// A user of the machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct User {
+    pub uid: u32,
+    pub gid: u32,
+    pub name: Vec<u8>,
+    pub home: Vec<u8>,
+    pub shell: Vec<u8>,
+}
+
+/// A group of users.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Group {
+    pub gid: u32,
+    pub name: Vec<u8>,
+}
+
+/// A thread: an entry of the process list. The fields are those of block version 9, in its order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Thread {
+    /// Thread id, as the initial pid namespace numbers it (so are `pid`, `ptid`, `sid`).
+    pub tid: u64,
+    /// Process id: the thread group.
+    pub pid: u64,
+    /// The parent process.
+    pub ptid: u64,
+    /// Session.
+    pub sid: u64,
+    /// Process group, as the process's own pid namespace numbers it.
+    pub vpgid: u64,
+    /// The command name, at most 15 bytes.
+    pub comm: Vec<u8>,
+    /// The first argument of the command line.
+    pub exe: Vec<u8>,
+    /// The path of the executable file.
+    pub exepath: Vec<u8>,
+    /// The other arguments, each with its terminating NUL; at most 4,096 bytes.
+    pub args: Vec<u8>,
+    /// Working directory.
+    pub cwd: Vec<u8>,
+    /// The soft limit of open files.
+    pub fdlimit: u64,
+    /// `clone_flags` of flags.def: how the thread shares with its process.
+    pub flags: u32,
+    /// Effective user.
+    pub uid: u32,
+    /// Effective group.
+    pub gid: u32,
+    /// Size of the address space, in KiB.
+    pub vmsize_kb: u32,
+    /// Resident memory, in KiB.
+    pub vmrss_kb: u32,
+    /// Swapped memory, in KiB.
+    pub vmswap_kb: u32,
+    /// Page faults that needed the disk.
+    pub pfmajor: u64,
+    /// Page faults that did not.
+    pub pfminor: u64,
+    /// Environment, each variable with its terminating NUL; at most 4,096 bytes.
+    pub env: Vec<u8>,
+    /// Thread id in the thread's own pid namespace.
+    pub vtid: i64,
+    /// Process id in the process's own pid namespace.
+    pub vpid: i64,
+    /// `subsystem=path`, each with its terminating NUL; at most 4,096 bytes.
+    pub cgroups: Vec<u8>,
+    /// Root directory.
+    pub root: Vec<u8>,
+    /// When the first process of its pid namespace was started, in ns since boot.
+    pub pidns_init_start_ts: u64,
+    /// Terminal, the kernel's device number; 0 for none.
+    pub tty: u32,
+    /// The user that logged in; `u32::MAX` for none.
+    pub loginuid: u32,
+    /// Whether the user may write to the executable file.
+    pub exe_writable: bool,
+    /// Inheritable capabilities, in the kernel's bits (as the other two sets).
+    pub cap_inheritable: u64,
+    /// Permitted capabilities.
+    pub cap_permitted: u64,
+    /// Effective capabilities.
+    pub cap_effective: u64,
+    /// Whether the executable lies in an overlay's upper layer.
+    pub exe_upper_layer: bool,
+    /// The executable's inode.
+    pub exe_ino: u64,
+    /// When that inode last changed, in ns since the epoch.
+    pub exe_ino_ctime: u64,
+    /// When its contents last changed, in ns since the epoch.
+    pub exe_ino_mtime: u64,
+    /// Whether the executable is a file in memory only.
+    pub exe_from_memfd: bool,
+    /// Whether the executable lies in an overlay's lower layer.
+    pub exe_lower_layer: bool,
+    /// Process group, as the initial pid namespace numbers it.
+    pub pgid: i64,
+}
+
+/// The open file descriptors of a process.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FdList {
+    /// The process.
+    pub pid: u64,
+    /// Its descriptors.
+    pub fds: Vec<Fd>,
+}
+
+/// An open file descriptor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fd {
+    /// The descriptor's number.
+    pub fd: u64,
+    /// Inode of what it refers to, 0 where unknown.
+    pub ino: u64,
+    /// What it refers to.
+    pub kind: FdKind,
+}
+
+/// What a file descriptor refers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FdKind {
+    /// A regular file or a device.
+    File {
+        /// `file_flags` of flags.def.
+        open_flags: u32,
+        /// Its path.
+        path: Vec<u8>,
+        /// Its device: major number times 2^20 plus minor number, the kernel's own form.
+        dev: u32,
+    },
+    /// A connected IPv4 socket; the local end is the source of a client, the destination of a server.
+    Ipv4 {
+        /// Source address and port.
+        source: (Ipv4Addr, u16),
+        /// Destination address and port.
+        destination: (Ipv4Addr, u16),
+        /// Protocol.
+        l4: L4Proto,
+    },
+    /// A connected IPv6 socket.
+    Ipv6 {
+        /// Source address and port.
+        source: (Ipv6Addr, u16),
+        /// Destination address and port.
+        destination: (Ipv6Addr, u16),
+        /// Protocol.
+        l4: L4Proto,
+    },
+    /// A listening or unconnected IPv4 socket.
+    Ipv4Listening {
+        /// Local address and port.
+        local: (Ipv4Addr, u16),
+        /// Protocol.
+        l4: L4Proto,
+    },
+    /// A listening or unconnected IPv6 socket.
+    Ipv6Listening {
+        /// Local address and port.
+        local: (Ipv6Addr, u16),
+        /// Protocol.
+        l4: L4Proto,
+    },
+    /// A unix socket.
+    Unix {
+        /// The kernel's address of the socket (or its inode), which events name too.
+        source: u64,
+        /// That of its peer, 0 where unknown.
+        destination: u64,
+        /// The path that it is bound to.
+        path: Vec<u8>,
+    },
+    /// Anything else: its kind and a name.
+    Named {
+        /// Which kind.
+        kind: NamedFd,
+        /// A name, as the link in /proc shows it.
+        name: Vec<u8>,
+    },
+}
+
+/// Protocol of a socket, with the format's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+#[repr(u8)]
+pub enum L4Proto {
+    Unknown = 0,
+    Tcp = 1,
+    Udp = 2,
+    Icmp = 3,
+    Raw = 4,
+}
+
+/// The kinds of descriptor that have a name and nothing else, with the format's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)]
+#[repr(u8)]
+pub enum NamedFd {
+    Directory = 2,
+    Fifo = 7,
+    Eventfd = 9,
+    Unsupported = 10,
+    Signalfd = 11,
+    Eventpoll = 12,
+    Inotify = 13,
+    Timerfd = 14,
+    Netlink = 15,
+    Bpf = 17,
+    Userfaultfd = 18,
+    IoUring = 19,
+    Memfd = 20,
+    Pidfd = 21,
+}
