@@ -1,4 +1,7 @@
 //! Records what a Linux machine does, system call by system call, into .scap capture files.
 
+#[macro_use]
 pub mod events;
+pub mod probe;
+pub mod ring;
 pub mod scap;
