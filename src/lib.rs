@@ -1,5 +1,6 @@
 //! Records what a Linux machine does, system call by system call, into .scap capture files.
 
 pub mod events;
+pub mod output;
 pub mod scap;
 pub mod select;
