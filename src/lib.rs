@@ -2,6 +2,9 @@
 
 #[macro_use]
 pub mod events;
+pub mod list;
+pub mod output;
 pub mod probe;
 pub mod ring;
 pub mod scap;
+pub mod select;

@@ -69,6 +69,7 @@ impl Test {
         })
     }
 
+    #[allow(dead_code)]
     /// How many bytes of data the events keep; 80 if not called.
     pub fn snaplen(&mut self, bytes: u32) {
         self.options.snaplen = bytes;

@@ -3,7 +3,12 @@
 //! A row of include/events.def that has a program must have a test of the program's name in `cases`: the list of tests
 //! is expanded from the table, so a forgotten one does not compile.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::macro_metavars_in_unsafe,
+    clippy::vec_init_then_push
+)]
 
 mod cases;
 mod harness;
