@@ -9,6 +9,8 @@ mod event;
 mod fields;
 mod legacy;
 mod lists;
+#[cfg(test)]
+mod proptests;
 mod reader;
 pub mod state;
 mod value;
