@@ -67,7 +67,10 @@ fn close_exit(ts: u64) -> Bytes {
     bytes().u64(ts).u64(7).u32(26 + 2 + 8).u16(5).u32(1).u16(8).u64(0)
 }
 
-fn read_all(file: &Bytes) -> (Vec<(u64, Vec<Vec<u8>>)>, MachineState, Option<ReadError>) {
+/// An event's time and its parameters.
+type Event = (u64, Vec<Vec<u8>>);
+
+fn read_all(file: &Bytes) -> (Vec<Event>, MachineState, Option<ReadError>) {
     let mut reader = Reader::new(&file.0[..]).unwrap();
     let mut events = Vec::new();
     let error = loop {
