@@ -8,3 +8,4 @@ pub mod probe;
 pub mod ring;
 pub mod scap;
 pub mod select;
+pub mod snapshot;
