@@ -9,7 +9,6 @@
 
 export LC_ALL=C
 
-repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${SCAPD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/scapd}
 
 say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
@@ -19,12 +18,12 @@ die() {
 	exit 1
 }
 
-# as_root COMMAND [ARG...]: runs it as root, with sudo when we are not. PATH is kept, so that cargo stays in reach.
+# as_root COMMAND [ARG...]: runs it as root, with sudo when we are not. Our PATH and our cache are kept.
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
 	elif command -v sudo >/dev/null; then
-		sudo -E env "PATH=$PATH" "$@"
+		sudo -E env "PATH=$PATH" "SCAPD_CACHE=$cache" "$@"
 	else
 		die "root is needed for: $* (run this as root, or install sudo)"
 	fi
@@ -115,4 +114,56 @@ debian_root() {
 	done
 	mv "$part/root" "$dest"
 	rm -rf "$part"
+}
+
+# The outcome of the checks below: one line each, and a last line with their numbers.
+passed=0 failed=0
+
+ok() {
+	echo "ok: $*"
+	passed=$((passed + 1))
+}
+
+not_ok() {
+	echo "NOT OK: $*"
+	failed=$((failed + 1))
+}
+
+# same WHAT EXPECTED GOT: two texts are equal, and not empty.
+same() {
+	if [ -n "$2" ] && [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1: expected (-), got (+)"
+		diff -U0 <(echo "$2") <(echo "$3") | sed 1,3d | head -n 40
+	fi
+}
+
+# has WHAT FILE REGEX: a line of the file matches.
+has() {
+	if grep -qE -- "$3" "$2"; then
+		ok "$1"
+	else
+		not_ok "$1: no line of $(basename "$2") matches: $3"
+	fi
+}
+
+# runs WHAT COMMAND [ARG...]: the command succeeds.
+runs() {
+	local what=$1 status=0
+
+	shift
+	"$@" || status=$?
+	if [ "$status" = 0 ]; then
+		ok "$what"
+	else
+		not_ok "$what: exit status $status of: $*"
+		return 1
+	fi
+}
+
+# finish: prints the numbers; fails when a check failed, or when there was none.
+finish() {
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
 }
