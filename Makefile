@@ -59,6 +59,7 @@ test-readers: build setup-readers ## compare a capture with what those programs 
 	scripts/test-readers.sh $(SCAPD)
 
 test-kernels: build ## boot Debian's kernels from 5.10 to 7.x in emulation, and capture on each
+	cargo build $(CARGO_FLAGS) --examples
 	scripts/test-kernels.sh $(SCAPD)
 
 clean: ## remove what was built (the cache in ~/.cache/scapd stays)

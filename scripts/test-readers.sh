@@ -25,7 +25,7 @@ record() {
 
 	shift
 	mkdir "$name"
-	runs "record $name" "$scapd" record -q -w "$name.scap" "$@" -- bash "$scripts/workload.sh" "$tmp/$name" &&
+	runs "record $name" "$scapd" record -q -w "$name.scap" "$@" -- env -i "PATH=$PATH" bash "$scripts/workload.sh" "$tmp/$name" &&
 		"$scapd" info --json "$name.scap" >"$name.json"
 }
 
@@ -59,7 +59,7 @@ check_names() {
 	has "$1: removing" "$2" "^unlink(at)?\|rm\|.*folder/renamed.txt"
 	has "$1: a directory" "$2" "^mkdir(at)?\|mkdir\|.*folder"
 	has "$1: a command line" "$2" '^execve\|mv\|.*\|mv notes.txt folder/renamed.txt'
-	has "$1: arguments with a space" "$2" '^execve\|echo\|.*\|/bin/echo one two words'
+	has "$1: arguments with a space" "$2" '^execve\|echo\|.*\|echo one two words'
 	has "$1: a child without exec" "$2" '^(clone|clone3|fork|vfork)\|bash\|.*res=0 '
 	has "$1: connecting by TCP" "$2" "^connect\|perl\|127.0.0.1:$client->127.0.0.1:$server\|"
 	has "$1: accepting it" "$2" "^accept4?\|perl\|127.0.0.1:$client->127.0.0.1:$server\|"
@@ -92,29 +92,31 @@ fi
 
 # A process that was there before: its name and its descriptors come from the state at the start.
 echo 'something to read' >before.txt
-perl -MIO::Socket -e '
-	open my $file, "<", "before.txt" or die $!;
-	my $server = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die $!;
-	my $client = IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $server->sockport) or die $!;
-	my $socket = $server->accept or die $!;
-	open my $ports, ">", "ports.new";
-	print $ports $client->sockport, " ", $server->sockport, "\n";
-	close $ports;
-	rename "ports.new", "ports";
-	for (1 .. 600) {
-		seek $file, 0, 0;
-		sysread $file, my $text, 100;
-		syswrite $client, "still here";
-		sysread $socket, $text, 100;
-		select undef, undef, undef, 0.1;
-	}
-' before.txt &
+perl - before.txt <<'END' &
+use IO::Socket;
+
+open my $file, "<", "before.txt" or die $!;
+my $server = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die $!;
+my $client = IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $server->sockport) or die $!;
+my $socket = $server->accept or die $!;
+open my $ports, ">", "ports.new";
+print $ports $client->sockport, " ", $server->sockport, "\n";
+close $ports;
+rename "ports.new", "ports";
+for (1 .. 600) {
+	seek $file, 0, 0;
+	sysread $file, my $text, 100;
+	syswrite $client, "still here";
+	sysread $socket, $text, 100;
+	select undef, undef, undef, 0.1;
+}
+END
 before=$!
 for _ in {1..100}; do [ -e ports ] || sleep 0.05; done
 read -r client server <ports
 if runs "record a process that was there before" "$scapd" record -q -w before.scap -p "$before" --duration 1s; then
 	read_by sid sysdig -r before.scap -p "$fields" >before.sysdig
-	has "its command line" before.sysdig '^read\|perl\|.*\|perl .*before.txt$'
+	has "its command line" before.sysdig '^read\|perl\|.*\|perl - before.txt$'
 	has "a file that it had open" before.sysdig "^read\|perl\|$tmp/before.txt\|.*something to read"
 	has "a connection that it had" before.sysdig "^write\|perl\|127.0.0.1:$client->127.0.0.1:$server\|.*still here"
 fi

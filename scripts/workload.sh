@@ -16,29 +16,32 @@ rmdir folder
 (cd / && : forked, without exec)
 /bin/echo one 'two words' >/dev/null
 
-perl -MIO::Socket -e '
-	sub talk {
-		my ($server, $connect) = @_;
-		my $child = fork // die "fork: $!";
-		if (!$child) {
-			my $socket = $connect->() or die "connect: $!";
-			syswrite $socket, "ping";
-			sysread $socket, my $answer, 16;
-			exit($answer eq "pong" ? 0 : 1);
-		}
-		my $socket = $server->accept or die "accept: $!";
-		if ($socket->sockdomain == AF_INET) {
-			open my $ports, ">", "ports";
-			print $ports $socket->peerport, " ", $socket->sockport, "\n";
-		}
-		sysread $socket, my $question, 16;
-		syswrite $socket, "pong";
-		waitpid $child, 0;
-		die "the client failed" if $?;
+# A parent that answers, and a child that asks. Its text comes by stdin: its arguments shall fit on a line.
+perl - <<'END'
+use IO::Socket;
+
+sub talk {
+	my ($server, $connect) = @_;
+	my $child = fork // die "fork: $!";
+	if (!$child) {
+		my $socket = $connect->() or die "connect: $!";
+		syswrite $socket, "ping";
+		sysread $socket, my $answer, 16;
+		exit($answer eq "pong" ? 0 : 1);
 	}
-	my $tcp = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die "listen: $!";
-	talk($tcp, sub { IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $tcp->sockport) });
-	my $unix = IO::Socket::UNIX->new(Listen => 1, Local => "talk.socket") or die "listen: $!";
-	talk($unix, sub { IO::Socket::UNIX->new(Peer => "talk.socket") });
-'
+	my $socket = $server->accept or die "accept: $!";
+	if ($socket->sockdomain == AF_INET) {
+		open my $ports, ">", "ports";
+		print $ports $socket->peerport, " ", $socket->sockport, "\n";
+	}
+	sysread $socket, my $question, 16;
+	syswrite $socket, "pong";
+	waitpid $child, 0;
+	die "the client failed" if $?;
+}
+my $tcp = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die "listen: $!";
+talk($tcp, sub { IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $tcp->sockport) });
+my $unix = IO::Socket::UNIX->new(Listen => 1, Local => "talk.socket") or die "listen: $!";
+talk($unix, sub { IO::Socket::UNIX->new(Peer => "talk.socket") });
+END
 rm talk.socket
