@@ -1,0 +1,67 @@
+# `make` prints what can be made. PROFILE=dev builds faster and runs slower.
+
+PROFILE ?= release
+PREFIX  ?= /usr/local
+CAPTURE ?= demo.scap
+
+# Debian's packages: to build, to check the code.
+BUILD_PACKAGES = clang libelf-dev zlib1g-dev pkg-config
+LINT_PACKAGES  = clang-format shellcheck
+
+CARGO_FLAGS = --locked --profile $(PROFILE)
+SCAPD       = target/$(patsubst dev,debug,$(PROFILE))/scapd
+HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+C_FILES     = $(shell find bpf include -name '*.[ch]')
+
+# Kernel tests load BPF programs: cargo builds as the user, and starts every test through this.
+ROOT   = $(CURDIR)/scripts/as-root.sh
+RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
+
+.NOTPARALLEL:
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-kernels clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## install the Debian packages that building and testing need (skips what is there)
+	@scripts/apt-install.sh $(BUILD_PACKAGES) $(LINT_PACKAGES)
+
+build: ## build scapd
+	@scripts/apt-install.sh $(BUILD_PACKAGES)
+	cargo build $(CARGO_FLAGS) --bins
+
+run: build ## record this machine for five seconds and print the first events
+	$(ROOT) $(SCAPD) record --duration 5s -w $(CAPTURE)
+	$(ROOT) $(SCAPD) read $(CAPTURE) -n 20
+
+test: lint ## everything that needs this machine only: lint, unit, integration and kernel tests (as root)
+	$(RUNNER) cargo test $(CARGO_FLAGS) --no-fail-fast
+
+lint: setup ## check format, lints and documentation; warnings are errors
+	cargo fmt --check
+	clang-format --dry-run -Werror $(C_FILES)
+	cd scripts && shellcheck *.sh ../.ci/run
+	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc $(CARGO_FLAGS) --no-deps
+
+fmt: setup ## format the Rust and the C code
+	cargo fmt
+	clang-format -i $(C_FILES)
+
+install: ## install the built scapd (DESTDIR=, PREFIX=/usr/local)
+	@test -x $(SCAPD) || $(MAKE) build
+	install -Dm755 $(SCAPD) $(DESTDIR)$(PREFIX)/bin/scapd
+
+setup-readers: ## fetch sysdig, strato and tshark of other Debian releases into ~/.cache/scapd
+	scripts/setup-readers.sh
+
+test-readers: build setup-readers ## compare a capture with what those programs read in it
+	scripts/test-readers.sh $(SCAPD)
+
+test-kernels: build ## boot Debian's kernels from 5.10 to 7.x in emulation, and capture on each
+	cargo build $(CARGO_FLAGS) --examples
+	scripts/test-kernels.sh $(SCAPD)
+
+clean: ## remove what was built (the cache in ~/.cache/scapd stays)
+	cargo clean
+	rm -f $(CAPTURE)

@@ -1,0 +1,169 @@
+# shellcheck shell=bash
+# What the scripts here share; read with `source`, after `set -euo pipefail`.
+#
+# Debian packages of other releases are fetched with apt from lists of our own and unpacked with dpkg-deb into a
+# cache: nothing is installed, no file of the system is changed, and no root is needed.
+#
+# Environment: SCAPD_CACHE (default ~/.cache/scapd), SCAPD_DEBIAN_MIRROR (default: the first Debian archive in this
+# machine's apt sources).
+
+export LC_ALL=C
+
+cache=${SCAPD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/scapd}
+
+say() { printf '%s: %s\n' "$(basename "$0" .sh)" "$*" >&2; }
+
+die() {
+	say "$*"
+	exit 1
+}
+
+# as_root COMMAND [ARG...]: runs it as root, with sudo when we are not. Our PATH and our cache are kept.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo -E env "PATH=$PATH" "SCAPD_CACHE=$cache" "$@"
+	else
+		die "root is needed for: $* (run this as root, or install sudo)"
+	fi
+}
+
+# need COMMAND...: ends with an error that names the missing one.
+need() {
+	local c
+	for c in "$@"; do
+		command -v "$c" >/dev/null || die "the command '$c' is needed and is not there"
+	done
+}
+
+# apt_sources: the archives of this machine's apt sources, one a line.
+apt_sources() {
+	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |
+		sed -nE 's/^URIs:[[:space:]]*([^[:space:]]+).*/\1/p; s/^deb[[:space:]]+(\[[^]]*\][[:space:]]+)?([^[:space:]]+).*/\2/p' |
+		sed 's,/*$,,'
+}
+
+# debian_apt SUITE: sets the array APT to the options under which apt-get and apt-cache see that suite alone.
+debian_apt() {
+	local suite=$1 dir=$cache/apt/$1 keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror security
+
+	APT=(-qq
+		-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
+		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
+		-o "Dir::State=$dir/state" -o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir/cache"
+		-o APT::Architecture=amd64 -o APT::Architectures=amd64
+		-o APT::Install-Recommends=false -o APT::Sandbox::User= -o Acquire::Languages=none)
+	[ -z "$(find "$dir/fetched" -mmin -720 2>/dev/null)" ] || return 0
+
+	need apt-get apt-cache dpkg-deb
+	[ -e "$keys" ] || die "$keys is missing (Debian's package debian-archive-keyring)"
+	mirror=${SCAPD_DEBIAN_MIRROR:-$(apt_sources | grep -m1 '/debian$' || true)}
+	[ -n "$mirror" ] || die "no Debian archive in this machine's apt sources: set SCAPD_DEBIAN_MIRROR to one"
+	security=$(apt_sources | grep -m1 '/debian-security$' || true)
+	say "fetching the package lists of $suite"
+	mkdir -p "$dir"/state/lists/partial "$dir"/cache/archives/partial
+	: >"$dir/status"
+	echo "deb [signed-by=$keys] $mirror $suite main" >"$dir/sources.list"
+	case $suite in
+	bullseye | bookworm | trixie)
+		[ -z "$security" ] || echo "deb [signed-by=$keys] $security $suite-security main" >>"$dir/sources.list" ;;
+	esac
+	apt-get "${APT[@]}" update >&2 || die "the package lists of $suite cannot be fetched"
+	touch "$dir/fetched"
+}
+
+# debian_unpack SUITE PACKAGE DEST: that package's files, without what it depends on.
+debian_unpack() {
+	local part=$3.part
+
+	[ ! -d "$3" ] || return 0
+	debian_apt "$1"
+	say "fetching $2 of $1"
+	rm -rf "$part"
+	mkdir -p "$part/root"
+	(cd "$part" && apt-get "${APT[@]}" download "$2" >&2) || die "$2 of $1 cannot be fetched"
+	dpkg-deb -x "$part"/*.deb "$part/root"
+	mv "$part/root" "$3"
+	rm -rf "$part"
+}
+
+# debian_root SUITE DEST PACKAGE... [-- PACKAGE...]: a folder to chroot into with these packages and all that they
+# depend on; those after the -- are unpacked without what they depend on. No package's own scripts are run.
+debian_root() {
+	local suite=$1 dest=$2 part=$2.part deb dir alone=()
+
+	shift 2
+	debian_apt "$suite"
+	rm -rf "$part"
+	mkdir -p "$part"/{archives/partial,root/{dev,etc,proc,tmp,work}}
+	for dir in bin sbin lib lib64; do
+		mkdir -p "$part/root/usr/$dir"
+		ln -s "usr/$dir" "$part/root/$dir"
+	done
+	while [ $# -gt 0 ] && [ "$1" != -- ]; do
+		alone+=("$1")
+		shift
+	done
+	apt-get "${APT[@]}" -o "Dir::Cache::archives=$part/archives" install --download-only -y "${alone[@]}" >&2 ||
+		die "${alone[*]} of $suite cannot be fetched"
+	[ $# -le 1 ] || (cd "$part/archives" && apt-get "${APT[@]}" download "${@:2}" >&2) ||
+		die "${*:2} of $suite cannot be fetched"
+	for deb in "$part"/archives/*.deb; do
+		dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$part/root"
+	done
+	mv "$part/root" "$dest"
+	rm -rf "$part"
+}
+
+# The outcome of the checks below: one line each, and a last line with their numbers.
+passed=0 failed=0
+
+ok() {
+	echo "ok: $*"
+	passed=$((passed + 1))
+}
+
+not_ok() {
+	echo "NOT OK: $*"
+	failed=$((failed + 1))
+}
+
+# same WHAT EXPECTED GOT: two texts are equal, and not empty.
+same() {
+	if [ -n "$2" ] && [ "$2" = "$3" ]; then
+		ok "$1"
+	else
+		not_ok "$1: expected (-), got (+)"
+		diff -U0 <(echo "$2") <(echo "$3") | sed 1,3d | head -n 40
+	fi
+}
+
+# has WHAT FILE REGEX: a line of the file matches.
+has() {
+	if grep -qE -- "$3" "$2"; then
+		ok "$1"
+	else
+		not_ok "$1: no line of $(basename "$2") matches: $3"
+	fi
+}
+
+# runs WHAT COMMAND [ARG...]: the command succeeds.
+runs() {
+	local what=$1 status=0
+
+	shift
+	"$@" || status=$?
+	if [ "$status" = 0 ]; then
+		ok "$what"
+	else
+		not_ok "$what: exit status $status of: $*"
+		return 1
+	fi
+}
+
+# finish: prints the numbers; fails when a check failed, or when there was none.
+finish() {
+	echo "$passed passed, $failed failed"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+}

@@ -1,0 +1,25 @@
+#!/bin/bash
+# Runs a program of another Debian release, from the folders that setup-readers.sh made.
+#
+#   reader.sh RELEASE PROGRAM [ARG...]        e.g. reader.sh sid sysdig -r demo.scap
+#
+# The program sees the current folder, as its working directory, and no other files of this machine. As root: it is run
+# by chroot, in a mount namespace of its own.
+
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+[ $# -ge 2 ] || die "usage: reader.sh RELEASE PROGRAM [ARG...]"
+root=$cache/readers-$1
+shift
+[ -d "$root" ] || die "$root is not there: run 'make setup-readers' first"
+need unshare
+# shellcheck disable=SC2016 # for the inner shell
+as_root unshare --mount bash -c '
+	set -e
+	root=$1
+	shift
+	mount --rbind /dev "$root/dev"
+	mount --bind "$PWD" "$root/work"
+	exec unshare --root="$root" --wd=/work "$@"
+' reader "$root" "$@"

@@ -1,0 +1,138 @@
+#!/bin/bash
+# Records a shell script, and compares what scapd says about the captures with what sysdig, tshark and strato read in
+# them: the number of events of each type, and the names that they find out.  test-readers.sh SCAPD
+# As root; the programs are those of setup-readers.sh.
+
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+if [ $# != 1 ] || [ ! -x "$1" ]; then die "usage: test-readers.sh SCAPD (the program, built)"; fi
+[ "$(id -u)" = 0 ] || { as_root "$0" "$@"; exit; }
+need perl
+scapd=$(realpath "$1")
+scripts=$(realpath "$(dirname "$0")")
+
+tmp=$(mktemp -d)
+before=
+trap '[ -z "$before" ] || kill "$before" 2>/dev/null; rm -rf "$tmp"' EXIT
+cd "$tmp"
+
+read_by() { "$scripts/reader.sh" "$@" 2>>"$tmp/errors"; }
+
+# record NAME OPTION...: the capture NAME.scap of the workload in the folder NAME, and what scapd counts in it.
+record() {
+	local name=$1
+
+	shift
+	mkdir "$name"
+	runs "record $name" "$scapd" record -q -w "$name.scap" "$@" -- env -i "PATH=$PATH" bash "$scripts/workload.sh" "$tmp/$name" &&
+		"$scapd" info --json "$name.scap" >"$name.json"
+}
+
+# counts_in NAME FILTER: '<event name> <count>' a line, of the events that pass a jq filter.
+counts_in() {
+	read_by sid jq -r ".events[] | select($2) | \"\(.name) \(.count)\"" <"$1.json" |
+		awk '{ n[$1] += $2 } END { for (name in n) print name, n[name] }' | sort
+}
+
+# tally GENERIC: the lines of stdin with their count. Readers name a generic event after its system call: what is not
+# named in GENERIC, a list like counts_in's, counts as 'syscall'.
+tally() {
+	awk 'NR == FNR { known[$1]; next } { n[$1 in known ? $1 : "syscall"]++ } END { for (name in n) print name, n[name] }' \
+		<(echo "$1") - | sort
+}
+
+# What sysdig 0.41 shows: exit events, and those that come alone. Types from 450 on are newer than it.
+shown='.type < 450 and (.type % 2 == 1 or (.name | IN("procexit", "switch", "signaldeliver", "page_fault")))'
+fields='*%evt.type|%proc.name|%fd.name|%evt.args|%proc.cmdline'
+
+# check_names WHO FILE DIR: lines in the form of `fields`, of a capture of the workload in DIR, hold the right names.
+check_names() {
+	local client server
+
+	read -r client server <"$3/ports"
+	has "$1: a file's name" "$2" "^openat\|bash\|$3/notes.txt\|.*name=notes.txt"
+	has "$1: writing to it, through a duplicate of its descriptor" "$2" "^write\|bash\|$3/notes.txt\|.*the first line"
+	has "$1: reading from it" "$2" "^read\|bash\|$3/notes.txt\|.*the first line"
+	has "$1: renaming" "$2" "^rename[a-z0-9]*\|mv\|.*folder/renamed.txt"
+	has "$1: a file that is not there" "$2" "^openat\|cat\|.*ENOENT.*missing.txt"
+	has "$1: removing" "$2" "^unlink(at)?\|rm\|.*folder/renamed.txt"
+	has "$1: a directory" "$2" "^mkdir(at)?\|mkdir\|.*folder"
+	has "$1: a command line" "$2" '^execve\|mv\|.*\|mv notes.txt folder/renamed.txt'
+	has "$1: arguments with a space" "$2" '^execve\|echo\|.*\|echo one two words'
+	has "$1: a child without exec" "$2" '^(clone|clone3|fork|vfork)\|bash\|.*res=0 '
+	has "$1: connecting by TCP" "$2" "^connect\|perl\|127.0.0.1:$client->127.0.0.1:$server\|"
+	has "$1: accepting it" "$2" "^accept4?\|perl\|127.0.0.1:$client->127.0.0.1:$server\|"
+	has "$1: sending" "$2" "^write\|perl\|127.0.0.1:$client->127.0.0.1:$server\|.*ping"
+	has "$1: a unix socket" "$2" "^connect\|perl\|.*talk.socket"
+	has "$1: the answer through it" "$2" "^write\|perl\|.*talk.socket.*\|.*pong"
+}
+
+# Everything, enter and exit events.
+if record all; then
+	read_by sid sysdig -r all.scap -p "$fields" >sysdig.txt
+	known=$(counts_in all "$shown")
+	same "sysdig counts what scapd counts" "$known" "$(cut -d'|' -f1 sysdig.txt | tally "$(grep -v '^syscall ' <<<"$known")")"
+	check_names sysdig sysdig.txt "$tmp/all"
+	same "tshark counts what scapd counts" \
+		"$(read_by sid jq -r '.events[] | "\(.type) \(.count)"' <all.json | sort)" \
+		"$(read_by sid tshark -r all.scap -T fields -e sysdig.event_type | awk '{ n[$1]++ } END { for (type in n) print type, n[type] }' | sort)"
+	gzip -k all.scap
+	same "sysdig reads it compressed" "$(wc -l <sysdig.txt)" "$(read_by sid sysdig -r all.scap.gz -p "$fields" | wc -l)"
+fi
+
+# Exit events alone: the form that strato shows right.
+if record exits --events exit; then
+	read_by sid strato -r exits.scap -T fields -E separator='|' -e evt.type -e proc.name -e fd.name -e evt.args \
+		-e proc.cmdline >strato.txt
+	known=$(counts_in exits "$shown")
+	same "strato counts what scapd counts" "$known" "$(cut -d'|' -f1 strato.txt | tally "$(grep -v '^syscall ' <<<"$known")")"
+	check_names strato strato.txt "$tmp/exits"
+fi
+
+# A process that was there before: its name and its descriptors come from the state at the start.
+echo 'something to read' >before.txt
+perl - before.txt <<'END' &
+use IO::Socket;
+
+open my $file, "<", "before.txt" or die $!;
+my $server = IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1") or die $!;
+my $client = IO::Socket::INET->new(PeerAddr => "127.0.0.1", PeerPort => $server->sockport) or die $!;
+my $socket = $server->accept or die $!;
+open my $ports, ">", "ports.new";
+print $ports $client->sockport, " ", $server->sockport, "\n";
+close $ports;
+rename "ports.new", "ports";
+for (1 .. 600) {
+	seek $file, 0, 0;
+	sysread $file, my $text, 100;
+	syswrite $client, "still here";
+	sysread $socket, $text, 100;
+	select undef, undef, undef, 0.1;
+}
+END
+before=$!
+for _ in {1..100}; do [ -e ports ] || sleep 0.05; done
+read -r client server <ports
+if runs "record a process that was there before" "$scapd" record -q -w before.scap -p "$before" --duration 1s; then
+	read_by sid sysdig -r before.scap -p "$fields" >before.sysdig
+	has "its command line" before.sysdig '^read\|perl\|.*\|perl - before.txt$'
+	has "a file that it had open" before.sysdig "^read\|perl\|$tmp/before.txt\|.*something to read"
+	has "a connection that it had" before.sysdig "^write\|perl\|127.0.0.1:$client->127.0.0.1:$server\|.*still here"
+fi
+
+# The classic calls, for the sysdig of 2022, which shows enter events as well.
+classic=open,openat,creat,close,read,write,dup,dup2,pipe,stat,fstat,mkdir,rmdir,unlink,unlinkat,rename,renameat
+classic+=,execve,clone,fork,vfork,socket,connect,bind,listen,accept,accept4
+if record classic --syscalls "$classic"; then
+	read_by bookworm sysdig -r classic.scap -p "$fields" >old.txt
+	known=$(counts_in classic true)
+	same "sysdig 0.29 counts what scapd counts" "$known" "$(cut -d'|' -f1 old.txt | tally "$(grep -v '^syscall ' <<<"$known")")"
+	has "sysdig 0.29: a file's name" old.txt "^openat\|bash\|$tmp/classic/notes.txt\|"
+	has "sysdig 0.29: a command line" old.txt '^execve\|mv\|.*\|mv notes.txt folder/renamed.txt'
+fi
+
+finish || {
+	sed 's/^/readers: /' errors | tail -n 20 >&2
+	exit 1
+}
