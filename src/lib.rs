@@ -1,10 +1,14 @@
 //! Records what a Linux machine does, system call by system call, into .scap capture files.
 
+pub mod check;
+pub mod cli;
 #[macro_use]
 pub mod events;
+pub mod exit;
 pub mod list;
 pub mod output;
 pub mod probe;
+pub mod record;
 pub mod ring;
 pub mod scap;
 pub mod select;

@@ -1,2 +1,82 @@
-//! The command `scapd`.
-fn main() {}
+//! The command `scapd`: parse, run, map the outcome to an exit code.
+
+use std::{
+    io::{self, BufWriter, IsTerminal, Write},
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use anyhow::Context;
+use clap::Parser;
+use scapd::{
+    check,
+    cli::{Cli, Command, Listed, RecordArgs},
+    exit, list, record,
+};
+use signal_hook::{consts::TERM_SIGNALS, flag};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log(cli.verbose);
+    match run(cli.command) {
+        Ok(code) => code,
+        Err(error) if exit::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("scapd: {error:#}");
+            exit::code(&error)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match command {
+        Command::Record(args) => return record(*args),
+        Command::Read(_args) => {}
+        Command::Info(_args) => {}
+        Command::List(args) => match args.what {
+            Listed::Syscalls => list::syscalls(&mut out, args.json)?,
+            Listed::Events => list::events(&mut out, args.json)?,
+        },
+        Command::Check(args) => {
+            let usable = check::run(args.attach(), &mut out)?;
+            out.flush()?;
+            return Ok(if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
+    let config = record::Config::from(args);
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in TERM_SIGNALS {
+        // The first signal drains and closes; the second one finds the flag set and exits at once.
+        flag::register_conditional_shutdown(*signal, 128 + signal, stop.clone())
+            .and_then(|_| flag::register(*signal, stop.clone()))
+            .context("cannot listen to signals")?;
+    }
+    let outcome = record::run(&config, &stop)?;
+    if !config.quiet {
+        eprint!("{}", outcome.summary);
+    }
+    Ok(outcome.command.map_or(ExitCode::SUCCESS, exit::of_command))
+}
+
+fn log(verbose: u8) {
+    let default = match verbose {
+        0 => "warn",
+        1 => "scapd=debug",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("SCAPD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .without_time()
+        .with_target(false)
+        .init();
+}

@@ -34,8 +34,13 @@ SEC("tp_btf/sched_process_exec") int follow_exec(u64 *ctx)
 {
 	u32 old_tid = SC_CONTEXT_WORD(ctx, 1);
 	u32 tid = bpf_get_current_pid_tgid();
+	u32 *state = bpf_map_lookup_elem(&targets, &old_tid);
 
-	if (old_tid != tid && bpf_map_lookup_elem(&targets, &old_tid)) {
+	if (!state)
+		return 0;
+	/* A held command whose execve is not itself recorded becomes active here. */
+	*state = SC_TARGET_ACTIVE;
+	if (old_tid != tid) {
 		bpf_map_delete_elem(&targets, &old_tid);
 		follow__add(tid);
 	}

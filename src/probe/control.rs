@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use libbpf_rs::{MapCore, MapFlags};
 
 use super::{ProbeError, skel::types};
-use crate::events::{Arch, CompatTwin, SYSCALLS, Syscall};
+use crate::{
+    events::{Arch, CompatTwin, SYSCALLS, Syscall},
+    select::{Tracepoint, TracepointSet},
+};
 
 /// Where a followed task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +51,18 @@ pub(super) fn fill_routes(routes: &mut types::sc_routes) {
         for slot in slots(call) {
             routes.code[slot] = call.code;
         }
+    }
+}
+
+/// The bit of `enum sc_tracepoint`.
+fn tracepoint_bit(tracepoint: Tracepoint) -> u32 {
+    match tracepoint {
+        Tracepoint::SchedProcessExit => 1,
+        Tracepoint::SchedProcessExec => 2,
+        Tracepoint::SchedProcessFork => 4,
+        Tracepoint::SchedSwitch => 8,
+        Tracepoint::SignalDeliver => 16,
+        Tracepoint::PageFaultUser | Tracepoint::PageFaultKernel => 32,
     }
 }
 
@@ -95,8 +110,9 @@ impl Control<'_> {
         atomic_u32(&self.settings.targets_only).store(only.into(), Ordering::Release);
     }
 
-    /// Which tracepoints are recorded: bits of `enum sc_tracepoint`.
-    pub(super) fn set_tracepoints(&self, bits: u32) {
+    /// Which tracepoints are recorded, of those whose programs were loaded.
+    pub fn set_tracepoints(&self, tracepoints: TracepointSet) {
+        let bits = tracepoints.iter().map(tracepoint_bit).fold(0, |bits, bit| bits | bit);
         atomic_u32(&self.settings.tracepoints).store(bits, Ordering::Release);
     }
 

@@ -99,6 +99,10 @@ impl Cpus {
         self.boot_time = boot_time;
     }
 
+    pub(super) fn boot_time(&self) -> u64 {
+        self.boot_time
+    }
+
     fn read(&self, cpu: usize, offset: usize) -> u64 {
         self.memory.word(cpu * STRIDE + offset).load(std::sync::atomic::Ordering::Acquire)
     }

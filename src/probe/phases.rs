@@ -22,6 +22,7 @@ use super::{
 use crate::{
     events::{EVENTS, EventType, Source, Syscall},
     ring::{buffer::RingBuffer, merge::Merge},
+    select::{Tracepoint, TracepointSet},
 };
 
 /// The number of the generic pair's events.
@@ -46,7 +47,7 @@ pub struct Options {
     /// How many tasks can be followed at once; 0 if every task is to be recorded.
     pub targets: u32,
     /// Tracepoints to record.
-    pub tracepoints: u32,
+    pub tracepoints: TracepointSet,
     /// When the machine was started, in ns since the epoch: event times are this plus the boot-time clock. `None`:
     /// worked out from the clocks of this moment.
     pub boot_time: Option<u64>,
@@ -61,7 +62,7 @@ impl Default for Options {
             snaplen: 80,
             directions: Directions { enter: true, exit: true },
             targets: 0,
-            tracepoints: 0,
+            tracepoints: TracepointSet::none(),
             boot_time: None,
         }
     }
@@ -233,8 +234,8 @@ impl Opened {
         set_up(&mut programs.dispatch_enter, directions.enter, true);
         set_up(&mut programs.dispatch_exit, directions.exit, true);
         let follow = self.options.targets > 0;
-        let tracepoints = self.options.tracepoints;
-        set_up(&mut programs.sched_process_exit, follow || tracepoints & 1 != 0, false);
+        let exit = self.options.tracepoints.contains(Tracepoint::SchedProcessExit);
+        set_up(&mut programs.sched_process_exit, follow || exit, false);
         set_up(&mut programs.follow_fork, follow, false);
         set_up(&mut programs.follow_exec, follow, false);
     }
@@ -396,6 +397,16 @@ impl Loaded {
             }
         }
         Ok(())
+    }
+
+    /// When the machine was started, in ns since the epoch, as event times have it.
+    pub fn boot_time(&self) -> u64 {
+        self.cpus.boot_time()
+    }
+
+    /// Epochs of the merge that were given up, as a program did not end: the order is not promised around them.
+    pub fn stalled(&self) -> u64 {
+        self.merge.stalled()
     }
 
     /// The counters of all CPUs.

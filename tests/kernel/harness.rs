@@ -11,6 +11,7 @@ use std::{
 use scapd::{
     events::{Event, EventType, Source, Syscall, event_by_program},
     probe::{Active, Opened, Options, TargetState},
+    select::TracepointSet,
 };
 
 /// Whether BPF programs can be loaded here; the reason if not.
@@ -49,7 +50,8 @@ pub struct Test {
 impl Test {
     pub fn new(program: &'static str) -> Test {
         let event = event_by_program(program).unwrap();
-        let tracepoints = if event.source == Source::Syscall { 0 } else { 0x3f };
+        let tracepoints =
+            if event.source == Source::Syscall { TracepointSet::none() } else { TracepointSet::all() };
         Test {
             program,
             event,

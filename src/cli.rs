@@ -1,0 +1,265 @@
+//! The command line, as it is typed.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{
+    probe::{Attach, Directions, Options},
+    record,
+    select::{self, SyscallSet, TracepointSet},
+};
+
+/// The most that an event keeps of a call's data, in bytes: the length of a parameter has 16 bits.
+const MAX_SNAPLEN: u32 = 65_535;
+
+/// Records what a Linux machine does, system call by system call, into .scap capture files that sysdig, Falco,
+/// Stratoshark and Wireshark open.
+#[derive(Debug, Parser)]
+#[command(name = "scapd", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Say more: -v what is done, -vv also what libbpf says
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Record system calls into a file
+    Record(Box<RecordArgs>),
+    /// Print the events of a capture, one a line
+    Read(ReadArgs),
+    /// Say what is in a capture
+    Info(InfoArgs),
+    /// List what can be recorded
+    List(ListArgs),
+    /// Say whether this machine can record, and what is missing
+    Check(CheckArgs),
+}
+
+/// `scapd record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Write to this file, - for stdout [default: a name with host and time]
+    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// Record these calls only: names, !name, %class, /regex, ?name; see `scapd list syscalls`
+    #[arg(long, value_name = "LIST", value_parser = select::parse)]
+    syscalls: Option<SyscallSet>,
+    /// Which events of a call to record
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "enter,exit")]
+    events: Vec<Direction>,
+    /// Tracepoints to record besides the calls
+    #[arg(long, value_name = "LIST", value_parser = select::parse_tracepoints, default_value_t)]
+    tracepoints: TracepointSet,
+    /// Record these processes and their descendants
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
+    pids: Vec<u32>,
+    /// Keep up to this many bytes of the data that a call moves
+    #[arg(short = 's', long, value_name = "BYTES", default_value_t = 80,
+          value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_SNAPLEN)))]
+    snaplen: u32,
+    /// Stop after this many events
+    #[arg(short = 'n', long = "count", value_name = "EVENTS")]
+    count: Option<u64>,
+    /// Stop after this time, as 10s, 5m, 1h30m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    duration: Option<Duration>,
+    /// Compress the file with gzip
+    #[arg(short = 'z', long)]
+    gzip: bool,
+    /// Memory for the events of each CPU, a power of two, as 8M
+    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = parse_size)]
+    buffer_size: u64,
+    /// Memory for the events of all CPUs together: beyond it, CPUs share buffers
+    #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
+    buffer_total: u64,
+    /// How to attach to the kernel
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "btf", "tracepoint"])]
+    attach: String,
+    /// With a command: record everything else meanwhile, too
+    #[arg(short = 'a', long, requires = "run")]
+    all: bool,
+    /// Record scapd's own calls, too
+    #[arg(long)]
+    include_self: bool,
+    /// No progress, no summary
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    /// A command to run and to record, with its descendants
+    #[arg(last = true, value_name = "COMMAND", id = "run")]
+    run: Vec<OsString>,
+}
+
+/// The value of `--events`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Direction {
+    Enter,
+    Exit,
+}
+
+/// `scapd read`.
+#[derive(Debug, Args)]
+pub struct ReadArgs {
+    /// The capture, plain or gzip; - for stdin
+    pub file: PathBuf,
+    /// Stop after this many events
+    #[arg(short = 'n', long = "count", value_name = "EVENTS")]
+    pub count: Option<u64>,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Print events of these calls only
+    #[arg(long, value_name = "LIST", value_parser = select::parse)]
+    pub syscalls: Option<SyscallSet>,
+    /// Print events of these processes only
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
+    pub pids: Vec<u64>,
+}
+
+/// `scapd info`.
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// The capture, plain or gzip; - for stdin
+    pub file: PathBuf,
+    /// As a JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `scapd list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// What to list
+    pub what: Listed,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `scapd list` lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Listed {
+    /// The system calls, how they are recorded, and the classes that --syscalls takes
+    Syscalls,
+    /// The event types
+    Events,
+}
+
+/// `scapd check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// How to attach to the kernel
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "btf", "tracepoint"])]
+    attach: String,
+}
+
+impl CheckArgs {
+    /// The way to attach.
+    pub fn attach(&self) -> Attach {
+        attach(&self.attach)
+    }
+}
+
+/// clap has checked the name.
+fn attach(name: &str) -> Attach {
+    name.parse().unwrap_or_default()
+}
+
+impl From<RecordArgs> for record::Config {
+    fn from(args: RecordArgs) -> record::Config {
+        let directions = Directions {
+            enter: args.events.contains(&Direction::Enter),
+            exit: args.events.contains(&Direction::Exit),
+        };
+        record::Config {
+            write: args.write,
+            compress: args.gzip,
+            syscalls: args.syscalls,
+            probe: Options {
+                attach: attach(&args.attach),
+                ring_size: args.buffer_size,
+                ring_budget: args.buffer_total,
+                snaplen: args.snaplen,
+                directions,
+                tracepoints: args.tracepoints,
+                ..Options::default()
+            },
+            pids: args.pids,
+            command: args.run,
+            all: args.all,
+            include_self: args.include_self,
+            limit: args.count,
+            duration: args.duration,
+            quiet: args.quiet,
+        }
+    }
+}
+
+/// A time as `10s`, `5m`, `1h30m`, or a number of seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let span = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok()),
+    };
+    span.filter(|d| !d.is_zero()).ok_or_else(|| "not a time: write 10s, 5m or 1h30m".to_owned())
+}
+
+/// A number of bytes as `65536`, `64K`, `8M`, `1G`.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        unit => return Err(format!("unknown unit {unit}: one of K, M, G")),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a size: write 65536, 64K or 8M".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("8M"), Ok(8 << 20));
+        assert_eq!(parse_size("64KiB"), Ok(64 << 10));
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert!(parse_size("8X").is_err());
+        assert!(parse_size("M").is_err());
+        assert!(parse_size("99999999999G").is_err());
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("0.5"), Ok(Duration::from_millis(500)));
+        assert!(parse_duration("soon").is_err());
+        assert!(parse_duration("0s").is_err());
+        assert!(parse_duration("-3s").is_err());
+    }
+
+    #[test]
+    fn a_command_stands_behind_two_dashes() {
+        let cli = Cli::parse_from(["scapd", "record", "-w", "x", "--events", "exit", "--", "ls", "-l"]);
+        let Command::Record(args) = cli.command else { panic!("not record") };
+        let config = record::Config::from(*args);
+        assert_eq!(config.command, ["ls", "-l"]);
+        assert!(config.probe.directions.exit && !config.probe.directions.enter);
+    }
+}

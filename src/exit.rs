@@ -1,0 +1,57 @@
+//! Exit codes: one for each kind of failure, so that a script can tell them apart.
+
+use std::{
+    io,
+    os::unix::process::ExitStatusExt,
+    process::{ExitCode, ExitStatus},
+};
+
+use crate::{output::OutputError, probe::ProbeError, scap::ReadError};
+
+/// Anything without a code of its own.
+pub const FAILURE: u8 = 1;
+/// The command line is wrong (clap's own code).
+pub const USAGE: u8 = 2;
+/// Not allowed to load BPF programs.
+pub const NOT_PERMITTED: u8 = 3;
+/// The kernel is too old, has no BTF, or refuses what every capture needs.
+pub const UNSUPPORTED: u8 = 4;
+/// The output cannot be written.
+pub const OUTPUT: u8 = 5;
+/// The input is not a capture, or is damaged or cut off.
+pub const INPUT: u8 = 6;
+
+/// The code that stands for an error.
+pub fn code(error: &anyhow::Error) -> ExitCode {
+    let code = error.chain().find_map(|cause| {
+        if let Some(probe) = cause.downcast_ref::<ProbeError>() {
+            return Some(match probe {
+                ProbeError::NotPermitted { .. } => NOT_PERMITTED,
+                ProbeError::NoBtf
+                | ProbeError::KernelTooOld { .. }
+                | ProbeError::Refused { .. }
+                | ProbeError::AttachUnavailable { .. } => UNSUPPORTED,
+                _ => FAILURE,
+            });
+        }
+        if cause.is::<OutputError>() {
+            return Some(OUTPUT);
+        }
+        cause.is::<ReadError>().then_some(INPUT)
+    });
+    ExitCode::from(code.unwrap_or(FAILURE))
+}
+
+/// Whether the reader of our output has gone: nothing that failed.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        matches!(cause.downcast_ref::<OutputError>(), Some(OutputError::BrokenPipe { .. }))
+            || cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+/// The code of a command that was run: its own, or 128 plus the signal that ended it, as a shell has it.
+pub fn of_command(status: ExitStatus) -> ExitCode {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILURE))
+}

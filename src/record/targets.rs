@@ -1,0 +1,61 @@
+//! `-p`: which tasks there are to be followed when the recording starts.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, bail};
+use procfs::process::{Process, all_processes};
+
+use crate::probe::{Control, TargetState};
+
+/// Adds the threads of these processes and of their descendants.
+///
+/// The probe is attached already, so a child that is born meanwhile is followed through its parent, once the parent is
+/// a target. Children of a parent that was not one yet are found by looking again, until nothing new turns up.
+pub fn add(control: &Control<'_>, pids: &[u32]) -> anyhow::Result<()> {
+    let mut known = BTreeSet::new();
+    for pid in pids {
+        if Process::new(*pid as i32).is_err() {
+            bail!("there is no process {pid}");
+        }
+    }
+    loop {
+        let mut new = false;
+        for pid in with_descendants(pids)? {
+            for tid in threads(pid) {
+                if known.insert(tid) {
+                    control.add_target(tid, TargetState::Active)?;
+                    new = true;
+                }
+            }
+        }
+        if !new {
+            return Ok(());
+        }
+    }
+}
+
+fn with_descendants(pids: &[u32]) -> anyhow::Result<BTreeSet<u32>> {
+    if pids.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for process in all_processes().context("cannot read /proc")?.flatten() {
+        if let Ok(stat) = process.stat() {
+            children.entry(stat.ppid as u32).or_default().push(stat.pid as u32);
+        }
+    }
+    let mut found: BTreeSet<u32> = BTreeSet::new();
+    let mut next = pids.to_vec();
+    while let Some(pid) = next.pop() {
+        if found.insert(pid) {
+            next.extend(children.get(&pid).into_iter().flatten());
+        }
+    }
+    Ok(found)
+}
+
+/// The threads of a process; none if it has ended.
+fn threads(pid: u32) -> Vec<u32> {
+    let tasks = Process::new(pid as i32).and_then(|process| process.tasks());
+    tasks.into_iter().flatten().flatten().map(|task| task.tid as u32).collect()
+}
