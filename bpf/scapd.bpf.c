@@ -5,6 +5,7 @@
  */
 #include "maps.h"
 
+#include "preemption.c"
 #include "dispatch.c"
 
 #include "syscalls/generic.c"

@@ -63,6 +63,14 @@ struct sc_routes {
 	u16 compat_slot[SC_NR_MAX]; /* the slot of a 32-bit call on x86-64 */
 };
 
+/* What bpf/preemption.c finds out. */
+struct sc_preemption {
+	u32 tid;      /* the thread that makes the call; set before the program is attached */
+	s32 on_entry; /* the preempt count as the program is entered */
+	s32 when_off; /* the preempt count with preemption disabled once more */
+	u32 measured; /* whether both numbers were taken */
+};
+
 /* An entry of the map `targets`. */
 enum sc_target {
 	SC_TARGET_ACTIVE = 1,

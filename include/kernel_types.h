@@ -261,7 +261,11 @@ struct css_set {
 
 struct thread_info {
 	unsigned long flags;
-	u32 status; /* x86: TS_COMPAT */
+#if defined(__TARGET_ARCH_x86)
+	u32 status; /* TS_COMPAT */
+#else
+	u64 preempt_count;
+#endif
 };
 
 struct list_head {

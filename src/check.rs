@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::{
     events::{EVENTS, SYSCALLS},
-    probe::{Attach, Opened, Options, ProbeError},
+    probe::{Attach, Opened, Options, Preemption, ProbeError},
     select::TracepointSet,
 };
 
@@ -48,8 +48,14 @@ pub fn run(attach: Attach, out: &mut impl Write) -> io::Result<bool> {
     let layout = loaded.layout();
     writeln!(out, "ring buffers  {} of {} KiB", layout.rings, layout.ring_size >> 10)?;
     let style = loaded.attach_style();
+    let why = match loaded.preemption() {
+        Preemption::Off => "programs on syscall tracepoints are not preempted here",
+        Preemption::On => {
+            "a tp_btf program on a syscall tracepoint can be preempted here, and others be skipped"
+        }
+    };
     match loaded.attach() {
-        Ok(_) => writeln!(out, "attached by   {}", style.name())?,
+        Ok(_) => writeln!(out, "attached by   {} ({why})", style.name())?,
         Err(error) => return failed(out, &error),
     }
     writeln!(out, "this machine can record")?;

@@ -1,8 +1,13 @@
 //! The ways to attach to the syscall tracepoints, and which to take.
 
-use std::{path::Path, str::FromStr};
+use std::{mem::MaybeUninit, os::fd::AsFd, path::Path, str::FromStr};
 
-use super::ProbeError;
+use libbpf_rs::{
+    OpenObject,
+    skel::{OpenSkel, SkelBuilder},
+};
+
+use super::{ProbeError, messages, programs, rings, skel::ScapdSkelBuilder};
 
 /// How the syscall programs are attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +41,61 @@ impl FromStr for Attach {
             .find(|a| a.name() == s)
             .ok_or_else(|| format!("unknown way to attach `{s}`: one of auto, btf, tracepoint"))
     }
+}
+
+/// Whether a `tp_btf` program on a syscall tracepoint can be preempted in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preemption {
+    /// The kernel runs it with preemption off, or preempts no kernel code at all.
+    Off,
+    /// Another task's programs may run on the CPU in the middle of one.
+    On,
+}
+
+impl Preemption {
+    /// Looks, by a small program that reads the preempt count as it is entered.
+    ///
+    /// Kernels before 6.13 are known to switch preemption off; only later ones are looked at.
+    pub(super) fn find_out() -> Result<Preemption, ProbeError> {
+        if kernel_version() < (6, 13) {
+            return Ok(Preemption::Off);
+        }
+        let mut storage = MaybeUninit::uninit();
+        let (measured, said) = messages::collect(|| measure(&mut storage));
+        match measured {
+            Ok(Some(preemption)) => Ok(preemption),
+            Err(error) if messages::refused_program(&said).is_none() => {
+                Err(ProbeError::libbpf("load a BPF program", error))
+            }
+            // No answer, as where the kernel hides the counter's symbol: what its release is known to do.
+            _ if kernel_version() >= (7, 0) => Ok(Preemption::On),
+            _ => Ok(Preemption::Off),
+        }
+    }
+}
+
+/// `None` if the program ran without an answer.
+fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<Preemption>> {
+    let mut open = ScapdSkelBuilder::default().open(storage)?;
+    programs::for_each_open(&mut open.progs, |_, program| program.set_autoload(false));
+    programs::for_each_helper(&mut open.progs, |program| program.set_autoload(false));
+    open.progs.measure_preemption.set_autoload(true);
+    let inner = rings::create(rustix::param::page_size() as u32)?;
+    open.maps.rings.set_inner_map_fd(inner.as_fd())?;
+    if let Some(bss) = open.maps.bss_data.as_deref_mut() {
+        bss.sc_preemption.tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+    }
+    let skel = open.load()?;
+    let link = skel.progs.measure_preemption.attach_trace()?;
+    // Any system call of this thread.
+    let _ = rustix::process::getppid();
+    drop(link);
+    let found = skel.maps.bss_data.as_deref().map(|bss| bss.sc_preemption);
+    Ok(found.filter(|found| found.measured == 1).map(|found| {
+        // A kernel that does not count preempts no kernel code.
+        let counts = found.when_off > found.on_entry;
+        if counts && found.on_entry == 0 { Preemption::On } else { Preemption::Off }
+    }))
 }
 
 /// The kernel's major and minor version.

@@ -1,7 +1,12 @@
 //! The counters that the programs keep for each CPU, in memory that both sides see (`struct sc_cpu`).
 
-use std::{io, mem::offset_of, os::fd::AsFd};
+use std::{
+    io,
+    mem::offset_of,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+};
 
+use libbpf_rs::libbpf_sys;
 use rustix::{
     mm::ProtFlags,
     time::{ClockId, clock_gettime},
@@ -139,6 +144,16 @@ impl Cpus {
         }
         totals
     }
+}
+
+/// How often the kernel skipped a program, as another run of it was in progress on the CPU (`recursion_misses` of the
+/// program's info, from 5.12 on); 0 where the kernel does not say.
+pub(super) fn skipped_runs(program: BorrowedFd<'_>) -> u64 {
+    let mut info = libbpf_sys::bpf_prog_info::default();
+    let mut len = size_of_val(&info) as u32;
+    // SAFETY: the structure is plain numbers, `len` is its size, and the kernel writes no further.
+    let result = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &mut info, &mut len) };
+    if result == 0 { info.recursion_misses } else { 0 }
 }
 
 /// The boot-time clock, in ns.

@@ -24,7 +24,7 @@ mod programs;
 mod rings;
 mod skel;
 
-pub use attach::Attach;
+pub use attach::{Attach, Preemption};
 pub use control::{Control, Directions, TargetState};
 pub use counters::{Counters, CpuLosses, Totals};
 pub use error::ProbeError;

@@ -13,7 +13,7 @@ use libbpf_rs::{
 };
 
 use super::{
-    Attach, Control, ProbeError, RawEvent, RingLayout, Totals, attach,
+    Attach, Control, Preemption, ProbeError, RawEvent, RingLayout, Totals, attach,
     control::{self, Directions},
     counters::{self, Cpus},
     messages, programs, rings,
@@ -92,6 +92,7 @@ pub struct Loaded {
     cpus: Cpus,
     layout: RingLayout,
     attach: Attach,
+    preemption: Preemption,
     directions: Directions,
     loaded: Vec<&'static Syscall>,
     refused: Vec<Refused>,
@@ -129,14 +130,15 @@ impl Opened {
     ///
     /// A program that the kernel refuses is left out, and reported by [`Loaded::refused`].
     pub fn load(self, calls: &[&'static Syscall]) -> Result<Loaded, ProbeError> {
-        let attach = self.choose_attach()?;
+        let preemption = Preemption::find_out()?;
+        let attach = self.choose_attach(preemption)?;
         let mut refused: Vec<Refused> = Vec::new();
         loop {
             let skip: BTreeSet<&str> = refused.iter().map(|r| r.program.as_str()).collect();
-            let (open, _template) = self.open(attach, calls, &skip)?;
+            let (open, _template) = self.open(attach, preemption, calls, &skip)?;
             let (result, said) = messages::collect(|| open.load());
             match result {
-                Ok(skel) => return self.loaded(skel, attach, calls, refused),
+                Ok(skel) => return self.loaded(skel, attach, preemption, calls, refused),
                 Err(error) => match messages::refused_program(&said) {
                     Some(program) if ESSENTIAL.contains(&program) || skip.contains(program) => {
                         return Err(ProbeError::Refused { program: program.into(), log: said });
@@ -148,11 +150,11 @@ impl Opened {
         }
     }
 
-    fn choose_attach(&self) -> Result<Attach, ProbeError> {
-        let chosen = match self.options.attach {
-            Attach::Auto if attach::kernel_version() >= (7, 0) => Attach::Tracepoint,
-            Attach::Auto => Attach::Btf,
-            chosen => chosen,
+    fn choose_attach(&self, preemption: Preemption) -> Result<Attach, ProbeError> {
+        let chosen = match (self.options.attach, preemption) {
+            (Attach::Auto, Preemption::On) => Attach::Tracepoint,
+            (Attach::Auto, Preemption::Off) => Attach::Btf,
+            (chosen, _) => chosen,
         };
         if chosen == Attach::Tracepoint {
             attach::check_tracefs()?;
@@ -163,6 +165,7 @@ impl Opened {
     fn open(
         &self,
         attach: Attach,
+        preemption: Preemption,
         calls: &[&'static Syscall],
         skip: &BTreeSet<&str>,
     ) -> Result<(OpenScapdSkel<'static>, MapHandle), ProbeError> {
@@ -176,8 +179,7 @@ impl Opened {
             return Err(ProbeError::failed("open the BPF object", "it has no constants"));
         };
         rodata.sc_constants.attach = u32::from(attach == Attach::Tracepoint);
-        rodata.sc_constants.preemptible =
-            u32::from(attach == Attach::Btf && attach::kernel_version() >= (7, 0));
+        rodata.sc_constants.preemptible = u32::from(attach == Attach::Btf && preemption == Preemption::On);
         control::fill_routes(&mut rodata.sc_routes);
         let events = self.wanted_events(calls, skip);
         self.choose_programs(&mut open.progs, attach, &events, skip);
@@ -192,7 +194,9 @@ impl Opened {
         open.maps.rings.set_max_entries(cpus).map_err(sized)?;
         open.maps.scratch.set_max_entries(cpus * 3).map_err(sized)?;
         open.maps.targets.set_max_entries(self.options.targets.max(1)).map_err(sized)?;
-        let inner = rings::create(self.layout.ring_size)?;
+        let inner = rings::create(self.layout.ring_size).map_err(|e| {
+            ProbeError::libbpf(format!("create a ring of {} bytes", self.layout.ring_size), e)
+        })?;
         open.maps
             .rings
             .set_inner_map_fd(inner.as_fd())
@@ -230,6 +234,7 @@ impl Opened {
             let syscall = EVENTS[usize::from(event.0)].source == Source::Syscall;
             set_up(program, syscall && events.contains(&event), syscall);
         });
+        programs::for_each_helper(programs, |program| program.set_autoload(false));
         let directions = self.options.directions;
         set_up(&mut programs.dispatch_enter, directions.enter, true);
         set_up(&mut programs.dispatch_exit, directions.exit, true);
@@ -244,6 +249,7 @@ impl Opened {
         &self,
         mut skel: ScapdSkel<'static>,
         attach: Attach,
+        preemption: Preemption,
         calls: &[&'static Syscall],
         refused: Vec<Refused>,
     ) -> Result<Loaded, ProbeError> {
@@ -259,6 +265,7 @@ impl Opened {
             cpus,
             layout: self.layout,
             attach,
+            preemption,
             directions: self.options.directions,
             loaded: calls.to_vec(),
             refused,
@@ -355,6 +362,11 @@ impl Loaded {
         self.attach
     }
 
+    /// Whether syscall programs could be preempted if they were attached by `tp_btf`.
+    pub fn preemption(&self) -> Preemption {
+        self.preemption
+    }
+
     /// How the memory for events is divided.
     pub fn layout(&self) -> RingLayout {
         self.layout
@@ -411,7 +423,17 @@ impl Loaded {
 
     /// The counters of all CPUs.
     pub fn totals(&self) -> Totals {
-        self.cpus.totals()
+        let progs = &self.skel.progs;
+        let attached = [
+            &progs.dispatch_enter,
+            &progs.dispatch_exit,
+            &progs.follow_fork,
+            &progs.follow_exec,
+            &progs.sched_process_exit,
+        ];
+        let skipped =
+            attached.iter().filter(|p| p.autoload()).map(|p| counters::skipped_runs(p.as_fd())).sum();
+        Totals { skipped, ..self.cpus.totals() }
     }
 }
 

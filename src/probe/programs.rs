@@ -51,3 +51,16 @@ macro_rules! loaded {
 }
 
 with_events!(programs);
+
+/// Calls `visit` with the programs that belong to no event.
+pub(super) fn for_each_helper(
+    programs: &mut OpenScapdProgs<'_>,
+    mut visit: impl FnMut(&mut OpenProgramMut<'_>),
+) {
+    let OpenScapdProgs {
+        dispatch_enter, dispatch_exit, follow_fork, follow_exec, measure_preemption, ..
+    } = programs;
+    for program in [dispatch_enter, dispatch_exit, follow_fork, follow_exec, measure_preemption] {
+        visit(program);
+    }
+}

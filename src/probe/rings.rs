@@ -34,13 +34,12 @@ impl RingLayout {
 }
 
 /// Creates a ring of this size: the kernel's map of it.
-pub(super) fn create(size: u32) -> Result<MapHandle, ProbeError> {
+pub(super) fn create(size: u32) -> libbpf_rs::Result<MapHandle> {
     let options = libbpf_sys::bpf_map_create_opts {
         sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _,
         ..Default::default()
     };
     MapHandle::create(MapType::RingBuf, Some("scapd_ring"), 0, 0, size, &options)
-        .map_err(|e| ProbeError::libbpf(format!("create a ring of {size} bytes"), e))
 }
 
 /// Creates the rings, puts them into the programs' array and maps them.
@@ -49,7 +48,10 @@ pub(super) fn set_up(
     layout: RingLayout,
     cpus: usize,
 ) -> Result<(Vec<OwnedFd>, Vec<RingBuffer>), ProbeError> {
-    let maps = (0..layout.rings).map(|_| create(layout.ring_size)).collect::<Result<Vec<_>, _>>()?;
+    let maps = (0..layout.rings)
+        .map(|_| create(layout.ring_size))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| ProbeError::libbpf(format!("create rings of {} bytes", layout.ring_size), e))?;
     for cpu in 0..cpus {
         let ring = maps[layout.ring_of(cpu)].as_fd().as_raw_fd();
         array
