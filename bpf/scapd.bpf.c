@@ -1,3 +1,16 @@
-#include <linux/bpf.h>
-#include <bpf/bpf_helpers.h>
-char LICENSE[] SEC("license")="GPL";
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * The one BPF object, in the order of the data path: a system call is dispatched, its program extracts the parameters,
+ * a template puts the event into the ring.
+ */
+#include "maps.h"
+
+#include "dispatch.c"
+
+#include "syscalls/generic.c"
+#include "syscalls/access.c"
+
+#include "tracepoints/follow.c"
+#include "tracepoints/process_exit.c"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";

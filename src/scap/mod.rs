@@ -1,3 +1,25 @@
 //! The .scap capture file: its blocks, the state of the machine that it starts with, its events.
+//!
+//! [`write_state`] makes the start of a file, [`frame_event`] each of its events; [`Reader`] reads both back, and
+//! whatever sysdig and Falco have written since the format exists.
 
+pub mod block;
+mod builder;
+mod event;
+mod fields;
+mod legacy;
+mod lists;
+#[cfg(test)]
+mod proptests;
+mod reader;
 pub mod state;
+mod value;
+mod writer;
+
+pub use block::{BlockType, MAX_EVENT, event_block_len, frame_event};
+pub use builder::{BuildError, EventBuilder};
+pub use event::{EVENT_HEADER_LEN, EventError, EventView};
+pub use reader::{CapturedEvent, ReadError, Reader};
+pub use state::MachineState;
+pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
+pub use writer::write_state;

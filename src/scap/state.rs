@@ -272,3 +272,39 @@ pub enum NamedFd {
     Memfd = 20,
     Pidfd = 21,
 }
+
+/// Conversion from the format's numbers, by the enumeration's own list.
+macro_rules! from_number {
+    ($enum:ident: $($variant:ident)*) => {
+        impl $enum {
+            /// The variant that the format numbers so.
+            pub const fn from_number(number: u8) -> Option<$enum> {
+                match number {
+                    $(n if n == $enum::$variant as u8 => Some($enum::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+
+        // A variant that is missing above is named here by the compiler.
+        const _: fn($enum) = |v| match v { $($enum::$variant => (),)* };
+    };
+}
+from_number!(L4Proto: Unknown Tcp Udp Icmp Raw);
+from_number!(NamedFd: Directory Fifo Eventfd Unsupported Signalfd Eventpoll Inotify Timerfd Netlink Bpf Userfaultfd
+    IoUring Memfd Pidfd);
+
+impl FdKind {
+    /// The format's number of the kind.
+    pub const fn number(&self) -> u8 {
+        match self {
+            FdKind::File { .. } => 16,
+            FdKind::Ipv4 { .. } => 3,
+            FdKind::Ipv6 { .. } => 4,
+            FdKind::Ipv4Listening { .. } => 5,
+            FdKind::Ipv6Listening { .. } => 6,
+            FdKind::Unix { .. } => 8,
+            FdKind::Named { kind, .. } => *kind as u8,
+        }
+    }
+}

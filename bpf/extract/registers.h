@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A system call's number, arguments and result, on each architecture and for each way to attach. */
+#pragma once
+
+#include "extract/task.h"
+#include "maps.h"
+#include "verifier.h"
+
+/* A run of a program: what the templates and extractors need to know of it. Lives in registers and on the stack. */
+struct sc_call {
+	u64 *ctx;
+	struct pt_regs *regs; /* of the system call; NULL in a tracepoint program */
+	s64 ret;              /* the system call's result; exit programs only */
+	u64 ts;               /* ns since the epoch: the event's time */
+	struct sc_cpu *cpu;
+	u32 cpu_id;
+	u32 scratch; /* enum sc_scratch */
+	bool compat; /* a 32-bit system call on x86-64 */
+};
+
+static __always_inline struct pt_regs *extract__registers(u64 *ctx)
+{
+	if (sc_constants.attach == SC_ATTACH_BTF)
+		return (struct pt_regs *)SC_CONTEXT_WORD(ctx, 0);
+	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+}
+
+/* The result that a sys_exit program is given. */
+static __always_inline s64 extract__result(u64 *ctx)
+{
+	if (sc_constants.attach == SC_ATTACH_BTF)
+		return (s64)SC_CONTEXT_WORD(ctx, 1);
+	return (s64)SC_CONTEXT_WORD(ctx, 2);
+}
+
+/* The number of the system call that the registers belong to. */
+static __always_inline u32 extract__number(const struct pt_regs *regs)
+{
+#if defined(__TARGET_ARCH_x86)
+	return regs->orig_ax;
+#else
+	return regs->syscallno;
+#endif
+}
+
+/* Whether the current system call is a 32-bit one on x86-64. */
+static __always_inline bool extract__is_compat(void)
+{
+#if defined(__TARGET_ARCH_x86)
+	const u32 ts_compat = 0x2;
+
+	if (extract__has_task_btf())
+		return ((struct task_struct *)bpf_get_current_task_btf())->thread_info.status & ts_compat;
+	return BPF_CORE_READ(extract__current(), thread_info.status) & ts_compat;
+#else
+	return false;
+#endif
+}
+
+/* The slot of a system call: see capture.h. Below SC_SLOTS, as the verifier sees it too. */
+static __always_inline u32 extract__slot(u32 number, bool compat)
+{
+	u32 slot = number;
+
+	if (number >= SC_NR_MAX)
+		slot = SC_SLOT_UNKNOWN;
+	else if (compat)
+		slot = sc_routes.compat_slot[SC_BOUND(number, SC_NR_MAX)];
+	return SC_BOUND(slot, SC_SLOTS);
+}
+
+/* Argument n, counted from 0, of the system call; n must be a constant. */
+static __always_inline u64 extract__syscall_argument(const struct sc_call *call, int n)
+{
+	const struct pt_regs *regs = call->regs;
+#if defined(__TARGET_ARCH_x86)
+	if (call->compat) {
+		switch (n) {
+		case 0:
+			return (u32)regs->bx;
+		case 1:
+			return (u32)regs->cx;
+		case 2:
+			return (u32)regs->dx;
+		case 3:
+			return (u32)regs->si;
+		case 4:
+			return (u32)regs->di;
+		default:
+			return (u32)regs->bp;
+		}
+	}
+	switch (n) {
+	case 0:
+		return regs->di;
+	case 1:
+		return regs->si;
+	case 2:
+		return regs->dx;
+	case 3:
+		return regs->r10;
+	case 4:
+		return regs->r8;
+	default:
+		return regs->r9;
+	}
+#else
+	return n == 0 ? regs->orig_x0 : regs->regs[n];
+#endif
+}
+
+/* An argument that is a file descriptor or another int: its sign is kept. */
+static __always_inline s64 extract__int_argument(const struct sc_call *call, int n)
+{
+	return (s32)extract__syscall_argument(call, n);
+}

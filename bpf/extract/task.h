@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The current task, and the fields of a task. */
+#pragma once
+
+#include "kernel_types.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+/* bpf_get_current_task_btf (5.11) gives a pointer whose fields are read without a helper call. */
+static __always_inline bool extract__has_task_btf(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf);
+}
+
+static __always_inline struct task_struct *extract__current(void)
+{
+	return (struct task_struct *)bpf_get_current_task();
+}

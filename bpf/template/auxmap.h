@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The auxmap template, for events whose size is known only as they are put together: a scratch area of this CPU is
+ * filled, then copied into the ring.
+ *
+ *   struct auxmap auxmap;
+ *   if (!auxmap__begin(call, &auxmap, access_x))
+ *           return;
+ *   auxmap__store(&auxmap, access_x, res, call->ret);                          an integer
+ *   auxmap__store_charbuf(&auxmap, access_x, name, pointer, SC_MAX_PATH, SC_USER);   a string
+ *   ...                                                     one for each parameter, in the order of the row
+ *   auxmap__submit_event(call, &auxmap, access_x);
+ *
+ * A parameter that cannot be read is stored with length 0: 'no value'.
+ */
+#pragma once
+
+#include "template/program.h"
+
+enum {
+	SC_MAX_PATH = 4096, /* PATH_MAX, the terminating NUL included */
+};
+
+/* Whose memory a pointer points to. */
+enum sc_memory {
+	SC_USER,
+	SC_KERNEL,
+};
+
+struct auxmap {
+	u8 *data;
+	u32 pos;  /* where the next parameter's bytes go */
+	u32 next; /* the parameter to be stored next: folds away */
+};
+
+/* Where the next bytes go; a single write of up to SC_SCRATCH_HALF bytes fits behind it. */
+static __always_inline u8 *auxmap__tail(struct auxmap *auxmap)
+{
+	return auxmap->data + SC_BOUND(auxmap->pos, SC_SCRATCH_HALF);
+}
+
+static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *auxmap, u16 type, u32 nparams)
+{
+	struct sc_counters *counters = &call->cpu->events[type];
+	u32 index = call->cpu_id * SC_SCRATCH_MAX + call->scratch;
+	u64 *busy = &call->cpu->scratch_busy[call->scratch];
+
+	counter__inc(&counters->seen);
+	auxmap->data = *(volatile u64 *)busy ? NULL : bpf_map_lookup_elem(&scratch, &index);
+	if (!auxmap->data) {
+		counter__inc(&counters->lost_no_scratch);
+		return false;
+	}
+	*(volatile u64 *)busy = 1;
+	auxmap->pos = SC_HEADER_LEN + SC_LENGTH_LEN * nparams;
+	auxmap->next = 0;
+	*(u64 *)auxmap->data = call->ts;
+	*(u64 *)(auxmap->data + 8) = (u32)bpf_get_current_pid_tgid();
+	*(u16 *)(auxmap->data + 20) = type;
+	*(u32 *)(auxmap->data + 22) = nparams;
+	return true;
+}
+
+/* False, and a loss counted, if the scratch area is in use. */
+#define auxmap__begin(call, auxmap, program) auxmap__get(call, auxmap, program##__type, program##__nparams)
+
+/* Lets the scratch area go without an event. */
+static __always_inline void auxmap__release(struct sc_call *call)
+{
+	*(volatile u64 *)&call->cpu->scratch_busy[call->scratch] = 0;
+}
+
+static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *auxmap, u16 type)
+{
+	struct sc_counters *counters = &call->cpu->events[type];
+	u32 size = auxmap->pos;
+	void *ring;
+
+	if (size > SC_MAX_EVENT) {
+		counter__inc(&counters->lost_too_large);
+	} else {
+		*(u32 *)(auxmap->data + 16) = size;
+		ring = call__ring(call);
+		if (ring && !bpf_ringbuf_output(ring, auxmap->data, SC_BOUND(size, SC_SCRATCH_HALF), BPF_RB_NO_WAKEUP))
+			counter__inc(&counters->written);
+		else
+			counter__inc(&counters->lost_ring_full);
+	}
+	auxmap__release(call);
+}
+
+#define auxmap__submit_event(call, auxmap, program)             \
+	do {                                                    \
+		if ((auxmap)->next != program##__nparams)       \
+			sc_parameter_missing();                 \
+		auxmap__output(call, auxmap, program##__type);  \
+	} while (0)
+
+/*
+ * Accounts for `length` bytes that were written at auxmap__tail() as the next parameter. For extractors that build a
+ * parameter of several parts; the macros below are made of it.
+ */
+static __always_inline void auxmap__push(struct auxmap *auxmap, u32 index, u16 length)
+{
+	if (auxmap->next++ != index)
+		sc_parameter_out_of_order();
+	*(u16 *)(auxmap->data + SC_HEADER_LEN + SC_LENGTH_LEN * index) = length;
+	auxmap->pos += length;
+}
+
+/* An integer, in the representation of its type. */
+#define auxmap__store(auxmap, program, param, expression)                            \
+	do {                                                                         \
+		typedef typeof(SC_TYPE(program, param).value) value_type_;           \
+		value_type_ value_ = (expression);                                   \
+		*(value_type_ *)auxmap__tail(auxmap) = value_;                       \
+		auxmap__push(auxmap, SC_INDEX(program, param), sizeof(value_type_)); \
+	} while (0)
+
+/* 1 for a type that is stored by the macro named, 0 for another: a mismatch is a negative array size. */
+#define SC_IS_CHARBUF(program, param) \
+	_Generic(SC_TYPE(program, param), sc_ty_CHARBUF: 1, sc_ty_FSPATH: 1, sc_ty_FSRELPATH: 1, default: 0)
+#define SC_IS_BYTEBUF(program, param) _Generic(SC_TYPE(program, param), sc_ty_BYTEBUF: 1, default: 0)
+#define SC_REQUIRE(condition, text) _Static_assert(condition, text)
+
+/*
+ * Writes a string with its NUL at the tail: returns its length, 0 if there is none to be read. `limit` is a constant
+ * of at most SC_SCRATCH_HALF and counts the NUL.
+ */
+static __always_inline u16 auxmap__read_string(struct auxmap *auxmap, const void *pointer, u32 limit, enum sc_memory memory)
+{
+	u8 *tail = auxmap__tail(auxmap);
+	long n;
+
+	if (!pointer)
+		return 0;
+	n = memory == SC_USER ? bpf_probe_read_user_str(tail, limit, pointer) :
+				bpf_probe_read_kernel_str(tail, limit, pointer);
+	return n > 0 ? n : 0;
+}
+
+/* A string that ends with NUL. */
+#define auxmap__store_charbuf(auxmap, program, param, pointer, limit, memory)                        \
+	do {                                                                                         \
+		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row of events.def");  \
+		auxmap__push(auxmap, SC_INDEX(program, param),                                       \
+			     auxmap__read_string(auxmap, (const void *)(pointer), limit, memory));   \
+	} while (0)
+
+/* Writes `length` bytes, at most 65,535, at the tail: returns how many, 0 if they cannot be read. */
+static __always_inline u16 auxmap__read_bytes(struct auxmap *auxmap, const void *pointer, u64 length, enum sc_memory memory)
+{
+	u8 *tail = auxmap__tail(auxmap);
+	u64 size = length < SC_SCRATCH_HALF ? length : SC_SCRATCH_HALF - 1;
+	long failed;
+
+	size = SC_BOUND(size, SC_SCRATCH_HALF);
+	if (!pointer || !size)
+		return 0;
+	failed = memory == SC_USER ? bpf_probe_read_user(tail, size, pointer) : bpf_probe_read_kernel(tail, size, pointer);
+	return failed ? 0 : size;
+}
+
+/* Bytes. */
+#define auxmap__store_bytebuf(auxmap, program, param, pointer, length, memory)                             \
+	do {                                                                                               \
+		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def");           \
+		auxmap__push(auxmap, SC_INDEX(program, param),                                             \
+			     auxmap__read_bytes(auxmap, (const void *)(pointer), length, memory));         \
+	} while (0)
+
+/* A parameter of any variable-size type without a value. */
+#define auxmap__store_empty(auxmap, program, param) auxmap__push(auxmap, SC_INDEX(program, param), 0)

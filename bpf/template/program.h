@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What surrounds the body of every program: the context is unpacked, the CPU is marked as running a program, the clock
+ * is read once.
+ *
+ *   SYSCALL_ENTER(access_e) { ... }      body of an enter event's program; `call` is the run
+ *   SYSCALL_EXIT(access_x) { ... }       body of an exit event's program; `call->ret` is the result
+ */
+#pragma once
+
+#include "counters.h"
+#include "extract/registers.h"
+
+/* Marks the start of a run on this CPU; false if the CPU is beyond those known when the programs were loaded. */
+static __always_inline bool call__begin(struct sc_call *call)
+{
+	/* A copy is the key: taking the address of a member would keep the whole structure on the stack. */
+	u32 cpu_id = bpf_get_smp_processor_id();
+
+	call->cpu_id = cpu_id;
+	call->cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+	if (!call->cpu)
+		return false;
+	counter__inc(&call->cpu->begun);
+	asm volatile("" ::: "memory"); /* first the mark, then the clock */
+	call->ts = sc_settings.boot_time + bpf_ktime_get_boot_ns();
+	return true;
+}
+
+static __always_inline void call__end(struct sc_call *call)
+{
+	asm volatile("" ::: "memory"); /* first the event, then the mark */
+	counter__inc(&call->cpu->ended);
+}
+
+static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
+{
+	call->ctx = ctx;
+	call->regs = extract__registers(ctx);
+	call->compat = extract__is_compat();
+	return call__begin(call);
+}
+
+#define SYSCALL_ENTER(program)                                             \
+	static __always_inline void program##__body(struct sc_call *call); \
+	SEC("tp_btf/sys_enter") int program(u64 *ctx)                      \
+	{                                                                  \
+		struct sc_call call = { .scratch = SC_SCRATCH_ENTER };     \
+		if (call__begin_syscall(&call, ctx)) {                     \
+			program##__body(&call);                            \
+			call__end(&call);                                  \
+		}                                                          \
+		return 0;                                                  \
+	}                                                                  \
+	static __always_inline void program##__body(struct sc_call *call)
+
+#define SYSCALL_EXIT(program)                                              \
+	static __always_inline void program##__body(struct sc_call *call); \
+	SEC("tp_btf/sys_exit") int program(u64 *ctx)                       \
+	{                                                                  \
+		struct sc_call call = { .scratch = SC_SCRATCH_EXIT };      \
+		call.ret = extract__result(ctx);                           \
+		if (call__begin_syscall(&call, ctx)) {                     \
+			program##__body(&call);                            \
+			call__end(&call);                                  \
+		}                                                          \
+		return 0;                                                  \
+	}                                                                  \
+	static __always_inline void program##__body(struct sc_call *call)
+
+/* The ring of this CPU. */
+static __always_inline void *call__ring(const struct sc_call *call)
+{
+	u32 cpu_id = call->cpu_id;
+
+	return bpf_map_lookup_elem(&rings, &cpu_id);
+}
+
+/*
+ * The order of parameters is checked at compile time: a call to one of these is left in the program, and reported by
+ * clang, unless the condition in front of it folds away.
+ */
+void sc_parameter_out_of_order(void)
+	__attribute__((error("parameter stored out of the order of its row in events.def")));
+void sc_parameter_missing(void)
+	__attribute__((error("event submitted before every parameter of its row in events.def was stored")));

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The ringbuf template, for events whose size the table knows: space is reserved in the CPU's ring, filled in place,
+ * submitted.
+ *
+ *   struct ringbuf_struct ringbuf;
+ *   if (!ringbuf__reserve_space(call, &ringbuf, access_e))
+ *           return;
+ *   ringbuf__store(&ringbuf, access_e, mode, value);     one for each parameter, in the order of the row
+ *   ringbuf__submit_event(call, &ringbuf, access_e);
+ */
+#pragma once
+
+#include "template/program.h"
+
+struct ringbuf_struct {
+	u8 *data;
+	u32 next; /* the parameter to be stored next: folds away */
+};
+
+static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbuf_struct *ringbuf, u16 type, u32 nparams,
+					     u32 size)
+{
+	struct sc_counters *counters = &call->cpu->events[type];
+	void *ring;
+
+	counter__inc(&counters->seen);
+	ring = call__ring(call);
+	ringbuf->data = ring ? bpf_ringbuf_reserve(ring, size, 0) : NULL;
+	ringbuf->next = 0;
+	if (!ringbuf->data) {
+		counter__inc(&counters->lost_ring_full);
+		return false;
+	}
+	*(u64 *)ringbuf->data = call->ts;
+	*(u64 *)(ringbuf->data + 8) = (u32)bpf_get_current_pid_tgid();
+	*(u32 *)(ringbuf->data + 16) = size;
+	*(u16 *)(ringbuf->data + 20) = type;
+	*(u32 *)(ringbuf->data + 22) = nparams;
+	return true;
+}
+
+/* False, and a loss counted, if the ring is full. */
+#define ringbuf__reserve_space(call, ringbuf, program) \
+	ringbuf__reserve(call, ringbuf, program##__type, program##__nparams, program##__size)
+
+#define SC_PARAM_OFFSET(program, param)                                       \
+	(SC_HEADER_LEN + SC_LENGTH_LEN * program##__nparams +                 \
+	 __builtin_offsetof(struct program##__params, param))
+
+#define ringbuf__store(ringbuf, program, param, expression)                                                      \
+	do {                                                                                                     \
+		typedef typeof(((struct program##__params *)0)->param) value_type_;                              \
+		value_type_ value_ = (expression);                                                               \
+		if ((ringbuf)->next++ != SC_INDEX(program, param))                                               \
+			sc_parameter_out_of_order();                                                             \
+		*(u16 *)((ringbuf)->data + SC_HEADER_LEN + SC_LENGTH_LEN * SC_INDEX(program, param)) =           \
+			sizeof(value_type_);                                                                     \
+		*(value_type_ *)((ringbuf)->data + SC_PARAM_OFFSET(program, param)) = value_;                    \
+	} while (0)
+
+#define ringbuf__submit_event(call, ringbuf, program)                       \
+	do {                                                                \
+		if ((ringbuf)->next != program##__nparams)                  \
+			sc_parameter_missing();                             \
+		bpf_ringbuf_submit((ringbuf)->data, BPF_RB_NO_WAKEUP);      \
+		counter__inc(&(call)->cpu->events[program##__type].written); \
+	} while (0)

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What the recorder tells the programs, and what they tell it. The Rust types of these structures come with the
+ * skeleton, from this object's BTF.
+ */
+#pragma once
+
+#include "events_dimensions.h"
+
+enum {
+	/* System call numbers are below this on every architecture. */
+	SC_NR_MAX = 512,
+	/*
+	 * A slot is what a call is routed and selected by: its number; SC_NR_MAX + its number for a 32-bit call on
+	 * x86-64 without a 64-bit twin; SC_SLOT_UNKNOWN for a number beyond the tables.
+	 */
+	SC_SLOT_UNKNOWN = 2 * SC_NR_MAX,
+	SC_SLOTS = 4 * SC_NR_MAX, /* a power of two: an index is masked, not compared */
+};
+
+/* How the syscall programs are attached; chosen before they are loaded. */
+enum sc_attach {
+	SC_ATTACH_BTF,        /* tp_btf: registers come as an argument */
+	SC_ATTACH_TRACEPOINT, /* tracepoint/raw_syscalls: registers are those of the current task */
+};
+
+/* Which events of a slot are wanted: bits of sc_settings.wanted. */
+enum sc_wanted {
+	SC_WANT_ENTER = 1,
+	SC_WANT_EXIT = 2,
+};
+
+/* Which tracepoint events are wanted: bits of sc_settings.tracepoints. */
+enum sc_tracepoint {
+	SC_TP_PROCESS_EXIT = 1,
+	SC_TP_PROCESS_EXEC = 2,
+	SC_TP_PROCESS_FORK = 4,
+	SC_TP_SCHED_SWITCH = 8,
+	SC_TP_SIGNAL_DELIVER = 16,
+	SC_TP_PAGE_FAULT = 32,
+};
+
+/* Fixed before the programs are loaded: the verifier drops what a branch on them excludes. */
+struct sc_constants {
+	u32 attach;      /* enum sc_attach */
+	u32 preemptible; /* whether another task's program may run on this CPU in the middle of one */
+};
+
+/* May change while the capture runs: the recorder maps the memory. */
+struct sc_settings {
+	u64 boot_time;   /* ns from the epoch to the machine's start: event time = this + the boot-time clock */
+	u32 active;      /* the gate: nothing is recorded while it is 0 */
+	u32 snaplen;     /* bytes of data that an event keeps at most */
+	u32 skip_tgid;   /* a process whose events are left out (the recorder's own), or 0 */
+	u32 targets_only; /* record only the tasks in the map `targets` */
+	u32 tracepoints; /* enum sc_tracepoint */
+	u8 wanted[SC_SLOTS]; /* enum sc_wanted, by slot */
+};
+
+/* Which call a slot stands for. Written before the programs are loaded. */
+struct sc_routes {
+	u16 code[SC_SLOTS];         /* the stable code, carried by generic events */
+	u16 compat_slot[SC_NR_MAX]; /* the slot of a 32-bit call on x86-64 */
+};
+
+/* An entry of the map `targets`. */
+enum sc_target {
+	SC_TARGET_ACTIVE = 1,
+	SC_TARGET_AT_EXEC = 2, /* becomes active as it enters execve */
+};
+
+/* What became of the events of one type on one CPU. seen = written + the losses. */
+struct sc_counters {
+	u64 seen;
+	u64 written;
+	u64 lost_ring_full;
+	u64 lost_too_large;
+	u64 lost_no_scratch;
+};
+
+/* Losses that belong to no event type. */
+struct sc_cpu_losses {
+	u64 no_program;   /* a wanted call whose tail call failed */
+	u64 targets_full; /* a child that could not be followed: the map `targets` is full */
+};
+
+/*
+ * One for each CPU. Written by the programs on that CPU, read by the recorder (who maps the memory).
+ *
+ * `begun` is raised before a program reads the clock, `ended` after it has committed its event. So once `ended` has
+ * reached the value that `begun` had at some time, all events of that CPU from before that time are in its ring: the
+ * merge relies on it.
+ */
+struct sc_cpu {
+	u64 begun;
+	u64 ended;
+	struct sc_cpu_losses losses;
+	u64 scratch_busy[3]; /* by enum sc_scratch */
+	struct sc_counters events[PPM_EVENT_MAX];
+};
+
+/* A CPU has one scratch area for each way in: within one way, programs do not nest. */
+enum sc_scratch {
+	SC_SCRATCH_ENTER,
+	SC_SCRATCH_EXIT,
+	SC_SCRATCH_TRACEPOINT,
+	SC_SCRATCH_MAX,
+};
+
+enum {
+	/* An offset is masked to SC_SCRATCH_HALF - 1, a single write is at most SC_SCRATCH_HALF long. */
+	SC_SCRATCH_HALF = 65536,
+	SC_SCRATCH_SIZE = 2 * SC_SCRATCH_HALF,
+};

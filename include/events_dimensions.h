@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What C derives from the event table. No number in here is typed by hand.
+ *
+ *   PPME_*                  the event types
+ *   <program>__type         the event type that the program records
+ *   <program>__nparams      how many parameters its row has
+ *   <program>__size         the size of a fixed-size event; there is none for a variable-size one
+ *   struct <program>__params  the parameters of a fixed-size event, as they lie in it
+ *   struct <program>__index   a parameter's place in the row: offsetof() of the member of its name
+ *   struct <program>__types   a parameter's type in the row: the type of the member of its name
+ */
+#pragma once
+
+#include "scap_event.h"
+
+/*
+ * A parameter type has two C types: sc_pt_<TYPE>, the integer that represents it, for fixed sizes only, so that a
+ * variable-size parameter in a row of EVENT_FIXED does not compile; and sc_ty_<TYPE>, which tells the type apart from
+ * others of the same representation.
+ */
+#define PARAM_FIXED(type, number, repr) \
+	typedef repr sc_pt_##type;      \
+	typedef struct {                \
+		repr value;             \
+	} sc_ty_##type;
+#define PARAM_VAR(type, number)   \
+	typedef struct {          \
+		char bytes[1];    \
+	} sc_ty_##type;
+#define DYN(list, index, type, format)
+#include "params.def"
+#undef PARAM_FIXED
+#undef PARAM_VAR
+#undef DYN
+
+/* The values of flags: PPM_<table>__<name>. */
+enum {
+#define FLAG(table, name, value) PPM_##table##__##name = value,
+#include "flags.def"
+#undef FLAG
+};
+
+/* The index byte of dynamic parameters: PPM_<list>__<TYPE>. */
+enum {
+#define PARAM_FIXED(type, number, repr)
+#define PARAM_VAR(type, number)
+#define DYN(list, index, type, format) PPM_##list##__##type = index,
+#include "params.def"
+#undef PARAM_FIXED
+#undef PARAM_VAR
+#undef DYN
+};
+
+enum ppm_event_code {
+#define EVENT_FIXED(code, number, program, ...) code = number,
+#define EVENT_VAR(code, number, program, ...) code = number,
+#define EVENT_OLD(code, number, ...) code = number,
+#include "events.def"
+#undef EVENT_OLD
+	PPM_EVENT_MAX,
+};
+#undef EVENT_FIXED
+#undef EVENT_VAR
+
+#define EVENT_OLD(...)
+
+/* Types and counts, of both kinds. */
+#define P(name, type, ...) +1
+#define EVENT_FIXED(code, number, program, name, source, category, flags, params) \
+	enum { program##__type = code, program##__nparams = 0 params };
+#define EVENT_VAR EVENT_FIXED
+#include "events.def"
+#undef P
+#undef EVENT_FIXED
+#undef EVENT_VAR
+
+/* Places and types, of both kinds. */
+#define EVENT_FIXED(code, number, program, name, source, category, flags, params) \
+	struct program##__index {                                                 \
+		params                                                            \
+	};
+#define EVENT_VAR EVENT_FIXED
+#define P(name, type, ...) char name;
+#include "events.def"
+#undef P
+#undef EVENT_FIXED
+
+#define EVENT_FIXED(code, number, program, name, source, category, flags, params) \
+	struct program##__types {                                                 \
+		params                                                            \
+	};
+#define P(name, type, ...) sc_ty_##type name;
+#include "events.def"
+#undef P
+#undef EVENT_FIXED
+#undef EVENT_VAR
+
+/* Layout and size, of fixed-size events. */
+#define EVENT_VAR(...)
+#define EVENT_FIXED(code, number, program, name, source, category, flags, params) \
+	struct program##__params {                                                \
+		params                                                            \
+	} __attribute__((packed));                                                \
+	enum { program##__size = SC_HEADER_LEN + SC_LENGTH_LEN * program##__nparams + sizeof(struct program##__params) };
+#define P(name, type, ...) sc_pt_##type name;
+#include "events.def"
+#undef P
+#undef EVENT_FIXED
+#undef EVENT_VAR
+#undef EVENT_OLD
+
+/* The place of a parameter in its event's row. */
+#define SC_INDEX(program, param) __builtin_offsetof(struct program##__index, param)
+/* An expression of the parameter's type, for sizeof and _Generic only. */
+#define SC_TYPE(program, param) (((struct program##__types *)0)->param)

@@ -1,0 +1,279 @@
+//! `scapd list`: the tables of system calls and events, for people and for programs.
+//!
+//! As text, a row is a line of columns with a header line above them; the last column may have spaces in it. As JSON,
+//! a table is one array of objects.
+
+use std::io::{self, Write};
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use crate::{
+    events::{Arch, EVENTS, Event, ParamInfo, SYSCALLS, Source, Syscall, Template},
+    select::{Class, category_name, classes},
+};
+
+/// What stands in a column that has nothing to say.
+const NOTHING: &str = "-";
+
+/// A row of `scapd list syscalls`.
+#[derive(Debug, Serialize)]
+struct SyscallRow {
+    name: &'static str,
+    /// The stable code.
+    code: u16,
+    /// This architecture's number for it.
+    number: Option<u16>,
+    /// The event that its entry is recorded as; none: a generic event.
+    enter_event: Option<u16>,
+    exit_event: Option<u16>,
+    /// Whether it has a program of its own.
+    program: bool,
+    /// The classes that it is in.
+    classes: Vec<&'static str>,
+}
+
+impl SyscallRow {
+    fn new(call: &'static Syscall, classes: &[Class]) -> Self {
+        let number_of = |event: Option<&Event>| event.map(|event| event.ty.0);
+        let (enter_event, exit_event) = (number_of(call.enter()), number_of(call.exit()));
+        SyscallRow {
+            name: call.name,
+            code: call.code,
+            number: call.number(Arch::NATIVE),
+            enter_event,
+            exit_event,
+            program: enter_event.is_some() || exit_event.is_some(),
+            classes: classes
+                .iter()
+                .filter(|class| class.calls.contains(call))
+                .map(|class| class.name)
+                .collect(),
+        }
+    }
+}
+
+/// A row of `scapd list events`.
+#[derive(Debug, Serialize)]
+struct EventRow {
+    number: u16,
+    code: &'static str,
+    name: &'static str,
+    source: &'static str,
+    category: &'static str,
+    /// That of the program.
+    template: Option<&'static str>,
+    /// The program that records it; none: it is only decoded.
+    program: Option<&'static str>,
+    parameters: Vec<ParameterRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct ParameterRow {
+    name: &'static str,
+    #[serde(rename = "type")]
+    ty: String,
+}
+
+impl EventRow {
+    fn new(event: &'static Event) -> Self {
+        let parameter = |p: &ParamInfo| ParameterRow { name: p.name, ty: p.ty.name() };
+        EventRow {
+            number: event.ty.0,
+            code: event.code,
+            name: event.name,
+            source: source_name(event.source),
+            category: category_name(event.category),
+            template: match event.template {
+                Template::Ringbuf => Some("ringbuf"),
+                Template::Auxmap => Some("auxmap"),
+                Template::None => None,
+            },
+            program: event.program,
+            parameters: event.params.iter().map(parameter).collect(),
+        }
+    }
+}
+
+fn source_name(source: Source) -> &'static str {
+    match source {
+        Source::None => "none",
+        Source::Syscall => "syscall",
+        Source::Tracepoint => "tracepoint",
+        Source::Metaevent => "metaevent",
+        Source::Iter => "iter",
+        Source::Plugin => "plugin",
+    }
+}
+
+/// Prints every system call: name, stable code, number on this architecture, events, classes.
+///
+/// # Errors
+/// Those of `out`, a broken pipe among them.
+pub fn syscalls(out: &mut impl Write, json: bool) -> io::Result<()> {
+    let classes = classes();
+    let rows: Vec<SyscallRow> = SYSCALLS.iter().map(|call| SyscallRow::new(call, &classes)).collect();
+    if json {
+        return print_json(out, &rows);
+    }
+    let mut table = table(&["NAME", "CODE", "NUMBER", "ENTER", "EXIT", "PROGRAM", "CLASSES"], &[1, 2, 3, 4]);
+    for row in rows {
+        let event = |number: Option<u16>| number.map_or("generic".to_owned(), |n| n.to_string());
+        table.add_row([
+            row.name.to_owned(),
+            row.code.to_string(),
+            row.number.map_or(NOTHING.to_owned(), |n| n.to_string()),
+            event(row.enter_event),
+            event(row.exit_event),
+            if row.program { "yes" } else { "generic" }.to_owned(),
+            joined(row.classes.iter().map(|class| format!("%{class}"))),
+        ]);
+    }
+    print(out, &table)
+}
+
+/// Prints every event type: number, symbol, name, category, template, program, parameters with their types.
+///
+/// # Errors
+/// Those of `out`, a broken pipe among them.
+pub fn events(out: &mut impl Write, json: bool) -> io::Result<()> {
+    let rows: Vec<EventRow> = EVENTS.iter().map(EventRow::new).collect();
+    if json {
+        return print_json(out, &rows);
+    }
+    let header = ["NUMBER", "CODE", "NAME", "SOURCE", "CATEGORY", "TEMPLATE", "PROGRAM", "PARAMETERS"];
+    let mut table = table(&header, &[0]);
+    for row in rows {
+        table.add_row([
+            row.number.to_string(),
+            row.code.to_owned(),
+            row.name.to_owned(),
+            row.source.to_owned(),
+            row.category.to_owned(),
+            row.template.unwrap_or(NOTHING).to_owned(),
+            row.program.unwrap_or(NOTHING).to_owned(),
+            joined(row.parameters.iter().map(|p| format!("{}:{}", p.name, p.ty))),
+        ]);
+    }
+    print(out, &table)
+}
+
+/// A table without lines, two spaces between its columns.
+fn table(header: &[&str], numbers: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    for index in numbers {
+        if let Some(column) = table.column_mut(*index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn joined(words: impl Iterator<Item = String>) -> String {
+    let words: Vec<String> = words.collect();
+    if words.is_empty() { NOTHING.to_owned() } else { words.join(" ") }
+}
+
+fn print(out: &mut impl Write, table: &Table) -> io::Result<()> {
+    for line in table.lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    out.flush()
+}
+
+fn print_json(out: &mut impl Write, rows: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, rows)?;
+    writeln!(out)?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    type Print = fn(&mut Vec<u8>, bool) -> io::Result<()>;
+
+    fn text(print: Print) -> Vec<Vec<String>> {
+        let mut out = Vec::new();
+        print(&mut out, false).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        out.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+    }
+
+    fn json(print: Print) -> Vec<Value> {
+        let mut out = Vec::new();
+        print(&mut out, true).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn every_call_has_a_line() {
+        let lines = text(syscalls);
+        assert_eq!(lines[0][..3], ["NAME", "CODE", "NUMBER"]);
+        assert_eq!(lines.len(), SYSCALLS.len() + 1);
+        for (line, call) in lines[1..].iter().zip(SYSCALLS) {
+            assert_eq!(line[..2], [call.name.to_owned(), call.code.to_string()]);
+            assert!(line.len() >= 7, "{line:?}");
+        }
+        let line = lines.iter().find(|line| line[0] == "unlinkat").unwrap();
+        assert_eq!(line[3..6], ["302", "303", "yes"]);
+        assert!(line[6..].contains(&"%file".to_owned()), "{line:?}");
+        let line = lines.iter().find(|line| line[0] == "gettid").unwrap();
+        assert_eq!(line[3..], ["generic", "generic", "generic", "%pure"]);
+    }
+
+    #[test]
+    fn every_event_has_a_line() {
+        let lines = text(events);
+        assert_eq!(lines.len(), EVENTS.len() + 1);
+        for (line, event) in lines[1..].iter().zip(EVENTS) {
+            assert_eq!(line[..3], [event.ty.to_string(), event.code.to_owned(), event.name.to_owned()]);
+        }
+        assert_eq!(lines[264 + 1].join(" "), {
+            "264 PPME_SYSCALL_ACCESS_E access syscall file ringbuf access_e mode:flags32"
+        });
+        assert_eq!(lines[10 + 1][5..], ["-", "-", "size:uint32"]);
+    }
+
+    #[test]
+    fn json_has_the_same_rows() {
+        let calls = json(syscalls);
+        assert!(calls.iter().map(|row| row["name"].as_str()).eq(SYSCALLS.iter().map(|call| Some(call.name))));
+        let socketcall = calls.iter().find(|row| row["name"] == "socketcall").unwrap();
+        assert_eq!((&socketcall["number"], &socketcall["classes"]), (&Value::Null, &Value::Array(vec![])));
+
+        let events = json(events);
+        assert!(
+            events.iter().map(|row| row["code"].as_str()).eq(EVENTS.iter().map(|event| Some(event.code)))
+        );
+        let access = &events[265];
+        assert_eq!(access["template"], "auxmap");
+        let parameters = access["parameters"].as_array().unwrap();
+        let names: Vec<_> = parameters.iter().filter_map(|p| p["name"].as_str()).collect();
+        assert_eq!(names, ["res", "name", "mode"]);
+        assert_eq!(parameters[1]["type"], "fspath");
+    }
+
+    #[test]
+    fn an_error_of_the_output_is_passed_on() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        for json in [false, true] {
+            assert_eq!(syscalls(&mut Broken, json).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+            assert_eq!(events(&mut Broken, json).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        }
+    }
+}

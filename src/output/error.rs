@@ -1,0 +1,112 @@
+//! What can go wrong with an output, and what to do about it.
+
+use std::io::{self, ErrorKind};
+
+use super::{Target, Totals};
+
+/// A capture that cannot be written, or not further.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// Stdout is a terminal.
+    #[error("stdout is a terminal, and a capture is not text: name a file with -w, or pipe it into a reader")]
+    Terminal,
+    /// The target cannot be opened.
+    #[error("cannot create {target}{}", create_remedy(source))]
+    Create {
+        /// What was to be opened.
+        target: Target,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The disk is full, or the user's share of it.
+    #[error(
+        "no room for {target}, which is complete up to byte {} with {} events; free some, or write elsewhere with -w",
+        .written.bytes_out, .written.events
+    )]
+    NoSpace {
+        /// What was written to.
+        target: Target,
+        /// What it has got.
+        written: Totals,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The reader of the pipe has gone. Often it just had enough.
+    #[error("the reader of {target} has gone after {} events", .written.events)]
+    BrokenPipe {
+        /// What was written to.
+        target: Target,
+        /// What it has got.
+        written: Totals,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The target cannot be written to any more.
+    #[error(
+        "cannot write to {target}, which is complete up to byte {} with {} events{}",
+        .written.bytes_out, .written.events, write_remedy(source)
+    )]
+    Write {
+        /// What was written to.
+        target: Target,
+        /// What it has got.
+        written: Totals,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system gives no thread to write with.
+    #[error("cannot start the thread that writes {target}; there may be a limit on processes (ulimit -u)")]
+    Thread {
+        /// What was to be written to.
+        target: Target,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The writer has ended before, with an error that it has told already.
+    #[error("nothing is written to {target} any more, since an earlier error")]
+    Stopped {
+        /// What was written to.
+        target: Target,
+    },
+}
+
+impl OutputError {
+    pub(super) fn create(target: &Target, source: io::Error) -> Self {
+        OutputError::Create { target: target.clone(), source }
+    }
+
+    pub(super) fn write(target: &Target, written: Totals, source: io::Error) -> Self {
+        let target = target.clone();
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                OutputError::NoSpace { target, written, source }
+            }
+            ErrorKind::BrokenPipe => OutputError::BrokenPipe { target, written, source },
+            _ => OutputError::Write { target, written, source },
+        }
+    }
+}
+
+/// What the message adds about an error on opening; the system's own words follow as the source.
+fn create_remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::NotFound => " (make its directory first, or name another file with -w)",
+        ErrorKind::PermissionDenied => " (run as a user who may write there, or name another file with -w)",
+        ErrorKind::ReadOnlyFilesystem => {
+            " (name a file on a file system that is mounted for writing, with -w)"
+        }
+        ErrorKind::IsADirectory => " (name a file in it with -w)",
+        ErrorKind::NotADirectory => " (a part of the path is a file; name another with -w)",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => " (free some room, or write elsewhere with -w)",
+        _ => "",
+    }
+}
+
+/// The same for an error on writing.
+fn write_remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        ErrorKind::FileTooLarge => " (there is a limit on the size of files, see ulimit -f)",
+        ErrorKind::ReadOnlyFilesystem => " (the file system became read-only, see dmesg)",
+        _ => "",
+    }
+}

@@ -1,0 +1,315 @@
+use std::{
+    fs,
+    io::Read,
+    process::Command,
+    sync::mpsc::channel,
+    time::{Duration, Instant},
+};
+
+use flate2::read::{GzDecoder, MultiGzDecoder};
+use tempfile::TempDir;
+
+use super::*;
+
+fn file(dir: &TempDir, name: &str) -> (PathBuf, Target) {
+    let path = dir.path().join(name);
+    (path.clone(), Target::File(path))
+}
+
+/// Bytes that do not compress, others for each seed.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut x = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    std::iter::repeat_with(|| {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        x as u8
+    })
+    .take(len)
+    .collect()
+}
+
+fn unpacked(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    MultiGzDecoder::new(fs::File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// A message with the system's words, as `main` prints it.
+fn message(e: &OutputError) -> String {
+    match std::error::Error::source(e) {
+        Some(source) => format!("{e}: {source}"),
+        None => e.to_string(),
+    }
+}
+
+/// A small tmpfs, for as long as it lives; `None`, loudly, where the system refuses.
+struct Tmpfs(TempDir);
+
+impl Tmpfs {
+    fn mount(options: &str) -> Option<Tmpfs> {
+        let dir = TempDir::new().unwrap();
+        let out =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "scapd-test"]).arg(dir.path()).output();
+        let refused = match out {
+            Ok(out) if out.status.success() => return Some(Tmpfs(dir)),
+            Ok(out) => String::from_utf8_lossy(&out.stderr).into_owned(),
+            Err(e) => e.to_string(),
+        };
+        eprintln!("NOT TESTED: a tmpfs cannot be mounted here: {}", refused.trim());
+        None
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let status = Command::new("umount").arg("--lazy").arg(self.0.path()).status().unwrap();
+        assert!(status.success(), "{} stays mounted", self.0.path().display());
+    }
+}
+
+/// A fifo whose reading end is open.
+fn fifo(dir: &TempDir) -> (Output, fs::File) {
+    let (path, target) = file(dir, "fifo");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    // Each end waits for the other one.
+    let reader = std::thread::spawn(move || fs::File::open(path).unwrap());
+    let output = Output::create(target, false).unwrap();
+    (output, reader.join().unwrap())
+}
+
+#[test]
+fn a_minus_sign_is_stdout() {
+    assert_eq!(Target::from_arg("-"), Target::Stdout);
+    assert_eq!(Target::from_arg("./-"), Target::File("./-".into()));
+    assert_eq!(Target::Stdout.to_string(), "stdout");
+}
+
+#[test]
+fn chunks_follow_each_other_in_a_file_that_is_overwritten() {
+    let dir = TempDir::new().unwrap();
+    let (path, target) = file(&dir, "a.scap");
+    fs::write(&path, "what was there, and was longer").unwrap();
+    let mut output = Output::create(target, false).unwrap();
+    output.write(b"first", 0).unwrap();
+    output.write(b"", 0).unwrap();
+    output.write(b"second", 2).unwrap();
+    let totals = output.finish().unwrap();
+    assert_eq!(totals, Totals { events: 2, bytes_in: 11, bytes_out: 11 });
+    assert_eq!(fs::read(path).unwrap(), b"firstsecond");
+}
+
+#[test]
+fn every_chunk_is_a_gzip_member() {
+    let dir = TempDir::new().unwrap();
+    let (path, target) = file(&dir, "a.scap.gz");
+    let mut output = Output::create(target, true).unwrap();
+    let (first, second) = (vec![7; 10_000], noise(1, 10_000));
+    output.write(&first, 3).unwrap();
+    let end_of_first = output.totals().bytes_out as usize;
+    output.write(&second, 4).unwrap();
+    let totals = output.finish().unwrap();
+
+    let bytes = fs::read(&path).unwrap();
+    assert_eq!(totals, Totals { events: 7, bytes_in: 20_000, bytes_out: bytes.len() as u64 });
+    assert!(end_of_first < 1_000, "it compresses");
+    let mut member = Vec::new();
+    GzDecoder::new(&bytes[end_of_first..]).read_to_end(&mut member).unwrap();
+    assert_eq!(member, second);
+    assert_eq!(unpacked(&path), [first, second].concat());
+}
+
+#[test]
+fn an_error_on_opening_says_what_to_do() {
+    let dir = TempDir::new().unwrap();
+    let error = |path: &Path| message(&Output::create(Target::from_arg(path), false).unwrap_err());
+    let missing = dir.path().join("no/a.scap");
+    assert_eq!(
+        error(&missing),
+        format!(
+            "cannot create {} (make its directory first, or name another file with -w): No such file or directory \
+             (os error 2)",
+            missing.display()
+        )
+    );
+    assert!(error(dir.path()).contains("(name a file in it with -w): Is a directory"));
+    let below = file(&dir, "file").0;
+    fs::write(&below, "").unwrap();
+    assert!(error(&below.join("a.scap")).contains("(a part of the path is a file; "));
+}
+
+#[test]
+fn a_read_only_file_system_is_named() {
+    let Some(fs) = Tmpfs::mount("ro") else { return };
+    let e = Output::create(file(&fs.0, "a.scap").1, false).unwrap_err();
+    assert!(message(&e).contains("mounted for writing, with -w): Read-only file system"), "{}", message(&e));
+}
+
+#[test]
+fn a_full_device_is_an_error_with_its_name() {
+    let mut output = Output::create(Target::from_arg("/dev/full"), false).unwrap();
+    let e = output.write(b"block", 1).unwrap_err();
+    assert!(matches!(e, OutputError::NoSpace { .. }));
+    assert_eq!(
+        message(&e),
+        "no room for /dev/full, which is complete up to byte 0 with 0 events; free some, or write elsewhere with -w: \
+         No space left on device (os error 28)"
+    );
+}
+
+#[test]
+fn a_full_disk_leaves_whole_chunks() {
+    for compress in [false, true] {
+        let Some(fs) = Tmpfs::mount("size=64k") else { return };
+        let (path, target) = file(&fs.0, "a.scap");
+        let mut output = Output::create(target, compress).unwrap();
+        // Not a divisor of the size: the last one is written in part.
+        let chunks: Vec<Vec<u8>> = (0..20).map(|i| noise(i, 5_000)).collect();
+        let mut kept = Vec::new();
+        let error = chunks.iter().find_map(|chunk| {
+            let result = output.write(chunk, 1);
+            if result.is_ok() {
+                kept.extend_from_slice(chunk);
+            }
+            result.err()
+        });
+        let Some(OutputError::NoSpace { written, .. }) = error else { panic!("{error:?}") };
+        assert_eq!(kept.len(), 5_000 * written.events as usize);
+        assert!(written.events >= 10, "{written:?}");
+        assert_eq!(fs::metadata(&path).unwrap().len(), written.bytes_out);
+        assert_eq!(if compress { unpacked(&path) } else { fs::read(&path).unwrap() }, kept);
+        // A smaller one may still fit, and follows the last whole one.
+        let last = [1; 20];
+        output.write(&last, 1).unwrap();
+        output.finish().unwrap();
+        kept.extend(last);
+        assert_eq!(if compress { unpacked(&path) } else { fs::read(&path).unwrap() }, kept);
+    }
+}
+
+#[test]
+fn what_others_wrote_behind_a_chunk_is_not_cut_off() {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"kept, in part").unwrap();
+    cut(&mut file, 9).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), 4);
+    assert_eq!(file.stream_position().unwrap(), 4);
+
+    file.write_all(b" and others").unwrap();
+    file.seek(SeekFrom::Start(8)).unwrap();
+    cut(&mut file, 4).unwrap();
+    assert_eq!(file.metadata().unwrap().len(), 15);
+}
+
+#[test]
+fn a_reader_that_goes_is_told_apart() {
+    let dir = TempDir::new().unwrap();
+    let (mut output, reader) = fifo(&dir);
+    output.write(b"block", 1).unwrap();
+    drop(reader);
+    // A child of another test may hold the reading end until it execs.
+    let e = (0..1_000).find_map(|_| output.write(b"block", 1).err()).unwrap();
+    let OutputError::BrokenPipe { written, .. } = e else { panic!("{e:?}") };
+    assert_eq!(written, output.totals());
+}
+
+#[test]
+fn the_thread_writes_in_order() {
+    let dir = TempDir::new().unwrap();
+    let (path, target) = file(&dir, "a.scap");
+    let mut writer = WriterThread::spawn(Output::create(target, false).unwrap(), 2, 100).unwrap();
+    let progress = writer.progress();
+    let mut expected = Vec::new();
+    for i in 0..50_u64 {
+        let mut chunk = writer.take().unwrap();
+        assert!(chunk.bytes.is_empty() && chunk.bytes.capacity() == 100 && chunk.room() == 100);
+        // Some are larger than the buffer: it grows for that one.
+        let bytes = noise(i, 90 + i as usize);
+        chunk.bytes.extend_from_slice(&bytes);
+        chunk.events = i;
+        expected.extend(bytes);
+        writer.submit(chunk).unwrap();
+    }
+    let totals = writer.finish().unwrap();
+    assert_eq!(totals.events, (0..50).sum::<u64>());
+    assert_eq!((progress.events(), progress.bytes_out()), (totals.events, totals.bytes_out));
+    assert_eq!(fs::read(path).unwrap(), expected);
+}
+
+#[test]
+fn a_slow_reader_leaves_no_free_buffer_and_loses_nothing() {
+    const SIZE: usize = 1 << 20;
+    let dir = TempDir::new().unwrap();
+    let (output, mut reader) = fifo(&dir);
+    let mut writer = WriterThread::spawn(output, 3, SIZE).unwrap();
+    for i in 0..3 {
+        let mut chunk = writer.try_take().unwrap().expect("a buffer of three");
+        chunk.bytes.extend(noise(i, SIZE));
+        writer.submit(chunk).unwrap();
+    }
+    // A pipe holds less than one of them.
+    assert!(writer.try_take().unwrap().is_none());
+    let (done, read) = channel();
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).unwrap();
+        done.send(bytes).unwrap();
+    });
+    let spare = writer.take().unwrap();
+    writer.submit(spare).unwrap();
+    assert_eq!(writer.finish().unwrap().bytes_out, 3 * SIZE as u64);
+    let bytes = read.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert_eq!(bytes, (0..3).flat_map(|i| noise(i, SIZE)).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_error_of_the_thread_is_seen_on_submitting() {
+    let output = Output::create(Target::from_arg("/dev/full"), false).unwrap();
+    let mut writer = WriterThread::spawn(output, 4, 100).unwrap();
+    let mut submit = || {
+        let mut chunk = writer.take()?;
+        chunk.bytes.extend_from_slice(b"block");
+        writer.submit(chunk)
+    };
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let error = loop {
+        match submit() {
+            Err(e) => break e,
+            Ok(()) => assert!(Instant::now() < deadline, "no error"),
+        }
+    };
+    assert!(matches!(error, OutputError::NoSpace { .. }), "{error}");
+    assert!(matches!(submit(), Err(OutputError::Stopped { .. })));
+    assert!(matches!(writer.finish(), Err(OutputError::Stopped { .. })));
+}
+
+#[test]
+fn the_last_error_is_seen_at_the_end() {
+    let output = Output::create(Target::from_arg("/dev/full"), false).unwrap();
+    let mut writer = WriterThread::spawn(output, 1, 100).unwrap();
+    let mut chunk = writer.take().unwrap();
+    chunk.bytes.extend_from_slice(b"block");
+    writer.submit(chunk).unwrap();
+    assert!(matches!(writer.finish(), Err(OutputError::NoSpace { .. })));
+}
+
+#[test]
+fn dropping_the_thread_writes_what_it_has() {
+    let dir = TempDir::new().unwrap();
+    let (path, target) = file(&dir, "a.scap");
+    let mut writer = WriterThread::spawn(Output::create(target, false).unwrap(), 1, 100).unwrap();
+    let mut chunk = writer.take().unwrap();
+    chunk.bytes.extend_from_slice(b"block");
+    writer.submit(chunk).unwrap();
+    drop(writer);
+    assert_eq!(fs::read(path).unwrap(), b"block");
+}
+
+#[test]
+fn a_default_name_is_a_file_name_whatever_the_host_is_called() {
+    let now: jiff::Zoned = "2026-01-31T14:22:33[+01:00]".parse().unwrap();
+    let name = |host: &[u8]| default_name(host, &now, false).into_os_string().into_string().unwrap();
+    assert_eq!(name(b"web-1.example"), "scapd-web-1.example-20260131-142233.scap");
+    assert_eq!(name(b"../\xff a\n/\0b"), "scapd-..ab-20260131-142233.scap");
+    assert_eq!(name(b""), "scapd-host-20260131-142233.scap");
+}

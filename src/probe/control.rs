@@ -1,0 +1,134 @@
+//! What can be changed while a capture runs: the settings that the programs read, and the tasks that are followed.
+
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use libbpf_rs::{MapCore, MapFlags};
+
+use super::{ProbeError, skel::types};
+use crate::events::{Arch, CompatTwin, SYSCALLS, Syscall};
+
+/// Where a followed task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetState {
+    /// Its events are recorded.
+    Active = 1,
+    /// They are recorded from its next `execve` on.
+    AtExec = 2,
+}
+
+/// Which events of a call are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Directions {
+    /// Its entry.
+    pub enter: bool,
+    /// Its return.
+    pub exit: bool,
+}
+
+/// The slots of a call: see `SC_SLOT_UNKNOWN` in include/capture.h.
+pub(super) fn slots(call: &Syscall) -> impl Iterator<Item = usize> + '_ {
+    let native = call.number(Arch::NATIVE).map(usize::from);
+    let compat = (Arch::NATIVE == Arch::X86_64)
+        .then(|| call.number(Arch::I386))
+        .flatten()
+        .filter(|number| CompatTwin::of(*number).is_none())
+        .map(|number| usize::from(number) + NR_MAX);
+    native.into_iter().chain(compat)
+}
+
+pub(super) const NR_MAX: usize = 512;
+
+/// Fills the tables that route calls: see `struct sc_routes`.
+pub(super) fn fill_routes(routes: &mut types::sc_routes) {
+    for (number, slot) in routes.compat_slot.iter_mut().enumerate() {
+        let twin = CompatTwin::of(number as u16).and_then(|call| call.number(Arch::NATIVE));
+        *slot = twin.unwrap_or((number + NR_MAX) as u16);
+    }
+    for call in SYSCALLS {
+        for slot in slots(call) {
+            routes.code[slot] = call.code;
+        }
+    }
+}
+
+/// The settings of a loaded probe.
+#[derive(Debug)]
+pub struct Control<'a> {
+    pub(super) settings: &'a types::sc_settings,
+    pub(super) targets: &'a libbpf_rs::MapMut<'static>,
+}
+
+macro_rules! atomic {
+    ($name:ident, $atomic:ty, $int:ty) => {
+        fn $name(value: &$int) -> &$atomic {
+            // SAFETY: the same size and alignment; the memory is a BPF map's, which the programs read meanwhile, and
+            // all of our accesses go through atomics.
+            unsafe { <$atomic>::from_ptr(std::ptr::from_ref(value).cast_mut()) }
+        }
+    };
+}
+atomic!(atomic_u8, AtomicU8, u8);
+atomic!(atomic_u32, AtomicU32, u32);
+atomic!(atomic_u64, AtomicU64, u64);
+
+impl Control<'_> {
+    pub(super) fn set_active(&self, active: bool) {
+        atomic_u32(&self.settings.active).store(active.into(), Ordering::Release);
+    }
+
+    pub(super) fn set_boot_time(&self, boot_time: u64) {
+        atomic_u64(&self.settings.boot_time).store(boot_time, Ordering::Release);
+    }
+
+    /// How many bytes of data an event keeps at most.
+    pub fn set_snaplen(&self, bytes: u32) {
+        atomic_u32(&self.settings.snaplen).store(bytes, Ordering::Release);
+    }
+
+    /// A process whose events are left out, 0 for none.
+    pub fn skip_process(&self, pid: u32) {
+        atomic_u32(&self.settings.skip_tgid).store(pid, Ordering::Release);
+    }
+
+    /// Whether only targets are recorded, and not every task.
+    pub fn set_targets_only(&self, only: bool) {
+        atomic_u32(&self.settings.targets_only).store(only.into(), Ordering::Release);
+    }
+
+    /// Which tracepoints are recorded: bits of `enum sc_tracepoint`.
+    pub(super) fn set_tracepoints(&self, bits: u32) {
+        atomic_u32(&self.settings.tracepoints).store(bits, Ordering::Release);
+    }
+
+    pub(super) fn want(&self, slot: usize, directions: Directions) {
+        let bits = u8::from(directions.enter) | u8::from(directions.exit) << 1;
+        atomic_u8(&self.settings.wanted[slot]).store(bits, Ordering::Release);
+    }
+
+    /// Records a task (a thread id) and the children that it will have.
+    pub fn add_target(&self, tid: u32, state: TargetState) -> Result<(), ProbeError> {
+        self.targets.update(&tid.to_ne_bytes(), &(state as u32).to_ne_bytes(), MapFlags::ANY).map_err(|e| {
+            let reason = if matches!(e.kind(), libbpf_rs::ErrorKind::Other) {
+                format!("{e}: the limit of targets is reached")
+            } else {
+                e.to_string()
+            };
+            ProbeError::Target { tid, reason }
+        })
+    }
+
+    /// Records a task no longer.
+    pub fn remove_target(&self, tid: u32) -> Result<(), ProbeError> {
+        match self.targets.delete(&tid.to_ne_bytes()) {
+            Err(e) if !matches!(e.kind(), libbpf_rs::ErrorKind::NotFound) => {
+                Err(ProbeError::Target { tid, reason: e.to_string() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a task is recorded.
+    pub fn is_target(&self, tid: u32) -> bool {
+        matches!(self.targets.lookup(&tid.to_ne_bytes(), MapFlags::ANY), Ok(Some(_)))
+    }
+}

@@ -1,0 +1,170 @@
+//! The counters that the programs keep for each CPU, in memory that both sides see (`struct sc_cpu`).
+
+use std::{io, mem::offset_of, os::fd::AsFd};
+
+use rustix::{
+    mm::ProtFlags,
+    time::{ClockId, clock_gettime},
+};
+
+use super::skel::types;
+use crate::{
+    events::{EVENTS, EventType},
+    ring::{buffer::Mapping, merge::Progress},
+};
+
+/// What became of the events of one type: seen = written + lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events that a program began to record.
+    pub seen: u64,
+    /// Events that were put into a ring.
+    pub written: u64,
+    /// Events for which the ring had no room.
+    pub lost_ring_full: u64,
+    /// Events larger than an event block may be.
+    pub lost_too_large: u64,
+    /// Events for which the scratch area was in use.
+    pub lost_no_scratch: u64,
+}
+
+impl Counters {
+    /// All events that were seen and not written.
+    pub fn lost(&self) -> u64 {
+        self.lost_ring_full + self.lost_too_large + self.lost_no_scratch
+    }
+
+    fn add(&mut self, other: Counters) {
+        self.seen += other.seen;
+        self.written += other.written;
+        self.lost_ring_full += other.lost_ring_full;
+        self.lost_too_large += other.lost_too_large;
+        self.lost_no_scratch += other.lost_no_scratch;
+    }
+}
+
+/// Losses that belong to no event type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuLosses {
+    /// Events for which there was no program to call.
+    pub no_program: u64,
+    /// Children that are not followed, as there was no room for another target.
+    pub targets_full: u64,
+}
+
+/// The counters of all CPUs together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// By event type.
+    pub events: Vec<(EventType, Counters)>,
+    /// Of no type.
+    pub losses: CpuLosses,
+    /// Runs of programs that the kernel skipped: another task's run was in progress on the CPU.
+    pub skipped: u64,
+}
+
+impl Totals {
+    /// All event types together.
+    pub fn sum(&self) -> Counters {
+        let mut sum = Counters::default();
+        for (_, counters) in &self.events {
+            sum.add(*counters);
+        }
+        sum
+    }
+
+    /// All events lost, whatever the cause.
+    pub fn lost(&self) -> u64 {
+        self.sum().lost() + self.losses.no_program + self.skipped
+    }
+}
+
+/// The mapped counters.
+#[derive(Debug)]
+pub(super) struct Cpus {
+    memory: Mapping,
+    cpus: usize,
+    boot_time: u64,
+}
+
+const STRIDE: usize = size_of::<types::sc_cpu>().next_multiple_of(8);
+
+impl Cpus {
+    pub(super) fn map(fd: impl AsFd, cpus: usize, boot_time: u64) -> io::Result<Cpus> {
+        let len = (STRIDE * cpus).next_multiple_of(rustix::param::page_size());
+        Ok(Cpus { memory: Mapping::new(&fd, len, ProtFlags::READ, 0)?, cpus, boot_time })
+    }
+
+    pub(super) fn set_boot_time(&mut self, boot_time: u64) {
+        self.boot_time = boot_time;
+    }
+
+    fn read(&self, cpu: usize, offset: usize) -> u64 {
+        self.memory.word(cpu * STRIDE + offset).load(std::sync::atomic::Ordering::Acquire)
+    }
+
+    fn counters(&self, cpu: usize, event: EventType) -> Counters {
+        let base = offset_of!(types::sc_cpu, events) + usize::from(event.0) * size_of::<types::sc_counters>();
+        let field = |offset| self.read(cpu, base + offset);
+        Counters {
+            seen: field(offset_of!(types::sc_counters, seen)),
+            written: field(offset_of!(types::sc_counters, written)),
+            lost_ring_full: field(offset_of!(types::sc_counters, lost_ring_full)),
+            lost_too_large: field(offset_of!(types::sc_counters, lost_too_large)),
+            lost_no_scratch: field(offset_of!(types::sc_counters, lost_no_scratch)),
+        }
+    }
+
+    /// The sums over all CPUs, without the skipped runs.
+    pub(super) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for event in EVENTS.iter().filter(|e| e.program.is_some()) {
+            let mut sum = Counters::default();
+            for cpu in 0..self.cpus {
+                sum.add(self.counters(cpu, event.ty));
+            }
+            if sum.seen != 0 {
+                totals.events.push((event.ty, sum));
+            }
+        }
+        let losses = offset_of!(types::sc_cpu, losses);
+        for cpu in 0..self.cpus {
+            totals.losses.no_program += self.read(cpu, losses + offset_of!(types::sc_cpu_losses, no_program));
+            totals.losses.targets_full +=
+                self.read(cpu, losses + offset_of!(types::sc_cpu_losses, targets_full));
+        }
+        totals
+    }
+}
+
+/// The boot-time clock, in ns.
+pub(super) fn boot_clock() -> u64 {
+    nanoseconds(clock_gettime(ClockId::Boottime))
+}
+
+/// The clock of the day, in ns since the epoch.
+pub(super) fn wall_clock() -> u64 {
+    nanoseconds(clock_gettime(ClockId::Realtime))
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> u64 {
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+impl Progress for Cpus {
+    fn now(&self) -> u64 {
+        self.boot_time + boot_clock()
+    }
+
+    fn cpus(&self) -> usize {
+        self.cpus
+    }
+
+    fn begun(&self, cpu: usize) -> u64 {
+        self.read(cpu, offset_of!(types::sc_cpu, begun))
+    }
+
+    fn ended(&self, cpu: usize) -> u64 {
+        self.read(cpu, offset_of!(types::sc_cpu, ended))
+    }
+}

@@ -1,0 +1,96 @@
+//! What can go wrong with a probe, and what to do about it.
+
+use std::io;
+
+/// An error of a probe.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// The kernel does not let us load BPF programs.
+    #[error(
+        "not allowed to {what}: run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE \
+         (kernels before 5.11 only)"
+    )]
+    NotPermitted {
+        /// What was refused.
+        what: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The kernel does not describe its own types.
+    #[error(
+        "this kernel has no BTF (/sys/kernel/btf/vmlinux): it must be built with CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    NoBtf,
+    /// The kernel lacks what every program needs.
+    #[error("kernel {release} is too old: scapd needs 5.8 or later")]
+    KernelTooOld {
+        /// The kernel's release.
+        release: String,
+    },
+    /// The wanted way to attach is not to be had.
+    #[error("cannot attach by {attach}: {reason}")]
+    AttachUnavailable {
+        /// The way to attach.
+        attach: &'static str,
+        /// What is missing, and the remedy.
+        reason: String,
+    },
+    /// The verifier refused a program without which there is no capture.
+    #[error("this kernel refuses the BPF program {program}:\n{log}")]
+    Refused {
+        /// The program.
+        program: String,
+        /// What the verifier said.
+        log: String,
+    },
+    /// A step failed that should not have.
+    #[error("cannot {what}")]
+    Failed {
+        /// The step.
+        what: String,
+        /// The kernel's answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A size that a ring cannot have.
+    #[error(
+        "a ring of {bytes} bytes is impossible: a power of two of at least {page} bytes (the page size) is needed"
+    )]
+    RingSize {
+        /// The size that was asked for.
+        bytes: u64,
+        /// The page size.
+        page: u64,
+    },
+    /// A call was selected whose program was not loaded.
+    #[error("the program of {0} is not loaded: name the call when the probe is loaded")]
+    NotLoaded(String),
+    /// There is no room for another target.
+    #[error("cannot follow task {tid}: {reason}")]
+    Target {
+        /// The task.
+        tid: u32,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl ProbeError {
+    pub(super) fn failed(
+        what: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> ProbeError {
+        ProbeError::Failed { what: what.into(), source: source.into() }
+    }
+
+    /// An error of libbpf, told apart by what the user can do about it.
+    pub(super) fn libbpf(what: impl Into<String>, error: libbpf_rs::Error) -> ProbeError {
+        let what = what.into();
+        match error.kind() {
+            libbpf_rs::ErrorKind::PermissionDenied => {
+                ProbeError::NotPermitted { what, source: io::ErrorKind::PermissionDenied.into() }
+            }
+            _ => ProbeError::failed(what, error),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What libbpf says: kept for as long as a step takes, and passed on to the log.
+
+use std::cell::RefCell;
+
+use libbpf_rs::PrintLevel;
+
+thread_local! {
+    // libbpf takes a plain function as its printer, so there is no other place to put the text. It is of this thread
+    // alone, and empty outside `collect`.
+    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn say(level: PrintLevel, text: String) {
+    match level {
+        // A refused program is not an error yet: whoever asked decides.
+        PrintLevel::Warn | PrintLevel::Info => tracing::debug!(target: "libbpf", "{}", text.trim_end()),
+        PrintLevel::Debug => tracing::trace!(target: "libbpf", "{}", text.trim_end()),
+    }
+    if level != PrintLevel::Debug {
+        SAID.with_borrow_mut(|said| said.push_str(&text));
+    }
+}
+
+/// Runs a step, and returns what libbpf said meanwhile.
+pub(super) fn collect<T>(step: impl FnOnce() -> T) -> (T, String) {
+    libbpf_rs::set_print(Some((PrintLevel::Debug, say)));
+    SAID.take();
+    let result = step();
+    (result, SAID.take())
+}
+
+/// The program that libbpf says the verifier refused. (A lack of privileges leaves no verifier's log.)
+pub(super) fn refused_program(said: &str) -> Option<&str> {
+    if !said.contains("PROG LOAD LOG") {
+        return None;
+    }
+    let line = said
+        .lines()
+        .find(|line| line.contains("BPF program load failed") || line.contains("failed to load:"))?;
+    line.split('\'').nth(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_refused_program() {
+        let said = "libbpf: prog 'access_x': BPF program load failed: -EINVAL\n\
+                    libbpf: prog 'access_x': -- BEGIN PROG LOAD LOG --\n";
+        assert_eq!(refused_program(said), Some("access_x"));
+        assert_eq!(refused_program("libbpf: failed to find BTF\n"), None);
+    }
+}

@@ -1,0 +1,41 @@
+//! The BPF programs: loaded, attached, switched on, listened to.
+//!
+//! A probe goes through phases, and each phase is a type: [`Opened`] → [`Loaded`] → [`Attached`] ⇄ [`Active`]. What can
+//! be done in a phase is a method of its type.
+//!
+//! ```no_run
+//! use scapd::{events::Syscall, probe::{Opened, Options}};
+//!
+//! let calls: Vec<_> = Syscall::by_name("openat").into_iter().collect();
+//! let mut probe = Opened::new(&Options::default())?.load(&calls)?.attach()?.start()?;
+//! while let Some(event) = probe.next_event() {
+//!     println!("{} bytes from CPU {}", event.bytes.len(), event.cpu);
+//! }
+//! # Ok::<(), scapd::probe::ProbeError>(())
+//! ```
+
+mod attach;
+mod control;
+mod counters;
+mod error;
+mod messages;
+mod phases;
+mod programs;
+mod rings;
+mod skel;
+
+pub use attach::Attach;
+pub use control::{Control, Directions, TargetState};
+pub use counters::{Counters, CpuLosses, Totals};
+pub use error::ProbeError;
+pub use phases::{Active, Attached, Loaded, Opened, Options, Refused};
+pub use rings::RingLayout;
+
+/// An event as it comes from the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawEvent<'a> {
+    /// The CPU that it was recorded on; where CPUs share a ring, the first one of the ring.
+    pub cpu: u16,
+    /// The event: header, lengths, parameters (see include/scap_event.h).
+    pub bytes: &'a [u8],
+}

@@ -1,0 +1,50 @@
+//! Reading fields off a slice of bytes, one after the other.
+
+/// A cursor over bytes. Every method gives `None`, and takes nothing, where too few bytes are left.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fields<'a>(&'a [u8]);
+
+macro_rules! integers {
+    ($($name:ident)*) => { $(
+        pub(crate) fn $name(&mut self) -> Option<$name> {
+            self.array().map($name::from_ne_bytes)
+        }
+    )* };
+}
+
+impl<'a> Fields<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Fields<'a> {
+        Fields(bytes)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (array, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*array)
+    }
+
+    pub(crate) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    integers!(u8 u16 u32 u64 i64);
+
+    /// Bytes behind their length in 16 bits.
+    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
+        let mut ahead = *self;
+        let len = ahead.u16()?;
+        let text = ahead.bytes(len.into())?;
+        *self = ahead;
+        Some(text)
+    }
+
+    pub(crate) fn left(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+}

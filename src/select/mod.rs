@@ -1,0 +1,172 @@
+//! What to record: the lists that `--syscalls` and `--tracepoints` take, turned into sets.
+//!
+//! A list is made of terms, separated by commas and taken from left to right. A term adds to the set; with `!` before
+//! it, it removes. A list that begins with a removal starts from everything. `all` and `none` fill and empty the set.
+//! A term with `?` before it (after the `!`) is no error where it names nothing. To combine several lists, join them
+//! with commas.
+
+mod classes;
+mod set;
+mod syscalls;
+mod tracepoints;
+
+pub use classes::{Class, category_name, classes};
+pub use set::{Iter, SyscallSet};
+pub use syscalls::parse;
+pub use tracepoints::{Tracepoint, TracepointSet, parse_tracepoints};
+
+/// A list that does not say what to record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// A term without a name.
+    #[error("an empty term in the list `{list}`: write names with one comma between them")]
+    EmptyTerm {
+        /// The whole list.
+        list: String,
+    },
+    /// No system call has that name, on any architecture.
+    #[error("unknown syscall `{name}`{}", remedy(*suggestion, "`scapd list syscalls` prints them all"))]
+    UnknownSyscall {
+        /// As it was written.
+        name: String,
+        /// A name that looks like it.
+        suggestion: Option<&'static str>,
+    },
+    /// The call exists, but not on this architecture.
+    #[error("syscall `{name}` does not exist on {here}{only}; write `?{name}` to ignore it here")]
+    Elsewhere {
+        /// The call's name.
+        name: &'static str,
+        /// This architecture.
+        here: &'static str,
+        /// Where it exists, as the end of a sentence; empty where none of the known architectures has it.
+        only: String,
+    },
+    /// No class has that name.
+    #[error("unknown class `%{name}`{}", remedy(suggestion.as_deref(), &format!("the classes are {known}")))]
+    UnknownClass {
+        /// As it was written, without the percent sign.
+        name: String,
+        /// A class that looks like it, with the percent sign.
+        suggestion: Option<String>,
+        /// All classes.
+        known: String,
+    },
+    /// Not a regular expression.
+    #[error("`/{regex}` is not a regular expression: {reason} (a comma ends the term)")]
+    Regex {
+        /// As it was written, without the slash.
+        regex: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No call of this architecture matches.
+    #[error("no syscall matches `/{regex}`; write `?/{regex}` if that is fine")]
+    NoMatch {
+        /// As it was written, without the slash.
+        regex: String,
+    },
+    /// No system call has that stable code.
+    #[error("no syscall has the stable code {code}; `scapd list syscalls` prints them")]
+    UnknownCode {
+        /// The code.
+        code: u16,
+    },
+    /// No tracepoint has that name.
+    #[error("unknown tracepoint `{name}`{}", remedy(*suggestion, &format!("the tracepoints are {known}")))]
+    UnknownTracepoint {
+        /// As it was written.
+        name: String,
+        /// A name that looks like it.
+        suggestion: Option<&'static str>,
+        /// All tracepoints.
+        known: String,
+    },
+}
+
+/// The end of the message about an unknown name.
+fn remedy(suggestion: Option<&str>, otherwise: &str) -> String {
+    match suggestion {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => format!("; {otherwise}"),
+    }
+}
+
+/// One element of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Term<'a> {
+    /// It takes away.
+    negated: bool,
+    /// It may name nothing.
+    optional: bool,
+    /// What is left without the signs; never empty.
+    text: &'a str,
+}
+
+impl<'a> Term<'a> {
+    fn parse(term: &'a str, list: &str) -> Result<Self, SelectError> {
+        let term = term.trim();
+        let (negated, term) = strip(term, '!');
+        let (optional, text) = strip(term, '?');
+        if text.is_empty() {
+            return Err(SelectError::EmptyTerm { list: list.to_owned() });
+        }
+        Ok(Term { negated, optional, text })
+    }
+}
+
+fn strip(text: &str, sign: char) -> (bool, &str) {
+    match text.strip_prefix(sign) {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    }
+}
+
+/// The terms of a list; at least one.
+fn terms(list: &str) -> Result<Vec<Term<'_>>, SelectError> {
+    list.split(',').map(|term| Term::parse(term, list)).collect()
+}
+
+/// The candidate that `name` most probably is a slip of the pen for.
+fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const ALIKE: f64 = 0.6;
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_has_its_signs_in_one_order() {
+        let term = |negated, optional, text| Term { negated, optional, text };
+        assert_eq!(
+            terms(" open, !close,?%file,!?/x").unwrap(),
+            [
+                term(false, false, "open"),
+                term(true, false, "close"),
+                term(false, true, "%file"),
+                term(true, true, "/x")
+            ]
+        );
+    }
+
+    #[test]
+    fn an_empty_term_is_an_error() {
+        for list in ["", ",", "open,", ",open", "open,,close", "!", "?", "!?", "open, ,close"] {
+            assert_eq!(terms(list).unwrap_err(), SelectError::EmptyTerm { list: list.to_owned() });
+        }
+    }
+
+    #[test]
+    fn a_suggestion_is_near() {
+        assert_eq!(suggest("acess", ["open", "access", "accept"]), Some("access"));
+        assert_eq!(suggest("opne", ["open", "access"]), Some("open"));
+        assert_eq!(suggest("xyzzy", ["open", "access"]), None);
+    }
+}

@@ -1,0 +1,196 @@
+//! Debian's sysdig and tshark open what we write. A program that is not installed is named, and its test passes over:
+//! the comparison that insists on its readers is the project's own target for that.
+
+use std::{collections::HashSet, fs, net::Ipv4Addr, path::Path, process::Command};
+
+use scapd::{
+    events::{EventType, event},
+    scap::{
+        BlockType, EventBuilder, Reader, SockAddr, SockTuple, Value, frame_event,
+        state::{
+            Fd, FdKind, FdList, Group, Interface, InterfaceAddress, L4Proto, MachineInfo, MachineState,
+            Thread, User,
+        },
+        write_state,
+    },
+};
+
+/// A machine where `cat` runs as 4321 with an open file, a connection and a unix socket.
+fn machine() -> MachineState {
+    let thread = |tid, ptid, comm: &str| Thread {
+        tid,
+        pid: tid,
+        ptid,
+        comm: comm.into(),
+        exe: format!("/bin/{comm}").into(),
+        exepath: format!("/usr/bin/{comm}").into(),
+        args: b"-n\0/etc/passwd\0".into(),
+        cwd: b"/tmp/".into(),
+        fdlimit: 1024,
+        root: b"/".into(),
+        vtid: tid as i64,
+        vpid: tid as i64,
+        ..Thread::default()
+    };
+    let tuple = FdKind::Ipv4 {
+        source: (Ipv4Addr::LOCALHOST, 40000),
+        destination: ([10, 0, 0, 9].into(), 443),
+        l4: L4Proto::Tcp,
+    };
+    let fds = [
+        FdKind::File { open_flags: 1, path: b"/var/log/old.log".into(), dev: 0 },
+        tuple,
+        FdKind::Unix { source: 0xabc, destination: 0xdef, path: b"/run/x.sock".into() },
+    ];
+    MachineState {
+        machine: MachineInfo {
+            num_cpus: 2,
+            memory_size: 1 << 30,
+            max_pid: 4_194_304,
+            hostname: b"testhost".into(),
+            ..MachineInfo::default()
+        },
+        interfaces: vec![Interface {
+            name: b"lo".into(),
+            address: InterfaceAddress::V4 {
+                address: Ipv4Addr::LOCALHOST,
+                netmask: [255, 0, 0, 0].into(),
+                broadcast: [127, 255, 255, 255].into(),
+            },
+            link_speed: 0,
+        }],
+        users: vec![User {
+            name: b"root".into(),
+            home: b"/root".into(),
+            shell: b"/bin/sh".into(),
+            ..User::default()
+        }],
+        groups: vec![Group { gid: 0, name: b"root".into() }],
+        threads: vec![thread(1, 0, "init"), thread(4321, 1, "cat")],
+        fds: vec![FdList {
+            pid: 4321,
+            fds: (5..).zip(fds).map(|(fd, kind)| Fd { fd, ino: 1000 + fd, kind }).collect(),
+        }],
+    }
+}
+
+/// Number of an event type, and its values.
+type Row<'a> = (u16, &'a [Value<'a>]);
+
+/// Opens, reads and closes a file; reads what was open before; connects.
+fn events() -> Vec<Vec<u8>> {
+    let name = Value::Text(b"/etc/passwd");
+    let (at_cwd, flags, mode) = (Value::Fd(-100), Value::Flags(1), Value::Uint(0));
+    let (source, destination) = ((Ipv4Addr::LOCALHOST.into(), 40001), (Ipv4Addr::LOCALHOST.into(), 8080));
+    let address = Value::SockAddr(SockAddr::Inet(Ipv4Addr::LOCALHOST.into(), 8080));
+    let tuple = Value::SockTuple(SockTuple::Inet { source, destination });
+    let read = |fd| [Value::Errno(4), Value::Bytes(b"root"), Value::Fd(fd), Value::Uint(4096)];
+    let (read3, read5, read6) = (read(3), read(5), read(6));
+    let rows: [Row<'_>; 16] = [
+        (306, &[at_cwd, name, flags, mode]),
+        (307, &[Value::Fd(3), at_cwd, name, flags, mode, Value::Uint(0), Value::Uint(0)]),
+        (6, &[Value::Fd(3), Value::Uint(4096)]),
+        (7, &read3),
+        (4, &[Value::Fd(3)]),
+        (5, &[Value::Errno(0), Value::Fd(3)]),
+        (6, &[Value::Fd(5), Value::Uint(4096)]),
+        (7, &read5),
+        (6, &[Value::Fd(6), Value::Uint(4096)]),
+        (7, &read6),
+        (18, &[Value::Enum(2), Value::Uint(1), Value::Uint(6)]),
+        (19, &[Value::Fd(8), Value::Enum(2), Value::Uint(1), Value::Uint(6), Value::Absent]),
+        (22, &[Value::Fd(8), address]),
+        (23, &[Value::Errno(0), tuple, Value::Fd(8), address]),
+        (4, &[Value::Fd(7)]),
+        (5, &[Value::Errno(0), Value::Fd(7)]),
+    ];
+    (1_700_000_000_000_000_000..)
+        .zip(rows)
+        .map(|(ts, (ty, values))| {
+            let start = EventBuilder::new(event(EventType(ty)).unwrap(), ts, 4321);
+            values.iter().fold(start, |b, v| b.param(*v).unwrap()).build().unwrap()
+        })
+        .collect()
+}
+
+fn write_capture(path: &Path, state: &MachineState) {
+    let mut file = Vec::new();
+    write_state(&mut file, state).unwrap();
+    events().iter().for_each(|e| frame_event(&mut file, 1, e));
+    fs::write(path, file).unwrap();
+}
+
+/// The lines that a program prints, `None` (and a word about it) where there is no such program.
+fn lines_of(program: &str, args: &[&str]) -> Option<HashSet<String>> {
+    let output = match Command::new(program).args(args).output() {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("NOT TESTED with {program}: it is not installed");
+            return None;
+        }
+        output => output.unwrap(),
+    };
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    Some(lines.lines().map(|l| l.trim_end().to_string()).collect())
+}
+
+#[test]
+fn sysdig_reads_what_we_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.scap");
+    write_capture(&path, &machine());
+    let format = "%evt.dir %evt.type|%proc.name|%proc.cmdline|%fd.name|%fd.type|%proc.pname";
+    let Some(lines) = lines_of("sysdig", &["-r", path.to_str().unwrap(), "-p", format]) else { return };
+    let cat = "cat|cat -n /etc/passwd";
+    for expected in [
+        format!("< openat|{cat}|/etc/passwd|file|init"),
+        format!("< read|{cat}|/etc/passwd|file|init"),
+        format!("< read|{cat}|/var/log/old.log|file|init"),
+        format!("< read|{cat}|127.0.0.1:40000->10.0.0.9:443|ipv4|init"),
+        format!("< connect|{cat}|127.0.0.1:40001->127.0.0.1:8080|ipv4|init"),
+        format!("< close|{cat}|/run/x.sock|unix|init"),
+    ] {
+        assert!(lines.contains(&expected), "no {expected:?} in {lines:#?}");
+    }
+}
+
+#[test]
+fn sysdig_reads_a_list_in_several_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("big.scap");
+    let mut state = machine();
+    let pad = |tid| Thread {
+        tid,
+        pid: tid,
+        env: vec![b'x'; 4000],
+        args: vec![b'y'; 4000],
+        ..state.threads[0].clone()
+    };
+    let many: Vec<Thread> = (10_000..10_800).map(pad).collect();
+    // Our own thread comes last, in the last block.
+    state.threads.splice(1..1, many);
+    write_capture(&path, &state);
+    let mut reader = Reader::new(fs::File::open(&path).unwrap()).unwrap();
+    assert!(reader.next_event().unwrap().is_some());
+    assert_eq!(reader.state(), &state);
+    assert_eq!(reader.block_counts()[&BlockType::PROCESS_LIST], 2);
+    let Some(lines) = lines_of("sysdig", &["-r", path.to_str().unwrap(), "-p", "%proc.name %proc.pname"])
+    else {
+        return;
+    };
+    assert_eq!(lines, HashSet::from(["cat init".to_string()]));
+}
+
+#[test]
+fn tshark_reads_what_we_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.scap");
+    write_capture(&path, &machine());
+    let fields = ["-T", "fields", "-e", "frame.number", "-e", "sysdig.event_type", "-e", "sysdig.thread_id"];
+    let args = [&["-r", path.to_str().unwrap()][..], &fields].concat();
+    let Some(lines) = lines_of("tshark", &args) else { return };
+    assert_eq!(lines.len(), events().len(), "{lines:#?}");
+    for expected in ["2\t307\t4321", "4\t7\t4321", "14\t23\t4321"] {
+        assert!(lines.contains(expected), "no {expected:?} in {lines:#?}");
+    }
+}

@@ -1,0 +1,321 @@
+//! What a kernel test is made of: a probe for one program, calls made on this thread, and their events.
+
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    ffi::CStr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::{Duration, Instant, SystemTime},
+};
+
+use scapd::{
+    events::{Event, EventType, Source, Syscall, event_by_program},
+    probe::{Active, Opened, Options, TargetState},
+};
+
+/// Whether BPF programs can be loaded here; the reason if not.
+pub fn permitted() -> Result<(), String> {
+    let calls: Vec<_> = Syscall::by_name("getpid").into_iter().collect();
+    let probe = Opened::new(&Options::default()).and_then(|p| p.load(&calls)).and_then(|p| p.attach());
+    probe.map(drop).map_err(|e| {
+        let mut text = e.to_string();
+        let mut source = std::error::Error::source(&e);
+        while let Some(cause) = source {
+            text.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        text
+    })
+}
+
+/// Makes a system call; the result as the kernel gives it: an error is a negative errno.
+#[macro_export]
+macro_rules! syscall {
+    ($name:ident $(, $arg:expr)* $(,)?) => {{
+        #[allow(unused_unsafe, clippy::undocumented_unsafe_blocks)]
+        let result = unsafe { libc::syscall(libc::$name $(, $arg)*) };
+        if result == -1 { -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap()) } else { result }
+    }};
+}
+
+/// A test of one program.
+pub struct Test {
+    program: &'static str,
+    event: &'static Event,
+    options: Options,
+    probe: Option<Active>,
+}
+
+impl Test {
+    pub fn new(program: &'static str) -> Test {
+        let event = event_by_program(program).unwrap();
+        let tracepoints = if event.source == Source::Syscall { 0 } else { 0x3f };
+        Test {
+            program,
+            event,
+            options: Options { targets: 4096, tracepoints, ..Options::default() },
+            probe: None,
+        }
+    }
+
+    /// Runs the test; the message of the assertion that failed.
+    pub fn run(mut self, test: fn(&mut Test)) -> Result<(), String> {
+        catch_unwind(AssertUnwindSafe(|| test(&mut self))).map_err(|panic| {
+            panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
+                .unwrap_or_else(|| "the test panicked".into())
+        })
+    }
+
+    #[allow(dead_code)]
+    /// How many bytes of data the events keep; 80 if not called.
+    pub fn snaplen(&mut self, bytes: u32) {
+        self.options.snaplen = bytes;
+        self.probe = None;
+    }
+
+    fn calls(&self) -> Vec<&'static Syscall> {
+        if self.event.source != Source::Syscall {
+            return Vec::new();
+        }
+        let stem = &self.program[..self.program.len() - 2];
+        let name = if stem == "generic" { "getppid" } else { stem };
+        vec![Syscall::by_name(name).unwrap()]
+    }
+
+    /// Records what this thread does in `action`, and its children: all events of the test's type.
+    pub fn capture(&mut self, action: impl FnOnce() -> i64) -> Captured {
+        let mut probe = match self.probe.take() {
+            Some(probe) => probe,
+            None => Opened::new(&self.options)
+                .and_then(|p| p.load(&self.calls()))
+                .and_then(|p| p.attach())
+                .and_then(|p| p.start())
+                .unwrap(),
+        };
+        if let Some(refused) = probe.probe().refused().first() {
+            panic!("{} is refused:\n{}", refused.program, refused.log);
+        }
+        let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        let before = now();
+        probe.probe().control().unwrap().add_target(tid, TargetState::Active).unwrap();
+        let ret = action();
+        probe.probe().control().unwrap().remove_target(tid).unwrap();
+        let after = now();
+        let mut events = Vec::new();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            while let Some(event) = probe.next_event() {
+                let event = Captured1::parse(event.bytes);
+                if event.ty == self.event.ty {
+                    event.assert_header(self.event, before, after);
+                    events.push(event);
+                }
+            }
+            if probe.is_drained() {
+                break;
+            }
+            assert!(Instant::now() < deadline, "events stay in the rings");
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        assert_eq!(probe.probe().totals().lost(), 0, "events were lost");
+        self.probe = Some(probe);
+        Captured { ret, tid: u64::from(tid), event: self.event, events }
+    }
+
+    /// Makes a call that must fail with this errno: its one event.
+    pub fn fails(&mut self, errno: i32, call: impl FnOnce() -> i64) -> Params {
+        let captured = self.capture(call);
+        assert_eq!(captured.ret, -i64::from(errno), "the call's result");
+        captured.one()
+    }
+
+    /// Makes a call that must succeed: its result and its one event.
+    pub fn succeeds(&mut self, call: impl FnOnce() -> i64) -> (i64, Params) {
+        let captured = self.capture(call);
+        assert!(captured.ret >= 0, "the call failed: {}", captured.ret);
+        (captured.ret, captured.one())
+    }
+}
+
+/// ns since the epoch.
+fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64
+}
+
+/// What was recorded of an action.
+pub struct Captured {
+    /// What the action returned.
+    pub ret: i64,
+    /// The thread that it ran on.
+    pub tid: u64,
+    event: &'static Event,
+    events: Vec<Captured1>,
+}
+
+impl Captured {
+    /// The one event of this thread.
+    pub fn one(self) -> Params {
+        let (tid, event) = (self.tid, self.event);
+        let mut own: Vec<_> = self.events.into_iter().filter(|e| e.tid == tid).collect();
+        assert_eq!(own.len(), 1, "{} events of this thread instead of one", own.len());
+        Params::new(event, own.remove(0))
+    }
+
+    /// All events, of this thread and of its children, in time order.
+    pub fn all(self) -> Vec<Params> {
+        let event = self.event;
+        self.events.into_iter().map(|e| Params::new(event, e)).collect()
+    }
+}
+
+/// An event, taken apart without the library's reader: a second opinion.
+struct Captured1 {
+    ts: u64,
+    tid: u64,
+    len: u32,
+    ty: EventType,
+    params: Vec<Vec<u8>>,
+}
+
+impl Captured1 {
+    fn parse(bytes: &[u8]) -> Captured1 {
+        let at = |from: usize, n: usize| &bytes[from..from + n];
+        let nparams = u32::from_ne_bytes(at(22, 4).try_into().unwrap()) as usize;
+        let mut pos = 26 + 2 * nparams;
+        let mut params = Vec::new();
+        for i in 0..nparams {
+            let len = usize::from(u16::from_ne_bytes(at(26 + 2 * i, 2).try_into().unwrap()));
+            params.push(at(pos, len).to_vec());
+            pos += len;
+        }
+        let len = u32::from_ne_bytes(at(16, 4).try_into().unwrap());
+        assert_eq!(pos, bytes.len(), "the lengths do not add up to the event");
+        assert_eq!(len as usize, bytes.len(), "the header's length");
+        Captured1 {
+            ts: u64::from_ne_bytes(at(0, 8).try_into().unwrap()),
+            tid: u64::from_ne_bytes(at(8, 8).try_into().unwrap()),
+            len,
+            ty: EventType(u16::from_ne_bytes(at(20, 2).try_into().unwrap())),
+            params,
+        }
+    }
+
+    fn assert_header(&self, event: &Event, before: u64, after: u64) {
+        // The clocks of the day and of the machine's start are read apart: a millisecond between them is no error.
+        let tolerance = 1_000_000;
+        assert!(
+            (before - tolerance..=after + tolerance).contains(&self.ts),
+            "time stamp {} is not between {before} and {after}",
+            self.ts
+        );
+        assert!(self.len >= 26);
+        assert_eq!(self.params.len(), event.params.len(), "number of parameters");
+        for (info, bytes) in event.params.iter().zip(&self.params) {
+            if let Some(size) = info.ty.size() {
+                assert_eq!(bytes.len(), size, "size of {}", info.name);
+            }
+        }
+    }
+}
+
+/// The parameters of an event. Each must be asserted before it is dropped.
+pub struct Params {
+    event: &'static Event,
+    recorded: Captured1,
+    asserted: RefCell<BTreeSet<usize>>,
+}
+
+macro_rules! number {
+    ($($name:ident $int:ty),*) => {$(
+        /// Asserts a number.
+        #[track_caller]
+        pub fn $name(&self, name: &str, expected: $int) -> &Params {
+            assert_eq!(<$int>::from_ne_bytes(self.fixed(name)), expected, "{name}");
+            self
+        }
+    )*};
+}
+
+#[allow(dead_code)]
+impl Params {
+    fn new(event: &'static Event, recorded: Captured1) -> Params {
+        Params { event, recorded, asserted: RefCell::default() }
+    }
+
+    number!(u8 u8, u16 u16, u32 u32, u64 u64, i16 i16, i32 i32, i64 i64);
+
+    /// The event's time stamp, in ns since the epoch.
+    pub fn ts(&self) -> u64 {
+        self.recorded.ts
+    }
+
+    /// The event's thread.
+    pub fn tid(&self) -> u64 {
+        self.recorded.tid
+    }
+
+    #[track_caller]
+    fn fixed<const N: usize>(&self, name: &str) -> [u8; N] {
+        let bytes = self.bytes_of(name);
+        bytes.try_into().unwrap_or_else(|_| panic!("{name} has {} bytes instead of {N}", bytes.len()))
+    }
+
+    /// A parameter's bytes; it counts as asserted.
+    #[track_caller]
+    pub fn bytes_of(&self, name: &str) -> &[u8] {
+        let index = self.event.param(name).unwrap_or_else(|| panic!("{} has no {name}", self.event.code));
+        self.asserted.borrow_mut().insert(index);
+        &self.recorded.params[index]
+    }
+
+    /// An unsigned number of any size, for assertions other than equality; it counts as asserted.
+    #[track_caller]
+    pub fn number(&self, name: &str) -> u64 {
+        let bytes = self.bytes_of(name);
+        assert!((1..=8).contains(&bytes.len()), "{name} has {} bytes", bytes.len());
+        bytes.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b))
+    }
+
+    /// Asserts a string, which ends with NUL.
+    #[track_caller]
+    pub fn text(&self, name: &str, expected: &CStr) -> &Params {
+        let bytes = self.bytes_of(name);
+        assert_eq!(
+            String::from_utf8_lossy(bytes),
+            String::from_utf8_lossy(expected.to_bytes_with_nul()),
+            "{name}"
+        );
+        self
+    }
+
+    /// Asserts bytes.
+    #[track_caller]
+    pub fn bytes(&self, name: &str, expected: &[u8]) -> &Params {
+        assert_eq!(self.bytes_of(name), expected, "{name}");
+        self
+    }
+
+    /// Asserts that a parameter has no value.
+    #[track_caller]
+    pub fn empty(&self, name: &str) -> &Params {
+        assert!(self.bytes_of(name).is_empty(), "{name} has a value");
+        self
+    }
+}
+
+impl Drop for Params {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let asserted = self.asserted.borrow();
+        let forgotten: Vec<_> = (0..self.event.params.len())
+            .filter(|i| !asserted.contains(i))
+            .map(|i| self.event.params[i].name)
+            .collect();
+        assert!(forgotten.is_empty(), "the test does not assert {forgotten:?} of {}", self.event.code);
+    }
+}

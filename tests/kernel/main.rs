@@ -1,0 +1,51 @@
+//! Kernel tests: each makes a real system call, captures it, and asserts the event's header and every parameter.
+//!
+//! A row of include/events.def that has a program must have a test of the program's name in `cases`: the list of tests
+//! is expanded from the table, so a forgotten one does not compile.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::macro_metavars_in_unsafe,
+    clippy::vec_init_then_push
+)]
+
+mod cases;
+mod harness;
+
+use harness::{Test, permitted};
+use libtest_mimic::{Arguments, Trial};
+
+macro_rules! tests {
+    ($($kind:ident($($row:tt)*))*) => {{
+        let mut tests: Vec<(&'static str, fn(&mut Test))> = Vec::new();
+        $(test!(tests $kind($($row)*));)*
+        tests
+    }};
+}
+
+macro_rules! test {
+    ($tests:ident EVENT_OLD($($row:tt)*)) => {};
+    ($tests:ident $kind:ident($code:ident, $number:literal, $program:ident, $($rest:tt)*)) => {
+        $tests.push((stringify!($program), cases::$program));
+    };
+}
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // A test records its own thread alone, but waits for time to pass: two at a time are enough.
+    arguments.test_threads.get_or_insert(2);
+    let reason = permitted().err();
+    let trials = scapd::with_events!(tests)
+        .into_iter()
+        .map(|(name, test)| {
+            let reason = reason.clone();
+            Trial::test(name, move || match reason {
+                // Never a pass without having looked: where BPF is not allowed, the tests fail and say so.
+                Some(reason) => Err(format!("kernel tests cannot run here: {reason}").into()),
+                None => Test::new(name).run(test).map_err(Into::into),
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit();
+}
