@@ -46,17 +46,22 @@ apt_sources() {
 
 # debian_apt SUITE: sets the array APT to the options under which apt-get and apt-cache see that suite alone.
 debian_apt() {
-	local suite=$1 dir=$cache/apt/$1 keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror security
+	local suite=$1 dir=$cache/apt/$1 keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror security option
 
+	need apt-get apt-cache apt-config dpkg-deb
 	APT=(-qq
 		-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
+		-o Dir::Etc::main=/dev/null -o Dir::Etc::parts=/dev/null
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
 		-o "Dir::State=$dir/state" -o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir/cache"
 		-o APT::Architecture=amd64 -o APT::Architectures=amd64
 		-o APT::Install-Recommends=false -o APT::Sandbox::User= -o Acquire::Languages=none)
+	# Of this machine's settings, those of the way to the archive: no hooks, which change the system.
+	while read -r option; do
+		APT+=(-o "$option")
+	done < <(apt-config dump --format '%F=%v%n' | grep -iE '^Acquire::https?::.*=.')
 	[ -z "$(find "$dir/fetched" -mmin -720 2>/dev/null)" ] || return 0
 
-	need apt-get apt-cache dpkg-deb
 	[ -e "$keys" ] || die "$keys is missing (Debian's package debian-archive-keyring)"
 	mirror=${SCAPD_DEBIAN_MIRROR:-$(apt_sources | grep -m1 '/debian$' || true)}
 	[ -n "$mirror" ] || die "no Debian archive in this machine's apt sources: set SCAPD_DEBIAN_MIRROR to one"
