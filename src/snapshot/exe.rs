@@ -1,0 +1,191 @@
+//! The executable file of a process.
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, Statx, StatxAttributes, StatxTimestamp};
+use rustix::io::Errno;
+
+use super::Report;
+use super::dir::Dir;
+use super::mounts::{Mount, Mounts};
+
+const CAP_DAC_OVERRIDE: u64 = 1 << 1;
+
+/// What is known of an executable file; the fields have the meaning of those of
+/// [`Thread`](crate::scap::state::Thread).
+#[derive(Debug, Clone, Default)]
+pub(super) struct Exe {
+    pub(super) path: Vec<u8>,
+    pub(super) writable: bool,
+    pub(super) upper_layer: bool,
+    pub(super) lower_layer: bool,
+    pub(super) from_memfd: bool,
+    pub(super) ino: u64,
+    pub(super) ctime: u64,
+    pub(super) mtime: u64,
+}
+
+/// On whose behalf a process acts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Credentials {
+    pub(super) euid: u32,
+    pub(super) egid: u32,
+    pub(super) groups: Vec<u32>,
+    pub(super) cap_effective: u64,
+}
+
+/// Looks at the executable file of a process, to which the link `exe` leads.
+pub(super) fn look(
+    proc: &Dir,
+    process: &Dir,
+    path: Vec<u8>,
+    credentials: &Credentials,
+    mounts: &Mounts,
+    report: &mut Report,
+) -> Exe {
+    let from_memfd = path.starts_with(b"/memfd:");
+    let Some(status) = report.optional(process.status("exe")) else {
+        return Exe { path, from_memfd, ..Exe::default() };
+    };
+    let mount = mounts.get(status.stx_mnt_id);
+    let layer = mount.and_then(|mount| layer(proc, process, mount, &path));
+    Exe {
+        writable: is_writable(&status, mount, credentials),
+        upper_layer: layer == Some(Layer::Upper),
+        lower_layer: layer == Some(Layer::Lower),
+        from_memfd,
+        ino: status.stx_ino,
+        ctime: nanoseconds(status.stx_ctime),
+        mtime: nanoseconds(status.stx_mtime),
+        path,
+    }
+}
+
+fn nanoseconds(time: StatxTimestamp) -> u64 {
+    u64::try_from(time.tv_sec).unwrap_or_default().saturating_mul(1_000_000_000) + u64::from(time.tv_nsec)
+}
+
+/// Whether mode, owner, attributes and mount let these credentials write to the file. Access control lists and
+/// security modules are not looked at, nor whether a capability counts only in a user namespace.
+fn is_writable(status: &Statx, mount: Option<&Mount>, credentials: &Credentials) -> bool {
+    let fixed = status.stx_attributes.contains(StatxAttributes::IMMUTABLE);
+    if fixed || mount.is_some_and(|mount| mount.read_only) {
+        return false;
+    }
+    mode_allows_writing(status.stx_mode, status.stx_uid, status.stx_gid, credentials)
+}
+
+fn mode_allows_writing(mode: u16, uid: u32, gid: u32, credentials: &Credentials) -> bool {
+    // Only the first class that fits counts, as in the kernel.
+    let bit = if credentials.euid == uid {
+        0o200
+    } else if credentials.egid == gid || credentials.groups.contains(&gid) {
+        0o020
+    } else {
+        0o002
+    };
+    mode & bit != 0 || credentials.cap_effective & CAP_DAC_OVERRIDE != 0
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Upper,
+    Lower,
+}
+
+/// In which layer of an overlay a file lies; none if it is not on an overlay, was deleted, or cannot be told.
+///
+/// The kernel does not say, so this looks whether the upper layer's directory has a file of that path. That directory
+/// is named as its mounter saw it: it is looked for where the first process sees it, then where this one does. A file
+/// whose parent directory was renamed in the overlay is taken for one of the lower layer.
+fn layer(proc: &Dir, process: &Dir, mount: &Mount, path: &[u8]) -> Option<Layer> {
+    let overlay = mount.overlay.as_ref()?;
+    let Some(upper) = &overlay.upper else { return Some(Layer::Lower) };
+    if path.ends_with(b" (deleted)") {
+        return None;
+    }
+    let below_point = strip_directory(path, &mount.point)?;
+    let inside = [strip_slash(&mount.root), b"/", below_point].concat();
+    let upper = strip_slash(upper);
+    let at = |root: &Dir, prefix: &[u8]| root.dir([prefix, upper].concat().as_slice()).ok();
+    let directory = at(proc, b"1/root/").or_else(|| at(process, b"root/"))?;
+    // The path comes from the kernel without links; those of the upper layer are its owner's and not to be trusted.
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    match rustix::fs::openat2(directory, strip_slash(&inside), flags, Mode::empty(), resolve) {
+        Ok(_) => Some(Layer::Upper),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Some(Layer::Lower),
+        Err(_) => None,
+    }
+}
+
+/// The path relative to a directory, if it lies below.
+fn strip_directory<'a>(path: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
+    let directory = directory.strip_suffix(b"/").unwrap_or(directory);
+    path.strip_prefix(directory)?.strip_prefix(b"/")
+}
+
+fn strip_slash(path: &[u8]) -> &[u8] {
+    let start = path.iter().position(|&byte| byte != b'/').unwrap_or(path.len());
+    path.get(start..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::snapshot::mounts::Overlay;
+
+    #[test]
+    fn only_the_first_class_that_fits_counts() {
+        let user = |euid, egid| Credentials { euid, egid, ..Credentials::default() };
+        for (mode, who, expected) in [
+            (0o755, user(7, 8), true),
+            (0o577, user(7, 8), false),
+            (0o757, user(1, 8), false),
+            (0o775, user(1, 8), true),
+            (0o775, user(1, 1), false),
+            (0o777, user(1, 1), true),
+            (0o755, Credentials { groups: vec![3, 8], ..user(1, 1) }, false),
+            (0o775, Credentials { groups: vec![3, 8], ..user(1, 1) }, true),
+            (0o555, Credentials { cap_effective: CAP_DAC_OVERRIDE, ..user(0, 0) }, true),
+            (0o755, user(0, 0), false),
+        ] {
+            assert_eq!(mode_allows_writing(mode, 7, 8, &who), expected, "{mode:o} {who:?}");
+        }
+    }
+
+    /// A /proc whose first process has its root directory in the same folder.
+    fn overlay(upper: Option<&str>) -> (tempfile::TempDir, Dir, Mount) {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("1/root/up/bin")).unwrap();
+        fs::write(root.path().join("1/root/up/bin/new"), "").unwrap();
+        let mount = Mount {
+            dev: 1,
+            read_only: false,
+            root: b"/".to_vec(),
+            point: b"/merged".to_vec(),
+            overlay: Some(Overlay { upper: upper.map(|path| path.as_bytes().to_vec()) }),
+        };
+        let proc = Dir::open(root.path()).unwrap();
+        (root, proc, mount)
+    }
+
+    #[test]
+    fn the_layer_is_where_the_file_is() {
+        let (_root, proc, mount) = overlay(Some("/up"));
+        let layer = |path: &[u8]| layer(&proc, &proc, &mount, path);
+        assert_eq!(layer(b"/merged/bin/new"), Some(Layer::Upper));
+        assert_eq!(layer(b"/merged/bin/old"), Some(Layer::Lower));
+        assert_eq!(layer(b"/merged/bin/new (deleted)"), None);
+        assert_eq!(layer(b"/mergedbin/new"), None);
+        assert_eq!(layer(b"/merged/../../bin/new"), None);
+    }
+
+    #[test]
+    fn a_layer_that_cannot_be_seen_is_unknown() {
+        let (_root, proc, mount) = overlay(Some("/elsewhere"));
+        assert_eq!(layer(&proc, &proc, &mount, b"/merged/bin/new"), None);
+        let (_root, proc, mount) = overlay(None);
+        assert_eq!(layer(&proc, &proc, &mount, b"/merged/bin/new"), Some(Layer::Lower));
+    }
+}

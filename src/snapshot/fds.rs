@@ -1,0 +1,162 @@
+//! Open file descriptors of a process.
+
+use std::path::Path;
+
+use rustix::fs::{FileType, Statx};
+use rustix::path::DecInt;
+
+use super::dir::{Dir, SMALL};
+use super::flags::open_flags;
+use super::mounts::{Mounts, device};
+use super::sockets::{Sockets, unlisted};
+use super::text::{fields, lines, number, shortened};
+use super::{MAX_PATH, Report};
+use crate::scap::state::{Fd, FdKind, NamedFd};
+
+/// What is known of the machine before descriptors are looked at.
+pub(super) struct Known<'a> {
+    /// Where /proc is.
+    pub(super) proc_root: &'a Path,
+    pub(super) mounts: &'a Mounts,
+    pub(super) sockets: &'a Sockets,
+}
+
+/// The descriptors of a process; one that is closed meanwhile is left out.
+pub(super) fn collect(known: &Known<'_>, process: &Dir, pid: u32, report: &mut Report) -> Vec<Fd> {
+    let Some(directory) = report.optional(process.dir("fd")) else { return Vec::new() };
+    let numbers = report.optional(directory.numbers()).unwrap_or_default();
+    if numbers.is_empty() {
+        return Vec::new();
+    }
+    let info = report.optional(process.dir("fdinfo"));
+    let mut fds = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let name = DecInt::new(number);
+        let Some(link) = report.optional(directory.link(name.as_c_str())) else { continue };
+        let Some(status) = report.optional(directory.status(name.as_c_str())) else { continue };
+        let kind = match FileType::from_raw_mode(status.stx_mode.into()) {
+            FileType::Socket => known.socket(pid, number, status.stx_ino),
+            _ => match named(&link, &status) {
+                Some(kind) => FdKind::Named { kind, name: shortened(link, MAX_PATH) },
+                None => known.file(info.as_ref(), &name, link, &status, report),
+            },
+        };
+        fds.push(Fd { fd: number.into(), ino: status.stx_ino, kind });
+    }
+    fds
+}
+
+/// The kind of a descriptor that has a name and nothing else; none for files and devices.
+fn named(link: &[u8], status: &Statx) -> Option<NamedFd> {
+    // What is no file of a file system says so in its link; its mode differs from kernel to kernel.
+    if let Some(name) = link.strip_prefix(b"anon_inode:") {
+        return Some(anonymous(name));
+    }
+    match FileType::from_raw_mode(status.stx_mode.into()) {
+        FileType::RegularFile if link.starts_with(b"/memfd:") => Some(NamedFd::Memfd),
+        FileType::RegularFile if link.starts_with(b"pidfd:") => Some(NamedFd::Pidfd),
+        FileType::RegularFile | FileType::BlockDevice | FileType::CharacterDevice | FileType::Symlink => None,
+        FileType::Directory => Some(NamedFd::Directory),
+        FileType::Fifo => Some(NamedFd::Fifo),
+        _ => Some(NamedFd::Unsupported),
+    }
+}
+
+fn anonymous(name: &[u8]) -> NamedFd {
+    match name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]")).unwrap_or(name) {
+        b"eventfd" => NamedFd::Eventfd,
+        b"signalfd" => NamedFd::Signalfd,
+        b"eventpoll" => NamedFd::Eventpoll,
+        b"inotify" => NamedFd::Inotify,
+        b"timerfd" => NamedFd::Timerfd,
+        b"userfaultfd" => NamedFd::Userfaultfd,
+        b"io_uring" => NamedFd::IoUring,
+        b"pidfd" => NamedFd::Pidfd,
+        b"btf" => NamedFd::Bpf,
+        // Programs, maps, links, iterators, tokens.
+        name if name.starts_with(b"bpf") => NamedFd::Bpf,
+        _ => NamedFd::Unsupported,
+    }
+}
+
+impl Known<'_> {
+    fn socket(&self, pid: u32, number: u32, inode: u64) -> FdKind {
+        if let Some(kind) = self.sockets.get(inode) {
+            return kind.clone();
+        }
+        let path = self.proc_root.join(format!("{pid}/fd/{number}"));
+        let mut buffer = [0; 32];
+        let length = rustix::fs::getxattr(&path, "system.sockprotoname", &mut buffer).unwrap_or_default();
+        let protocol = buffer.split(|&byte| byte == 0).next().unwrap_or_default();
+        unlisted(if length == 0 { b"" } else { protocol }, inode)
+    }
+
+    fn file(
+        &self,
+        info: Option<&Dir>,
+        name: &DecInt,
+        link: Vec<u8>,
+        status: &Statx,
+        report: &mut Report,
+    ) -> FdKind {
+        let text =
+            info.and_then(|info| report.optional(info.read(name.as_c_str(), SMALL))).unwrap_or_default();
+        let (flags, mount) = parse_info(&text);
+        // On some file systems (btrfs, overlay) a file's own device is not that of its file system, which events
+        // name.
+        let dev = mount
+            .and_then(|id| self.mounts.get(id))
+            .map_or_else(|| device(status.stx_dev_major, status.stx_dev_minor), |mount| mount.dev);
+        FdKind::File { open_flags: flags.map_or(0, open_flags), path: shortened(link, MAX_PATH), dev }
+    }
+}
+
+/// The flags and the mount's number in a file of fdinfo.
+fn parse_info(text: &[u8]) -> (Option<u32>, Option<u64>) {
+    let (mut flags, mut mount) = (None, None);
+    // What kinds of file add comes after these lines.
+    for line in lines(text).take(4) {
+        let mut words = fields(line);
+        match words.next() {
+            Some(b"flags:") => {
+                let digits = words.next().and_then(|word| std::str::from_utf8(word).ok());
+                flags = digits.and_then(|digits| u32::from_str_radix(digits, 8).ok());
+            }
+            Some(b"mnt_id:") => mount = words.next().and_then(number),
+            _ => {}
+        }
+    }
+    (flags, mount)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fdinfo_tells_flags_and_mount() {
+        assert_eq!(
+            parse_info(b"pos:\t0\nflags:\t02100002\nmnt_id:\t29\nino:\t7\n"),
+            (Some(0o2_100_002), Some(29))
+        );
+        assert_eq!(parse_info(b"pos:\t0\nflags:\t9\nmnt_id:\n"), (None, None));
+        assert_eq!(parse_info(b"a\nb\nc\nd\nflags:\t1\n"), (None, None));
+    }
+
+    #[test]
+    fn anonymous_files_are_known_by_name() {
+        for (name, kind) in [
+            (&b"[eventfd]"[..], NamedFd::Eventfd),
+            (b"inotify", NamedFd::Inotify),
+            (b"bpf-prog", NamedFd::Bpf),
+            (b"bpf_link", NamedFd::Bpf),
+            (b"btf", NamedFd::Bpf),
+            (b"[io_uring]", NamedFd::IoUring),
+            (b"[fanotify]", NamedFd::Unsupported),
+            (b"[perf_event]", NamedFd::Unsupported),
+            (b"", NamedFd::Unsupported),
+        ] {
+            assert_eq!(anonymous(name), kind);
+        }
+    }
+}
