@@ -209,6 +209,30 @@ fn an_executable_that_its_user_may_write_to_and_that_is_deleted() {
     assert!(found.exe_writable && !found.exe_from_memfd);
 }
 
+#[test]
+fn a_capability_counts_for_owners_that_the_user_namespace_knows() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("marked");
+    fs::copy("/bin/sleep", &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o555)).unwrap();
+    let script = format!("exec {} 60", program.display());
+    let writable = |flags: &[&str]| {
+        let (_child, pid) = in_namespaces(flags, &script);
+        let snapshot = snapshot();
+        let found = thread(&snapshot, pid);
+        assert_ne!(found.cap_effective & 2, 0);
+        found.exe_writable
+    };
+    assert!(writable(&["--user", "--map-root-user"]));
+    if !is_root() {
+        println!("not run: only root can give a file to a user that the namespace does not know");
+        return;
+    }
+    std::os::unix::fs::chown(&program, Some(12345), Some(12345)).unwrap();
+    assert!(writable(&["--mount"]));
+    assert!(!writable(&["--user", "--map-root-user"]));
+}
+
 /// Runs a script in new namespaces, which ends in `exec sleep`, and waits until it does.
 fn in_namespaces(flags: &[&str], script: &str) -> (Running, u32) {
     let mut command = Command::new("unshare");
