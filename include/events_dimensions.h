@@ -24,9 +24,9 @@
 	typedef struct {                \
 		repr value;             \
 	} sc_ty_##type;
-#define PARAM_VAR(type, number)   \
-	typedef struct {          \
-		char bytes[1];    \
+#define PARAM_VAR(type, number) \
+	typedef struct {        \
+		char bytes[1];  \
 	} sc_ty_##type;
 #define DYN(list, index, type, format)
 #include "params.def"
@@ -64,6 +64,7 @@ enum ppm_event_code {
 #undef EVENT_VAR
 
 #define EVENT_OLD(...)
+#define P_READ(...)
 
 /* Types and counts, of both kinds. */
 #define P(name, type, ...) +1
@@ -98,17 +99,21 @@ enum ppm_event_code {
 
 /* Layout and size, of fixed-size events. */
 #define EVENT_VAR(...)
-#define EVENT_FIXED(code, number, program, name, source, category, flags, params) \
-	struct program##__params {                                                \
-		params                                                            \
-	} __attribute__((packed));                                                \
-	enum { program##__size = SC_HEADER_LEN + SC_LENGTH_LEN * program##__nparams + sizeof(struct program##__params) };
+#define EVENT_FIXED(code, number, program, name, source, category, flags, params)                             \
+	struct program##__params {                                                                            \
+		params                                                                                        \
+	} __attribute__((packed));                                                                            \
+	enum {                                                                                                \
+		program##__size =                                                                             \
+			SC_HEADER_LEN + SC_LENGTH_LEN * program##__nparams + sizeof(struct program##__params) \
+	};
 #define P(name, type, ...) sc_pt_##type name;
 #include "events.def"
 #undef P
 #undef EVENT_FIXED
 #undef EVENT_VAR
 #undef EVENT_OLD
+#undef P_READ
 
 /* The place of a parameter in its event's row. */
 #define SC_INDEX(program, param) __builtin_offsetof(struct program##__index, param)

@@ -89,11 +89,11 @@ static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *
 	auxmap__release(call);
 }
 
-#define auxmap__submit_event(call, auxmap, program)             \
-	do {                                                    \
-		if ((auxmap)->next != program##__nparams)       \
-			sc_parameter_missing();                 \
-		auxmap__output(call, auxmap, program##__type);  \
+#define auxmap__submit_event(call, auxmap, program)            \
+	do {                                                   \
+		if ((auxmap)->next != program##__nparams)      \
+			sc_parameter_missing();                \
+		auxmap__output(call, auxmap, program##__type); \
 	} while (0)
 
 /*
@@ -119,15 +119,16 @@ static __always_inline void auxmap__push(struct auxmap *auxmap, u32 index, u16 l
 
 /* 1 for a type that is stored by the macro named, 0 for another: a mismatch is a negative array size. */
 #define SC_IS_CHARBUF(program, param) \
-	_Generic(SC_TYPE(program, param), sc_ty_CHARBUF: 1, sc_ty_FSPATH: 1, sc_ty_FSRELPATH: 1, default: 0)
-#define SC_IS_BYTEBUF(program, param) _Generic(SC_TYPE(program, param), sc_ty_BYTEBUF: 1, default: 0)
+	_Generic(SC_TYPE(program, param), sc_ty_CHARBUF : 1, sc_ty_FSPATH : 1, sc_ty_FSRELPATH : 1, default : 0)
+#define SC_IS_BYTEBUF(program, param) _Generic(SC_TYPE(program, param), sc_ty_BYTEBUF : 1, default : 0)
 #define SC_REQUIRE(condition, text) _Static_assert(condition, text)
 
 /*
  * Writes a string with its NUL at the tail: returns its length, 0 if there is none to be read. `limit` is a constant
  * of at most SC_SCRATCH_HALF and counts the NUL.
  */
-static __always_inline u16 auxmap__read_string(struct auxmap *auxmap, const void *pointer, u32 limit, enum sc_memory memory)
+static __always_inline u16 auxmap__read_string(struct auxmap *auxmap, const void *pointer, u32 limit,
+					       enum sc_memory memory)
 {
 	u8 *tail = auxmap__tail(auxmap);
 	long n;
@@ -140,15 +141,16 @@ static __always_inline u16 auxmap__read_string(struct auxmap *auxmap, const void
 }
 
 /* A string that ends with NUL. */
-#define auxmap__store_charbuf(auxmap, program, param, pointer, limit, memory)                        \
-	do {                                                                                         \
-		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row of events.def");  \
-		auxmap__push(auxmap, SC_INDEX(program, param),                                       \
-			     auxmap__read_string(auxmap, (const void *)(pointer), limit, memory));   \
+#define auxmap__store_charbuf(auxmap, program, param, pointer, limit, memory)                       \
+	do {                                                                                        \
+		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row of events.def"); \
+		auxmap__push(auxmap, SC_INDEX(program, param),                                      \
+			     auxmap__read_string(auxmap, (const void *)(pointer), limit, memory));  \
 	} while (0)
 
 /* Writes `length` bytes, at most 65,535, at the tail: returns how many, 0 if they cannot be read. */
-static __always_inline u16 auxmap__read_bytes(struct auxmap *auxmap, const void *pointer, u64 length, enum sc_memory memory)
+static __always_inline u16 auxmap__read_bytes(struct auxmap *auxmap, const void *pointer, u64 length,
+					      enum sc_memory memory)
 {
 	u8 *tail = auxmap__tail(auxmap);
 	u64 size = length < SC_SCRATCH_HALF ? length : SC_SCRATCH_HALF - 1;
@@ -157,16 +159,17 @@ static __always_inline u16 auxmap__read_bytes(struct auxmap *auxmap, const void 
 	size = SC_BOUND(size, SC_SCRATCH_HALF);
 	if (!pointer || !size)
 		return 0;
-	failed = memory == SC_USER ? bpf_probe_read_user(tail, size, pointer) : bpf_probe_read_kernel(tail, size, pointer);
+	failed = memory == SC_USER ? bpf_probe_read_user(tail, size, pointer) :
+				     bpf_probe_read_kernel(tail, size, pointer);
 	return failed ? 0 : size;
 }
 
 /* Bytes. */
-#define auxmap__store_bytebuf(auxmap, program, param, pointer, length, memory)                             \
-	do {                                                                                               \
-		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def");           \
-		auxmap__push(auxmap, SC_INDEX(program, param),                                             \
-			     auxmap__read_bytes(auxmap, (const void *)(pointer), length, memory));         \
+#define auxmap__store_bytebuf(auxmap, program, param, pointer, length, memory)                     \
+	do {                                                                                       \
+		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def");   \
+		auxmap__push(auxmap, SC_INDEX(program, param),                                     \
+			     auxmap__read_bytes(auxmap, (const void *)(pointer), length, memory)); \
 	} while (0)
 
 /* A parameter of any variable-size type without a value. */

@@ -18,8 +18,8 @@ struct ringbuf_struct {
 	u32 next; /* the parameter to be stored next: folds away */
 };
 
-static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbuf_struct *ringbuf, u16 type, u32 nparams,
-					     u32 size)
+static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbuf_struct *ringbuf, u16 type,
+					     u32 nparams, u32 size)
 {
 	struct sc_counters *counters = &call->cpu->events[type];
 	void *ring;
@@ -44,25 +44,24 @@ static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbu
 #define ringbuf__reserve_space(call, ringbuf, program) \
 	ringbuf__reserve(call, ringbuf, program##__type, program##__nparams, program##__size)
 
-#define SC_PARAM_OFFSET(program, param)                                       \
-	(SC_HEADER_LEN + SC_LENGTH_LEN * program##__nparams +                 \
-	 __builtin_offsetof(struct program##__params, param))
+#define SC_PARAM_OFFSET(program, param) \
+	(SC_HEADER_LEN + SC_LENGTH_LEN * program##__nparams + __builtin_offsetof(struct program##__params, param))
 
-#define ringbuf__store(ringbuf, program, param, expression)                                                      \
-	do {                                                                                                     \
-		typedef typeof(((struct program##__params *)0)->param) value_type_;                              \
-		value_type_ value_ = (expression);                                                               \
-		if ((ringbuf)->next++ != SC_INDEX(program, param))                                               \
-			sc_parameter_out_of_order();                                                             \
-		*(u16 *)((ringbuf)->data + SC_HEADER_LEN + SC_LENGTH_LEN * SC_INDEX(program, param)) =           \
-			sizeof(value_type_);                                                                     \
-		*(value_type_ *)((ringbuf)->data + SC_PARAM_OFFSET(program, param)) = value_;                    \
+#define ringbuf__store(ringbuf, program, param, expression)                                            \
+	do {                                                                                           \
+		typedef typeof(((struct program##__params *)0)->param) value_type_;                    \
+		value_type_ value_ = (expression);                                                     \
+		if ((ringbuf)->next++ != SC_INDEX(program, param))                                     \
+			sc_parameter_out_of_order();                                                   \
+		*(u16 *)((ringbuf)->data + SC_HEADER_LEN + SC_LENGTH_LEN * SC_INDEX(program, param)) = \
+			sizeof(value_type_);                                                           \
+		*(value_type_ *)((ringbuf)->data + SC_PARAM_OFFSET(program, param)) = value_;          \
 	} while (0)
 
-#define ringbuf__submit_event(call, ringbuf, program)                       \
-	do {                                                                \
-		if ((ringbuf)->next != program##__nparams)                  \
-			sc_parameter_missing();                             \
-		bpf_ringbuf_submit((ringbuf)->data, BPF_RB_NO_WAKEUP);      \
+#define ringbuf__submit_event(call, ringbuf, program)                        \
+	do {                                                                 \
+		if ((ringbuf)->next != program##__nparams)                   \
+			sc_parameter_missing();                              \
+		bpf_ringbuf_submit((ringbuf)->data, BPF_RB_NO_WAKEUP);       \
 		counter__inc(&(call)->cpu->events[program##__type].written); \
 	} while (0)

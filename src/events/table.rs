@@ -186,6 +186,8 @@ pub struct ParamInfo {
     pub format: PrintFormat,
     /// What more there is to know of its value.
     pub detail: Detail,
+    /// Whether programs store it; the reader decodes it in any case.
+    pub recorded: bool,
 }
 
 /// A row of the event table.
@@ -240,6 +242,15 @@ macro_rules! detail {
     };
 }
 
+macro_rules! recorded {
+    (P) => {
+        true
+    };
+    (P_READ) => {
+        false
+    };
+}
+
 macro_rules! row {
     (EVENT_FIXED($code:ident, $number:literal, $program:ident, $($rest:tt)*)) => {
         row!(@ $code $number, Template::Ringbuf, Some(stringify!($program)), $($rest)*)
@@ -252,7 +263,7 @@ macro_rules! row {
     };
     (@ $code:ident $number:literal, $template:expr, $program:expr,
         $name:ident, $source:ident, $category:ident, $($flag:ident)|+,
-        $(P($param:ident, $ty:ident, $format:ident $(, $list:ident $(, $arg:literal)?)?))*) => {
+        $($p:ident($param:ident, $ty:ident, $format:ident $(, $list:ident $(, $arg:literal)?)?))*) => {
         Event {
             code: stringify!($code),
             ty: EventType($number),
@@ -265,6 +276,7 @@ macro_rules! row {
                 ty: ParamType::$ty,
                 format: PrintFormat::$format,
                 detail: detail!($($list $($arg)?)?),
+                recorded: recorded!($p),
             }),*],
             template: $template,
             program: $program,

@@ -28,15 +28,16 @@ pub(super) struct Cgroups {
 
 impl Cgroups {
     /// Finds the version 2 hierarchy among the mounts of the first process below `proc`, which is that of the
-    /// machine even if this process has a mount namespace of its own.
+    /// machine even if this process has a mount namespace of its own; without the privilege to look there, among
+    /// those of this process.
     pub(super) fn find(proc: &Dir) -> Self {
-        let open = || {
-            let mounts = proc.read("1/mountinfo", LARGE).ok()?;
-            let mut path = b"1/root".to_vec();
+        let open = |process: &str| {
+            let mounts = proc.read(format!("{process}/mountinfo"), LARGE).ok()?;
+            let mut path = format!("{process}/root").into_bytes();
             path.extend(lines(&mounts).find_map(unified_mount)?);
             proc.dir(path.as_slice()).ok()
         };
-        open().map_or_else(Self::default, Self::at)
+        open("1").or_else(|| open("self")).map_or_else(Self::default, Self::at)
     }
 
     /// The version 2 hierarchy mounted there.

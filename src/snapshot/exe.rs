@@ -4,8 +4,9 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, Statx, StatxAttributes, StatxTimest
 use rustix::io::Errno;
 
 use super::Report;
-use super::dir::Dir;
+use super::dir::{Dir, SMALL};
 use super::mounts::{Mount, Mounts};
+use super::text::{fields, lines, number};
 
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 
@@ -48,7 +49,10 @@ pub(super) fn look(
     let mount = mounts.get(status.stx_mnt_id);
     let layer = mount.and_then(|mount| layer(proc, process, mount, &path));
     Exe {
-        writable: is_writable(&status, mount, credentials),
+        writable: is_writable(&status, mount, credentials, || {
+            is_mapped(process, "uid_map", status.stx_uid, report)
+                && is_mapped(process, "gid_map", status.stx_gid, report)
+        }),
         upper_layer: layer == Some(Layer::Upper),
         lower_layer: layer == Some(Layer::Lower),
         from_memfd,
@@ -64,13 +68,19 @@ fn nanoseconds(time: StatxTimestamp) -> u64 {
 }
 
 /// Whether mode, owner, attributes and mount let these credentials write to the file. Access control lists and
-/// security modules are not looked at, nor whether a capability counts only in a user namespace.
-fn is_writable(status: &Statx, mount: Option<&Mount>, credentials: &Credentials) -> bool {
+/// security modules are not looked at. A capability counts only if the process's user namespace knows the owner.
+fn is_writable(
+    status: &Statx,
+    mount: Option<&Mount>,
+    credentials: &Credentials,
+    owner_is_mapped: impl FnOnce() -> bool,
+) -> bool {
     let fixed = status.stx_attributes.contains(StatxAttributes::IMMUTABLE);
     if fixed || mount.is_some_and(|mount| mount.read_only) {
         return false;
     }
     mode_allows_writing(status.stx_mode, status.stx_uid, status.stx_gid, credentials)
+        || credentials.cap_effective & CAP_DAC_OVERRIDE != 0 && owner_is_mapped()
 }
 
 fn mode_allows_writing(mode: u16, uid: u32, gid: u32, credentials: &Credentials) -> bool {
@@ -82,7 +92,23 @@ fn mode_allows_writing(mode: u16, uid: u32, gid: u32, credentials: &Credentials)
     } else {
         0o002
     };
-    mode & bit != 0 || credentials.cap_effective & CAP_DAC_OVERRIDE != 0
+    mode & bit != 0
+}
+
+/// Whether the process's user namespace has a number for a user or group; yes where that cannot be read.
+fn is_mapped(process: &Dir, map: &str, id: u32, report: &mut Report) -> bool {
+    report.optional(process.read(map, SMALL)).is_none_or(|text| has_id(&text, id))
+}
+
+/// Whether a line of the map, `first-inside first-outside count`, includes the number outside.
+fn has_id(map: &[u8], id: u32) -> bool {
+    lines(map).any(|line| {
+        let mut words = fields(line).skip(1).map(number::<u32>);
+        match (words.next().flatten(), words.next().flatten()) {
+            (Some(first), Some(count)) => id.checked_sub(first).is_some_and(|offset| offset < count),
+            _ => false,
+        }
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,11 +173,22 @@ mod tests {
             (0o777, user(1, 1), true),
             (0o755, Credentials { groups: vec![3, 8], ..user(1, 1) }, false),
             (0o775, Credentials { groups: vec![3, 8], ..user(1, 1) }, true),
-            (0o555, Credentials { cap_effective: CAP_DAC_OVERRIDE, ..user(0, 0) }, true),
             (0o755, user(0, 0), false),
         ] {
             assert_eq!(mode_allows_writing(mode, 7, 8, &who), expected, "{mode:o} {who:?}");
         }
+    }
+
+    #[test]
+    fn a_map_of_users() {
+        let map = b"         0     100000      65536\n     65536       1000          1\n";
+        for (id, expected) in
+            [(99_999, false), (100_000, true), (165_535, true), (165_536, false), (1000, true)]
+        {
+            assert_eq!(has_id(map, id), expected, "{id}");
+        }
+        assert!(has_id(b"0 0 4294967295\n", 0));
+        assert!(!has_id(b"", 0) && !has_id(b"0 0\n", 0));
     }
 
     /// A /proc whose first process has its root directory in the same folder.

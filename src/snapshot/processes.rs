@@ -31,7 +31,8 @@ pub(super) struct Walk<'a> {
     pub(super) mounts: Mounts,
     pub(super) sockets: Sockets,
     pub(super) threads: Vec<Thread>,
-    /// Where each process's threads begin, and the pid namespace that it is in.
+    /// Where each process's threads begin, and the pid namespace that it is in: empty for that of /proc, none where
+    /// unknown.
     processes: Vec<(usize, Option<Vec<u8>>)>,
 }
 
@@ -83,7 +84,11 @@ impl<'a> Walk<'a> {
         // The first is the process's own, which lives as long as the process.
         let (stat, status) = self.read_thread(&tasks, pid)?;
         let shared = self.shared(&process, &status);
-        let namespace = self.report.optional(process.link("ns/pid"));
+        // That of /proc itself needs no name, nor the privilege to ask for it.
+        let namespace = match status.pid_namespaces {
+            0 | 1 => Some(Vec::new()),
+            _ => self.report.optional(process.link("ns/pid")),
+        };
         self.processes.push((self.threads.len(), namespace));
         self.threads.push(thread(pid, pid, stat, &status, &shared));
         for tid in self.report.optional(tasks.numbers()).unwrap_or_default() {

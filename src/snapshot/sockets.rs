@@ -41,7 +41,7 @@ impl Sockets {
     /// Reads the tables of a process's network namespace, unless they are known.
     pub(super) fn learn(&mut self, process: &Dir, report: &mut Report) {
         let Some(namespace) = report.optional(process.link("ns/net")) else { return };
-        if !self.namespaces.insert(namespace) {
+        if self.namespaces.contains(&namespace) {
             return;
         }
         let mut buffer = Vec::new();
@@ -53,6 +53,8 @@ impl Sockets {
         }
         if report.optional(process.read_into("net/unix", LARGE, &mut buffer)).is_some() {
             self.by_inode.extend(lines(&buffer).filter_map(unix));
+            // Otherwise the process has ended meanwhile: another one of the namespace may do.
+            self.namespaces.insert(namespace);
         }
         if report.optional(process.read_into("net/netlink", LARGE, &mut buffer)).is_some() {
             let inodes = lines(&buffer).filter_map(|line| number(fields(line).nth(9)?));

@@ -26,6 +26,8 @@ pub(super) struct Stat {
 pub(super) struct Status {
     pub(super) ppid: u64,
     pub(super) credentials: Credentials,
+    /// How many pid namespaces know the thread, from that of /proc to its own; 0 if the kernel does not say.
+    pub(super) pid_namespaces: usize,
     pub(super) vtid: Option<i64>,
     pub(super) vpid: Option<i64>,
     pub(super) vpgid: Option<u64>,
@@ -67,7 +69,11 @@ pub(super) fn parse_status(text: &[u8]) -> Status {
             b"Gid:" => set(&mut credentials.egid, words.nth(1), number),
             b"Groups:" => credentials.groups = words.filter_map(number).collect(),
             // From the outermost pid namespace to the thread's own.
-            b"NSpid:" => status.vtid = words.last().and_then(number),
+            b"NSpid:" => {
+                let numbers: Vec<&[u8]> = words.collect();
+                status.pid_namespaces = numbers.len();
+                status.vtid = numbers.last().copied().and_then(number);
+            }
             b"NStgid:" => status.vpid = words.last().and_then(number),
             b"NSpgid:" => status.vpgid = words.last().and_then(number),
             b"VmSize:" => set(&mut status.vmsize_kb, words.next(), number),
@@ -132,6 +138,7 @@ mod tests {
         let wanted = Status {
             ppid: 600,
             credentials: Credentials { euid: 2, egid: 6, groups: vec![4, 24], cap_effective: 0x400 },
+            pid_namespaces: 3,
             vtid: Some(4),
             vpid: Some(3),
             vpgid: Some(2),
