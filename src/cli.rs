@@ -53,9 +53,9 @@ pub struct RecordArgs {
     /// Which events of a call to record
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "enter,exit")]
     events: Vec<Direction>,
-    /// Tracepoints to record besides the calls
-    #[arg(long, value_name = "LIST", value_parser = select::parse_tracepoints, default_value_t)]
-    tracepoints: TracepointSet,
+    /// Tracepoints to record besides the calls [default: sched_process_exit, none with --syscalls]
+    #[arg(long, value_name = "LIST", value_parser = select::parse_tracepoints)]
+    tracepoints: Option<TracepointSet>,
     /// Record these processes and their descendants
     #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
     pids: Vec<u32>,
@@ -176,6 +176,8 @@ impl From<RecordArgs> for record::Config {
             enter: args.events.contains(&Direction::Enter),
             exit: args.events.contains(&Direction::Exit),
         };
+        // A reader that is to keep its list of processes needs their ends; one that gets a few calls does not.
+        let usual = if args.syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
         record::Config {
             write: args.write,
             compress: args.gzip,
@@ -186,7 +188,7 @@ impl From<RecordArgs> for record::Config {
                 ring_budget: args.buffer_total,
                 snaplen: args.snaplen,
                 directions,
-                tracepoints: args.tracepoints,
+                tracepoints: args.tracepoints.unwrap_or(usual),
                 ..Options::default()
             },
             pids: args.pids,

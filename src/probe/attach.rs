@@ -106,14 +106,17 @@ pub(super) fn kernel_version() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Whether the tracepoints of tracefs can be opened.
-pub(super) fn check_tracefs() -> Result<(), ProbeError> {
-    let roots = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-    if roots.iter().any(|root| Path::new(root).join("events/raw_syscalls/sys_enter/id").exists()) {
-        return Ok(());
+/// Whether programs can be attached to tracepoints of tracefs.
+pub(super) fn check_tracepoint() -> Result<(), ProbeError> {
+    let unavailable = |reason: &str| {
+        Err(ProbeError::AttachUnavailable { attach: Attach::Tracepoint.name(), reason: reason.into() })
+    };
+    if kernel_version() < (5, 15) {
+        return unavailable("a program cannot reach the registers there before Linux 5.15; use --attach btf");
     }
-    Err(ProbeError::AttachUnavailable {
-        attach: Attach::Tracepoint.name(),
-        reason: "tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing".into(),
-    })
+    let roots = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+    if !roots.iter().any(|root| Path::new(root).join("events/raw_syscalls/sys_enter/id").exists()) {
+        return unavailable("tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing");
+    }
+    Ok(())
 }

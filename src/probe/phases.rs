@@ -157,7 +157,7 @@ impl Opened {
             (chosen, _) => chosen,
         };
         if chosen == Attach::Tracepoint {
-            attach::check_tracefs()?;
+            attach::check_tracepoint()?;
         }
         Ok(chosen)
     }

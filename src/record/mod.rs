@@ -107,7 +107,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
     tracing::debug!("recording {} ms after the start", started.elapsed().as_millis());
 
     let mut drain = Drain::new(WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?, config.limit)?;
-    let state = take_state(&mut active, &mut drain)?;
+    let state = take_state(&mut active, &mut drain, config.include_self)?;
     drain.start(&state)?;
     let gate_opened = Instant::now();
     if let Some(held) = &mut command {
@@ -158,7 +158,7 @@ fn create_output(config: &Config) -> anyhow::Result<Output> {
 }
 
 /// Reads /proc on a thread of its own, while events are taken from the rings.
-fn take_state(active: &mut Active, drain: &mut Drain) -> anyhow::Result<Vec<u8>> {
+fn take_state(active: &mut Active, drain: &mut Drain, include_self: bool) -> anyhow::Result<Vec<u8>> {
     let boot_time = Some(active.probe().boot_time());
     let scan = thread::Builder::new()
         .name("scapd-snapshot".into())
@@ -169,8 +169,14 @@ fn take_state(active: &mut Active, drain: &mut Drain) -> anyhow::Result<Vec<u8>>
             thread::sleep(IDLE);
         }
     }
-    let snapshot = scan.join().map_err(|_| anyhow::anyhow!("the thread that reads /proc has panicked"))??;
+    let mut snapshot =
+        scan.join().map_err(|_| anyhow::anyhow!("the thread that reads /proc has panicked"))??;
     tracing::debug!(?snapshot.report, "state of the machine");
+    if !include_self {
+        // Nothing will refer to them, and sysdig 0.29 refuses a file that lists a descriptor of a BPF object.
+        let own = u64::from(std::process::id());
+        snapshot.state.fds.retain(|list| list.pid != own);
+    }
     let mut bytes = Vec::new();
     write_state(&mut bytes, &snapshot.state).context("cannot describe the state of the machine")?;
     Ok(bytes)

@@ -1,0 +1,37 @@
+//! Prints the files that are opened on this machine for three seconds: the library in a few lines.
+//!
+//! Run as root: `cargo build --example opens && sudo target/debug/examples/opens`
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use scapd::{
+    events::Syscall,
+    probe::{Directions, Opened, Options},
+    scap::{EventView, Value},
+};
+
+fn main() -> anyhow::Result<()> {
+    let calls: Vec<_> = ["open", "openat", "openat2"].into_iter().filter_map(Syscall::by_name).collect();
+    let options = Options { directions: Directions { enter: false, exit: true }, ..Options::default() };
+    let mut probe = Opened::new(&options)?.load(&calls)?.attach()?.start()?;
+
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        let Some(event) = probe.next_event() else {
+            sleep(Duration::from_millis(5));
+            continue;
+        };
+        let event = EventView::parse(event.bytes, false)?;
+        if let Some(Ok(name)) = event.value("name") {
+            if let Value::Text(path) = name.value {
+                println!("{:>8}  {}", event.tid(), String::from_utf8_lossy(path));
+            }
+        }
+    }
+    let lost = probe.probe().totals().lost();
+    eprintln!("{lost} events lost");
+    Ok(())
+}
