@@ -95,9 +95,9 @@ struct sc_cpu_losses {
 /*
  * One for each CPU. Written by the programs on that CPU, read by the recorder (who maps the memory).
  *
- * `begun` is raised before a program reads the clock, `ended` after it has committed its event. So once `ended` has
- * reached the value that `begun` had at some time, all events of that CPU from before that time are in its ring: the
- * merge relies on it.
+ * `begun` is raised before a program reads the clock, `ended` after it has committed its event. So whoever finds both
+ * equal, at some moment after having read the clock, has all events of that CPU from before that time in its ring: the
+ * merge relies on it. (A program may interrupt another one: that `ended` reaches an earlier `begun` tells nothing.)
  */
 struct sc_cpu {
 	u64 begun;

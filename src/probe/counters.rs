@@ -179,11 +179,9 @@ impl Progress for Cpus {
         self.cpus
     }
 
-    fn begun(&self, cpu: usize) -> u64 {
-        self.read(cpu, offset_of!(types::sc_cpu, begun))
-    }
-
-    fn ended(&self, cpu: usize) -> u64 {
-        self.read(cpu, offset_of!(types::sc_cpu, ended))
+    fn is_idle(&self, cpu: usize) -> bool {
+        // In this order: a program that begins in between makes the second number larger.
+        let ended = self.read(cpu, offset_of!(types::sc_cpu, ended));
+        ended == self.read(cpu, offset_of!(types::sc_cpu, begun))
     }
 }

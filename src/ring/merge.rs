@@ -8,9 +8,10 @@
 //! A program counts itself as begun before it reads the clock, and as ended after it has committed its record (`struct
 //! sc_cpu` in include/capture.h). The merge works in epochs:
 //!
-//! 1. It reads the clock (`now`), then every CPU's `begun`.
-//! 2. It waits until every CPU's `ended` has reached that number. From then on every event with a time stamp before
-//!    `now` is committed, and lies in its ring before the producer position that is read next (the `limit`).
+//! 1. It reads the clock (`now`).
+//! 2. It waits until it has found every CPU with no program running, each at some moment since. From then on every event
+//!    with a time stamp before `now` is committed, and lies in its ring before the producer position that is read next
+//!    (the `limit`).
 //! 3. It scans each ring up to its limit. A record that is still being written belongs to a program that began later;
 //!    but where several CPUs share a ring, an event of this epoch may lie behind it, so the scan waits for it.
 //! 4. All scanned records up to the horizon (`now` less [`SLACK`]) are given out, the smallest time stamp first.
@@ -68,10 +69,8 @@ pub trait Progress {
     fn now(&self) -> u64;
     /// How many CPUs there are.
     fn cpus(&self) -> usize;
-    /// How many programs have begun on a CPU.
-    fn begun(&self, cpu: usize) -> u64;
-    /// How many of them have ended.
-    fn ended(&self, cpu: usize) -> u64;
+    /// Whether no program runs on a CPU, at one moment of this call.
+    fn is_idle(&self, cpu: usize) -> bool;
 }
 
 /// An event as it lies in its ring.
@@ -104,8 +103,8 @@ struct Lane<R> {
 
 #[derive(Debug)]
 enum Phase {
-    /// Programs that began before `now` may still run.
-    Waiting { now: u64, begun: Vec<u64>, since: Instant },
+    /// Programs that began before `now` may still run, on the CPUs from this one on.
+    Waiting { now: u64, cpu: usize, since: Instant },
     /// The rings are being scanned up to their limits.
     Scanning { now: u64, since: Instant },
 }
@@ -182,23 +181,24 @@ impl<R: Ring> Merge<R> {
     }
 
     fn advance_epoch(&mut self, progress: &impl Progress) {
-        let phase = self.phase.take().unwrap_or_else(|| Phase::Waiting {
-            now: progress.now(),
-            begun: (0..progress.cpus()).map(|cpu| progress.begun(cpu)).collect(),
-            since: Instant::now(),
-        });
+        let since = Instant::now();
+        let phase =
+            self.phase.take().unwrap_or_else(|| Phase::Waiting { now: progress.now(), cpu: 0, since });
         let phase = match phase {
-            Phase::Waiting { now, begun, since } => {
-                let ended = begun.iter().enumerate().all(|(cpu, begun)| progress.ended(cpu) >= *begun);
+            Phase::Waiting { now, mut cpu, since } => {
+                while cpu < progress.cpus() && soon(|| progress.is_idle(cpu)) {
+                    cpu += 1;
+                }
+                let ended = cpu == progress.cpus();
                 if !ended && since.elapsed() < STALLED {
-                    self.phase = Some(Phase::Waiting { now, begun, since });
+                    self.phase = Some(Phase::Waiting { now, cpu, since });
                     return;
                 }
                 self.stalled += u64::from(!ended);
                 for lane in &mut self.lanes {
                     lane.limit = lane.ring.producer_pos();
                 }
-                Phase::Scanning { now, since: Instant::now() }
+                Phase::Scanning { now, since }
             }
             scanning => scanning,
         };
@@ -228,6 +228,7 @@ impl<R: Ring> Lane<R> {
     fn scan(&mut self) -> bool {
         while self.scanned < self.limit {
             match self.ring.record(self.scanned) {
+                Record::Busy if soon(|| self.ring.record(self.scanned) != Record::Busy) => {}
                 Record::Busy => return false,
                 Record::Discarded { next } => self.scanned = next,
                 Record::Committed { payload, next } => {
@@ -239,6 +240,17 @@ impl<R: Ring> Lane<R> {
         }
         true
     }
+}
+
+/// Whether it comes true within about the time that a program takes.
+fn soon(condition: impl Fn() -> bool) -> bool {
+    (0..1000).any(|_| {
+        let met = condition();
+        if !met {
+            std::hint::spin_loop();
+        }
+        met
+    })
 }
 
 /// Nearly always at the end: only a program that interrupted another one, or another CPU of the ring, comes between.
@@ -254,3 +266,6 @@ fn insert(entries: &mut VecDeque<Entry>, entry: Entry) {
 fn time_stamp(event: &[u8]) -> u64 {
     event.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests;
