@@ -1,4 +1,5 @@
 //! Records what a Linux machine does, system call by system call, into .scap capture files.
 
 pub mod events;
+pub mod print;
 pub mod scap;
