@@ -7,6 +7,7 @@ pub mod events;
 pub mod exit;
 pub mod list;
 pub mod output;
+pub mod print;
 pub mod probe;
 pub mod record;
 pub mod ring;

@@ -10,7 +10,7 @@ mod fields;
 mod legacy;
 mod lists;
 #[cfg(test)]
-mod proptests;
+pub(crate) mod proptests;
 mod reader;
 pub mod state;
 mod value;

@@ -145,7 +145,7 @@ fn fd() -> impl Strategy<Value = Fd> {
 }
 
 /// A state as a reader gives it: IPv4 interfaces first, one list of descriptors for each process.
-fn state() -> impl Strategy<Value = MachineState> {
+pub(crate) fn state() -> impl Strategy<Value = MachineState> {
     let user = (any::<(u32, u32)>(), text(20), text(20), text(20))
         .prop_map(|((uid, gid), name, home, shell)| User { uid, gid, name, home, shell });
     let group = (any::<u32>(), text(20)).prop_map(|(gid, name)| Group { gid, name });
@@ -161,7 +161,7 @@ fn state() -> impl Strategy<Value = MachineState> {
 
 /// A value that owns its bytes, as a strategy has to.
 #[derive(Debug, Clone)]
-enum Owned {
+pub(crate) enum Owned {
     Fixed(Value<'static>),
     Raw(&'static ParamInfo, Vec<u8>),
     Text(Vec<u8>),
@@ -242,19 +242,19 @@ fn tuple(source: (IpAddr, u16), destination: (IpAddr, u16)) -> Value<'static> {
 }
 
 /// An event of any type that there is, with values for all of its parameters.
-fn event() -> impl Strategy<Value = (&'static Event, Vec<Owned>)> {
+pub(crate) fn event() -> impl Strategy<Value = (&'static Event, Vec<Owned>)> {
     any::<Index>().prop_flat_map(|i| {
         let row = i.get(EVENTS);
         (Just(row), row.params.iter().map(value_of).collect::<Vec<_>>())
     })
 }
 
-fn built(row: &'static Event, values: &[Owned], ts: u64, tid: u64) -> Vec<u8> {
+pub(crate) fn built(row: &'static Event, values: &[Owned], ts: u64, tid: u64) -> Vec<u8> {
     let start = EventBuilder::new(row, ts, tid);
     values.iter().fold(start, |b, v| b.param(v.value()).unwrap()).build().unwrap()
 }
 
-fn capture(state: &MachineState, events: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn capture(state: &MachineState, events: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     write_state(&mut out, state).unwrap();
     for (cpu, event) in events.iter().enumerate() {

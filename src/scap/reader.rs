@@ -68,6 +68,10 @@ pub struct CapturedEvent<'a> {
     pub flags: u32,
     /// Where its block starts in the uncompressed capture, in bytes.
     pub offset: u64,
+    /// The section that it belongs to, counted from 1.
+    pub section: u32,
+    /// The state that its section started with.
+    pub state: &'a MachineState,
     /// The event.
     pub event: EventView<'a>,
 }
@@ -196,7 +200,7 @@ impl<R: Read> Reader<R> {
         };
         self.done = false;
         let event = EventView::with_head(self.buf.get(start..).unwrap_or_default(), head);
-        Ok(Some(CapturedEvent { cpu, flags, offset, event }))
+        Ok(Some(CapturedEvent { cpu, flags, offset, section: self.sections, state: &self.state, event }))
     }
 
     /// Reads blocks until one with an event lies in the buffer.

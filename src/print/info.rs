@@ -1,0 +1,331 @@
+//! What a capture holds, in a page.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt::Write as _,
+    io::{self, Read, Write},
+    ops::ControlFlow,
+    path::PathBuf,
+    time::Duration,
+};
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value as Json, json};
+
+use super::{
+    Numbered, PrintError, for_each_event, json::bytes, json::rfc3339, meaning::event_name, names::Names,
+    open, text,
+};
+use crate::{
+    events::EventType,
+    scap::{BlockType, EventView, ReadError, Reader, Value, state::MachineInfo},
+};
+
+/// Notices beyond this many are only counted.
+const MAX_NOTICES: usize = 100;
+
+/// What [`info()`] is asked for.
+#[derive(Debug, Clone)]
+pub struct InfoArgs {
+    /// The capture; `-` is the standard input.
+    pub file: PathBuf,
+    /// Whether to show a JSON object instead of tables.
+    pub json: bool,
+    /// How many event types, and how many processes, the tables show; the JSON object has all.
+    pub top: usize,
+}
+
+/// How many events of a type there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventCount {
+    /// The type.
+    pub ty: EventType,
+    /// Its name; generic events are counted by system call.
+    pub name: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// How many events of a process there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProcessCount {
+    /// The process.
+    pub pid: u64,
+    /// The last command name that it had.
+    pub comm: Option<Vec<u8>>,
+    /// How many.
+    pub count: u64,
+}
+
+/// A `notification` event: what the recorder had to say, losses above all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// When: ns since the epoch.
+    pub ts: u64,
+    /// What it is about.
+    pub id: Vec<u8>,
+    /// The text.
+    pub text: Vec<u8>,
+}
+
+/// What a capture holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The machine that it comes from; of the last section, if there are several.
+    pub machine: MachineInfo,
+    /// Sections: captures put one behind the other.
+    pub sections: u32,
+    /// Bytes of the whole blocks, uncompressed.
+    pub size: u64,
+    /// Threads in the state that it starts with.
+    pub threads: usize,
+    /// File descriptors in the state that it starts with.
+    pub fds: usize,
+    /// Events.
+    pub events: u64,
+    /// Time of the first and of the last event, in ns since the epoch.
+    pub times: Option<(u64, u64)>,
+    /// Events that are older than the one before them.
+    pub out_of_order: u64,
+    /// Events by type, the most frequent first.
+    pub by_type: Vec<EventCount>,
+    /// Events by process, the busiest first.
+    pub by_process: Vec<ProcessCount>,
+    /// Blocks by type.
+    pub blocks: BTreeMap<BlockType, u64>,
+    /// `drop` events: times at which the recorder left out events on purpose.
+    pub drops: u64,
+    /// The first hundred `notification` events.
+    pub notices: Vec<Notice>,
+    /// How many there are.
+    pub notice_count: u64,
+}
+
+impl Summary {
+    /// Reads a capture to its end. Where that is not the regular one, the summary is of all that comes before it.
+    pub fn collect<R: Read>(reader: &mut Reader<R>) -> (Summary, Option<ReadError>) {
+        let mut summary = Summary::default();
+        let mut types: HashMap<EventType, HashMap<String, u64>> = HashMap::new();
+        let mut processes: HashMap<u64, (Option<Vec<u8>>, u64)> = HashMap::new();
+        let end = for_each_event(reader, |numbered, names| {
+            summary.count(numbered, names, &mut types, &mut processes);
+            ControlFlow::<()>::Continue(())
+        });
+        summary.machine = reader.state().machine.clone();
+        summary.threads = reader.state().threads.len();
+        summary.fds = reader.state().fds.iter().map(|list| list.fds.len()).sum();
+        summary.sections = reader.section();
+        summary.size = reader.offset();
+        summary.blocks = reader.block_counts().clone();
+        summary.by_type = types
+            .into_iter()
+            .flat_map(|(ty, names)| {
+                names.into_iter().map(move |(name, count)| EventCount { ty, name, count })
+            })
+            .collect();
+        summary.by_type.sort_by(|a, b| (b.count, a.ty, &a.name).cmp(&(a.count, b.ty, &b.name)));
+        summary.by_process =
+            processes.into_iter().map(|(pid, (comm, count))| ProcessCount { pid, comm, count }).collect();
+        summary.by_process.sort_by_key(|p| (std::cmp::Reverse(p.count), p.pid));
+        (summary, end.err())
+    }
+
+    fn count(
+        &mut self,
+        numbered: &Numbered<'_>,
+        names: &Names,
+        types: &mut HashMap<EventType, HashMap<String, u64>>,
+        processes: &mut HashMap<u64, (Option<Vec<u8>>, u64)>,
+    ) {
+        let event = &numbered.captured.event;
+        self.events += 1;
+        let (first, last) = self.times.unwrap_or((event.ts(), event.ts()));
+        self.out_of_order += u64::from(event.ts() < last);
+        self.times = Some((first, event.ts()));
+
+        let name = event_name(event);
+        let of_type = types.entry(event.ty()).or_default();
+        match of_type.get_mut(&*name) {
+            Some(count) => *count += 1,
+            None => drop(of_type.insert(name.into_owned(), 1)),
+        }
+
+        let (comm, count) = processes.entry(names.pid(event.tid())).or_default();
+        *count += 1;
+        let now = names.comm(event.tid());
+        if now.is_some() && now != comm.as_deref() {
+            *comm = now.map(<[u8]>::to_vec);
+        }
+        self.notice(event);
+    }
+
+    fn notice(&mut self, event: &EventView<'_>) {
+        match event.info().map(|row| row.name) {
+            Some("drop") => self.drops += 1,
+            Some("notification") => {
+                self.notice_count += 1;
+                if self.notices.len() < MAX_NOTICES {
+                    let text = |name| match event.value(name) {
+                        Some(Ok(d)) => match d.value {
+                            Value::Text(text) => text.to_vec(),
+                            _ => Vec::new(),
+                        },
+                        _ => Vec::new(),
+                    };
+                    self.notices.push(Notice { ts: event.ts(), id: text("id"), text: text("desc") });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// How long the capture lasted, from its first to its last event.
+    pub fn duration(&self) -> Duration {
+        let (first, last) = self.times.unwrap_or_default();
+        Duration::from_nanos(last.saturating_sub(first))
+    }
+
+    /// All of it as a JSON object: times in ns since the epoch and, beside them, as text.
+    pub fn to_json(&self) -> Json {
+        let direction = |ty: EventType| if ty.is_enter() { ">" } else { "<" };
+        json!({
+            "machine": {
+                "hostname": bytes(&self.machine.hostname),
+                "cpus": self.machine.num_cpus,
+                "memory": self.machine.memory_size,
+                "max_pid": self.machine.max_pid,
+                "boot_ts": self.machine.boot_time,
+                "boot_time": rfc3339(self.machine.boot_time),
+            },
+            "sections": self.sections,
+            "size": self.size,
+            "threads": self.threads,
+            "fds": self.fds,
+            "events": self.events,
+            "first_ts": self.times.map(|t| t.0),
+            "first_time": self.times.and_then(|t| rfc3339(t.0)),
+            "last_ts": self.times.map(|t| t.1),
+            "last_time": self.times.and_then(|t| rfc3339(t.1)),
+            "duration_ns": self.duration().as_nanos() as u64,
+            "out_of_order": self.out_of_order,
+            "by_type": self.by_type.iter().map(|e| json!({
+                "type": e.name, "dir": direction(e.ty), "number": e.ty.0, "count": e.count,
+            })).collect::<Vec<_>>(),
+            "by_process": self.by_process.iter().map(|p| json!({
+                "pid": p.pid, "proc": p.comm.as_deref().map(bytes), "count": p.count,
+            })).collect::<Vec<_>>(),
+            "blocks": self.blocks.iter().map(|(ty, count)| json!({
+                "block": ty.name(), "number": ty.0, "count": count,
+            })).collect::<Vec<_>>(),
+            "drops": self.drops,
+            "notifications": self.notice_count,
+            "notices": self.notices.iter().map(|n| json!({
+                "ts": n.ts, "time": rfc3339(n.ts), "id": bytes(&n.id), "text": bytes(&n.text),
+            })).collect::<Vec<_>>(),
+        })
+    }
+
+    /// A page for people, with the `top` most frequent event types and processes.
+    pub fn to_text(&self, top: usize) -> String {
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{}", self.overview().trim_fmt());
+        let types = self.by_type.iter().map(|e| {
+            let direction = if e.ty.is_enter() { ">" } else { "<" };
+            [format!("{direction} {}", e.name), e.ty.to_string(), e.count.to_string()]
+        });
+        let _ = writeln!(out, "\n{}", ranking(["event", "number", "count"], types, top).trim_fmt());
+        let processes = self
+            .by_process
+            .iter()
+            .map(|p| [escaped(p.comm.as_deref().unwrap_or(b"<NA>")), p.pid.to_string(), p.count.to_string()]);
+        let _ = writeln!(out, "\n{}", ranking(["process", "pid", "events"], processes, top).trim_fmt());
+        let blocks =
+            self.blocks.iter().map(|(ty, n)| [ty.name().into(), format!("{:#x}", ty.0), n.to_string()]);
+        let _ = writeln!(out, "\n{}", ranking(["block", "number", "count"], blocks, usize::MAX).trim_fmt());
+        for notice in &self.notices {
+            let time = rfc3339(notice.ts).unwrap_or_default();
+            let _ = writeln!(out, "notice at {time}: {}: {}", escaped(&notice.id), escaped(&notice.text));
+        }
+        let unshown = self.notice_count - self.notices.len() as u64;
+        if unshown > 0 {
+            let _ = writeln!(out, "and {unshown} more notices");
+        }
+        out
+    }
+
+    fn overview(&self) -> Table {
+        let mut table = plain_table();
+        let mut row = |name: &str, value: String| {
+            table.add_row([name.to_string(), value]);
+        };
+        row("host", escaped(&self.machine.hostname));
+        row("CPUs", self.machine.num_cpus.to_string());
+        row("memory", format!("{} MiB", self.machine.memory_size >> 20));
+        if self.machine.boot_time != 0 {
+            row("booted", rfc3339(self.machine.boot_time).unwrap_or_default());
+        }
+        if let Some((first, last)) = self.times {
+            row("first event", rfc3339(first).unwrap_or_default());
+            row("last event", rfc3339(last).unwrap_or_default());
+            row("duration", format!("{:.6} s", self.duration().as_secs_f64()));
+        }
+        row("events", self.events.to_string());
+        row("threads at the start", self.threads.to_string());
+        row("descriptors at the start", self.fds.to_string());
+        row("bytes, uncompressed", self.size.to_string());
+        if self.sections > 1 {
+            row("sections", self.sections.to_string());
+        }
+        if self.out_of_order > 0 {
+            row("events out of order", self.out_of_order.to_string());
+        }
+        row("drop events", self.drops.to_string());
+        row("notifications", self.notice_count.to_string());
+        table
+    }
+}
+
+fn plain_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table
+}
+
+/// The first rows of a list, and how many more there are; the last two columns are numbers.
+fn ranking(header: [&str; 3], rows: impl ExactSizeIterator<Item = [String; 3]>, top: usize) -> Table {
+    let more = rows.len().saturating_sub(top);
+    let mut table = plain_table();
+    table.set_header(header);
+    table.add_rows(rows.take(top));
+    if more > 0 {
+        table.add_row([format!("… and {more} more")]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    text::escape(&mut out, bytes);
+    out
+}
+
+/// Shows what a capture holds.
+///
+/// # Errors
+/// If the capture cannot be opened or read to its end, after what it holds up to there was shown; if `out` cannot be
+/// written, but for a broken pipe.
+pub fn info(args: &InfoArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    let damaged = |source| PrintError::Read { path: args.file.clone(), source };
+    let mut reader = Reader::new(open(&args.file)?).map_err(damaged)?;
+    let (summary, error) = Summary::collect(&mut reader);
+    let page = if args.json { format!("{:#}\n", summary.to_json()) } else { summary.to_text(args.top) };
+    match out.write_all(page.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => return Err(PrintError::Write(e)),
+        _ => {}
+    }
+    error.map_or(Ok(()), |e| Err(damaged(e)))
+}

@@ -1,0 +1,137 @@
+//! An event as a JSON object.
+//!
+//! ```json
+//! {"num":12,"ts":1700000000123456789,"time":"2023-11-14T22:13:20.123456789Z","cpu":1,"tid":4321,"pid":4321,
+//!  "proc":"cat","dir":">","type":"openat","category":"File",
+//!  "args":{"dirfd":{"value":-100,"name":"AT_FDCWD"},"name":"/etc/passwd",
+//!          "flags":{"value":1,"names":["O_RDONLY"]},"mode":0}}
+//! ```
+//!
+//! Numbers are numbers, in ns where they are times; no value is `null`. A value that stands for something becomes an
+//! object with `value` and `name`, with flags `value` and `names`, with a descriptor `value`, `name` and `kind`. Texts
+//! and data are strings; where they are no UTF-8 they are `{"hex":"…"}` instead, so nothing is lost. A value that does
+//! not fit its type is `{"invalid":"<hex>"}`.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    Numbered,
+    meaning::{Meaning, event_name, meaning},
+    names::Names,
+    text,
+};
+use crate::{
+    events::flag_table,
+    scap::{FdEntries, SockAddr, SockTuple, Value},
+};
+
+/// The object of an event.
+pub(super) fn object(numbered: &Numbered<'_>, names: &Names) -> Json {
+    let captured = &numbered.captured;
+    let event = &captured.event;
+    let mut args = Map::new();
+    for ((info, decoded), raw) in event.values().zip(event.params()) {
+        let json = match decoded {
+            Ok(decoded) => with_meaning(value(&decoded.value), meaning(names, event, info, &decoded)),
+            Err(_) => json!({ "invalid": hex(raw) }),
+        };
+        args.insert(info.name.into(), json);
+    }
+    json!({
+        "num": numbered.num,
+        "ts": event.ts(),
+        "time": rfc3339(event.ts()),
+        "cpu": captured.cpu,
+        "tid": event.tid(),
+        "pid": names.pid(event.tid()),
+        "proc": names.comm(event.tid()).map(bytes),
+        "dir": if event.ty().is_enter() { ">" } else { "<" },
+        "type": event_name(event),
+        "category": event.info().map(|row| format!("{:?}", row.category)),
+        "args": args,
+    })
+}
+
+/// A time in UTC, with ns.
+pub(super) fn rfc3339(ts: u64) -> Option<String> {
+    Timestamp::from_nanosecond(ts.into()).ok().map(|t| format!("{t:.9}"))
+}
+
+/// Text, or the object that stands for bytes that are none.
+pub(super) fn bytes(bytes: &[u8]) -> Json {
+    match str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => json!({ "hex": hex(bytes) }),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn with_meaning(value: Json, meaning: Meaning<'_>) -> Json {
+    match meaning {
+        Meaning::None => value,
+        Meaning::Name(name) => json!({ "value": value, "name": bytes(&name) }),
+        Meaning::Flags(names) => json!({ "value": value, "names": names }),
+        Meaning::Fd(fd) => json!({ "value": value, "name": bytes(&fd.name), "kind": fd.class.word() }),
+    }
+}
+
+fn value(value: &Value<'_>) -> Json {
+    match value {
+        Value::Absent => Json::Null,
+        Value::Int(v) | Value::Errno(v) | Value::Fd(v) | Value::Pid(v) => json!(v),
+        Value::Uint(v) | Value::RelTime(v) | Value::AbsTime(v) => json!(v),
+        Value::Syscall(v) | Value::Port(v) => json!(v),
+        Value::Signal(v) | Value::L4Proto(v) | Value::SockFamily(v) => json!(v),
+        Value::Bool(v) => json!(v),
+        Value::Flags(v) | Value::Enum(v) | Value::Mode(v) | Value::Uid(v) | Value::Gid(v) => json!(v),
+        Value::SigSet(v) => json!({ "value": v, "names": super::signals(*v) }),
+        Value::Double(v) => json!(v),
+        Value::Ip(v) => json!(v),
+        Value::Text(v) | Value::Bytes(v) => bytes(v),
+        Value::Texts(v) => {
+            let texts = v.strip_suffix(b"\0").unwrap_or(v);
+            Json::Array(texts.split(|&b| b == 0).map(bytes).collect())
+        }
+        Value::SockAddr(v) => sockaddr(v),
+        Value::SockTuple(v) => socktuple(v),
+        Value::FdList(v) => fd_list(v),
+    }
+}
+
+fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "AF_INET" } else { "AF_INET6" }
+}
+
+fn sockaddr(address: &SockAddr<'_>) -> Json {
+    match *address {
+        SockAddr::Inet(ip, port) => json!({ "family": family(ip), "ip": ip, "port": port }),
+        SockAddr::Unix(path) => json!({ "family": "AF_UNIX", "path": bytes(path) }),
+        SockAddr::Other(family, raw) => json!({ "family": family, "hex": hex(raw) }),
+    }
+}
+
+fn socktuple(tuple: &SockTuple<'_>) -> Json {
+    match *tuple {
+        SockTuple::Inet { source, destination } => json!({
+            "family": family(source.0),
+            "source": { "ip": source.0, "port": source.1 },
+            "destination": { "ip": destination.0, "port": destination.1 },
+        }),
+        SockTuple::Unix { source, destination, path } => {
+            json!({ "family": "AF_UNIX", "source": source, "destination": destination, "path": bytes(path) })
+        }
+        SockTuple::Other(family, raw) => json!({ "family": family, "hex": hex(raw) }),
+    }
+}
+
+fn fd_list(list: &FdEntries<'_>) -> Json {
+    const POLL_FLAGS: crate::events::FlagTable = flag_table("poll_flags");
+    let entry = |(fd, flags): (i64, u16)| json!({ "fd": fd, "events": { "value": flags, "names": text::flag_names(POLL_FLAGS, flags.into()) } });
+    Json::Array(list.iter().map(entry).collect())
+}

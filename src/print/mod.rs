@@ -1,0 +1,170 @@
+//! Captures as text: the events as lines or JSON, and a summary.
+//!
+//! The functions [`read()`] and [`info()`] are the commands of those names, without the command line.
+
+mod fds;
+mod info;
+mod json;
+mod kernel_names;
+mod line;
+mod meaning;
+mod names;
+mod paths;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Read, Write},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use jiff::tz::TimeZone;
+use thiserror::Error;
+
+pub use fds::{FdClass, OpenFd};
+pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
+pub use meaning::{event_name, syscall};
+pub use names::Names;
+
+use crate::scap::{CapturedEvent, EventView, ReadError, Reader};
+
+/// Why a capture could not be shown, or not all of it.
+#[derive(Debug, Error)]
+pub enum PrintError {
+    /// The file cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The capture is damaged, cut off, or none. All before that place has been shown.
+    #[error("{}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: ReadError,
+    },
+    /// The output cannot be written. A reader that has gone away is no error.
+    #[error("cannot write the output")]
+    Write(#[source] io::Error),
+}
+
+/// Which events are shown.
+pub type Filter = Box<dyn Fn(&EventView<'_>) -> bool>;
+
+/// What [`read()`] is asked for.
+pub struct ReadArgs {
+    /// The capture; `-` is the standard input.
+    pub file: PathBuf,
+    /// How many events to show at most.
+    pub limit: Option<u64>,
+    /// Whether to show JSON objects, one a line, instead of lines in sysdig's form.
+    pub json: bool,
+    /// Which events to show, `None` for all. [`syscall`] tells an event's system call.
+    pub filter: Option<Filter>,
+    /// Show only events of these processes and threads; of all, if empty.
+    pub pids: Vec<u64>,
+}
+
+/// An event with its number in the capture, from 1 on.
+struct Numbered<'a> {
+    num: u64,
+    captured: CapturedEvent<'a>,
+}
+
+/// Shows the events of a capture.
+///
+/// # Errors
+/// If the capture cannot be opened or read to its end, after all whole events were shown; if `out` cannot be written,
+/// but for a broken pipe.
+pub fn read(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    let mut out = BufWriter::with_capacity(64 << 10, out);
+    let shown = show_events(args, &mut out);
+    let flushed = out.flush();
+    // What was read before an error is to be seen, and its own failure is the later one.
+    match shown.and(flushed.map_err(PrintError::Write)) {
+        Err(PrintError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn show_events(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    let damaged = |source| PrintError::Read { path: args.file.clone(), source };
+    let mut reader = Reader::new(open(&args.file)?).map_err(damaged)?;
+    let tz = TimeZone::system();
+    let mut line = String::new();
+    let mut left = args.limit.unwrap_or(u64::MAX);
+    if left == 0 {
+        return Ok(());
+    }
+    let written = for_each_event(&mut reader, |numbered, names| {
+        if !args.wants(&numbered.captured.event, names) {
+            return ControlFlow::Continue(());
+        }
+        line.clear();
+        if args.json {
+            line.push_str(&json::object(numbered, names).to_string());
+        } else {
+            line::write_line(&mut line, numbered, names, &tz);
+        }
+        line.push('\n');
+        left -= 1;
+        match out.write_all(line.as_bytes()) {
+            Ok(()) if left > 0 => ControlFlow::Continue(()),
+            done => ControlFlow::Break(done),
+        }
+    });
+    written.map_err(damaged)?.unwrap_or(Ok(())).map_err(PrintError::Write)
+}
+
+impl ReadArgs {
+    fn wants(&self, event: &EventView<'_>, names: &Names) -> bool {
+        let of_process = |p: &u64| *p == names.pid(event.tid()) || *p == event.tid();
+        (self.pids.is_empty() || self.pids.iter().any(of_process))
+            && self.filter.as_ref().is_none_or(|filter| filter(event))
+    }
+}
+
+/// Gives each event, with the names at its time, to `f`, until that breaks; returns what it broke with.
+fn for_each_event<R: Read, B>(
+    reader: &mut Reader<R>,
+    mut f: impl FnMut(&Numbered<'_>, &Names) -> ControlFlow<B>,
+) -> Result<Option<B>, ReadError> {
+    let mut names = Names::default();
+    let (mut num, mut section) = (0, 0);
+    while let Some(captured) = reader.next_event()? {
+        if captured.section != section {
+            section = captured.section;
+            names = Names::of_state(captured.state);
+        }
+        num += 1;
+        names.apply(&captured.event);
+        if let ControlFlow::Break(b) = f(&Numbered { num, captured }, &names) {
+            return Ok(Some(b));
+        }
+    }
+    Ok(None)
+}
+
+fn open(path: &Path) -> Result<Box<dyn Read>, PrintError> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    match File::open(path) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(source) => Err(PrintError::Open { path: path.into(), source }),
+    }
+}
+
+/// The names of the signals of a set.
+fn signals(set: u32) -> Vec<&'static str> {
+    (0..32u8).filter(|bit| set & (1 << bit) != 0).filter_map(|bit| kernel_names::signal(bit + 1)).collect()
+}

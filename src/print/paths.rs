@@ -1,0 +1,46 @@
+//! Paths of another machine: bytes, which nothing here may look up.
+
+/// `path` seen from `base`, an absolute directory, without `.`, `..` and doubled slashes.
+pub(super) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
+    let base: &[u8] = if path.starts_with(b"/") { b"" } else { base };
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in base.split(|&b| b == b'/').chain(path.split(|&b| b == b'/')) {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
+    }
+    let mut joined = Vec::with_capacity(base.len() + path.len() + 1);
+    for part in parts {
+        joined.push(b'/');
+        joined.extend_from_slice(part);
+    }
+    if joined.is_empty() {
+        joined.push(b'/');
+    }
+    joined
+}
+
+/// What follows the last slash.
+pub(super) fn file_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|&b| b == b'/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_joined() {
+        let join =
+            |base: &str, path: &str| String::from_utf8(join(base.as_bytes(), path.as_bytes())).unwrap();
+        assert_eq!(join("/tmp/", "a"), "/tmp/a");
+        assert_eq!(join("/tmp", "./a//b/../c/."), "/tmp/a/c");
+        assert_eq!(join("/tmp", "../../.."), "/");
+        assert_eq!(join("/tmp", "/etc//passwd"), "/etc/passwd");
+        assert_eq!(join("/tmp", ""), "/tmp");
+        assert_eq!(file_name(b"/bin/cat"), b"cat");
+        assert_eq!(file_name(b"cat"), b"cat");
+    }
+}

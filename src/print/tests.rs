@@ -1,0 +1,496 @@
+//! Whole captures, shown.
+
+use std::{io, net::Ipv4Addr};
+
+use proptest::{collection::vec, prelude::*};
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::{
+    events::event_by_program,
+    scap::{
+        EventBuilder, FdEntries, MachineState, SockAddr, SockTuple, Value, frame_event, proptests,
+        state::{Fd, FdKind, FdList, Group, L4Proto, MachineInfo, Thread, User},
+        write_state,
+    },
+};
+
+const NA: Value<'static> = Value::Absent;
+
+/// A shell (100) that has opened a directory, a log and a connection.
+fn state() -> MachineState {
+    let thread = |tid, comm: &str| Thread {
+        tid,
+        pid: 100,
+        comm: comm.into(),
+        cwd: b"/work".into(),
+        ..Thread::default()
+    };
+    let fd = |fd, kind| Fd { fd, ino: 0, kind };
+    let connection = FdKind::Ipv4 {
+        source: (Ipv4Addr::LOCALHOST, 4000),
+        destination: (Ipv4Addr::LOCALHOST, 80),
+        l4: L4Proto::Tcp,
+    };
+    MachineState {
+        machine: MachineInfo {
+            num_cpus: 4,
+            hostname: b"box".into(),
+            memory_size: 8 << 30,
+            ..MachineInfo::default()
+        },
+        users: vec![User { uid: 0, name: b"root".into(), ..User::default() }],
+        groups: vec![Group { gid: 5, name: b"tty".into() }],
+        threads: vec![thread(100, "sh"), thread(101, "sh-worker")],
+        fds: vec![FdList {
+            pid: 100,
+            fds: vec![
+                fd(3, FdKind::File { open_flags: 1, path: b"/srv/data".into(), dev: 0 }),
+                fd(4, FdKind::File { open_flags: 2 | 4096, path: b"/var/log/x".into(), dev: 0 }),
+                fd(5, connection),
+            ],
+        }],
+        ..MachineState::default()
+    }
+}
+
+/// A capture in the making: an event each, by the name of its program, at 1, 2, 3 … ns.
+struct Capture {
+    bytes: Vec<u8>,
+    ts: u64,
+}
+
+impl Capture {
+    fn new() -> Capture {
+        let mut bytes = Vec::new();
+        write_state(&mut bytes, &state()).unwrap();
+        Capture { bytes, ts: 1_700_000_000_000_000_000 }
+    }
+
+    fn event(self, tid: u64, program: &str, values: &[Value<'_>]) -> Capture {
+        self.row(tid, event_by_program(program).unwrap(), values)
+    }
+
+    fn row(mut self, tid: u64, row: &'static crate::events::Event, values: &[Value<'_>]) -> Capture {
+        self.ts += 1;
+        let start = EventBuilder::new(row, self.ts, tid);
+        let event = values.iter().fold(start, |b, v| b.param(*v).unwrap()).build_short().unwrap();
+        frame_event(&mut self.bytes, 1, &event);
+        self
+    }
+
+    /// An exec, of which only the parameters that names come from are given.
+    fn exec(self, tid: u64, comm: &str) -> Capture {
+        let pid = Value::Pid(tid as i64);
+        let mut values = vec![Value::Errno(0), Value::Text(b"/bin/x"), NA, pid, pid, Value::Pid(1)];
+        values.extend([Value::Text(b"/work"), NA, NA, NA, NA, NA, NA, Value::Text(comm.as_bytes())]);
+        self.event(tid, "execve_x", &values)
+    }
+
+    /// One side of a fork.
+    fn fork(self, tid: u64, res: i64, pid: u64, parent: i64) -> Capture {
+        let (id, pid) = (Value::Pid(tid as i64), Value::Pid(pid as i64));
+        let mut values = vec![Value::Pid(res), Value::Text(b"/bin/sh"), NA, id, pid, Value::Pid(parent)];
+        values.extend([NA, NA, NA, NA, NA, NA, NA, Value::Text(b"sh"), NA, Value::Flags(0), NA, NA, id, pid]);
+        self.event(tid, "fork_x", &values)
+    }
+
+    /// Reads it back as the commands do: from a file.
+    fn read(&self, change: impl FnOnce(&mut ReadArgs)) -> (String, Result<(), PrintError>) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &self.bytes).unwrap();
+        let mut args =
+            ReadArgs { file: file.path().into(), limit: None, json: false, filter: None, pids: vec![] };
+        change(&mut args);
+        let mut out = Vec::new();
+        let result = read(&args, &mut out);
+        (String::from_utf8(out).unwrap(), result)
+    }
+
+    /// What follows the thread in each line.
+    fn lines(&self) -> Vec<String> {
+        let (out, result) = self.read(|_| {});
+        result.unwrap();
+        out.lines().map(|l| l.split_once(") ").unwrap().1.to_string()).collect()
+    }
+
+    fn json(&self) -> Vec<Json> {
+        let (out, result) = self.read(|args| args.json = true);
+        result.unwrap();
+        out.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
+    }
+}
+
+fn v4(port: u16) -> (std::net::IpAddr, u16) {
+    (Ipv4Addr::LOCALHOST.into(), port)
+}
+
+#[test]
+fn a_line_is_sysdigs() {
+    let capture = Capture::new()
+        .event(
+            100,
+            "openat_e",
+            &[Value::Fd(-100), Value::Text(b"/etc/passwd"), Value::Flags(1), Value::Uint(0)],
+        )
+        .event(999, "close_e", &[Value::Fd(3)]);
+    let tz = TimeZone::UTC;
+    let mut reader = Reader::new(&capture.bytes[..]).unwrap();
+    let mut lines = Vec::new();
+    for_each_event(&mut reader, |numbered, names| {
+        let mut line = String::new();
+        line::write_line(&mut line, numbered, names, &tz);
+        lines.push(line);
+        ControlFlow::<()>::Continue(())
+    })
+    .unwrap();
+    let opened = "1 22:13:20.000000001 1 sh (100) > openat dirfd=-100(AT_FDCWD) name=/etc/passwd flags=1(O_RDONLY) mode=0";
+    assert_eq!(lines, [opened, "2 22:13:20.000000002 1 <NA> (999) > close fd=3"]);
+}
+
+#[test]
+fn results_errors_and_data() {
+    let lines = Capture::new()
+        .event(100, "access_x", &[Value::Errno(-2), Value::Text(b"sub/f"), Value::Flags(4)])
+        .event(100, "read_x", &[Value::Errno(6), Value::Bytes(b"a\0\r\n\xffb"), Value::Fd(3), Value::Uint(6)])
+        .event(100, "read_x", &[Value::Errno(-9), NA, Value::Fd(77), Value::Uint(6)])
+        .event(
+            101,
+            "openat_x",
+            &[
+                Value::Fd(-13),
+                Value::Fd(3),
+                Value::Text(b"../x"),
+                Value::Flags(4097),
+                Value::Uint(0o644),
+                Value::Uint(0xfe01),
+                NA,
+            ],
+        )
+        .lines();
+    let expected = [
+        "< access res=-2(ENOENT) name=sub/f(/work/sub/f) mode=4(R_OK)",
+        "< read res=6 data=a....b fd=3(<f>/srv/data) size=6",
+        "< read res=-9(EBADF) data=NULL fd=77 size=6",
+        "< openat fd=-13(EACCES) dirfd=3(<f>/srv/data) name=../x(/srv/x) flags=4097(O_RDONLY|O_CLOEXEC) mode=0644 dev=FE01 ino=<NA>",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn processes_signals_users_and_calls() {
+    let lines = Capture::new()
+        .event(100, "kill_e", &[Value::Pid(101), Value::Signal(9)])
+        .event(100, "setuid_e", &[Value::Uid(0)])
+        .event(100, "setgid_e", &[Value::Gid(u32::MAX)])
+        .event(100, "setgid_e", &[Value::Gid(5)])
+        .event(100, "generic_e", &[Value::Syscall(16), Value::Uint(39)])
+        .event(100, "generic_x", &[Value::Syscall(0), Value::Uint(39)])
+        .lines();
+    let getpid = if cfg!(target_arch = "x86_64") { "getpid" } else { "umount2" };
+    let expected = [
+        "> kill pid=101(sh-worker) sig=9(SIGKILL)".to_string(),
+        "> setuid uid=0(root)".to_string(),
+        "> setgid gid=-1(<NONE>)".to_string(),
+        "> setgid gid=5(tty)".to_string(),
+        "> getpid ID=16(getpid) nativeID=39".to_string(),
+        format!("< {getpid} ID=0 nativeID=39"),
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn sockets_times_and_lists() {
+    let tuple = SockTuple::Inet { source: v4(1), destination: v4(2) };
+    let entries =
+        [&3i64.to_ne_bytes()[..], &1u16.to_ne_bytes(), &9i64.to_ne_bytes(), &4u16.to_ne_bytes()].concat();
+    let fds = Value::FdList(FdEntries::new(&entries).unwrap());
+    let row = |code: &str| crate::events::EVENTS.iter().find(|e| e.code == code).unwrap();
+    let capture = Capture::new()
+        .event(100, "socket_x", &[Value::Fd(8), Value::Enum(2), Value::Uint(1), Value::Uint(0)])
+        .event(100, "connect_e", &[Value::Fd(8), Value::SockAddr(SockAddr::Inet(v4(2).0, 2))])
+        .event(100, "connect_x", &[Value::Errno(-115), Value::SockTuple(tuple), Value::Fd(8), NA])
+        .event(100, "shutdown_e", &[Value::Fd(8), Value::Enum(2)])
+        .row(100, row("PPME_SYSCALL_PPOLL_E"), &[fds, Value::RelTime(1_500_000_000), Value::SigSet(0b110)])
+        .row(100, row("PPME_SYSCALL_PPOLL_E"), &[NA, Value::RelTime(u64::MAX), Value::SigSet(0)]);
+    let expected = [
+        "< socket fd=8(<4t>) domain=2(AF_INET) type=1 proto=0",
+        "> connect fd=8(<4t>) addr=127.0.0.1:2",
+        "< connect res=-115(EINPROGRESS) tuple=127.0.0.1:1->127.0.0.1:2 fd=8(<4t>127.0.0.1:1->127.0.0.1:2) addr=<NA>",
+        "> shutdown fd=8(<4t>127.0.0.1:1->127.0.0.1:2) how=2(SHUT_RDWR)",
+        "> ppoll fds=3:f1 9:?4 timeout=1500000000(1.5s) sigmask=SIGINT SIGQUIT",
+        "> ppoll fds=NULL timeout=none sigmask=",
+    ];
+    assert_eq!(capture.lines(), expected);
+
+    let json = capture.json();
+    let tuple = json!({
+        "family": "AF_INET",
+        "source": { "ip": "127.0.0.1", "port": 1 },
+        "destination": { "ip": "127.0.0.1", "port": 2 },
+    });
+    assert_eq!(json[2]["args"]["tuple"], tuple);
+    assert_eq!(json[1]["args"]["addr"], json!({ "family": "AF_INET", "ip": "127.0.0.1", "port": 2 }));
+    assert_eq!(json[4]["args"]["fds"][1], json!({ "fd": 9, "events": { "value": 4, "names": ["POLLOUT"] } }));
+    assert_eq!(json[4]["args"]["timeout"], json!({ "value": 1_500_000_000, "name": "1.5s" }));
+    assert_eq!(json[5]["args"]["fds"], Json::Null);
+}
+
+#[test]
+fn json_has_typed_values() {
+    let json = Capture::new()
+        .event(
+            101,
+            "openat_x",
+            &[Value::Fd(6), Value::Fd(-100), Value::Text(b"f"), Value::Flags(3), Value::Uint(0)],
+        )
+        .event(101, "read_x", &[Value::Errno(-9), Value::Bytes(b"\xff\0"), Value::Fd(6), Value::Uint(2)])
+        .json();
+    let expected = json!({
+        "num": 1,
+        "ts": 1_700_000_000_000_000_001u64,
+        "time": "2023-11-14T22:13:20.000000001Z",
+        "cpu": 1,
+        "tid": 101,
+        "pid": 100,
+        "proc": "sh-worker",
+        "dir": "<",
+        "type": "openat",
+        "category": "File",
+        "args": {
+            "fd": { "value": 6, "name": "/work/f", "kind": "file" },
+            "dirfd": { "value": -100, "name": "AT_FDCWD" },
+            "name": { "value": "f", "name": "/work/f" },
+            "flags": { "value": 3, "names": ["O_RDWR"] },
+            "mode": 0,
+        },
+    });
+    assert_eq!(json[0], expected);
+    assert_eq!(json[1]["args"]["res"], json!({ "value": -9, "name": "EBADF" }));
+    assert_eq!(json[1]["args"]["data"], json!({ "hex": "ff00" }));
+}
+
+#[test]
+fn names_follow_descriptors() {
+    let cloexec = Value::Flags(1 | 4096);
+    let lines = Capture::new()
+        // A name lives until its close has been shown.
+        .event(100, "close_x", &[Value::Errno(0), Value::Fd(3)])
+        .event(100, "close_x", &[Value::Errno(-9), Value::Fd(3)])
+        .event(101, "dup2_x", &[Value::Fd(7), Value::Fd(5), Value::Fd(7)])
+        .event(100, "chdir_x", &[Value::Errno(0), Value::Text(b"../tmp")])
+        .event(100, "openat_x", &[Value::Fd(9), Value::Fd(-100), Value::Text(b"a"), cloexec, Value::Uint(0)])
+        .event(
+            100,
+            "pipe2_x",
+            &[Value::Errno(0), Value::Fd(10), Value::Fd(11), Value::Uint(55), Value::Flags(0)],
+        )
+        // An exec closes what is marked for it: 4 and 9, not the rest.
+        .exec(100, "prog")
+        .event(100, "read_e", &[Value::Fd(4), Value::Uint(1)])
+        .event(100, "read_e", &[Value::Fd(9), Value::Uint(1)])
+        .event(100, "read_e", &[Value::Fd(10), Value::Uint(1)])
+        .event(100, "read_e", &[Value::Fd(7), Value::Uint(1)])
+        .lines();
+    assert_eq!(lines[0], "< close res=0 fd=3(<f>/srv/data)");
+    assert_eq!(lines[1], "< close res=-9(EBADF) fd=3");
+    assert!(lines[2].contains("res=7(<4t>127.0.0.1:4000->127.0.0.1:80)"), "{}", lines[2]);
+    assert!(lines[4].contains("fd=9(<f>/tmp/a)"), "{}", lines[4]);
+    assert!(lines[5].contains("fd1=10(<p>pipe:[55]) fd2=11(<p>pipe:[55])"), "{}", lines[5]);
+    let reads = [
+        "> read fd=4 size=1",
+        "> read fd=9 size=1",
+        "> read fd=10(<p>pipe:[55]) size=1",
+        "> read fd=7(<4t>127.0.0.1:4000->127.0.0.1:80) size=1",
+    ];
+    assert_eq!(lines[7..], reads);
+}
+
+#[test]
+fn the_enter_event_fills_in_for_an_old_exit_event() {
+    let lines = Capture::new()
+        .event(100, "close_e", &[Value::Fd(3)])
+        .event(100, "close_x", &[Value::Errno(0)])
+        .event(100, "read_e", &[Value::Fd(3), Value::Uint(1)])
+        .lines();
+    assert_eq!(lines, ["> close fd=3(<f>/srv/data)", "< close res=0", "> read fd=3 size=1"]);
+}
+
+/// The command name, and whether descriptor 3 is known.
+fn child_of(capture: Capture) -> (String, bool) {
+    let (out, result) = capture.event(200, "read_e", &[Value::Fd(3), Value::Uint(1)]).read(|_| {});
+    result.unwrap();
+    let line = out.lines().last().unwrap();
+    (line.split(' ').nth(3).unwrap().to_string(), line.contains("/srv/data"))
+}
+
+#[test]
+fn a_child_inherits_whoever_tells_first() {
+    let child_first = || Capture::new().fork(200, 0, 200, 100);
+    assert_eq!(child_of(Capture::new()), ("<NA>".into(), false));
+    assert_eq!(child_of(child_first()), ("sh".into(), true));
+    assert_eq!(child_of(Capture::new().fork(100, 200, 100, 1)), ("sh".into(), true));
+    assert_eq!(child_of(Capture::new().fork(100, 200, 100, 1).fork(200, 0, 200, 100)), ("sh".into(), true));
+    // The parent's return comes late: the child has moved on.
+    let close = [Value::Errno(0), Value::Fd(3)];
+    let late = child_first().event(200, "close_x", &close).exec(200, "prog").fork(100, 200, 100, 1);
+    assert_eq!(child_of(late), ("prog".into(), false));
+    // A child's descriptors are its own.
+    let own = child_first().event(100, "close_x", &close);
+    assert_eq!(child_of(own), ("sh".into(), true));
+}
+
+#[test]
+fn an_end_takes_the_name_along() {
+    let exit = [Value::Errno(0), Value::Errno(0), Value::Signal(0), Value::Uint(0), Value::Pid(1)];
+    let (out, _) = Capture::new()
+        .fork(200, 0, 200, 100)
+        .event(200, "sched_process_exit", &exit)
+        .event(200, "read_e", &[Value::Fd(3), Value::Uint(1)])
+        .read(|_| {});
+    let names: Vec<_> = out.lines().map(|l| l.split(' ').nth(3).unwrap()).collect();
+    assert_eq!(names, ["sh", "sh", "<NA>"]);
+    assert!(out.lines().last().unwrap().ends_with("fd=3 size=1"), "{out}");
+}
+
+#[test]
+fn a_thread_is_renamed() {
+    let rename = [Value::Errno(0), Value::Enum(15), Value::Text(b"new\x1bname"), NA];
+    let (out, _) = Capture::new().event(101, "prctl_x", &rename).read(|_| {});
+    assert!(out.contains(" new\\u{1b}name (101) < prctl res=0 option=15(PR_SET_NAME)"), "{out}");
+}
+
+fn three() -> Capture {
+    let close = |c: Capture, tid, fd| c.event(tid, "close_e", &[Value::Fd(fd)]);
+    close(close(close(Capture::new(), 100, 1), 101, 2), 7, 3)
+}
+
+fn numbers(out: &str) -> Vec<&str> {
+    out.lines().map(|l| l.split(' ').next().unwrap()).collect()
+}
+
+#[test]
+fn what_is_asked_for_is_shown() {
+    assert_eq!(numbers(&three().read(|a| a.limit = Some(2)).0), ["1", "2"]);
+    assert_eq!(numbers(&three().read(|a| a.limit = Some(0)).0), [""; 0]);
+    // A process's number stands for its threads as well.
+    assert_eq!(numbers(&three().read(|a| a.pids = vec![100]).0), ["1", "2"]);
+    assert_eq!(numbers(&three().read(|a| a.pids = vec![101, 7]).0), ["2", "3"]);
+    assert_eq!(numbers(&three().read(|a| a.filter = Some(Box::new(|e| e.tid() != 101))).0), ["1", "3"]);
+    let close = |e: &EventView<'_>| syscall(e).is_some_and(|s| s.name == "close");
+    assert_eq!(numbers(&three().read(|a| a.filter = Some(Box::new(close))).0).len(), 3);
+}
+
+#[test]
+fn all_before_a_cut_is_shown_then_the_error() {
+    let mut capture = three();
+    let whole = capture.bytes.len();
+    capture.bytes.truncate(whole - 5);
+    let (out, result) = capture.read(|_| {});
+    assert_eq!(numbers(&out), ["1", "2"]);
+    let offset = (whole - crate::scap::event_block_len(26 + 2 + 8)) as u64;
+    match result {
+        Err(PrintError::Read { source: ReadError::Truncated { offset: at, .. }, .. }) => {
+            assert_eq!(at, offset)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    struct Closed(io::ErrorKind);
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), three().bytes).unwrap();
+    let args = ReadArgs { file: file.path().into(), limit: None, json: false, filter: None, pids: vec![] };
+    assert!(read(&args, &mut Closed(io::ErrorKind::BrokenPipe)).is_ok());
+    assert!(matches!(read(&args, &mut Closed(io::ErrorKind::StorageFull)), Err(PrintError::Write(_))));
+    let args = InfoArgs { file: file.path().into(), json: false, top: 10 };
+    assert!(info(&args, &mut Closed(io::ErrorKind::BrokenPipe)).is_ok());
+    let none = InfoArgs { file: "/nonexistent/x.scap".into(), ..args };
+    assert!(matches!(info(&none, &mut Vec::new()), Err(PrintError::Open { .. })));
+}
+
+#[test]
+fn a_summary_counts() {
+    let notification = crate::events::event(crate::events::EventType(280)).unwrap();
+    let mut capture = three()
+        .event(100, "generic_x", &[Value::Syscall(16), Value::Uint(39)])
+        .event(100, "generic_x", &[Value::Syscall(42), Value::Uint(111)])
+        .row(1, notification, &[Value::Text(b"lost"), Value::Text(b"12 events")]);
+    capture.ts -= 5;
+    let capture = capture.exec(100, "prog");
+
+    let mut reader = Reader::new(&capture.bytes[..]).unwrap();
+    let (summary, error) = Summary::collect(&mut reader);
+    assert!(error.is_none());
+    assert_eq!((summary.events, summary.out_of_order, summary.notice_count), (7, 1, 1));
+    assert_eq!((summary.threads, summary.fds, summary.sections), (2, 3, 1));
+    assert_eq!(summary.size, capture.bytes.len() as u64);
+    let types: Vec<_> = summary.by_type.iter().map(|e| (&e.name[..], e.ty.0, e.count)).collect();
+    let generic = [("getpgrp", 1, 1), ("getpid", 1, 1)];
+    assert_eq!(
+        types,
+        [&[("close", 4, 3)], &generic[..], &[("notification", 280, 1), ("execve", 293, 1)]].concat()
+    );
+    let processes: Vec<_> = summary.by_process.iter().map(|p| (p.pid, p.comm.as_deref(), p.count)).collect();
+    assert_eq!(processes, [(100, Some(&b"prog"[..]), 5), (1, None, 1), (7, None, 1)]);
+    assert_eq!(summary.blocks[&crate::scap::BlockType::EVENT], 7);
+
+    let json = summary.to_json();
+    assert_eq!(json["events"], 7);
+    assert_eq!(json["machine"]["hostname"], "box");
+    assert_eq!(json["by_type"][0], json!({ "type": "close", "dir": ">", "number": 4, "count": 3 }));
+    assert_eq!(json["notices"][0]["text"], "12 events");
+    assert_eq!(json["duration_ns"], 1);
+
+    let text = summary.to_text(2);
+    for part in
+        ["box", "8192 MiB", "2023-11-14T22:13:20.000000001Z", "> close", "… and 3 more", "lost: 12 events"]
+    {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    assert!(!text.contains("notification  "), "beyond the first two\n{text}");
+}
+
+#[test]
+fn a_summary_of_a_cut_capture_is_of_what_is_there() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let bytes = three().bytes;
+    std::fs::write(file.path(), &bytes[..bytes.len() - 1]).unwrap();
+    let mut out = Vec::new();
+    let result = info(&InfoArgs { file: file.path().into(), json: true, top: 0 }, &mut out);
+    assert!(matches!(result, Err(PrintError::Read { source: ReadError::Truncated { .. }, .. })));
+    assert_eq!(serde_json::from_slice::<Json>(&out).unwrap()["events"], 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_event_is_shown(state in proptests::state(), events in vec(proptests::event(), 1..20), tids: [u8; 20]) {
+        // Few threads, so that events meet each other's descriptors.
+        let events: Vec<_> = events
+            .iter()
+            .zip(tids)
+            .map(|((row, values), tid)| proptests::built(row, values, 1, u64::from(tid % 3)))
+            .collect();
+        let capture = Capture { bytes: proptests::capture(&state, &events), ts: 0 };
+        let (lines, result) = capture.read(|_| {});
+        prop_assert!(result.is_ok());
+        prop_assert_eq!(lines.lines().count(), events.len());
+        prop_assert!(!lines.contains(|c: char| c.is_control() && c != '\n'));
+        prop_assert_eq!(capture.json().len(), events.len());
+        let (summary, _) = Summary::collect(&mut Reader::new(&capture.bytes[..]).unwrap());
+        prop_assert_eq!(summary.by_type.iter().map(|e| e.count).sum::<u64>(), events.len() as u64);
+        prop_assert_eq!(summary.by_process.iter().map(|p| p.count).sum::<u64>(), events.len() as u64);
+    }
+}

@@ -1,0 +1,174 @@
+//! Values as text, where neither a table nor a name is needed.
+
+use std::{
+    fmt::Write,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use crate::{
+    events::{FlagTable, ParamType, PrintFormat},
+    scap::{SockAddr, SockTuple},
+};
+
+/// Appends text that may be no UTF-8 and may have control characters, which a terminal would obey: both escaped.
+pub(super) fn escape(out: &mut String, bytes: &[u8]) {
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+        }
+        for byte in chunk.invalid() {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+}
+
+/// Appends data, each byte that is not printable ASCII as a dot.
+pub(super) fn dots(out: &mut String, bytes: &[u8]) {
+    out.extend(bytes.iter().map(|&b| if matches!(b, b' '..=b'~') { char::from(b) } else { '.' }));
+}
+
+/// Appends an integer of type `ty`, its sign extended to 64 bits, in the table's form.
+pub(super) fn integer(out: &mut String, ty: ParamType, format: PrintFormat, bits: u64) {
+    let size = ty.size().unwrap_or(size_of::<u64>());
+    // Other forms than the decimal one show the bits of the type, not more.
+    let own = if size < size_of::<u64>() { bits & ((1 << (8 * size)) - 1) } else { bits };
+    let _ = match format {
+        PrintFormat::HEX => write!(out, "{own:X}"),
+        PrintFormat::OCT if own == 0 => write!(out, "0"),
+        PrintFormat::OCT => write!(out, "0{own:o}"),
+        PrintFormat::DEC | PrintFormat::NA if ty.is_signed() => write!(out, "{}", bits as i64),
+        PrintFormat::DEC | PrintFormat::NA => write!(out, "{bits}"),
+    };
+}
+
+/// An address and a port. sysdig has no brackets around IPv6 addresses.
+pub(super) fn end(address: IpAddr, port: u16) -> String {
+    format!("{address}:{port}")
+}
+
+/// A socket's address.
+pub(super) fn sockaddr(address: &SockAddr<'_>) -> String {
+    match *address {
+        SockAddr::Inet(address, port) => end(address, port),
+        SockAddr::Unix(path) => {
+            let mut text = String::new();
+            escape(&mut text, path);
+            text
+        }
+        SockAddr::Other(family, _) => format!("family {family}"),
+    }
+}
+
+/// Both ends of a socket; IPv4 in IPv6's clothes as IPv4.
+pub(super) fn socktuple(tuple: &SockTuple<'_>) -> String {
+    match *tuple {
+        SockTuple::Inet { source: (source, sport), destination: (destination, dport) } => {
+            let mapped = |a: IpAddr| match a {
+                IpAddr::V6(a) => Ipv6Addr::to_ipv4_mapped(&a).map(IpAddr::from),
+                IpAddr::V4(_) => None,
+            };
+            let (source, destination) = match (mapped(source), mapped(destination)) {
+                (Some(s), Some(d)) => (s, d),
+                _ => (source, destination),
+            };
+            format!("{}->{}", end(source, sport), end(destination, dport))
+        }
+        SockTuple::Unix { source, destination, path } => {
+            let mut text = format!("{source:x}->{destination:x}");
+            if !path.is_empty() {
+                text.push(' ');
+                escape(&mut text, path);
+            }
+            text
+        }
+        SockTuple::Other(family, _) => format!("family {family}"),
+    }
+}
+
+/// The names of the flags that are set, tested from the first row to the last: a row that shares bits with an earlier
+/// one (`O_RDONLY` with `O_RDWR`) is not named again.
+pub(super) fn flag_names(table: FlagTable, value: u32) -> Vec<&'static str> {
+    let mut left = value;
+    let mut names = Vec::new();
+    for flag in table {
+        let set = flag.value != 0 && left & flag.value == flag.value;
+        if set || (flag.value == 0 && value == 0) {
+            left &= !flag.value;
+            names.push(flag.name);
+        }
+    }
+    names
+}
+
+/// The names of an enumeration's value; some have two.
+pub(super) fn enum_names(table: FlagTable, value: u32) -> Vec<&'static str> {
+    table.iter().filter(|flag| flag.value == value).map(|flag| flag.name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::flag_table;
+
+    #[test]
+    fn text_is_escaped() {
+        let escaped = |bytes: &[u8]| {
+            let mut out = String::new();
+            escape(&mut out, bytes);
+            out
+        };
+        assert_eq!(escaped("häl\\lo wörld".as_bytes()), "häl\\lo wörld");
+        assert_eq!(escaped(b"a\nb\x1b[31m\x7f"), "a\\nb\\u{1b}[31m\\u{7f}");
+        assert_eq!(escaped(b"a\xff\xc3"), "a\\xff\\xc3");
+    }
+
+    #[test]
+    fn data_are_dotted() {
+        let mut out = String::new();
+        dots(&mut out, b"GET /\r\n\0~\x7f\xff");
+        assert_eq!(out, "GET /...~..");
+    }
+
+    #[test]
+    fn integers_have_the_form_of_the_table() {
+        let text = |ty, format, bits: i64| {
+            let mut out = String::new();
+            integer(&mut out, ty, format, bits as u64);
+            out
+        };
+        assert_eq!(text(ParamType::UINT32, PrintFormat::OCT, 0o644), "0644");
+        assert_eq!(text(ParamType::UINT32, PrintFormat::OCT, 0), "0");
+        assert_eq!(text(ParamType::UINT64, PrintFormat::HEX, 0x7ffc_0000_abcd), "7FFC0000ABCD");
+        assert_eq!(text(ParamType::INT32, PrintFormat::HEX, -1), "FFFFFFFF");
+        assert_eq!(text(ParamType::INT32, PrintFormat::DEC, -1), "-1");
+        assert_eq!(text(ParamType::UINT64, PrintFormat::DEC, -1), u64::MAX.to_string());
+    }
+
+    #[test]
+    fn sockets() {
+        let v4 = |port| (IpAddr::from([127, 0, 0, 1]), port);
+        let mapped = |port| ("::ffff:127.0.0.1".parse::<IpAddr>().unwrap(), port);
+        let v6 = |port| (IpAddr::from(Ipv6Addr::LOCALHOST), port);
+        let tuple = |source, destination| socktuple(&SockTuple::Inet { source, destination });
+        assert_eq!(tuple(v4(1), v4(2)), "127.0.0.1:1->127.0.0.1:2");
+        assert_eq!(tuple(mapped(1), mapped(2)), "127.0.0.1:1->127.0.0.1:2");
+        assert_eq!(tuple(v6(1), v6(2)), "::1:1->::1:2");
+        assert_eq!(socktuple(&SockTuple::Unix { source: 0xab, destination: 0, path: b"/s" }), "ab->0 /s");
+        assert_eq!(sockaddr(&SockAddr::Unix(b"/s")), "/s");
+        assert_eq!(sockaddr(&SockAddr::Other(16, b"")), "family 16");
+    }
+
+    #[test]
+    fn flags_are_named_once() {
+        let names = |value| flag_names(flag_table("file_flags"), value).join("|");
+        assert_eq!(names(1), "O_RDONLY");
+        assert_eq!(names(3), "O_RDWR");
+        assert_eq!(names(4097), "O_RDONLY|O_CLOEXEC");
+        assert_eq!(names(0), "O_NONE");
+        assert_eq!(names(1 << 31), "");
+        assert_eq!(enum_names(flag_table("socket_families"), 2), ["AF_INET"]);
+        assert_eq!(enum_names(flag_table("socket_families"), 1), ["AF_LOCAL", "AF_UNIX"]);
+        assert_eq!(enum_names(flag_table("socket_families"), 999), [""; 0]);
+    }
+}
