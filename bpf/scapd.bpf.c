@@ -10,6 +10,8 @@
 
 #include "syscalls/generic.c"
 #include "syscalls/access.c"
+#include "syscalls/open.c"
+#include "syscalls/fds.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"

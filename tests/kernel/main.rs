@@ -12,6 +12,7 @@
 
 mod cases;
 mod harness;
+mod scratch;
 
 use harness::{Test, permitted};
 use libtest_mimic::{Arguments, Trial};

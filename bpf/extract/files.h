@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Open files: the kernel's file behind a descriptor, and what events tell of it. */
+#pragma once
+
+#include "events_dimensions.h"
+#include "extract/task.h"
+
+#include <linux/magic.h>
+
+/* The kernel sets this bit of f_mode when the open has created the file (from 4.19 on). */
+#define SC_FMODE_CREATED (1u << 20)
+
+/* The layer of an overlay file system that a file's content comes from. */
+enum sc_overlay {
+	SC_OVERLAY_NONE, /* not on overlayfs */
+	SC_OVERLAY_UPPER,
+	SC_OVERLAY_LOWER,
+};
+
+/* The file that the current task has open as `fd`; NULL if there is none. */
+static __always_inline struct file *extract__file(s64 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(extract__current(), files, fdt);
+	struct file **files;
+	struct file *file = NULL;
+
+	if (fd < 0 || fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	files = BPF_CORE_READ(table, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), &files[fd]);
+	return file;
+}
+
+/* The device of an inode's file system, in the form of stat's st_dev. */
+static __always_inline u32 extract__dev(struct inode *inode)
+{
+	u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	u32 major = dev >> 20;
+	u32 minor = dev & 0xfffff;
+
+	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
+}
+
+/*
+ * overlayfs keeps the dentry of the file's copy in the upper layer right behind the inode that the VFS sees; there is
+ * none as long as only the lower layer has the file.
+ */
+static __always_inline enum sc_overlay extract__overlay(struct inode *inode)
+{
+	struct dentry *upper = NULL;
+
+	if (BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
+		return SC_OVERLAY_NONE;
+	bpf_probe_read_kernel(&upper, sizeof(upper), (u8 *)inode + bpf_core_type_size(struct inode));
+	return BPF_CORE_READ(upper, d_inode) ? SC_OVERLAY_UPPER : SC_OVERLAY_LOWER;
+}
+
+/* What the exit event of a call that opens a file tells of it. */
+struct sc_opened {
+	u64 ino;
+	u32 dev;
+	u32 mode; /* f_mode */
+	enum sc_overlay overlay;
+};
+
+/* All 0 for a result that is not a descriptor. */
+static __always_inline struct sc_opened extract__opened(s64 ret)
+{
+	struct sc_opened opened = {};
+	struct file *file = extract__file(ret);
+	struct inode *inode;
+
+	if (!file)
+		return opened;
+	inode = BPF_CORE_READ(file, f_inode);
+	opened.ino = BPF_CORE_READ(inode, i_ino);
+	opened.dev = extract__dev(inode);
+	opened.mode = BPF_CORE_READ(file, f_mode);
+	opened.overlay = extract__overlay(inode);
+	return opened;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Whole programs, for the shapes of event that many system calls share. */
+#pragma once
+
+#include "template/auxmap.h"
+#include "template/ringbuf.h"
+
+/* An enter event without parameters. */
+#define SYSCALL_ENTER_EMPTY(program)                                     \
+	SYSCALL_ENTER(program)                                           \
+	{                                                                \
+		struct ringbuf_struct ringbuf;                           \
+                                                                         \
+		if (!ringbuf__reserve_space(call, &ringbuf, program))    \
+			return;                                          \
+		ringbuf__submit_event(call, &ringbuf, program);          \
+	}
+
+/* An enter event with the descriptor that is the call's first argument. */
+#define SYSCALL_ENTER_FD(program)                                                       \
+	SYSCALL_ENTER(program)                                                          \
+	{                                                                               \
+		struct ringbuf_struct ringbuf;                                          \
+                                                                                        \
+		if (!ringbuf__reserve_space(call, &ringbuf, program))                   \
+			return;                                                         \
+		/* Parameter 1: fd (type: PT_FD) */                                     \
+		ringbuf__store(&ringbuf, program, fd, extract__int_argument(call, 0));  \
+		ringbuf__submit_event(call, &ringbuf, program);                         \
+	}
+
+/* An exit event with the result and the descriptor that is the call's first argument. */
+#define SYSCALL_EXIT_FD(program)                                                        \
+	SYSCALL_EXIT(program)                                                           \
+	{                                                                               \
+		struct ringbuf_struct ringbuf;                                          \
+                                                                                        \
+		if (!ringbuf__reserve_space(call, &ringbuf, program))                   \
+			return;                                                         \
+		/* Parameter 1: res (type: PT_ERRNO) */                                 \
+		ringbuf__store(&ringbuf, program, res, call->ret);                      \
+		/* Parameter 2: fd (type: PT_FD) */                                     \
+		ringbuf__store(&ringbuf, program, fd, extract__int_argument(call, 0));  \
+		ringbuf__submit_event(call, &ringbuf, program);                         \
+	}
