@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
+    print,
     probe::{Attach, Directions, Options},
     record,
     select::{self, SyscallSet, TracepointSet},
@@ -129,6 +130,9 @@ pub struct InfoArgs {
     /// As a JSON object
     #[arg(long)]
     pub json: bool,
+    /// How many event types and processes to show
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    pub top: usize,
 }
 
 /// `scapd list`.
@@ -199,6 +203,21 @@ impl From<RecordArgs> for record::Config {
             duration: args.duration,
             quiet: args.quiet,
         }
+    }
+}
+
+impl From<ReadArgs> for print::ReadArgs {
+    fn from(args: ReadArgs) -> print::ReadArgs {
+        let filter = args.syscalls.map(|set| -> print::Filter {
+            Box::new(move |event| print::syscall(event).is_some_and(|call| set.contains(call)))
+        });
+        print::ReadArgs { file: args.file, limit: args.count, json: args.json, filter, pids: args.pids }
+    }
+}
+
+impl From<InfoArgs> for print::InfoArgs {
+    fn from(args: InfoArgs) -> print::InfoArgs {
+        print::InfoArgs { file: args.file, json: args.json, top: args.top }
     }
 }
 

@@ -11,7 +11,7 @@ use clap::Parser;
 use scapd::{
     check,
     cli::{Cli, Command, Listed, RecordArgs},
-    exit, list, record,
+    exit, list, print, record,
 };
 use signal_hook::{consts::TERM_SIGNALS, flag};
 use tracing_subscriber::EnvFilter;
@@ -33,8 +33,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout().lock());
     match command {
         Command::Record(args) => return record(*args),
-        Command::Read(_args) => {}
-        Command::Info(_args) => {}
+        Command::Read(args) => print::read(&args.into(), &mut out)?,
+        Command::Info(args) => print::info(&args.into(), &mut out)?,
         Command::List(args) => match args.what {
             Listed::Syscalls => list::syscalls(&mut out, args.json)?,
             Listed::Events => list::events(&mut out, args.json)?,
