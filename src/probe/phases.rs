@@ -20,7 +20,7 @@ use super::{
     skel::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder},
 };
 use crate::{
-    events::{EVENTS, EventType, Source, Syscall},
+    events::{EVENTS, Event, EventType, Source, Syscall},
     ring::{buffer::RingBuffer, merge::Merge},
     select::{Tracepoint, TracepointSet},
 };
@@ -287,7 +287,7 @@ impl Opened {
 /// The events that a call's entry and return are recorded as: its own where the program is to be had, else the generic
 /// ones.
 fn routes(call: &Syscall, available: impl Fn(&str) -> bool) -> (EventType, EventType) {
-    let own = |event: Option<&'static crate::events::Event>, generic| match event {
+    let own = |event: Option<&'static Event>, generic| match event {
         Some(event) if event.program.is_some_and(&available) => event.ty,
         _ => generic,
     };
@@ -355,6 +355,12 @@ impl Loaded {
     /// Programs that the kernel refused.
     pub fn refused(&self) -> &[Refused] {
         &self.refused
+    }
+
+    /// How many programs of events were loaded.
+    pub fn programs(&self) -> usize {
+        let loaded = |event: &&Event| programs::descriptor(&self.skel.progs, event.ty).is_some();
+        EVENTS.iter().filter(loaded).count()
     }
 
     /// The way to attach that was chosen.

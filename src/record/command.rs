@@ -1,10 +1,12 @@
 //! A command that is started for the recording: held before it execs, until the recording is ready.
 
 use std::{
-    ffi::OsString,
+    env,
+    ffi::{OsStr, OsString},
     fs::File,
     io::{self, Read, Write},
     os::{fd::AsFd, unix::process::CommandExt},
+    path::PathBuf,
     process::{Child, Command, ExitStatus},
     thread::{self, JoinHandle},
 };
@@ -29,8 +31,9 @@ impl Held {
         let Some((name, arguments)) = command.split_first() else { return Ok(None) };
         let (pid_reader, pid_writer) = pipe()?;
         let (go_reader, go_writer) = pipe()?;
-        let mut command = Command::new(name);
-        command.args(arguments);
+        // Looked up here, so that the recording starts with the one execve that counts.
+        let mut command = Command::new(find(name).unwrap_or_else(|| name.into()));
+        command.arg0(name).args(arguments);
         // SAFETY: between fork and exec the closure only makes system calls, on descriptors that it owns.
         unsafe {
             command.pre_exec(move || {
@@ -84,6 +87,16 @@ impl Held {
             None => Ok(None),
         }
     }
+}
+
+/// The program of that name in `PATH`; `None` for one with a slash, or if there is none.
+fn find(name: &OsStr) -> Option<PathBuf> {
+    if name.as_encoded_bytes().contains(&b'/') {
+        return None;
+    }
+    let executable =
+        |path: &PathBuf| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(executable)
 }
 
 /// A pipe whose ends are closed in a child that execs.

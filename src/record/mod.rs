@@ -93,6 +93,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
     for refused in attached.probe().refused() {
         tracing::warn!("this kernel refuses {}: its events are recorded as generic ones", refused.program);
     }
+    tracing::debug!("{} programs of events loaded", attached.probe().programs());
     let control = attached.probe().control()?;
     if !config.include_self {
         control.skip_process(std::process::id());

@@ -1,0 +1,88 @@
+//! What the tests of the command share.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use scapd::{
+    events::{EventType, event_by_program},
+    scap::{Decoded, EventView, Reader, Value},
+};
+
+/// The command under test.
+pub fn scapd() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_scapd"))
+}
+
+/// Runs it, and returns what it said.
+pub fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (status.code(), text(stdout), text(stderr))
+}
+
+/// The event type that a program records.
+pub fn event_type(program: &str) -> EventType {
+    event_by_program(program).unwrap().ty
+}
+
+/// A capture, read to its end: it must be whole, and in time order.
+pub struct Capture {
+    pub counts: BTreeMap<EventType, u64>,
+    pub events: Vec<(EventType, u64, Vec<u8>)>,
+}
+
+impl Capture {
+    pub fn read(path: &Path) -> Capture {
+        let mut reader = Reader::new(std::fs::File::open(path).unwrap()).unwrap();
+        let mut capture = Capture { counts: BTreeMap::new(), events: Vec::new() };
+        let mut last = 0;
+        while let Some(captured) = reader.next_event().unwrap() {
+            let event = captured.event;
+            assert!(event.ts() >= last, "event {} is out of order", capture.events.len());
+            last = event.ts();
+            *capture.counts.entry(event.ty()).or_default() += 1;
+            capture.events.push((event.ty(), event.tid(), event.bytes().to_vec()));
+        }
+        capture
+    }
+
+    pub fn count(&self, program: &str) -> u64 {
+        self.counts.get(&event_type(program)).copied().unwrap_or(0)
+    }
+
+    /// The events of a program.
+    pub fn of(&self, program: &str) -> impl Iterator<Item = EventView<'_>> {
+        let wanted = event_type(program);
+        self.events
+            .iter()
+            .filter(move |(ty, ..)| *ty == wanted)
+            .map(|(_, _, bytes)| EventView::parse(bytes, false).unwrap())
+    }
+}
+
+/// A file in a folder that goes with the test.
+pub fn file(folder: &tempfile::TempDir, name: &str) -> PathBuf {
+    folder.path().join(name)
+}
+
+/// A parameter that is a text, "" if it has no value.
+pub fn text(event: &EventView<'_>, param: &str) -> String {
+    match event.value(param) {
+        Some(Ok(Decoded { value: Value::Text(text), .. })) => String::from_utf8_lossy(text).into_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A parameter that is a number.
+pub fn number(event: &EventView<'_>, param: &str) -> Option<i64> {
+    match event.value(param)?.ok()?.value {
+        Value::Errno(n) | Value::Fd(n) | Value::Pid(n) | Value::Int(n) => Some(n),
+        Value::Uint(n) => i64::try_from(n).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,251 @@
+//! `scapd record`, driven as a user does it. Needs root: it records for real.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    os::unix::process::CommandExt,
+    process::{Child, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use common::{Capture, file, run, scapd};
+use rustix::process::{Pid, Signal, kill_process};
+use scapd::events::Syscall;
+
+/// Perl is part of every Debian system, and makes any system call.
+fn perl_calls(call: &str, count: u32) -> [String; 3] {
+    let number = Syscall::by_name(call).unwrap().number(scapd::events::Arch::NATIVE).unwrap();
+    ["perl".into(), "-e".into(), format!("my $p = '/no/such/file'; syscall({number}, $p, 0) for 1..{count}")]
+}
+
+/// The number before a word in the summary.
+fn number_before(text: &str, word: &str) -> u64 {
+    let before = text.split(word).next().unwrap();
+    assert!(before.len() < text.len(), "no `{word}` in: {text}");
+    let number = before.rsplit(char::is_whitespace).find(|t| !t.is_empty()).unwrap();
+    number.replace(',', "").parse().unwrap()
+}
+
+fn lost(summary: &str) -> u64 {
+    if summary.contains("nothing lost") { 0 } else { number_before(summary, "events lost") }
+}
+
+/// Records a million calls: the events in the file, and those accounted for as lost.
+fn million(buffer: &str) -> (u64, u64) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "million.scap");
+    let calls = perl_calls("access", 1_000_000);
+    let (code, _, said) = run(scapd()
+        .args(["record", "--syscalls", "access", "--buffer-size", buffer, "-w"])
+        .arg(&path)
+        .arg("--")
+        .args(&calls));
+    assert_eq!(code, Some(0), "{said}");
+    // Calls of the dynamic linker and of perl's own start.
+    let capture = Capture::read(&path);
+    assert_eq!(number_before(&said, "events in"), capture.events.len() as u64);
+    assert_eq!(capture.counts.len(), 2, "something else than access: {:?}", capture.counts);
+    (capture.events.len() as u64, lost(&said))
+}
+
+/// What perl does besides the calls that it is told to do.
+fn perl_alone() -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "perl.scap");
+    let (code, _, said) = run(scapd()
+        .args(["record", "--syscalls", "access", "-w"])
+        .arg(&path)
+        .arg("--")
+        .args(perl_calls("access", 0)));
+    assert_eq!(code, Some(0), "{said}");
+    Capture::read(&path).events.len() as u64
+}
+
+#[test]
+fn a_million_calls_are_captured_or_accounted_for() {
+    let others = perl_alone();
+    for buffer in ["8M", "64K"] {
+        let (captured, lost) = million(buffer);
+        assert_eq!(
+            captured + lost,
+            2_000_000 + others,
+            "{captured} captured, {lost} lost, buffers of {buffer}"
+        );
+    }
+}
+
+#[test]
+fn a_command_and_its_descendants_are_recorded_from_exec_to_exit() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "sh.scap");
+    let (code, said, _) = run(scapd().args(["record", "-q", "-w"]).arg(&path).args([
+        "--",
+        "sh",
+        "-c",
+        "/bin/echo from a child; (exit 3); exit 7",
+    ]));
+    assert_eq!(code, Some(7), "the command's own exit status");
+    assert_eq!(said, "from a child\n");
+    let capture = Capture::read(&path);
+    let first = &capture.events[0];
+    assert_eq!(first.0, common::event_type("execve_e"), "the first event is the command's execve");
+    let executed: Vec<_> = capture
+        .of("execve_x")
+        .filter(|e| common::number(e, "res") == Some(0))
+        .map(|e| common::text(&e, "filename"))
+        .collect();
+    assert!(executed[0].ends_with("/sh") && executed[1] == "/bin/echo", "{executed:?}");
+    assert_eq!(capture.count("sched_process_exit"), 3, "the shell and two children have ended");
+}
+
+#[test]
+fn other_processes_are_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "true.scap");
+    let other = Busy::start();
+    let (code, ..) = run(scapd().args(["record", "-q", "-w"]).arg(&path).args(["--", "sleep", "0.2"]));
+    assert_eq!(code, Some(0));
+    let capture = Capture::read(&path);
+    assert!(capture.events.iter().all(|(_, tid, _)| *tid != u64::from(other.0.id())));
+}
+
+#[test]
+fn a_running_process_is_recorded_by_its_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "pid.scap");
+    let busy = Busy::start();
+    let pid = busy.0.id().to_string();
+    let (code, _, said) =
+        run(scapd().args(["record", "-n", "500", "--duration", "20s", "-p", &pid, "-w"]).arg(&path));
+    assert_eq!(code, Some(0), "{said}");
+    let capture = Capture::read(&path);
+    assert_eq!(capture.events.len(), 500, "as many as asked for");
+    assert!(capture.events.iter().all(|(_, tid, _)| *tid == u64::from(busy.0.id())));
+}
+
+#[test]
+fn a_signal_ends_a_capture_with_a_whole_file() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, "signal.scap.gz");
+        let busy = Busy::start();
+        let child = scapd()
+            .args(["record", "-z", "-w"])
+            .arg(&path)
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let pid = Pid::from_child(&child);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while std::fs::metadata(&path).map_or(0, |m| m.len()) < 20_000 {
+            assert!(Instant::now() < deadline, "nothing is written");
+            sleep(Duration::from_millis(20));
+        }
+        kill_process(pid, signal).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let said = String::from_utf8_lossy(&output.stderr);
+        let capture = Capture::read(&path);
+        assert_eq!(number_before(&said, "events in"), capture.events.len() as u64);
+        assert!(capture.events.iter().any(|(_, tid, _)| *tid == u64::from(busy.0.id())));
+    }
+}
+
+#[test]
+fn exit_events_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "exit.scap");
+    let (code, ..) =
+        run(scapd().args(["record", "-q", "--events", "exit", "-w"]).arg(&path).args(["--", "true"]));
+    assert_eq!(code, Some(0));
+    let capture = Capture::read(&path);
+    assert!(capture.count("execve_x") == 1 && capture.count("openat_x") > 0);
+    let procexit = common::event_type("sched_process_exit");
+    assert!(capture.counts.keys().all(|ty| !ty.is_enter() || *ty == procexit), "{:?}", capture.counts);
+}
+
+#[test]
+fn a_full_disk_is_named_and_the_file_intact() {
+    let (code, _, said) = run(scapd().args(["record", "-w", "/dev/full", "--", "true"]));
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("/dev/full") && said.contains("no room"), "{said}");
+}
+
+#[test]
+fn an_unwritable_file_is_named() {
+    let (code, _, said) = run(scapd().args(["record", "-w", "/no/such/folder/x.scap", "--", "true"]));
+    assert_eq!(code, Some(5), "{said}");
+    assert!(said.contains("/no/such/folder/x.scap"), "{said}");
+}
+
+#[test]
+fn without_privileges_the_missing_ones_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
+    // The build folder need not be open to others: run a copy.
+    let copy = file(&folder, "scapd");
+    std::fs::copy(env!("CARGO_BIN_EXE_scapd"), &copy).unwrap();
+    let mut command = std::process::Command::new(&copy);
+    command.args(["record", "-w"]).arg(file(&folder, "x.scap")).args(["--", "true"]).uid(65534).gid(65534);
+    let (code, _, said) = run(&mut command);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("CAP_BPF"), "{said}");
+}
+
+#[test]
+fn a_command_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, said) =
+        run(scapd().args(["record", "-w"]).arg(file(&folder, "x.scap")).args(["--", "no-such-command"]));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no-such-command"), "{said}");
+}
+
+#[test]
+fn a_capture_goes_down_a_pipe() {
+    let (code, bytes) = {
+        let output = scapd().args(["record", "-q", "-w", "-", "--", "true"]).output().unwrap();
+        (output.status.code(), output.stdout)
+    };
+    assert_eq!(code, Some(0));
+    let mut reader = scapd::scap::Reader::new(&bytes[..]).unwrap();
+    let mut events = 0;
+    while reader.next_event().unwrap().is_some() {
+        events += 1;
+    }
+    assert!(events > 10);
+}
+
+#[test]
+fn a_selection_starts_at_once_and_loads_little() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "access.scap");
+    let (code, _, said) = run(scapd()
+        .args(["record", "-v", "--syscalls", "access", "-w"])
+        .arg(&path)
+        .args(["--", "perl", "-e", ""]));
+    assert_eq!(code, Some(0), "{said}");
+    // The pair of access, and the end of a task, which is then followed no longer.
+    assert!(said.contains("3 programs of events loaded"), "{said}");
+}
+
+/// A process that makes system calls until it is dropped.
+struct Busy(Child);
+
+impl Busy {
+    fn start() -> Busy {
+        let endless = "while :; do read x < /proc/self/stat; done";
+        Busy(std::process::Command::new("sh").args(["-c", endless]).spawn().unwrap())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
