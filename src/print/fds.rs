@@ -1,5 +1,7 @@
 //! What file descriptors refer to.
 
+use std::net::IpAddr;
+
 use super::{names::flag, text};
 use crate::scap::{
     SockAddr, SockTuple,
@@ -65,6 +67,37 @@ impl FdClass {
                 L4Proto::Unknown => None,
             },
             _ => None,
+        }
+    }
+
+    /// What a socket of that tuple is.
+    pub(super) fn of_tuple(tuple: &SockTuple<'_>, l4: L4Proto) -> FdClass {
+        match tuple {
+            SockTuple::Inet { source, .. } => FdClass::of_ip(source.0, l4),
+            SockTuple::Unix { .. } => FdClass::Unix,
+            SockTuple::Other(..) => FdClass::Named(NamedFd::Unsupported),
+        }
+    }
+
+    /// What a socket of that address is.
+    pub(super) fn of_address(address: &SockAddr<'_>) -> FdClass {
+        match address {
+            SockAddr::Inet(ip, _) => FdClass::of_ip(*ip, L4Proto::Unknown),
+            SockAddr::Unix(_) => FdClass::Unix,
+            SockAddr::Other(..) => FdClass::Named(NamedFd::Unsupported),
+        }
+    }
+
+    fn of_ip(ip: IpAddr, l4: L4Proto) -> FdClass {
+        if ip.is_ipv4() { FdClass::Ipv4(l4) } else { FdClass::Ipv6(l4) }
+    }
+
+    pub(super) const fn is_socket(self) -> bool {
+        match self {
+            FdClass::Ipv4(_) | FdClass::Ipv6(_) | FdClass::Unix => true,
+            // A family without a class of its own may be one.
+            FdClass::Named(kind) => matches!(kind, NamedFd::Netlink | NamedFd::Unsupported),
+            FdClass::File => false,
         }
     }
 

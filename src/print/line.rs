@@ -95,6 +95,8 @@ fn value(out: &mut String, numbered: &Numbered<'_>, names: &Names, decoded: &Dec
         Value::Int(v) => return text::integer(out, decoded.ty, decoded.format, v as u64),
         Value::Uint(v) => return text::integer(out, decoded.ty, decoded.format, v),
         Value::Mode(v) => return text::integer(out, decoded.ty, decoded.format, v.into()),
+        // An address that was returned.
+        Value::Errno(v) if v >= 0 => return text::integer(out, decoded.ty, decoded.format, v as u64),
         Value::Errno(v) | Value::Fd(v) | Value::Pid(v) => write!(out, "{v}"),
         Value::Syscall(v) | Value::Port(v) => write!(out, "{v}"),
         Value::Signal(v) | Value::L4Proto(v) | Value::SockFamily(v) => write!(out, "{v}"),

@@ -1,10 +1,7 @@
 //! What threads and file descriptors are called at an event's time: the state that a capture starts with, kept up to
 //! date by its events.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    net::IpAddr,
-};
+use std::collections::{HashMap, hash_map::Entry};
 
 use super::{
     fds::{FdClass, O_CLOEXEC, OpenFd, named_fd, socket_class},
@@ -13,7 +10,7 @@ use super::{
 use crate::{
     events::{Event, EventFlags, Source, flag_table},
     scap::{
-        EventView, MachineState, SockTuple, Value,
+        EventView, MachineState, Value,
         state::{L4Proto, NamedFd},
     },
 };
@@ -215,14 +212,15 @@ impl Names {
             }
             "bind" if args.int("res").is_some_and(|res| res >= 0) => {
                 if let Some(Value::SockAddr(address)) = args.get("addr") {
-                    self.rename(tid, args.int("fd"), text::sockaddr(&address).into_bytes(), true);
+                    let class = FdClass::of_address(&address);
+                    self.name_socket(tid, args.int("fd"), class, text::sockaddr(&address), true);
                 }
             }
             "connect" if args.int("res").is_some_and(|res| res >= 0 || res == -EINPROGRESS) => {
-                self.has_tuple(tid, args.int("fd"), args, true);
+                self.has_tuple(tid, args, true);
             }
             "accept" | "accept4" => self.accepted(tid, args),
-            "sendto" | "recvfrom" | "sendmsg" | "recvmsg" => self.has_tuple(tid, args.int("fd"), args, false),
+            "sendto" | "recvfrom" | "sendmsg" | "recvmsg" => self.has_tuple(tid, args, false),
             "chdir" if args.int("res") == Some(0) => {
                 if let Some(path) = args.text("path").and_then(|p| self.absolute(&args.exit, None, p)) {
                     self.process_of(tid).cwd = path;
@@ -295,33 +293,34 @@ impl Names {
     }
 
     fn accepted(&mut self, tid: u64, args: &Args<'_>) {
-        let Some(fd) = args.int("fd") else { return };
         let class = match args.get("tuple") {
-            Some(Value::SockTuple(SockTuple::Inet { source: (IpAddr::V4(_), _), .. })) => {
-                FdClass::Ipv4(L4Proto::Tcp)
-            }
-            Some(Value::SockTuple(SockTuple::Inet { .. })) => FdClass::Ipv6(L4Proto::Tcp),
-            Some(Value::SockTuple(SockTuple::Unix { .. })) => FdClass::Unix,
+            Some(Value::SockTuple(tuple)) => FdClass::of_tuple(&tuple, L4Proto::Tcp),
             _ => FdClass::Named(NamedFd::Unsupported),
         };
         // The flags are the kernel's: SOCK_CLOEXEC.
         let cloexec = args.uint("flags").is_some_and(|f| f & SOCK_CLOEXEC != 0);
-        self.open(tid, Some(fd), class, b"", cloexec);
-        self.has_tuple(tid, Some(fd), args, true);
+        self.open(tid, args.int("fd"), class, b"", cloexec);
+        self.has_tuple(tid, args, true);
     }
 
     /// Names a socket by its tuple; `anew` even if it has a name.
-    fn has_tuple(&mut self, tid: u64, fd: Option<i64>, args: &Args<'_>, anew: bool) {
+    fn has_tuple(&mut self, tid: u64, args: &Args<'_>, anew: bool) {
         if let Some(Value::SockTuple(tuple)) = args.get("tuple") {
-            self.rename(tid, fd, text::socktuple(&tuple).into_bytes(), anew);
+            let class = FdClass::of_tuple(&tuple, L4Proto::Unknown);
+            self.name_socket(tid, args.int("fd"), class, text::socktuple(&tuple), anew);
         }
     }
 
-    fn rename(&mut self, tid: u64, fd: Option<i64>, name: Vec<u8>, anew: bool) {
-        if let Some(open) = fd.and_then(|fd| self.process_of(tid).fds.get_mut(&fd))
-            && (anew || open.name.is_empty())
-        {
-            open.name = name;
+    /// A descriptor that was not known, or was known as something else, is a socket from now on.
+    fn name_socket(&mut self, tid: u64, fd: Option<i64>, class: FdClass, name: String, anew: bool) {
+        let Some(fd) = fd.filter(|fd| *fd >= 0) else { return };
+        let socket = || OpenFd { class, name: Vec::new(), close_on_exec: false };
+        let open = self.process_of(tid).fds.entry(fd).or_insert_with(socket);
+        if !open.class.is_socket() {
+            *open = socket();
+        }
+        if anew || open.name.is_empty() {
+            open.name = name.into_bytes();
         }
     }
 

@@ -154,6 +154,8 @@ fn results_errors_and_data() {
         .event(100, "access_x", &[Value::Errno(-2), Value::Text(b"sub/f"), Value::Flags(4)])
         .event(100, "read_x", &[Value::Errno(6), Value::Bytes(b"a\0\r\n\xffb"), Value::Fd(3), Value::Uint(6)])
         .event(100, "read_x", &[Value::Errno(-9), NA, Value::Fd(77), Value::Uint(6)])
+        .event(100, "mmap_x", &[Value::Errno(0x7fab_0000_0000)])
+        .event(100, "mmap_x", &[Value::Errno(-12)])
         .event(
             101,
             "openat_x",
@@ -172,6 +174,8 @@ fn results_errors_and_data() {
         "< access res=-2(ENOENT) name=sub/f(/work/sub/f) mode=4(R_OK)",
         "< read res=6 data=a....b fd=3(<f>/srv/data) size=6",
         "< read res=-9(EBADF) data=NULL fd=77 size=6",
+        "< mmap res=7FAB00000000",
+        "< mmap res=-12(ENOMEM)",
         "< openat fd=-13(EACCES) dirfd=3(<f>/srv/data) name=../x(/srv/x) flags=4097(O_RDONLY|O_CLOEXEC) mode=0644 dev=FE01 ino=<NA>",
     ];
     assert_eq!(lines, expected);
@@ -304,6 +308,54 @@ fn names_follow_descriptors() {
         "> read fd=7(<4t>127.0.0.1:4000->127.0.0.1:80) size=1",
     ];
     assert_eq!(lines[7..], reads);
+}
+
+#[test]
+fn names_follow_the_rarer_calls() {
+    let row = |code: &str| crate::events::EVENTS.iter().find(|e| e.code == code).unwrap();
+    let (dupfd, dupfd_cloexec, setfd) = (Value::Enum(1), Value::Enum(26), Value::Enum(3));
+    let unix = SockTuple::Unix { source: 1, destination: 2, path: b"/run/s" };
+    let read = |fd| [Value::Fd(fd), Value::Uint(1)];
+    let lines = Capture::new()
+        .event(100, "fcntl_x", &[Value::Fd(20), Value::Fd(3), dupfd, Value::Uint(20)])
+        .event(100, "fcntl_x", &[Value::Fd(21), Value::Fd(3), dupfd_cloexec, Value::Uint(20)])
+        .event(100, "fcntl_x", &[Value::Fd(0), Value::Fd(5), setfd, Value::Uint(1)])
+        .event(100, "fchdir_x", &[Value::Errno(0), Value::Fd(3)])
+        .event(100, "stat_x", &[Value::Errno(0), Value::Text(b"f")])
+        // Sockets that nothing was known of.
+        .event(100, "connect_x", &[Value::Errno(0), Value::SockTuple(unix), Value::Fd(30), NA])
+        .event(100, "accept4_x", &[Value::Fd(31), Value::SockTuple(unix), NA, NA, NA, Value::Int(0o2000000)])
+        .event(100, "bind_x", &[Value::Errno(0), Value::SockAddr(SockAddr::Inet(v4(0).0, 53)), Value::Fd(32)])
+        .row(100, row("PPME_SYSCALL_EPOLL_CREATE1_X"), &[Value::Errno(33), Value::Flags(0)])
+        .row(100, row("PPME_SYSCALL_MEMFD_CREATE_X"), &[Value::Fd(34), Value::Text(b"mem")])
+        .row(
+            100,
+            row("PPME_SYSCALL_CLOSE_RANGE_X"),
+            &[Value::Errno(0), Value::Uint(33), Value::Uint(33), Value::Flags(0)],
+        )
+        .exec(100, "prog")
+        .event(100, "read_e", &read(20))
+        .event(100, "read_e", &read(21))
+        .event(100, "read_e", &read(5))
+        .event(100, "read_e", &read(30))
+        .event(100, "read_e", &read(31))
+        .event(100, "read_e", &read(32))
+        .event(100, "read_e", &read(33))
+        .event(100, "read_e", &read(34))
+        .lines();
+    assert_eq!(lines[4], "< stat res=0 path=f(/srv/data/f)");
+    assert!(lines[8].contains("res=33"), "{}", lines[8]);
+    let reads = [
+        "> read fd=20(<f>/srv/data) size=1",
+        "> read fd=21 size=1",
+        "> read fd=5 size=1",
+        "> read fd=30(<u>1->2 /run/s) size=1",
+        "> read fd=31 size=1",
+        "> read fd=32(<4>127.0.0.1:53) size=1",
+        "> read fd=33 size=1",
+        "> read fd=34(<m>mem) size=1",
+    ];
+    assert_eq!(lines[12..], reads);
 }
 
 #[test]
