@@ -2,8 +2,12 @@
 
 mod access;
 mod generic;
+mod io;
 mod tracepoints;
+mod vectors;
 
 pub use access::*;
 pub use generic::*;
+pub use io::*;
 pub use tracepoints::*;
+pub use vectors::*;
