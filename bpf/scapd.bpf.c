@@ -12,6 +12,8 @@
 #include "syscalls/access.c"
 #include "syscalls/open.c"
 #include "syscalls/fds.c"
+#include "syscalls/io.c"
+#include "syscalls/vectors.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"

@@ -11,6 +11,8 @@
 )]
 
 mod cases;
+#[cfg(target_arch = "x86_64")]
+mod compat;
 mod harness;
 mod scratch;
 

@@ -3,11 +3,15 @@
 mod access;
 mod fds;
 mod generic;
+mod io;
 mod open;
 mod tracepoints;
+mod vectors;
 
 pub use access::*;
 pub use fds::*;
 pub use generic::*;
+pub use io::*;
 pub use open::*;
 pub use tracepoints::*;
+pub use vectors::*;

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * The structures that system calls take by pointer, as they lie in user memory: part of the kernel's ABI, the same on
+ * every kernel. A name that ends in 32 is the form of a 32-bit caller.
+ */
+#pragma once
+
+#include "kernel_types.h"
+
+enum {
+	SC_AF_UNIX = 1,
+	SC_AF_INET = 2,
+	SC_AF_INET6 = 10,
+
+	SC_IOV_MAX = 1024,       /* iovecs of a call; more are refused with EINVAL */
+	SC_MAX_SOCKADDR = 128,   /* a struct sockaddr_storage; a longer address is refused with EINVAL */
+	SC_MAX_SUN_PATH = 108,   /* need not end with NUL */
+};
+
+struct sc_iovec {
+	u64 base;
+	u64 len;
+};
+
+struct sc_iovec32 {
+	u32 base;
+	u32 len;
+};
+
+struct sc_msghdr {
+	u64 name;
+	u32 namelen;
+	u32 padding_1;
+	u64 iov;
+	u64 iovlen;
+	u64 control;
+	u64 controllen;
+	u32 flags;
+	u32 padding_2;
+};
+
+struct sc_msghdr32 {
+	u32 name;
+	u32 namelen;
+	u32 iov;
+	u32 iovlen;
+	u32 control;
+	u32 controllen;
+	u32 flags;
+};
+
+/* Ports and addresses are in network order. */
+struct sc_sockaddr_in {
+	u16 family;
+	u16 port;
+	u32 addr;
+	u8 zero[8];
+};
+
+struct sc_sockaddr_in6 {
+	u16 family;
+	u16 port;
+	u32 flowinfo;
+	u8 addr[16];
+	/* scope_id: may be left out */
+};
+
+struct sc_sockaddr_un {
+	u16 family;
+	char path[SC_MAX_SUN_PATH];
+};
+
+struct sc_timeval {
+	s64 sec;
+	s64 usec;
+};
+
+struct sc_timeval32 {
+	s32 sec;
+	s32 usec;
+};
+
+_Static_assert(sizeof(struct sc_msghdr) == 56 && sizeof(struct sc_msghdr32) == 28, "a msghdr has no hidden padding");
+_Static_assert(sizeof(struct sc_sockaddr_in) == 16 && sizeof(struct sc_sockaddr_in6) == 24, "nor has an address");

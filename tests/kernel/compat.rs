@@ -1,0 +1,75 @@
+//! System calls as a 32-bit program on x86-64 makes them: other numbers, 32-bit registers and pointers.
+
+use std::arch::asm;
+
+/// Memory that 32-bit pointers reach; freed with the process.
+pub struct LowMemory {
+    base: *mut u8,
+    used: usize,
+}
+
+impl LowMemory {
+    const SIZE: usize = 1 << 16;
+
+    pub fn new() -> LowMemory {
+        // SAFETY: a new private mapping disturbs no other.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                LowMemory::SIZE,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT | libc::MAP_POPULATE,
+                -1,
+                0,
+            )
+        };
+        assert_ne!(base, libc::MAP_FAILED);
+        LowMemory { base: base.cast(), used: 0 }
+    }
+
+    /// Copies bytes there: their address.
+    pub fn put(&mut self, bytes: &[u8]) -> u32 {
+        assert!(self.used + bytes.len() <= LowMemory::SIZE);
+        // SAFETY: the bytes fit behind those used.
+        let to = unsafe {
+            let to = self.base.add(self.used);
+            to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            to
+        };
+        self.used += bytes.len().next_multiple_of(8);
+        u32::try_from(to as usize).unwrap()
+    }
+
+    /// Copies 32-bit words there: their address.
+    pub fn put_words(&mut self, words: &[u32]) -> u32 {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        self.put(&bytes)
+    }
+}
+
+/// Makes the system call of this number in the i386 table: an error is a negative errno.
+pub fn syscall32(number: u32, args: [u32; 6]) -> i64 {
+    let result: i32;
+    // SAFETY: what the call does to memory is up to the caller's pointers; rbx and rbp, which asm may not name, are
+    // restored.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "mov ebx, r12d",
+            "mov ebp, r13d",
+            "int 0x80",
+            "pop rbp",
+            "pop rbx",
+            inlateout("eax") number => result,
+            in("r12d") args[0],
+            in("ecx") args[1],
+            in("edx") args[2],
+            in("esi") args[3],
+            in("edi") args[4],
+            in("r13d") args[5],
+            lateout("r8") _, lateout("r9") _, lateout("r10") _, lateout("r11") _,
+        );
+    }
+    result.into()
+}
