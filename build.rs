@@ -24,6 +24,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo did not set OUT_DIR")?);
     wrap_tables(&out)?;
     build_probe(&out)?;
+    // For the test that compiles mistakes.
+    let headers = env::var("DEP_BPF_INCLUDE")?;
+    println!("cargo:rustc-env=SCAPD_LIBBPF_HEADERS={headers}");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=include");
     println!("cargo:rerun-if-changed=bpf");
