@@ -12,10 +12,11 @@
 //! and data are strings; where they are no UTF-8 they are `{"hex":"…"}` instead, so nothing is lost. A value that does
 //! not fit its type is `{"invalid":"<hex>"}`.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value as Json, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value as Json, json};
 
 use super::{
     Numbered,
@@ -25,34 +26,70 @@ use super::{
 };
 use crate::{
     events::flag_table,
-    scap::{FdEntries, SockAddr, SockTuple, Value},
+    scap::{EventView, FdEntries, SockAddr, SockTuple, Value},
 };
 
-/// The object of an event.
-pub(super) fn object(numbered: &Numbered<'_>, names: &Names) -> Json {
-    let captured = &numbered.captured;
-    let event = &captured.event;
-    let mut args = Map::new();
-    for ((info, decoded), raw) in event.values().zip(event.params()) {
-        let json = match decoded {
-            Ok(decoded) => with_meaning(value(&decoded.value), meaning(names, event, info, &decoded)),
-            Err(_) => json!({ "invalid": hex(raw) }),
-        };
-        args.insert(info.name.into(), json);
+/// An event as an object, its members in this order.
+#[derive(Serialize)]
+pub(super) struct Object<'a> {
+    num: u64,
+    ts: u64,
+    time: Option<String>,
+    cpu: u16,
+    tid: u64,
+    pid: u64,
+    proc: Option<Json>,
+    dir: &'static str,
+    r#type: Cow<'a, str>,
+    category: Option<Category>,
+    args: Args<'a>,
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn new(numbered: &Numbered<'a>, names: &'a Names) -> Object<'a> {
+        let captured = &numbered.captured;
+        let event = captured.event;
+        Object {
+            num: numbered.num,
+            ts: event.ts(),
+            time: rfc3339(event.ts()),
+            cpu: captured.cpu,
+            tid: event.tid(),
+            pid: names.pid(event.tid()),
+            proc: names.comm(event.tid()).map(bytes),
+            dir: if event.ty().is_enter() { ">" } else { "<" },
+            r#type: event_name(&event),
+            category: event.info().map(|row| Category(row.category)),
+            args: Args { event, names },
+        }
     }
-    json!({
-        "num": numbered.num,
-        "ts": event.ts(),
-        "time": rfc3339(event.ts()),
-        "cpu": captured.cpu,
-        "tid": event.tid(),
-        "pid": names.pid(event.tid()),
-        "proc": names.comm(event.tid()).map(bytes),
-        "dir": if event.ty().is_enter() { ">" } else { "<" },
-        "type": event_name(event),
-        "category": event.info().map(|row| format!("{:?}", row.category)),
-        "args": args,
-    })
+}
+
+struct Category(crate::events::Category);
+
+impl Serialize for Category {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
+    }
+}
+
+struct Args<'a> {
+    event: EventView<'a>,
+    names: &'a Names,
+}
+
+impl Serialize for Args<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.event.values().zip(self.event.params()).map(|((info, decoded), raw)| {
+            let json = match decoded {
+                Ok(decoded) => {
+                    with_meaning(value(&decoded.value), meaning(self.names, &self.event, info, &decoded))
+                }
+                Err(_) => json!({ "invalid": hex(raw) }),
+            };
+            (info.name, json)
+        }))
+    }
 }
 
 /// A time in UTC, with ns.

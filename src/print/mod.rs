@@ -109,15 +109,17 @@ fn show_events(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> 
         if !args.wants(&numbered.captured.event, names) {
             return ControlFlow::Continue(());
         }
-        line.clear();
-        if args.json {
-            line.push_str(&json::object(numbered, names).to_string());
+        let written = if args.json {
+            serde_json::to_writer(&mut *out, &json::Object::new(numbered, names)).map_err(io::Error::from)
         } else {
+            line.clear();
             line::write_line(&mut line, numbered, names, &tz);
-        }
-        line.push('\n');
+            out.write_all(line.as_bytes())
+        };
         left -= 1;
-        match out.write_all(line.as_bytes()) {
+        // Of a pipe, what has come so far is to be seen before the wait for more.
+        let flush = |out: &mut dyn Write| if numbered.captured.more { Ok(()) } else { out.flush() };
+        match written.and_then(|()| out.write_all(b"\n")).and_then(|()| flush(out)) {
             Ok(()) if left > 0 => ControlFlow::Continue(()),
             done => ControlFlow::Break(done),
         }

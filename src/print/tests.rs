@@ -450,6 +450,16 @@ fn all_before_a_cut_is_shown_then_the_error() {
 }
 
 #[test]
+fn an_event_is_shown_before_the_next_one_comes() {
+    let bytes = three().bytes;
+    let last = bytes.len() - crate::scap::event_block_len(26 + 2 + 8);
+    let mut reader =
+        Reader::new(io::Cursor::new(&bytes[..last]).chain(io::Cursor::new(&bytes[last..]))).unwrap();
+    let more: Vec<bool> = std::iter::from_fn(|| reader.next_event().unwrap().map(|e| e.more)).collect();
+    assert_eq!(more, [true, false, false]);
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     struct Closed(io::ErrorKind);
     impl Write for Closed {

@@ -6,7 +6,12 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use proptest::{collection::vec, option, prelude::*, sample::Index};
+use proptest::{
+    collection::vec,
+    option,
+    prelude::*,
+    sample::{Index, select},
+};
 
 use super::{
     state::{
@@ -114,7 +119,7 @@ fn thread() -> impl Strategy<Value = Thread> {
 
 fn fd() -> impl Strategy<Value = Fd> {
     let l4 = || (0..5u8).prop_map(|n| L4Proto::from_number(n).unwrap());
-    let named = (0..=u8::MAX).prop_filter_map("no such kind", NamedFd::from_number);
+    let named = select((0..=u8::MAX).filter_map(NamedFd::from_number).collect::<Vec<_>>());
     let port = any::<u16>;
     let kind = prop_oneof![
         (any::<u32>(), text(40), any::<u32>()).prop_map(|(open_flags, path, dev)| FdKind::File {
@@ -212,9 +217,7 @@ fn value_of_type(ty: ParamType) -> BoxedStrategy<Owned> {
     let ends6 = ((v6(), any::<u16>()), (v6(), any::<u16>()));
     match ty {
         CHARBUF | FSPATH | FSRELPATH => text(300).prop_map(Owned::Text).boxed(),
-        CHARBUFARRAY => {
-            list().prop_filter("empty is absent", |l| !l.is_empty()).prop_map(Owned::Texts).boxed()
-        }
+        CHARBUFARRAY => list().prop_map(|l| [l, vec![0]].concat()).prop_map(Owned::Texts).boxed(),
         IPV6ADDR => v6().prop_map(|a| Owned::Fixed(Value::Ip(a.into()))).boxed(),
         SOCKADDR => prop_oneof![
             (v4(), any::<u16>())

@@ -68,6 +68,8 @@ pub struct CapturedEvent<'a> {
     pub flags: u32,
     /// Where its block starts in the uncompressed capture, in bytes.
     pub offset: u64,
+    /// Whether more of the capture is in memory already; if not, the next event may have to be waited for.
+    pub more: bool,
     /// The section that it belongs to, counted from 1.
     pub section: u32,
     /// The state that its section started with.
@@ -104,6 +106,15 @@ type Start<R> = BufReader<Chain<Cursor<Vec<u8>>, R>>;
 enum Input<R: Read> {
     Plain(Start<R>),
     Gzip(Box<BufReader<MultiGzDecoder<Start<R>>>>),
+}
+
+impl<R: Read> Input<R> {
+    fn has_buffered(&self) -> bool {
+        match self {
+            Input::Plain(r) => !r.buffer().is_empty(),
+            Input::Gzip(r) => !r.buffer().is_empty(),
+        }
+    }
 }
 
 impl<R: Read> Read for Input<R> {
@@ -200,7 +211,16 @@ impl<R: Read> Reader<R> {
         };
         self.done = false;
         let event = EventView::with_head(self.buf.get(start..).unwrap_or_default(), head);
-        Ok(Some(CapturedEvent { cpu, flags, offset, section: self.sections, state: &self.state, event }))
+        let more = self.input.has_buffered();
+        Ok(Some(CapturedEvent {
+            cpu,
+            flags,
+            offset,
+            more,
+            section: self.sections,
+            state: &self.state,
+            event,
+        }))
     }
 
     /// Reads blocks until one with an event lies in the buffer.
