@@ -14,6 +14,7 @@
 #include "syscalls/fds.c"
 #include "syscalls/io.c"
 #include "syscalls/vectors.c"
+#include "syscalls/paths.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"
