@@ -12,9 +12,9 @@
 #include "syscalls/access.c"
 #include "syscalls/open.c"
 #include "syscalls/fds.c"
+#include "syscalls/paths.c"
 #include "syscalls/io.c"
 #include "syscalls/vectors.c"
-#include "syscalls/paths.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"

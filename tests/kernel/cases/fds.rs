@@ -3,6 +3,8 @@ use std::{
     ptr,
 };
 
+#[cfg(target_arch = "x86_64")]
+use crate::compat::{LowMemory, syscall32};
 use crate::{
     harness::{Params, Test},
     scratch::{Scratch, fd_of, identity, own},
@@ -115,6 +117,13 @@ pub fn pipe_x(t: &mut Test) {
     let mut ends = [0; 2];
     let (_, params) = t.succeeds(|| syscall!(SYS_pipe, ends.as_mut_ptr()));
     is_pipe(&params, ends);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut memory = LowMemory::new();
+        let pointer = memory.put_words(&[0; 2]);
+        let (_, params) = t.succeeds(|| syscall32(42, [pointer, 0, 0, 0, 0, 0]));
+        is_pipe(&params, memory.words(pointer));
+    }
 }
 
 pub fn pipe2_e(t: &mut Test) {
@@ -183,6 +192,12 @@ pub fn fcntl_x(t: &mut Test) {
     let (fd, params) = t.succeeds(|| syscall!(SYS_fcntl, fd_of(&file), libc::F_DUPFD_CLOEXEC, free));
     params.i64("res", fd).i64("fd", fd_of(&file)).u8("cmd", 26);
     drop(own(fd));
+    // The commands of 32-bit callers alone: F_GETLK64, F_SETLK64, F_SETLKW64.
+    #[cfg(target_arch = "x86_64")]
+    for (command, expected) in [(12, 17), (13, 18), (14, 19), (libc::F_GETFD as u32, 2)] {
+        let params = t.fails(libc::EBADF, || syscall32(221, [BAD as u32, command, 0, 0, 0, 0]));
+        params.i64("res", EBADF).i64("fd", BAD).u8("cmd", expected);
+    }
 }
 
 pub fn ioctl_e(t: &mut Test) {
@@ -251,5 +266,14 @@ pub fn lseek_x(t: &mut Test) {
             .i64("fd", fd_of(&file))
             .u64("offset", offset as u64)
             .u8("whence", 1);
+    }
+    // A 32-bit caller's offset has a sign, too.
+    #[cfg(target_arch = "x86_64")]
+    {
+        let file = scratch.open_file("other");
+        file.set_len(100).unwrap();
+        let arguments = [fd_of(&file) as u32, -9i32 as u32, libc::SEEK_END as u32, 0, 0, 0];
+        let (_, params) = t.succeeds(|| syscall32(19, arguments));
+        params.i64("res", 91).i64("fd", fd_of(&file)).u64("offset", -9i64 as u64).u8("whence", 2);
     }
 }
