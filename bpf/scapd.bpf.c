@@ -12,6 +12,7 @@
 #include "syscalls/access.c"
 #include "syscalls/open.c"
 #include "syscalls/fds.c"
+#include "syscalls/paths.c"
 #include "syscalls/io.c"
 #include "syscalls/vectors.c"
 

@@ -24,8 +24,8 @@ static __always_inline u32 open_flags_to_scap(u32 flags)
 	       SC_FLAG(flags, O_NONBLOCK, file_flags, O_NONBLOCK) | SC_FLAG(flags, __O_SYNC, file_flags, O_SYNC) |
 	       SC_FLAG(flags, O_TRUNC, file_flags, O_TRUNC) | SC_FLAG(flags, O_DIRECT, file_flags, O_DIRECT) |
 	       SC_FLAG(flags, O_DIRECTORY, file_flags, O_DIRECTORY) |
-	       SC_FLAG(flags, O_LARGEFILE, file_flags, O_LARGEFILE) |
-	       SC_FLAG(flags, O_CLOEXEC, file_flags, O_CLOEXEC) | SC_FLAG(flags, __O_TMPFILE, file_flags, O_TMPFILE);
+	       SC_FLAG(flags, O_LARGEFILE, file_flags, O_LARGEFILE) | SC_FLAG(flags, O_CLOEXEC, file_flags, O_CLOEXEC) |
+	       SC_FLAG(flags, __O_TMPFILE, file_flags, O_TMPFILE);
 }
 
 /* The permission bits; 0 where the call ignores its argument, as it cannot create a file. */
@@ -59,4 +59,88 @@ static __always_inline u32 resolve_flags_to_scap(u64 resolve)
 	       SC_FLAG(resolve, RESOLVE_NO_SYMLINKS, openat2_flags, RESOLVE_NO_SYMLINKS) |
 	       SC_FLAG(resolve, RESOLVE_NO_XDEV, openat2_flags, RESOLVE_NO_XDEV) |
 	       SC_FLAG(resolve, RESOLVE_CACHED, openat2_flags, RESOLVE_CACHED);
+}
+
+static __always_inline u32 dup3_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, O_CLOEXEC, file_flags, O_CLOEXEC);
+}
+
+/* A negative number, which has nearly every bit set, is no set of flags. */
+static __always_inline u32 pipe2_flags_to_scap(s32 flags)
+{
+	if (flags < 0)
+		return 0;
+	return SC_FLAG(flags, O_CLOEXEC, file_flags, O_CLOEXEC) | SC_FLAG(flags, O_DIRECT, file_flags, O_DIRECT) |
+	       SC_FLAG(flags, O_NONBLOCK, file_flags, O_NONBLOCK);
+}
+
+static __always_inline u32 unlinkat_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, AT_REMOVEDIR, unlinkat_flags, AT_REMOVEDIR);
+}
+
+/* The kernel's numbers are the format's; a flag that it does not name stays visible. */
+static __always_inline u32 renameat2_flags_to_scap(u32 flags)
+{
+	return flags;
+}
+
+/* The kernel's numbers are the format's. SEEK_DATA and SEEK_HOLE have no name in it, and stay the numbers they are. */
+static __always_inline u8 lseek_whence_to_scap(u32 whence)
+{
+	return whence;
+}
+
+/* The commands that 32-bit callers have for locks with 64-bit offsets. */
+enum {
+	SC_F_GETLK64 = 12,
+	SC_F_SETLK64 = 13,
+	SC_F_SETLKW64 = 14,
+};
+
+#define SC_FCNTL_COMMAND(name) \
+	case name:             \
+		return PPM_fcntl_commands__##name
+
+static __always_inline u8 fcntl_command_to_scap(u32 command, bool compat)
+{
+	if (compat) {
+		switch (command) {
+		case SC_F_GETLK64:
+			return PPM_fcntl_commands__F_GETLK64;
+		case SC_F_SETLK64:
+			return PPM_fcntl_commands__F_SETLK64;
+		case SC_F_SETLKW64:
+			return PPM_fcntl_commands__F_SETLKW64;
+		}
+	}
+	switch (command) {
+		SC_FCNTL_COMMAND(F_DUPFD);
+		SC_FCNTL_COMMAND(F_GETFD);
+		SC_FCNTL_COMMAND(F_SETFD);
+		SC_FCNTL_COMMAND(F_GETFL);
+		SC_FCNTL_COMMAND(F_SETFL);
+		SC_FCNTL_COMMAND(F_GETLK);
+		SC_FCNTL_COMMAND(F_SETLK);
+		SC_FCNTL_COMMAND(F_SETLKW);
+		SC_FCNTL_COMMAND(F_SETOWN);
+		SC_FCNTL_COMMAND(F_GETOWN);
+		SC_FCNTL_COMMAND(F_SETSIG);
+		SC_FCNTL_COMMAND(F_GETSIG);
+		SC_FCNTL_COMMAND(F_SETOWN_EX);
+		SC_FCNTL_COMMAND(F_GETOWN_EX);
+		SC_FCNTL_COMMAND(F_SETLEASE);
+		SC_FCNTL_COMMAND(F_GETLEASE);
+		SC_FCNTL_COMMAND(F_CANCELLK);
+		SC_FCNTL_COMMAND(F_DUPFD_CLOEXEC);
+		SC_FCNTL_COMMAND(F_NOTIFY);
+		SC_FCNTL_COMMAND(F_SETPIPE_SZ);
+		SC_FCNTL_COMMAND(F_GETPIPE_SZ);
+		SC_FCNTL_COMMAND(F_OFD_GETLK);
+		SC_FCNTL_COMMAND(F_OFD_SETLK);
+		SC_FCNTL_COMMAND(F_OFD_SETLKW);
+	default:
+		return PPM_fcntl_commands__UNKNOWN;
+	}
 }

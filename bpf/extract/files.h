@@ -31,6 +31,12 @@ static __always_inline struct file *extract__file(s64 fd)
 	return file;
 }
 
+/* The inode number of a file of the current task; 0 for a descriptor that is not open. */
+static __always_inline u64 extract__ino(s64 fd)
+{
+	return BPF_CORE_READ(extract__file(fd), f_inode, i_ino);
+}
+
 /* The device of an inode's file system, in the form of stat's st_dev. */
 static __always_inline u32 extract__dev(struct inode *inode)
 {

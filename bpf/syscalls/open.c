@@ -90,7 +90,7 @@ SYSCALL_EXIT(openat_x)
 }
 
 /* What openat2 is asked for; all 0 where it cannot be read. The structure is the same for 32-bit callers. */
-static __always_inline struct open_how extract__open_how(const struct sc_call *call)
+static __always_inline struct open_how openat2__how(const struct sc_call *call)
 {
 	struct open_how how;
 
@@ -102,7 +102,7 @@ static __always_inline struct open_how extract__open_how(const struct sc_call *c
 SYSCALL_ENTER(openat2_e)
 {
 	struct auxmap auxmap;
-	struct open_how how = extract__open_how(call);
+	struct open_how how = openat2__how(call);
 
 	if (!auxmap__begin(call, &auxmap, openat2_e))
 		return;
@@ -122,7 +122,7 @@ SYSCALL_ENTER(openat2_e)
 SYSCALL_EXIT(openat2_x)
 {
 	struct auxmap auxmap;
-	struct open_how how = extract__open_how(call);
+	struct open_how how = openat2__how(call);
 	struct sc_opened opened = extract__opened(call->ret);
 
 	if (!auxmap__begin(call, &auxmap, openat2_x))

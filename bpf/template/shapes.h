@@ -6,40 +6,56 @@
 #include "template/ringbuf.h"
 
 /* An enter event without parameters. */
-#define SYSCALL_ENTER_EMPTY(program)                                     \
-	SYSCALL_ENTER(program)                                           \
-	{                                                                \
-		struct ringbuf_struct ringbuf;                           \
-                                                                         \
-		if (!ringbuf__reserve_space(call, &ringbuf, program))    \
-			return;                                          \
-		ringbuf__submit_event(call, &ringbuf, program);          \
+#define SYSCALL_ENTER_EMPTY(program)                                  \
+	SYSCALL_ENTER(program)                                        \
+	{                                                             \
+		struct ringbuf_struct ringbuf;                        \
+                                                                      \
+		if (!ringbuf__reserve_space(call, &ringbuf, program)) \
+			return;                                       \
+		ringbuf__submit_event(call, &ringbuf, program);       \
 	}
 
 /* An enter event with the descriptor that is the call's first argument. */
-#define SYSCALL_ENTER_FD(program)                                                       \
-	SYSCALL_ENTER(program)                                                          \
-	{                                                                               \
-		struct ringbuf_struct ringbuf;                                          \
-                                                                                        \
-		if (!ringbuf__reserve_space(call, &ringbuf, program))                   \
-			return;                                                         \
-		/* Parameter 1: fd (type: PT_FD) */                                     \
-		ringbuf__store(&ringbuf, program, fd, extract__int_argument(call, 0));  \
-		ringbuf__submit_event(call, &ringbuf, program);                         \
+#define SYSCALL_ENTER_FD(program)                                                      \
+	SYSCALL_ENTER(program)                                                         \
+	{                                                                              \
+		struct ringbuf_struct ringbuf;                                         \
+                                                                                       \
+		if (!ringbuf__reserve_space(call, &ringbuf, program))                  \
+			return;                                                        \
+		/* Parameter 1: fd (type: PT_FD) */                                    \
+		ringbuf__store(&ringbuf, program, fd, extract__int_argument(call, 0)); \
+		ringbuf__submit_event(call, &ringbuf, program);                        \
 	}
 
 /* An exit event with the result and the descriptor that is the call's first argument. */
-#define SYSCALL_EXIT_FD(program)                                                        \
-	SYSCALL_EXIT(program)                                                           \
-	{                                                                               \
-		struct ringbuf_struct ringbuf;                                          \
-                                                                                        \
-		if (!ringbuf__reserve_space(call, &ringbuf, program))                   \
-			return;                                                         \
-		/* Parameter 1: res (type: PT_ERRNO) */                                 \
-		ringbuf__store(&ringbuf, program, res, call->ret);                      \
-		/* Parameter 2: fd (type: PT_FD) */                                     \
-		ringbuf__store(&ringbuf, program, fd, extract__int_argument(call, 0));  \
-		ringbuf__submit_event(call, &ringbuf, program);                         \
+#define SYSCALL_EXIT_FD(program)                                                       \
+	SYSCALL_EXIT(program)                                                          \
+	{                                                                              \
+		struct ringbuf_struct ringbuf;                                         \
+                                                                                       \
+		if (!ringbuf__reserve_space(call, &ringbuf, program))                  \
+			return;                                                        \
+		/* Parameter 1: res (type: PT_ERRNO) */                                \
+		ringbuf__store(&ringbuf, program, res, call->ret);                     \
+		/* Parameter 2: fd (type: PT_FD) */                                    \
+		ringbuf__store(&ringbuf, program, fd, extract__int_argument(call, 0)); \
+		ringbuf__submit_event(call, &ringbuf, program);                        \
+	}
+
+/* An exit event with the result and the path that is the call's first argument. */
+#define SYSCALL_EXIT_PATH(program)                                                                 \
+	SYSCALL_EXIT(program)                                                                      \
+	{                                                                                          \
+		struct auxmap auxmap;                                                              \
+		const u64 path_pointer = extract__syscall_argument(call, 0);                       \
+                                                                                                   \
+		if (!auxmap__begin(call, &auxmap, program))                                        \
+			return;                                                                    \
+		/* Parameter 1: res (type: PT_ERRNO) */                                            \
+		auxmap__store(&auxmap, program, res, call->ret);                                   \
+		/* Parameter 2: path (type: PT_FSPATH, PT_CHARBUF) */                              \
+		auxmap__store_charbuf(&auxmap, program, path, path_pointer, SC_MAX_PATH, SC_USER); \
+		auxmap__submit_event(call, &auxmap, program);                                      \
 	}

@@ -45,6 +45,14 @@ impl LowMemory {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         self.put(&bytes)
     }
+
+    /// The 32-bit words that are now at an address that `put` gave.
+    pub fn words<const N: usize>(&self, address: u32) -> [i32; N] {
+        let offset = address as usize - self.base as usize;
+        assert!(offset + size_of::<[i32; N]>() <= self.used);
+        // SAFETY: they lie within what is used of the mapping; any bytes are integers.
+        unsafe { self.base.add(offset).cast::<[i32; N]>().read_volatile() }
+    }
 }
 
 /// Makes the system call of this number in the i386 table: an error is a negative errno.

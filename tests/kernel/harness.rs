@@ -315,7 +315,7 @@ impl Drop for Params {
             return;
         }
         let asserted = self.asserted.borrow();
-        let forgotten: Vec<_> = (0..self.event.params.len())
+        let forgotten: Vec<_> = (0..self.recorded.params.len())
             .filter(|i| !asserted.contains(i))
             .map(|i| self.event.params[i].name)
             .collect();

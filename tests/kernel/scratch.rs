@@ -38,6 +38,11 @@ impl Scratch {
         self.path(name)
     }
 
+    /// Creates an empty file, and leaves it open.
+    pub fn open_file(&self, name: &str) -> File {
+        File::create(self.at(name)).unwrap()
+    }
+
     /// Creates a directory.
     pub fn directory(&self, name: &str) -> CString {
         std::fs::create_dir(self.at(name)).unwrap();

@@ -5,6 +5,7 @@ mod fds;
 mod generic;
 mod io;
 mod open;
+mod paths;
 mod tracepoints;
 mod vectors;
 
@@ -13,5 +14,6 @@ pub use fds::*;
 pub use generic::*;
 pub use io::*;
 pub use open::*;
+pub use paths::*;
 pub use tracepoints::*;
 pub use vectors::*;

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* The calls on paths: looking at files, the working directory, making, removing and renaming. */
+#include "extract/file_flags.h"
+#include "template/shapes.h"
+
+SYSCALL_ENTER_EMPTY(stat_e)
+SYSCALL_EXIT_PATH(stat_x)
+
+SYSCALL_ENTER_EMPTY(lstat_e)
+SYSCALL_EXIT_PATH(lstat_x)
+
+SYSCALL_ENTER_FD(fstat_e)
+SYSCALL_EXIT_FD(fstat_x)
+
+SYSCALL_ENTER_EMPTY(chdir_e)
+SYSCALL_EXIT_PATH(chdir_x)
+
+SYSCALL_ENTER_FD(fchdir_e)
+SYSCALL_EXIT_FD(fchdir_x)
+
+SYSCALL_ENTER_EMPTY(getcwd_e)
+
+SYSCALL_EXIT(getcwd_x)
+{
+	struct auxmap auxmap;
+	/* What the buffer holds after a failure is none of the call's. */
+	u64 buffer = call->ret > 0 ? extract__syscall_argument(call, 0) : 0;
+
+	if (!auxmap__begin(call, &auxmap, getcwd_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, getcwd_x, res, call->ret);
+	/* Parameter 2: path (type: PT_CHARBUF) */
+	auxmap__store_charbuf(&auxmap, getcwd_x, path, buffer, SC_MAX_PATH, SC_USER);
+	auxmap__submit_event(call, &auxmap, getcwd_x);
+}
+
+SYSCALL_ENTER(mkdir_e)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, mkdir_e))
+		return;
+	/* Parameter 1: mode (type: PT_UINT32) */
+	ringbuf__store(&ringbuf, mkdir_e, mode, extract__syscall_argument(call, 1));
+	ringbuf__submit_event(call, &ringbuf, mkdir_e);
+}
+
+SYSCALL_EXIT(mkdir_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, mkdir_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, mkdir_x, res, call->ret);
+	/* Parameter 2: path (type: PT_FSPATH) */
+	auxmap__store_charbuf(&auxmap, mkdir_x, path, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);
+	/* Parameter 3: mode (type: PT_UINT32) */
+	auxmap__store(&auxmap, mkdir_x, mode, extract__syscall_argument(call, 1));
+	auxmap__submit_event(call, &auxmap, mkdir_x);
+}
+
+SYSCALL_ENTER_EMPTY(mkdirat_e)
+
+SYSCALL_EXIT(mkdirat_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, mkdirat_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, mkdirat_x, res, call->ret);
+	/* Parameter 2: dirfd (type: PT_FD) */
+	auxmap__store(&auxmap, mkdirat_x, dirfd, extract__int_argument(call, 0));
+	/* Parameter 3: path (type: PT_FSRELPATH) */
+	auxmap__store_charbuf(&auxmap, mkdirat_x, path, extract__syscall_argument(call, 1), SC_MAX_PATH, SC_USER);
+	/* Parameter 4: mode (type: PT_UINT32) */
+	auxmap__store(&auxmap, mkdirat_x, mode, extract__syscall_argument(call, 2));
+	auxmap__submit_event(call, &auxmap, mkdirat_x);
+}
+
+SYSCALL_ENTER_EMPTY(rmdir_e)
+SYSCALL_EXIT_PATH(rmdir_x)
+
+SYSCALL_ENTER_EMPTY(unlink_e)
+SYSCALL_EXIT_PATH(unlink_x)
+
+SYSCALL_ENTER_EMPTY(unlinkat_e)
+
+SYSCALL_EXIT(unlinkat_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, unlinkat_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, unlinkat_x, res, call->ret);
+	/* Parameter 2: dirfd (type: PT_FD) */
+	auxmap__store(&auxmap, unlinkat_x, dirfd, extract__int_argument(call, 0));
+	/* Parameter 3: name (type: PT_FSRELPATH) */
+	auxmap__store_charbuf(&auxmap, unlinkat_x, name, extract__syscall_argument(call, 1), SC_MAX_PATH, SC_USER);
+	/* Parameter 4: flags (type: PT_FLAGS32) */
+	auxmap__store(&auxmap, unlinkat_x, flags, unlinkat_flags_to_scap(extract__syscall_argument(call, 2)));
+	auxmap__submit_event(call, &auxmap, unlinkat_x);
+}
+
+SYSCALL_ENTER_EMPTY(rename_e)
+
+SYSCALL_EXIT(rename_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, rename_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, rename_x, res, call->ret);
+	/* Parameter 2: oldpath (type: PT_FSPATH) */
+	auxmap__store_charbuf(&auxmap, rename_x, oldpath, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);
+	/* Parameter 3: newpath (type: PT_FSPATH) */
+	auxmap__store_charbuf(&auxmap, rename_x, newpath, extract__syscall_argument(call, 1), SC_MAX_PATH, SC_USER);
+	auxmap__submit_event(call, &auxmap, rename_x);
+}
+
+SYSCALL_ENTER_EMPTY(renameat_e)
+
+SYSCALL_EXIT(renameat_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, renameat_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, renameat_x, res, call->ret);
+	/* Parameter 2: olddirfd (type: PT_FD) */
+	auxmap__store(&auxmap, renameat_x, olddirfd, extract__int_argument(call, 0));
+	/* Parameter 3: oldpath (type: PT_FSRELPATH) */
+	auxmap__store_charbuf(&auxmap, renameat_x, oldpath, extract__syscall_argument(call, 1), SC_MAX_PATH, SC_USER);
+	/* Parameter 4: newdirfd (type: PT_FD) */
+	auxmap__store(&auxmap, renameat_x, newdirfd, extract__int_argument(call, 2));
+	/* Parameter 5: newpath (type: PT_FSRELPATH) */
+	auxmap__store_charbuf(&auxmap, renameat_x, newpath, extract__syscall_argument(call, 3), SC_MAX_PATH, SC_USER);
+	auxmap__submit_event(call, &auxmap, renameat_x);
+}
+
+SYSCALL_ENTER_EMPTY(renameat2_e)
+
+SYSCALL_EXIT(renameat2_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, renameat2_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, renameat2_x, res, call->ret);
+	/* Parameter 2: olddirfd (type: PT_FD) */
+	auxmap__store(&auxmap, renameat2_x, olddirfd, extract__int_argument(call, 0));
+	/* Parameter 3: oldpath (type: PT_FSRELPATH) */
+	auxmap__store_charbuf(&auxmap, renameat2_x, oldpath, extract__syscall_argument(call, 1), SC_MAX_PATH, SC_USER);
+	/* Parameter 4: newdirfd (type: PT_FD) */
+	auxmap__store(&auxmap, renameat2_x, newdirfd, extract__int_argument(call, 2));
+	/* Parameter 5: newpath (type: PT_FSRELPATH) */
+	auxmap__store_charbuf(&auxmap, renameat2_x, newpath, extract__syscall_argument(call, 3), SC_MAX_PATH, SC_USER);
+	/* Parameter 6: flags (type: PT_FLAGS32) */
+	auxmap__store(&auxmap, renameat2_x, flags, renameat2_flags_to_scap(extract__syscall_argument(call, 4)));
+	auxmap__submit_event(call, &auxmap, renameat2_x);
+}
