@@ -9,6 +9,8 @@
 
 #include "syscalls/generic.c"
 #include "syscalls/access.c"
+#include "syscalls/clone.c"
+#include "syscalls/exec.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"
