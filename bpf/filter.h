@@ -31,3 +31,11 @@ static __always_inline bool tracepoint__wanted(enum sc_tracepoint which)
 {
 	return sc_settings.active && (sc_settings.tracepoints & which) && filter__is_target(false);
 }
+
+/* The same for an event that also stands for the exit of a system call. */
+static __always_inline bool tracepoint__wanted_for(enum sc_tracepoint which, u32 slot)
+{
+	bool wanted = sc_settings.wanted[slot] & SC_WANT_EXIT || sc_settings.tracepoints & which;
+
+	return sc_settings.active && wanted && filter__is_target(false);
+}

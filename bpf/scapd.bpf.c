@@ -15,6 +15,8 @@
 #include "syscalls/paths.c"
 #include "syscalls/io.c"
 #include "syscalls/vectors.c"
+#include "syscalls/clone.c"
+#include "syscalls/exec.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"

@@ -37,13 +37,15 @@ enum sc_tracepoint {
 	SC_TP_PROCESS_FORK = 4,
 	SC_TP_SCHED_SWITCH = 8,
 	SC_TP_SIGNAL_DELIVER = 16,
-	SC_TP_PAGE_FAULT = 32,
+	SC_TP_PAGE_FAULT_USER = 32,
+	SC_TP_PAGE_FAULT_KERNEL = 64,
 };
 
 /* Fixed before the programs are loaded: the verifier drops what a branch on them excludes. */
 struct sc_constants {
 	u32 attach;      /* enum sc_attach */
 	u32 preemptible; /* whether another task's program may run on this CPU in the middle of one */
+	u32 page_kib;    /* the size of a page of memory */
 };
 
 /* May change while the capture runs: the recorder maps the memory. */

@@ -36,6 +36,7 @@ struct pt_regs {
 struct pt_regs {
 	u64 regs[31];
 	u64 orig_x0;
+	u64 pc;
 	s32 syscallno;
 };
 #else
@@ -63,11 +64,13 @@ struct timespec64 {
 
 struct super_block {
 	u32 s_dev;
+	unsigned long s_flags;
 	unsigned long s_magic;
 };
 
 struct inode {
 	u16 i_mode;
+	unsigned int i_flags;
 	kuid_t i_uid;
 	kgid_t i_gid;
 	struct super_block *i_sb;
@@ -199,7 +202,12 @@ struct tty_struct {
 	int index;
 };
 
+struct list_head {
+	struct list_head *next, *prev;
+};
+
 struct signal_struct {
+	struct list_head thread_head;
 	struct pid *pids[4];
 	struct tty_struct *tty;
 	struct rlimit rlim[16];
@@ -209,32 +217,52 @@ struct signal_struct {
 	unsigned int has_child_subreaper : 1;
 };
 
-struct user_namespace {
-	int level;
+struct uid_gid_extent {
+	u32 first;
+	u32 lower_first;
+	u32 count;
 };
 
+struct uid_gid_map {
+	u32 nr_extents;
+	struct uid_gid_extent extent[5]; /* if there are no more than these */
+	struct uid_gid_extent *reverse;  /* else */
+};
+
+struct user_namespace {
+	struct uid_gid_map uid_map;
+	struct uid_gid_map gid_map;
+};
+
+struct group_info {
+	int ngroups;
+	kgid_t gid[0];
+};
+
+/* A word of 64 bits: two of 32 up to 6.2, which are the same bytes on the little-endian machines that there are. */
 typedef struct {
 	u64 val;
 } kernel_cap_t;
-
-/* to 6.2: two words */
-struct kernel_cap_struct {
-	u32 cap[2];
-};
 
 struct cred {
 	kuid_t uid, euid, suid, fsuid;
 	kgid_t gid, egid, sgid, fsgid;
 	kernel_cap_t cap_inheritable, cap_permitted, cap_effective;
 	struct user_namespace *user_ns;
+	struct group_info *group_info;
 };
 
 struct nsproxy {
 	struct pid_namespace *pid_ns_for_children;
 };
 
+/* The values are the running kernel's, if it has them. */
 enum cgroup_subsys_id {
-	cpuset_cgrp_id___x,
+	cpuset_cgrp_id,
+	cpu_cgrp_id,
+	cpuacct_cgrp_id,
+	io_cgrp_id,
+	memory_cgrp_id,
 };
 
 struct kernfs_node {
@@ -250,8 +278,13 @@ struct cgroup {
 	struct kernfs_node *kn;
 };
 
+struct cgroup_subsys {
+	const char *name;
+};
+
 struct cgroup_subsys_state {
 	struct cgroup *cgroup;
+	struct cgroup_subsys *ss;
 };
 
 struct css_set {
@@ -268,10 +301,6 @@ struct thread_info {
 #endif
 };
 
-struct list_head {
-	struct list_head *next, *prev;
-};
-
 struct task_struct {
 	struct thread_info thread_info;
 	unsigned int flags;
@@ -281,6 +310,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct list_head children;
 	struct list_head sibling;
+	struct list_head thread_node;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
 	u64 start_time;
@@ -354,10 +384,17 @@ struct unix_sock {
 
 /* ---------------------------------------------------------------- signals */
 
+union __sifields {
+	struct {
+		int _pid;
+	} _kill;
+};
+
 struct kernel_siginfo {
 	int si_signo;
 	int si_errno;
 	int si_code;
+	union __sifields _sifields;
 };
 
 #pragma clang attribute pop

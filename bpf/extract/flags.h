@@ -11,3 +11,30 @@ static __always_inline u32 access_flags_to_scap(u32 mode)
 {
 	return mode & (PPM_access_flags__R_OK | PPM_access_flags__W_OK | PPM_access_flags__X_OK);
 }
+
+static __always_inline u32 clone_flags_to_scap(u64 flags)
+{
+	return SC_FLAG(flags, 0x100, clone_flags, CLONE_VM) | SC_FLAG(flags, 0x200, clone_flags, CLONE_FS) |
+	       SC_FLAG(flags, 0x400, clone_flags, CLONE_FILES) | SC_FLAG(flags, 0x800, clone_flags, CLONE_SIGHAND) |
+	       SC_FLAG(flags, 0x2000, clone_flags, CLONE_PTRACE) | SC_FLAG(flags, 0x4000, clone_flags, CLONE_VFORK) |
+	       SC_FLAG(flags, 0x8000, clone_flags, CLONE_PARENT) | SC_FLAG(flags, 0x10000, clone_flags, CLONE_THREAD) |
+	       SC_FLAG(flags, 0x20000, clone_flags, CLONE_NEWNS) | SC_FLAG(flags, 0x40000, clone_flags, CLONE_SYSVSEM) |
+	       SC_FLAG(flags, 0x80000, clone_flags, CLONE_SETTLS) |
+	       SC_FLAG(flags, 0x100000, clone_flags, CLONE_PARENT_SETTID) |
+	       SC_FLAG(flags, 0x200000, clone_flags, CLONE_CHILD_CLEARTID) |
+	       SC_FLAG(flags, 0x800000, clone_flags, CLONE_UNTRACED) |
+	       SC_FLAG(flags, 0x1000000, clone_flags, CLONE_CHILD_SETTID) |
+	       SC_FLAG(flags, 0x2000000, clone_flags, CLONE_NEWCGROUP) |
+	       SC_FLAG(flags, 0x4000000, clone_flags, CLONE_NEWUTS) |
+	       SC_FLAG(flags, 0x8000000, clone_flags, CLONE_NEWIPC) |
+	       SC_FLAG(flags, 0x10000000, clone_flags, CLONE_NEWUSER) |
+	       SC_FLAG(flags, 0x20000000, clone_flags, CLONE_NEWPID) |
+	       SC_FLAG(flags, 0x40000000, clone_flags, CLONE_NEWNET) |
+	       SC_FLAG(flags, 0x80000000, clone_flags, CLONE_IO);
+}
+
+static __always_inline u32 execveat_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, 0x100, execveat_flags, AT_SYMLINK_NOFOLLOW) |
+	       SC_FLAG(flags, 0x1000, execveat_flags, AT_EMPTY_PATH);
+}

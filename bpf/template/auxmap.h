@@ -19,6 +19,8 @@
 
 enum {
 	SC_MAX_PATH = 4096, /* PATH_MAX, the terminating NUL included */
+	/* The end of the scratch area is room for what is needed only while a parameter is put together. */
+	SC_SCRATCH_ROOM = SC_SCRATCH_SIZE - 1024,
 };
 
 /* Whose memory a pointer points to. */
@@ -33,10 +35,34 @@ struct auxmap {
 	u32 next; /* the parameter to be stored next: folds away */
 };
 
+/*
+ * The same number, of which the verifier knows nothing any more: it then takes the ways that lead to a point for one,
+ * where it would follow each of them on its own.
+ */
+static __always_inline u32 auxmap__forget(struct auxmap *auxmap, u32 number)
+{
+	volatile u32 *room = (volatile u32 *)(auxmap->data + SC_SCRATCH_ROOM);
+
+	*room = number;
+	return *room;
+}
+
+/* Lets the verifier forget how long the parameters so far are. */
+static __always_inline void auxmap__settle(struct auxmap *auxmap)
+{
+	auxmap->pos = auxmap__forget(auxmap, auxmap->pos);
+}
+
+/* Where bytes at `offset` of the area go; a single write of up to SC_SCRATCH_HALF bytes fits behind it. */
+static __always_inline u8 *auxmap__at(struct auxmap *auxmap, u32 offset)
+{
+	return auxmap->data + SC_BOUND(offset, SC_SCRATCH_HALF);
+}
+
 /* Where the next bytes go; a single write of up to SC_SCRATCH_HALF bytes fits behind it. */
 static __always_inline u8 *auxmap__tail(struct auxmap *auxmap)
 {
-	return auxmap->data + SC_BOUND(auxmap->pos, SC_SCRATCH_HALF);
+	return auxmap__at(auxmap, auxmap->pos);
 }
 
 static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *auxmap, u16 type, u32 nparams)

@@ -180,6 +180,7 @@ impl Opened {
         };
         rodata.sc_constants.attach = u32::from(attach == Attach::Tracepoint);
         rodata.sc_constants.preemptible = u32::from(attach == Attach::Btf && preemption == Preemption::On);
+        rodata.sc_constants.page_kib = (rustix::param::page_size() / 1024) as u32;
         control::fill_routes(&mut rodata.sc_routes);
         let events = self.wanted_events(calls, skip);
         self.choose_programs(&mut open.progs, attach, &events, skip);

@@ -1,15 +1,20 @@
 //! The tests, one for each program, named as it is; the files mirror bpf/syscalls/ and bpf/tracepoints/.
 
 mod access;
+mod clone;
+mod exec;
 mod fds;
 mod generic;
 mod io;
 mod open;
 mod paths;
+mod process;
 mod tracepoints;
 mod vectors;
 
 pub use access::*;
+pub use clone::*;
+pub use exec::*;
 pub use fds::*;
 pub use generic::*;
 pub use io::*;

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * clone, clone3, fork and vfork. Each has two exit events: the parent's, with the child's id as its result, and the
+ * child's, with 0, which describes the new task. On arm64 a child does not pass sys_exit: there sched_process_fork
+ * records it.
+ */
+#include "extract/flags.h"
+#include "extract/process_params.h"
+#include "template/ringbuf.h"
+
+/* Whether the child that is, or would be, made is in another name space of pids than the machine's first. */
+static __always_inline bool clone__in_pidns(struct task_struct *task)
+{
+	struct pid_namespace *ns = extract__pidns(extract__pid(task, PIDTYPE_PID));
+
+	return BPF_CORE_READ(ns, level) || BPF_CORE_READ(task, nsproxy, pid_ns_for_children) != ns;
+}
+
+/* Parameters 1 to 21, the list of all of these calls, of the parent (`res` is not 0) or of the child. */
+static __always_inline void clone__store(struct auxmap *auxmap, struct task_struct *task, s64 res, u64 flags)
+{
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+
+	/* Parameter 1: res (type: PT_PID) */
+	auxmap__store(auxmap, clone_x, res, res);
+	/* Parameter 2: exe (type: PT_CHARBUF), parameter 3: args (type: PT_BYTEBUF): none of a call that failed */
+	if (res >= 0) {
+		auxmap__store_arguments(auxmap, clone_x, mm);
+	} else {
+		auxmap__store_empty(auxmap, clone_x, exe);
+		auxmap__store_empty(auxmap, clone_x, args);
+	}
+	auxmap__settle(auxmap);
+	process__store(auxmap, task, mm);
+	/* Parameter 16: flags (type: PT_FLAGS32) */
+	auxmap__store(auxmap, clone_x, flags,
+		      clone_flags_to_scap(flags) |
+			      (clone__in_pidns(task) ? PPM_clone_flags__CLONE_CHILD_IN_PIDNS : 0));
+	/* Parameter 17: uid (type: PT_UINT32) */
+	auxmap__store(auxmap, clone_x, uid, BPF_CORE_READ(task, cred, euid.val));
+	/* Parameter 18: gid (type: PT_UINT32) */
+	auxmap__store(auxmap, clone_x, gid, BPF_CORE_READ(task, cred, egid.val));
+	/* Parameter 19: vtid (type: PT_PID) */
+	auxmap__store(auxmap, clone_x, vtid, extract__vnr(task, PIDTYPE_PID));
+	/* Parameter 20: vpid (type: PT_PID) */
+	auxmap__store(auxmap, clone_x, vpid, extract__vnr(task, PIDTYPE_TGID));
+	/* Parameter 21: pidns_init_start_ts (type: PT_UINT64): the child's alone */
+	auxmap__store(auxmap, clone_x, pidns_init_start_ts, res ? 0 : extract__pidns_start(task));
+}
+
+#define CLONE_EXIT(program, flags)                                                      \
+	SYSCALL_EXIT(program)                                                           \
+	{                                                                               \
+		struct auxmap auxmap;                                                   \
+		if (!auxmap__begin(call, &auxmap, program))                             \
+			return;                                                         \
+		clone__store(&auxmap, extract__current(), call->ret, flags);            \
+		auxmap__submit_event(call, &auxmap, program);                           \
+	}
+
+/* The enter events have no parameters. */
+#define CLONE_ENTER(program)                                                            \
+	SYSCALL_ENTER(program)                                                          \
+	{                                                                               \
+		struct ringbuf_struct ringbuf;                                          \
+		if (ringbuf__reserve_space(call, &ringbuf, program))                    \
+			ringbuf__submit_event(call, &ringbuf, program);                 \
+	}
+
+/* The flags come first in struct clone_args, which is the same for callers of 32 and of 64 bits. */
+static __always_inline u64 clone3__flags(const struct sc_call *call)
+{
+	u64 flags = 0;
+
+	bpf_probe_read_user(&flags, sizeof(flags), (const void *)extract__syscall_argument(call, 0));
+	return flags;
+}
+
+CLONE_ENTER(clone_e)
+CLONE_EXIT(clone_x, extract__syscall_argument(call, 0))
+CLONE_ENTER(clone3_e)
+CLONE_EXIT(clone3_x, clone3__flags(call))
+CLONE_ENTER(fork_e)
+CLONE_EXIT(fork_x, 0)
+CLONE_ENTER(vfork_e)
+CLONE_EXIT(vfork_x, 0)
+
+#if defined(__TARGET_ARCH_arm64)
+#define SC_NR_CLONE 220
+
+/* Arguments: the parent, the child, which has not run yet. Its event is that of clone, whatever made it. */
+SEC("tp_btf/sched_process_fork") int sched_process_fork(u64 *ctx)
+{
+	struct task_struct *child = (struct task_struct *)SC_CONTEXT_WORD(ctx, 1);
+	struct sc_call call = { .ctx = ctx, .scratch = SC_SCRATCH_TRACEPOINT };
+	struct auxmap auxmap;
+
+	if (!tracepoint__wanted_for(SC_TP_PROCESS_FORK, SC_NR_CLONE) || !call__begin(&call))
+		return 0;
+	if (auxmap__begin(&call, &auxmap, clone_x)) {
+		*(u64 *)(auxmap.data + 8) = BPF_CORE_READ(child, pid);
+		clone__store(&auxmap, child, 0, 0);
+		auxmap__submit_event(&call, &auxmap, clone_x);
+	}
+	call__end(&call);
+	return 0;
+}
+#endif

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * execve and execveat.
+ *
+ * The event of a successful one describes the new program. On x86-64 the kernel makes a successful execveat look like
+ * an execve to sys_exit, so that its exit event is that of execve. arm64 forgot the call's number before 6.0: there
+ * sched_process_exec records it.
+ */
+#include "extract/exe.h"
+#include "extract/flags.h"
+#include "extract/paths.h"
+#include "extract/process_params.h"
+#include "template/ringbuf.h"
+
+/* Parameters 1 to 30, from res to gid: the list of execveat. `argv` and `envp` are those of a call that failed. */
+static __always_inline void exec__store(struct sc_call *call, struct auxmap *auxmap, u64 argv, u64 envp)
+{
+	struct task_struct *task = extract__current();
+	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct file *exe = BPF_CORE_READ(mm, exe_file);
+	struct inode *inode = BPF_CORE_READ(exe, f_inode);
+
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(auxmap, execve_x, res, call->ret);
+	/* Parameter 2: exe (type: PT_CHARBUF), parameter 3: args (type: PT_BYTEBUF) */
+	if (call->ret)
+		auxmap__store_argv(auxmap, execve_x, argv, call->compat);
+	else
+		auxmap__store_arguments(auxmap, execve_x, mm);
+	auxmap__settle(auxmap);
+	process__store(auxmap, task, mm);
+	/* Parameter 16: env (type: PT_BYTEBUF) */
+	if (auxmap__forget(auxmap, call->ret))
+		auxmap__push(auxmap, SC_INDEX(execve_x, env),
+			     arguments__read_array(auxmap, envp, call->compat, 0, SC_MAX_ARGUMENTS));
+	else
+		auxmap__push(auxmap, SC_INDEX(execve_x, env),
+			     arguments__read_block(auxmap, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end),
+						   SC_MAX_ARGUMENTS));
+	auxmap__settle(auxmap);
+	/* Parameter 17: tty (type: PT_UINT32) */
+	auxmap__store(auxmap, execve_x, tty, extract__tty(task));
+	/* Parameter 18: vpgid (type: PT_PID) */
+	auxmap__store(auxmap, execve_x, vpgid, extract__vnr(task, PIDTYPE_PGID));
+	/* Parameter 19: loginuid (type: PT_UID) */
+	auxmap__store(auxmap, execve_x, loginuid, extract__loginuid(task));
+	/* Parameter 20: flags (type: PT_FLAGS32) */
+	auxmap__store(auxmap, execve_x, flags, extract__exe_flags(task, exe));
+	/* Parameter 21: cap_inheritable (type: PT_UINT64) */
+	auxmap__store(auxmap, execve_x, cap_inheritable, extract__capabilities(task, cap_inheritable));
+	/* Parameter 22: cap_permitted (type: PT_UINT64) */
+	auxmap__store(auxmap, execve_x, cap_permitted, extract__capabilities(task, cap_permitted));
+	/* Parameter 23: cap_effective (type: PT_UINT64) */
+	auxmap__store(auxmap, execve_x, cap_effective, extract__capabilities(task, cap_effective));
+	/* Parameter 24: exe_ino (type: PT_UINT64) */
+	auxmap__store(auxmap, execve_x, exe_ino, BPF_CORE_READ(inode, i_ino));
+	/* Parameter 25: exe_ino_ctime (type: PT_ABSTIME) */
+	auxmap__store(auxmap, execve_x, exe_ino_ctime, extract__ctime(inode));
+	/* Parameter 26: exe_ino_mtime (type: PT_ABSTIME) */
+	auxmap__store(auxmap, execve_x, exe_ino_mtime, extract__mtime(inode));
+	/* Parameter 27: uid (type: PT_UID) */
+	auxmap__store(auxmap, execve_x, uid, BPF_CORE_READ(task, cred, euid.val));
+	/* Parameter 28: trusted_exepath (type: PT_FSPATH) */
+	auxmap__store_path(auxmap, execve_x, trusted_exepath, exe);
+	/* Parameter 29: pgid (type: PT_PID) */
+	auxmap__store(auxmap, execve_x, pgid, extract__nr(extract__pid(task, PIDTYPE_PGID)));
+	/* Parameter 30: gid (type: PT_GID) */
+	auxmap__store(auxmap, execve_x, gid, BPF_CORE_READ(task, cred, egid.val));
+}
+
+static __always_inline void execve__exit(struct sc_call *call, u64 filename, u64 argv, u64 envp)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, execve_x))
+		return;
+	exec__store(call, &auxmap, argv, envp);
+	/*
+	 * Parameter 31: filename (type: PT_FSPATH). The argument is gone with the old memory, but the kernel leaves a
+	 * copy in the new one, for AT_EXECFN: right behind the environment.
+	 */
+	if (!auxmap__forget(&auxmap, call->ret))
+		filename = BPF_CORE_READ(extract__current(), mm, env_end);
+	auxmap__store_charbuf(&auxmap, execve_x, filename, filename, SC_MAX_PATH, SC_USER);
+	auxmap__submit_event(call, &auxmap, execve_x);
+}
+
+#if defined(__TARGET_ARCH_arm64)
+#define SC_EXIT_TELLS_EXEC 0
+#else
+#define SC_EXIT_TELLS_EXEC 1
+#endif
+
+/* Whether another program records this: a success, on arm64. */
+static __always_inline bool exec__is_elsewhere(const struct sc_call *call)
+{
+	return !SC_EXIT_TELLS_EXEC && !call->ret;
+}
+
+SYSCALL_ENTER(execve_e)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, execve_e))
+		return;
+	/* Parameter 1: filename (type: PT_FSPATH) */
+	auxmap__store_charbuf(&auxmap, execve_e, filename, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);
+	auxmap__submit_event(call, &auxmap, execve_e);
+}
+
+SYSCALL_EXIT(execve_x)
+{
+	if (!exec__is_elsewhere(call))
+		execve__exit(call, extract__syscall_argument(call, 0), extract__syscall_argument(call, 1),
+			     extract__syscall_argument(call, 2));
+}
+
+SYSCALL_ENTER(execveat_e)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, execveat_e))
+		return;
+	/* Parameter 1: dirfd (type: PT_FD) */
+	auxmap__store(&auxmap, execveat_e, dirfd, extract__int_argument(call, 0));
+	/* Parameter 2: pathname (type: PT_FSRELPATH) */
+	auxmap__store_charbuf(&auxmap, execveat_e, pathname, extract__syscall_argument(call, 1), SC_MAX_PATH, SC_USER);
+	/* Parameter 3: flags (type: PT_FLAGS32) */
+	auxmap__store(&auxmap, execveat_e, flags, execveat_flags_to_scap(extract__syscall_argument(call, 4)));
+	auxmap__submit_event(call, &auxmap, execveat_e);
+}
+
+SYSCALL_EXIT(execveat_x)
+{
+	struct auxmap auxmap;
+
+	if (exec__is_elsewhere(call) || !auxmap__begin(call, &auxmap, execveat_x))
+		return;
+	exec__store(call, &auxmap, extract__syscall_argument(call, 2), extract__syscall_argument(call, 3));
+	auxmap__submit_event(call, &auxmap, execveat_x);
+}
+
+#if defined(__TARGET_ARCH_arm64)
+/* Arguments: the task, the thread id that it had before exec, the program's description. */
+SEC("tp_btf/sched_process_exec") int sched_process_exec(u64 *ctx)
+{
+	struct sc_call call = { .ctx = ctx, .scratch = SC_SCRATCH_TRACEPOINT };
+
+	if (tracepoint__wanted_for(SC_TP_PROCESS_EXEC, SC_NR_EXECVE) && call__begin(&call)) {
+		execve__exit(&call, 0, 0, 0);
+		call__end(&call);
+	}
+	return 0;
+}
+#endif

@@ -1,0 +1,257 @@
+use std::{
+    ffi::{CStr, CString},
+    fs,
+    os::{
+        fd::AsRawFd,
+        unix::{ffi::OsStringExt, fs::MetadataExt, process::CommandExt},
+    },
+    path::Path,
+    process::Command,
+};
+
+use super::process::{assert_process, comm, status};
+use crate::{
+    harness::{Captured, Params, Test},
+    syscall,
+};
+
+const MISSING: &CStr = c"/no/such/program";
+const ARGV: [&CStr; 4] = [c"first", c"second", c"", c"third"];
+const ENVP: [&CStr; 2] = [c"KEY=value", c"OTHER=x"];
+
+const EXE_WRITABLE: u32 = 1;
+const EXE_FROM_MEMFD: u32 = 4;
+/// EXE_UPPER_LAYER and EXE_LOWER_LAYER: which one, is up to the machine.
+const EXE_LAYERS: u32 = 2 | 8;
+
+/// The pointers of an argv or envp, with the one that ends it.
+fn pointers(strings: &[&CStr]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+fn execve(filename: &CStr, argv: &[&CStr], envp: &[&CStr]) -> i64 {
+    let (argv, envp) = (pointers(argv), pointers(envp));
+    syscall!(SYS_execve, filename.as_ptr(), argv.as_ptr(), envp.as_ptr())
+}
+
+/// A program's file, and what is known of it.
+fn assert_exe(event: &Params, path: &Path, flags: u32) {
+    let file = fs::metadata(path).unwrap();
+    let ns = |seconds: i64, ns: i64| seconds as u64 * 1_000_000_000 + ns as u64;
+    event.u64("exe_ino", file.ino());
+    event.u64("exe_ino_ctime", ns(file.ctime(), file.ctime_nsec()));
+    event.u64("exe_ino_mtime", ns(file.mtime(), file.mtime_nsec()));
+    let on_overlay = rustix::fs::statfs(path).unwrap().f_type == 0x794c_7630;
+    let recorded = event.number("flags") as u32;
+    assert_eq!(recorded & EXE_LAYERS != 0, on_overlay, "flags {recorded}");
+    assert_eq!(recorded & !EXE_LAYERS, flags, "flags");
+    let real = CString::new(fs::canonicalize(path).unwrap().into_os_string().into_vec()).unwrap();
+    event.text("trusted_exepath", &real);
+}
+
+/// What a child has in common with this process.
+fn assert_session(event: &Params) {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    event.u32("tty", fields[4].parse::<i32>().unwrap() as u32);
+    let pgid = i64::from(rustix::process::getpgrp().as_raw_nonzero().get());
+    event.i64("vpgid", pgid).i64("pgid", pgid);
+    let loginuid =
+        fs::read_to_string("/proc/self/loginuid").map_or(u32::MAX, |text| text.trim().parse().unwrap());
+    event.u32("loginuid", loginuid);
+}
+
+fn assert_root(event: &Params) {
+    let set = |name| u64::from_str_radix(&status("thread-self", name), 16).unwrap();
+    event.u64("cap_inheritable", set("CapInh"));
+    event.u64("cap_permitted", set("CapPrm")).u64("cap_effective", set("CapEff"));
+    event.u32("uid", 0).u32("gid", 0);
+}
+
+/// Asserts what a call that failed says of this thread.
+fn assert_own(event: &Params) {
+    assert_process(event, u64::from(std::process::id()), None, &comm());
+    assert_session(event);
+    assert_root(event);
+    assert_exe(event, &std::env::current_exe().unwrap(), EXE_WRITABLE);
+}
+
+/// The event of the one program that a child ran.
+fn run(t: &mut Test, command: &mut Command) -> (Params, u64) {
+    let captured: Captured = t.capture(|| i64::from(command.status().unwrap().code().unwrap()));
+    assert_eq!(captured.ret, 0, "the program failed");
+    let this = captured.tid;
+    let mut events = captured.all();
+    assert_eq!(events.len(), 1, "events");
+    (events.remove(0), this)
+}
+
+fn true_program() -> std::path::PathBuf {
+    fs::canonicalize("/bin/true").unwrap()
+}
+
+pub fn execve_e(t: &mut Test) {
+    t.fails(libc::ENOENT, || execve(MISSING, &ARGV, &ENVP)).text("filename", MISSING);
+    run(t, &mut Command::new("/bin/true")).0.text("filename", c"/bin/true");
+    t.fails(libc::EFAULT, || syscall!(SYS_execve, 1usize, 0, 0)).empty("filename");
+}
+
+pub fn execve_x(t: &mut Test) {
+    failed_execve(t);
+    long_arguments(t);
+    successful_execve(t);
+    another_user(t);
+    memory_file(t);
+    successful_execveat(t);
+}
+
+fn failed_execve(t: &mut Test) {
+    let event = t.fails(libc::ENOENT, || execve(MISSING, &ARGV, &ENVP));
+    event.i64("res", -i64::from(libc::ENOENT)).text("exe", c"first").bytes("args", b"second\0\0third\0");
+    event.bytes("env", b"KEY=value\0OTHER=x\0").text("filename", MISSING);
+    assert_own(&event);
+    // Without an argv the program's name is an empty string.
+    let event = t.fails(libc::ENOENT, || syscall!(SYS_execve, MISSING.as_ptr(), 0, 0));
+    event.i64("res", -i64::from(libc::ENOENT)).text("exe", c"").empty("args").empty("env");
+    event.text("filename", MISSING);
+    assert_own(&event);
+    // What cannot be read has no value.
+    let event = t.fails(libc::EFAULT, || syscall!(SYS_execve, 1usize, 2usize, 3usize));
+    event.i64("res", -i64::from(libc::EFAULT)).empty("exe").empty("args").empty("env").empty("filename");
+    assert_own(&event);
+}
+
+/// At most 4,096 bytes are kept, the last one NUL.
+fn long_arguments(t: &mut Test) {
+    let long = CString::new(vec![b'x'; 3000]).unwrap();
+    let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"four", &long, &long], &[&long, &long]));
+    let cut = |length: usize| {
+        let mut bytes = [long.to_bytes_with_nul(), long.to_bytes_with_nul()].concat();
+        bytes.truncate(length - 1);
+        bytes.push(0);
+        bytes
+    };
+    event.i64("res", -i64::from(libc::ENOENT)).text("exe", c"four").bytes("args", &cut(4096 - 5));
+    event.bytes("env", &cut(4096)).text("filename", MISSING);
+    assert_own(&event);
+    drop(event);
+
+    let mut command = Command::new("/bin/true");
+    command.arg0("four").args(["x".repeat(3000), "x".repeat(3000)]).env_clear();
+    command.env("A", "x".repeat(5000));
+    let (event, this) = run(t, &mut command);
+    event.i64("res", 0).text("exe", c"four").bytes("args", &cut(4096 - 5));
+    event.bytes("env", &[b"A=", &[b'x'; 4093][..], b"\0"].concat()).text("filename", c"/bin/true");
+    assert_process(&event, event.tid(), Some(this), "true");
+    assert_session(&event);
+    assert_root(&event);
+    assert_exe(&event, &true_program(), EXE_WRITABLE);
+}
+
+fn successful_execve(t: &mut Test) {
+    let mut command = Command::new("/bin/true");
+    command.arg0("its name").args(["one", "", "two"]).env_clear().envs([("A", "1"), ("B", "2")]);
+    let (event, this) = run(t, &mut command);
+    event.i64("res", 0).text("exe", c"its name").bytes("args", b"one\0\0two\0");
+    event.bytes("env", b"A=1\0B=2\0").text("filename", c"/bin/true");
+    assert_process(&event, event.tid(), Some(this), "true");
+    assert_session(&event);
+    assert_root(&event);
+    assert_exe(&event, &true_program(), EXE_WRITABLE);
+    drop(event);
+    // Neither arguments nor an environment.
+    let (event, this) = run(t, Command::new("/bin/true").env_clear());
+    event.i64("res", 0).text("exe", c"/bin/true").empty("args").empty("env").text("filename", c"/bin/true");
+    assert_process(&event, event.tid(), Some(this), "true");
+    assert_session(&event);
+    assert_root(&event);
+    assert_exe(&event, &true_program(), EXE_WRITABLE);
+}
+
+/// A user who may not write to the program, nor has capabilities.
+fn another_user(t: &mut Test) {
+    let mut command = Command::new("/bin/true");
+    command.uid(65534).gid(65533).process_group(0).env_clear();
+    let (event, this) = run(t, &mut command);
+    event.i64("res", 0).text("exe", c"/bin/true").empty("args").empty("env").text("filename", c"/bin/true");
+    assert_process(&event, event.tid(), Some(this), "true");
+    let pid = event.tid() as i64;
+    event.number("tty");
+    event.number("loginuid");
+    event.i64("pgid", pid).i64("vpgid", pid);
+    event.u64("cap_permitted", 0).u64("cap_effective", 0).u64("cap_inheritable", 0);
+    event.u32("uid", 65534).u32("gid", 65533);
+    assert_exe(&event, &true_program(), 0);
+}
+
+/// A program that is in no directory.
+fn memory_file(t: &mut Test) {
+    let file = rustix::fs::memfd_create("scapd-test", rustix::fs::MemfdFlags::empty()).unwrap();
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::copy("/bin/true", &link).unwrap();
+    let stat = rustix::fs::fstat(&file).unwrap();
+    let (event, this) = run(t, Command::new(&link).env_clear());
+    let name = CString::new(link).unwrap();
+    event.i64("res", 0).text("exe", &name).empty("args").empty("env").text("filename", &name);
+    let comm = file.as_raw_fd().to_string();
+    // From 6.14 on a program that is run by its descriptor has the file's own name.
+    let own_name = event.bytes_of("comm").starts_with(b"memfd:");
+    assert_process(&event, event.tid(), Some(this), if own_name { "memfd:scapd-tes" } else { &comm });
+    assert_session(&event);
+    assert_root(&event);
+    event.u32("flags", EXE_WRITABLE | EXE_FROM_MEMFD).text("trusted_exepath", c"memfd:scapd-test");
+    event.u64("exe_ino", stat.st_ino);
+    event.u64("exe_ino_mtime", stat.st_mtime as u64 * 1_000_000_000 + stat.st_mtime_nsec as u64);
+    event.u64("exe_ino_ctime", stat.st_ctime as u64 * 1_000_000_000 + stat.st_ctime_nsec as u64);
+}
+
+/// Looks like an execve at its exit: the kernel says so.
+fn successful_execveat(t: &mut Test) {
+    let directory = fs::File::open(true_program().parent().unwrap()).unwrap();
+    let fd = directory.as_raw_fd();
+    let mut command = Command::new("/bin/false");
+    // SAFETY: nothing but a system call is made.
+    unsafe {
+        command.pre_exec(move || {
+            let (argv, envp) = ([c"zero".as_ptr(), std::ptr::null()], [std::ptr::null::<libc::c_char>()]);
+            syscall!(SYS_execveat, fd, c"true".as_ptr(), argv.as_ptr(), envp.as_ptr(), 0);
+            Err(std::io::Error::last_os_error())
+        });
+    }
+    let (event, this) = run(t, &mut command);
+    event.i64("res", 0).text("exe", c"zero").empty("args").empty("env");
+    event.text("filename", &CString::new(format!("/dev/fd/{fd}/true")).unwrap());
+    assert_process(&event, event.tid(), Some(this), "true");
+    assert_session(&event);
+    assert_root(&event);
+    assert_exe(&event, &true_program(), EXE_WRITABLE);
+}
+
+fn execveat(dirfd: i32, path: &CStr, flags: i32) -> i64 {
+    let (argv, envp) = (pointers(&ARGV), pointers(&ENVP));
+    syscall!(SYS_execveat, dirfd, path.as_ptr(), argv.as_ptr(), envp.as_ptr(), flags)
+}
+
+pub fn execveat_e(t: &mut Test) {
+    let flags = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
+    t.fails(libc::EBADF, || execveat(-7, c"missing", flags))
+        .i64("dirfd", -7)
+        .text("pathname", c"missing")
+        .u32("flags", 1 | 2);
+    t.fails(libc::ENOENT, || execveat(libc::AT_FDCWD, MISSING, 0))
+        .i64("dirfd", -100)
+        .text("pathname", MISSING)
+        .u32("flags", 0);
+    t.fails(libc::EFAULT, || syscall!(SYS_execveat, -100, 1usize, 0, 0, 0))
+        .i64("dirfd", -100)
+        .empty("pathname")
+        .u32("flags", 0);
+}
+
+/// Of a call that fails alone: a successful one is recorded as an execve.
+pub fn execveat_x(t: &mut Test) {
+    let event = t.fails(libc::ENOENT, || execveat(libc::AT_FDCWD, MISSING, 0));
+    event.i64("res", -i64::from(libc::ENOENT)).text("exe", c"first").bytes("args", b"second\0\0third\0");
+    event.bytes("env", b"KEY=value\0OTHER=x\0");
+    assert_own(&event);
+}

@@ -1,0 +1,103 @@
+//! What /proc says of a process, for the events that describe one.
+
+use std::{fs, path::Path};
+
+use crate::harness::Params;
+
+/// A field of /proc/PID/status.
+pub fn status(pid: &str, field: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("/proc/{pid}/status has no {field}")).trim().to_owned()
+}
+
+/// Asserts the parameters from tid to cgroups of a task that is, or was made by, this process and runs in its cgroups;
+/// `ptid` is the thread that made it.
+#[track_caller]
+pub fn assert_process(event: &Params, pid: u64, ptid: Option<u64>, comm: &str) {
+    event.i64("tid", event.tid() as i64).i64("pid", pid as i64).empty("cwd");
+    match ptid {
+        Some(ptid) => _ = event.i64("ptid", ptid as i64),
+        // The thread that made this process, of which only the process is known here.
+        None => {
+            assert_eq!(status(&event.number("ptid").to_string(), "Tgid"), status("self", "PPid"), "ptid");
+        }
+    }
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap();
+    assert_eq!(event.number("fdlimit"), limit, "fdlimit");
+    // A new task begins to count at 0.
+    let (minor, major) = faults();
+    let is_own = event.tid() == rustix::thread::gettid().as_raw_nonzero().get() as u64;
+    assert!(!is_own || (minor / 2..=minor).contains(&event.number("pgft_min")), "pgft_min");
+    assert!(!is_own || event.number("pgft_maj") <= major, "pgft_maj");
+    event.number("pgft_min");
+    event.number("pgft_maj");
+    // A program that has just begun has little more than a stack of 132 KiB.
+    assert!(event.number("vm_size") > 132, "vm_size is in KiB");
+    assert!(event.number("vm_rss") <= event.number("vm_size"), "vm_rss");
+    assert!(event.number("vm_swap") <= event.number("vm_size"), "vm_swap");
+    assert_eq!(event.bytes_of("comm"), [comm.as_bytes(), b"\0"].concat(), "comm");
+    assert_cgroups(event.bytes_of("cgroups"));
+}
+
+/// The page faults of this thread: without and with a read from disk.
+pub fn faults() -> (u64, u64) {
+    let stat = fs::read_to_string("/proc/thread-self/stat").unwrap();
+    let mut fields = stat.rsplit_once(')').unwrap().1.split_whitespace().skip(7);
+    let mut next = || fields.next().unwrap().parse().unwrap();
+    let minor = next();
+    next();
+    (minor, next())
+}
+
+/// The name of this thread.
+pub fn comm() -> String {
+    fs::read_to_string("/proc/thread-self/comm").unwrap().trim_end().to_owned()
+}
+
+/// The entries of a NUL-terminated list.
+fn entries(bytes: &[u8]) -> Vec<&str> {
+    let text = std::str::from_utf8(bytes).unwrap();
+    text.strip_suffix('\0').unwrap_or_else(|| panic!("{text:?} does not end with NUL")).split('\0').collect()
+}
+
+#[track_caller]
+fn assert_cgroups(bytes: &[u8]) {
+    let table = fs::read_to_string("/proc/self/cgroup").unwrap();
+    let path_of = |controller: &str| {
+        table.lines().find_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            controllers.split(',').any(|c| c == controller).then_some(path)
+        })
+    };
+    let recorded = entries(bytes);
+    let names: Vec<_> = recorded.iter().map(|entry| entry.split_once('=').unwrap().0).collect();
+    assert_eq!(names, ["cpuset", "cpu", "cpuacct", "io", "memory"]);
+    for entry in recorded {
+        let (name, path) = entry.split_once('=').unwrap();
+        match path_of(if name == "io" { "blkio" } else { name }) {
+            Some(own) => assert_eq!(path, own, "the cgroup of {name}"),
+            // In the unified tree it is the nearest one that has the controller.
+            None => {
+                assert!(Path::new(path_of("").unwrap()).starts_with(path), "the cgroup of {name}: {path}")
+            }
+        }
+    }
+}
+
+/// Runs `action` on a thread of its own that may make no further processes.
+pub fn without_processes(action: impl FnOnce() -> i64 + Send) -> i64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let old = getrlimit(Resource::Nproc);
+    setrlimit(Resource::Nproc, Rlimit { current: Some(0), maximum: old.maximum }).unwrap();
+    let result = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // The user of this thread alone: the limit is not for root.
+            assert_eq!(crate::syscall!(SYS_setresuid, 65534, 65534, 65534), 0);
+            action()
+        });
+        thread.join().unwrap()
+    });
+    setrlimit(Resource::Nproc, old).unwrap();
+    result
+}
