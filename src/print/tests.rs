@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::{
-    events::event_by_program,
+    events::{EVENTS, Event},
     scap::{
         EventBuilder, FdEntries, MachineState, SockAddr, SockTuple, Value, frame_event, proptests,
         state::{Fd, FdKind, FdList, Group, L4Proto, MachineInfo, Thread, User},
@@ -54,7 +54,13 @@ fn state() -> MachineState {
     }
 }
 
-/// A capture in the making: an event each, by the name of its program, at 1, 2, 3 … ns.
+/// The newest row of a name, with `_e` for its enter and `_x` for its exit event.
+fn newest(event: &str) -> &'static Event {
+    let (name, direction) = event.split_at(event.len() - 2);
+    EVENTS.iter().rfind(|e| e.name == name && e.ty.is_enter() == (direction == "_e")).unwrap()
+}
+
+/// A capture in the making: an event each, at 1, 2, 3 … ns.
 struct Capture {
     bytes: Vec<u8>,
     ts: u64,
@@ -67,11 +73,11 @@ impl Capture {
         Capture { bytes, ts: 1_700_000_000_000_000_000 }
     }
 
-    fn event(self, tid: u64, program: &str, values: &[Value<'_>]) -> Capture {
-        self.row(tid, event_by_program(program).unwrap(), values)
+    fn event(self, tid: u64, event: &str, values: &[Value<'_>]) -> Capture {
+        self.row(tid, newest(event), values)
     }
 
-    fn row(mut self, tid: u64, row: &'static crate::events::Event, values: &[Value<'_>]) -> Capture {
+    fn row(mut self, tid: u64, row: &'static Event, values: &[Value<'_>]) -> Capture {
         self.ts += 1;
         let start = EventBuilder::new(row, self.ts, tid);
         let event = values.iter().fold(start, |b, v| b.param(*v).unwrap()).build_short().unwrap();
@@ -188,8 +194,8 @@ fn processes_signals_users_and_calls() {
         .event(100, "setuid_e", &[Value::Uid(0)])
         .event(100, "setgid_e", &[Value::Gid(u32::MAX)])
         .event(100, "setgid_e", &[Value::Gid(5)])
-        .event(100, "generic_e", &[Value::Syscall(16), Value::Uint(39)])
-        .event(100, "generic_x", &[Value::Syscall(0), Value::Uint(39)])
+        .event(100, "syscall_e", &[Value::Syscall(16), Value::Uint(39)])
+        .event(100, "syscall_x", &[Value::Syscall(0), Value::Uint(39)])
         .lines();
     let getpid = if cfg!(target_arch = "x86_64") { "getpid" } else { "umount2" };
     let expected = [
@@ -209,7 +215,7 @@ fn sockets_times_and_lists() {
     let entries =
         [&3i64.to_ne_bytes()[..], &1u16.to_ne_bytes(), &9i64.to_ne_bytes(), &4u16.to_ne_bytes()].concat();
     let fds = Value::FdList(FdEntries::new(&entries).unwrap());
-    let row = |code: &str| crate::events::EVENTS.iter().find(|e| e.code == code).unwrap();
+    let row = |code: &str| EVENTS.iter().find(|e| e.code == code).unwrap();
     let capture = Capture::new()
         .event(100, "socket_x", &[Value::Fd(8), Value::Enum(2), Value::Uint(1), Value::Uint(0)])
         .event(100, "connect_e", &[Value::Fd(8), Value::SockAddr(SockAddr::Inet(v4(2).0, 2))])
@@ -312,7 +318,7 @@ fn names_follow_descriptors() {
 
 #[test]
 fn names_follow_the_rarer_calls() {
-    let row = |code: &str| crate::events::EVENTS.iter().find(|e| e.code == code).unwrap();
+    let row = |code: &str| EVENTS.iter().find(|e| e.code == code).unwrap();
     let (dupfd, dupfd_cloexec, setfd) = (Value::Enum(1), Value::Enum(26), Value::Enum(3));
     let unix = SockTuple::Unix { source: 1, destination: 2, path: b"/run/s" };
     let read = |fd| [Value::Fd(fd), Value::Uint(1)];
@@ -397,7 +403,7 @@ fn an_end_takes_the_name_along() {
     let exit = [Value::Errno(0), Value::Errno(0), Value::Signal(0), Value::Uint(0), Value::Pid(1)];
     let (out, _) = Capture::new()
         .fork(200, 0, 200, 100)
-        .event(200, "sched_process_exit", &exit)
+        .event(200, "procexit_e", &exit)
         .event(200, "read_e", &[Value::Fd(3), Value::Uint(1)])
         .read(|_| {});
     let names: Vec<_> = out.lines().map(|l| l.split(' ').nth(3).unwrap()).collect();
@@ -485,8 +491,8 @@ fn a_reader_that_goes_away_is_no_error() {
 fn a_summary_counts() {
     let notification = crate::events::event(crate::events::EventType(280)).unwrap();
     let mut capture = three()
-        .event(100, "generic_x", &[Value::Syscall(16), Value::Uint(39)])
-        .event(100, "generic_x", &[Value::Syscall(42), Value::Uint(111)])
+        .event(100, "syscall_x", &[Value::Syscall(16), Value::Uint(39)])
+        .event(100, "syscall_x", &[Value::Syscall(42), Value::Uint(111)])
         .row(1, notification, &[Value::Text(b"lost"), Value::Text(b"12 events")]);
     capture.ts -= 5;
     let capture = capture.exec(100, "prog");
