@@ -98,7 +98,7 @@ fn hammer(ready: &Barrier, go: &AtomicBool, tell: &std::sync::mpsc::Sender<(u32,
     let path = format!("/{tid}/{}", "x".repeat(100 + tid as usize % 100));
     let path = CString::new(path).unwrap_or_default();
     let _ = tell.send((tid, path.clone()));
-    drop(ready.wait());
+    ready.wait();
     while !go.load(Ordering::Acquire) {
         std::hint::spin_loop();
     }

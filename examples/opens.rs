@@ -25,10 +25,8 @@ fn main() -> anyhow::Result<()> {
             continue;
         };
         let event = EventView::parse(event.bytes, false)?;
-        if let Some(Ok(name)) = event.value("name") {
-            if let Value::Text(path) = name.value {
-                println!("{:>8}  {}", event.tid(), String::from_utf8_lossy(path));
-            }
+        if let Some(Ok(Value::Text(path))) = event.value("name").map(|name| name.map(|n| n.value)) {
+            println!("{:>8}  {}", event.tid(), String::from_utf8_lossy(path));
         }
     }
     let lost = probe.probe().totals().lost();
