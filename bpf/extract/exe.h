@@ -3,7 +3,7 @@
 #pragma once
 
 #include "events_dimensions.h"
-#include "extract/task.h"
+#include "extract/files.h"
 
 enum {
 	SC_SB_RDONLY = 1,
@@ -11,7 +11,6 @@ enum {
 	SC_MAY_WRITE = 2, /* of a mode's last three bits */
 	SC_CAP_DAC_OVERRIDE = 1,
 	SC_CAP_FOWNER = 3,
-	SC_OVERLAYFS_MAGIC = 0x794c7630,
 	SC_GROUPS_MAX = 64, /* how many supplementary groups are looked at */
 	SC_EXTENTS_MAX = 16, /* how many ranges of a user name space's map are looked at */
 	SC_EXTENTS_INLINE = 5,
@@ -114,21 +113,6 @@ static __always_inline bool exe__is_writable(struct task_struct *task, struct in
 	return owner || exe__is_mapped((void *)ns + bpf_core_field_offset(ns->gid_map), gid);
 }
 
-/* The layer of an overlay file system that a file is in; 0 for another file system. */
-static __always_inline u32 exe__layer(struct file *file)
-{
-	struct inode *inode = BPF_CORE_READ(file, f_path.dentry, d_inode);
-	struct dentry *upper = NULL;
-
-	if (BPF_CORE_READ(file, f_path.dentry, d_sb, s_magic) != SC_OVERLAYFS_MAGIC)
-		return 0;
-	/* In struct ovl_inode the upper layer's dentry comes right behind the inode. */
-	bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
-	if (upper && BPF_CORE_READ(upper, d_inode, i_ino))
-		return PPM_execve_flags__EXE_UPPER_LAYER;
-	return PPM_execve_flags__EXE_LOWER_LAYER;
-}
-
 /* Whether a file was made by memfd_create: it is in no directory and its name begins so. */
 static __always_inline bool exe__is_memfd(struct file *file)
 {
@@ -144,9 +128,15 @@ static __always_inline bool exe__is_memfd(struct file *file)
 /* execve_flags of the file that a task runs. */
 static __always_inline u32 extract__exe_flags(struct task_struct *task, struct file *exe)
 {
-	u32 flags = exe__layer(exe);
+	struct inode *inode = BPF_CORE_READ(exe, f_inode);
+	enum sc_overlay layer = extract__overlay(inode);
+	u32 flags = 0;
 
-	if (exe__is_writable(task, BPF_CORE_READ(exe, f_inode)))
+	if (layer == SC_OVERLAY_UPPER)
+		flags |= PPM_execve_flags__EXE_UPPER_LAYER;
+	if (layer == SC_OVERLAY_LOWER)
+		flags |= PPM_execve_flags__EXE_LOWER_LAYER;
+	if (exe__is_writable(task, inode))
 		flags |= PPM_execve_flags__EXE_WRITABLE;
 	if (exe__is_memfd(exe))
 		flags |= PPM_execve_flags__EXE_FROM_MEMFD;

@@ -6,7 +6,7 @@
  */
 #include "extract/flags.h"
 #include "extract/process_params.h"
-#include "template/ringbuf.h"
+#include "template/shapes.h"
 
 /* Whether the child that is, or would be, made is in another name space of pids than the machine's first. */
 static __always_inline bool clone__in_pidns(struct task_struct *task)
@@ -58,15 +58,6 @@ static __always_inline void clone__store(struct auxmap *auxmap, struct task_stru
 		auxmap__submit_event(call, &auxmap, program);                           \
 	}
 
-/* The enter events have no parameters. */
-#define CLONE_ENTER(program)                                                            \
-	SYSCALL_ENTER(program)                                                          \
-	{                                                                               \
-		struct ringbuf_struct ringbuf;                                          \
-		if (ringbuf__reserve_space(call, &ringbuf, program))                    \
-			ringbuf__submit_event(call, &ringbuf, program);                 \
-	}
-
 /* The flags come first in struct clone_args, which is the same for callers of 32 and of 64 bits. */
 static __always_inline u64 clone3__flags(const struct sc_call *call)
 {
@@ -76,13 +67,13 @@ static __always_inline u64 clone3__flags(const struct sc_call *call)
 	return flags;
 }
 
-CLONE_ENTER(clone_e)
+SYSCALL_ENTER_EMPTY(clone_e)
 CLONE_EXIT(clone_x, extract__syscall_argument(call, 0))
-CLONE_ENTER(clone3_e)
+SYSCALL_ENTER_EMPTY(clone3_e)
 CLONE_EXIT(clone3_x, clone3__flags(call))
-CLONE_ENTER(fork_e)
+SYSCALL_ENTER_EMPTY(fork_e)
 CLONE_EXIT(fork_x, 0)
-CLONE_ENTER(vfork_e)
+SYSCALL_ENTER_EMPTY(vfork_e)
 CLONE_EXIT(vfork_x, 0)
 
 #if defined(__TARGET_ARCH_arm64)
