@@ -11,7 +11,7 @@ static __always_inline bool filter__is_target(bool is_exec)
 	u32 tid = pid_tgid;
 	u32 *state;
 
-	if (pid_tgid >> 32 == sc_settings.skip_tgid)
+	if (pid_tgid >> 32 == sc_settings.skip_tgid && sc_settings.skip_tgid) /* the idle tasks have 0 */
 		return false;
 	if (!sc_settings.targets_only)
 		return true;

@@ -20,5 +20,8 @@
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"
+#include "tracepoints/sched_switch.c"
+#include "tracepoints/signal_deliver.c"
+#include "tracepoints/page_fault.c"
 
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

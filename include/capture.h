@@ -55,7 +55,7 @@ struct sc_settings {
 	u32 snaplen;         /* bytes of data that an event keeps at most */
 	u32 skip_tgid;       /* a process whose events are left out (the recorder's own), or 0 */
 	u32 targets_only;    /* record only the tasks in the map `targets` */
-	u32 tracepoints;     /* enum sc_tracepoint */
+	enum sc_tracepoint tracepoints;
 	u8 wanted[SC_SLOTS]; /* enum sc_wanted, by slot */
 };
 

@@ -38,3 +38,12 @@ static __always_inline u32 execveat_flags_to_scap(u32 flags)
 	return SC_FLAG(flags, 0x100, execveat_flags, AT_SYMLINK_NOFOLLOW) |
 	       SC_FLAG(flags, 0x1000, execveat_flags, AT_EMPTY_PATH);
 }
+
+/* The error code of x86. */
+static __always_inline u32 pf_flags_to_scap(u64 error)
+{
+	return (error & 0x1 ? PPM_pf_flags__PROTECTION_VIOLATION : PPM_pf_flags__PAGE_NOT_PRESENT) |
+	       (error & 0x2 ? PPM_pf_flags__WRITE_ACCESS : PPM_pf_flags__READ_ACCESS) |
+	       (error & 0x4 ? PPM_pf_flags__USER_FAULT : PPM_pf_flags__SUPERVISOR_FAULT) |
+	       SC_FLAG(error, 0x8, pf_flags, RESERVED_PAGE) | SC_FLAG(error, 0x10, pf_flags, INSTRUCTION_FETCH);
+}

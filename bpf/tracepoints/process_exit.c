@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* procexit: the end of a thread; of a process, when it is its last one. */
+#include "extract/reaper.h"
 #include "filter.h"
 #include "template/ringbuf.h"
 
@@ -12,6 +13,7 @@ static __always_inline void process_exit__emit(struct sc_call *call, struct task
 {
 	struct ringbuf_struct ringbuf;
 	int code = BPF_CORE_READ(task, exit_code);
+	s64 reaper = extract__reaper(task);
 
 	if (!ringbuf__reserve_space(call, &ringbuf, sched_process_exit))
 		return;
@@ -24,7 +26,7 @@ static __always_inline void process_exit__emit(struct sc_call *call, struct task
 	/* Parameter 4: core (type: PT_UINT8) */
 	ringbuf__store(&ringbuf, sched_process_exit, core, SC_EXIT_CORE(code));
 	/* Parameter 5: reaper_tid (type: PT_PID) */
-	ringbuf__store(&ringbuf, sched_process_exit, reaper_tid, 0);
+	ringbuf__store(&ringbuf, sched_process_exit, reaper_tid, reaper);
 	ringbuf__submit_event(call, &ringbuf, sched_process_exit);
 }
 

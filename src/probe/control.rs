@@ -54,15 +54,16 @@ pub(super) fn fill_routes(routes: &mut types::sc_routes) {
     }
 }
 
-/// The bit of `enum sc_tracepoint`.
-fn tracepoint_bit(tracepoint: Tracepoint) -> u32 {
+fn tracepoint_bit(tracepoint: Tracepoint) -> types::sc_tracepoint {
+    type Bit = types::sc_tracepoint;
     match tracepoint {
-        Tracepoint::SchedProcessExit => 1,
-        Tracepoint::SchedProcessExec => 2,
-        Tracepoint::SchedProcessFork => 4,
-        Tracepoint::SchedSwitch => 8,
-        Tracepoint::SignalDeliver => 16,
-        Tracepoint::PageFaultUser | Tracepoint::PageFaultKernel => 32,
+        Tracepoint::SchedProcessExit => Bit::SC_TP_PROCESS_EXIT,
+        Tracepoint::SchedProcessExec => Bit::SC_TP_PROCESS_EXEC,
+        Tracepoint::SchedProcessFork => Bit::SC_TP_PROCESS_FORK,
+        Tracepoint::SchedSwitch => Bit::SC_TP_SCHED_SWITCH,
+        Tracepoint::SignalDeliver => Bit::SC_TP_SIGNAL_DELIVER,
+        Tracepoint::PageFaultUser => Bit::SC_TP_PAGE_FAULT_USER,
+        Tracepoint::PageFaultKernel => Bit::SC_TP_PAGE_FAULT_KERNEL,
     }
 }
 
@@ -112,8 +113,8 @@ impl Control<'_> {
 
     /// Which tracepoints are recorded, of those whose programs were loaded.
     pub fn set_tracepoints(&self, tracepoints: TracepointSet) {
-        let bits = tracepoints.iter().map(tracepoint_bit).fold(0, |bits, bit| bits | bit);
-        atomic_u32(&self.settings.tracepoints).store(bits, Ordering::Release);
+        let bits = tracepoints.iter().fold(0, |bits, tracepoint| bits | tracepoint_bit(tracepoint).0);
+        atomic_u32(&self.settings.tracepoints.0).store(bits, Ordering::Release);
     }
 
     pub(super) fn want(&self, slot: usize, directions: Directions) {

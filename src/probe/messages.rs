@@ -29,14 +29,14 @@ pub(super) fn collect<T>(step: impl FnOnce() -> T) -> (T, String) {
     (result, SAID.take())
 }
 
-/// The program that libbpf says the verifier refused. (A lack of privileges leaves no verifier's log.)
+/// The program that libbpf says the verifier refused, or whose tracepoint this kernel does not have. (A lack of
+/// privileges leaves no verifier's log.)
 pub(super) fn refused_program(said: &str) -> Option<&str> {
-    if !said.contains("PROG LOAD LOG") {
-        return None;
-    }
-    let line = said
-        .lines()
-        .find(|line| line.contains("BPF program load failed") || line.contains("failed to load:"))?;
+    let verified = said.contains("PROG LOAD LOG");
+    let line = said.lines().find(|line| {
+        line.contains("failed to find kernel BTF type ID of")
+            || verified && (line.contains("BPF program load failed") || line.contains("failed to load:"))
+    })?;
     line.split('\'').nth(1)
 }
 
@@ -49,6 +49,9 @@ mod tests {
         let said = "libbpf: prog 'access_x': BPF program load failed: -EINVAL\n\
                     libbpf: prog 'access_x': -- BEGIN PROG LOAD LOG --\n";
         assert_eq!(refused_program(said), Some("access_x"));
+        let said =
+            "libbpf: prog 'page_fault': failed to find kernel BTF type ID of 'page_fault_user': -ESRCH\n";
+        assert_eq!(refused_program(said), Some("page_fault"));
         assert_eq!(refused_program("libbpf: failed to find BTF\n"), None);
     }
 }

@@ -16,13 +16,15 @@ use super::{
     Attach, Control, Preemption, ProbeError, RawEvent, RingLayout, Totals, attach,
     control::{self, Directions},
     counters::{self, Cpus},
-    messages, programs, rings,
+    messages,
+    programs::{self, Want},
+    rings,
     skel::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder},
 };
 use crate::{
     events::{EVENTS, Event, EventType, Source, Syscall},
     ring::{buffer::RingBuffer, merge::Merge},
-    select::{Tracepoint, TracepointSet},
+    select::TracepointSet,
 };
 
 /// The number of the generic pair's events.
@@ -240,10 +242,20 @@ impl Opened {
         set_up(&mut programs.dispatch_enter, directions.enter, true);
         set_up(&mut programs.dispatch_exit, directions.exit, true);
         let follow = self.options.targets > 0;
-        let exit = self.options.tracepoints.contains(Tracepoint::SchedProcessExit);
-        set_up(&mut programs.sched_process_exit, follow || exit, false);
-        set_up(&mut programs.follow_fork, follow, false);
-        set_up(&mut programs.follow_exec, follow, false);
+        let tracepoints = self.options.tracepoints;
+        programs::for_each_tracepoint(programs, |want, program| {
+            let wanted = match want {
+                Want::Follow => follow,
+                Want::FollowAnd(tracepoint) => follow || tracepoints.contains(tracepoint),
+                Want::Tracepoint(tracepoint) => tracepoints.contains(tracepoint),
+                #[cfg(target_arch = "aarch64")]
+                Want::Exit(tracepoint, program) => {
+                    tracepoints.contains(tracepoint)
+                        || event_by_program(program).is_some_and(|event| events.contains(&event.ty))
+                }
+            };
+            set_up(program, wanted, false);
+        });
     }
 
     fn loaded(
@@ -343,12 +355,10 @@ impl Loaded {
             };
             links.push(link.map_err(|e| ProbeError::libbpf(format!("attach to {tracepoint}"), e))?);
         }
-        for program in [&progs.follow_fork, &progs.follow_exec, &progs.sched_process_exit] {
-            if program.autoload() {
-                links.push(program.attach_trace().map_err(|e| {
-                    ProbeError::libbpf(format!("attach {}", program.name().to_string_lossy()), e)
-                })?);
-            }
+        for program in programs::on_tracepoints(progs) {
+            links.push(program.attach_trace().map_err(|e| {
+                ProbeError::libbpf(format!("attach {}", program.name().to_string_lossy()), e)
+            })?);
         }
         Ok(Attached { probe: self, _links: links })
     }
@@ -431,15 +441,9 @@ impl Loaded {
     /// The counters of all CPUs.
     pub fn totals(&self) -> Totals {
         let progs = &self.skel.progs;
-        let attached = [
-            &progs.dispatch_enter,
-            &progs.dispatch_exit,
-            &progs.follow_fork,
-            &progs.follow_exec,
-            &progs.sched_process_exit,
-        ];
-        let skipped =
-            attached.iter().filter(|p| p.autoload()).map(|p| counters::skipped_runs(p.as_fd())).sum();
+        let dispatch = [&progs.dispatch_enter, &progs.dispatch_exit].into_iter().filter(|p| p.autoload());
+        let attached = dispatch.chain(programs::on_tracepoints(progs));
+        let skipped = attached.map(|p| counters::skipped_runs(p.as_fd())).sum();
         Totals { skipped, ..self.cpus.totals() }
     }
 }

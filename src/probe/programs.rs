@@ -3,10 +3,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use libbpf_rs::OpenProgramMut;
+use libbpf_rs::{OpenProgramMut, ProgramMut};
 
 use super::skel::{OpenScapdProgs, ScapdProgs};
-use crate::events::EventType;
+use crate::{events::EventType, select::Tracepoint};
 
 macro_rules! programs {
     ($($kind:ident($($row:tt)*))*) => {
@@ -63,4 +63,52 @@ pub(super) fn for_each_helper(
     for program in [dispatch_enter, dispatch_exit, follow_fork, follow_exec, measure_preemption] {
         visit(program);
     }
+}
+
+/// Who wants a program that is attached to a tracepoint of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Want {
+    /// Whoever follows targets.
+    Follow,
+    /// Whoever follows targets, or records the tracepoint.
+    FollowAnd(Tracepoint),
+    /// Whoever records the tracepoint.
+    Tracepoint(Tracepoint),
+    /// Whoever records the tracepoint, or the exit event that it stands for, named by its program.
+    #[cfg(target_arch = "aarch64")]
+    Exit(Tracepoint, &'static str),
+}
+
+macro_rules! tracepoint_programs {
+    ($($(#[$cfg:meta])* $program:ident: $want:expr,)*) => {
+        /// Calls `visit` with the programs on tracepoints of their own.
+        pub(super) fn for_each_tracepoint(
+            programs: &mut OpenScapdProgs<'_>,
+            mut visit: impl FnMut(Want, &mut OpenProgramMut<'_>),
+        ) {
+            $($(#[$cfg])* visit($want, &mut programs.$program);)*
+        }
+
+        /// The programs on tracepoints of their own that were loaded, in the order in which they are to run.
+        pub(super) fn on_tracepoints<'a, 'obj>(
+            programs: &'a ScapdProgs<'obj>,
+        ) -> impl Iterator<Item = &'a ProgramMut<'obj>> {
+            [$($(#[$cfg])* &programs.$program,)*].into_iter().filter(|program| program.autoload())
+        }
+    };
+}
+
+tracepoint_programs! {
+    // First: whether a task is followed decides whether its events are recorded.
+    follow_fork: Want::Follow,
+    follow_exec: Want::Follow,
+    #[cfg(target_arch = "aarch64")]
+    sched_process_fork: Want::Exit(Tracepoint::SchedProcessFork, "clone_x"),
+    #[cfg(target_arch = "aarch64")]
+    sched_process_exec: Want::Exit(Tracepoint::SchedProcessExec, "execve_x"),
+    sched_process_exit: Want::FollowAnd(Tracepoint::SchedProcessExit),
+    sched_switch: Want::Tracepoint(Tracepoint::SchedSwitch),
+    signal_deliver: Want::Tracepoint(Tracepoint::SignalDeliver),
+    page_fault: Want::Tracepoint(Tracepoint::PageFaultUser),
+    page_fault_kernel: Want::Tracepoint(Tracepoint::PageFaultKernel),
 }

@@ -11,7 +11,7 @@ use std::{
 use scapd::{
     events::{Event, EventType, Source, Syscall, event_by_program},
     probe::{Active, Opened, Options, TargetState},
-    select::TracepointSet,
+    select::{TracepointSet, parse_tracepoints},
 };
 
 /// Whether BPF programs can be loaded here; the reason if not.
@@ -50,8 +50,10 @@ pub struct Test {
 impl Test {
     pub fn new(program: &'static str) -> Test {
         let event = event_by_program(program).unwrap();
-        let tracepoints =
-            if event.source == Source::Syscall { TracepointSet::none() } else { TracepointSet::all() };
+        let tracepoints = match event.source {
+            Source::Syscall => TracepointSet::none(),
+            _ => parse_tracepoints(event.name).unwrap(),
+        };
         Test {
             program,
             event,
