@@ -17,6 +17,9 @@
 #include "syscalls/vectors.c"
 #include "syscalls/clone.c"
 #include "syscalls/exec.c"
+#include "syscalls/memory.c"
+#include "syscalls/signal.c"
+#include "syscalls/identity.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"

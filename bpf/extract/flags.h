@@ -47,3 +47,26 @@ static __always_inline u32 pf_flags_to_scap(u64 error)
 	       (error & 0x4 ? PPM_pf_flags__USER_FAULT : PPM_pf_flags__SUPERVISOR_FAULT) |
 	       SC_FLAG(error, 0x8, pf_flags, RESERVED_PAGE) | SC_FLAG(error, 0x10, pf_flags, INSTRUCTION_FETCH);
 }
+
+static __always_inline u32 prot_flags_to_scap(u32 prot)
+{
+	return SC_FLAG(prot, 0x1, prot_flags, PROT_READ) | SC_FLAG(prot, 0x2, prot_flags, PROT_WRITE) |
+	       SC_FLAG(prot, 0x4, prot_flags, PROT_EXEC) | SC_FLAG(prot, 0x8, prot_flags, PROT_SEM) |
+	       SC_FLAG(prot, 0x1000000, prot_flags, PROT_GROWSDOWN) |
+	       SC_FLAG(prot, 0x2000000, prot_flags, PROT_GROWSUP);
+}
+
+static __always_inline u32 mmap_flags_to_scap(u32 flags)
+{
+	u32 scap = SC_FLAG(flags, 0x1, mmap_flags, MAP_SHARED) | SC_FLAG(flags, 0x2, mmap_flags, MAP_PRIVATE) |
+		   SC_FLAG(flags, 0x10, mmap_flags, MAP_FIXED) | SC_FLAG(flags, 0x20, mmap_flags, MAP_ANONYMOUS) |
+		   SC_FLAG(flags, 0x100, mmap_flags, MAP_GROWSDOWN) | SC_FLAG(flags, 0x800, mmap_flags, MAP_DENYWRITE) |
+		   SC_FLAG(flags, 0x1000, mmap_flags, MAP_EXECUTABLE) | SC_FLAG(flags, 0x2000, mmap_flags, MAP_LOCKED) |
+		   SC_FLAG(flags, 0x4000, mmap_flags, MAP_NORESERVE) |
+		   SC_FLAG(flags, 0x8000, mmap_flags, MAP_POPULATE) | SC_FLAG(flags, 0x10000, mmap_flags, MAP_NONBLOCK);
+
+#if defined(__TARGET_ARCH_x86)
+	scap |= SC_FLAG(flags, 0x40, mmap_flags, MAP_32BIT);
+#endif
+	return scap;
+}

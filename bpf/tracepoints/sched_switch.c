@@ -4,7 +4,8 @@
 #include "filter.h"
 #include "template/ringbuf.h"
 
-static __always_inline void sched_switch__emit(struct sc_call *call, struct task_struct *previous, struct task_struct *next)
+static __always_inline void sched_switch__emit(struct sc_call *call, struct task_struct *previous,
+					       struct task_struct *next)
 {
 	struct mm_struct *mm = BPF_CORE_READ(previous, mm);
 	struct ringbuf_struct ringbuf;

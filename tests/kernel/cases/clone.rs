@@ -97,19 +97,17 @@ fn assert_failure(event: &Params, errno: i32, flags: u32) {
     event.i64("res", -i64::from(errno)).empty("exe").empty("args").u32("flags", flags);
 }
 
-/// Asserts the event of a fork or vfork that a thread without the right to make processes tried.
+/// Asserts the event of a fork or vfork that a process without the right to make others tried.
 fn assert_refused(captured: Captured) {
     assert_eq!(captured.ret, -i64::from(libc::EAGAIN));
+    let this = captured.tid;
     let events = captured.all();
     assert_eq!(events.len(), 1);
     let event = &events[0];
     assert_failure(event, libc::EAGAIN, 0);
-    assert_process(event, u64::from(std::process::id()), None, &comm());
-    event.u32("uid", 65534).u32("gid", 0);
-    event
-        .i64("vtid", event.tid() as i64)
-        .i64("vpid", std::process::id().into())
-        .u64("pidns_init_start_ts", 0);
+    assert_process(event, event.tid(), Some(this), &comm());
+    let pid = event.tid() as i64;
+    event.u32("uid", 65534).u32("gid", 0).i64("vtid", pid).i64("vpid", pid).u64("pidns_init_start_ts", 0);
 }
 
 fn monotonic() -> u64 {

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use crate::harness::Params;
+use crate::{harness::Params, syscall};
 
 /// A field of /proc/PID/status.
 pub fn status(pid: &str, field: &str) -> String {
@@ -85,19 +85,16 @@ fn assert_cgroups(bytes: &[u8]) {
     }
 }
 
-/// Runs `action` on a thread of its own that may make no further processes.
-pub fn without_processes(action: impl FnOnce() -> i64 + Send) -> i64 {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let old = getrlimit(Resource::Nproc);
-    setrlimit(Resource::Nproc, Rlimit { current: Some(0), maximum: old.maximum }).unwrap();
-    let result = std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            // The user of this thread alone: the limit is not for root.
-            assert_eq!(crate::syscall!(SYS_setresuid, 65534, 65534, 65534), 0);
-            action()
-        });
-        thread.join().unwrap()
-    });
-    setrlimit(Resource::Nproc, old).unwrap();
-    result
+/// Runs `action` in a child, of user 65534, that may make no processes: its result, which must be an error.
+pub fn without_processes(action: impl FnOnce() -> i64) -> i64 {
+    let child = syscall!(SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
+    if child == 0 {
+        let limit = [0u64; 2];
+        syscall!(SYS_setrlimit, libc::RLIMIT_NPROC, limit.as_ptr());
+        syscall!(SYS_setresuid, 65534, 65534, 65534);
+        syscall!(SYS_exit_group, -action());
+    }
+    let mut status = 0i32;
+    assert_eq!(syscall!(SYS_wait4, child, &raw mut status, 0, 0), child);
+    -i64::from(libc::WEXITSTATUS(status))
 }

@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use super::process::faults;
+use super::{memory::assert_sizes, process::faults};
 use crate::{
     harness::{Params, Test},
     syscall,
@@ -28,8 +28,9 @@ pub fn sched_process_exit(t: &mut Test) {
     drop(event);
 
     orphans_of_a_thread(t);
-    orphans_of_a_process(t);
-    orphans_in_a_name_space(t);
+    // The first process of a name space gets the orphans in it, and any process that asks for those below it.
+    orphans_of_a_process(t, libc::CLONE_NEWPID, || {});
+    orphans_of_a_process(t, 0, || _ = syscall!(SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1));
 }
 
 /// Another thread of the process gets the children of one that ends.
@@ -55,31 +56,12 @@ fn orphans_of_a_thread(t: &mut Test) {
     }
 }
 
-/// The nearest ancestor that asked for them gets the children of a process.
-fn orphans_of_a_process(t: &mut Test) {
-    assert_eq!(syscall!(SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1), 0);
+/// Of three generations the middle one ends first: the first, which `prepare` is called in, gets the last one.
+fn orphans_of_a_process(t: &mut Test, flags: i32, prepare: fn()) {
     let captured = t.capture(|| {
-        let result = shell("sleep 0.1 & exit 3");
-        // The orphan is a child of this process now: nobody else waits for processes that it did not start.
-        while syscall!(SYS_wait4, -1, 0, libc::WNOHANG, 0) == 0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        result
-    });
-    assert_eq!(syscall!(SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 0), 0);
-    assert_eq!(captured.ret, 3);
-    let mut events = captured.all().into_iter();
-    let (parent, orphan) = (events.next().unwrap(), events.next().unwrap());
-    parent.i64("status", 3 << 8).i64("ret", 3).u8("sig", 0).u8("core", 0);
-    parent.i64("reaper_tid", std::process::id().into());
-    orphan.i64("status", 0).i64("ret", 0).u8("sig", 0).u8("core", 0).i64("reaper_tid", 0);
-}
-
-/// The first process of a name space gets the children of the others.
-fn orphans_in_a_name_space(t: &mut Test) {
-    let captured = t.capture(|| {
-        let first = syscall!(SYS_clone, libc::CLONE_NEWPID | libc::SIGCHLD, 0, 0, 0, 0);
+        let first = syscall!(SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0);
         if first == 0 {
+            prepare();
             if syscall!(SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) == 0 {
                 if syscall!(SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) == 0 {
                     let time = libc::timespec { tv_sec: 0, tv_nsec: 100_000_000 };
@@ -119,14 +101,7 @@ pub fn sched_switch(t: &mut Test) {
         assert_ne!(event.number("next"), this);
         assert!((minor..=minor_after).contains(&event.number("pgft_min")), "pgft_min");
         assert!((major..=major_after).contains(&event.number("pgft_maj")), "pgft_maj");
-        let kib = |field| {
-            let text = super::process::status("self", field);
-            text.strip_suffix(" kB").unwrap().trim().parse::<u64>().unwrap()
-        };
-        // Other threads of this process map and touch memory, too.
-        assert!((kib("VmSize") / 2..kib("VmSize") * 2).contains(&event.number("vm_size")), "vm_size");
-        assert!((kib("VmRSS") / 4..kib("VmRSS") * 4).contains(&event.number("vm_rss")), "vm_rss");
-        assert!(event.number("vm_swap") <= event.number("vm_size"), "vm_swap");
+        assert_sizes(&event);
     }
 }
 
