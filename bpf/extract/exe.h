@@ -4,6 +4,7 @@
 
 #include "events_dimensions.h"
 #include "extract/files.h"
+#include "extract/process.h"
 
 enum {
 	SC_SB_RDONLY = 1,
@@ -97,7 +98,7 @@ static __always_inline bool exe__is_writable(struct task_struct *task, struct in
 	struct user_namespace *ns = BPF_CORE_READ(cred, user_ns);
 	u32 uid = BPF_CORE_READ(inode, i_uid.val), gid = BPF_CORE_READ(inode, i_gid.val);
 	u32 mode = BPF_CORE_READ(inode, i_mode);
-	u64 capabilities = BPF_CORE_READ(cred, cap_effective.val);
+	u64 capabilities = extract__capabilities(task, cap_effective);
 	bool overrides = capabilities >> SC_CAP_DAC_OVERRIDE & 1, owner = capabilities >> SC_CAP_FOWNER & 1;
 
 	if (!inode || BPF_CORE_READ(inode, i_sb, s_flags) & SC_SB_RDONLY)
