@@ -15,6 +15,9 @@
 #include "syscalls/paths.c"
 #include "syscalls/io.c"
 #include "syscalls/vectors.c"
+#include "syscalls/sockets.c"
+#include "syscalls/messages.c"
+#include "syscalls/sockopt.c"
 #include "syscalls/clone.c"
 #include "syscalls/exec.c"
 

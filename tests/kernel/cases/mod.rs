@@ -1,14 +1,18 @@
 //! The tests, one for each program, named as it is; the files mirror bpf/syscalls/ and bpf/tracepoints/.
 
 mod access;
+mod addresses;
 mod clone;
 mod exec;
 mod fds;
 mod generic;
 mod io;
+mod messages;
 mod open;
 mod paths;
 mod process;
+mod sockets;
+mod sockopt;
 mod tracepoints;
 mod vectors;
 
@@ -18,7 +22,10 @@ pub use exec::*;
 pub use fds::*;
 pub use generic::*;
 pub use io::*;
+pub use messages::*;
 pub use open::*;
 pub use paths::*;
+pub use sockets::*;
+pub use sockopt::*;
 pub use tracepoints::*;
 pub use vectors::*;
