@@ -6,6 +6,8 @@
 #include "maps.h"
 #include "verifier.h"
 
+#include <bpf/bpf_core_read.h>
+
 /* Written by the program below, read by the recorder. */
 struct sc_preemption sc_preemption = {};
 

@@ -371,9 +371,13 @@ struct socket {
 	struct sock *sk;
 };
 
+struct sockaddr_un {
+	u16 sun_family;
+};
+
 struct unix_address {
-	int len;
-	char name[0]; /* a struct sockaddr_un */
+	int len; /* of the name */
+	struct sockaddr_un name[0];
 };
 
 struct unix_sock {

@@ -12,9 +12,9 @@ enum {
 	SC_AF_INET = 2,
 	SC_AF_INET6 = 10,
 
-	SC_IOV_MAX = 1024,       /* iovecs of a call; more are refused with EINVAL */
-	SC_MAX_SOCKADDR = 128,   /* a struct sockaddr_storage; a longer address is refused with EINVAL */
-	SC_MAX_SUN_PATH = 108,   /* need not end with NUL */
+	SC_IOV_MAX = 1024,     /* iovecs of a call; more are refused with EINVAL */
+	SC_MAX_SOCKADDR = 128, /* a struct sockaddr_storage; a longer address is refused with EINVAL */
+	SC_MAX_SUN_PATH = 108, /* need not end with NUL */
 };
 
 struct sc_iovec {

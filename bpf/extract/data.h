@@ -6,7 +6,7 @@
 #include "user_types.h"
 
 enum {
-	/* Data beyond this would make the event too large for its block, whatever the snaplen; 1 KiB is for the rest. */
+	/* More data would make the event too large for its block, whatever the snaplen; 1 KiB is for the rest. */
 	SC_MAX_DATA = SC_MAX_EVENT - 1024,
 	/* Data is gathered from this many iovecs at most: each costs a read of user memory. */
 	SC_GATHERED_IOVECS = 32,
@@ -47,20 +47,18 @@ static __always_inline u64 extract__offset(const struct sc_call *call, int n)
 
 /* ----------------------------------------------------------------- iovecs */
 
-/* What a call's iovecs hold. */
-struct vector {
-	u64 size; /* of all of them, in bytes */
-	u64 kept; /* how many bytes were gathered */
-};
+/*
+ * The loops below are made for the verifier, which follows each way out of them: a number that differs from way to way
+ * is masked to one and the same range, so that it sees that it has been there before.
+ */
 
 /*
- * Whether iovec i is there. The count is hidden from clang: it would count the loop up to the smaller of both limits
- * by !=, where the verifier sees no end.
+ * Whether iovec i is there. The mask also hides the count from clang (it would end the loop by !=, where the verifier
+ * sees no end), and what the comparison tells of it from the verifier.
  */
 static __always_inline bool vector__has(u64 count, u32 i)
 {
-	asm volatile("" : "+r"(count));
-	return i < count;
+	return count <= SC_IOV_MAX && i < SC_BOUND(count, 2 * SC_IOV_MAX);
 }
 
 static __always_inline bool vector__get(const struct sc_call *call, u64 pointer, u32 i, struct sc_iovec *iovec)
@@ -77,61 +75,48 @@ static __always_inline bool vector__get(const struct sc_call *call, u64 pointer,
 	return !bpf_probe_read_user(iovec, sizeof(*iovec), (void *)(pointer + i * sizeof(*iovec)));
 }
 
-/*
- * Goes over the first `max` iovecs, until one cannot be read. Gathers up to `limit` bytes of what they point to at the
- * tail; `max` is a constant.
- */
-static __always_inline struct vector vector__read(const struct sc_call *call, const struct auxmap *auxmap, u64 pointer,
-						  u64 count, u32 max, u64 limit)
+/* The size of all iovecs together, those behind one that cannot be read left out; 0 if there are too many. */
+static __always_inline u32 vector__size(const struct sc_call *call, u64 pointer, u64 count)
 {
-	struct vector vector = {};
 	struct sc_iovec iovec;
-	u64 left, bytes;
+	u64 size = 0;
 	u32 i;
 
-	if (count > SC_IOV_MAX)
-		return vector;
 #pragma clang loop unroll(disable)
-	for (i = 0; i < max; i++) {
+	for (i = 0; i < SC_IOV_MAX; i++) {
 		if (!vector__has(count, i) || !vector__get(call, pointer, i, &iovec))
 			break;
-		vector.size += iovec.len;
-		if (i >= SC_GATHERED_IOVECS || vector.kept >= limit)
-			continue;
-		left = limit - vector.kept;
-		bytes = SC_BOUND(iovec.len < left ? iovec.len : left, SC_SCRATCH_HALF);
-		if (bpf_probe_read_user(auxmap->data + SC_BOUND(auxmap->pos + vector.kept, SC_SCRATCH_HALF), bytes,
-					(void *)iovec.base))
-			limit = 0;
-		else
-			vector.kept += bytes;
+		size += iovec.len;
+		asm volatile("%0 <<= 32; %0 >>= 32" : "+r"(size));
 	}
-	return vector;
+	return size;
 }
 
-/* The size of all iovecs together. */
-static __always_inline u64 vector__size(const struct sc_call *call, u64 pointer, u64 count)
+/* Writes up to `limit` bytes of what the iovecs point to at the tail: returns how many could be read. */
+static __always_inline u16 vector__gather(const struct sc_call *call, const struct auxmap *auxmap, u64 pointer,
+					  u64 count, u64 limit)
 {
-	return vector__read(call, NULL, pointer, count, SC_IOV_MAX, 0).size;
+	struct sc_iovec iovec;
+	u64 kept = 0, bytes;
+	u32 i;
+
+#pragma clang loop unroll(disable)
+	for (i = 0; i < SC_GATHERED_IOVECS; i++) {
+		if (kept >= limit || !vector__has(count, i) || !vector__get(call, pointer, i, &iovec))
+			break;
+		bytes = iovec.len < limit - kept ? iovec.len : limit - kept;
+		bytes = SC_BOUND(bytes, SC_SCRATCH_HALF);
+		if (bpf_probe_read_user(auxmap->data + SC_BOUND(auxmap->pos + kept, SC_SCRATCH_HALF), bytes,
+					(void *)iovec.base))
+			break;
+		kept = SC_BOUND(kept + bytes, SC_SCRATCH_HALF);
+	}
+	return kept;
 }
 
-/* Gathers what a call received at the tail. The size is that of the iovecs gone over, not of all. */
-static __always_inline struct vector vector__received(const struct sc_call *call, const struct auxmap *auxmap,
-						      u64 pointer, u64 count)
-{
-	return vector__read(call, auxmap, pointer, count, SC_GATHERED_IOVECS, data__kept(data__received(call->ret)));
-}
-
-/* Gathers what a call sent, or was to send, at the tail. */
-static __always_inline struct vector vector__sent(const struct sc_call *call, const struct auxmap *auxmap, u64 pointer,
-						  u64 count)
-{
-	return vector__read(call, auxmap, pointer, count, SC_IOV_MAX, data__kept(data__sent(call->ret, SC_MAX_DATA)));
-}
-
-/* The bytes that one of the functions above has just gathered. */
-#define auxmap__store_vector(auxmap, program, param, vector)                                     \
-	do {                                                                                     \
-		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def"); \
-		auxmap__push(auxmap, SC_INDEX(program, param), (vector).kept);                   \
+/* Up to `limit` bytes from iovecs. */
+#define auxmap__store_vector(call, auxmap, program, param, pointer, count, limit)                                    \
+	do {                                                                                                         \
+		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def");                     \
+		auxmap__push(auxmap, SC_INDEX(program, param), vector__gather(call, auxmap, pointer, count, limit)); \
 	} while (0)

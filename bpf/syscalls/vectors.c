@@ -1,52 +1,45 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* readv, writev, preadv, pwritev: data in several buffers, recorded as one. */
 #include "extract/data.h"
-#include "template/ringbuf.h"
-
-#define VECTORS_IOVECS(call) extract__syscall_argument(call, 1), extract__syscall_argument(call, 2)
+#include "template/shapes.h"
 
 /* The parameters that both exit events of reading start with. */
-#define vectors__store_read(call, auxmap, program)                                            \
-	do {                                                                                  \
-		struct vector vector_;                                                        \
-                                                                                              \
-		/* Parameter 1: res (type: PT_ERRNO) */                                       \
-		auxmap__store(auxmap, program, res, (call)->ret);                             \
-		/* Parameter 2: size (type: PT_UINT32) */                                     \
-		auxmap__store(auxmap, program, size, data__received((call)->ret));            \
-		/* Parameter 3: data (type: PT_BYTEBUF) */                                    \
-		vector_ = vector__received(call, auxmap, VECTORS_IOVECS(call));               \
-		auxmap__store_vector(auxmap, program, data, vector_);                         \
-		/* Parameter 4: fd (type: PT_FD) */                                           \
-		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));           \
+#define vectors__store_read(call, auxmap, program)                                                                 \
+	do {                                                                                                       \
+		/* Parameter 1: res (type: PT_ERRNO) */                                                            \
+		auxmap__store(auxmap, program, res, (call)->ret);                                                  \
+		/* Parameter 2: size (type: PT_UINT32) */                                                          \
+		auxmap__store(auxmap, program, size, data__received((call)->ret));                                 \
+		/* Parameter 3: data (type: PT_BYTEBUF) */                                                         \
+		auxmap__store_vector(call, auxmap, program, data, extract__syscall_argument(call, 1),              \
+				     extract__syscall_argument(call, 2), data__kept(data__received((call)->ret))); \
+		/* Parameter 4: fd (type: PT_FD) */                                                                \
+		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));                                \
 	} while (0)
 
 /* The parameters that both exit events of writing start with. */
-#define vectors__store_written(call, auxmap, program)                                         \
-	do {                                                                                  \
-		struct vector vector_;                                                        \
-                                                                                              \
-		/* Parameter 1: res (type: PT_ERRNO) */                                       \
-		auxmap__store(auxmap, program, res, (call)->ret);                             \
-		/* Parameter 2: data (type: PT_BYTEBUF) */                                    \
-		vector_ = vector__sent(call, auxmap, VECTORS_IOVECS(call));                   \
-		auxmap__store_vector(auxmap, program, data, vector_);                         \
-		/* Parameter 3: fd (type: PT_FD) */                                           \
-		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));           \
-		/* Parameter 4: size (type: PT_UINT32) */                                     \
-		auxmap__store(auxmap, program, size, vector_.size);                           \
+#define vectors__store_written(call, auxmap, program)                                                                 \
+	do {                                                                                                          \
+		u32 size_ = vectors__size(call);                                                                      \
+                                                                                                                      \
+		/* Parameter 1: res (type: PT_ERRNO) */                                                               \
+		auxmap__store(auxmap, program, res, (call)->ret);                                                     \
+		/* Parameter 2: data (type: PT_BYTEBUF) */                                                            \
+		auxmap__store_vector(call, auxmap, program, data, extract__syscall_argument(call, 1),                 \
+				     extract__syscall_argument(call, 2), data__kept(data__sent((call)->ret, size_))); \
+		/* Parameter 3: fd (type: PT_FD) */                                                                   \
+		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));                                   \
+		/* Parameter 4: size (type: PT_UINT32) */                                                             \
+		auxmap__store(auxmap, program, size, size_);                                                          \
 	} while (0)
 
-SYSCALL_ENTER(readv_e)
+/* The size of the call's iovecs. */
+static __always_inline u32 vectors__size(const struct sc_call *call)
 {
-	struct ringbuf_struct ringbuf;
-
-	if (!ringbuf__reserve_space(call, &ringbuf, readv_e))
-		return;
-	/* Parameter 1: fd (type: PT_FD) */
-	ringbuf__store(&ringbuf, readv_e, fd, extract__int_argument(call, 0));
-	ringbuf__submit_event(call, &ringbuf, readv_e);
+	return vector__size(call, extract__syscall_argument(call, 1), extract__syscall_argument(call, 2));
 }
+
+SYSCALL_ENTER_FD(readv_e)
 
 SYSCALL_EXIT(readv_x)
 {
@@ -86,7 +79,7 @@ SYSCALL_EXIT(preadv_x)
 SYSCALL_ENTER(writev_e)
 {
 	struct ringbuf_struct ringbuf;
-	u64 size = vector__size(call, VECTORS_IOVECS(call));
+	u32 size = vectors__size(call);
 
 	if (!ringbuf__reserve_space(call, &ringbuf, writev_e))
 		return;
@@ -110,7 +103,7 @@ SYSCALL_EXIT(writev_x)
 SYSCALL_ENTER(pwritev_e)
 {
 	struct ringbuf_struct ringbuf;
-	u64 size = vector__size(call, VECTORS_IOVECS(call));
+	u32 size = vectors__size(call);
 
 	if (!ringbuf__reserve_space(call, &ringbuf, pwritev_e))
 		return;
@@ -134,5 +127,3 @@ SYSCALL_EXIT(pwritev_x)
 	auxmap__store(&auxmap, pwritev_x, pos, extract__offset(call, 3));
 	auxmap__submit_event(call, &auxmap, pwritev_x);
 }
-
-#undef VECTORS_IOVECS

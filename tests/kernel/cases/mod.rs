@@ -1,6 +1,7 @@
 //! The tests, one for each program, named as it is; the files mirror bpf/syscalls/ and bpf/tracepoints/.
 
 mod access;
+mod addresses;
 mod clone;
 mod exec;
 mod fds;
@@ -8,10 +9,16 @@ mod generic;
 mod identity;
 mod io;
 mod memory;
+mod messages;
+mod open;
 mod open;
 mod paths;
+mod paths;
+mod process;
 mod process;
 mod signal;
+mod sockets;
+mod sockopt;
 mod tracepoints;
 mod vectors;
 
@@ -23,8 +30,13 @@ pub use generic::*;
 pub use identity::*;
 pub use io::*;
 pub use memory::*;
+pub use messages::*;
+pub use open::*;
 pub use open::*;
 pub use paths::*;
+pub use paths::*;
 pub use signal::*;
+pub use sockets::*;
+pub use sockopt::*;
 pub use tracepoints::*;
 pub use vectors::*;

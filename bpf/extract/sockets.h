@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Socket addresses, as the calls are given them and as the kernel has them.
+ *
+ *   sockaddr   family u8, then
+ *              AF_INET, AF_INET6:  address 4 or 16, port u16
+ *              AF_UNIX:            path with its NUL
+ *   socktuple  family u8, then
+ *              AF_INET, AF_INET6:  source address, source port, destination address, destination port
+ *              AF_UNIX:            socket u64, socket u64, path with its NUL
+ *
+ * Ports are in host order, addresses in network order. An abstract path is without the NUL that it starts with; the
+ * path of an unnamed socket is empty. In both directions the first of the two unix sockets, kernel addresses, is the
+ * one that the data or the connection goes to, and the path is its.
+ */
+#pragma once
+
+#include "extract/files.h"
+#include "extract/flags.h"
+#include "template/auxmap.h"
+#include "user_types.h"
+
+enum {
+	SC_INET_LEN = 1 + 4 + 2,
+	SC_INET6_LEN = 1 + 16 + 2,
+	SC_INET_TUPLE_LEN = 1 + 2 * (4 + 2),
+	SC_INET6_TUPLE_LEN = 1 + 2 * (16 + 2),
+	SC_UNIX_TUPLE_LEN = 1 + 2 * 8, /* without the path */
+
+	/* Where addresses are read to, at the end of the room for what is not recorded. */
+	SC_ADDRESS_SIZE = 256,
+	SC_ADDRESS = SC_SCRATCH_SIZE - SC_ADDRESS_SIZE,
+};
+
+_Static_assert(SC_MAX_SOCKADDR < SC_ADDRESS_SIZE, "an address and a NUL fit");
+_Static_assert(SC_ADDRESS > SC_SCRATCH_ROOM + 16, "auxmap__forget has room of its own");
+
+/* Who of a tuple's two ends is the source. */
+enum sc_direction {
+	SC_OUTBOUND, /* the local end */
+	SC_INBOUND,  /* the remote end */
+};
+
+static __always_inline u16 port__to_host(u16 port)
+{
+	return __builtin_bswap16(port);
+}
+
+/* --------------------------------------------------------------- addresses */
+
+/* An address in the scratch area. */
+struct address {
+	const u8 *bytes;
+	u32 len; /* 0 if there is none */
+};
+
+/* Reads an address of `len` bytes, its family first; what is beyond the longest possible one is left out. */
+static __always_inline struct address address__read(const struct auxmap *auxmap, const void *pointer, u32 len,
+						    enum sc_memory memory)
+{
+	u8 *to = auxmap->data + SC_ADDRESS;
+	struct address address = { .bytes = to };
+	u64 size = SC_BOUND(len < SC_MAX_SOCKADDR ? len : SC_MAX_SOCKADDR, SC_ADDRESS_SIZE);
+	long failed;
+
+	if (!pointer || size < sizeof(u16))
+		return address;
+	failed = memory == SC_USER ? bpf_probe_read_user(to, size, pointer) : bpf_probe_read_kernel(to, size, pointer);
+	if (failed)
+		return address;
+	to[size] = 0; /* a path need not end with NUL */
+	address.len = size;
+	return address;
+}
+
+/* Whether it is an address of this family, long enough for `size` bytes to be there. */
+static __always_inline bool address__is(struct address address, u16 family, u32 size)
+{
+	return address.len >= size && *(const u16 *)address.bytes == family;
+}
+
+/* Writes a unix address's path at `to`: its length, with the NUL. */
+static __always_inline u16 address__write_path(struct address address, u8 *to)
+{
+	const char *path = ((const struct sc_sockaddr_un *)address.bytes)->path;
+	long n;
+
+	if (address.len <= sizeof(u16)) {
+		*to = 0;
+		return 1;
+	}
+	if (!*path)
+		path++;
+	n = bpf_probe_read_kernel_str(to, SC_MAX_SUN_PATH + 1, path);
+	return n > 0 ? n : 0;
+}
+
+/* Writes a sockaddr at `to`: its length, 0 for a family that the format has no form for. */
+static __always_inline u16 address__write(struct address address, u8 *to)
+{
+	if (address__is(address, SC_AF_INET, sizeof(struct sc_sockaddr_in))) {
+		const struct sc_sockaddr_in *in = (const struct sc_sockaddr_in *)address.bytes;
+
+		to[0] = PPM_socket_families__AF_INET;
+		*(u32 *)(to + 1) = in->addr;
+		*(u16 *)(to + 5) = port__to_host(in->port);
+		return SC_INET_LEN;
+	}
+	if (address__is(address, SC_AF_INET6, sizeof(struct sc_sockaddr_in6))) {
+		const struct sc_sockaddr_in6 *in6 = (const struct sc_sockaddr_in6 *)address.bytes;
+
+		to[0] = PPM_socket_families__AF_INET6;
+		__builtin_memcpy(to + 1, in6->addr, 16);
+		*(u16 *)(to + 17) = port__to_host(in6->port);
+		return SC_INET6_LEN;
+	}
+	if (address__is(address, SC_AF_UNIX, sizeof(u16))) {
+		to[0] = PPM_socket_families__AF_UNIX;
+		return 1 + address__write_path(address, to + 1);
+	}
+	return 0;
+}
+
+/* ----------------------------------------------------------------- sockets */
+
+/* The sock of a descriptor of the current task; NULL if the descriptor is not a socket. */
+static __always_inline struct sock *extract__sock(s64 fd)
+{
+	const u16 s_ifmt = 0170000, s_ifsock = 0140000;
+	struct file *file = extract__file(fd);
+	struct socket *socket;
+
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & s_ifmt) != s_ifsock)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	/* Not so for the file of a unix socket in a file system that is open with O_PATH. */
+	if (!socket || BPF_CORE_READ(socket, file) != file)
+		return NULL;
+	return BPF_CORE_READ(socket, sk);
+}
+
+/*
+ * Writes a tuple at `to`. The kernel's own addresses come first; the one that a call gave or was given is for sockets
+ * that are not connected.
+ */
+static __always_inline u16 tuple__write_inet(struct sock *sk, struct address given, enum sc_direction direction, u8 *to)
+{
+	struct inet_sock *inet = (struct inet_sock *)sk;
+	u8 *local = to + (direction == SC_OUTBOUND ? 1 : 7);
+	u8 *remote = to + (direction == SC_OUTBOUND ? 7 : 1);
+	u32 addr = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+	u16 port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+
+	if (!port && address__is(given, SC_AF_INET, sizeof(struct sc_sockaddr_in))) {
+		const struct sc_sockaddr_in *in = (const struct sc_sockaddr_in *)given.bytes;
+
+		addr = in->addr;
+		port = in->port;
+	}
+	to[0] = PPM_socket_families__AF_INET;
+	*(u32 *)local = BPF_CORE_READ(inet, inet_saddr);
+	*(u16 *)(local + 4) = port__to_host(BPF_CORE_READ(inet, inet_sport));
+	*(u32 *)remote = addr;
+	*(u16 *)(remote + 4) = port__to_host(port);
+	return SC_INET_TUPLE_LEN;
+}
+
+static __always_inline u16 tuple__write_inet6(struct sock *sk, struct address given, enum sc_direction direction,
+					      u8 *to)
+{
+	struct inet_sock *inet = (struct inet_sock *)sk;
+	u8 *local = to + (direction == SC_OUTBOUND ? 1 : 19);
+	u8 *remote = to + (direction == SC_OUTBOUND ? 19 : 1);
+	u16 port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+
+	if (!bpf_core_field_exists(sk->__sk_common.skc_v6_daddr))
+		return 0;
+	to[0] = PPM_socket_families__AF_INET6;
+	bpf_core_read(local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+	*(u16 *)(local + 16) = port__to_host(BPF_CORE_READ(inet, inet_sport));
+	if (!port && address__is(given, SC_AF_INET6, sizeof(struct sc_sockaddr_in6))) {
+		const struct sc_sockaddr_in6 *in6 = (const struct sc_sockaddr_in6 *)given.bytes;
+
+		__builtin_memcpy(remote, in6->addr, 16);
+		port = in6->port;
+	} else {
+		bpf_core_read(remote, 16, &sk->__sk_common.skc_v6_daddr);
+	}
+	*(u16 *)(remote + 16) = port__to_host(port);
+	return SC_INET6_TUPLE_LEN;
+}
+
+static __always_inline u16 tuple__write_unix(struct auxmap *auxmap, struct sock *sk, struct address given,
+					     enum sc_direction direction, u8 *to)
+{
+	struct sock *peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+	struct sock *receiver = direction == SC_OUTBOUND ? peer : sk;
+	struct address path = given;
+
+	if (direction == SC_INBOUND || peer) {
+		struct unix_address *name = BPF_CORE_READ((struct unix_sock *)receiver, addr);
+
+		path = address__read(auxmap, name ? &name->name : NULL, name ? BPF_CORE_READ(name, len) : 0, SC_KERNEL);
+	} else if (!address__is(given, SC_AF_UNIX, sizeof(u16))) {
+		path.len = 0;
+	}
+	to[0] = PPM_socket_families__AF_UNIX;
+	*(u64 *)(to + 1) = (u64)receiver;
+	*(u64 *)(to + 9) = (u64)(direction == SC_OUTBOUND ? sk : peer);
+	return SC_UNIX_TUPLE_LEN + address__write_path(path, to + SC_UNIX_TUPLE_LEN);
+}
+
+/* Writes the tuple of a descriptor at the tail: its length, 0 if it is no socket or of another family. */
+static __always_inline u16 tuple__write(struct auxmap *auxmap, s64 fd, enum sc_direction direction, const void *pointer,
+					u32 len)
+{
+	struct sock *sk = extract__sock(fd);
+	u8 *to = auxmap__tail(auxmap);
+	struct address given;
+
+	if (!sk)
+		return 0;
+	given = address__read(auxmap, pointer, len, SC_USER);
+	switch (BPF_CORE_READ(sk, __sk_common.skc_family)) {
+	case SC_AF_INET:
+		return tuple__write_inet(sk, given, direction, to);
+	case SC_AF_INET6:
+		return tuple__write_inet6(sk, given, direction, to);
+	case SC_AF_UNIX:
+		return tuple__write_unix(auxmap, sk, given, direction, to);
+	default:
+		return 0;
+	}
+}
+
+/* ---------------------------------------------------------------- storing */
+
+/* An address in user memory. */
+#define auxmap__store_sockaddr(auxmap, program, param, pointer, len)                                      \
+	do {                                                                                              \
+		SC_REQUIRE(_Generic(SC_TYPE(program, param), sc_ty_SOCKADDR : 1, default : 0),            \
+			   "not a socket address in its row of events.def");                              \
+		auxmap__push(auxmap, SC_INDEX(program, param),                                            \
+			     address__write(address__read(auxmap, (const void *)(pointer), len, SC_USER), \
+					    auxmap__tail(auxmap)));                                       \
+	} while (0)
+
+/* A socket's two ends; `pointer` and `len` are of the address in user memory that the call has, or NULL and 0. */
+#define auxmap__store_socktuple(auxmap, program, param, fd, direction, pointer, len)             \
+	do {                                                                                     \
+		SC_REQUIRE(_Generic(SC_TYPE(program, param), sc_ty_SOCKTUPLE : 1, default : 0),  \
+			   "not a socket tuple in its row of events.def");                       \
+		auxmap__push(auxmap, SC_INDEX(program, param),                                   \
+			     tuple__write(auxmap, fd, direction, (const void *)(pointer), len)); \
+	} while (0)
+
+/* ------------------------------------------------------------------- flags */
+
+/* The flags of accept4. */
+static __always_inline u32 socket_flags_to_scap(u32 flags)
+{
+	const u32 sock_nonblock = 04000, sock_cloexec = 02000000;
+
+	return SC_FLAG(flags, sock_nonblock, file_flags, O_NONBLOCK) |
+	       SC_FLAG(flags, sock_cloexec, file_flags, O_CLOEXEC);
+}
+
+static __always_inline u8 shutdown_how_to_scap(u32 how)
+{
+	return how <= PPM_shutdown_how__SHUT_RDWR ? how : (u8)PPM_shutdown_how__SHUT_UNKNOWN;
+}

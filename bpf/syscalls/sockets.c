@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* A socket's life: socket, bind, connect, listen, accept, accept4, shutdown. */
+#include "extract/sockets.h"
+#include "template/shapes.h"
+
+/* ------------------------------------------------------------------ socket */
+
+SYSCALL_ENTER(socket_e)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, socket_e))
+		return;
+	/* Parameter 1: domain (type: PT_ENUMFLAGS32) */
+	ringbuf__store(&ringbuf, socket_e, domain, extract__syscall_argument(call, 0));
+	/* Parameter 2: type (type: PT_UINT32) */
+	ringbuf__store(&ringbuf, socket_e, type, extract__syscall_argument(call, 1));
+	/* Parameter 3: proto (type: PT_UINT32) */
+	ringbuf__store(&ringbuf, socket_e, proto, extract__syscall_argument(call, 2));
+	ringbuf__submit_event(call, &ringbuf, socket_e);
+}
+
+SYSCALL_EXIT(socket_x)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, socket_x))
+		return;
+	/* Parameter 1: fd (type: PT_FD) */
+	ringbuf__store(&ringbuf, socket_x, fd, call->ret);
+	/* Parameter 2: domain (type: PT_ENUMFLAGS32) */
+	ringbuf__store(&ringbuf, socket_x, domain, extract__syscall_argument(call, 0));
+	/* Parameter 3: type (type: PT_UINT32) */
+	ringbuf__store(&ringbuf, socket_x, type, extract__syscall_argument(call, 1));
+	/* Parameter 4: proto (type: PT_UINT32) */
+	ringbuf__store(&ringbuf, socket_x, proto, extract__syscall_argument(call, 2));
+	ringbuf__submit_event(call, &ringbuf, socket_x);
+}
+
+/* ----------------------------------------------------------- bind, connect */
+
+SYSCALL_ENTER_FD(bind_e)
+
+SYSCALL_EXIT(bind_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, bind_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, bind_x, res, call->ret);
+	/* Parameter 2: addr (type: PT_SOCKADDR) */
+	auxmap__store_sockaddr(&auxmap, bind_x, addr, extract__syscall_argument(call, 1),
+			       extract__syscall_argument(call, 2));
+	/* Parameter 3: fd (type: PT_FD) */
+	auxmap__store(&auxmap, bind_x, fd, extract__int_argument(call, 0));
+	auxmap__submit_event(call, &auxmap, bind_x);
+}
+
+SYSCALL_ENTER(connect_e)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, connect_e))
+		return;
+	/* Parameter 1: fd (type: PT_FD) */
+	auxmap__store(&auxmap, connect_e, fd, extract__int_argument(call, 0));
+	/* Parameter 2: addr (type: PT_SOCKADDR) */
+	auxmap__store_sockaddr(&auxmap, connect_e, addr, extract__syscall_argument(call, 1),
+			       extract__syscall_argument(call, 2));
+	auxmap__submit_event(call, &auxmap, connect_e);
+}
+
+SYSCALL_EXIT(connect_x)
+{
+	const s64 einprogress = 115;
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, connect_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, connect_x, res, call->ret);
+	/* Parameter 2: tuple (type: PT_SOCKTUPLE) */
+	if (call->ret == 0 || call->ret == -einprogress)
+		auxmap__store_socktuple(&auxmap, connect_x, tuple, extract__int_argument(call, 0), SC_OUTBOUND,
+					extract__syscall_argument(call, 1), extract__syscall_argument(call, 2));
+	else
+		auxmap__store_empty(&auxmap, connect_x, tuple);
+	/* Parameter 3: fd (type: PT_FD) */
+	auxmap__store(&auxmap, connect_x, fd, extract__int_argument(call, 0));
+	/* Parameter 4: addr (type: PT_SOCKADDR) */
+	auxmap__store_sockaddr(&auxmap, connect_x, addr, extract__syscall_argument(call, 1),
+			       extract__syscall_argument(call, 2));
+	auxmap__submit_event(call, &auxmap, connect_x);
+}
+
+/* ---------------------------------------------------------- listen, accept */
+
+SYSCALL_ENTER(listen_e)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, listen_e))
+		return;
+	/* Parameter 1: fd (type: PT_FD) */
+	ringbuf__store(&ringbuf, listen_e, fd, extract__int_argument(call, 0));
+	/* Parameter 2: backlog (type: PT_INT32) */
+	ringbuf__store(&ringbuf, listen_e, backlog, extract__int_argument(call, 1));
+	ringbuf__submit_event(call, &ringbuf, listen_e);
+}
+
+SYSCALL_EXIT(listen_x)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, listen_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	ringbuf__store(&ringbuf, listen_x, res, call->ret);
+	/* Parameter 2: fd (type: PT_FD) */
+	ringbuf__store(&ringbuf, listen_x, fd, extract__int_argument(call, 0));
+	/* Parameter 3: backlog (type: PT_INT32) */
+	ringbuf__store(&ringbuf, listen_x, backlog, extract__int_argument(call, 1));
+	ringbuf__submit_event(call, &ringbuf, listen_x);
+}
+
+/* The queue of connections that wait to be accepted; all 0 if the call failed. */
+struct accept_queue {
+	u32 len;
+	u32 max;
+	u8 percent;
+};
+
+static __always_inline struct accept_queue accept__queue(const struct sc_call *call)
+{
+	struct accept_queue queue = {};
+	struct sock *sk = call->ret < 0 ? NULL : extract__sock(extract__int_argument(call, 0));
+
+	if (!sk)
+		return queue;
+	queue.len = BPF_CORE_READ(sk, sk_ack_backlog);
+	queue.max = BPF_CORE_READ(sk, sk_max_ack_backlog);
+	if (queue.max)
+		queue.percent = (u64)queue.len * 100 / queue.max;
+	return queue;
+}
+
+/* The parameters that both exit events start with. */
+#define accept__store_exit(call, auxmap, program)                                                  \
+	do {                                                                                       \
+		struct accept_queue queue_ = accept__queue(call);                                  \
+                                                                                                   \
+		/* Parameter 1: fd (type: PT_FD) */                                                \
+		auxmap__store(auxmap, program, fd, (call)->ret);                                   \
+		/* Parameter 2: tuple (type: PT_SOCKTUPLE) */                                      \
+		auxmap__store_socktuple(auxmap, program, tuple, (call)->ret, SC_INBOUND, NULL, 0); \
+		/* Parameter 3: queuepct (type: PT_UINT8) */                                       \
+		auxmap__store(auxmap, program, queuepct, queue_.percent);                          \
+		/* Parameter 4: queuelen (type: PT_UINT32) */                                      \
+		auxmap__store(auxmap, program, queuelen, queue_.len);                              \
+		/* Parameter 5: queuemax (type: PT_UINT32) */                                      \
+		auxmap__store(auxmap, program, queuemax, queue_.max);                              \
+	} while (0)
+
+SYSCALL_ENTER_EMPTY(accept_e)
+
+SYSCALL_EXIT(accept_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, accept_x))
+		return;
+	accept__store_exit(call, &auxmap, accept_x);
+	auxmap__submit_event(call, &auxmap, accept_x);
+}
+
+SYSCALL_ENTER(accept4_e)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, accept4_e))
+		return;
+	/* Parameter 1: flags (type: PT_INT32) */
+	ringbuf__store(&ringbuf, accept4_e, flags, socket_flags_to_scap(extract__syscall_argument(call, 3)));
+	ringbuf__submit_event(call, &ringbuf, accept4_e);
+}
+
+SYSCALL_EXIT(accept4_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, accept4_x))
+		return;
+	accept__store_exit(call, &auxmap, accept4_x);
+	/* Parameter 6: flags (type: PT_INT32) */
+	auxmap__store(&auxmap, accept4_x, flags, socket_flags_to_scap(extract__syscall_argument(call, 3)));
+	auxmap__submit_event(call, &auxmap, accept4_x);
+}
+
+/* ---------------------------------------------------------------- shutdown */
+
+SYSCALL_ENTER(shutdown_e)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, shutdown_e))
+		return;
+	/* Parameter 1: fd (type: PT_FD) */
+	ringbuf__store(&ringbuf, shutdown_e, fd, extract__int_argument(call, 0));
+	/* Parameter 2: how (type: PT_ENUMFLAGS8) */
+	ringbuf__store(&ringbuf, shutdown_e, how, shutdown_how_to_scap(extract__syscall_argument(call, 1)));
+	ringbuf__submit_event(call, &ringbuf, shutdown_e);
+}
+
+SYSCALL_EXIT(shutdown_x)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, shutdown_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	ringbuf__store(&ringbuf, shutdown_x, res, call->ret);
+	/* Parameter 2: fd (type: PT_FD) */
+	ringbuf__store(&ringbuf, shutdown_x, fd, extract__int_argument(call, 0));
+	/* Parameter 3: how (type: PT_ENUMFLAGS8) */
+	ringbuf__store(&ringbuf, shutdown_x, how, shutdown_how_to_scap(extract__syscall_argument(call, 1)));
+	ringbuf__submit_event(call, &ringbuf, shutdown_x);
+}

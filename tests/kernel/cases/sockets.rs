@@ -1,0 +1,348 @@
+use std::{
+    net::{SocketAddr, TcpListener, TcpStream},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
+    ptr::null,
+    time::{Duration, Instant},
+};
+
+use super::addresses::*;
+use crate::{
+    harness::{Params, Test},
+    syscall,
+};
+
+const O_NONBLOCK: u32 = 64;
+const O_CLOEXEC: u32 = 4096;
+
+fn errno(errno: i32) -> i64 {
+    -i64::from(errno)
+}
+
+// ------------------------------------------------------------------ socket
+
+const NO_FAMILY: i32 = 99;
+
+pub fn socket_e(t: &mut Test) {
+    t.fails(libc::EAFNOSUPPORT, || syscall!(SYS_socket, NO_FAMILY, libc::SOCK_RAW, 5))
+        .u32("domain", 99)
+        .u32("type", 3)
+        .u32("proto", 5);
+    let (fd, event) =
+        t.succeeds(|| syscall!(SYS_socket, libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_TCP));
+    drop(own(fd));
+    event.u32("domain", 2).u32("type", 1).u32("proto", 6);
+}
+
+pub fn socket_x(t: &mut Test) {
+    let ty = libc::SOCK_RAW | libc::SOCK_NONBLOCK;
+    t.fails(libc::EAFNOSUPPORT, || syscall!(SYS_socket, NO_FAMILY, ty, 5))
+        .i64("fd", errno(libc::EAFNOSUPPORT))
+        .u32("domain", 99)
+        .u32("type", ty as u32)
+        .u32("proto", 5);
+    let ty = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    let (fd, event) = t.succeeds(|| syscall!(SYS_socket, libc::AF_INET, ty, libc::IPPROTO_UDP));
+    drop(own(fd));
+    event.i64("fd", fd).u32("domain", 2).u32("type", ty as u32).u32("proto", 17);
+}
+
+// -------------------------------------------------------------------- bind
+
+pub fn bind_e(t: &mut Test) {
+    let addr = raw(LOOPBACK);
+    t.fails(libc::EBADF, || syscall!(SYS_bind, NO_FD, addr.as_ptr(), addr.len())).i64("fd", NO_FD.into());
+    let socket = socket(LOOPBACK, libc::SOCK_STREAM);
+    let fd = socket.as_raw_fd();
+    t.succeeds(|| syscall!(SYS_bind, fd, addr.as_ptr(), addr.len())).1.i64("fd", fd.into());
+}
+
+/// Binds a new socket of the family: what is recorded must have this address.
+#[track_caller]
+fn assert_binds(t: &mut Test, family: i32, addr: &[u8], expected: &[u8]) {
+    let socket = new_socket(family, libc::SOCK_STREAM);
+    let fd = socket.as_raw_fd();
+    let (_, event) = t.succeeds(|| syscall!(SYS_bind, fd, addr.as_ptr(), addr.len()));
+    event.i64("res", 0).bytes("addr", expected).i64("fd", fd.into());
+}
+
+pub fn bind_x(t: &mut Test) {
+    let closed = SocketAddr::new(LOOPBACK.ip(), 0x1234);
+    let addr = raw(closed);
+    t.fails(libc::EBADF, || syscall!(SYS_bind, NO_FD, addr.as_ptr(), addr.len()))
+        .i64("res", errno(libc::EBADF))
+        .bytes("addr", &sockaddr(closed))
+        .i64("fd", NO_FD.into());
+    let socket = socket(LOOPBACK, libc::SOCK_STREAM);
+    let fd = socket.as_raw_fd();
+    t.fails(libc::EFAULT, || syscall!(SYS_bind, fd, 1usize, 16))
+        .i64("res", errno(libc::EFAULT))
+        .empty("addr")
+        .i64("fd", fd.into());
+    // Too short for what its family says.
+    t.fails(libc::EINVAL, || syscall!(SYS_bind, fd, addr.as_ptr(), 8))
+        .i64("res", errno(libc::EINVAL))
+        .empty("addr")
+        .i64("fd", fd.into());
+
+    assert_binds(t, libc::AF_INET, &raw(LOOPBACK), &sockaddr(LOOPBACK));
+    if let Some(addr) = loopback6() {
+        assert_binds(t, libc::AF_INET6, &raw(addr), &sockaddr(addr));
+        assert_binds(t, libc::AF_INET6, &raw(mapped(LOOPBACK)), &sockaddr(mapped(LOOPBACK)));
+    }
+    // A path: with its NUL, without it, abstract (its NUL in front is left out), none.
+    let dir = tempfile::tempdir().unwrap();
+    let path = c_path(&dir.path().join("with"));
+    assert_binds(t, libc::AF_UNIX, &raw_unix(path.to_bytes_with_nul()), &sockaddr_unix(&path));
+    let path = c_path(&dir.path().join("without"));
+    assert_binds(t, libc::AF_UNIX, &raw_unix(path.to_bytes()), &sockaddr_unix(&path));
+    let name = abstract_name("bind");
+    let addr = raw_unix(&[b"\0", name.to_bytes()].concat());
+    assert_binds(t, libc::AF_UNIX, &addr, &sockaddr_unix(&name));
+    assert_binds(t, libc::AF_UNIX, &raw_unix(b""), &sockaddr_unix(c""));
+}
+
+// ----------------------------------------------------------------- connect
+
+fn listener(addr: SocketAddr) -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind(addr).unwrap();
+    let addr = listener.local_addr().unwrap();
+    (listener, addr)
+}
+
+pub fn connect_e(t: &mut Test) {
+    let (_listener, server) = listener(LOOPBACK);
+    let addr = raw(server);
+    t.fails(libc::EBADF, || syscall!(SYS_connect, NO_FD, addr.as_ptr(), addr.len()))
+        .i64("fd", NO_FD.into())
+        .bytes("addr", &sockaddr(server));
+    let client = socket(server, libc::SOCK_STREAM);
+    let fd = client.as_raw_fd();
+    t.fails(libc::EFAULT, || syscall!(SYS_connect, fd, 1usize, 16)).i64("fd", fd.into()).empty("addr");
+    t.succeeds(|| syscall!(SYS_connect, fd, addr.as_ptr(), addr.len()))
+        .1
+        .i64("fd", fd.into())
+        .bytes("addr", &sockaddr(server));
+}
+
+/// Connects a new socket to the address.
+#[track_caller]
+fn assert_connects(t: &mut Test, ty: i32, server: SocketAddr) {
+    let client = socket(server, ty);
+    let fd = client.as_raw_fd();
+    let addr = raw(server);
+    let (_, event) = t.succeeds(|| syscall!(SYS_connect, fd, addr.as_ptr(), addr.len()));
+    event
+        .i64("res", 0)
+        .bytes("tuple", &tuple(local(&client), server))
+        .i64("fd", fd.into())
+        .bytes("addr", &sockaddr(server));
+}
+
+#[track_caller]
+fn assert_connects_unix(t: &mut Test, addr: &[u8], path: &std::ffi::CStr) {
+    let client = new_socket(libc::AF_UNIX, libc::SOCK_STREAM);
+    let fd = client.as_raw_fd();
+    let (_, event) = t.succeeds(|| syscall!(SYS_connect, fd, addr.as_ptr(), addr.len()));
+    assert_unix_tuple(&event, path).both();
+    event.i64("res", 0).i64("fd", fd.into()).bytes("addr", &sockaddr_unix(path));
+}
+
+pub fn connect_x(t: &mut Test) {
+    // Bound, but no one listens.
+    let closed = socket(LOOPBACK, libc::SOCK_STREAM);
+    bind(&closed, LOOPBACK);
+    let addr = raw(local(&closed));
+    let client = socket(LOOPBACK, libc::SOCK_STREAM);
+    let fd = client.as_raw_fd();
+    t.fails(libc::ECONNREFUSED, || syscall!(SYS_connect, fd, addr.as_ptr(), addr.len()))
+        .i64("res", errno(libc::ECONNREFUSED))
+        .empty("tuple")
+        .i64("fd", fd.into())
+        .bytes("addr", &sockaddr(local(&closed)));
+
+    let (_listener, server) = listener(LOOPBACK);
+    let client = socket(server, libc::SOCK_STREAM | libc::SOCK_NONBLOCK);
+    let fd = client.as_raw_fd();
+    let addr = raw(server);
+    t.fails(libc::EINPROGRESS, || syscall!(SYS_connect, fd, addr.as_ptr(), addr.len()))
+        .i64("res", errno(libc::EINPROGRESS))
+        .bytes("tuple", &tuple(local(&client), server))
+        .i64("fd", fd.into())
+        .bytes("addr", &sockaddr(server));
+
+    assert_connects(t, libc::SOCK_STREAM, server);
+    assert_connects(t, libc::SOCK_DGRAM, server);
+    if let Some(addr) = loopback6() {
+        assert_connects(t, libc::SOCK_STREAM, mapped(server));
+        let (_listener, server) = listener(addr);
+        assert_connects(t, libc::SOCK_STREAM, server);
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = c_path(&dir.path().join("socket"));
+    let _listener = UnixListener::bind(path.to_str().unwrap()).unwrap();
+    assert_connects_unix(t, &raw_unix(path.to_bytes_with_nul()), &path);
+    let name = abstract_name("connect");
+    let addr = raw_unix(&[b"\0", name.to_bytes()].concat());
+    let listener = new_socket(libc::AF_UNIX, libc::SOCK_STREAM);
+    assert_eq!(syscall!(SYS_bind, listener.as_raw_fd(), addr.as_ptr(), addr.len()), 0);
+    assert_eq!(syscall!(SYS_listen, listener.as_raw_fd(), 1), 0);
+    assert_connects_unix(t, &addr, &name);
+}
+
+// ------------------------------------------------------------------ listen
+
+pub fn listen_e(t: &mut Test) {
+    t.fails(libc::EBADF, || syscall!(SYS_listen, NO_FD, -3)).i64("fd", NO_FD.into()).i32("backlog", -3);
+    let socket = socket(LOOPBACK, libc::SOCK_STREAM);
+    bind(&socket, LOOPBACK);
+    let fd = socket.as_raw_fd();
+    t.succeeds(|| syscall!(SYS_listen, fd, 5)).1.i64("fd", fd.into()).i32("backlog", 5);
+}
+
+pub fn listen_x(t: &mut Test) {
+    t.fails(libc::EBADF, || syscall!(SYS_listen, NO_FD, -3))
+        .i64("res", errno(libc::EBADF))
+        .i64("fd", NO_FD.into())
+        .i32("backlog", -3);
+    let socket = socket(LOOPBACK, libc::SOCK_STREAM);
+    bind(&socket, LOOPBACK);
+    let fd = socket.as_raw_fd();
+    t.succeeds(|| syscall!(SYS_listen, fd, 5)).1.i64("res", 0).i64("fd", fd.into()).i32("backlog", 5);
+}
+
+// ------------------------------------------------------------------ accept
+
+/// How many connections wait to be accepted.
+fn waiting(listener: &OwnedFd) -> u32 {
+    // SAFETY: numbers all through.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as u32;
+    let result = syscall!(
+        SYS_getsockopt,
+        listener.as_raw_fd(),
+        libc::IPPROTO_TCP,
+        libc::TCP_INFO,
+        &raw mut info,
+        &raw mut len
+    );
+    assert_eq!(result, 0);
+    info.tcpi_unacked // of a socket that listens
+}
+
+/// A socket that listens, does not block, and lets four connections wait; two do.
+fn crowded(addr: SocketAddr) -> (OwnedFd, [TcpStream; 2]) {
+    let listener = socket(addr, libc::SOCK_STREAM | libc::SOCK_NONBLOCK);
+    bind(&listener, addr);
+    rustix::net::listen(&listener, 4).unwrap();
+    let clients = [(); 2].map(|()| TcpStream::connect(local(&listener)).unwrap());
+    // The last step of a handshake may come late on a busy machine.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while waiting(&listener) < 2 {
+        assert!(Instant::now() < deadline, "no connection arrives");
+        std::thread::sleep(Duration::from_micros(100));
+    }
+    (listener, clients)
+}
+
+#[track_caller]
+fn assert_queue(event: &Params, percent: u8, len: u32, max: u32) {
+    event.u8("queuepct", percent).u32("queuelen", len).u32("queuemax", max);
+}
+
+/// Accepts with `call`, and takes the event to `check` for what accept4 has more.
+fn assert_accepts(t: &mut Test, call: impl Fn(i32) -> i64, check: impl Fn(&Params)) {
+    let event = t.fails(libc::EBADF, || call(NO_FD));
+    event.i64("fd", errno(libc::EBADF)).empty("tuple");
+    assert_queue(&event, 0, 0, 0);
+    check(&event);
+
+    for addr in [Some(LOOPBACK), loopback6()].into_iter().flatten() {
+        let (listener, clients) = crowded(addr);
+        let (fd, event) = t.succeeds(|| call(listener.as_raw_fd()));
+        let _accepted = own(fd);
+        event
+            .i64("fd", fd)
+            .bytes("tuple", &tuple(clients[0].local_addr().unwrap(), clients[0].peer_addr().unwrap()));
+        assert_queue(&event, 25, 1, 4);
+        check(&event);
+
+        drop(own(call(listener.as_raw_fd())));
+        let event = t.fails(libc::EAGAIN, || call(listener.as_raw_fd()));
+        event.i64("fd", errno(libc::EAGAIN)).empty("tuple");
+        assert_queue(&event, 0, 0, 0);
+        check(&event);
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    rustix::net::listen(&listener, 9).unwrap();
+    let _client = UnixStream::connect(&path).unwrap();
+    let (fd, event) = t.succeeds(|| call(listener.as_raw_fd()));
+    let _accepted = own(fd);
+    event.i64("fd", fd);
+    assert_unix_tuple(&event, &c_path(&path)).both();
+    assert_queue(&event, 0, 0, 9);
+    check(&event);
+}
+
+pub fn accept_e(t: &mut Test) {
+    t.fails(libc::EBADF, || syscall!(SYS_accept, NO_FD, null::<u8>(), 0));
+    let (listener, _clients) = crowded(LOOPBACK);
+    let (fd, _) = t.succeeds(|| syscall!(SYS_accept, listener.as_raw_fd(), null::<u8>(), 0));
+    drop(own(fd));
+}
+
+pub fn accept_x(t: &mut Test) {
+    assert_accepts(t, |fd| syscall!(SYS_accept, fd, null::<u8>(), 0), |_| ());
+}
+
+pub fn accept4_e(t: &mut Test) {
+    t.fails(libc::EBADF, || syscall!(SYS_accept4, NO_FD, null::<u8>(), 0, libc::SOCK_NONBLOCK))
+        .i32("flags", O_NONBLOCK as i32);
+    let (listener, _clients) = crowded(LOOPBACK);
+    let (fd, event) =
+        t.succeeds(|| syscall!(SYS_accept4, listener.as_raw_fd(), null::<u8>(), 0, libc::SOCK_CLOEXEC));
+    drop(own(fd));
+    event.i32("flags", O_CLOEXEC as i32);
+}
+
+pub fn accept4_x(t: &mut Test) {
+    let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    assert_accepts(
+        t,
+        |fd| syscall!(SYS_accept4, fd, null::<u8>(), 0, flags),
+        |event| {
+            event.i32("flags", (O_CLOEXEC | O_NONBLOCK) as i32);
+        },
+    );
+}
+
+// ---------------------------------------------------------------- shutdown
+
+pub fn shutdown_e(t: &mut Test) {
+    t.fails(libc::EBADF, || syscall!(SYS_shutdown, NO_FD, 77)).i64("fd", NO_FD.into()).u8("how", 0xff);
+    let (socket, _peer) = UnixStream::pair().unwrap();
+    let fd = socket.as_raw_fd();
+    t.succeeds(|| syscall!(SYS_shutdown, fd, libc::SHUT_WR)).1.i64("fd", fd.into()).u8("how", 1);
+}
+
+pub fn shutdown_x(t: &mut Test) {
+    t.fails(libc::EBADF, || syscall!(SYS_shutdown, NO_FD, 77))
+        .i64("res", errno(libc::EBADF))
+        .i64("fd", NO_FD.into())
+        .u8("how", 0xff);
+    let (socket, _peer) = UnixStream::pair().unwrap();
+    let fd = socket.as_raw_fd();
+    for (how, expected) in [(libc::SHUT_RD, 0), (libc::SHUT_WR, 1), (libc::SHUT_RDWR, 2)] {
+        t.succeeds(|| syscall!(SYS_shutdown, fd, how))
+            .1
+            .i64("res", 0)
+            .i64("fd", fd.into())
+            .u8("how", expected);
+    }
+}
