@@ -50,11 +50,11 @@ struct sc_constants {
 
 /* May change while the capture runs: the recorder maps the memory. */
 struct sc_settings {
-	u64 boot_time;       /* ns from the epoch to the machine's start: event time = this + the boot-time clock */
-	u32 active;          /* the gate: nothing is recorded while it is 0 */
-	u32 snaplen;         /* bytes of data that an event keeps at most */
-	u32 skip_tgid;       /* a process whose events are left out (the recorder's own), or 0 */
-	u32 targets_only;    /* record only the tasks in the map `targets` */
+	u64 boot_time;    /* ns from the epoch to the machine's start: event time = this + the boot-time clock */
+	u32 active;       /* the gate: nothing is recorded while it is 0 */
+	u32 snaplen;      /* bytes of data that an event keeps at most */
+	u32 skip_tgid;    /* a process whose events are left out (the recorder's own), or 0 */
+	u32 targets_only; /* record only the tasks in the map `targets` */
 	enum sc_tracepoint tracepoints;
 	u8 wanted[SC_SLOTS]; /* enum sc_wanted, by slot */
 };

@@ -74,8 +74,8 @@ static __always_inline u16 arguments__read_exe(struct auxmap *auxmap, u64 argv, 
 	u16 length = 1;
 
 	if (argv)
-		length = auxmap__read_string(auxmap, (const void *)arguments__pointer(argv, 0, compat), SC_MAX_ARGUMENTS,
-					     SC_USER);
+		length = auxmap__read_string(auxmap, (const void *)arguments__pointer(argv, 0, compat),
+					     SC_MAX_ARGUMENTS, SC_USER);
 	else
 		*auxmap__tail(auxmap) = 0;
 	return auxmap__forget(auxmap, length);
@@ -88,20 +88,20 @@ static __always_inline u32 arguments__left(u16 exe_length)
 }
 
 /* Stores the parameters exe and args of a process. */
-#define auxmap__store_arguments(auxmap, program, mm)                                                        \
-	do {                                                                                                \
-		u64 start_ = BPF_CORE_READ(mm, arg_start), end_ = BPF_CORE_READ(mm, arg_end);               \
-		u16 exe_ = auxmap__read_string(auxmap, (const void *)start_, SC_MAX_ARGUMENTS, SC_USER);    \
-		auxmap__push(auxmap, SC_INDEX(program, exe), exe_);                                         \
-		auxmap__push(auxmap, SC_INDEX(program, args),                                               \
-			     arguments__read_block(auxmap, start_ + exe_, end_, arguments__left(exe_)));    \
+#define auxmap__store_arguments(auxmap, program, mm)                                                     \
+	do {                                                                                             \
+		u64 start_ = BPF_CORE_READ(mm, arg_start), end_ = BPF_CORE_READ(mm, arg_end);            \
+		u16 exe_ = auxmap__read_string(auxmap, (const void *)start_, SC_MAX_ARGUMENTS, SC_USER); \
+		auxmap__push(auxmap, SC_INDEX(program, exe), exe_);                                      \
+		auxmap__push(auxmap, SC_INDEX(program, args),                                            \
+			     arguments__read_block(auxmap, start_ + exe_, end_, arguments__left(exe_))); \
 	} while (0)
 
 /* Stores the parameters exe and args of an exec that failed. */
-#define auxmap__store_argv(auxmap, program, argv, compat)                                                       \
-	do {                                                                                                    \
-		u16 exe_ = arguments__read_exe(auxmap, argv, compat);                                           \
-		auxmap__push(auxmap, SC_INDEX(program, exe), exe_);                                             \
-		auxmap__push(auxmap, SC_INDEX(program, args),                                                   \
-			     arguments__read_array(auxmap, argv, compat, 1, arguments__left(exe_)));            \
+#define auxmap__store_argv(auxmap, program, argv, compat)                                            \
+	do {                                                                                         \
+		u16 exe_ = arguments__read_exe(auxmap, argv, compat);                                \
+		auxmap__push(auxmap, SC_INDEX(program, exe), exe_);                                  \
+		auxmap__push(auxmap, SC_INDEX(program, args),                                        \
+			     arguments__read_array(auxmap, argv, compat, 1, arguments__left(exe_))); \
 	} while (0)

@@ -43,8 +43,8 @@ static __always_inline u32 cgroup__write(struct auxmap *auxmap, struct css_set *
 }
 
 /* The subsystems in the order of the format; one that the kernel lacks has no entry. */
-#define cgroup__write_named(auxmap, set, name, at)                             \
-	(bpf_core_enum_value_exists(enum cgroup_subsys_id, name) ?             \
+#define cgroup__write_named(auxmap, set, name, at)                                                  \
+	(bpf_core_enum_value_exists(enum cgroup_subsys_id, name) ?                                  \
 		 cgroup__write(auxmap, set, bpf_core_enum_value(enum cgroup_subsys_id, name), at) : \
 		 (at))
 
@@ -62,8 +62,8 @@ static __always_inline u16 auxmap__read_cgroups(struct auxmap *auxmap, struct ta
 	return at - auxmap->pos;
 }
 
-#define auxmap__store_cgroups(auxmap, program, param, task)                                        \
-	do {                                                                                       \
-		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def");   \
+#define auxmap__store_cgroups(auxmap, program, param, task)                                         \
+	do {                                                                                        \
+		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def");    \
 		auxmap__push(auxmap, SC_INDEX(program, param), auxmap__read_cgroups(auxmap, task)); \
 	} while (0)

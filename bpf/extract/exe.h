@@ -12,7 +12,7 @@ enum {
 	SC_MAY_WRITE = 2, /* of a mode's last three bits */
 	SC_CAP_DAC_OVERRIDE = 1,
 	SC_CAP_FOWNER = 3,
-	SC_GROUPS_MAX = 64, /* how many supplementary groups are looked at */
+	SC_GROUPS_MAX = 64,  /* how many supplementary groups are looked at */
 	SC_EXTENTS_MAX = 16, /* how many ranges of a user name space's map are looked at */
 	SC_EXTENTS_INLINE = 5,
 };

@@ -40,8 +40,8 @@ static __always_inline u16 auxmap__read_path(struct auxmap *auxmap, struct file 
 }
 
 /* The path of a file of the kernel. */
-#define auxmap__store_path(auxmap, program, param, file)                                             \
-	do {                                                                                         \
-		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row of events.def");  \
-		auxmap__push(auxmap, SC_INDEX(program, param), auxmap__read_path(auxmap, file));     \
+#define auxmap__store_path(auxmap, program, param, file)                                            \
+	do {                                                                                        \
+		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row of events.def"); \
+		auxmap__push(auxmap, SC_INDEX(program, param), auxmap__read_path(auxmap, file));    \
 	} while (0)

@@ -77,15 +77,14 @@ enum {
 };
 
 /* The pages of one kind: the sum of the CPUs may be below 0 for a moment. */
-#define extract__pages(mm, which)                                                                 \
-	({                                                                                        \
-		s64 pages_;                                                                       \
-		if (bpf_core_type_exists(struct mm_rss_stat))                                     \
-			pages_ = BPF_CORE_READ((struct mm_struct___6_1 *)(mm),                    \
-					       rss_stat.count[which].counter);                    \
-		else                                                                              \
-			pages_ = BPF_CORE_READ(mm, rss_stat[which].count);                        \
-		pages_ > 0 ? (u64)pages_ : 0;                                                     \
+#define extract__pages(mm, which)                                                                              \
+	({                                                                                                     \
+		s64 pages_;                                                                                    \
+		if (bpf_core_type_exists(struct mm_rss_stat))                                                  \
+			pages_ = BPF_CORE_READ((struct mm_struct___6_1 *)(mm), rss_stat.count[which].counter); \
+		else                                                                                           \
+			pages_ = BPF_CORE_READ(mm, rss_stat[which].count);                                     \
+		pages_ > 0 ? (u64)pages_ : 0;                                                                  \
 	})
 
 /* All in KiB; 0 for a task without memory. */
@@ -134,11 +133,10 @@ static __always_inline u32 extract__loginuid(struct task_struct *task)
 }
 
 /* A set of capabilities of the current format: bit n is capability n. */
-#define extract__capabilities(task, set)                                               \
-	({                                                                             \
-		u64 caps_ = 0;                                                         \
-		const struct cred *cred_ = BPF_CORE_READ(task, cred);                  \
-		bpf_probe_read_kernel(&caps_, sizeof(caps_),                           \
-				      (void *)cred_ + bpf_core_field_offset(cred_->set)); \
-		caps_ & ((1ull << 41) - 1);                                            \
+#define extract__capabilities(task, set)                                                                         \
+	({                                                                                                       \
+		u64 caps_ = 0;                                                                                   \
+		const struct cred *cred_ = BPF_CORE_READ(task, cred);                                            \
+		bpf_probe_read_kernel(&caps_, sizeof(caps_), (void *)cred_ + bpf_core_field_offset(cred_->set)); \
+		caps_ &((1ull << 41) - 1);                                                                       \
 	})

@@ -11,8 +11,9 @@ enum {
 };
 
 /* What is stored at the place of one row is read at that of another. */
-#define SC_SAME_PLACE(program, other, param) \
-	_Static_assert(SC_INDEX(program, param) == SC_INDEX(other, param), "the rows of " #other " and " #program " differ")
+#define SC_SAME_PLACE(program, other, param)                               \
+	_Static_assert(SC_INDEX(program, param) == SC_INDEX(other, param), \
+		       "the rows of " #other " and " #program " differ")
 
 SC_SAME_PLACE(execve_x, execveat_x, gid);
 SC_SAME_PLACE(execve_x, clone_x, tid);

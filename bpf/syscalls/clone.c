@@ -34,8 +34,7 @@ static __always_inline void clone__store(struct auxmap *auxmap, struct task_stru
 	process__store(auxmap, task, mm);
 	/* Parameter 16: flags (type: PT_FLAGS32) */
 	auxmap__store(auxmap, clone_x, flags,
-		      clone_flags_to_scap(flags) |
-			      (clone__in_pidns(task) ? PPM_clone_flags__CLONE_CHILD_IN_PIDNS : 0));
+		      clone_flags_to_scap(flags) | (clone__in_pidns(task) ? PPM_clone_flags__CLONE_CHILD_IN_PIDNS : 0));
 	/* Parameter 17: uid (type: PT_UINT32) */
 	auxmap__store(auxmap, clone_x, uid, BPF_CORE_READ(task, cred, euid.val));
 	/* Parameter 18: gid (type: PT_UINT32) */
@@ -48,14 +47,14 @@ static __always_inline void clone__store(struct auxmap *auxmap, struct task_stru
 	auxmap__store(auxmap, clone_x, pidns_init_start_ts, res ? 0 : extract__pidns_start(task));
 }
 
-#define CLONE_EXIT(program, flags)                                                      \
-	SYSCALL_EXIT(program)                                                           \
-	{                                                                               \
-		struct auxmap auxmap;                                                   \
-		if (!auxmap__begin(call, &auxmap, program))                             \
-			return;                                                         \
-		clone__store(&auxmap, extract__current(), call->ret, flags);            \
-		auxmap__submit_event(call, &auxmap, program);                           \
+#define CLONE_EXIT(program, flags)                                           \
+	SYSCALL_EXIT(program)                                                \
+	{                                                                    \
+		struct auxmap auxmap;                                        \
+		if (!auxmap__begin(call, &auxmap, program))                  \
+			return;                                              \
+		clone__store(&auxmap, extract__current(), call->ret, flags); \
+		auxmap__submit_event(call, &auxmap, program);                \
 	}
 
 /* The flags come first in struct clone_args, which is the same for callers of 32 and of 64 bits. */

@@ -2,30 +2,30 @@
 /* setuid, setgid and prctl: what a process says of itself. */
 #include "template/shapes.h"
 
-#define IDENTITY_ENTER(program, id)                                                             \
-	SYSCALL_ENTER(program)                                                                  \
-	{                                                                                       \
-		struct ringbuf_struct ringbuf;                                                  \
-                                                                                                \
-		if (!ringbuf__reserve_space(call, &ringbuf, program))                           \
-			return;                                                                 \
-		/* Parameter 1: uid (type: PT_UID) or gid (type: PT_GID) */                     \
-		ringbuf__store(&ringbuf, program, id, extract__syscall_argument(call, 0));      \
-		ringbuf__submit_event(call, &ringbuf, program);                                 \
+#define IDENTITY_ENTER(program, id)                                                        \
+	SYSCALL_ENTER(program)                                                             \
+	{                                                                                  \
+		struct ringbuf_struct ringbuf;                                             \
+                                                                                           \
+		if (!ringbuf__reserve_space(call, &ringbuf, program))                      \
+			return;                                                            \
+		/* Parameter 1: uid (type: PT_UID) or gid (type: PT_GID) */                \
+		ringbuf__store(&ringbuf, program, id, extract__syscall_argument(call, 0)); \
+		ringbuf__submit_event(call, &ringbuf, program);                            \
 	}
 
-#define IDENTITY_EXIT(program, id)                                                              \
-	SYSCALL_EXIT(program)                                                                   \
-	{                                                                                       \
-		struct ringbuf_struct ringbuf;                                                  \
-                                                                                                \
-		if (!ringbuf__reserve_space(call, &ringbuf, program))                           \
-			return;                                                                 \
-		/* Parameter 1: res (type: PT_ERRNO) */                                         \
-		ringbuf__store(&ringbuf, program, res, call->ret);                              \
-		/* Parameter 2: uid (type: PT_UID) or gid (type: PT_GID) */                     \
-		ringbuf__store(&ringbuf, program, id, extract__syscall_argument(call, 0));      \
-		ringbuf__submit_event(call, &ringbuf, program);                                 \
+#define IDENTITY_EXIT(program, id)                                                         \
+	SYSCALL_EXIT(program)                                                              \
+	{                                                                                  \
+		struct ringbuf_struct ringbuf;                                             \
+                                                                                           \
+		if (!ringbuf__reserve_space(call, &ringbuf, program))                      \
+			return;                                                            \
+		/* Parameter 1: res (type: PT_ERRNO) */                                    \
+		ringbuf__store(&ringbuf, program, res, call->ret);                         \
+		/* Parameter 2: uid (type: PT_UID) or gid (type: PT_GID) */                \
+		ringbuf__store(&ringbuf, program, id, extract__syscall_argument(call, 0)); \
+		ringbuf__submit_event(call, &ringbuf, program);                            \
 	}
 
 IDENTITY_ENTER(setuid_e, uid)

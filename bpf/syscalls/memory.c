@@ -5,15 +5,15 @@
 #include "template/ringbuf.h"
 
 /* Parameters 2 to 4 of an exit event, in KiB. */
-#define MEMORY_STORE_SIZES(ringbuf, program)                                               \
-	do {                                                                               \
-		struct mm_struct *mm_ = BPF_CORE_READ(extract__current(), mm);             \
-		/* Parameter 2: vm_size (type: PT_UINT32) */                               \
-		ringbuf__store(ringbuf, program, vm_size, extract__vm_size(mm_));          \
-		/* Parameter 3: vm_rss (type: PT_UINT32) */                                \
-		ringbuf__store(ringbuf, program, vm_rss, extract__vm_rss(mm_));            \
-		/* Parameter 4: vm_swap (type: PT_UINT32) */                               \
-		ringbuf__store(ringbuf, program, vm_swap, extract__vm_swap(mm_));          \
+#define MEMORY_STORE_SIZES(ringbuf, program)                                      \
+	do {                                                                      \
+		struct mm_struct *mm_ = BPF_CORE_READ(extract__current(), mm);    \
+		/* Parameter 2: vm_size (type: PT_UINT32) */                      \
+		ringbuf__store(ringbuf, program, vm_size, extract__vm_size(mm_)); \
+		/* Parameter 3: vm_rss (type: PT_UINT32) */                       \
+		ringbuf__store(ringbuf, program, vm_rss, extract__vm_rss(mm_));   \
+		/* Parameter 4: vm_swap (type: PT_UINT32) */                      \
+		ringbuf__store(ringbuf, program, vm_swap, extract__vm_swap(mm_)); \
 	} while (0)
 
 SYSCALL_ENTER(brk_e)
@@ -54,14 +54,14 @@ static __always_inline u64 mmap__argument(const struct sc_call *call, int n)
 }
 
 /* The parameters that the arguments are. */
-#define MMAP_STORE_ARGUMENTS(call, ringbuf, program)                                              \
-	do {                                                                                              \
-		ringbuf__store(ringbuf, program, addr, mmap__argument(call, 0));                          \
-		ringbuf__store(ringbuf, program, length, mmap__argument(call, 1));                        \
-		ringbuf__store(ringbuf, program, prot, prot_flags_to_scap(mmap__argument(call, 2)));      \
-		ringbuf__store(ringbuf, program, flags, mmap_flags_to_scap(mmap__argument(call, 3)));     \
-		ringbuf__store(ringbuf, program, fd, (s32)mmap__argument(call, 4));                       \
-		ringbuf__store(ringbuf, program, offset, mmap__argument(call, 5));                        \
+#define MMAP_STORE_ARGUMENTS(call, ringbuf, program)                                                  \
+	do {                                                                                          \
+		ringbuf__store(ringbuf, program, addr, mmap__argument(call, 0));                      \
+		ringbuf__store(ringbuf, program, length, mmap__argument(call, 1));                    \
+		ringbuf__store(ringbuf, program, prot, prot_flags_to_scap(mmap__argument(call, 2)));  \
+		ringbuf__store(ringbuf, program, flags, mmap_flags_to_scap(mmap__argument(call, 3))); \
+		ringbuf__store(ringbuf, program, fd, (s32)mmap__argument(call, 4));                   \
+		ringbuf__store(ringbuf, program, offset, mmap__argument(call, 5));                    \
 	} while (0)
 
 SYSCALL_ENTER(mmap_e)
