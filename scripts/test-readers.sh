@@ -31,7 +31,7 @@ record() {
 
 # counts_in NAME FILTER: '<event name> <count>' a line, of the events that pass a jq filter.
 counts_in() {
-	read_by sid jq -r ".events[] | select($2) | \"\(.name) \(.count)\"" <"$1.json" |
+	read_by sid jq -r ".by_type[] | select($2) | \"\(if .number < 2 then \"syscall\" else .type end) \(.count)\"" <"$1.json" |
 		awk '{ n[$1] += $2 } END { for (name in n) print name, n[name] }' | sort
 }
 
@@ -43,7 +43,7 @@ tally() {
 }
 
 # What sysdig 0.41 shows: exit events, and those that come alone. Types from 450 on are newer than it.
-shown='.type < 450 and (.type % 2 == 1 or (.name | IN("procexit", "switch", "signaldeliver", "page_fault")))'
+shown='.number < 450 and (.number % 2 == 1 or (.type | IN("procexit", "switch", "signaldeliver", "page_fault")))'
 fields='*%evt.type|%proc.name|%fd.name|%evt.args|%proc.cmdline'
 
 # check_names WHO FILE DIR: lines in the form of `fields`, of a capture of the workload in DIR, hold the right names.
@@ -75,7 +75,7 @@ if record all; then
 	same "sysdig counts what scapd counts" "$known" "$(cut -d'|' -f1 sysdig.txt | tally "$(grep -v '^syscall ' <<<"$known")")"
 	check_names sysdig sysdig.txt "$tmp/all"
 	same "tshark counts what scapd counts" \
-		"$(read_by sid jq -r '.events[] | "\(.type) \(.count)"' <all.json | sort)" \
+		"$(read_by sid jq -r '.by_type[] | "\(.number) \(.count)"' <all.json | awk '{ n[$1] += $2 } END { for (type in n) print type, n[type] }' | sort)" \
 		"$(read_by sid tshark -r all.scap -T fields -e sysdig.event_type | awk '{ n[$1]++ } END { for (type in n) print type, n[type] }' | sort)"
 	gzip -k all.scap
 	same "sysdig reads it compressed" "$(wc -l <sysdig.txt)" "$(read_by sid sysdig -r all.scap.gz -p "$fields" | wc -l)"
@@ -126,7 +126,8 @@ classic=open,openat,creat,close,read,write,dup,dup2,pipe,stat,fstat,mkdir,rmdir,
 classic+=,execve,clone,fork,vfork,socket,connect,bind,listen,accept,accept4
 if record classic --syscalls "$classic"; then
 	read_by bookworm sysdig -r classic.scap -p "$fields" >old.txt
-	known=$(counts_in classic true)
+	# It does not show types from 336 on: dup, dup2 and accept4 of today are among them.
+	known=$(counts_in classic '.number < 336')
 	same "sysdig 0.29 counts what scapd counts" "$known" "$(cut -d'|' -f1 old.txt | tally "$(grep -v '^syscall ' <<<"$known")")"
 	has "sysdig 0.29: a file's name" old.txt "^openat\|bash\|$tmp/classic/notes.txt\|"
 	has "sysdig 0.29: a command line" old.txt '^execve\|mv\|.*\|mv notes.txt folder/renamed.txt'

@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
-    fs::File,
+    fs::{self, File},
     io::{self, Read, Write},
     os::{fd::AsFd, unix::process::CommandExt},
     path::PathBuf,
@@ -63,6 +63,16 @@ impl Held {
     /// The child's process id.
     pub fn pid(&self) -> u32 {
         self.pid
+    }
+
+    /// Whether the child will still have a descriptor when it has exec'ed.
+    pub fn keeps(&self, fd: u64) -> bool {
+        const CLOSE_ON_EXEC: u32 = 0o2_000_000;
+        let info = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", self.pid)).unwrap_or_default();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        flags
+            .and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok())
+            .is_some_and(|f| f & CLOSE_ON_EXEC == 0)
     }
 
     /// Lets the child exec.

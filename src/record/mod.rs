@@ -108,7 +108,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
     tracing::debug!("recording {} ms after the start", started.elapsed().as_millis());
 
     let mut drain = Drain::new(WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?, config.limit)?;
-    let state = take_state(&mut active, &mut drain, config.include_self)?;
+    let state = take_state(&mut active, &mut drain, config.include_self, command.as_ref())?;
     drain.start(&state)?;
     let gate_opened = Instant::now();
     if let Some(held) = &mut command {
@@ -159,7 +159,12 @@ fn create_output(config: &Config) -> anyhow::Result<Output> {
 }
 
 /// Reads /proc on a thread of its own, while events are taken from the rings.
-fn take_state(active: &mut Active, drain: &mut Drain, include_self: bool) -> anyhow::Result<Vec<u8>> {
+fn take_state(
+    active: &mut Active,
+    drain: &mut Drain,
+    include_self: bool,
+    command: Option<&Held>,
+) -> anyhow::Result<Vec<u8>> {
     let boot_time = Some(active.probe().boot_time());
     let scan = thread::Builder::new()
         .name("scapd-snapshot".into())
@@ -177,6 +182,12 @@ fn take_state(active: &mut Active, drain: &mut Drain, include_self: bool) -> any
         // Nothing will refer to them, and sysdig 0.29 refuses a file that lists a descriptor of a BPF object.
         let own = u64::from(std::process::id());
         snapshot.state.fds.retain(|list| list.pid != own);
+    }
+    if let Some(held) = command {
+        // It still holds copies of ours, which it will not have as the command.
+        for list in snapshot.state.fds.iter_mut().filter(|list| list.pid == u64::from(held.pid())) {
+            list.fds.retain(|fd| held.keeps(fd.fd));
+        }
     }
     let mut bytes = Vec::new();
     write_state(&mut bytes, &snapshot.state).context("cannot describe the state of the machine")?;
