@@ -123,7 +123,7 @@ fi
 
 # The classic calls, for the sysdig of 2022, which shows enter events as well.
 classic=open,openat,creat,close,read,write,dup,dup2,pipe,stat,fstat,mkdir,rmdir,unlink,unlinkat,rename,renameat
-classic+=,execve,clone,fork,vfork,socket,connect,bind,listen,accept,accept4
+classic+=,chdir,execve,clone,fork,vfork,socket,connect,bind,listen,accept,accept4
 if record classic --syscalls "$classic"; then
 	read_by bookworm sysdig -r classic.scap -p "$fields" >old.txt
 	# It does not show types from 336 on: dup, dup2 and accept4 of today are among them.
