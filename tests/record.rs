@@ -156,6 +156,23 @@ fn a_signal_ends_a_capture_with_a_whole_file() {
 }
 
 #[test]
+fn a_call_that_no_table_knows_is_a_generic_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "unknown.scap");
+    for number in [500, 5000] {
+        let perl = format!("syscall({number})");
+        let (code, ..) =
+            run(scapd().args(["record", "-q", "-w"]).arg(&path).args(["--", "perl", "-e", &perl]));
+        assert_eq!(code, Some(0));
+        let capture = Capture::read(&path);
+        for program in ["generic_e", "generic_x"] {
+            let unknown = capture.of(program).filter(|e| common::number(e, "nativeID") == Some(number));
+            assert_eq!(unknown.count(), 1, "{program} of {number}");
+        }
+    }
+}
+
+#[test]
 fn exit_events_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "exit.scap");

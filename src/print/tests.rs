@@ -177,7 +177,7 @@ fn results_errors_and_data() {
         )
         .lines();
     let expected = [
-        "< access res=-2(ENOENT) name=sub/f(/work/sub/f) mode=4(R_OK)",
+        "< access res=-2(ENOENT) name=sub/f(/srv/sub/f) mode=4(R_OK)",
         "< read res=6 data=a....b fd=3(<f>/srv/data) size=6",
         "< read res=-9(EBADF) data=NULL fd=77 size=6",
         "< mmap res=7FAB00000000",
@@ -268,9 +268,9 @@ fn json_has_typed_values() {
         "type": "openat",
         "category": "File",
         "args": {
-            "fd": { "value": 6, "name": "/work/f", "kind": "file" },
+            "fd": { "value": 6, "name": "/srv/f", "kind": "file" },
             "dirfd": { "value": -100, "name": "AT_FDCWD" },
-            "name": { "value": "f", "name": "/work/f" },
+            "name": { "value": "f", "name": "/srv/f" },
             "flags": { "value": 3, "names": ["O_RDWR"] },
             "mode": 0,
         },

@@ -1,5 +1,6 @@
 //! What can be changed while a capture runs: the settings that the programs read, and the tasks that are followed.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use libbpf_rs::{MapCore, MapFlags};
@@ -39,7 +40,14 @@ pub(super) fn slots(call: &Syscall) -> impl Iterator<Item = usize> + '_ {
     native.into_iter().chain(compat)
 }
 
+/// The slots that no call of the tables has: numbers in between, and the one of all numbers beyond.
+pub(super) fn unknown_slots() -> impl Iterator<Item = usize> {
+    let known: BTreeSet<usize> = SYSCALLS.iter().flat_map(slots).collect();
+    (0..=SLOT_UNKNOWN).filter(move |slot| !known.contains(slot))
+}
+
 pub(super) const NR_MAX: usize = 512;
+const SLOT_UNKNOWN: usize = 2 * NR_MAX;
 
 /// Fills the tables that route calls: see `struct sc_routes`.
 pub(super) fn fill_routes(routes: &mut types::sc_routes) {

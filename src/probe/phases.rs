@@ -50,6 +50,8 @@ pub struct Options {
     pub targets: u32,
     /// Tracepoints to record.
     pub tracepoints: TracepointSet,
+    /// Record calls that the tables do not know, too: as generic events with code 0.
+    pub unknown_calls: bool,
     /// When the machine was started, in ns since the epoch: event times are this plus the boot-time clock. `None`:
     /// worked out from the clocks of this moment.
     pub boot_time: Option<u64>,
@@ -65,6 +67,7 @@ impl Default for Options {
             directions: Directions { enter: true, exit: true },
             targets: 0,
             tracepoints: TracepointSet::none(),
+            unknown_calls: false,
             boot_time: None,
         }
     }
@@ -215,6 +218,10 @@ impl Opened {
             events.extend(self.options.directions.enter.then_some(enter));
             events.extend(self.options.directions.exit.then_some(exit));
         }
+        if self.options.unknown_calls {
+            events.extend(self.options.directions.enter.then_some(GENERIC.0));
+            events.extend(self.options.directions.exit.then_some(GENERIC.1));
+        }
         events
     }
 
@@ -260,7 +267,7 @@ impl Opened {
 
     fn loaded(
         &self,
-        mut skel: ScapdSkel<'static>,
+        skel: ScapdSkel<'static>,
         attach: Attach,
         preemption: Preemption,
         calls: &[&'static Syscall],
@@ -271,7 +278,8 @@ impl Opened {
         let (_fds, rings) = rings::set_up(&skel.maps.rings, self.layout, self.cpus)?;
         let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus, boot_time)
             .map_err(|e| ProbeError::failed("map the counters into memory", e))?;
-        fill_program_arrays(&mut skel, calls, self.options.directions)?;
+        let slots = self.routed_slots(&skel, calls);
+        fill_program_arrays(&skel, &slots, self.options.directions)?;
         let mut loaded = Loaded {
             skel,
             merge: Merge::new(rings),
@@ -288,12 +296,28 @@ impl Opened {
         control.set_snaplen(self.options.snaplen);
         control.set_targets_only(self.options.targets > 0);
         control.set_tracepoints(self.options.tracepoints);
-        for call in calls {
-            for slot in control::slots(call) {
-                control.want(slot, self.options.directions);
-            }
+        for (slot, _) in slots {
+            control.want(slot, self.options.directions);
         }
         Ok(loaded)
+    }
+
+    /// The slots to record, each with the events of its call.
+    fn routed_slots(
+        &self,
+        skel: &ScapdSkel<'static>,
+        calls: &[&'static Syscall],
+    ) -> Vec<(usize, (EventType, EventType))> {
+        let is_loaded = |program: &str| {
+            crate::events::event_by_program(program)
+                .is_some_and(|event| programs::descriptor(&skel.progs, event.ty).is_some())
+        };
+        let known = calls.iter().flat_map(|call| {
+            let events = routes(call, is_loaded);
+            control::slots(call).map(move |slot| (slot, events))
+        });
+        let unknown = self.options.unknown_calls.then(control::unknown_slots).into_iter().flatten();
+        known.chain(unknown.map(|slot| (slot, GENERIC))).collect()
     }
 }
 
@@ -308,29 +332,19 @@ fn routes(call: &Syscall, available: impl Fn(&str) -> bool) -> (EventType, Event
 }
 
 fn fill_program_arrays(
-    skel: &mut ScapdSkel<'static>,
-    calls: &[&'static Syscall],
+    skel: &ScapdSkel<'static>,
+    slots: &[(usize, (EventType, EventType))],
     directions: Directions,
 ) -> Result<(), ProbeError> {
-    let is_loaded = |program: &str| {
-        crate::events::event_by_program(program)
-            .is_some_and(|event| programs::descriptor(&skel.progs, event.ty).is_some())
-    };
-    for call in calls {
-        let (enter, exit) = routes(call, is_loaded);
+    for (slot, (enter, exit)) in slots {
         for (wanted, array, event) in [
-            (directions.enter, &skel.maps.enter_programs, enter),
-            (directions.exit, &skel.maps.exit_programs, exit),
+            (directions.enter, &skel.maps.enter_programs, *enter),
+            (directions.exit, &skel.maps.exit_programs, *exit),
         ] {
-            if !wanted {
-                continue;
-            }
-            let Some(program) = programs::descriptor(&skel.progs, event) else { continue };
-            for slot in control::slots(call) {
-                array
-                    .update(&(slot as u32).to_ne_bytes(), &program.as_raw_fd().to_ne_bytes(), MapFlags::ANY)
-                    .map_err(|e| ProbeError::libbpf(format!("route {} to its program", call.name), e))?;
-            }
+            let Some(program) = programs::descriptor(&skel.progs, event).filter(|_| wanted) else { continue };
+            array
+                .update(&(*slot as u32).to_ne_bytes(), &program.as_raw_fd().to_ne_bytes(), MapFlags::ANY)
+                .map_err(|e| ProbeError::libbpf("route a call to its program", e))?;
         }
     }
     Ok(())

@@ -50,7 +50,7 @@ pub struct Config {
     pub compress: bool,
     /// The calls; `None`: all of them, those that the tables do not know included.
     pub syscalls: Option<SyscallSet>,
-    /// The probe's options; its `targets` are set here.
+    /// The probe's options; its `targets` and `unknown_calls` are set here.
     pub probe: Options,
     /// Processes to record, with their descendants.
     pub pids: Vec<u32>,
@@ -84,7 +84,11 @@ pub struct Outcome {
 pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let targeted = !config.pids.is_empty() || (!config.command.is_empty() && !config.all);
-    let options = Options { targets: if targeted { TARGETS } else { 0 }, ..config.probe.clone() };
+    let options = Options {
+        targets: if targeted { TARGETS } else { 0 },
+        unknown_calls: config.syscalls.is_none(),
+        ..config.probe.clone()
+    };
     let calls = wanted_calls(config.syscalls);
     let output = create_output(config)?;
     let target = output.target().to_string();
