@@ -31,7 +31,8 @@ build: ## build scapd
 	cargo build $(CARGO_FLAGS) --bins
 
 run: build ## record this machine for five seconds and print the first events
-	$(ROOT) $(SCAPD) record --duration 5s -w $(CAPTURE)
+	@# With a command, so that a machine that does nothing at all has something to show.
+	$(ROOT) $(SCAPD) record -a -w $(CAPTURE) -- sleep 5
 	$(ROOT) $(SCAPD) read $(CAPTURE) -n 20
 
 test: lint ## everything that needs this machine only: lint, unit, integration and kernel tests (as root)

@@ -44,12 +44,12 @@ if [ "$(uname -r | cut -d. -f1)" = 5 ] && [ "$(uname -r | cut -d. -f2)" -lt 15 ]
 fi
 for attach in $ways; do
 	file=/tmp/$attach.scap
-	check "$attach: record" scapd record -w $file --attach $attach --syscalls openat,close,execve -- \
+	check "$attach: record" scapd record -w "$file" --attach "$attach" --syscalls openat,close,execve -- \
 		/bin/busybox cat /etc/passwd
 	cp /tmp/output /tmp/said
 	check "$attach: the command's output" grep root:x:0:0 /tmp/said
-	check "$attach: info" scapd info $file
-	check "$attach: read" scapd read $file
+	check "$attach: info" scapd info "$file"
+	check "$attach: read" scapd read "$file"
 	cp /tmp/output /tmp/events
 	check "$attach: the executed program" grep -E ' < execve .*filename=/bin/busybox' /tmp/events
 	check "$attach: enter of openat" grep -E ' > openat .*name=/etc/passwd' /tmp/events
