@@ -205,7 +205,14 @@ fn without_privileges_the_missing_ones_are_named() {
     std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
     // The build folder need not be open to others: run a copy.
     let copy = file(&folder, "scapd");
-    std::fs::copy(env!("CARGO_BIN_EXE_scapd"), &copy).unwrap();
+    // By another process: what we have open for writing cannot be executed while another test forks.
+    assert!(
+        std::process::Command::new("cp")
+            .args([env!("CARGO_BIN_EXE_scapd").as_ref(), copy.as_os_str()])
+            .status()
+            .unwrap()
+            .success()
+    );
     let mut command = std::process::Command::new(&copy);
     command.args(["record", "-w"]).arg(file(&folder, "x.scap")).args(["--", "true"]).uid(65534).gid(65534);
     let (code, _, said) = run(&mut command);

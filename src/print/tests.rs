@@ -23,7 +23,7 @@ fn state() -> MachineState {
         tid,
         pid: 100,
         comm: comm.into(),
-        cwd: b"/work".into(),
+        cwd: b"/srv".into(),
         ..Thread::default()
     };
     let fd = |fd, kind| Fd { fd, ino: 0, kind };
@@ -89,7 +89,7 @@ impl Capture {
     fn exec(self, tid: u64, comm: &str) -> Capture {
         let pid = Value::Pid(tid as i64);
         let mut values = vec![Value::Errno(0), Value::Text(b"/bin/x"), NA, pid, pid, Value::Pid(1)];
-        values.extend([Value::Text(b"/work"), NA, NA, NA, NA, NA, NA, Value::Text(comm.as_bytes())]);
+        values.extend([Value::Text(b"/srv"), NA, NA, NA, NA, NA, NA, Value::Text(comm.as_bytes())]);
         self.event(tid, "execve_x", &values)
     }
 

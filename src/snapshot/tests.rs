@@ -200,7 +200,7 @@ fn an_executable_in_memory() {
 fn an_executable_that_its_user_may_write_to_and_that_is_deleted() {
     let directory = tempfile::tempdir().unwrap();
     let program = fs::canonicalize(directory.path()).unwrap().join("program");
-    fs::copy("/bin/sleep", &program).unwrap();
+    copy_of_sleep(&program);
     let child = start_with(sleep(&program), Vec::new());
     fs::remove_file(&program).unwrap();
     let snapshot = snapshot();
@@ -213,7 +213,7 @@ fn an_executable_that_its_user_may_write_to_and_that_is_deleted() {
 fn a_capability_counts_for_owners_that_the_user_namespace_knows() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("marked");
-    fs::copy("/bin/sleep", &program).unwrap();
+    copy_of_sleep(&program);
     fs::set_permissions(&program, fs::Permissions::from_mode(0o555)).unwrap();
     let script = format!("exec {} 60", program.display());
     let writable = |flags: &[&str]| {
@@ -231,6 +231,12 @@ fn a_capability_counts_for_owners_that_the_user_namespace_knows() {
     std::os::unix::fs::chown(&program, Some(12345), Some(12345)).unwrap();
     assert!(writable(&["--mount"]));
     assert!(!writable(&["--user", "--map-root-user"]));
+}
+
+/// By another process: a file that we had open for writing could not be executed while a child of another test, forked
+/// meanwhile, still has it.
+fn copy_of_sleep(to: &Path) {
+    assert!(Command::new("cp").arg("/bin/sleep").arg(to).status().unwrap().success());
 }
 
 /// Runs a script in new namespaces, which ends in `exec sleep`, and waits until it does.
@@ -261,7 +267,7 @@ fn a_process_in_its_own_pid_namespace() {
     let now = || u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("marked");
-    fs::copy("/bin/sleep", &program).unwrap();
+    copy_of_sleep(&program);
     let before = now();
     let flags = ["--pid", "--fork", "--kill-child"];
     let (_child, pid) = in_namespaces(&flags, &format!("exec {} 60", program.display()));
@@ -282,7 +288,7 @@ fn a_process_in_its_own_pid_namespace() {
 fn executables_in_an_overlay() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("marked");
-    fs::copy("/bin/sleep", &program).unwrap();
+    copy_of_sleep(&program);
     for (place, upper) in [("lower", false), ("upper", true)] {
         let script = format!(
             "cd {} && mount -t tmpfs none /mnt && cd /mnt && mkdir lower upper work merged && cp {} {place}/marked && \
