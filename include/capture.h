@@ -79,10 +79,9 @@ enum sc_target {
 	SC_TARGET_AT_EXEC = 2, /* becomes active as it enters execve */
 };
 
-/* What became of the events of one type on one CPU. seen = written + the losses. */
+/* What became of the events of one type on one CPU. What was seen and not lost is in the ring. */
 struct sc_counters {
 	u64 seen;
-	u64 written;
 	u64 lost_ring_full;
 	u64 lost_too_large;
 	u64 lost_no_scratch;

@@ -8,7 +8,8 @@
  *   +--------+--------+-----+-----+--------+-----+-----+-- --+---------+---------+-- --+
  *   u64      u64      u32   u16   u32      u16 each          unaligned, in the row's order
  *
- * All in host byte order. ts is in nanoseconds since the epoch; len is that of the whole event.
+ * All in host byte order. ts is in nanoseconds since the epoch; len is that of the whole event. A record of a ring is the
+ * body of the event's block: the CPU (u16), then the event.
  */
 #pragma once
 
@@ -23,10 +24,11 @@ struct sc_event_header {
 } __attribute__((packed));
 
 enum {
+	SC_CPU_LEN = sizeof(u16), /* before the event */
 	SC_HEADER_LEN = sizeof(struct sc_event_header),
 	SC_LENGTH_LEN = sizeof(u16), /* an entry of the lengths array */
 	/* An event block (frame 12, CPU 2, padding up to 3 bytes) may not exceed 65,536 bytes. */
-	SC_MAX_EVENT = 65536 - 12 - 2 - 3,
+	SC_MAX_EVENT = 65536 - 12 - SC_CPU_LEN - 3,
 };
 
 _Static_assert(sizeof(struct sc_event_header) == 26, "the event header is 26 bytes, packed");

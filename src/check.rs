@@ -4,18 +4,24 @@ use std::io::{self, Write};
 
 use crate::{
     events::{EVENTS, SYSCALLS},
-    probe::{Attach, Opened, Options, Preemption, ProbeError},
+    privileges,
+    probe::{Attach, Loaded, Opened, Options, Preemption, ProbeError},
     select::TracepointSet,
 };
 
-/// Writes a line for each thing that a recording needs: whether it could be started.
+/// Lines of the verifier's log that are shown of a refused program: it ends with the reason.
+const LOG_LINES: usize = 6;
+
+/// Writes a line for each thing that a recording needs: whether it could be started. With `verbose`, also what each
+/// program cost the verifier.
 ///
 /// # Errors
 /// Of `out`.
-pub fn run(attach: Attach, out: &mut impl Write) -> io::Result<bool> {
+pub fn run(attach: Attach, verbose: bool, out: &mut impl Write) -> io::Result<bool> {
     let uname = rustix::system::uname();
     let (release, machine) = (uname.release().to_string_lossy(), uname.machine().to_string_lossy());
     writeln!(out, "kernel        {release} {machine}")?;
+    capabilities(out)?;
     let options = Options { attach, targets: 1, tracepoints: TracepointSet::all(), ..Options::default() };
     let opened = match Opened::new(&options) {
         Ok(opened) => opened,
@@ -27,24 +33,7 @@ pub fn run(attach: Attach, out: &mut impl Write) -> io::Result<bool> {
         Ok(loaded) => loaded,
         Err(error) => return failed(out, &error),
     };
-    let programs = EVENTS.iter().filter(|e| e.program.is_some()).count();
-    let refused = loaded.refused();
-    writeln!(out, "programs      {} of {programs} accepted by the verifier", programs - refused.len())?;
-    for refused in refused {
-        writeln!(out, "  refused     {}: its events are recorded as generic ones", refused.program)?;
-        for line in refused
-            .log
-            .lines()
-            .filter(|l| !l.trim().is_empty())
-            .rev()
-            .take(6)
-            .collect::<Vec<_>>()
-            .iter()
-            .rev()
-        {
-            writeln!(out, "                {line}")?;
-        }
-    }
+    programs(&loaded, verbose, out)?;
     let layout = loaded.layout();
     writeln!(out, "ring buffers  {} of {} KiB", layout.rings, layout.ring_size >> 10)?;
     let style = loaded.attach_style();
@@ -60,6 +49,51 @@ pub fn run(attach: Attach, out: &mut impl Write) -> io::Result<bool> {
     }
     writeln!(out, "this machine can record")?;
     Ok(true)
+}
+
+fn capabilities(out: &mut impl Write) -> io::Result<()> {
+    let Some(missing) = privileges::missing() else {
+        return writeln!(out, "capabilities  unknown: /proc is not mounted");
+    };
+    let there: Vec<_> = privileges::needed().filter(|c| !missing.contains(c)).map(|c| c.name).collect();
+    if !there.is_empty() {
+        writeln!(out, "capabilities  {}", there.join(" "))?;
+    }
+    for capability in missing {
+        writeln!(out, "  missing     {} ({})", capability.name, capability.reason)?;
+    }
+    Ok(())
+}
+
+fn programs(loaded: &Loaded, verbose: bool, out: &mut impl Write) -> io::Result<()> {
+    let programs = EVENTS.iter().filter(|e| e.program.is_some()).count();
+    let refused = loaded.refused();
+    writeln!(out, "programs      {} of {programs} accepted by the verifier", programs - refused.len())?;
+    for refused in refused {
+        writeln!(out, "  refused     {}: its events are recorded as generic ones", refused.program)?;
+        let log: Vec<_> = refused.log.lines().filter(|line| !line.trim().is_empty()).collect();
+        for line in &log[log.len().saturating_sub(LOG_LINES)..] {
+            writeln!(out, "                {line}")?;
+        }
+    }
+    if verbose {
+        costs(loaded, out)?;
+    }
+    Ok(())
+}
+
+/// A program's time is that from the end of the one loaded before it.
+fn costs(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
+    let costs = loaded.costs();
+    let befores = std::iter::once(None).chain(costs.iter().map(|cost| Some(cost.loaded_at)));
+    writeln!(out, "  {:<24} {:>9} {:>9} {:>9}", "program", "verified", "bytes", "ms")?;
+    for (cost, before) in costs.iter().zip(befores) {
+        let time = before.map_or("-".into(), |before| {
+            format!("{:.1}", cost.loaded_at.saturating_sub(before) as f64 / 1e6)
+        });
+        writeln!(out, "  {:<24} {:>9} {:>9} {:>9}", cost.name, cost.verified, cost.machine_code, time)?;
+    }
+    Ok(())
 }
 
 fn failed(out: &mut impl Write, error: &ProbeError) -> io::Result<bool> {

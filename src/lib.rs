@@ -8,6 +8,7 @@ pub mod exit;
 pub mod list;
 pub mod output;
 pub mod print;
+pub mod privileges;
 pub mod probe;
 pub mod record;
 pub mod ring;

@@ -19,7 +19,7 @@ use tracing_subscriber::EnvFilter;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log(cli.verbose);
-    match run(cli.command) {
+    match run(cli) {
         Ok(code) => code,
         Err(error) if exit::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -29,9 +29,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<ExitCode> {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout().lock());
-    match command {
+    match cli.command {
         Command::Record(args) => return record(*args),
         Command::Read(args) => print::read(&args.into(), &mut out)?,
         Command::Info(args) => print::info(&args.into(), &mut out)?,
@@ -40,7 +40,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Listed::Events => list::events(&mut out, args.json)?,
         },
         Command::Check(args) => {
-            let usable = check::run(args.attach(), &mut out)?;
+            let usable = check::run(args.attach(), cli.verbose > 0, &mut out)?;
             out.flush()?;
             return Ok(if usable { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

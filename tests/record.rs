@@ -185,6 +185,27 @@ fn exit_events_alone() {
     assert!(capture.counts.keys().all(|ty| !ty.is_enter() || *ty == procexit), "{:?}", capture.counts);
 }
 
+/// The kernel makes a successful execveat return as an execve.
+#[test]
+fn execveat_alone_is_recorded_with_its_return() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "execveat.scap");
+    let number = Syscall::by_name("execveat").unwrap().number(scapd::events::Arch::NATIVE).unwrap();
+    let perl = format!(
+        "my $file = '/bin/true'; my $argv = pack('PQ', $file, 0); syscall({number}, -100, $file, $argv, 0, 0)"
+    );
+    let (code, ..) = run(scapd()
+        .args(["record", "-q", "--syscalls", "execveat", "-w"])
+        .arg(&path)
+        .args(["--", "perl", "-e", &perl]));
+    assert_eq!(code, Some(0));
+    let capture = Capture::read(&path);
+    assert_eq!(capture.count("execveat_e"), 1);
+    let returns: Vec<_> = capture.of("execve_x").filter_map(|e| common::number(&e, "res")).collect();
+    // Perl's own exec comes along.
+    assert!(returns.ends_with(&[0]) && returns.len() <= 2, "{returns:?}");
+}
+
 #[test]
 fn a_full_disk_is_named_and_the_file_intact() {
     let (code, _, said) = run(scapd().args(["record", "-w", "/dev/full", "--", "true"]));

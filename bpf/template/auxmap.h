@@ -30,7 +30,7 @@ enum sc_memory {
 };
 
 struct auxmap {
-	u8 *data;
+	u8 *data; /* the record: CPU, header, lengths, parameters */
 	u32 pos;  /* where the next parameter's bytes go */
 	u32 next; /* the parameter to be stored next: folds away */
 };
@@ -78,12 +78,9 @@ static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *aux
 		return false;
 	}
 	*(volatile u64 *)busy = 1;
-	auxmap->pos = SC_HEADER_LEN + SC_LENGTH_LEN * nparams;
+	auxmap->pos = SC_LENGTH_OFFSET(nparams);
 	auxmap->next = 0;
-	*(u64 *)auxmap->data = call->ts;
-	*(u64 *)(auxmap->data + 8) = (u32)bpf_get_current_pid_tgid();
-	*(u16 *)(auxmap->data + 20) = type;
-	*(u32 *)(auxmap->data + 22) = nparams;
+	call__fill_header(call, auxmap->data, type, nparams);
 	return true;
 }
 
@@ -102,14 +99,12 @@ static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *
 	u32 size = auxmap->pos;
 	void *ring;
 
-	if (size > SC_MAX_EVENT) {
+	if (size > SC_CPU_LEN + SC_MAX_EVENT) {
 		counter__inc(&counters->lost_too_large);
 	} else {
-		*(u32 *)(auxmap->data + 16) = size;
+		((struct sc_event_header *)(auxmap->data + SC_CPU_LEN))->len = size - SC_CPU_LEN;
 		ring = call__ring(call);
-		if (ring && !bpf_ringbuf_output(ring, auxmap->data, SC_BOUND(size, SC_SCRATCH_HALF), BPF_RB_NO_WAKEUP))
-			counter__inc(&counters->written);
-		else
+		if (!ring || bpf_ringbuf_output(ring, auxmap->data, SC_BOUND(size, SC_SCRATCH_HALF), BPF_RB_NO_WAKEUP))
 			counter__inc(&counters->lost_ring_full);
 	}
 	auxmap__release(call);
@@ -130,7 +125,7 @@ static __always_inline void auxmap__push(struct auxmap *auxmap, u32 index, u16 l
 {
 	if (auxmap->next++ != index)
 		sc_parameter_out_of_order();
-	*(u16 *)(auxmap->data + SC_HEADER_LEN + SC_LENGTH_LEN * index) = length;
+	*(u16 *)(auxmap->data + SC_LENGTH_OFFSET(index)) = length;
 	auxmap->pos += length;
 }
 

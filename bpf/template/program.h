@@ -68,6 +68,21 @@ static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
 	}                                                                  \
 	static __always_inline void program##__body(struct sc_call *call)
 
+/* Fills what every record starts with: the CPU, and all of the event's header but its length. */
+static __always_inline void call__fill_header(const struct sc_call *call, u8 *record, u16 type, u32 nparams)
+{
+	struct sc_event_header *header = (struct sc_event_header *)(record + SC_CPU_LEN);
+
+	*(u16 *)record = call->cpu_id;
+	header->ts = call->ts;
+	header->tid = (u32)bpf_get_current_pid_tgid();
+	header->type = type;
+	header->nparams = nparams;
+}
+
+/* Where the length of a parameter stands in a record. */
+#define SC_LENGTH_OFFSET(index) (SC_CPU_LEN + SC_HEADER_LEN + SC_LENGTH_LEN * (index))
+
 /* The ring of this CPU. */
 static __always_inline void *call__ring(const struct sc_call *call)
 {

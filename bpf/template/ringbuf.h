@@ -26,17 +26,14 @@ static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbu
 
 	counter__inc(&counters->seen);
 	ring = call__ring(call);
-	ringbuf->data = ring ? bpf_ringbuf_reserve(ring, size, 0) : NULL;
+	ringbuf->data = ring ? bpf_ringbuf_reserve(ring, SC_CPU_LEN + size, 0) : NULL;
 	ringbuf->next = 0;
 	if (!ringbuf->data) {
 		counter__inc(&counters->lost_ring_full);
 		return false;
 	}
-	*(u64 *)ringbuf->data = call->ts;
-	*(u64 *)(ringbuf->data + 8) = (u32)bpf_get_current_pid_tgid();
-	*(u32 *)(ringbuf->data + 16) = size;
-	*(u16 *)(ringbuf->data + 20) = type;
-	*(u32 *)(ringbuf->data + 22) = nparams;
+	call__fill_header(call, ringbuf->data, type, nparams);
+	((struct sc_event_header *)(ringbuf->data + SC_CPU_LEN))->len = size;
 	return true;
 }
 
@@ -45,23 +42,21 @@ static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbu
 	ringbuf__reserve(call, ringbuf, program##__type, program##__nparams, program##__size)
 
 #define SC_PARAM_OFFSET(program, param) \
-	(SC_HEADER_LEN + SC_LENGTH_LEN * program##__nparams + __builtin_offsetof(struct program##__params, param))
+	(SC_LENGTH_OFFSET(program##__nparams) + __builtin_offsetof(struct program##__params, param))
 
-#define ringbuf__store(ringbuf, program, param, expression)                                            \
-	do {                                                                                           \
-		typedef typeof(((struct program##__params *)0)->param) value_type_;                    \
-		value_type_ value_ = (expression);                                                     \
-		if ((ringbuf)->next++ != SC_INDEX(program, param))                                     \
-			sc_parameter_out_of_order();                                                   \
-		*(u16 *)((ringbuf)->data + SC_HEADER_LEN + SC_LENGTH_LEN * SC_INDEX(program, param)) = \
-			sizeof(value_type_);                                                           \
-		*(value_type_ *)((ringbuf)->data + SC_PARAM_OFFSET(program, param)) = value_;          \
+#define ringbuf__store(ringbuf, program, param, expression)                                                   \
+	do {                                                                                                  \
+		typedef typeof(((struct program##__params *)0)->param) value_type_;                           \
+		value_type_ value_ = (expression);                                                            \
+		if ((ringbuf)->next++ != SC_INDEX(program, param))                                            \
+			sc_parameter_out_of_order();                                                          \
+		*(u16 *)((ringbuf)->data + SC_LENGTH_OFFSET(SC_INDEX(program, param))) = sizeof(value_type_); \
+		*(value_type_ *)((ringbuf)->data + SC_PARAM_OFFSET(program, param)) = value_;                 \
 	} while (0)
 
-#define ringbuf__submit_event(call, ringbuf, program)                        \
-	do {                                                                 \
-		if ((ringbuf)->next != program##__nparams)                   \
-			sc_parameter_missing();                              \
-		bpf_ringbuf_submit((ringbuf)->data, BPF_RB_NO_WAKEUP);       \
-		counter__inc(&(call)->cpu->events[program##__type].written); \
+#define ringbuf__submit_event(call, ringbuf, program)                  \
+	do {                                                           \
+		if ((ringbuf)->next != program##__nparams)             \
+			sc_parameter_missing();                        \
+		bpf_ringbuf_submit((ringbuf)->data, BPF_RB_NO_WAKEUP); \
 	} while (0)

@@ -99,7 +99,7 @@ fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<Pr
 }
 
 /// The kernel's major and minor version.
-pub(super) fn kernel_version() -> (u32, u32) {
+pub(crate) fn kernel_version() -> (u32, u32) {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));

@@ -1,6 +1,6 @@
 //! What can be changed while a capture runs: the settings that the programs read, and the tasks that are followed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use libbpf_rs::{MapCore, MapFlags};
@@ -29,6 +29,10 @@ pub struct Directions {
     pub exit: bool,
 }
 
+impl Directions {
+    pub(super) const NONE: Directions = Directions { enter: false, exit: false };
+}
+
 /// The slots of a call: see `SC_SLOT_UNKNOWN` in include/capture.h.
 pub(super) fn slots(call: &Syscall) -> impl Iterator<Item = usize> + '_ {
     let native = call.number(Arch::NATIVE).map(usize::from);
@@ -38,6 +42,24 @@ pub(super) fn slots(call: &Syscall) -> impl Iterator<Item = usize> + '_ {
         .filter(|number| CompatTwin::of(*number).is_none())
         .map(|number| usize::from(number) + NR_MAX);
     native.into_iter().chain(compat)
+}
+
+/// The slots that are to be recorded for these calls, each with the call that it stands for.
+pub(super) fn wanted_slots(
+    calls: &[&'static Syscall],
+    directions: Directions,
+) -> BTreeMap<usize, (&'static Syscall, Directions)> {
+    let returns_as = calls.iter().filter_map(|call| returns_as(call)).flat_map(|call| {
+        slots(call).map(move |slot| (slot, (call, Directions { enter: false, ..directions })))
+    });
+    let own = calls.iter().flat_map(|call| slots(call).map(|slot| (slot, (*call, directions))));
+    // In this order: what was asked for itself replaces what comes along.
+    returns_as.chain(own).collect()
+}
+
+/// On x86-64 the kernel makes a successful execveat return as an execve.
+fn returns_as(call: &Syscall) -> Option<&'static Syscall> {
+    (Arch::NATIVE == Arch::X86_64 && call.name == "execveat").then(|| Syscall::by_name("execve")).flatten()
 }
 
 /// The slots that no call of the tables has: numbers in between, and the one of all numbers beyond.

@@ -18,13 +18,11 @@ use crate::{
     ring::{buffer::Mapping, merge::Progress},
 };
 
-/// What became of the events of one type: seen = written + lost.
+/// What became of the events of one type. What was seen and not lost was put into a ring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Events that a program began to record.
     pub seen: u64,
-    /// Events that were put into a ring.
-    pub written: u64,
     /// Events for which the ring had no room.
     pub lost_ring_full: u64,
     /// Events larger than an event block may be.
@@ -39,9 +37,13 @@ impl Counters {
         self.lost_ring_full + self.lost_too_large + self.lost_no_scratch
     }
 
+    /// Events that were put into a ring.
+    pub fn written(&self) -> u64 {
+        self.seen.saturating_sub(self.lost())
+    }
+
     fn add(&mut self, other: Counters) {
         self.seen += other.seen;
-        self.written += other.written;
         self.lost_ring_full += other.lost_ring_full;
         self.lost_too_large += other.lost_too_large;
         self.lost_no_scratch += other.lost_no_scratch;
@@ -115,12 +117,12 @@ impl Cpus {
     fn counters(&self, cpu: usize, event: EventType) -> Counters {
         let base = offset_of!(types::sc_cpu, events) + usize::from(event.0) * size_of::<types::sc_counters>();
         let field = |offset| self.read(cpu, base + offset);
+        // The losses first: an event is counted as seen before it is counted as lost.
         Counters {
-            seen: field(offset_of!(types::sc_counters, seen)),
-            written: field(offset_of!(types::sc_counters, written)),
             lost_ring_full: field(offset_of!(types::sc_counters, lost_ring_full)),
             lost_too_large: field(offset_of!(types::sc_counters, lost_too_large)),
             lost_no_scratch: field(offset_of!(types::sc_counters, lost_no_scratch)),
+            seen: field(offset_of!(types::sc_counters, seen)),
         }
     }
 
@@ -146,14 +148,41 @@ impl Cpus {
     }
 }
 
+/// What the verifier had to do for a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramCost {
+    /// The program.
+    pub name: &'static str,
+    /// Instructions that the verifier followed; 0 before Linux 5.16, which does not say.
+    pub verified: u32,
+    /// Bytes of the machine code.
+    pub machine_code: u32,
+    /// When it was loaded: ns since the machine's start.
+    pub loaded_at: u64,
+}
+
+pub(super) fn cost(name: &'static str, program: BorrowedFd<'_>) -> Option<ProgramCost> {
+    let info = info(program)?;
+    Some(ProgramCost {
+        name,
+        verified: info.verified_insns,
+        machine_code: info.jited_prog_len,
+        loaded_at: info.load_time,
+    })
+}
+
 /// How often the kernel skipped a program, as another run of it was in progress on the CPU (`recursion_misses` of the
 /// program's info, from 5.12 on); 0 where the kernel does not say.
 pub(super) fn skipped_runs(program: BorrowedFd<'_>) -> u64 {
+    info(program).map_or(0, |info| info.recursion_misses)
+}
+
+fn info(program: BorrowedFd<'_>) -> Option<libbpf_sys::bpf_prog_info> {
     let mut info = libbpf_sys::bpf_prog_info::default();
     let mut len = size_of_val(&info) as u32;
     // SAFETY: the structure is plain numbers, `len` is its size, and the kernel writes no further.
     let result = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &mut info, &mut len) };
-    if result == 0 { info.recursion_misses } else { 0 }
+    (result == 0).then_some(info)
 }
 
 /// The boot-time clock, in ns.

@@ -2,17 +2,18 @@
 
 use std::io;
 
+use crate::privileges;
+
 /// An error of a probe.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The kernel does not let us load BPF programs.
-    #[error(
-        "not allowed to {what}: run as root, or with the capabilities CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE \
-         (kernels before 5.11 only)"
-    )]
+    #[error("not allowed to {what}: {remedy}")]
     NotPermitted {
         /// What was refused.
         what: String,
+        /// What is missing.
+        remedy: String,
         /// The kernel's answer.
         source: io::Error,
     },
@@ -88,9 +89,21 @@ impl ProbeError {
         let what = what.into();
         match error.kind() {
             libbpf_rs::ErrorKind::PermissionDenied => {
-                ProbeError::NotPermitted { what, source: io::ErrorKind::PermissionDenied.into() }
+                let source = io::ErrorKind::PermissionDenied.into();
+                ProbeError::NotPermitted { what, remedy: remedy(), source }
             }
             _ => ProbeError::failed(what, error),
         }
+    }
+}
+
+fn remedy() -> String {
+    let missing = privileges::missing().unwrap_or_default();
+    let names: Vec<_> = missing.iter().filter(|c| c.essential).map(|c| c.name).collect();
+    if names.is_empty() {
+        "the capabilities are there, so a container's seccomp filter, kernel lockdown or a security module forbids it"
+            .into()
+    } else {
+        format!("run as root, or with the missing {}", names.join(" and "))
     }
 }

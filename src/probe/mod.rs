@@ -18,15 +18,17 @@ mod attach;
 mod control;
 mod counters;
 mod error;
+mod load;
 mod messages;
 mod phases;
 mod programs;
 mod rings;
 mod skel;
 
+pub(crate) use attach::kernel_version;
 pub use attach::{Attach, Preemption};
 pub use control::{Control, Directions, TargetState};
-pub use counters::{Counters, CpuLosses, Totals};
+pub use counters::{Counters, CpuLosses, ProgramCost, Totals};
 pub use error::ProbeError;
 pub use phases::{Active, Attached, Loaded, Opened, Options, Refused};
 pub use rings::RingLayout;
@@ -34,7 +36,7 @@ pub use rings::RingLayout;
 /// An event as it comes from the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawEvent<'a> {
-    /// The CPU that it was recorded on; where CPUs share a ring, the first one of the ring.
+    /// The CPU that it was recorded on.
     pub cpu: u16,
     /// The event: header, lengths, parameters (see include/scap_event.h).
     pub bytes: &'a [u8],

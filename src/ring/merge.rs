@@ -73,13 +73,20 @@ pub trait Progress {
     fn is_idle(&self, cpu: usize) -> bool;
 }
 
-/// An event as it lies in its ring.
+/// An event as it lies in its ring: the CPU (u16), then the event, as include/scap_event.h has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merged<'a> {
-    /// The ring that it lay in.
-    pub ring: usize,
+    /// The CPU that it was recorded on.
+    pub cpu: u16,
     /// The event's bytes.
     pub bytes: &'a [u8],
+}
+
+impl<'a> Merged<'a> {
+    fn new(payload: &'a [u8]) -> Merged<'a> {
+        let (cpu, bytes) = split(payload);
+        Merged { cpu, bytes }
+    }
 }
 
 /// A scanned record that has not been given out yet.
@@ -155,7 +162,7 @@ impl<R: Ring> Merge<R> {
             self.heap.push(Reverse((next.ts, index)));
         }
         match self.lanes[index].ring.record(entry.pos) {
-            Record::Committed { payload, .. } => Some(Merged { ring: index, bytes: payload }),
+            Record::Committed { payload, .. } => Some(Merged::new(payload)),
             // Only committed records are scanned.
             Record::Discarded { .. } | Record::Busy => None,
         }
@@ -232,7 +239,7 @@ impl<R: Ring> Lane<R> {
                 Record::Busy => return false,
                 Record::Discarded { next } => self.scanned = next,
                 Record::Committed { payload, next } => {
-                    let entry = Entry { ts: time_stamp(payload), pos: self.scanned };
+                    let entry = Entry { ts: time_stamp(split(payload).1), pos: self.scanned };
                     insert(&mut self.entries, entry);
                     self.scanned = next;
                 }
@@ -260,6 +267,10 @@ fn insert(entries: &mut VecDeque<Entry>, entry: Entry) {
         at -= 1;
     }
     entries.insert(at, entry);
+}
+
+fn split(payload: &[u8]) -> (u16, &[u8]) {
+    payload.split_first_chunk().map_or((0, &[]), |(cpu, event)| (u16::from_ne_bytes(*cpu), event))
 }
 
 /// The first field of an event.

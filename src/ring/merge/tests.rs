@@ -100,7 +100,8 @@ impl Model {
         let next = match step {
             Step::Begun => Step::ClockRead(self.now),
             Step::ClockRead(ts) => {
-                let payload: &'static [u8] = Vec::leak(ts.to_ne_bytes().to_vec());
+                let record = [&(cpu as u16).to_ne_bytes()[..], &ts.to_ne_bytes()].concat();
+                let payload: &'static [u8] = Vec::leak(record);
                 self.rings[ring].push(Slot { payload, committed: false });
                 Step::Reserved(self.rings[ring].len() - 1)
             }
