@@ -12,7 +12,7 @@ use crate::{
 /// Lines of the verifier's log that are shown of a refused program: it ends with the reason.
 const LOG_LINES: usize = 6;
 
-/// Writes a line for each thing that a recording needs: whether it could be started. With `verbose`, also what each
+/// Writes a line or two for each thing that a recording needs: whether it could be started. With `verbose`, also what each
 /// program cost the verifier.
 ///
 /// # Errors
@@ -37,18 +37,33 @@ pub fn run(attach: Attach, verbose: bool, out: &mut impl Write) -> io::Result<bo
     let layout = loaded.layout();
     writeln!(out, "ring buffers  {} of {} KiB", layout.rings, layout.ring_size >> 10)?;
     let style = loaded.attach_style();
-    let why = match loaded.preemption() {
-        Preemption::Off => "programs on syscall tracepoints are not preempted here",
-        Preemption::On => {
-            "a tp_btf program on a syscall tracepoint can be preempted here, and others be skipped"
-        }
-    };
+    let preemption = loaded.preemption();
     match loaded.attach() {
-        Ok(_) => writeln!(out, "attached by   {} ({why})", style.name())?,
+        Ok(_) => writeln!(out, "attached by   {}", style.name())?,
         Err(error) => return failed(out, &error),
     }
+    why_attached(style, preemption, out)?;
     writeln!(out, "this machine can record")?;
     Ok(true)
+}
+
+fn why_attached(style: Attach, preemption: Preemption, out: &mut impl Write) -> io::Result<()> {
+    let evidence = preemption.evidence.text();
+    match (preemption.possible, style) {
+        (false, _) => writeln!(
+            out,
+            "              no tp_btf program is preempted here ({evidence}): no event is skipped"
+        ),
+        (true, Attach::Btf) => writeln!(
+            out,
+            "              a tp_btf program can be preempted here ({evidence}): the kernel then skips other tasks' \
+             events; they are counted. --attach tracepoint skips none"
+        ),
+        (true, _) => writeln!(
+            out,
+            "              a tp_btf program could be preempted here ({evidence}), and other tasks' events be skipped"
+        ),
+    }
 }
 
 fn capabilities(out: &mut impl Write) -> io::Result<()> {

@@ -43,13 +43,36 @@ impl FromStr for Attach {
     }
 }
 
-/// Whether a `tp_btf` program on a syscall tracepoint can be preempted in the middle.
+/// Whether a `tp_btf` program on a syscall tracepoint can be preempted in the middle: another task's programs may then
+/// run on the CPU meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Preemption {
-    /// The kernel runs it with preemption off, or preempts no kernel code at all.
-    Off,
-    /// Another task's programs may run on the CPU in the middle of one.
-    On,
+pub struct Preemption {
+    /// Whether it can. If not, the kernel runs it with preemption off, or preempts no kernel code at all.
+    pub possible: bool,
+    /// How that is known.
+    pub evidence: Evidence,
+}
+
+/// How it is known whether programs can be preempted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Evidence {
+    /// Kernels of this release are known to switch preemption off.
+    Release,
+    /// A program has read the preempt count as it was entered.
+    Measured,
+    /// The kernel hides its preempt count: what its release is known to do.
+    Hidden,
+}
+
+impl Evidence {
+    /// For people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Evidence::Release => "known of this kernel's release",
+            Evidence::Measured => "seen in the preempt count",
+            Evidence::Hidden => "taken from the release, as this kernel hides its preempt count",
+        }
+    }
 }
 
 impl Preemption {
@@ -58,24 +81,23 @@ impl Preemption {
     /// Kernels before 6.13 are known to switch preemption off; only later ones are looked at.
     pub(super) fn find_out() -> Result<Preemption, ProbeError> {
         if kernel_version() < (6, 13) {
-            return Ok(Preemption::Off);
+            return Ok(Preemption { possible: false, evidence: Evidence::Release });
         }
         let mut storage = MaybeUninit::uninit();
         let (measured, said) = messages::collect(|| measure(&mut storage));
         match measured {
-            Ok(Some(preemption)) => Ok(preemption),
+            Ok(Some(possible)) => Ok(Preemption { possible, evidence: Evidence::Measured }),
             Err(error) if messages::refused_program(&said).is_none() => {
                 Err(ProbeError::libbpf("load a BPF program", error))
             }
-            // No answer, as where the kernel hides the counter's symbol: what its release is known to do.
-            _ if kernel_version() >= (7, 0) => Ok(Preemption::On),
-            _ => Ok(Preemption::Off),
+            // No answer, as where the kernel hides the counter's symbol.
+            _ => Ok(Preemption { possible: kernel_version() >= (7, 0), evidence: Evidence::Hidden }),
         }
     }
 }
 
-/// `None` if the program ran without an answer.
-fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<Preemption>> {
+/// Whether programs can be preempted; `None` if the program ran without an answer.
+fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<bool>> {
     let mut open = ScapdSkelBuilder::default().open(storage)?;
     programs::for_each_open(&mut open.progs, |_, program| program.set_autoload(false));
     programs::for_each_helper(&mut open.progs, |program| program.set_autoload(false));
@@ -94,7 +116,7 @@ fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<Pr
     Ok(found.filter(|found| found.measured == 1).map(|found| {
         // A kernel that does not count preempts no kernel code.
         let counts = found.when_off > found.on_entry;
-        if counts && found.on_entry == 0 { Preemption::On } else { Preemption::Off }
+        counts && found.on_entry == 0
     }))
 }
 

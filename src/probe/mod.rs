@@ -26,7 +26,7 @@ mod rings;
 mod skel;
 
 pub(crate) use attach::kernel_version;
-pub use attach::{Attach, Preemption};
+pub use attach::{Attach, Evidence, Preemption};
 pub use control::{Control, Directions, TargetState};
 pub use counters::{Counters, CpuLosses, ProgramCost, Totals};
 pub use error::ProbeError;

@@ -1,0 +1,252 @@
+//! From the opened object to programs in the kernel.
+
+use std::{
+    collections::BTreeSet,
+    mem::MaybeUninit,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use libbpf_rs::{
+    MapCore, MapFlags, MapHandle, OpenObject, OpenProgramMut, ProgramAttachType, ProgramType,
+    skel::{OpenSkel, SkelBuilder},
+};
+
+use super::{
+    Attach, Loaded, Opened, Preemption, ProbeError, Refused, attach,
+    control::{self, Directions},
+    counters::{self, Cpus},
+    messages,
+    programs::{self, Want},
+    rings,
+    skel::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder},
+};
+use crate::{
+    events::{EVENTS, Event, EventType, Source, Syscall, event_by_program},
+    ring::merge::Merge,
+};
+
+/// The number of the generic pair's events.
+const GENERIC: (EventType, EventType) = (EventType(0), EventType(1));
+
+/// Without these there is no capture.
+const ESSENTIAL: [&str; 4] = ["dispatch_enter", "dispatch_exit", "generic_e", "generic_x"];
+
+impl Opened {
+    /// Loads the programs that these calls need, and no others.
+    ///
+    /// A program that the kernel refuses is left out, and reported by [`Loaded::refused`].
+    pub fn load(self, calls: &[&'static Syscall]) -> Result<Loaded, ProbeError> {
+        let preemption = Preemption::find_out()?;
+        let attach = self.choose_attach(preemption)?;
+        let mut refused: Vec<Refused> = Vec::new();
+        loop {
+            let skip: BTreeSet<&str> = refused.iter().map(|r| r.program.as_str()).collect();
+            let (open, _template) = self.open(attach, preemption, calls, &skip)?;
+            let (result, said) = messages::collect(|| open.load());
+            match result {
+                Ok(skel) => return self.loaded(skel, attach, preemption, calls, refused),
+                Err(error) => match messages::refused_program(&said) {
+                    Some(program) if ESSENTIAL.contains(&program) || skip.contains(program) => {
+                        return Err(ProbeError::Refused { program: program.into(), log: said });
+                    }
+                    Some(program) => refused.push(Refused { program: program.into(), log: said.clone() }),
+                    None => return Err(ProbeError::libbpf("load the BPF programs", error)),
+                },
+            }
+        }
+    }
+
+    fn choose_attach(&self, preemption: Preemption) -> Result<Attach, ProbeError> {
+        let chosen = match (self.options.attach, preemption) {
+            (Attach::Auto, Preemption { possible: true, .. }) => Attach::Tracepoint,
+            (Attach::Auto, _) => Attach::Btf,
+            (chosen, _) => chosen,
+        };
+        if chosen == Attach::Tracepoint {
+            attach::check_tracepoint()?;
+        }
+        Ok(chosen)
+    }
+
+    fn open(
+        &self,
+        attach: Attach,
+        preemption: Preemption,
+        calls: &[&'static Syscall],
+        skip: &BTreeSet<&str>,
+    ) -> Result<(OpenScapdSkel<'static>, MapHandle), ProbeError> {
+        // The skeleton borrows this storage for as long as it lives, and a probe owns its skeleton: two words for
+        // each probe ever opened are given away so that no type here has to refer to itself.
+        let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+        let (open, _) = messages::collect(|| ScapdSkelBuilder::default().open(storage));
+        let mut open = open.map_err(|e| ProbeError::libbpf("open the BPF object", e))?;
+        let template = self.set_sizes(&mut open)?;
+        let Some(rodata) = open.maps.rodata_data.as_deref_mut() else {
+            return Err(ProbeError::failed("open the BPF object", "it has no constants"));
+        };
+        rodata.sc_constants.attach = u32::from(attach == Attach::Tracepoint);
+        rodata.sc_constants.preemptible = u32::from(attach == Attach::Btf && preemption.possible);
+        rodata.sc_constants.page_kib = (rustix::param::page_size() / 1024) as u32;
+        control::fill_routes(&mut rodata.sc_routes);
+        let events = self.wanted_events(calls, skip);
+        self.choose_programs(&mut open.progs, attach, &events, skip);
+        Ok((open, template))
+    }
+
+    /// Returns the ring that describes the others to the kernel: it must live until the object is loaded.
+    fn set_sizes(&self, open: &mut OpenScapdSkel<'static>) -> Result<MapHandle, ProbeError> {
+        let cpus = self.cpus as u32;
+        let sized = |e| ProbeError::libbpf("set the size of a map", e);
+        open.maps.cpus.set_max_entries(cpus).map_err(sized)?;
+        open.maps.rings.set_max_entries(cpus).map_err(sized)?;
+        open.maps.scratch.set_max_entries(cpus * 3).map_err(sized)?;
+        open.maps.targets.set_max_entries(self.options.targets.max(1)).map_err(sized)?;
+        let inner = rings::create(self.layout.ring_size).map_err(|e| {
+            ProbeError::libbpf(format!("create a ring of {} bytes", self.layout.ring_size), e)
+        })?;
+        open.maps
+            .rings
+            .set_inner_map_fd(inner.as_fd())
+            .map_err(|e| ProbeError::libbpf("describe the rings", e))?;
+        Ok(inner)
+    }
+
+    /// The events that these calls are recorded as.
+    fn wanted_events(&self, calls: &[&'static Syscall], skip: &BTreeSet<&str>) -> BTreeSet<EventType> {
+        let routes = self.routes(calls, |program| !skip.contains(program));
+        let wanted = |wanted: bool, event| wanted.then_some(event);
+        routes
+            .iter()
+            .flat_map(|r| [wanted(r.directions.enter, r.enter), wanted(r.directions.exit, r.exit)])
+            .flatten()
+            .collect()
+    }
+
+    fn choose_programs(
+        &self,
+        programs: &mut OpenScapdProgs<'static>,
+        attach: Attach,
+        events: &BTreeSet<EventType>,
+        skip: &BTreeSet<&str>,
+    ) {
+        let set_up = |program: &mut OpenProgramMut<'_>, wanted: bool, syscall: bool| {
+            program.set_autoload(wanted && !skip.contains(program.name().to_string_lossy().as_ref()));
+            if syscall && attach == Attach::Tracepoint {
+                program.set_prog_type(ProgramType::Tracepoint);
+                // The value 0: no attach type.
+                program.set_attach_type(ProgramAttachType::CgroupInetIngress);
+            }
+        };
+        programs::for_each_open(programs, |event, program| {
+            let syscall = EVENTS[usize::from(event.0)].source == Source::Syscall;
+            set_up(program, syscall && events.contains(&event), syscall);
+        });
+        programs::for_each_helper(programs, |program| program.set_autoload(false));
+        let directions = self.options.directions;
+        set_up(&mut programs.dispatch_enter, directions.enter, true);
+        set_up(&mut programs.dispatch_exit, directions.exit, true);
+        let follow = self.options.targets > 0;
+        let tracepoints = self.options.tracepoints;
+        programs::for_each_tracepoint(programs, |want, program| {
+            let wanted = match want {
+                Want::Follow => follow,
+                Want::FollowAnd(tracepoint) => follow || tracepoints.contains(tracepoint),
+                Want::Tracepoint(tracepoint) => tracepoints.contains(tracepoint),
+                #[cfg(target_arch = "aarch64")]
+                Want::Exit(tracepoint, program) => {
+                    tracepoints.contains(tracepoint)
+                        || event_by_program(program).is_some_and(|event| events.contains(&event.ty))
+                }
+            };
+            set_up(program, wanted, false);
+        });
+    }
+
+    fn loaded(
+        &self,
+        skel: ScapdSkel<'static>,
+        attach: Attach,
+        preemption: Preemption,
+        calls: &[&'static Syscall],
+        refused: Vec<Refused>,
+    ) -> Result<Loaded, ProbeError> {
+        let boot_time =
+            self.options.boot_time.unwrap_or_else(|| counters::wall_clock() - counters::boot_clock());
+        let (_fds, rings) = rings::set_up(&skel.maps.rings, self.layout, self.cpus)?;
+        let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus, boot_time)
+            .map_err(|e| ProbeError::failed("map the counters into memory", e))?;
+        let slots = self.loaded_routes(&skel, calls);
+        fill_program_arrays(&skel, &slots)?;
+        let mut loaded = Loaded {
+            skel,
+            merge: Merge::new(rings),
+            cpus,
+            layout: self.layout,
+            attach,
+            preemption,
+            directions: self.options.directions,
+            loaded: calls.to_vec(),
+            refused,
+        };
+        loaded.set_boot_time(boot_time)?;
+        let control = loaded.control()?;
+        control.set_snaplen(self.options.snaplen);
+        control.set_targets_only(self.options.targets > 0);
+        control.set_tracepoints(self.options.tracepoints);
+        for route in slots {
+            control.want(route.slot, route.directions);
+        }
+        Ok(loaded)
+    }
+
+    fn loaded_routes(&self, skel: &ScapdSkel<'static>, calls: &[&'static Syscall]) -> Vec<Route> {
+        self.routes(calls, |program| {
+            event_by_program(program)
+                .is_some_and(|event| programs::descriptor(&skel.progs, event.ty).is_some())
+        })
+    }
+
+    /// Where these calls go: to programs of their own where those are to be had, else to the generic ones.
+    fn routes(&self, calls: &[&'static Syscall], available: impl Fn(&str) -> bool) -> Vec<Route> {
+        let own = |event: Option<&'static Event>, generic| match event {
+            Some(event) if event.program.is_some_and(&available) => event.ty,
+            _ => generic,
+        };
+        let known = control::wanted_slots(calls, self.options.directions).into_iter().map(
+            |(slot, (call, directions))| Route {
+                slot,
+                directions,
+                enter: own(call.enter(), GENERIC.0),
+                exit: own(call.exit(), GENERIC.1),
+            },
+        );
+        let unknown = self.options.unknown_calls.then(control::unknown_slots).into_iter().flatten();
+        let directions = self.options.directions;
+        known
+            .chain(unknown.map(|slot| Route { slot, directions, enter: GENERIC.0, exit: GENERIC.1 }))
+            .collect()
+    }
+}
+
+/// What a slot is recorded as.
+struct Route {
+    slot: usize,
+    directions: Directions,
+    enter: EventType,
+    exit: EventType,
+}
+
+fn fill_program_arrays(skel: &ScapdSkel<'static>, routes: &[Route]) -> Result<(), ProbeError> {
+    for route in routes {
+        for (wanted, array, event) in [
+            (route.directions.enter, &skel.maps.enter_programs, route.enter),
+            (route.directions.exit, &skel.maps.exit_programs, route.exit),
+        ] {
+            let Some(program) = programs::descriptor(&skel.progs, event).filter(|_| wanted) else { continue };
+            array
+                .update(&(route.slot as u32).to_ne_bytes(), &program.as_raw_fd().to_ne_bytes(), MapFlags::ANY)
+                .map_err(|e| ProbeError::libbpf("route a call to its program", e))?;
+        }
+    }
+    Ok(())
+}
