@@ -32,7 +32,7 @@ use super::buffer::{Record, RingBuffer};
 pub const SLACK: u64 = 50_000;
 
 /// An epoch that takes longer than this is given up: a program has begun and will not end.
-const STALLED: Duration = Duration::from_secs(1);
+pub const STALLED: Duration = Duration::from_secs(1);
 
 /// A ring as the merge sees it; the tests have one of their own.
 pub trait Ring {
