@@ -20,10 +20,10 @@ enum { FLOOR_EVENT = 80 };
 static __always_inline void floor__path(u64 *ctx)
 {
 	u32 index = 0;
-	struct sc_scratch_area *area = bpf_map_lookup_elem(&scratch, &index);
+	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &index);
 
-	if (area)
-		bpf_probe_read_user_str(area->data, 4096, (const void *)extract__registers(ctx)->di);
+	if (cpu)
+		bpf_probe_read_user_str(cpu->scratch[SC_WAY_EXIT], 4096, (const void *)extract__registers(ctx)->di);
 }
 
 static __always_inline void floor__reserve(void)

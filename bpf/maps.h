@@ -47,7 +47,7 @@ struct {
 	__array(values, struct sc_ring);
 } rings SEC(".maps");
 
-/* Counters of each CPU: written by its programs, read by the recorder in mapped memory. */
+/* Counters and scratch areas of each CPU: written by its programs, read by the recorder in mapped memory. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
@@ -55,21 +55,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct sc_cpu);
 } cpus SEC(".maps");
-
-/*
- * Where variable-size events are put together before they are copied into the ring: SC_SCRATCH_MAX areas for each CPU.
- * Written and read by the programs of that CPU.
- */
-struct sc_scratch_area {
-	u8 data[SC_SCRATCH_SIZE];
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, SC_SCRATCH_MAX); /* times the number of CPUs */
-	__type(key, u32);
-	__type(value, struct sc_scratch_area);
-} scratch SEC(".maps");
 
 /*
  * The tasks that are recorded when settings.targets_only is set, by thread id. The recorder adds the first ones, the

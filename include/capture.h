@@ -98,31 +98,31 @@ struct sc_cpu_losses {
 	u64 targets_full; /* a child that could not be followed: the map `targets` is full */
 };
 
-/*
- * One for each CPU. Written by the programs on that CPU, read by the recorder (who maps the memory).
- *
- * `begun` is raised before a program reads the clock, `ended` after it has committed its event. So whoever finds both
- * equal, at some moment after having read the clock, has all events of that CPU from before that time in its ring: the
- * merge relies on it. (A program may interrupt another one: that `ended` reaches an earlier `begun` tells nothing.)
- */
-struct sc_cpu {
-	u64 begun;
-	u64 ended;
-	struct sc_cpu_losses losses;
-	u64 scratch_busy[3]; /* by enum sc_scratch */
-	struct sc_counters events[PPM_EVENT_MAX];
-};
-
-/* A CPU has one scratch area for each way in: within one way, programs do not nest. */
-enum sc_scratch {
-	SC_SCRATCH_ENTER,
-	SC_SCRATCH_EXIT,
-	SC_SCRATCH_TRACEPOINT,
-	SC_SCRATCH_MAX,
+/* The ways into the programs of a CPU. Within the first two, no run comes between another one's start and end. */
+enum sc_way {
+	SC_WAY_ENTER,
+	SC_WAY_EXIT,
+	SC_WAY_TRACEPOINT,
+	SC_WAYS,
 };
 
 enum {
 	/* An offset is masked to SC_SCRATCH_HALF - 1, a single write is at most SC_SCRATCH_HALF long. */
 	SC_SCRATCH_HALF = 65536,
 	SC_SCRATCH_SIZE = 2 * SC_SCRATCH_HALF,
+};
+
+/*
+ * One for each CPU. Written by the programs on that CPU; the recorder reads all but the scratch areas, in mapped memory.
+ *
+ * `running` is raised before a program reads the clock, and lowered after it has committed its event. So whoever finds
+ * each way at 0, at some moment after having read the clock, has all events of that CPU from before that time in its
+ * ring: the merge relies on it.
+ */
+struct sc_cpu {
+	u64 running[SC_WAYS]; /* runs that have begun and not ended */
+	struct sc_cpu_losses losses;
+	struct sc_counters events[PPM_EVENT_MAX];
+	/* Where events of variable size are put together before they are copied into the ring. */
+	u8 scratch[SC_WAYS][SC_SCRATCH_SIZE];
 };

@@ -15,7 +15,8 @@ struct sc_call {
 	struct sc_cpu *cpu;
 	u32 cpu_id;
 	u32 tid;     /* of the current task */
-	u32 scratch; /* enum sc_scratch */
+	u32 way;     /* enum sc_way */
+	bool nested; /* another run of this way has not ended: its scratch area is in use */
 	bool compat; /* a 32-bit system call on x86-64 */
 };
 

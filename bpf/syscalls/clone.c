@@ -82,7 +82,7 @@ CLONE_EXIT(vfork_x, 0)
 SEC("tp_btf/sched_process_fork") int sched_process_fork(u64 *ctx)
 {
 	struct task_struct *child = (struct task_struct *)SC_CONTEXT_WORD(ctx, 1);
-	struct sc_call call = { .ctx = ctx, .scratch = SC_SCRATCH_TRACEPOINT };
+	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };
 	struct auxmap auxmap;
 
 	if (!tracepoint__wanted_for(SC_TP_PROCESS_FORK, SC_NR_CLONE) || !call__begin(&call))

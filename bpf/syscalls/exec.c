@@ -144,7 +144,7 @@ SYSCALL_EXIT(execveat_x)
 /* Arguments: the task, the thread id that it had before exec, the program's description. */
 SEC("tp_btf/sched_process_exec") int sched_process_exec(u64 *ctx)
 {
-	struct sc_call call = { .ctx = ctx, .scratch = SC_SCRATCH_TRACEPOINT };
+	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };
 
 	if (tracepoint__wanted_for(SC_TP_PROCESS_EXEC, SC_NR_EXECVE) && call__begin(&call)) {
 		execve__exit(&call, 0, 0, 0);

@@ -68,16 +68,13 @@ static __always_inline u8 *auxmap__tail(struct auxmap *auxmap)
 static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *auxmap, u16 type, u32 nparams)
 {
 	struct sc_counters *counters = &call->cpu->events[type];
-	u32 index = call->cpu_id * SC_SCRATCH_MAX + call->scratch;
-	u64 *busy = &call->cpu->scratch_busy[call->scratch];
 
 	counter__inc(&counters->seen);
-	auxmap->data = *(volatile u64 *)busy ? NULL : bpf_map_lookup_elem(&scratch, &index);
-	if (!auxmap->data) {
+	auxmap->data = call->cpu->scratch[call->way];
+	if (call->nested) {
 		counter__inc(&counters->lost_no_scratch);
 		return false;
 	}
-	*(volatile u64 *)busy = 1;
 	auxmap->pos = SC_LENGTH_OFFSET(nparams);
 	auxmap->next = 0;
 	call__fill_header(call, auxmap->data, type, nparams);
@@ -86,12 +83,6 @@ static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *aux
 
 /* False, and a loss counted, if the scratch area is in use. */
 #define auxmap__begin(call, auxmap, program) auxmap__get(call, auxmap, program##__type, program##__nparams)
-
-/* Lets the scratch area go without an event. */
-static __always_inline void auxmap__release(struct sc_call *call)
-{
-	*(volatile u64 *)&call->cpu->scratch_busy[call->scratch] = 0;
-}
 
 static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *auxmap, u16 type)
 {
@@ -107,7 +98,6 @@ static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *
 		if (!ring || bpf_ringbuf_output(ring, auxmap->data, SC_BOUND(size, SC_SCRATCH_HALF), BPF_RB_NO_WAKEUP))
 			counter__inc(&counters->lost_ring_full);
 	}
-	auxmap__release(call);
 }
 
 #define auxmap__submit_event(call, auxmap, program)            \

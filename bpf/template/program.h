@@ -24,7 +24,7 @@ static __always_inline bool call__begin(struct sc_call *call)
 	call->cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
 	if (!call->cpu)
 		return false;
-	counter__inc(&call->cpu->begun);
+	call->nested = call->cpu->running[call->way]++ != 0;
 	asm volatile("" ::: "memory"); /* first the mark, then the clock */
 	call->ts = sc_settings.boot_time + bpf_ktime_get_boot_ns();
 	return true;
@@ -33,7 +33,7 @@ static __always_inline bool call__begin(struct sc_call *call)
 static __always_inline void call__end(struct sc_call *call)
 {
 	asm volatile("" ::: "memory"); /* first the event, then the mark */
-	counter__inc(&call->cpu->ended);
+	call->cpu->running[call->way]--;
 }
 
 static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
@@ -47,7 +47,7 @@ static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
 	static __always_inline void program##__body(struct sc_call *call); \
 	SEC("tp_btf/sys_enter") int program(u64 *ctx)                      \
 	{                                                                  \
-		struct sc_call call = { .scratch = SC_SCRATCH_ENTER };     \
+		struct sc_call call = { .way = SC_WAY_ENTER };             \
 		if (call__begin_syscall(&call, ctx)) {                     \
 			program##__body(&call);                            \
 			call__end(&call);                                  \
@@ -60,7 +60,7 @@ static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
 	static __always_inline void program##__body(struct sc_call *call); \
 	SEC("tp_btf/sys_exit") int program(u64 *ctx)                       \
 	{                                                                  \
-		struct sc_call call = { .scratch = SC_SCRATCH_EXIT };      \
+		struct sc_call call = { .way = SC_WAY_EXIT };              \
 		call.ret = extract__result(ctx);                           \
 		if (call__begin_syscall(&call, ctx)) {                     \
 			program##__body(&call);                            \

@@ -36,7 +36,7 @@ static __always_inline void page_fault__emit(struct sc_call *call, u64 address, 
 /* Arguments: the address, the registers, the processor's error code. */
 static __always_inline int page_fault__run(u64 *ctx, enum sc_tracepoint which)
 {
-	struct sc_call call = { .ctx = ctx, .scratch = SC_SCRATCH_TRACEPOINT };
+	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };
 
 	if (tracepoint__wanted(which) && call__begin(&call)) {
 		page_fault__emit(&call, SC_CONTEXT_WORD(ctx, 0), (void *)SC_CONTEXT_WORD(ctx, 1),

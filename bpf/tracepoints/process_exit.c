@@ -33,7 +33,7 @@ static __always_inline void process_exit__emit(struct sc_call *call, struct task
 /* Argument: the task. */
 SEC("tp_btf/sched_process_exit") int sched_process_exit(u64 *ctx)
 {
-	struct sc_call call = { .ctx = ctx, .scratch = SC_SCRATCH_TRACEPOINT };
+	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };
 	u32 tid = bpf_get_current_pid_tgid();
 
 	if (tracepoint__wanted(SC_TP_PROCESS_EXIT) && call__begin(&call)) {

@@ -30,7 +30,7 @@ static __always_inline void sched_switch__emit(struct sc_call *call, struct task
 /* Arguments: whether it was preempted, the thread that the CPU leaves, the one that it goes on with. */
 SEC("tp_btf/sched_switch") int sched_switch(u64 *ctx)
 {
-	struct sc_call call = { .ctx = ctx, .scratch = SC_SCRATCH_TRACEPOINT };
+	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };
 
 	if (tracepoint__wanted(SC_TP_SCHED_SWITCH) && call__begin(&call)) {
 		sched_switch__emit(&call, (void *)SC_CONTEXT_WORD(ctx, 1), (void *)SC_CONTEXT_WORD(ctx, 2));

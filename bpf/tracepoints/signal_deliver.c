@@ -46,7 +46,7 @@ static __always_inline void signal_deliver__emit(struct sc_call *call, int signa
 /* Arguments: the signal, what is known of it, its handler. */
 SEC("tp_btf/signal_deliver") int signal_deliver(u64 *ctx)
 {
-	struct sc_call call = { .ctx = ctx, .scratch = SC_SCRATCH_TRACEPOINT };
+	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };
 
 	if (tracepoint__wanted(SC_TP_SIGNAL_DELIVER) && call__begin(&call)) {
 		signal_deliver__emit(&call, SC_CONTEXT_WORD(ctx, 0), (void *)SC_CONTEXT_WORD(ctx, 1));

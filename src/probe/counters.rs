@@ -94,6 +94,7 @@ pub(super) struct Cpus {
     boot_time: u64,
 }
 
+const WAYS: usize = 3;
 const STRIDE: usize = size_of::<types::sc_cpu>().next_multiple_of(8);
 
 impl Cpus {
@@ -209,8 +210,7 @@ impl Progress for Cpus {
     }
 
     fn is_idle(&self, cpu: usize) -> bool {
-        // In this order: a program that begins in between makes the second number larger.
-        let ended = self.read(cpu, offset_of!(types::sc_cpu, ended));
-        ended == self.read(cpu, offset_of!(types::sc_cpu, begun))
+        let running = offset_of!(types::sc_cpu, running);
+        (0..WAYS).all(|way| self.read(cpu, running + way * size_of::<u64>()) == 0)
     }
 }

@@ -100,7 +100,6 @@ impl Opened {
         let sized = |e| ProbeError::libbpf("set the size of a map", e);
         open.maps.cpus.set_max_entries(cpus).map_err(sized)?;
         open.maps.rings.set_max_entries(cpus).map_err(sized)?;
-        open.maps.scratch.set_max_entries(cpus * 3).map_err(sized)?;
         open.maps.targets.set_max_entries(self.options.targets.max(1)).map_err(sized)?;
         let inner = rings::create(self.layout.ring_size).map_err(|e| {
             ProbeError::libbpf(format!("create a ring of {} bytes", self.layout.ring_size), e)
