@@ -31,27 +31,41 @@ static __always_inline bool dispatch__is_wanted(u64 number, enum sc_wanted direc
 }
 
 /* The slot of a wanted call of a task that is recorded; SC_SLOTS if this one is not. */
-static __always_inline u32 dispatch__slot(u64 number, enum sc_wanted direction)
+static __always_inline u64 dispatch__slot(u64 number, enum sc_wanted direction)
 {
 	struct task_struct *task = extract__typed_current();
-	u32 slot = extract__slot(number, extract__is_compat(task));
+	u64 slot = extract__slot(number, extract__is_compat(task));
 
-	if (!(sc_settings.wanted[slot] & direction) || !sc_settings.active)
+	if (!(sc_settings.wanted[slot] & direction))
 		return SC_SLOTS;
 	return filter__is_target(task, slot == SC_NR_EXECVE) ? slot : SC_SLOTS;
 }
 
+/* Goes on to the slot's program; comes back only if there is none. */
+#define dispatch__call(ctx, programs, slot)                                                \
+	do {                                                                               \
+		_Pragma("clang loop unroll(full)") for (int i = 0; i < SC_DIRECT; i++)     \
+		{                                                                          \
+			if ((slot) == sc_constants.direct[i]) {                            \
+				/* Read again: it must stay a constant to the verifier. */ \
+				u64 direct = sc_constants.direct[i];                       \
+				bpf_tail_call(ctx, programs, direct);                      \
+			}                                                                  \
+		}                                                                          \
+		bpf_tail_call(ctx, programs, slot);                                        \
+	} while (0)
+
 SEC("tp_btf/sys_enter") int dispatch_enter(u64 *ctx)
 {
 	u64 number = SC_CONTEXT_WORD(ctx, 1);
-	u32 slot;
+	u64 slot;
 
 	if (!dispatch__is_wanted(number, SC_WANT_ENTER))
 		return 0;
 	slot = dispatch__slot(number, SC_WANT_ENTER);
 	if (slot == SC_SLOTS)
 		return 0;
-	bpf_tail_call(ctx, &enter_programs, slot);
+	dispatch__call(ctx, &enter_programs, slot);
 	dispatch__missed();
 	return 0;
 }
@@ -59,14 +73,14 @@ SEC("tp_btf/sys_enter") int dispatch_enter(u64 *ctx)
 SEC("tp_btf/sys_exit") int dispatch_exit(u64 *ctx)
 {
 	u64 number = extract__exit_number(ctx);
-	u32 slot;
+	u64 slot;
 
 	if (!dispatch__is_wanted(number, SC_WANT_EXIT))
 		return 0;
 	slot = dispatch__slot(number, SC_WANT_EXIT);
 	if (slot == SC_SLOTS)
 		return 0;
-	bpf_tail_call(ctx, &exit_programs, slot);
+	dispatch__call(ctx, &exit_programs, slot);
 	dispatch__missed();
 	return 0;
 }

@@ -8,14 +8,13 @@
 /* Whether the current task is one to be recorded; `task` is extract__typed_current(). */
 static __always_inline bool filter__is_target(struct task_struct *task, bool is_exec)
 {
-	u32 tid = TASK_FIELD(task, pid);
-	u32 skip = sc_settings.skip_tgid;
-	u32 *state;
+	u32 tid, *state;
 
-	if (skip && skip == (u32)TASK_FIELD(task, tgid)) /* the idle tasks have 0 */
+	if ((u32)TASK_FIELD(task, tgid) == sc_settings.skip_tgid)
 		return false;
 	if (!sc_settings.targets_only)
 		return true;
+	tid = TASK_FIELD(task, pid);
 	state = bpf_map_lookup_elem(&targets, &tid);
 	if (!state)
 		return false;

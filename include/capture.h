@@ -16,6 +16,7 @@ enum {
 	 */
 	SC_SLOT_UNKNOWN = 2 * SC_NR_MAX,
 	SC_SLOTS = 4 * SC_NR_MAX, /* a power of two: an index is masked, not compared */
+	SC_DIRECT = 4,
 };
 
 /* How the syscall programs are attached; chosen before they are loaded. */
@@ -46,20 +47,25 @@ struct sc_constants {
 	u32 attach;      /* enum sc_attach */
 	u32 preemptible; /* whether another task's program may run on this CPU in the middle of one */
 	u32 page_kib;    /* the size of a page of memory */
+	/*
+	 * Slots whose programs are called directly: where the kernel guards indirect jumps, that saves the guard. The
+	 * verifier sees constants here, and the kernel makes such a tail call a plain jump.
+	 */
+	u32 direct[SC_DIRECT];
 };
 
 /* May change while the capture runs: the recorder maps the memory. */
 struct sc_settings {
 	u64 boot_time;    /* ns from the epoch to the machine's start: event time = this + the boot-time clock */
-	u32 active;       /* the gate: nothing is recorded while it is 0 */
+	u32 active;       /* the gate of the tracepoints: they record nothing while it is 0 */
 	u32 snaplen;      /* bytes of data that an event keeps at most */
-	u32 skip_tgid;    /* a process whose events are left out (the recorder's own), or 0 */
+	u32 skip_tgid;    /* a process whose events are left out (the recorder's own), or -1: the idle tasks are 0 */
 	u32 targets_only; /* record only the tasks in the map `targets` */
 	enum sc_tracepoint tracepoints;
 	u8 wanted[SC_SLOTS]; /* enum sc_wanted, by slot */
 	/*
 	 * The same by the number that a call has, whoever makes it; the last one stands for all numbers beyond. What is not
-	 * wanted here leaves without a look at the task.
+	 * wanted here leaves without a look at the task. All 0 while the gate is closed.
 	 */
 	u8 wanted_number[SC_NR_MAX + 1];
 };

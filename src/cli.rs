@@ -190,10 +190,10 @@ pub enum Measured {
 #[derive(Debug, Args)]
 pub struct KernelBenchArgs {
     /// Turns of each contender; they alternate
-    #[arg(long, default_value_t = 21)]
+    #[arg(long, default_value_t = 201)]
     rounds: u32,
     /// Calls of a turn
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 1000)]
     calls: u32,
     /// How to attach to the kernel
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "btf", "tracepoint"])]

@@ -72,9 +72,9 @@ static __always_inline bool extract__is_compat(struct task_struct *task)
 }
 
 /* The slot of a system call: see capture.h. Below SC_SLOTS, as the verifier sees it too. */
-static __always_inline u32 extract__slot(u32 number, bool compat)
+static __always_inline u64 extract__slot(u64 number, bool compat)
 {
-	u32 slot = number;
+	u64 slot = number;
 
 	if (number >= SC_NR_MAX)
 		slot = SC_SLOT_UNKNOWN;

@@ -2,8 +2,8 @@
 //!
 //! One thread, pinned to a CPU, makes the same system call over and over, with other programs attached in each turn: none,
 //! bare ones ([`Floor`]), scapd's. The turns alternate, so that what disturbs the machine meets all of them. The rings are
-//! drained after each turn, by the same thread: what is measured is the programs, not the recorder. The memory of the
-//! rings has been touched before, as the first turn of each is thrown away.
+//! drained after each turn, by the same thread: what is measured is the programs, not the recorder. A turn is short, so
+//! that most of them are not disturbed; the first one of each is thrown away.
 
 use std::{
     io::{self, Write},
@@ -41,7 +41,7 @@ pub struct KernelArgs {
 enum Attachment {
     None,
     Floor { enter: Option<Step>, exit: Option<Step> },
-    Scapd(Option<Loaded>),
+    Scapd(Option<Box<Loaded>>),
 }
 
 struct Contender {
@@ -101,7 +101,7 @@ fn contenders(attach: Attach) -> anyhow::Result<(Vec<Contender>, Attach)> {
     let access_exit = scapd("access", exit)?;
     let style = access_exit.attach_style();
     let bare = |enter, exit| Attachment::Floor { enter, exit };
-    let programs = |loaded| Attachment::Scapd(Some(loaded));
+    let programs = |loaded| Attachment::Scapd(Some(Box::new(loaded)));
     let empty = Some(Step::Empty);
     let rows = [
         ("nothing attached", Attachment::None, None),
@@ -141,7 +141,7 @@ impl Attachment {
                 while !active.is_drained() || active.next_event().is_some() {
                     active.next_event();
                 }
-                *loaded = Some(active.stop()?.detach());
+                *loaded = Some(Box::new(active.stop()?.detach()));
                 Ok(time)
             }
         }

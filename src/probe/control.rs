@@ -83,6 +83,18 @@ pub(super) fn fill_routes(routes: &mut types::sc_routes) {
     }
 }
 
+/// The slots whose programs are called directly (see `sc_constants.direct`): of the wanted calls, those that programs
+/// make most often.
+pub(super) fn direct_slots(calls: &[&'static Syscall]) -> impl Iterator<Item = u32> {
+    const OFTEN: [&str; 8] =
+        ["read", "write", "futex", "close", "openat", "recvfrom", "sendto", "epoll_wait"];
+    let rank = |call: &Syscall| OFTEN.iter().position(|name| *name == call.name).unwrap_or(OFTEN.len());
+    let mut ranked: Vec<_> = calls.to_vec();
+    ranked.sort_by_key(|call| rank(call));
+    let native = ranked.into_iter().filter_map(|call| call.number(Arch::NATIVE));
+    native.map(u32::from).chain(std::iter::repeat(u32::MAX))
+}
+
 /// The slot of a 32-bit call on x86-64.
 fn compat_slot(number: usize) -> usize {
     let twin = CompatTwin::of(number as u16).and_then(|call| call.number(Arch::NATIVE));
@@ -125,6 +137,24 @@ atomic!(atomic_u64, AtomicU64, u64);
 impl Control<'_> {
     pub(super) fn set_active(&self, active: bool) {
         atomic_u32(&self.settings.active).store(active.into(), Ordering::Release);
+        self.route_numbers();
+    }
+
+    fn is_active(&self) -> bool {
+        atomic_u32(&self.settings.active).load(Ordering::Acquire) != 0
+    }
+
+    /// Works out what is wanted by number from what is wanted by slot.
+    fn route_numbers(&self) {
+        let bits = |slot: usize| atomic_u8(&self.settings.wanted[slot]).load(Ordering::Acquire);
+        for (number, wanted) in self.settings.wanted_number.iter().enumerate() {
+            let either = match number {
+                _ if !self.is_active() => 0,
+                NR_MAX => bits(SLOT_UNKNOWN),
+                _ => bits(number) | bits(compat_slot(number)),
+            };
+            atomic_u8(wanted).store(either, Ordering::Release);
+        }
     }
 
     pub(super) fn set_boot_time(&self, boot_time: u64) {
@@ -136,9 +166,9 @@ impl Control<'_> {
         atomic_u32(&self.settings.snaplen).store(bytes, Ordering::Release);
     }
 
-    /// A process whose events are left out, 0 for none.
-    pub fn skip_process(&self, pid: u32) {
-        atomic_u32(&self.settings.skip_tgid).store(pid, Ordering::Release);
+    /// A process whose events are left out, if any.
+    pub fn skip_process(&self, pid: Option<u32>) {
+        atomic_u32(&self.settings.skip_tgid).store(pid.unwrap_or(u32::MAX), Ordering::Release);
     }
 
     /// Whether only targets are recorded, and not every task.
@@ -158,14 +188,7 @@ impl Control<'_> {
             let bits = u8::from(directions.enter) | u8::from(directions.exit) << 1;
             atomic_u8(&self.settings.wanted[slot]).store(bits, Ordering::Release);
         }
-        for (number, wanted) in self.settings.wanted_number.iter().enumerate() {
-            let bits = |slot: usize| atomic_u8(&self.settings.wanted[slot]).load(Ordering::Acquire);
-            let either = match number {
-                NR_MAX => bits(SLOT_UNKNOWN),
-                _ => bits(number) | bits(compat_slot(number)),
-            };
-            atomic_u8(wanted).store(either, Ordering::Release);
-        }
+        self.route_numbers();
     }
 
     /// Records a task (a thread id) and the children that it will have.

@@ -88,6 +88,9 @@ impl Opened {
         rodata.sc_constants.attach = u32::from(attach == Attach::Tracepoint);
         rodata.sc_constants.preemptible = u32::from(attach == Attach::Btf && preemption.possible);
         rodata.sc_constants.page_kib = (rustix::param::page_size() / 1024) as u32;
+        for (place, slot) in rodata.sc_constants.direct.iter_mut().zip(control::direct_slots(calls)) {
+            *place = slot;
+        }
         control::fill_routes(&mut rodata.sc_routes);
         let events = self.wanted_events(calls, skip);
         self.choose_programs(&mut open.progs, attach, &events, skip);
@@ -188,6 +191,7 @@ impl Opened {
         };
         loaded.set_boot_time(boot_time)?;
         let control = loaded.control()?;
+        control.skip_process(None);
         control.set_snaplen(self.options.snaplen);
         control.set_targets_only(self.options.targets > 0);
         control.set_tracepoints(self.options.tracepoints);

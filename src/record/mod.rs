@@ -100,7 +100,7 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
     tracing::debug!("{} programs of events loaded", attached.probe().programs());
     let control = attached.probe().control()?;
     if !config.include_self {
-        control.skip_process(std::process::id());
+        control.skip_process(Some(std::process::id()));
     }
     // Attached first: children born from here on are followed.
     targets::add(&control, &config.pids)?;
