@@ -172,6 +172,18 @@ impl Contender {
         }
     }
 
+    /// Whether it runs on the generator's CPU: strace and what it traces wait for each other, so that one of two CPUs
+    /// would always sleep, and waking it up takes longer than to trace a call.
+    pub fn shares_cpu(self) -> bool {
+        matches!(self, Contender::Strace | Contender::StraceSeccomp)
+    }
+
+    /// The part of a generator's first iterations that is enough for a slow recorder.
+    pub fn first_iterations(self, generator: Generator) -> u64 {
+        let first = generator.first_iterations();
+        if self.shares_cpu() { first.div_ceil(10) } else { first }
+    }
+
     /// What is in the recorder's environment.
     pub fn environment(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -233,12 +245,12 @@ impl Contender {
     }
 
     /// The command line, as it is shown in the report.
-    pub fn example(self, generator: Generator) -> String {
+    pub fn example(self, generator: Generator, has_stats_file: bool) -> String {
         if self == Contender::None {
             return "GENERATOR".to_owned();
         }
         let (scapd, dir) = (Path::new("scapd"), Path::new(""));
-        let job = Job { scapd, has_stats_file: true, generator, dir, pid: "PID" };
+        let job = Job { scapd, has_stats_file, generator, dir, pid: "PID" };
         let mut words = self.command(&job);
         if self.way() == Way::Starts {
             words.push("GENERATOR".into());
@@ -267,7 +279,7 @@ mod tests {
     fn each_contender_has_a_name_and_a_command() {
         for contender in Contender::all() {
             assert!(!contender.describe().is_empty(), "{contender:?}");
-            let example = contender.example(Generator::ReadWrite);
+            let example = contender.example(Generator::ReadWrite, true);
             let program = contender.program().unwrap_or("GENERATOR");
             assert_eq!(example.split(' ').next(), Some(program), "{example}");
             let selects = example.contains("read,write") || *contender == Contender::Bpftrace;

@@ -30,15 +30,16 @@ pub fn allowed() -> io::Result<Vec<usize>> {
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
 }
 
-/// CPU time, in ns.
+/// CPU time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CpuTime {
-    /// Altogether, as exact as the scheduler has it.
+    /// Altogether, in ns, as exact as the scheduler has it.
     pub total_ns: u64,
-    /// In user mode; split by the kernel's own estimate, to 10 ms.
-    pub user_ns: u64,
-    /// In the kernel; likewise.
-    pub system_ns: u64,
+    /// How much of it was in user mode, in the ticks of the clock that the kernel counts this by; the proportion to
+    /// the other is all that they say, and says more when summed up over several runs.
+    pub user_ticks: u64,
+    /// How much was in the kernel.
+    pub system_ticks: u64,
 }
 
 /// A moment of a process, by the clocks that count its CPU time: that of its threads, and not of its children.
@@ -72,12 +73,11 @@ impl CpuClock {
 
     /// What was used since an earlier moment.
     pub fn since(self, earlier: CpuClock) -> CpuTime {
-        let total = self.total_ns.saturating_sub(earlier.total_ns);
-        let user = self.user_ticks.saturating_sub(earlier.user_ticks);
-        let system = self.system_ticks.saturating_sub(earlier.system_ticks);
-        let part = if user + system == 0 { 0.5 } else { user as f64 / (user + system) as f64 };
-        let user_ns = (total as f64 * part) as u64;
-        CpuTime { total_ns: total, user_ns, system_ns: total - user_ns.min(total) }
+        CpuTime {
+            total_ns: self.total_ns.saturating_sub(earlier.total_ns),
+            user_ticks: self.user_ticks.saturating_sub(earlier.user_ticks),
+            system_ticks: self.system_ticks.saturating_sub(earlier.system_ticks),
+        }
     }
 }
 
@@ -122,11 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn the_total_is_split_as_the_ticks_are() {
+    fn what_was_used_before_does_not_count() {
         let earlier = CpuClock { total_ns: 100, user_ticks: 1, system_ticks: 2 };
         let later = CpuClock { total_ns: 1100, user_ticks: 2, system_ticks: 5 };
-        assert_eq!(later.since(earlier), CpuTime { total_ns: 1000, user_ns: 250, system_ns: 750 });
-        let later = CpuClock { total_ns: 1100, ..earlier };
-        assert_eq!(later.since(earlier), CpuTime { total_ns: 1000, user_ns: 500, system_ns: 500 });
+        assert_eq!(later.since(earlier), CpuTime { total_ns: 1000, user_ticks: 1, system_ticks: 3 });
     }
 }

@@ -215,7 +215,8 @@ impl Run<'_> {
         let mut child = Command::new(program);
         child.args(arguments).envs(environment.iter().copied()).current_dir(self.dir);
         child.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let cpus = self.bench.recorder_cpus.clone();
+        let Bench { generator_cpu, recorder_cpus, .. } = self.bench;
+        let cpus = if self.contender.shares_cpu() { vec![*generator_cpu] } else { recorder_cpus.clone() };
         // SAFETY: between fork and exec the closure makes one system call, and allocates nothing.
         unsafe { child.pre_exec(move || cpu::pin(&cpus)) };
         let child = child.spawn().with_context(|| format!("cannot run {}", program.display()))?;

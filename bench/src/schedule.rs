@@ -38,12 +38,11 @@ pub fn run(
     rounds: Rounds,
     notes: &mut Vec<String>,
 ) -> GeneratorResult {
-    let first = generator.first_iterations();
     let mut turns: Vec<_> = contenders
         .iter()
         .map(|contender| Turn {
             contender: *contender,
-            iterations: first,
+            iterations: contender.first_iterations(generator),
             samples: Vec::new(),
             failed: false,
         })
@@ -82,7 +81,7 @@ pub fn run(
         .filter(|turn| !turn.failed)
         .map(|turn| ContenderResult {
             contender: turn.contender,
-            command: turn.contender.example(generator),
+            command: turn.contender.example(generator, bench.has_stats_file),
             samples: turn.samples,
         })
         .collect();

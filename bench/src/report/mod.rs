@@ -135,9 +135,8 @@ impl Sample {
         (self.measured.iterations + self.measured.warm_up).max(1) as f64
     }
 
-    /// What is CPU time of an iteration.
-    fn cpu_per_iteration(&self, of: impl Fn(&CpuTime) -> u64) -> Option<f64> {
-        Some(of(self.cpu.as_ref()?) as f64 / self.all_iterations())
+    fn cpu_per_iteration(&self) -> Option<f64> {
+        Some(self.cpu?.total_ns as f64 / self.all_iterations())
     }
 
     fn cpu_per_event(&self) -> Option<f64> {
@@ -173,6 +172,16 @@ impl ContenderResult {
     /// ns of an iteration, by round.
     pub fn times(&self) -> Vec<f64> {
         self.samples.iter().map(Sample::ns_per_iteration).collect()
+    }
+
+    /// The recorder's CPU time of an iteration, in ns: the median over the rounds; and its parts in user mode and in the
+    /// kernel, as the ticks of all rounds are split. `None` as the parts if there were no ticks.
+    fn cpu_per_iteration(&self) -> Option<(f64, Option<(f64, f64)>)> {
+        let total = self.median(Sample::cpu_per_iteration)?;
+        let user = self.sum(|sample| Some(sample.cpu?.user_ticks))?;
+        let system = self.sum(|sample| Some(sample.cpu?.system_ticks))?;
+        let part = |ticks: u64| total * ticks as f64 / (user + system) as f64;
+        Some((total, (user + system > 0).then(|| (part(user), part(system)))))
     }
 
     /// The median over the rounds of what all of them have.

@@ -45,7 +45,8 @@ fn head(report: &Report) -> String {
          {cpu}, {cores} cores, {memory} of memory, Linux {kernel}; files on {file_system}. {versions}.\n\n\
          {rounds} rounds, in which the contenders take turns, each time beginning with another one; a round before \
          them warms up, and is thrown away. The loop of a run takes about {time} ms, after a tenth as many iterations \
-         to warm up. The generator and all its processes run on CPU {generator}, the recorder on {recorder}. Every \
+         to warm up. The generator and all its processes run on CPU {generator}, the recorder on {recorder}; \
+         strace on the generator's, which is faster, as the two wait for each other. Every \
          contender that has a choice gets 8 MiB of buffer for each CPU.\n",
         date = report.date,
         command = report.command,
@@ -74,7 +75,8 @@ fn head(report: &Report) -> String {
 const LEGEND: &str = "\
 In the tables below: *time* is the generator's own, of one iteration, as median of the rounds and as first and third \
 quartile. *× none* and the proportions are medians of the ratios within each round, *added* of the differences. \
-*Recorder's CPU* is its user and system time, from the moment the generator begins to the recorder's end; reading \
+*Recorder's CPU* is its user and system time (as the scheduler \
+counts it; split as the kernel's ticks are), from the moment the generator begins to the recorder's end; reading \
 what runs on the machine and loading programs come before that. An *event* is what the tool writes: two for each \
 call (enter and exit), one for strace and for exit only. *Events* and *bytes* are those of the median run, *lost* \
 those of all rounds.
@@ -132,9 +134,6 @@ fn details(result: &GeneratorResult) -> Table {
     ]);
     for row in &result.contenders {
         let times = Quartiles::of(row.times());
-        let cpu = row
-            .median(|s| s.cpu_per_iteration(|cpu| cpu.user_ns))
-            .zip(row.median(|s| s.cpu_per_iteration(|cpu| cpu.system_ns)));
         let lost = row.sum(|sample| sample.lost).zip(row.sum(|sample| sample.events));
         let as_count = |value: Option<f64>| or_nothing(value, |value| count(value.round() as u64));
         table.add_row([
@@ -147,7 +146,10 @@ fn details(result: &GeneratorResult) -> Table {
                 Contender::None => NOTHING.to_owned(),
                 other => or_nothing(result.added_per_call(other), |added| time(added.median)),
             },
-            or_nothing(cpu, |(user, system)| format!("{} + {}", time(user), time(system))),
+            or_nothing(row.cpu_per_iteration(), |(total, parts)| match parts {
+                Some((user, system)) => format!("{} ({} + {})", time(total), time(user), time(system)),
+                None => time(total),
+            }),
             or_nothing(row.median(|sample| sample.cpu_per_event()), time),
             as_count(row.median(|sample| sample.events.map(|events| events as f64))),
             or_nothing(lost, |(lost, kept)| match lost {

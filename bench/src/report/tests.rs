@@ -4,14 +4,14 @@ use super::*;
 
 fn sample(ns: u64, iterations: u64, calls: Option<u64>, events: Option<u64>) -> Sample {
     let measured = Measured { ns, iterations, warm_up: 0, calls };
-    let cpu = CpuTime { total_ns: 3 * iterations, user_ns: iterations, system_ns: 2 * iterations };
+    let cpu = CpuTime { total_ns: 3 * iterations, user_ticks: 1, system_ticks: 2 };
     let counts =
         Counts { events, lost: events.map(|_| 1), bytes: 2048, causes: BTreeMap::new(), own_cpu_ns: None };
     Sample::recorded(measured, cpu, counts)
 }
 
 fn result(contender: Contender, samples: Vec<Sample>) -> ContenderResult {
-    let command = contender.example(Generator::OpenClose);
+    let command = contender.example(Generator::OpenClose, true);
     ContenderResult { contender, command, samples }
 }
 
@@ -73,7 +73,7 @@ fn a_row_has_what_was_measured() {
             "400 ns … 600 ns",
             "2.00",
             "100 ns",
-            "1.00 ns + 2.00 ns",
+            "3.00 ns (1.00 ns + 2.00 ns)",
             "0.50 ns",
             "6000",
             "3 (< 0.1 %)",
