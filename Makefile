@@ -81,7 +81,8 @@ bench-setup: ## install the programs that scapd is compared with, and mount trac
 # With the profile of a release always: the times of any other say nothing.
 bench-build:
 	@scripts/apt-install.sh $(BUILD_PACKAGES)
-	cargo build --locked --release --bins -p scapd -p scapd-bench
+	cargo build --locked --release --bins
+	cargo build --locked --release --bins -p scapd-bench
 
 clean: ## remove what was built (the cache in ~/.cache/scapd stays)
 	cargo clean

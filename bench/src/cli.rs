@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    contender::Contender,
+    contender::{Contender, Scapd},
     cpu,
     generator::Generator,
     machine::{self, Machine},
@@ -75,6 +75,9 @@ struct RunArgs {
     /// The program of scapd [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     scapd: Option<PathBuf>,
+    /// Further arguments for every recording of scapd, as --scapd-args='-z --attach btf'
+    #[arg(long, value_name = "ARGS", default_value = "", hide_default_value = true)]
+    scapd_args: String,
     /// Where table, plot and numbers go
     #[arg(long, value_name = "DIR", default_value = "bench/results")]
     results: PathBuf,
@@ -195,16 +198,16 @@ fn run(arguments: &RunArgs) -> anyhow::Result<()> {
 /// Writes table and plot beside the numbers, and into the document if that is wanted.
 fn write(report: &Report, numbers: &Path, document: &DocumentArgs) -> anyhow::Result<()> {
     let (table, plot) = (numbers.with_extension("md"), numbers.with_extension("svg"));
-    report::plot(report, &plot)?;
+    let has_plot = report::plot(report, &plot)?;
     let plot_name = plot.file_name().unwrap_or_default().to_string_lossy();
-    let text = report::markdown(report, Some(&plot_name));
+    let text = report::markdown(report, has_plot.then_some(&plot_name));
     fs::write(&table, &text).with_context(|| format!("cannot write {}", table.display()))?;
     print!("{text}");
     eprintln!("written to {}, and .svg and .json beside it", table.display());
     if document.write_results {
         report::plot(report, &document.document.join(PLOT))?;
     }
-    document.write("bench", &report::markdown(report, Some(PLOT)))
+    document.write("bench", &report::markdown(report, has_plot.then_some(PLOT)))
 }
 
 impl DocumentArgs {
@@ -247,14 +250,17 @@ fn bench(arguments: &RunArgs) -> anyhow::Result<Bench> {
     }
     // We have nothing to do while a generator runs, but that little is not to be done on its CPU.
     cpu::pin(&recorder_cpus).context("cannot choose our CPUs")?;
-    let scapd = match &arguments.scapd {
+    let program = match &arguments.scapd {
         Some(scapd) => scapd.canonicalize().with_context(|| format!("{} is not there", scapd.display()))?,
         None => beside("scapd"),
     };
     let dir = arguments.dir.clone().unwrap_or_else(env::temp_dir);
     Ok(Bench {
-        has_stats_file: peers::has_stats_file(&scapd)?,
-        scapd,
+        scapd: Scapd {
+            has_stats_file: peers::has_stats_file(&program)?,
+            arguments: arguments.scapd_args.split_whitespace().map(str::to_owned).collect(),
+            program,
+        },
         generate: beside("scapd-generate"),
         generator_cpu,
         recorder_cpus,

@@ -1,6 +1,9 @@
 //! The contenders: scapd in several settings, and the programs that a user would pick instead.
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -62,13 +65,22 @@ pub enum Way {
     Attaches,
 }
 
+/// The scapd that is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scapd {
+    /// The program.
+    pub program: PathBuf,
+    /// Whether it takes `--stats-file`.
+    pub has_stats_file: bool,
+    /// Further arguments for every recording.
+    pub arguments: Vec<String>,
+}
+
 /// What a recorder is started for.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
-    /// The program of scapd.
-    pub scapd: &'a Path,
-    /// Whether that scapd takes `--stats-file`.
-    pub has_stats_file: bool,
+    /// The scapd that is measured.
+    pub scapd: &'a Scapd,
     /// What will run.
     pub generator: Generator,
     /// An empty folder for what the recorder writes.
@@ -245,12 +257,12 @@ impl Contender {
     }
 
     /// The command line, as it is shown in the report.
-    pub fn example(self, generator: Generator, has_stats_file: bool) -> String {
+    pub fn example(self, generator: Generator, scapd: &Scapd) -> String {
         if self == Contender::None {
             return "GENERATOR".to_owned();
         }
-        let (scapd, dir) = (Path::new("scapd"), Path::new(""));
-        let job = Job { scapd, has_stats_file, generator, dir, pid: "PID" };
+        let scapd = Scapd { program: "scapd".into(), ..scapd.clone() };
+        let job = Job { scapd: &scapd, generator, dir: Path::new(""), pid: "PID" };
         let mut words = self.command(&job);
         if self.way() == Way::Starts {
             words.push("GENERATOR".into());
@@ -261,12 +273,13 @@ impl Contender {
 }
 
 fn scapd(job: &Job<'_>, settings: &[&str]) -> Vec<OsString> {
-    let mut command: Vec<OsString> = vec![job.scapd.into()];
+    let mut command: Vec<OsString> = vec![job.scapd.program.clone().into()];
     command.extend(["record", "-q", "-w", &job.capture()].map(OsString::from));
-    if job.has_stats_file {
+    if job.scapd.has_stats_file {
         command.extend(["--stats-file", &job.stats()].map(OsString::from));
     }
     command.extend(settings.iter().map(OsString::from));
+    command.extend(job.scapd.arguments.iter().map(OsString::from));
     command.push("--".into());
     command
 }
@@ -275,11 +288,16 @@ fn scapd(job: &Job<'_>, settings: &[&str]) -> Vec<OsString> {
 mod tests {
     use super::*;
 
+    fn a_scapd(has_stats_file: bool, arguments: &[&str]) -> Scapd {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Scapd { program: "/b/scapd".into(), has_stats_file, arguments }
+    }
+
     #[test]
     fn each_contender_has_a_name_and_a_command() {
         for contender in Contender::all() {
             assert!(!contender.describe().is_empty(), "{contender:?}");
-            let example = contender.example(Generator::ReadWrite, true);
+            let example = contender.example(Generator::ReadWrite, &a_scapd(true, &[]));
             let program = contender.program().unwrap_or("GENERATOR");
             assert_eq!(example.split(' ').next(), Some(program), "{example}");
             let selects = example.contains("read,write") || *contender == Contender::Bpftrace;
@@ -297,11 +315,8 @@ mod tests {
 
     #[test]
     fn an_older_scapd_is_not_asked_for_a_stats_file() {
-        let dir = Path::new("/d");
-        let generator = Generator::Access;
-        let job = Job { scapd: Path::new("scapd"), has_stats_file: false, generator, dir, pid: "" };
-        assert!(!Contender::Scapd.command(&job).contains(&"--stats-file".into()));
-        let job = Job { has_stats_file: true, ..job };
-        assert!(Contender::Scapd.command(&job).contains(&"/d/stats.json".into()));
+        let example = |scapd| Contender::Scapd.example(Generator::Access, &scapd);
+        assert_eq!(example(a_scapd(false, &["-z"])), "scapd record -q -w capture -z -- GENERATOR");
+        assert!(example(a_scapd(true, &[])).contains("--stats-file stats.json"));
     }
 }

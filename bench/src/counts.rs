@@ -67,7 +67,7 @@ pub fn read(contender: Contender, job: &Job<'_>, log: &Path) -> anyhow::Result<C
             let (_, also_lost) = bpftrace_lines(BufReader::new(File::open(log)?))?;
             Counts { events: Some(events), lost: Some(lost + also_lost), ..Counts::default() }
         }
-        _ if contender.is_scapd() && job.has_stats_file => {
+        _ if contender.is_scapd() && job.scapd.has_stats_file => {
             let text = fs::read_to_string(job.stats()).context("scapd has left no statistics")?;
             from_stats(&text).context("scapd's statistics are not understood")?
         }

@@ -6,8 +6,8 @@
 mod bpftrace;
 pub mod cli;
 pub mod contender;
-mod counts;
-mod cpu;
+pub mod counts;
+pub mod cpu;
 pub mod generator;
 pub mod machine;
 pub mod merge;

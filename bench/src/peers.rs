@@ -54,7 +54,7 @@ pub fn look(contenders: &[Contender], generators: &[Generator], bench: &Bench) -
         }
     }
     for program in available.contenders.iter().filter_map(|contender| contender.program()) {
-        let path = if program == "scapd" { bench.scapd.as_os_str() } else { OsStr::new(program) };
+        let path = if program == "scapd" { bench.scapd.program.as_os_str() } else { OsStr::new(program) };
         if !available.versions.contains_key(program) {
             let version = output(path, &["--version"]).with_context(|| format!("cannot run {program}"))?;
             available.versions.insert(program.to_owned(), version_number(&version));

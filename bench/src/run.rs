@@ -21,7 +21,7 @@ use rustix::{
 };
 
 use crate::{
-    contender::{Contender, Job, Way},
+    contender::{Contender, Job, Scapd, Way},
     counts,
     cpu::{self, CpuClock},
     generator::{Generator, Link, Measured},
@@ -40,10 +40,8 @@ const ATTACH_SETTLE: Duration = Duration::from_secs(1);
 /// What all runs have in common.
 #[derive(Debug, Clone)]
 pub struct Bench {
-    /// The program of scapd.
-    pub scapd: PathBuf,
-    /// Whether it takes `--stats-file`.
-    pub has_stats_file: bool,
+    /// The scapd that is measured.
+    pub scapd: Scapd,
     /// The program with the generators.
     pub generate: PathBuf,
     /// The CPU that the generator and all its processes run on.
@@ -129,8 +127,7 @@ impl Run<'_> {
     }
 
     fn job<'a>(&'a self, pid: &'a str) -> Job<'a> {
-        let Bench { scapd, has_stats_file, .. } = self.bench;
-        Job { scapd, has_stats_file: *has_stats_file, generator: self.generator, dir: self.dir, pid }
+        Job { scapd: &self.bench.scapd, generator: self.generator, dir: self.dir, pid }
     }
 
     fn generator_command(&self, socket: &Path) -> Vec<OsString> {

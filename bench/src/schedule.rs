@@ -81,7 +81,7 @@ pub fn run(
         .filter(|turn| !turn.failed)
         .map(|turn| ContenderResult {
             contender: turn.contender,
-            command: turn.contender.example(generator, bench.has_stats_file),
+            command: turn.contender.example(generator, &bench.scapd),
             samples: turn.samples,
         })
         .collect();

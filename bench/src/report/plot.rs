@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use plotters::{
     coord::types::RangedCoordf64,
     prelude::*,
@@ -20,6 +20,8 @@ const ROW_HEIGHT: u32 = 22;
 /// Title, axis and margins of a panel.
 const PANEL_EXTRA: u32 = 80;
 const COLUMNS: usize = 2;
+/// Where the axis begins.
+const BEGIN: f64 = 0.7;
 const LABEL_WIDTH: u32 = 150;
 
 const OURS: RGBColor = RGBColor(0x1f, 0x6f, 0xb4);
@@ -30,14 +32,16 @@ const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 type Panel<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<LogCoord<f64>, RangedCoordf64>>;
 
-/// Draws the report into an SVG file.
+/// Draws the report into an SVG file; false, and no file, if there is nothing to draw.
 ///
 /// # Errors
-/// If there is nothing to draw, or the file cannot be written.
-pub fn plot(report: &Report, path: &Path) -> anyhow::Result<()> {
+/// If the file cannot be written.
+pub fn plot(report: &Report, path: &Path) -> anyhow::Result<bool> {
     let panels: Vec<_> = report.generators.iter().map(|result| (result, bars(result))).collect();
-    let most = panels.iter().map(|(_, bars)| bars.len()).max().filter(|most| *most > 0);
-    let most = most.context("there is nothing to draw")?;
+    let most = panels.iter().map(|(_, bars)| bars.len()).max().unwrap_or(0);
+    if most == 0 {
+        return Ok(false);
+    }
     let end = panels.iter().flat_map(|(_, bars)| bars).map(|bar| bar.ratio.q3).fold(10.0, f64::max) * 2.5;
     let height = most as u32 * ROW_HEIGHT + PANEL_EXTRA;
     let rows = panels.len().div_ceil(COLUMNS);
@@ -50,7 +54,8 @@ pub fn plot(report: &Report, path: &Path) -> anyhow::Result<()> {
         }
         root.present()
     };
-    draw().map_err(|error| anyhow!("cannot draw {}: {error}", path.display()))
+    draw().map_err(|error| anyhow!("cannot draw {}: {error}", path.display()))?;
+    Ok(true)
 }
 
 struct Bar {
@@ -75,8 +80,8 @@ fn panel(
     bars: &[Bar],
     end: f64,
 ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-    // A logarithmic axis: a run can be a little faster than the one that it is compared with.
-    let (begin, rows) = (0.8, bars.len() as f64);
+    // Not from 1: a run can be a little faster than the one that it is compared with.
+    let (begin, rows) = (BEGIN, bars.len() as f64);
     let mut chart = ChartBuilder::on(area)
         .caption(format!("{}, × none", result.generator.name()), ("sans-serif", 16))
         .margin(10)
@@ -93,13 +98,12 @@ fn panel(
         .x_label_formatter(&|value| digits(*value).trim_end_matches(".00").trim_end_matches(".0").to_owned())
         .draw()?;
     for (index, bar) in bars.iter().enumerate() {
-        draw_bar(&mut chart, bar, begin, rows - index as f64 - 0.5)?;
-    }
-    for (index, bar) in bars.iter().enumerate() {
-        let y = chart.backend_coord(&(begin, rows - index as f64 - 0.5)).1;
+        let y = rows - index as f64 - 0.5;
+        draw_bar(&mut chart, bar, y)?;
+        let pixel = chart.backend_coord(&(begin, y)).1;
         let (_, top) = area.get_base_pixel();
         let style = TextStyle::from(("sans-serif", 12)).pos(Pos::new(HPos::Right, VPos::Center));
-        area.draw_text(bar.contender.label(), &style, (LABEL_WIDTH as i32 + 4, y - top))?;
+        area.draw_text(bar.contender.label(), &style, (LABEL_WIDTH as i32 + 4, pixel - top))?;
     }
     Ok(())
 }
@@ -108,19 +112,18 @@ fn panel(
 fn draw_bar(
     chart: &mut Chart<'_, '_>,
     bar: &Bar,
-    begin: f64,
     y: f64,
 ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-    let Quartiles { q1, median, q3 } = bar.ratio;
+    let number = digits(bar.ratio.median);
+    let [q1, median, q3] = [bar.ratio.q1, bar.ratio.median, bar.ratio.q3].map(|ratio| ratio.max(BEGIN));
     let colour = match (bar.contender.is_scapd(), bar.contender.scope()) {
         (true, Scope::Nothing) => OURS_NOTHING,
         (true, _) => OURS,
         (false, _) => PEER,
     };
-    let median = median.max(begin);
-    chart.draw_series([Rectangle::new([(begin, y - 0.35), (median, y + 0.35)], colour.filled())])?;
-    chart.draw_series([PathElement::new([(q1.max(begin), y), (q3.max(begin), y)], BLACK.stroke_width(1))])?;
+    chart.draw_series([Rectangle::new([(1.0, y - 0.35), (median, y + 0.35)], colour.filled())])?;
+    chart.draw_series([PathElement::new([(q1, y), (q3, y)], BLACK.stroke_width(1))])?;
     let style = TextStyle::from(("sans-serif", 12)).pos(Pos::new(HPos::Left, VPos::Center));
-    chart.draw_series([Text::new(format!(" {}", digits(median)), (median.max(q3), y), style)])?;
+    chart.draw_series([Text::new(format!(" {number}"), (median.max(q3), y), style)])?;
     Ok(())
 }

@@ -39,11 +39,11 @@ fn head(report: &Report) -> String {
     let (machine, settings) = (&report.machine, &report.settings);
     let recorder: Vec<_> = settings.recorder_cpus.iter().map(ToString::to_string).collect();
     let versions: Vec<_> =
-        report.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        report.versions.iter().map(|(name, version)| format!("; {name} {version}")).collect();
     let mut text = format!(
         "{date}, `{command}`\n\n\
-         {cpu}, {cores} cores, {memory} of memory, Linux {kernel}; files on {file_system}. {versions}.\n\n\
-         {rounds} rounds, in which the contenders take turns, each time beginning with another one; a round before \
+         {cpu}, {cores} cores, {memory} of memory, Linux {kernel}; files on {file_system}{versions}.\n\n\
+         Rounds that count: {rounds}, in which the contenders take turns, each time beginning with another one; a round before \
          them warms up, and is thrown away. The loop of a run takes about {time} ms, after a tenth as many iterations \
          to warm up. The generator and all its processes run on CPU {generator}, the recorder on {recorder}; \
          strace on the generator's, which is faster, as the two wait for each other. Every \
@@ -55,7 +55,7 @@ fn head(report: &Report) -> String {
         memory = bytes(machine.memory),
         kernel = machine.kernel,
         file_system = settings.file_system,
-        versions = versions.join(", "),
+        versions = versions.concat(),
         rounds = settings.rounds,
         time = settings.time_ms,
         generator = settings.generator_cpu,

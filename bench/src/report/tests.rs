@@ -11,8 +11,7 @@ fn sample(ns: u64, iterations: u64, calls: Option<u64>, events: Option<u64>) -> 
 }
 
 fn result(contender: Contender, samples: Vec<Sample>) -> ContenderResult {
-    let command = contender.example(Generator::OpenClose, true);
-    ContenderResult { contender, command, samples }
+    ContenderResult { contender, command: contender.name(), samples }
 }
 
 /// Three rounds; in the second one everything takes twice as long.
@@ -108,7 +107,7 @@ fn the_report_says_where_it_comes_from() {
 fn a_report_without_results_can_be_shown() {
     let report = Report { generators: Vec::new(), ..report() };
     assert!(markdown(&report, None).contains("A CPU"));
-    assert!(plot(&report, std::path::Path::new("/dev/null")).is_err());
+    assert!(!plot(&report, std::path::Path::new("/no/such/folder")).unwrap());
 }
 
 #[test]
@@ -121,7 +120,7 @@ fn a_report_comes_back_from_its_file() {
 #[test]
 fn the_plot_has_all_contenders() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    plot(&report(), file.path()).unwrap();
+    assert!(plot(&report(), file.path()).unwrap());
     let svg = std::fs::read_to_string(file.path()).unwrap();
     for part in ["<svg", "open-close", "scapd, these calls", "strace -f", "40.0", "</svg>"] {
         assert!(svg.contains(part), "{part}");
