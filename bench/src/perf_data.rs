@@ -12,10 +12,10 @@ const MAGIC: &[u8; 8] = b"PERFILE2";
 /// Where offset and size of the data stand.
 const DATA: usize = 40;
 const HEADER: u64 = 8;
-/// PERF_RECORD_LOST: the id, then how many.
+/// PERF_RECORD_LOST: the id, then how many were lost at this place; losses at the end of a run have none.
 const LOST: u32 = 2;
 const SAMPLE: u32 = 9;
-/// PERF_RECORD_LOST_SAMPLES: how many.
+/// PERF_RECORD_LOST_SAMPLES: how many; newer versions of perf write it at the end, for all losses of an event.
 const LOST_SAMPLES: u32 = 13;
 /// PERF_RECORD_AUXTRACE, of perf's own: data follows that the record's size leaves out.
 const AUXTRACE: u32 = 71;
@@ -43,7 +43,7 @@ pub fn count(file: impl Read + Seek) -> io::Result<Samples> {
     }
     let (offset, mut left) = (number(&head[DATA..]), number(&head[DATA + 8..]));
     file.seek(SeekFrom::Start(offset))?;
-    let mut samples = Samples::default();
+    let (mut kept, mut lost, mut lost_samples) = (0, 0, 0);
     while left >= HEADER {
         let mut header = [0; HEADER as usize];
         file.read_exact(&mut header)?;
@@ -54,15 +54,16 @@ pub fn count(file: impl Read + Seek) -> io::Result<Samples> {
         let read = numbers.len().min(body as usize);
         file.read_exact(&mut numbers[..read])?;
         match u32::from_ne_bytes([header[0], header[1], header[2], header[3]]) {
-            SAMPLE => samples.kept += 1,
-            LOST => samples.lost += number(&numbers[8..]),
-            LOST_SAMPLES => samples.lost += number(&numbers),
+            SAMPLE => kept += 1,
+            LOST => lost += number(&numbers[8..]),
+            LOST_SAMPLES => lost_samples += number(&numbers),
             AUXTRACE => return Err(invalid("a file of perf with a hardware trace")),
             _ => {}
         }
         skip(&mut file, body - read as u64)?;
     }
-    Ok(samples)
+    // Both count the same losses.
+    Ok(Samples { kept, lost: lost.max(lost_samples) })
 }
 
 /// The first eight bytes, as a number.
@@ -118,10 +119,13 @@ mod tests {
             record(1, &[5; 20]),
             record(LOST, &[7, 30]),
             record(SAMPLE, &[]),
-            record(LOST_SAMPLES, &[4]),
+            record(LOST_SAMPLES, &[13]),
+            record(LOST_SAMPLES, &[20]),
         ];
+        let older = count(Cursor::new(file(&records[..4]))).unwrap();
+        assert_eq!(older, Samples { kept: 2, lost: 30 });
         let samples = count(Cursor::new(file(&records))).unwrap();
-        assert_eq!(samples, Samples { kept: 2, lost: 34 });
+        assert_eq!(samples, Samples { kept: 2, lost: 33 });
     }
 
     #[test]
