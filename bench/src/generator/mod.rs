@@ -19,7 +19,7 @@ pub use link::{Host, Link};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Generator {
-    /// getppid: the cheapest call that there is
+    /// the cheapest call that there is
     Getppid,
     /// access of a path that does not exist
     Access,
@@ -131,7 +131,7 @@ impl Generator {
     /// The fewest iterations that say something.
     pub fn least_iterations(self) -> u64 {
         match self {
-            Generator::Compile => 1,
+            Generator::Compile => 2,
             Generator::ForkExec => 20,
             Generator::Redis | Generator::Mix => 2_000,
             _ => 1_000,
@@ -196,7 +196,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         host.wait_for_go()?;
     }
     let iterations = arguments.iterations;
-    let warm_up = iterations / 10;
+    let warm_up = iterations.div_ceil(10);
     (work.run)(warm_up)?;
     let begin = Instant::now();
     (work.run)(iterations)?;

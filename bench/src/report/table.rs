@@ -78,8 +78,8 @@ quartile. *× none* and the proportions are medians of the ratios within each ro
 *Recorder's CPU* is its user and system time (as the scheduler \
 counts it; split as the kernel's ticks are), from the moment the generator begins to the recorder's end; reading \
 what runs on the machine and loading programs come before that. An *event* is what the tool writes: two for each \
-call (enter and exit), one for strace and for exit only. *Events* and *bytes* are those of the median run, *lost* \
-those of all rounds.
+call (enter and exit), one for strace and for exit only. *Events* and *bytes* are those of the median run, warm-up \
+included; *lost* is what the tool itself says, of all rounds.
 ";
 
 fn new_table(columns: &[&str]) -> Table {
