@@ -22,13 +22,34 @@ static __always_inline void dispatch__missed(void)
 #define SC_NR_EXECVE 221
 #endif
 
+/* Whether anyone's call of this number is wanted: most of those that are not leave here. */
+static __always_inline bool dispatch__is_wanted(u64 number, enum sc_wanted direction)
+{
+	u64 index = number < SC_NR_MAX ? number : SC_NR_MAX;
+
+	return sc_settings.wanted_number[index] & direction;
+}
+
+/* The slot of a wanted call of a task that is recorded; SC_SLOTS if this one is not. */
+static __always_inline u32 dispatch__slot(u64 number, enum sc_wanted direction)
+{
+	struct task_struct *task = extract__typed_current();
+	u32 slot = extract__slot(number, extract__is_compat(task));
+
+	if (!(sc_settings.wanted[slot] & direction) || !sc_settings.active)
+		return SC_SLOTS;
+	return filter__is_target(task, slot == SC_NR_EXECVE) ? slot : SC_SLOTS;
+}
+
 SEC("tp_btf/sys_enter") int dispatch_enter(u64 *ctx)
 {
-	u32 slot = extract__slot((u32)SC_CONTEXT_WORD(ctx, 1), extract__is_compat());
+	u64 number = SC_CONTEXT_WORD(ctx, 1);
+	u32 slot;
 
-	if (!(sc_settings.wanted[slot] & SC_WANT_ENTER))
+	if (!dispatch__is_wanted(number, SC_WANT_ENTER))
 		return 0;
-	if (!sc_settings.active || !filter__is_target(slot == SC_NR_EXECVE))
+	slot = dispatch__slot(number, SC_WANT_ENTER);
+	if (slot == SC_SLOTS)
 		return 0;
 	bpf_tail_call(ctx, &enter_programs, slot);
 	dispatch__missed();
@@ -37,11 +58,13 @@ SEC("tp_btf/sys_enter") int dispatch_enter(u64 *ctx)
 
 SEC("tp_btf/sys_exit") int dispatch_exit(u64 *ctx)
 {
-	u32 slot = extract__slot(extract__number(extract__registers(ctx)), extract__is_compat());
+	u64 number = extract__exit_number(ctx);
+	u32 slot;
 
-	if (!(sc_settings.wanted[slot] & SC_WANT_EXIT))
+	if (!dispatch__is_wanted(number, SC_WANT_EXIT))
 		return 0;
-	if (!sc_settings.active || !filter__is_target(slot == SC_NR_EXECVE))
+	slot = dispatch__slot(number, SC_WANT_EXIT);
+	if (slot == SC_SLOTS)
 		return 0;
 	bpf_tail_call(ctx, &exit_programs, slot);
 	dispatch__missed();

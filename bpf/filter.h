@@ -3,15 +3,16 @@
 #pragma once
 
 #include "counters.h"
+#include "extract/task.h"
 
-/* Whether the current task is one to be recorded. */
-static __always_inline bool filter__is_target(bool is_exec)
+/* Whether the current task is one to be recorded; `task` is extract__typed_current(). */
+static __always_inline bool filter__is_target(struct task_struct *task, bool is_exec)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-	u32 tid = pid_tgid;
+	u32 tid = TASK_FIELD(task, pid);
+	u32 skip = sc_settings.skip_tgid;
 	u32 *state;
 
-	if (pid_tgid >> 32 == sc_settings.skip_tgid && sc_settings.skip_tgid) /* the idle tasks have 0 */
+	if (skip && skip == (u32)TASK_FIELD(task, tgid)) /* the idle tasks have 0 */
 		return false;
 	if (!sc_settings.targets_only)
 		return true;
@@ -29,7 +30,8 @@ static __always_inline bool filter__is_target(bool is_exec)
 /* Whether a tracepoint event of the current task is to be recorded. */
 static __always_inline bool tracepoint__wanted(enum sc_tracepoint which)
 {
-	return sc_settings.active && (sc_settings.tracepoints & which) && filter__is_target(false);
+	return sc_settings.active && (sc_settings.tracepoints & which) &&
+	       filter__is_target(extract__typed_current(), false);
 }
 
 /* The same for an event that also stands for the exit of a system call. */
@@ -37,5 +39,5 @@ static __always_inline bool tracepoint__wanted_for(enum sc_tracepoint which, u32
 {
 	bool wanted = sc_settings.wanted[slot] & SC_WANT_EXIT || sc_settings.tracepoints & which;
 
-	return sc_settings.active && wanted && filter__is_target(false);
+	return sc_settings.active && wanted && filter__is_target(extract__typed_current(), false);
 }

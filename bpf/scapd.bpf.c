@@ -30,4 +30,6 @@
 #include "tracepoints/signal_deliver.c"
 #include "tracepoints/page_fault.c"
 
+#include "floor.c"
+
 char LICENSE[] SEC("license") = "Dual MIT/GPL";

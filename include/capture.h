@@ -57,6 +57,11 @@ struct sc_settings {
 	u32 targets_only; /* record only the tasks in the map `targets` */
 	enum sc_tracepoint tracepoints;
 	u8 wanted[SC_SLOTS]; /* enum sc_wanted, by slot */
+	/*
+	 * The same by the number that a call has, whoever makes it; the last one stands for all numbers beyond. What is not
+	 * wanted here leaves without a look at the task.
+	 */
+	u8 wanted_number[SC_NR_MAX + 1];
 };
 
 /* Which call a slot stands for. Written before the programs are loaded. */

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    print,
+    bench, print,
     probe::{Attach, Directions, Options},
     record,
     select::{self, SyscallSet, TracepointSet},
@@ -40,6 +40,8 @@ pub enum Command {
     List(ListArgs),
     /// Say whether this machine can record, and what is missing
     Check(CheckArgs),
+    /// Measure what recording costs on this machine
+    Bench(BenchArgs),
 }
 
 /// `scapd record`.
@@ -166,6 +168,41 @@ impl CheckArgs {
     /// The way to attach.
     pub fn attach(&self) -> Attach {
         attach(&self.attach)
+    }
+}
+
+/// `scapd bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure
+    #[command(subcommand)]
+    pub what: Measured,
+}
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub enum Measured {
+    /// The programs, against bare ones that do only what cannot be saved
+    Kernel(KernelBenchArgs),
+}
+
+/// `scapd bench kernel`.
+#[derive(Debug, Args)]
+pub struct KernelBenchArgs {
+    /// Turns of each contender; they alternate
+    #[arg(long, default_value_t = 21)]
+    rounds: u32,
+    /// Calls of a turn
+    #[arg(long, default_value_t = 20_000)]
+    calls: u32,
+    /// How to attach to the kernel
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "btf", "tracepoint"])]
+    attach: String,
+}
+
+impl From<KernelBenchArgs> for bench::KernelArgs {
+    fn from(args: KernelBenchArgs) -> bench::KernelArgs {
+        bench::KernelArgs { rounds: args.rounds, calls: args.calls, attach: attach(&args.attach) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Records what a Linux machine does, system call by system call, into .scap capture files.
 
+pub mod bench;
 pub mod check;
 pub mod cli;
 #[macro_use]

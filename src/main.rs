@@ -9,8 +9,8 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use scapd::{
-    check,
-    cli::{Cli, Command, Listed, RecordArgs},
+    bench, check,
+    cli::{Cli, Command, Listed, Measured, RecordArgs},
     exit, list, print, record,
 };
 use signal_hook::{consts::TERM_SIGNALS, flag};
@@ -38,6 +38,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::List(args) => match args.what {
             Listed::Syscalls => list::syscalls(&mut out, args.json)?,
             Listed::Events => list::events(&mut out, args.json)?,
+        },
+        Command::Bench(args) => match args.what {
+            Measured::Kernel(args) => bench::kernel(&args.into(), &mut out)?,
         },
         Command::Check(args) => {
             let usable = check::run(args.attach(), cli.verbose > 0, &mut out)?;

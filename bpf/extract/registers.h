@@ -14,6 +14,7 @@ struct sc_call {
 	u64 ts;               /* ns since the epoch: the event's time */
 	struct sc_cpu *cpu;
 	u32 cpu_id;
+	u32 tid;     /* of the current task */
 	u32 scratch; /* enum sc_scratch */
 	bool compat; /* a 32-bit system call on x86-64 */
 };
@@ -33,6 +34,20 @@ static __always_inline s64 extract__result(u64 *ctx)
 	return (s64)SC_CONTEXT_WORD(ctx, 2);
 }
 
+/* The number that a sys_exit program is given. */
+static __always_inline u64 extract__exit_number(u64 *ctx)
+{
+	if (sc_constants.attach == SC_ATTACH_BTF) {
+		const struct pt_regs *regs = (const struct pt_regs *)SC_CONTEXT_WORD(ctx, 0);
+#if defined(__TARGET_ARCH_x86)
+		return regs->orig_ax;
+#else
+		return (u32)regs->syscallno;
+#endif
+	}
+	return SC_CONTEXT_WORD(ctx, 1);
+}
+
 /* The number of the system call that the registers belong to. */
 static __always_inline u32 extract__number(const struct pt_regs *regs)
 {
@@ -43,15 +58,13 @@ static __always_inline u32 extract__number(const struct pt_regs *regs)
 #endif
 }
 
-/* Whether the current system call is a 32-bit one on x86-64. */
-static __always_inline bool extract__is_compat(void)
+/* Whether the current system call is a 32-bit one on x86-64; `task` is extract__typed_current(). */
+static __always_inline bool extract__is_compat(struct task_struct *task)
 {
 #if defined(__TARGET_ARCH_x86)
 	const u32 ts_compat = 0x2;
 
-	if (extract__has_task_btf())
-		return ((struct task_struct *)bpf_get_current_task_btf())->thread_info.status & ts_compat;
-	return BPF_CORE_READ(extract__current(), thread_info.status) & ts_compat;
+	return TASK_FIELD(task, thread_info.status) & ts_compat;
 #else
 	return false;
 #endif

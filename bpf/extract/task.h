@@ -13,6 +13,16 @@ static __always_inline bool extract__has_task_btf(void)
 	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf);
 }
 
+/* A field of the current task. `task` is extract__typed_current(): one call, several fields. */
+#define TASK_FIELD(task, field) (extract__has_task_btf() ? (task)->field : BPF_CORE_READ((task), field))
+
+static __always_inline struct task_struct *extract__typed_current(void)
+{
+	if (extract__has_task_btf())
+		return (struct task_struct *)bpf_get_current_task_btf();
+	return (struct task_struct *)bpf_get_current_task();
+}
+
 static __always_inline struct task_struct *extract__current(void)
 {
 	return (struct task_struct *)bpf_get_current_task();

@@ -102,7 +102,7 @@ static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *
 	if (size > SC_CPU_LEN + SC_MAX_EVENT) {
 		counter__inc(&counters->lost_too_large);
 	} else {
-		((struct sc_event_header *)(auxmap->data + SC_CPU_LEN))->len = size - SC_CPU_LEN;
+		*(u32 *)SC_HEADER_FIELD(auxmap->data, len) = size - SC_CPU_LEN;
 		ring = call__ring(call);
 		if (!ring || bpf_ringbuf_output(ring, auxmap->data, SC_BOUND(size, SC_SCRATCH_HALF), BPF_RB_NO_WAKEUP))
 			counter__inc(&counters->lost_ring_full);

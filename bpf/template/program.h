@@ -16,7 +16,10 @@ static __always_inline bool call__begin(struct sc_call *call)
 {
 	/* A copy is the key: taking the address of a member would keep the whole structure on the stack. */
 	u32 cpu_id = bpf_get_smp_processor_id();
+	struct task_struct *task = extract__typed_current();
 
+	call->tid = TASK_FIELD(task, pid);
+	call->compat = extract__is_compat(task);
 	call->cpu_id = cpu_id;
 	call->cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
 	if (!call->cpu)
@@ -37,7 +40,6 @@ static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
 {
 	call->ctx = ctx;
 	call->regs = extract__registers(ctx);
-	call->compat = extract__is_compat();
 	return call__begin(call);
 }
 
@@ -68,16 +70,18 @@ static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
 	}                                                                  \
 	static __always_inline void program##__body(struct sc_call *call)
 
+/* Where a field of the event's header stands in a record. */
+#define SC_HEADER_FIELD(record, field) ((record) + SC_CPU_LEN + __builtin_offsetof(struct sc_event_header, field))
+
 /* Fills what every record starts with: the CPU, and all of the event's header but its length. */
 static __always_inline void call__fill_header(const struct sc_call *call, u8 *record, u16 type, u32 nparams)
 {
-	struct sc_event_header *header = (struct sc_event_header *)(record + SC_CPU_LEN);
-
+	/* Not through the packed structure: clang would store it byte by byte. */
 	*(u16 *)record = call->cpu_id;
-	header->ts = call->ts;
-	header->tid = (u32)bpf_get_current_pid_tgid();
-	header->type = type;
-	header->nparams = nparams;
+	*(u64 *)SC_HEADER_FIELD(record, ts) = call->ts;
+	*(u64 *)SC_HEADER_FIELD(record, tid) = call->tid;
+	*(u16 *)SC_HEADER_FIELD(record, type) = type;
+	*(u32 *)SC_HEADER_FIELD(record, nparams) = nparams;
 }
 
 /* Where the length of a parameter stands in a record. */

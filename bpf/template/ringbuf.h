@@ -33,7 +33,7 @@ static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbu
 		return false;
 	}
 	call__fill_header(call, ringbuf->data, type, nparams);
-	((struct sc_event_header *)(ringbuf->data + SC_CPU_LEN))->len = size;
+	*(u32 *)SC_HEADER_FIELD(ringbuf->data, len) = size;
 	return true;
 }
 

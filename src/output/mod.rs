@@ -14,7 +14,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, IsTerminal, Seek, SeekFrom, Write},
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -74,13 +74,13 @@ pub struct Output {
 }
 
 impl Output {
-    /// Opens the target; a file is made, or emptied if it is there.
+    /// Opens the target; a file is made, readable by its owner alone, or emptied if it is there.
     ///
     /// # Errors
     /// [`OutputError::Terminal`] if stdout is a terminal, [`OutputError::Create`] if the target cannot be opened.
     pub fn create(target: Target, compress: bool) -> Result<Self, OutputError> {
         let opened = match &target {
-            Target::File(path) => File::create(path),
+            Target::File(path) => create(path),
             Target::Stdout if io::stdout().is_terminal() => return Err(OutputError::Terminal),
             // Past the buffer that std keeps for its own stdout.
             Target::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
@@ -138,6 +138,11 @@ impl Output {
         }
         Ok(self.totals)
     }
+}
+
+/// A new file is its owner's alone, as it holds what the whole machine does: data, arguments, environments.
+fn create(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// The chunk as a gzip member, in the memory of `buffer`.

@@ -1,13 +1,10 @@
 //! The ways to attach to the syscall tracepoints, and which to take.
 
-use std::{mem::MaybeUninit, os::fd::AsFd, path::Path, str::FromStr};
+use std::{mem::MaybeUninit, path::Path, str::FromStr};
 
-use libbpf_rs::{
-    OpenObject,
-    skel::{OpenSkel, SkelBuilder},
-};
+use libbpf_rs::{Link, OpenObject, ProgramMut, TracepointCategory, skel::OpenSkel};
 
-use super::{ProbeError, messages, programs, rings, skel::ScapdSkelBuilder};
+use super::{ProbeError, load::open_bare, messages};
 
 /// How the syscall programs are attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,12 +95,8 @@ impl Preemption {
 
 /// Whether programs can be preempted; `None` if the program ran without an answer.
 fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<bool>> {
-    let mut open = ScapdSkelBuilder::default().open(storage)?;
-    programs::for_each_open(&mut open.progs, |_, program| program.set_autoload(false));
-    programs::for_each_helper(&mut open.progs, |program| program.set_autoload(false));
+    let (mut open, _inner) = open_bare(storage)?;
     open.progs.measure_preemption.set_autoload(true);
-    let inner = rings::create(rustix::param::page_size() as u32)?;
-    open.maps.rings.set_inner_map_fd(inner.as_fd())?;
     if let Some(bss) = open.maps.bss_data.as_deref_mut() {
         bss.sc_preemption.tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
     }
@@ -118,6 +111,15 @@ fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<bo
         let counts = found.when_off > found.on_entry;
         counts && found.on_entry == 0
     }))
+}
+
+/// Attaches a program to a tracepoint of system calls: `sys_enter` or `sys_exit`.
+pub(super) fn attach(program: &ProgramMut<'_>, style: Attach, tracepoint: &str) -> Result<Link, ProbeError> {
+    let link = match style {
+        Attach::Tracepoint => program.attach_tracepoint(TracepointCategory::RawSyscalls, tracepoint),
+        Attach::Auto | Attach::Btf => program.attach_trace(),
+    };
+    link.map_err(|e| ProbeError::libbpf(format!("attach to {tracepoint}"), e))
 }
 
 /// The kernel's major and minor version.

@@ -74,14 +74,19 @@ const SLOT_UNKNOWN: usize = 2 * NR_MAX;
 /// Fills the tables that route calls: see `struct sc_routes`.
 pub(super) fn fill_routes(routes: &mut types::sc_routes) {
     for (number, slot) in routes.compat_slot.iter_mut().enumerate() {
-        let twin = CompatTwin::of(number as u16).and_then(|call| call.number(Arch::NATIVE));
-        *slot = twin.unwrap_or((number + NR_MAX) as u16);
+        *slot = compat_slot(number) as u16;
     }
     for call in SYSCALLS {
         for slot in slots(call) {
             routes.code[slot] = call.code;
         }
     }
+}
+
+/// The slot of a 32-bit call on x86-64.
+fn compat_slot(number: usize) -> usize {
+    let twin = CompatTwin::of(number as u16).and_then(|call| call.number(Arch::NATIVE));
+    twin.map_or(number + NR_MAX, usize::from)
 }
 
 fn tracepoint_bit(tracepoint: Tracepoint) -> types::sc_tracepoint {
@@ -147,9 +152,20 @@ impl Control<'_> {
         atomic_u32(&self.settings.tracepoints.0).store(bits, Ordering::Release);
     }
 
-    pub(super) fn want(&self, slot: usize, directions: Directions) {
-        let bits = u8::from(directions.enter) | u8::from(directions.exit) << 1;
-        atomic_u8(&self.settings.wanted[slot]).store(bits, Ordering::Release);
+    /// Records these slots in these directions; others stay as they are.
+    pub(super) fn want(&self, slots: impl IntoIterator<Item = (usize, Directions)>) {
+        for (slot, directions) in slots {
+            let bits = u8::from(directions.enter) | u8::from(directions.exit) << 1;
+            atomic_u8(&self.settings.wanted[slot]).store(bits, Ordering::Release);
+        }
+        for (number, wanted) in self.settings.wanted_number.iter().enumerate() {
+            let bits = |slot: usize| atomic_u8(&self.settings.wanted[slot]).load(Ordering::Acquire);
+            let either = match number {
+                NR_MAX => bits(SLOT_UNKNOWN),
+                _ => bits(number) | bits(compat_slot(number)),
+            };
+            atomic_u8(wanted).store(either, Ordering::Release);
+        }
     }
 
     /// Records a task (a thread id) and the children that it will have.

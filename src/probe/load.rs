@@ -80,6 +80,7 @@ impl Opened {
         let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
         let (open, _) = messages::collect(|| ScapdSkelBuilder::default().open(storage));
         let mut open = open.map_err(|e| ProbeError::libbpf("open the BPF object", e))?;
+        open.maps.floor_ring.set_autocreate(false).map_err(|e| ProbeError::libbpf("leave out a map", e))?;
         let template = self.set_sizes(&mut open)?;
         let Some(rodata) = open.maps.rodata_data.as_deref_mut() else {
             return Err(ProbeError::failed("open the BPF object", "it has no constants"));
@@ -131,10 +132,8 @@ impl Opened {
     ) {
         let set_up = |program: &mut OpenProgramMut<'_>, wanted: bool, syscall: bool| {
             program.set_autoload(wanted && !skip.contains(program.name().to_string_lossy().as_ref()));
-            if syscall && attach == Attach::Tracepoint {
-                program.set_prog_type(ProgramType::Tracepoint);
-                // The value 0: no attach type.
-                program.set_attach_type(ProgramAttachType::CgroupInetIngress);
+            if syscall {
+                set_style(program, attach);
             }
         };
         programs::for_each_open(programs, |event, program| {
@@ -193,9 +192,7 @@ impl Opened {
         control.set_snaplen(self.options.snaplen);
         control.set_targets_only(self.options.targets > 0);
         control.set_tracepoints(self.options.tracepoints);
-        for route in slots {
-            control.want(route.slot, route.directions);
-        }
+        control.want(slots.iter().map(|route| (route.slot, route.directions)));
         Ok(loaded)
     }
 
@@ -225,6 +222,29 @@ impl Opened {
         known
             .chain(unknown.map(|slot| Route { slot, directions, enter: GENERIC.0, exit: GENERIC.1 }))
             .collect()
+    }
+}
+
+/// The object with none of its programs to be loaded, and the least of maps. The map that is returned describes the
+/// rings to the kernel: it must live until the object is loaded.
+pub(super) fn open_bare(
+    storage: &mut MaybeUninit<OpenObject>,
+) -> libbpf_rs::Result<(OpenScapdSkel<'_>, MapHandle)> {
+    let mut open = ScapdSkelBuilder::default().open(storage)?;
+    programs::for_each_open(&mut open.progs, |_, program| program.set_autoload(false));
+    programs::for_each_helper(&mut open.progs, |program| program.set_autoload(false));
+    open.maps.floor_ring.set_autocreate(false)?;
+    let inner = rings::create(rustix::param::page_size() as u32)?;
+    open.maps.rings.set_inner_map_fd(inner.as_fd())?;
+    Ok((open, inner))
+}
+
+/// Makes a program of a syscall tracepoint one that is attached in this way.
+pub(super) fn set_style(program: &mut OpenProgramMut<'_>, attach: Attach) {
+    if attach == Attach::Tracepoint {
+        program.set_prog_type(ProgramType::Tracepoint);
+        // The value 0: no attach type.
+        program.set_attach_type(ProgramAttachType::CgroupInetIngress);
     }
 }
 

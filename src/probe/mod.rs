@@ -18,6 +18,7 @@ mod attach;
 mod control;
 mod counters;
 mod error;
+mod floor;
 mod load;
 mod messages;
 mod phases;
@@ -30,6 +31,7 @@ pub use attach::{Attach, Evidence, Preemption};
 pub use control::{Control, Directions, TargetState};
 pub use counters::{Counters, CpuLosses, ProgramCost, Totals};
 pub use error::ProbeError;
+pub use floor::{Floor, Step};
 pub use phases::{Active, Attached, Loaded, Opened, Options, Refused};
 pub use rings::RingLayout;
 

@@ -127,13 +127,7 @@ impl Loaded {
             if !program.autoload() {
                 continue;
             }
-            let link = match self.attach {
-                Attach::Tracepoint => {
-                    program.attach_tracepoint(libbpf_rs::TracepointCategory::RawSyscalls, tracepoint)
-                }
-                _ => program.attach_trace(),
-            };
-            links.push(link.map_err(|e| ProbeError::libbpf(format!("attach to {tracepoint}"), e))?);
+            links.push(attach::attach(program, self.attach, tracepoint)?);
         }
         for program in programs::on_tracepoints(progs) {
             links.push(program.attach_trace().map_err(|e| {
@@ -205,9 +199,10 @@ impl Loaded {
         }
         let control = self.control()?;
         let wanted = control::wanted_slots(calls, self.directions);
-        for slot in control::wanted_slots(&self.loaded, self.directions).into_keys() {
-            control.want(slot, wanted.get(&slot).map_or(Directions::NONE, |(_, directions)| *directions));
-        }
+        let directions =
+            |slot: &usize| wanted.get(slot).map_or(Directions::NONE, |(_, directions)| *directions);
+        let loaded = control::wanted_slots(&self.loaded, self.directions);
+        control.want(loaded.keys().map(|slot| (*slot, directions(slot))));
         Ok(())
     }
 
@@ -232,6 +227,11 @@ impl Loaded {
 }
 
 impl Attached {
+    /// Detaches the programs: system calls run as if there were none.
+    pub fn detach(self) -> Loaded {
+        self.probe
+    }
+
     /// Opens the gate: from here on events are recorded.
     pub fn start(self) -> Result<Active, ProbeError> {
         self.probe.control()?.set_active(true);

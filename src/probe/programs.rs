@@ -63,6 +63,22 @@ pub(super) fn for_each_helper(
     for program in [dispatch_enter, dispatch_exit, follow_fork, follow_exec, measure_preemption] {
         visit(program);
     }
+    for program in floor(programs) {
+        visit(program);
+    }
+}
+
+/// The bare programs of the benchmark: on the entry of a call, on its return; each does more than the one before.
+pub(super) fn floor<'a, 'obj>(programs: &'a mut OpenScapdProgs<'obj>) -> [&'a mut OpenProgramMut<'obj>; 7] {
+    [
+        &mut programs.floor_enter_empty,
+        &mut programs.floor_enter_clock,
+        &mut programs.floor_enter_reserve,
+        &mut programs.floor_exit_empty,
+        &mut programs.floor_exit_clock,
+        &mut programs.floor_exit_path,
+        &mut programs.floor_exit_reserve,
+    ]
 }
 
 /// Who wants a program that is attached to a tracepoint of its own.

@@ -2,7 +2,8 @@
 //!
 //! # The promise
 //! Events come out in the order of their time stamps, whatever CPU they were recorded on, however late a program
-//! commits its record.
+//! commits its record. Where a program does not end for [`STALLED`], the merge goes on without it; an event that comes
+//! out behind a younger one then is marked as late.
 //!
 //! # How it is kept
 //! A program counts itself as begun before it reads the clock, and as ended after it has committed its record (`struct
@@ -31,7 +32,7 @@ use super::buffer::{Record, RingBuffer};
 pub const SLACK: u64 = 50_000;
 
 /// An epoch that takes longer than this is given up: a program has begun and will not end.
-const STALLED: Duration = Duration::from_secs(1);
+pub const STALLED: Duration = Duration::from_secs(1);
 
 /// A ring as the merge sees it; the tests have one of their own.
 pub trait Ring {
@@ -80,13 +81,8 @@ pub struct Merged<'a> {
     pub cpu: u16,
     /// The event's bytes.
     pub bytes: &'a [u8],
-}
-
-impl<'a> Merged<'a> {
-    fn new(payload: &'a [u8]) -> Merged<'a> {
-        let (cpu, bytes) = split(payload);
-        Merged { cpu, bytes }
-    }
+    /// Whether an event with a later time stamp was given out before it: possible only after an epoch was given up.
+    pub late: bool,
 }
 
 /// A scanned record that has not been given out yet.
@@ -123,6 +119,8 @@ pub struct Merge<R> {
     heap: BinaryHeap<Reverse<(u64, usize)>>,
     phase: Option<Phase>,
     horizon: u64,
+    /// The latest time stamp that was given out.
+    latest: u64,
     stalled: u64,
 }
 
@@ -136,7 +134,7 @@ impl<R: Ring> Merge<R> {
                 Lane { ring, entries: VecDeque::new(), scanned: pos, limit: pos }
             })
             .collect();
-        Merge { lanes, heap: BinaryHeap::new(), phase: None, horizon: 0, stalled: 0 }
+        Merge { lanes, heap: BinaryHeap::new(), phase: None, horizon: 0, latest: 0, stalled: 0 }
     }
 
     /// How many epochs were given up, because a program did not end: the order is not promised around them.
@@ -162,7 +160,12 @@ impl<R: Ring> Merge<R> {
             self.heap.push(Reverse((next.ts, index)));
         }
         match self.lanes[index].ring.record(entry.pos) {
-            Record::Committed { payload, .. } => Some(Merged::new(payload)),
+            Record::Committed { payload, .. } => {
+                let (cpu, bytes) = split(payload);
+                let late = entry.ts < self.latest;
+                self.latest = self.latest.max(entry.ts);
+                Some(Merged { cpu, bytes, late })
+            }
             // Only committed records are scanned.
             Record::Discarded { .. } | Record::Busy => None,
         }

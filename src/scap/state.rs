@@ -128,7 +128,7 @@ pub struct Thread {
     pub cgroups: Vec<u8>,
     /// Root directory.
     pub root: Vec<u8>,
-    /// When the first process of its pid namespace was started, in ns since boot.
+    /// When the first process of its pid namespace was started, in ns since the epoch (0: not known).
     pub pidns_init_start_ts: u64,
     /// Terminal, the kernel's device number; 0 for none.
     pub tty: u32,
@@ -187,10 +187,11 @@ pub enum FdKind {
         open_flags: u32,
         /// Its path.
         path: Vec<u8>,
-        /// Its device: major number times 2^20 plus minor number, the kernel's own form.
+        /// Its device, as stat(2) encodes it in 32 bits: the minor number's low 8 bits, 12 bits of the major number, the
+        /// rest of the minor number.
         dev: u32,
     },
-    /// A connected IPv4 socket; the local end is the source of a client, the destination of a server.
+    /// A connected IPv4 socket; its source is the local end (readers turn a server's round).
     Ipv4 {
         /// Source address and port.
         source: (Ipv4Addr, u16),

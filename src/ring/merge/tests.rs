@@ -25,6 +25,8 @@ struct Slot {
 #[derive(Default)]
 struct Model {
     now: u64,
+    /// What is still to happen, the next last.
+    schedule: Vec<Action>,
     /// For each CPU, the programs that run on it: each interrupts the one before.
     running: Vec<Vec<Step>>,
     rings: Vec<Vec<Slot>>,
@@ -41,6 +43,7 @@ struct ModelRing {
 /// A position is the number of a record.
 impl Ring for ModelRing {
     fn producer_pos(&self) -> u64 {
+        self.model.borrow_mut().go_on();
         self.model.borrow().rings[self.index].len() as u64
     }
 
@@ -49,6 +52,7 @@ impl Ring for ModelRing {
     }
 
     fn record(&self, pos: u64) -> Record<'_> {
+        self.model.borrow_mut().go_on();
         let model = self.model.borrow();
         assert!(pos >= model.released[self.index], "a released record is looked at");
         let slot = &model.rings[self.index][pos as usize];
@@ -64,6 +68,7 @@ impl Ring for ModelRing {
 
 impl Progress for Shared {
     fn now(&self) -> u64 {
+        self.borrow_mut().go_on();
         self.borrow().now
     }
 
@@ -72,17 +77,34 @@ impl Progress for Shared {
     }
 
     fn is_idle(&self, cpu: usize) -> bool {
+        self.borrow_mut().go_on();
         self.borrow().running[cpu].is_empty()
     }
 }
 
 impl Model {
-    fn new(cpus: usize, rings: usize) -> Model {
+    fn new(cpus: usize, rings: usize, mut schedule: Vec<Action>) -> Model {
+        schedule.reverse();
         Model {
             now: 1_000_000,
+            schedule,
             running: vec![Vec::new(); cpus],
             rings: (0..rings).map(|_| Vec::new()).collect(),
             released: vec![0; rings],
+        }
+    }
+
+    /// What happens before the merge's next look at the programs.
+    fn go_on(&mut self) {
+        while let Some(action) = self.schedule.pop() {
+            // Time passes with every step, and differs from any other time stamp.
+            self.now += 1;
+            match action {
+                Action::Begin(cpu) => self.begin(cpu),
+                Action::Advance(cpu) => self.advance(cpu),
+                Action::Pass(time) => self.now += time,
+                Action::Look => return,
+            }
         }
     }
 
@@ -121,39 +143,37 @@ enum Action {
     Advance(usize),
     /// Time passes.
     Pass(u64),
-    /// The merge is asked for events until it has none.
-    Take,
+    /// The merge looks: at the clock, a CPU, a ring's producer, or a record.
+    Look,
 }
 
 fn action(cpus: usize) -> impl Strategy<Value = Action> {
     prop_oneof![
         2 => (0..cpus).prop_map(Action::Begin),
         8 => (0..cpus).prop_map(Action::Advance),
-        3 => (1..SLACK).prop_map(Action::Pass),
-        2 => Just(Action::Take),
+        2 => (1..SLACK).prop_map(Action::Pass),
+        4 => Just(Action::Look),
     ]
 }
 
 fn take(merge: &mut Merge<ModelRing>, model: &Shared, taken: &mut Vec<u64>) {
     while let Some(event) = merge.next(model) {
+        assert!(!event.late);
         taken.push(time_stamp(event.bytes));
     }
 }
 
-fn run(cpus: usize, rings: usize, actions: Vec<Action>) {
-    let model: Shared = Rc::new(RefCell::new(Model::new(cpus, rings)));
-    let mut merge =
-        Merge::new((0..rings).map(|index| ModelRing { model: model.clone(), index }).collect::<Vec<_>>());
+fn merge_over(model: &Shared) -> Merge<ModelRing> {
+    let rings = 0..model.borrow().rings.len();
+    Merge::new(rings.map(|index| ModelRing { model: model.clone(), index }).collect())
+}
+
+fn run(cpus: usize, rings: usize, schedule: Vec<Action>) {
+    let model: Shared = Rc::new(RefCell::new(Model::new(cpus, rings, schedule)));
+    let mut merge = merge_over(&model);
     let mut taken = Vec::new();
-    for action in actions {
-        // Time passes with every step, and differs from any other time stamp.
-        model.borrow_mut().now += 1;
-        match action {
-            Action::Begin(cpu) => model.borrow_mut().begin(cpu),
-            Action::Advance(cpu) => model.borrow_mut().advance(cpu),
-            Action::Pass(time) => model.borrow_mut().now += time,
-            Action::Take => take(&mut merge, &model, &mut taken),
-        }
+    while !model.borrow().schedule.is_empty() {
+        take(&mut merge, &model, &mut taken);
     }
     // Every program ends in the end.
     for cpu in 0..cpus {
@@ -185,10 +205,41 @@ proptest! {
 }
 
 #[test]
-fn an_event_that_is_committed_late_holds_back_younger_ones() {
+fn an_event_on_its_way_holds_back_younger_ones() {
     use Action::*;
-    let late =
-        vec![Begin(0), Advance(0), Advance(0), Begin(1), Advance(1), Advance(1), Advance(1), Advance(1)];
-    let taking = [Pass(SLACK - 1), Pass(SLACK - 1), Pass(SLACK - 1), Take, Advance(0), Take];
-    run(2, 2, [late, taking.to_vec()].concat());
+    // It has read the clock only; it has reserved its record, too.
+    for on_its_way in [vec![Begin(0), Advance(0)], vec![Begin(0), Advance(0), Advance(0)]] {
+        let younger = [Begin(1), Advance(1), Advance(1), Advance(1), Advance(1)];
+        let later = [Pass(SLACK), Pass(SLACK)];
+        let schedule = [&on_its_way[..], &younger, &later].concat();
+        let model: Shared = Rc::new(RefCell::new(Model::new(2, 2, schedule)));
+        let (mut merge, mut taken) = (merge_over(&model), Vec::new());
+        take(&mut merge, &model, &mut taken);
+        assert!(taken.is_empty());
+        while !model.borrow().running[0].is_empty() {
+            model.borrow_mut().advance(0);
+        }
+        take(&mut merge, &model, &mut taken);
+        assert!(taken.len() == 2 && taken.is_sorted(), "{taken:?}");
+    }
+}
+
+#[test]
+fn an_event_behind_one_that_is_being_written_holds_back_younger_ones() {
+    use Action::*;
+    // CPUs 0 and 2 share a ring. 2 has read the clock before 1 does.
+    let old = [Begin(2), Advance(2), Begin(1), Advance(1), Advance(1), Advance(1), Advance(1)];
+    // The merge reads the clock and finds CPU 0 idle; then CPU 0 reserves a record, and only then CPU 2 does.
+    let looks = [Pass(SLACK), Pass(SLACK), Look, Look, Begin(0), Advance(0), Advance(0)];
+    let behind = [Advance(2), Advance(2), Advance(2)];
+    let schedule = [&old[..], &looks, &behind].concat();
+    let model: Shared = Rc::new(RefCell::new(Model::new(3, 2, schedule)));
+    let (mut merge, mut taken) = (merge_over(&model), Vec::new());
+    take(&mut merge, &model, &mut taken);
+    assert!(taken.is_empty(), "{taken:?}");
+    while !model.borrow().running[0].is_empty() {
+        model.borrow_mut().advance(0);
+    }
+    take(&mut merge, &model, &mut taken);
+    assert!(taken.len() == 2 && taken.is_sorted(), "{taken:?}");
 }

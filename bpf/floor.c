@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * What no recorder can save: bare programs, each of which does one thing more than the one before. `scapd bench kernel`
+ * measures the programs of events against them; no capture loads them.
+ */
+#include "extract/registers.h"
+
+/* Written and given up by the programs below, released by the benchmark. Not created for a capture. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} floor_ring SEC(".maps");
+
+/* About the size of an event of access. */
+enum { FLOOR_EVENT = 80 };
+
+/* Keeps a value from being optimized away. */
+#define FLOOR_USE(value) asm volatile("" ::"r"(value))
+
+static __always_inline void floor__path(u64 *ctx)
+{
+	u32 index = 0;
+	struct sc_scratch_area *area = bpf_map_lookup_elem(&scratch, &index);
+
+	if (area)
+		bpf_probe_read_user_str(area->data, 4096, (const void *)extract__registers(ctx)->di);
+}
+
+static __always_inline void floor__reserve(void)
+{
+	void *record = bpf_ringbuf_reserve(&floor_ring, FLOOR_EVENT, 0);
+
+	if (record)
+		bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+}
+
+/* On the entry of a call: an empty program; one that reads the clock; one that also reserves a record. */
+SEC("tp_btf/sys_enter") int floor_enter_empty(u64 *ctx __attribute__((unused)))
+{
+	return 0;
+}
+
+SEC("tp_btf/sys_enter") int floor_enter_clock(u64 *ctx __attribute__((unused)))
+{
+	FLOOR_USE(bpf_ktime_get_boot_ns());
+	return 0;
+}
+
+SEC("tp_btf/sys_enter") int floor_enter_reserve(u64 *ctx __attribute__((unused)))
+{
+	FLOOR_USE(bpf_ktime_get_boot_ns());
+	floor__reserve();
+	return 0;
+}
+
+/* On its return: the same, with the path of the first argument read in between. */
+SEC("tp_btf/sys_exit") int floor_exit_empty(u64 *ctx __attribute__((unused)))
+{
+	return 0;
+}
+
+SEC("tp_btf/sys_exit") int floor_exit_clock(u64 *ctx __attribute__((unused)))
+{
+	FLOOR_USE(bpf_ktime_get_boot_ns());
+	return 0;
+}
+
+SEC("tp_btf/sys_exit") int floor_exit_path(u64 *ctx)
+{
+	FLOOR_USE(bpf_ktime_get_boot_ns());
+	floor__path(ctx);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit") int floor_exit_reserve(u64 *ctx)
+{
+	FLOOR_USE(bpf_ktime_get_boot_ns());
+	floor__path(ctx);
+	floor__reserve();
+	return 0;
+}

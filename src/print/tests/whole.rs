@@ -1,0 +1,148 @@
+//! What is shown of a capture as a whole: selections, cuts, readers that go away, summaries.
+
+use super::*;
+
+fn three() -> Capture {
+    let close = |c: Capture, tid, fd| c.event(tid, "close_e", &[Value::Fd(fd)]);
+    close(close(close(Capture::new(), 100, 1), 101, 2), 7, 3)
+}
+
+fn numbers(out: &str) -> Vec<&str> {
+    out.lines().map(|l| l.split(' ').next().unwrap()).collect()
+}
+
+#[test]
+fn what_is_asked_for_is_shown() {
+    assert_eq!(numbers(&three().read(|a| a.limit = Some(2)).0), ["1", "2"]);
+    assert_eq!(numbers(&three().read(|a| a.limit = Some(0)).0), [""; 0]);
+    // A process's number stands for its threads as well.
+    assert_eq!(numbers(&three().read(|a| a.pids = vec![100]).0), ["1", "2"]);
+    assert_eq!(numbers(&three().read(|a| a.pids = vec![101, 7]).0), ["2", "3"]);
+    assert_eq!(numbers(&three().read(|a| a.filter = Some(Box::new(|e| e.tid() != 101))).0), ["1", "3"]);
+    let close = |e: &EventView<'_>| syscall(e).is_some_and(|s| s.name == "close");
+    assert_eq!(numbers(&three().read(|a| a.filter = Some(Box::new(close))).0).len(), 3);
+}
+
+#[test]
+fn all_before_a_cut_is_shown_then_the_error() {
+    let mut capture = three();
+    let whole = capture.bytes.len();
+    capture.bytes.truncate(whole - 5);
+    let (out, result) = capture.read(|_| {});
+    assert_eq!(numbers(&out), ["1", "2"]);
+    let offset = (whole - crate::scap::event_block_len(26 + 2 + 8)) as u64;
+    match result {
+        Err(PrintError::Read { source: ReadError::Truncated { offset: at, .. }, .. }) => {
+            assert_eq!(at, offset)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_event_is_shown_before_the_next_one_comes() {
+    let bytes = three().bytes;
+    let last = bytes.len() - crate::scap::event_block_len(26 + 2 + 8);
+    let mut reader =
+        Reader::new(io::Cursor::new(&bytes[..last]).chain(io::Cursor::new(&bytes[last..]))).unwrap();
+    let more: Vec<bool> = std::iter::from_fn(|| reader.next_event().unwrap().map(|e| e.more)).collect();
+    assert_eq!(more, [true, false, false]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    struct Closed(io::ErrorKind);
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), three().bytes).unwrap();
+    let args = ReadArgs { file: file.path().into(), limit: None, json: false, filter: None, pids: vec![] };
+    assert!(read(&args, &mut Closed(io::ErrorKind::BrokenPipe)).is_ok());
+    assert!(matches!(read(&args, &mut Closed(io::ErrorKind::StorageFull)), Err(PrintError::Write(_))));
+    let args = InfoArgs { file: file.path().into(), json: false, top: 10 };
+    assert!(info(&args, &mut Closed(io::ErrorKind::BrokenPipe)).is_ok());
+    let none = InfoArgs { file: "/nonexistent/x.scap".into(), ..args };
+    assert!(matches!(info(&none, &mut Vec::new()), Err(PrintError::Open { .. })));
+}
+
+#[test]
+fn a_summary_counts() {
+    let notification = crate::events::event(crate::events::EventType(280)).unwrap();
+    let mut capture = three()
+        .event(100, "syscall_x", &[Value::Syscall(16), Value::Uint(39)])
+        .event(100, "syscall_x", &[Value::Syscall(42), Value::Uint(111)])
+        .row(1, notification, &[Value::Text(b"lost"), Value::Text(b"12 events")]);
+    capture.ts -= 5;
+    let capture = capture.exec(100, "prog");
+
+    let mut reader = Reader::new(&capture.bytes[..]).unwrap();
+    let (summary, error) = Summary::collect(&mut reader);
+    assert!(error.is_none());
+    assert_eq!((summary.events, summary.out_of_order, summary.notice_count), (7, 1, 1));
+    assert_eq!((summary.threads, summary.fds, summary.sections), (2, 3, 1));
+    assert_eq!(summary.size, capture.bytes.len() as u64);
+    let types: Vec<_> = summary.by_type.iter().map(|e| (&e.name[..], e.ty.0, e.count)).collect();
+    let generic = [("getpgrp", 1, 1), ("getpid", 1, 1)];
+    assert_eq!(
+        types,
+        [&[("close", 4, 3)], &generic[..], &[("notification", 280, 1), ("execve", 293, 1)]].concat()
+    );
+    let processes: Vec<_> = summary.by_process.iter().map(|p| (p.pid, p.comm.as_deref(), p.count)).collect();
+    assert_eq!(processes, [(100, Some(&b"prog"[..]), 5), (1, None, 1), (7, None, 1)]);
+    assert_eq!(summary.blocks[&crate::scap::BlockType::EVENT], 7);
+
+    let json = summary.to_json();
+    assert_eq!(json["events"], 7);
+    assert_eq!(json["machine"]["hostname"], "box");
+    assert_eq!(json["by_type"][0], json!({ "type": "close", "dir": ">", "number": 4, "count": 3 }));
+    assert_eq!(json["notices"][0]["text"], "12 events");
+    assert_eq!(json["duration_ns"], 1);
+
+    let text = summary.to_text(2);
+    for part in
+        ["box", "8192 MiB", "2023-11-14T22:13:20.000000001Z", "> close", "… and 3 more", "lost: 12 events"]
+    {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+    assert!(!text.contains("notification  "), "beyond the first two\n{text}");
+}
+
+#[test]
+fn a_summary_of_a_cut_capture_is_of_what_is_there() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let bytes = three().bytes;
+    std::fs::write(file.path(), &bytes[..bytes.len() - 1]).unwrap();
+    let mut out = Vec::new();
+    let result = info(&InfoArgs { file: file.path().into(), json: true, top: 0 }, &mut out);
+    assert!(matches!(result, Err(PrintError::Read { source: ReadError::Truncated { .. }, .. })));
+    assert_eq!(serde_json::from_slice::<Json>(&out).unwrap()["events"], 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn any_event_is_shown(state in proptests::state(), events in vec(proptests::event(), 1..20), tids: [u8; 20]) {
+        // Few threads, so that events meet each other's descriptors.
+        let events: Vec<_> = events
+            .iter()
+            .zip(tids)
+            .map(|((row, values), tid)| proptests::built(row, values, 1, u64::from(tid % 3)))
+            .collect();
+        let capture = Capture { bytes: proptests::capture(&state, &events), ts: 0 };
+        let (lines, result) = capture.read(|_| {});
+        prop_assert!(result.is_ok());
+        prop_assert_eq!(lines.lines().count(), events.len());
+        prop_assert!(!lines.contains(|c: char| c.is_control() && c != '\n'));
+        prop_assert_eq!(capture.json().len(), events.len());
+        let (summary, _) = Summary::collect(&mut Reader::new(&capture.bytes[..]).unwrap());
+        prop_assert_eq!(summary.by_type.iter().map(|e| e.count).sum::<u64>(), events.len() as u64);
+        prop_assert_eq!(summary.by_process.iter().map(|p| p.count).sum::<u64>(), events.len() as u64);
+    }
+}

@@ -1,0 +1,100 @@
+//! The bare programs of bpf/floor.c: what recording costs at the least.
+
+use std::{mem::MaybeUninit, os::fd::AsFd};
+
+use libbpf_rs::{Link, MapCore, ProgramMut};
+
+use super::{
+    Attach, ProbeError, attach,
+    load::{self, set_style},
+    programs,
+    skel::ScapdSkel,
+};
+use crate::ring::buffer::{Record, RingBuffer};
+
+/// What a bare program does: each step does what the one before does, and something more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Nothing.
+    Empty,
+    /// Reads the clock.
+    Clock,
+    /// Reads the path that is the call's first argument; on the call's return only.
+    Path,
+    /// Reserves a record in a ring, and commits it.
+    Reserve,
+}
+
+/// The bare programs, loaded.
+pub struct Floor {
+    skel: ScapdSkel<'static>,
+    ring: RingBuffer,
+}
+
+impl Floor {
+    /// Loads them all, to be attached in this way (not [`Attach::Auto`]).
+    ///
+    /// # Errors
+    /// As for [`Opened::load`](super::Opened::load).
+    pub fn load(style: Attach) -> Result<Floor, ProbeError> {
+        let failed = |e| ProbeError::libbpf("load the bare programs", e);
+        let storage = Box::leak(Box::new(MaybeUninit::uninit()));
+        let (mut open, _inner) = load::open_bare(storage).map_err(failed)?;
+        open.maps.floor_ring.set_autocreate(true).map_err(failed)?;
+        if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
+            rodata.sc_constants.attach = u32::from(style == Attach::Tracepoint);
+        }
+        for program in programs::floor(&mut open.progs) {
+            program.set_autoload(true);
+            set_style(program, style);
+        }
+        let skel = libbpf_rs::skel::OpenSkel::load(open).map_err(failed)?;
+        let ring = &skel.maps.floor_ring;
+        let ring = RingBuffer::map(ring.as_fd(), ring.max_entries())
+            .map_err(|e| ProbeError::failed("map a ring into memory", e))?;
+        Ok(Floor { skel, ring })
+    }
+
+    /// Attaches the program of a step to the entry of system calls, and that of another one to their return, for as
+    /// long as what is returned lives.
+    ///
+    /// # Errors
+    /// As for [`Loaded::attach`](super::Loaded::attach). There is no [`Step::Path`] on the entry.
+    pub fn attach(
+        &self,
+        style: Attach,
+        enter: Option<Step>,
+        exit: Option<Step>,
+    ) -> Result<Vec<Link>, ProbeError> {
+        let progs = &self.skel.progs;
+        let enter = enter.map(|step| match step {
+            Step::Empty => &progs.floor_enter_empty,
+            Step::Clock | Step::Path => &progs.floor_enter_clock,
+            Step::Reserve => &progs.floor_enter_reserve,
+        });
+        let exit = exit.map(|step| match step {
+            Step::Empty => &progs.floor_exit_empty,
+            Step::Clock => &progs.floor_exit_clock,
+            Step::Path => &progs.floor_exit_path,
+            Step::Reserve => &progs.floor_exit_reserve,
+        });
+        let link = |program: Option<&ProgramMut<'_>>, tracepoint| {
+            program.map(|program| attach::attach(program, style, tracepoint))
+        };
+        [link(exit, "sys_exit"), link(enter, "sys_enter")].into_iter().flatten().collect()
+    }
+
+    /// Releases the records: how many there were.
+    pub fn release(&mut self) -> u64 {
+        let (mut pos, mut records) = (self.ring.consumer_pos(), 0);
+        while pos < self.ring.producer_pos() {
+            match self.ring.record(pos) {
+                Record::Busy => break,
+                Record::Committed { next, .. } | Record::Discarded { next } => pos = next,
+            }
+            records += 1;
+        }
+        self.ring.release(pos);
+        records
+    }
+}
