@@ -4,9 +4,11 @@ PROFILE ?= release
 PREFIX  ?= /usr/local
 CAPTURE ?= demo.scap
 
-# Debian's packages: to build, to check the code.
+# Debian's packages: to build, to check the code, to be compared.
 BUILD_PACKAGES = clang libelf-dev zlib1g-dev pkg-config
 LINT_PACKAGES  = clang-format shellcheck
+# The programs that scapd is compared with, and what runs under them.
+BENCH_PACKAGES = strace bpftrace linux-perf redis-server redis-tools gcc
 
 CARGO_FLAGS = --locked --profile $(PROFILE)
 SCAPD       = target/$(patsubst dev,debug,$(PROFILE))/scapd
@@ -18,7 +20,7 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-kernels clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-kernels bench bench-quick bench-merge bench-setup bench-build clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -62,6 +64,25 @@ test-readers: build setup-readers ## compare a capture with what those programs 
 test-kernels: build ## boot Debian's kernels from 5.10 to 7.x in emulation, and capture on each
 	cargo build $(CARGO_FLAGS) --examples
 	scripts/test-kernels.sh $(SCAPD)
+
+bench: bench-build ## measure what recording costs, next to strace, perf and bpftrace (ten minutes; BENCH=--write-results)
+	$(ROOT) target/release/scapd-bench run $(BENCH)
+
+bench-quick: bench-build ## the same with fewer generators and rounds (a minute)
+	$(ROOT) target/release/scapd-bench run --quick $(BENCH)
+
+bench-merge: bench-build ## measure the merge over 2 to 512 rings (BENCH=--write-results)
+	target/release/scapd-bench merge $(BENCH)
+
+bench-setup: ## install the programs that scapd is compared with, and mount tracefs, which they need
+	@scripts/apt-install.sh $(BENCH_PACKAGES)
+	@test -d /sys/kernel/tracing/events || $(ROOT) mount -t tracefs tracefs /sys/kernel/tracing
+
+# With the profile of a release always: the times of any other say nothing.
+bench-build:
+	@scripts/apt-install.sh $(BUILD_PACKAGES)
+	cargo build --locked --release --bins
+	cargo build --locked --release --bins -p scapd-bench
 
 clean: ## remove what was built (the cache in ~/.cache/scapd stays)
 	cargo clean

@@ -1,0 +1,307 @@
+//! The benchmark's command line, and what its commands do.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, ensure};
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    contender::{Contender, Scapd},
+    cpu,
+    generator::Generator,
+    machine::{self, Machine},
+    merge, peers,
+    report::{self, Report, Settings},
+    run::Bench,
+    schedule::{self, Rounds},
+};
+
+/// Generators of a quick run: a call with a path, calls with data, and processes.
+const QUICK: [Generator; 3] = [Generator::Access, Generator::ReadWrite, Generator::ForkExec];
+/// The document that results are put into, in the folder of the plot that belongs to it.
+const DOCUMENT: &str = "RESULTS.md";
+const PLOT: &str = "plot.svg";
+
+/// Measures what recording costs, with scapd and with its peers
+#[derive(Debug, Parser)]
+#[command(name = "scapd-bench", max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Let contenders take turns over generators (as root)
+    Run(Box<RunArgs>),
+    /// Measure the merge over 2 to 512 rings
+    Merge(MergeArgs),
+    /// Make table and plot again from a .json file
+    Render(RenderArgs),
+    /// List contenders and generators
+    List,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// About a minute: fewer generators, rounds, and less time
+    #[arg(long)]
+    quick: bool,
+    /// Only these generators
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
+    generators: Vec<Generator>,
+    /// Only these contenders; those that all are compared with are always there
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
+    contenders: Vec<Contender>,
+    /// Rounds that count [default: 5, quick: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// What the measured loop of a run should take, in ms [default: 300, quick: 100]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    time: Option<u64>,
+    /// The CPU of the generator and all its processes [default: the last one]
+    #[arg(long, value_name = "CPU")]
+    generator_cpu: Option<usize>,
+    /// The CPUs of the recorder [default: the last one but one]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    recorder_cpus: Vec<usize>,
+    /// Where recorders write, for as long as they run [default: the folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The program of scapd [default: the one beside this program]
+    #[arg(long, value_name = "FILE")]
+    scapd: Option<PathBuf>,
+    /// Further arguments for every recording of scapd, as --scapd-args='-z --attach btf'
+    #[arg(long, value_name = "ARGS", default_value = "", hide_default_value = true)]
+    scapd_args: String,
+    /// Where table, plot and numbers go
+    #[arg(long, value_name = "DIR", default_value = "bench/results")]
+    results: PathBuf,
+    #[command(flatten)]
+    document: DocumentArgs,
+}
+
+#[derive(Debug, Args)]
+struct MergeArgs {
+    /// Rounds that count
+    #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Events of a round, at least
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
+    events: u64,
+    #[command(flatten)]
+    document: DocumentArgs,
+}
+
+#[derive(Debug, Args)]
+struct RenderArgs {
+    /// The numbers of a run
+    file: PathBuf,
+    #[command(flatten)]
+    document: DocumentArgs,
+}
+
+#[derive(Debug, Args)]
+struct DocumentArgs {
+    /// Put the table into RESULTS.md, in place of the last one
+    #[arg(long)]
+    write_results: bool,
+    /// The folder of RESULTS.md, and of the plot beside it
+    #[arg(long, value_name = "DIR", default_value = "bench")]
+    document: PathBuf,
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// If scapd is not there, nothing can be measured, or results cannot be written. A contender that fails is noted
+    /// in the results.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(arguments) => run(&arguments),
+            Command::Merge(arguments) => {
+                let text = merge::run(arguments.rounds as usize, arguments.events)?;
+                print!("{text}");
+                arguments.document.write("merge", &text)
+            }
+            Command::Render(arguments) => {
+                let file = arguments.file.display();
+                let text =
+                    fs::read_to_string(&arguments.file).with_context(|| format!("cannot read {file}"))?;
+                let report = serde_json::from_str(&text)
+                    .with_context(|| format!("{file} does not hold results of this benchmark"))?;
+                write(&report, &arguments.file, &arguments.document)
+            }
+            Command::List => {
+                for contender in Contender::all() {
+                    println!("{:15} {}", contender.name(), contender.describe());
+                }
+                println!();
+                for generator in Generator::all() {
+                    println!("{:15} {}", generator.name(), generator.describe());
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn run(arguments: &RunArgs) -> anyhow::Result<()> {
+    ensure!(rustix::process::geteuid().is_root(), "recording needs root: use make bench, or sudo");
+    // Before we choose our own CPUs.
+    let machine = Machine::this();
+    let bench = bench(arguments)?;
+    let rounds = Rounds {
+        rounds: arguments.rounds.unwrap_or(if arguments.quick { 3 } else { 5 }) as usize,
+        time: Duration::from_millis(arguments.time.unwrap_or(if arguments.quick { 100 } else { 300 })),
+    };
+    let available = peers::look(&contenders(arguments), &generators(arguments), &bench)?;
+    ensure!(!available.generators.is_empty(), "no generator can run: {}", available.notes.join("; "));
+    let mut notes = available.notes;
+    for note in &notes {
+        eprintln!("{note}");
+    }
+    let generators = available
+        .generators
+        .iter()
+        .map(|generator| schedule::run(&bench, *generator, &available.contenders, rounds, &mut notes))
+        .collect();
+    let report = Report {
+        date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        command: command_line(),
+        machine,
+        settings: Settings {
+            rounds: rounds.rounds,
+            time_ms: rounds.time.as_millis() as u64,
+            generator_cpu: bench.generator_cpu,
+            recorder_cpus: bench.recorder_cpus,
+            file_system: machine::file_system(&bench.dir),
+        },
+        versions: available.versions,
+        notes,
+        generators,
+    };
+    let name = jiff::Timestamp::now().strftime("%Y-%m-%dT%H%M%S").to_string();
+    let results = &arguments.results;
+    fs::create_dir_all(results).with_context(|| format!("cannot make {}", results.display()))?;
+    let numbers = results.join(name).with_extension("json");
+    fs::write(&numbers, serde_json::to_string_pretty(&report)?)
+        .with_context(|| format!("cannot write {}", numbers.display()))?;
+    write(&report, &numbers, &arguments.document)
+}
+
+/// Writes table and plot beside the numbers, and into the document if that is wanted.
+fn write(report: &Report, numbers: &Path, document: &DocumentArgs) -> anyhow::Result<()> {
+    let (table, plot) = (numbers.with_extension("md"), numbers.with_extension("svg"));
+    let has_plot = report::plot(report, &plot)?;
+    let plot_name = plot.file_name().unwrap_or_default().to_string_lossy();
+    let text = report::markdown(report, has_plot.then_some(&plot_name));
+    fs::write(&table, &text).with_context(|| format!("cannot write {}", table.display()))?;
+    print!("{text}");
+    eprintln!("written to {}, and .svg and .json beside it", table.display());
+    if document.write_results {
+        report::plot(report, &document.document.join(PLOT))?;
+    }
+    document.write("bench", &report::markdown(report, has_plot.then_some(PLOT)))
+}
+
+impl DocumentArgs {
+    fn write(&self, section: &str, text: &str) -> anyhow::Result<()> {
+        if !self.write_results {
+            return Ok(());
+        }
+        report::replace(&self.document.join(DOCUMENT), section, text)
+    }
+}
+
+fn generators(arguments: &RunArgs) -> Vec<Generator> {
+    match &arguments.generators[..] {
+        [] if arguments.quick => QUICK.to_vec(),
+        [] => Generator::all().to_vec(),
+        named => Generator::all().iter().copied().filter(|generator| named.contains(generator)).collect(),
+    }
+}
+
+fn contenders(arguments: &RunArgs) -> Vec<Contender> {
+    let named = &arguments.contenders;
+    let wanted = |contender: &Contender| {
+        named.is_empty() || *contender == Contender::None || named.contains(contender)
+    };
+    Contender::all().iter().copied().filter(wanted).collect()
+}
+
+fn bench(arguments: &RunArgs) -> anyhow::Result<Bench> {
+    let own = env::current_exe().context("our own program is not known")?;
+    let beside = |name: &str| own.with_file_name(name);
+    let cpus = cpu::allowed()?;
+    let last = *cpus.last().context("there is no CPU")?;
+    let generator_cpu = arguments.generator_cpu.unwrap_or(last);
+    let recorder_cpus = match &arguments.recorder_cpus[..] {
+        [] => vec![cpus.iter().copied().rfind(|cpu| *cpu != generator_cpu).unwrap_or(generator_cpu)],
+        named => named.to_vec(),
+    };
+    for cpu in recorder_cpus.iter().chain([&generator_cpu]) {
+        ensure!(cpus.contains(cpu), "there is no CPU {cpu} for us");
+    }
+    // We have nothing to do while a generator runs, but that little is not to be done on its CPU.
+    cpu::pin(&recorder_cpus).context("cannot choose our CPUs")?;
+    let program = match &arguments.scapd {
+        Some(scapd) => scapd.canonicalize().with_context(|| format!("{} is not there", scapd.display()))?,
+        None => beside("scapd"),
+    };
+    let dir = arguments.dir.clone().unwrap_or_else(env::temp_dir);
+    Ok(Bench {
+        scapd: Scapd {
+            has_stats_file: peers::has_stats_file(&program)?,
+            arguments: arguments.scapd_args.split_whitespace().map(str::to_owned).collect(),
+            program,
+        },
+        generate: beside("scapd-generate"),
+        generator_cpu,
+        recorder_cpus,
+        dir: dir.canonicalize().with_context(|| format!("{} is not there", dir.display()))?,
+    })
+}
+
+/// As it was typed, with the program's name instead of its path.
+fn command_line() -> String {
+    let arguments = env::args().skip(1);
+    ["scapd-bench".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn arguments(words: &[&str]) -> RunArgs {
+        let words = ["scapd-bench", "run"].iter().chain(words);
+        match Cli::parse_from(words).command {
+            Command::Run(arguments) => *arguments,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+        crate::generator::Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_named_is_what_runs() {
+        let all = arguments(&[]);
+        assert_eq!(generators(&all), Generator::all());
+        assert_eq!(contenders(&all), Contender::all());
+        assert_eq!(generators(&arguments(&["--quick"])), QUICK);
+        let some = arguments(&["--quick", "--generators", "mix,access", "--contenders", "strace,scapd"]);
+        assert_eq!(generators(&some), [Generator::Access, Generator::Mix]);
+        assert_eq!(contenders(&some), [Contender::None, Contender::Scapd, Contender::Strace]);
+    }
+}

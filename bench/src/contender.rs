@@ -1,0 +1,322 @@
+//! The contenders: scapd in several settings, and the programs that a user would pick instead.
+
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::{bpftrace, generator::Generator};
+
+/// A call that no generator makes: what it costs that others are recorded, or could be.
+const OTHER_CALL: &str = "quotactl";
+/// Memory for the events of a CPU, in pages of 4 KiB: 8 MiB, scapd's default, for every contender that has a choice.
+const BUFFER_PAGES: &str = "2048";
+
+/// Who records, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contender {
+    /// nobody records
+    None,
+    /// scapd, all calls of the generator's processes, enter and exit events
+    Scapd,
+    /// scapd, all calls of the whole machine, enter and exit events
+    ScapdMachine,
+    /// scapd, all calls of the generator's processes, exit events alone
+    ScapdExit,
+    /// scapd, the calls that the generator is about, enter and exit events
+    ScapdOnly,
+    /// scapd, a call that nobody makes: what calls cost that are not wanted
+    ScapdOther,
+    /// strace, all calls of the generator's processes
+    Strace,
+    /// strace, the calls that the generator is about; the others do not stop
+    StraceSeccomp,
+    /// perf trace record, all calls of the generator's processes, numbers alone
+    Perf,
+    /// bpftrace, the calls that the generator is about, with a script that prints what scapd records
+    Bpftrace,
+    /// sysdig with its modern BPF engine, all calls of the generator's processes
+    Sysdig,
+}
+
+/// What is recorded: only contenders that record the same are compared with each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Scope {
+    /// Nothing of what the generator does.
+    Nothing,
+    /// All its calls.
+    All,
+    /// The calls that it is about.
+    Selected,
+}
+
+/// How a recorder gets to its generator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// There is none.
+    Alone,
+    /// It starts the generator itself, and holds it back until it is ready to record.
+    Starts,
+    /// The generator waits until the recorder has been told its process id, and writes its file.
+    Attaches,
+}
+
+/// The scapd that is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scapd {
+    /// The program.
+    pub program: PathBuf,
+    /// Whether it takes `--stats-file`.
+    pub has_stats_file: bool,
+    /// Further arguments for every recording.
+    pub arguments: Vec<String>,
+}
+
+/// What a recorder is started for.
+#[derive(Debug, Clone, Copy)]
+pub struct Job<'a> {
+    /// The scapd that is measured.
+    pub scapd: &'a Scapd,
+    /// What will run.
+    pub generator: Generator,
+    /// An empty folder for what the recorder writes.
+    pub dir: &'a Path,
+    /// For [`Way::Attaches`].
+    pub pid: &'a str,
+}
+
+impl Job<'_> {
+    /// The file with the events.
+    pub fn capture(&self) -> String {
+        self.file("capture")
+    }
+
+    /// What scapd says that it has done.
+    pub fn stats(&self) -> String {
+        self.file("stats.json")
+    }
+
+    /// bpftrace's script.
+    pub fn script(&self) -> String {
+        self.file("script.bt")
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.dir.join(name).to_string_lossy().into_owned()
+    }
+}
+
+impl Contender {
+    /// All of them, in the order of the report.
+    pub fn all() -> &'static [Contender] {
+        Contender::value_variants()
+    }
+
+    /// The name that the command line takes.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// What it does.
+    pub fn describe(self) -> String {
+        let value = self.to_possible_value();
+        value.and_then(|v| v.get_help().map(ToString::to_string)).unwrap_or_default()
+    }
+
+    /// The name in tables.
+    pub fn label(self) -> &'static str {
+        match self {
+            Contender::None => "none",
+            Contender::Scapd => "scapd",
+            Contender::ScapdMachine => "scapd, whole machine",
+            Contender::ScapdExit => "scapd, exit only",
+            Contender::ScapdOnly => "scapd, these calls",
+            Contender::ScapdOther => "scapd, another call",
+            Contender::Strace => "strace -f",
+            Contender::StraceSeccomp => "strace --seccomp-bpf",
+            Contender::Perf => "perf trace record",
+            Contender::Bpftrace => "bpftrace",
+            Contender::Sysdig => "sysdig",
+        }
+    }
+
+    /// What it records.
+    pub fn scope(self) -> Scope {
+        match self {
+            Contender::None | Contender::ScapdOther => Scope::Nothing,
+            Contender::ScapdOnly | Contender::StraceSeccomp | Contender::Bpftrace => Scope::Selected,
+            _ => Scope::All,
+        }
+    }
+
+    /// Whether it is one of scapd's settings.
+    pub fn is_scapd(self) -> bool {
+        self.program() == Some("scapd")
+    }
+
+    /// The program that it is.
+    pub fn program(self) -> Option<&'static str> {
+        match self {
+            Contender::None => None,
+            Contender::Strace | Contender::StraceSeccomp => Some("strace"),
+            Contender::Perf => Some("perf"),
+            Contender::Bpftrace => Some("bpftrace"),
+            Contender::Sysdig => Some("sysdig"),
+            _ => Some("scapd"),
+        }
+    }
+
+    /// Whether it needs the kernel's list of tracepoints.
+    pub fn needs_tracefs(self) -> bool {
+        matches!(self, Contender::Perf | Contender::Bpftrace)
+    }
+
+    /// How it gets to the generator.
+    pub fn way(self) -> Way {
+        match self {
+            Contender::None => Way::Alone,
+            Contender::Sysdig => Way::Attaches,
+            _ => Way::Starts,
+        }
+    }
+
+    /// Whether it runs on the generator's CPU: strace and what it traces wait for each other, so that one of two CPUs
+    /// would always sleep, and waking it up takes longer than to trace a call.
+    pub fn shares_cpu(self) -> bool {
+        matches!(self, Contender::Strace | Contender::StraceSeccomp)
+    }
+
+    /// The part of a generator's first iterations that is enough for a slow recorder.
+    pub fn first_iterations(self, generator: Generator) -> u64 {
+        let first = generator.first_iterations();
+        if self.shares_cpu() { first.div_ceil(10) } else { first }
+    }
+
+    /// What is in the recorder's environment.
+    pub fn environment(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Contender::Bpftrace => &[("BPFTRACE_PERF_RB_PAGES", BUFFER_PAGES)],
+            _ => &[],
+        }
+    }
+
+    /// The recorder's command line; the generator's has to be added where the recorder starts it.
+    pub fn command(self, job: &Job<'_>) -> Vec<OsString> {
+        let calls = job.generator.calls().join(",");
+        let capture = job.capture();
+        let text = |arguments: &[&str]| arguments.iter().map(OsString::from).collect::<Vec<_>>();
+        match self {
+            Contender::None => Vec::new(),
+            Contender::Scapd => scapd(job, &[]),
+            Contender::ScapdMachine => scapd(job, &["-a"]),
+            Contender::ScapdExit => scapd(job, &["--events", "exit"]),
+            Contender::ScapdOnly => scapd(job, &["--syscalls", &calls]),
+            Contender::ScapdOther => scapd(job, &["--syscalls", OTHER_CALL]),
+            Contender::Strace => text(&["strace", "-f", "-ttt", "-s", "80", "-o", &capture, "--"]),
+            Contender::StraceSeccomp => {
+                let trace = format!("trace={calls}");
+                let fixed =
+                    ["strace", "-f", "-ttt", "-s", "80", "--seccomp-bpf", "-e", &trace, "-o", &capture];
+                text(&[&fixed[..], &["--"]].concat())
+            }
+            // No list of build ids: nobody needs it here, and collecting it means to read the whole file again.
+            Contender::Perf => {
+                text(&["perf", "trace", "record", "-B", "-N", "-m", BUFFER_PAGES, "-o", &capture, "--"])
+            }
+            Contender::Bpftrace => text(&["bpftrace", "-q", "-o", &capture, &job.script(), "-c"]),
+            Contender::Sysdig => {
+                let filter = format!("proc.pid={0} or proc.apid={0}", job.pid);
+                text(&["sysdig", "--modern-bpf", "-w", &capture, &filter])
+            }
+        }
+    }
+
+    /// Adds the command of the generator to the recorder's.
+    pub fn join(self, mut recorder: Vec<OsString>, generator: Vec<OsString>) -> Vec<OsString> {
+        match self {
+            // bpftrace takes one argument, and splits it at blanks.
+            Contender::Bpftrace => recorder.push(generator.join(" ".as_ref())),
+            _ => recorder.extend(generator),
+        }
+        recorder
+    }
+
+    /// Files that the recorder reads.
+    ///
+    /// # Errors
+    /// If one cannot be written.
+    pub fn write_files(self, job: &Job<'_>) -> std::io::Result<()> {
+        match self {
+            Contender::Bpftrace => std::fs::write(job.script(), bpftrace::script(job.generator.calls())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The command line, as it is shown in the report.
+    pub fn example(self, generator: Generator, scapd: &Scapd) -> String {
+        if self == Contender::None {
+            return "GENERATOR".to_owned();
+        }
+        let scapd = Scapd { program: "scapd".into(), ..scapd.clone() };
+        let job = Job { scapd: &scapd, generator, dir: Path::new(""), pid: "PID" };
+        let mut words = self.command(&job);
+        if self.way() == Way::Starts {
+            words.push("GENERATOR".into());
+        }
+        let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+        words.join(" ")
+    }
+}
+
+fn scapd(job: &Job<'_>, settings: &[&str]) -> Vec<OsString> {
+    let mut command: Vec<OsString> = vec![job.scapd.program.clone().into()];
+    command.extend(["record", "-q", "-w", &job.capture()].map(OsString::from));
+    if job.scapd.has_stats_file {
+        command.extend(["--stats-file", &job.stats()].map(OsString::from));
+    }
+    command.extend(settings.iter().map(OsString::from));
+    command.extend(job.scapd.arguments.iter().map(OsString::from));
+    command.push("--".into());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn a_scapd(has_stats_file: bool, arguments: &[&str]) -> Scapd {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        Scapd { program: "/b/scapd".into(), has_stats_file, arguments }
+    }
+
+    #[test]
+    fn each_contender_has_a_name_and_a_command() {
+        for contender in Contender::all() {
+            assert!(!contender.describe().is_empty(), "{contender:?}");
+            let example = contender.example(Generator::ReadWrite, &a_scapd(true, &[]));
+            let program = contender.program().unwrap_or("GENERATOR");
+            assert_eq!(example.split(' ').next(), Some(program), "{example}");
+            let selects = example.contains("read,write") || *contender == Contender::Bpftrace;
+            assert_eq!(contender.scope() == Scope::Selected, selects, "{example}");
+        }
+    }
+
+    #[test]
+    fn a_generator_is_one_argument_of_bpftrace() {
+        let command = Contender::Bpftrace.join(vec!["bpftrace".into()], vec!["true".into(), "1".into()]);
+        assert_eq!(command, ["bpftrace", "true 1"]);
+        let command = Contender::Strace.join(vec!["strace".into()], vec!["true".into(), "1".into()]);
+        assert_eq!(command, ["strace", "true", "1"]);
+    }
+
+    #[test]
+    fn an_older_scapd_is_not_asked_for_a_stats_file() {
+        let example = |scapd| Contender::Scapd.example(Generator::Access, &scapd);
+        assert_eq!(example(a_scapd(false, &["-z"])), "scapd record -q -w capture -z -- GENERATOR");
+        assert!(example(a_scapd(true, &[])).contains("--stats-file stats.json"));
+    }
+}
