@@ -38,17 +38,17 @@ run: build ## record this machine for five seconds and print the first events
 	$(ROOT) $(SCAPD) read $(CAPTURE) -n 20
 
 test: lint ## everything that needs this machine only: lint, unit, integration and kernel tests (as root)
-	$(RUNNER) cargo test $(CARGO_FLAGS) --no-fail-fast
+	$(RUNNER) cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
 
 lint: setup ## check format, lints and documentation; warnings are errors
-	cargo fmt --check
+	cargo fmt --all --check
 	clang-format --dry-run -Werror $(C_FILES)
 	cd scripts && shellcheck *.sh ../.ci/run
-	cargo clippy $(CARGO_FLAGS) --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc $(CARGO_FLAGS) --no-deps
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc $(CARGO_FLAGS) --workspace --no-deps
 
 fmt: setup ## format the Rust and the C code
-	cargo fmt
+	cargo fmt --all
 	clang-format -i $(C_FILES)
 
 install: ## install the built scapd (DESTDIR=, PREFIX=/usr/local)
