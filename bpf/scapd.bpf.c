@@ -13,6 +13,7 @@
 #include "syscalls/open.c"
 #include "syscalls/fds.c"
 #include "syscalls/paths.c"
+#include "syscalls/owner.c"
 #include "syscalls/io.c"
 #include "syscalls/vectors.c"
 #include "syscalls/sockets.c"

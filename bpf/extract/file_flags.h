@@ -80,6 +80,18 @@ static __always_inline u32 unlinkat_flags_to_scap(u32 flags)
 	return SC_FLAG(flags, AT_REMOVEDIR, unlinkat_flags, AT_REMOVEDIR);
 }
 
+/* The permission bits: the kernel's numbers are the format's. */
+static __always_inline u32 chmod_mode_to_scap(u32 mode)
+{
+	return mode & 07777;
+}
+
+static __always_inline u32 fchownat_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, AT_SYMLINK_NOFOLLOW, fchownat_flags, AT_SYMLINK_NOFOLLOW) |
+	       SC_FLAG(flags, AT_EMPTY_PATH, fchownat_flags, AT_EMPTY_PATH);
+}
+
 /* The kernel's numbers are the format's; a flag that it does not name stays visible. */
 static __always_inline u32 renameat2_flags_to_scap(u32 flags)
 {
