@@ -13,6 +13,8 @@
 #include "syscalls/open.c"
 #include "syscalls/fds.c"
 #include "syscalls/paths.c"
+#include "syscalls/links.c"
+#include "syscalls/nodes.c"
 #include "syscalls/owner.c"
 #include "syscalls/io.c"
 #include "syscalls/vectors.c"

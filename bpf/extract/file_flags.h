@@ -7,6 +7,7 @@
 
 #include <linux/fcntl.h>
 #include <linux/openat2.h>
+#include <linux/stat.h>
 
 /*
  * The kernel's O_SYNC and O_TMPFILE hold the bits of O_DSYNC and O_DIRECTORY as well: they are told apart by the bit
@@ -84,6 +85,41 @@ static __always_inline u32 unlinkat_flags_to_scap(u32 flags)
 static __always_inline u32 chmod_mode_to_scap(u32 mode)
 {
 	return mode & 07777;
+}
+
+/* A node without a type is a regular file. */
+static __always_inline u32 mknod_mode_to_scap(u32 mode)
+{
+	u32 permissions = chmod_mode_to_scap(mode);
+
+	switch (mode & S_IFMT) {
+	case S_IFSOCK:
+		return permissions | PPM_mknod_mode__S_IFSOCK;
+	case 0:
+	case S_IFREG:
+		return permissions | PPM_mknod_mode__S_IFREG;
+	case S_IFBLK:
+		return permissions | PPM_mknod_mode__S_IFBLK;
+	case S_IFCHR:
+		return permissions | PPM_mknod_mode__S_IFCHR;
+	case S_IFIFO:
+		return permissions | PPM_mknod_mode__S_IFIFO;
+	default:
+		return permissions;
+	}
+}
+
+static __always_inline u32 linkat_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, AT_SYMLINK_FOLLOW, linkat_flags, AT_SYMLINK_FOLLOW) |
+	       SC_FLAG(flags, AT_EMPTY_PATH, linkat_flags, AT_EMPTY_PATH);
+}
+
+static __always_inline u32 newfstatat_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, AT_EMPTY_PATH, newfstatat_flags, AT_EMPTY_PATH) |
+	       SC_FLAG(flags, AT_NO_AUTOMOUNT, newfstatat_flags, AT_NO_AUTOMOUNT) |
+	       SC_FLAG(flags, AT_SYMLINK_NOFOLLOW, newfstatat_flags, AT_SYMLINK_NOFOLLOW);
 }
 
 static __always_inline u32 fchownat_flags_to_scap(u32 flags)
