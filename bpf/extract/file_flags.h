@@ -109,6 +109,19 @@ static __always_inline u32 mknod_mode_to_scap(u32 mode)
 	}
 }
 
+static __always_inline u32 flock_flags_to_scap(u32 operation)
+{
+	return SC_FLAG(operation, LOCK_SH, flock_flags, LOCK_SH) | SC_FLAG(operation, LOCK_EX, flock_flags, LOCK_EX) |
+	       SC_FLAG(operation, LOCK_NB, flock_flags, LOCK_NB) | SC_FLAG(operation, LOCK_UN, flock_flags, LOCK_UN);
+}
+
+/* The kernel's numbers are the format's; those of none are left out. */
+static __always_inline u32 splice_flags_to_scap(u32 flags)
+{
+	return flags & (PPM_splice_flags__SPLICE_F_MOVE | PPM_splice_flags__SPLICE_F_NONBLOCK |
+			PPM_splice_flags__SPLICE_F_MORE | PPM_splice_flags__SPLICE_F_GIFT);
+}
+
 static __always_inline u32 linkat_flags_to_scap(u32 flags)
 {
 	return SC_FLAG(flags, AT_SYMLINK_FOLLOW, linkat_flags, AT_SYMLINK_FOLLOW) |

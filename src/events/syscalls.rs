@@ -63,14 +63,24 @@ impl Syscall {
         SYSCALLS.iter().find(|s| s.number(arch) == Some(number))
     }
 
+    /// The call whose programs have names that begin so.
+    pub fn by_stem(stem: &str) -> Option<&'static Syscall> {
+        SYSCALLS.iter().find(|s| s.stem() == stem)
+    }
+
+    /// What the names of its programs begin with: its own without the underscore that `_llseek` has.
+    pub fn stem(&self) -> &'static str {
+        self.name.trim_start_matches('_')
+    }
+
     /// The event that its entry is recorded as, `None` for a generic event.
     pub fn enter(&self) -> Option<&'static Event> {
-        event_by_program(&format!("{}_e", self.name))
+        event_by_program(&format!("{}_e", self.stem()))
     }
 
     /// The event that its return is recorded as, `None` for a generic event.
     pub fn exit(&self) -> Option<&'static Event> {
-        event_by_program(&format!("{}_x", self.name))
+        event_by_program(&format!("{}_x", self.stem()))
     }
 }
 

@@ -127,7 +127,7 @@ fn by_event_name(name: &str) -> Option<&'static Syscall> {
     let named = EVENTS.iter().filter(|e| e.source == Source::Syscall && e.name == name);
     named.filter_map(|e| e.program).find_map(|program| {
         let stem = program.strip_suffix("_e").or_else(|| program.strip_suffix("_x"))?;
-        Syscall::by_name(stem)
+        Syscall::by_stem(stem)
     })
 }
 

@@ -86,7 +86,7 @@ impl Test {
         }
         let stem = &self.program[..self.program.len() - 2];
         let name = if stem == "generic" { "getppid" } else { stem };
-        vec![Syscall::by_name(name).unwrap()]
+        vec![Syscall::by_stem(name).unwrap()]
     }
 
     /// Records what this thread does in `action`, and its children: all events of the test's type.
