@@ -17,6 +17,8 @@
 #include "syscalls/links.c"
 #include "syscalls/nodes.c"
 #include "syscalls/owner.c"
+#include "syscalls/mounts.c"
+#include "syscalls/quota.c"
 #include "syscalls/io.c"
 #include "syscalls/vectors.c"
 #include "syscalls/transfer.c"
