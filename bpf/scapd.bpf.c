@@ -12,6 +12,8 @@
 #include "syscalls/access.c"
 #include "syscalls/open.c"
 #include "syscalls/fds.c"
+#include "syscalls/descriptors.c"
+#include "syscalls/epoll.c"
 #include "syscalls/files.c"
 #include "syscalls/paths.c"
 #include "syscalls/links.c"
@@ -28,6 +30,8 @@
 #include "syscalls/clone.c"
 #include "syscalls/exec.c"
 #include "syscalls/memory.c"
+#include "syscalls/locks.c"
+#include "syscalls/process_vm.c"
 #include "syscalls/signal.c"
 #include "syscalls/identity.c"
 

@@ -76,6 +76,36 @@ static __always_inline u32 pipe2_flags_to_scap(s32 flags)
 	       SC_FLAG(flags, O_NONBLOCK, file_flags, O_NONBLOCK);
 }
 
+/* Of the calls that make a descriptor of what is no file. A negative number is no set of flags. */
+static __always_inline u16 descriptor_flags_to_scap(s32 flags)
+{
+	if (flags < 0)
+		return 0;
+	return SC_FLAG(flags, O_CLOEXEC, file_flags, O_CLOEXEC) | SC_FLAG(flags, O_NONBLOCK, file_flags, O_NONBLOCK);
+}
+
+static __always_inline u32 epoll_create1_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, O_CLOEXEC, epoll_create1_flags, EPOLL_CLOEXEC);
+}
+
+static __always_inline u32 pidfd_open_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, O_NONBLOCK, pidfd_open_flags, PIDFD_NONBLOCK);
+}
+
+/* The kernel's numbers are the format's; those of none are left out. */
+static __always_inline u32 memfd_create_flags_to_scap(u32 flags)
+{
+	return flags & (PPM_memfd_create_flags__MFD_CLOEXEC | PPM_memfd_create_flags__MFD_ALLOW_SEALING |
+			PPM_memfd_create_flags__MFD_HUGETLB);
+}
+
+static __always_inline u32 close_range_flags_to_scap(u32 flags)
+{
+	return flags & (PPM_close_range_flags__CLOSE_RANGE_UNSHARE | PPM_close_range_flags__CLOSE_RANGE_CLOEXEC);
+}
+
 static __always_inline u32 unlinkat_flags_to_scap(u32 flags)
 {
 	return SC_FLAG(flags, AT_REMOVEDIR, unlinkat_flags, AT_REMOVEDIR);
