@@ -41,7 +41,7 @@ pub struct KernelArgs {
 enum Attachment {
     None,
     Floor { enter: Option<Step>, exit: Option<Step> },
-    Scapd(Option<Loaded>),
+    Scapd(Option<Box<Loaded>>),
 }
 
 struct Contender {
@@ -101,7 +101,7 @@ fn contenders(attach: Attach) -> anyhow::Result<(Vec<Contender>, Attach)> {
     let access_exit = scapd("access", exit)?;
     let style = access_exit.attach_style();
     let bare = |enter, exit| Attachment::Floor { enter, exit };
-    let programs = |loaded| Attachment::Scapd(Some(loaded));
+    let programs = |loaded| Attachment::Scapd(Some(Box::new(loaded)));
     let empty = Some(Step::Empty);
     let rows = [
         ("nothing attached", Attachment::None, None),
@@ -141,7 +141,7 @@ impl Attachment {
                 while !active.is_drained() || active.next_event().is_some() {
                     active.next_event();
                 }
-                *loaded = Some(active.stop()?.detach());
+                *loaded = Some(Box::new(active.stop()?.detach()));
                 Ok(time)
             }
         }
