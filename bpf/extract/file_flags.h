@@ -7,6 +7,7 @@
 
 #include <linux/fcntl.h>
 #include <linux/openat2.h>
+#include <linux/stat.h>
 
 /*
  * The kernel's O_SYNC and O_TMPFILE hold the bits of O_DSYNC and O_DIRECTORY as well: they are told apart by the bit
@@ -75,9 +76,99 @@ static __always_inline u32 pipe2_flags_to_scap(s32 flags)
 	       SC_FLAG(flags, O_NONBLOCK, file_flags, O_NONBLOCK);
 }
 
+/* Of the calls that make a descriptor of what is no file. A negative number is no set of flags. */
+static __always_inline u16 descriptor_flags_to_scap(s32 flags)
+{
+	if (flags < 0)
+		return 0;
+	return SC_FLAG(flags, O_CLOEXEC, file_flags, O_CLOEXEC) | SC_FLAG(flags, O_NONBLOCK, file_flags, O_NONBLOCK);
+}
+
+static __always_inline u32 epoll_create1_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, O_CLOEXEC, epoll_create1_flags, EPOLL_CLOEXEC);
+}
+
+static __always_inline u32 pidfd_open_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, O_NONBLOCK, pidfd_open_flags, PIDFD_NONBLOCK);
+}
+
+/* The kernel's numbers are the format's; those of none are left out. */
+static __always_inline u32 memfd_create_flags_to_scap(u32 flags)
+{
+	return flags & (PPM_memfd_create_flags__MFD_CLOEXEC | PPM_memfd_create_flags__MFD_ALLOW_SEALING |
+			PPM_memfd_create_flags__MFD_HUGETLB);
+}
+
+static __always_inline u32 close_range_flags_to_scap(u32 flags)
+{
+	return flags & (PPM_close_range_flags__CLOSE_RANGE_UNSHARE | PPM_close_range_flags__CLOSE_RANGE_CLOEXEC);
+}
+
 static __always_inline u32 unlinkat_flags_to_scap(u32 flags)
 {
 	return SC_FLAG(flags, AT_REMOVEDIR, unlinkat_flags, AT_REMOVEDIR);
+}
+
+/* The permission bits: the kernel's numbers are the format's. */
+static __always_inline u32 chmod_mode_to_scap(u32 mode)
+{
+	return mode & 07777;
+}
+
+/* A node without a type is a regular file. */
+static __always_inline u32 mknod_mode_to_scap(u32 mode)
+{
+	u32 permissions = chmod_mode_to_scap(mode);
+
+	switch (mode & S_IFMT) {
+	case S_IFSOCK:
+		return permissions | PPM_mknod_mode__S_IFSOCK;
+	case 0:
+	case S_IFREG:
+		return permissions | PPM_mknod_mode__S_IFREG;
+	case S_IFBLK:
+		return permissions | PPM_mknod_mode__S_IFBLK;
+	case S_IFCHR:
+		return permissions | PPM_mknod_mode__S_IFCHR;
+	case S_IFIFO:
+		return permissions | PPM_mknod_mode__S_IFIFO;
+	default:
+		return permissions;
+	}
+}
+
+static __always_inline u32 flock_flags_to_scap(u32 operation)
+{
+	return SC_FLAG(operation, LOCK_SH, flock_flags, LOCK_SH) | SC_FLAG(operation, LOCK_EX, flock_flags, LOCK_EX) |
+	       SC_FLAG(operation, LOCK_NB, flock_flags, LOCK_NB) | SC_FLAG(operation, LOCK_UN, flock_flags, LOCK_UN);
+}
+
+/* The kernel's numbers are the format's; those of none are left out. */
+static __always_inline u32 splice_flags_to_scap(u32 flags)
+{
+	return flags & (PPM_splice_flags__SPLICE_F_MOVE | PPM_splice_flags__SPLICE_F_NONBLOCK |
+			PPM_splice_flags__SPLICE_F_MORE | PPM_splice_flags__SPLICE_F_GIFT);
+}
+
+static __always_inline u32 linkat_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, AT_SYMLINK_FOLLOW, linkat_flags, AT_SYMLINK_FOLLOW) |
+	       SC_FLAG(flags, AT_EMPTY_PATH, linkat_flags, AT_EMPTY_PATH);
+}
+
+static __always_inline u32 newfstatat_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, AT_EMPTY_PATH, newfstatat_flags, AT_EMPTY_PATH) |
+	       SC_FLAG(flags, AT_NO_AUTOMOUNT, newfstatat_flags, AT_NO_AUTOMOUNT) |
+	       SC_FLAG(flags, AT_SYMLINK_NOFOLLOW, newfstatat_flags, AT_SYMLINK_NOFOLLOW);
+}
+
+static __always_inline u32 fchownat_flags_to_scap(u32 flags)
+{
+	return SC_FLAG(flags, AT_SYMLINK_NOFOLLOW, fchownat_flags, AT_SYMLINK_NOFOLLOW) |
+	       SC_FLAG(flags, AT_EMPTY_PATH, fchownat_flags, AT_EMPTY_PATH);
 }
 
 /* The kernel's numbers are the format's; a flag that it does not name stays visible. */

@@ -48,6 +48,18 @@ static __always_inline u32 pf_flags_to_scap(u64 error)
 	       SC_FLAG(error, 0x8, pf_flags, RESERVED_PAGE) | SC_FLAG(error, 0x10, pf_flags, INSTRUCTION_FETCH);
 }
 
+/* The kernel's numbers are the format's; those of none are left out. */
+static __always_inline u32 mlock2_flags_to_scap(u32 flags)
+{
+	return flags & PPM_mlock2_flags__MLOCK_ONFAULT;
+}
+
+static __always_inline u32 mlockall_flags_to_scap(u32 flags)
+{
+	return flags &
+	       (PPM_mlockall_flags__MCL_CURRENT | PPM_mlockall_flags__MCL_FUTURE | PPM_mlockall_flags__MCL_ONFAULT);
+}
+
 static __always_inline u32 prot_flags_to_scap(u32 prot)
 {
 	return SC_FLAG(prot, 0x1, prot_flags, PROT_READ) | SC_FLAG(prot, 0x2, prot_flags, PROT_WRITE) |

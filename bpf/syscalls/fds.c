@@ -6,6 +6,25 @@
 SYSCALL_ENTER_FD(close_e)
 SYSCALL_EXIT_FD(close_x)
 
+SYSCALL_ENTER_EMPTY(close_range_e)
+
+SYSCALL_EXIT(close_range_x)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, close_range_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	ringbuf__store(&ringbuf, close_range_x, res, call->ret);
+	/* Parameter 2: first (type: PT_UINT32) */
+	ringbuf__store(&ringbuf, close_range_x, first, extract__syscall_argument(call, 0));
+	/* Parameter 3: last (type: PT_UINT32) */
+	ringbuf__store(&ringbuf, close_range_x, last, extract__syscall_argument(call, 1));
+	/* Parameter 4: flags (type: PT_FLAGS32) */
+	ringbuf__store(&ringbuf, close_range_x, flags, close_range_flags_to_scap(extract__syscall_argument(call, 2)));
+	ringbuf__submit_event(call, &ringbuf, close_range_x);
+}
+
 SYSCALL_ENTER_FD(dup_e)
 SYSCALL_ENTER_FD(dup2_e)
 SYSCALL_ENTER_FD(dup3_e)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* brk, mmap and munmap: their exit events tell the size of the process afterwards. */
+/* The calls that map memory; the exit events of all but mprotect tell the size of the process afterwards. */
 #include "extract/flags.h"
 #include "extract/process.h"
 #include "template/ringbuf.h"
@@ -53,47 +53,55 @@ static __always_inline u64 mmap__argument(const struct sc_call *call, int n)
 	return argument;
 }
 
-/* The parameters that the arguments are. */
-#define MMAP_STORE_ARGUMENTS(call, ringbuf, program)                                                  \
-	do {                                                                                          \
-		ringbuf__store(ringbuf, program, addr, mmap__argument(call, 0));                      \
-		ringbuf__store(ringbuf, program, length, mmap__argument(call, 1));                    \
-		ringbuf__store(ringbuf, program, prot, prot_flags_to_scap(mmap__argument(call, 2)));  \
-		ringbuf__store(ringbuf, program, flags, mmap_flags_to_scap(mmap__argument(call, 3))); \
-		ringbuf__store(ringbuf, program, fd, (s32)mmap__argument(call, 4));                   \
-		ringbuf__store(ringbuf, program, offset, mmap__argument(call, 5));                    \
+/*
+ * The parameters that the arguments are, of both events of mmap and mmap2. They differ in how they get them, and in the
+ * unit of the offset: bytes for mmap, 4,096 bytes for mmap2.
+ */
+#define MMAP_STORE_ARGUMENTS(call, ringbuf, program, argument, offset)                          \
+	do {                                                                                    \
+		/* Parameter 1 or 5: addr (type: PT_UINT64) */                                  \
+		ringbuf__store(ringbuf, program, addr, argument(call, 0));                      \
+		/* Parameter 2 or 6: length (type: PT_UINT64) */                                \
+		ringbuf__store(ringbuf, program, length, argument(call, 1));                    \
+		/* Parameter 3 or 7: prot (type: PT_FLAGS32) */                                 \
+		ringbuf__store(ringbuf, program, prot, prot_flags_to_scap(argument(call, 2)));  \
+		/* Parameter 4 or 8: flags (type: PT_FLAGS32) */                                \
+		ringbuf__store(ringbuf, program, flags, mmap_flags_to_scap(argument(call, 3))); \
+		/* Parameter 5 or 9: fd (type: PT_FD) */                                        \
+		ringbuf__store(ringbuf, program, fd, (s32)argument(call, 4));                   \
+		/* Parameter 6 or 10: offset or pgoffset (type: PT_UINT64) */                   \
+		ringbuf__store(ringbuf, program, offset, argument(call, 5));                    \
 	} while (0)
 
-SYSCALL_ENTER(mmap_e)
-{
-	struct ringbuf_struct ringbuf;
+#define MMAP_ENTER(program, argument, offset)                                    \
+	SYSCALL_ENTER(program)                                                   \
+	{                                                                        \
+		struct ringbuf_struct ringbuf;                                   \
+                                                                                 \
+		if (!ringbuf__reserve_space(call, &ringbuf, program))            \
+			return;                                                  \
+		MMAP_STORE_ARGUMENTS(call, &ringbuf, program, argument, offset); \
+		ringbuf__submit_event(call, &ringbuf, program);                  \
+	}
 
-	if (!ringbuf__reserve_space(call, &ringbuf, mmap_e))
-		return;
-	/*
-	 * Parameter 1: addr (type: PT_UINT64), 2: length (type: PT_UINT64), 3: prot (type: PT_FLAGS32),
-	 * 4: flags (type: PT_FLAGS32), 5: fd (type: PT_FD), 6: offset (type: PT_UINT64)
-	 */
-	MMAP_STORE_ARGUMENTS(call, &ringbuf, mmap_e);
-	ringbuf__submit_event(call, &ringbuf, mmap_e);
-}
+#define MMAP_EXIT(program, argument, offset)                                     \
+	SYSCALL_EXIT(program)                                                    \
+	{                                                                        \
+		struct ringbuf_struct ringbuf;                                   \
+                                                                                 \
+		if (!ringbuf__reserve_space(call, &ringbuf, program))            \
+			return;                                                  \
+		/* Parameter 1: res (type: PT_ERRNO): an address, too */         \
+		ringbuf__store(&ringbuf, program, res, call->ret);               \
+		MEMORY_STORE_SIZES(&ringbuf, program);                           \
+		MMAP_STORE_ARGUMENTS(call, &ringbuf, program, argument, offset); \
+		ringbuf__submit_event(call, &ringbuf, program);                  \
+	}
 
-SYSCALL_EXIT(mmap_x)
-{
-	struct ringbuf_struct ringbuf;
-
-	if (!ringbuf__reserve_space(call, &ringbuf, mmap_x))
-		return;
-	/* Parameter 1: res (type: PT_ERRNO): an address, too */
-	ringbuf__store(&ringbuf, mmap_x, res, call->ret);
-	MEMORY_STORE_SIZES(&ringbuf, mmap_x);
-	/*
-	 * Parameter 5: addr (type: PT_UINT64), 6: length (type: PT_UINT64), 7: prot (type: PT_FLAGS32),
-	 * 8: flags (type: PT_FLAGS32), 9: fd (type: PT_FD), 10: offset (type: PT_UINT64)
-	 */
-	MMAP_STORE_ARGUMENTS(call, &ringbuf, mmap_x);
-	ringbuf__submit_event(call, &ringbuf, mmap_x);
-}
+MMAP_ENTER(mmap_e, mmap__argument, offset)
+MMAP_EXIT(mmap_x, mmap__argument, offset)
+MMAP_ENTER(mmap2_e, extract__syscall_argument, pgoffset)
+MMAP_EXIT(mmap2_x, extract__syscall_argument, pgoffset)
 
 SYSCALL_ENTER(munmap_e)
 {
@@ -123,3 +131,42 @@ SYSCALL_EXIT(munmap_x)
 	ringbuf__store(&ringbuf, munmap_x, length, extract__syscall_argument(call, 1));
 	ringbuf__submit_event(call, &ringbuf, munmap_x);
 }
+
+/* The parameters that both events of mprotect end with. */
+#define MPROTECT_STORE_ARGUMENTS(call, ringbuf, program)                                                        \
+	do {                                                                                                    \
+		/* Parameter 1 or 2: addr (type: PT_UINT64) */                                                  \
+		ringbuf__store(ringbuf, program, addr, extract__syscall_argument(call, 0));                     \
+		/* Parameter 2 or 3: length (type: PT_UINT64) */                                                \
+		ringbuf__store(ringbuf, program, length, extract__syscall_argument(call, 1));                   \
+		/* Parameter 3 or 4: prot (type: PT_FLAGS32) */                                                 \
+		ringbuf__store(ringbuf, program, prot, prot_flags_to_scap(extract__syscall_argument(call, 2))); \
+	} while (0)
+
+SYSCALL_ENTER(mprotect_e)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, mprotect_e))
+		return;
+	MPROTECT_STORE_ARGUMENTS(call, &ringbuf, mprotect_e);
+	ringbuf__submit_event(call, &ringbuf, mprotect_e);
+}
+
+SYSCALL_EXIT(mprotect_x)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, mprotect_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	ringbuf__store(&ringbuf, mprotect_x, res, call->ret);
+	MPROTECT_STORE_ARGUMENTS(call, &ringbuf, mprotect_x);
+	ringbuf__submit_event(call, &ringbuf, mprotect_x);
+}
+
+#undef MEMORY_STORE_SIZES
+#undef MMAP_STORE_ARGUMENTS
+#undef MMAP_ENTER
+#undef MMAP_EXIT
+#undef MPROTECT_STORE_ARGUMENTS

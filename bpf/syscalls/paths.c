@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The calls on paths: looking at files, the working directory, making, removing and renaming. */
+/* The calls on paths: looking at files, the root and the working directory, making, removing and renaming. */
 #include "extract/file_flags.h"
 #include "template/shapes.h"
 
@@ -11,6 +11,28 @@ SYSCALL_EXIT_PATH(lstat_x)
 
 SYSCALL_ENTER_FD(fstat_e)
 SYSCALL_EXIT_FD(fstat_x)
+
+SYSCALL_ENTER_EMPTY(newfstatat_e)
+
+SYSCALL_EXIT(newfstatat_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, newfstatat_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, newfstatat_x, res, call->ret);
+	/* Parameter 2: dirfd (type: PT_FD) */
+	auxmap__store(&auxmap, newfstatat_x, dirfd, extract__int_argument(call, 0));
+	/* Parameter 3: path (type: PT_FSRELPATH) */
+	auxmap__store_charbuf(&auxmap, newfstatat_x, path, extract__syscall_argument(call, 1), SC_MAX_PATH, SC_USER);
+	/* Parameter 4: flags (type: PT_FLAGS32) */
+	auxmap__store(&auxmap, newfstatat_x, flags, newfstatat_flags_to_scap(extract__syscall_argument(call, 3)));
+	auxmap__submit_event(call, &auxmap, newfstatat_x);
+}
+
+SYSCALL_ENTER_EMPTY(chroot_e)
+SYSCALL_EXIT_PATH(chroot_x)
 
 SYSCALL_ENTER_EMPTY(chdir_e)
 SYSCALL_EXIT_PATH(chdir_x)
@@ -106,21 +128,7 @@ SYSCALL_EXIT(unlinkat_x)
 }
 
 SYSCALL_ENTER_EMPTY(rename_e)
-
-SYSCALL_EXIT(rename_x)
-{
-	struct auxmap auxmap;
-
-	if (!auxmap__begin(call, &auxmap, rename_x))
-		return;
-	/* Parameter 1: res (type: PT_ERRNO) */
-	auxmap__store(&auxmap, rename_x, res, call->ret);
-	/* Parameter 2: oldpath (type: PT_FSPATH) */
-	auxmap__store_charbuf(&auxmap, rename_x, oldpath, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);
-	/* Parameter 3: newpath (type: PT_FSPATH) */
-	auxmap__store_charbuf(&auxmap, rename_x, newpath, extract__syscall_argument(call, 1), SC_MAX_PATH, SC_USER);
-	auxmap__submit_event(call, &auxmap, rename_x);
-}
+SYSCALL_EXIT_TWO_PATHS(rename_x, oldpath, newpath)
 
 SYSCALL_ENTER_EMPTY(renameat_e)
 

@@ -59,3 +59,22 @@
 		auxmap__store_charbuf(&auxmap, program, path, path_pointer, SC_MAX_PATH, SC_USER); \
 		auxmap__submit_event(call, &auxmap, program);                                      \
 	}
+
+/* An exit event with the result and the paths that are the call's first two arguments. */
+#define SYSCALL_EXIT_TWO_PATHS(program, first, second)                                                 \
+	SYSCALL_EXIT(program)                                                                          \
+	{                                                                                              \
+		struct auxmap auxmap;                                                                  \
+		const u64 first_pointer = extract__syscall_argument(call, 0);                          \
+		const u64 second_pointer = extract__syscall_argument(call, 1);                         \
+                                                                                                       \
+		if (!auxmap__begin(call, &auxmap, program))                                            \
+			return;                                                                        \
+		/* Parameter 1: res (type: PT_ERRNO) */                                                \
+		auxmap__store(&auxmap, program, res, call->ret);                                       \
+		/* Parameter 2: (type: PT_FSPATH, PT_CHARBUF) */                                       \
+		auxmap__store_charbuf(&auxmap, program, first, first_pointer, SC_MAX_PATH, SC_USER);   \
+		/* Parameter 3: (type: PT_FSPATH) */                                                   \
+		auxmap__store_charbuf(&auxmap, program, second, second_pointer, SC_MAX_PATH, SC_USER); \
+		auxmap__submit_event(call, &auxmap, program);                                          \
+	}

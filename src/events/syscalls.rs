@@ -63,14 +63,36 @@ impl Syscall {
         SYSCALLS.iter().find(|s| s.number(arch) == Some(number))
     }
 
+    /// The call whose programs have names that begin so.
+    pub fn by_stem(stem: &str) -> Option<&'static Syscall> {
+        SYSCALLS.iter().find(|s| s.stem() == stem)
+    }
+
+    /// What the names of its programs begin with: its own without the underscore that `_llseek` has.
+    pub fn stem(&self) -> &'static str {
+        self.name.trim_start_matches('_')
+    }
+
+    /// The calls that are selected with this one: those of its kind that 32-bit programs on x86-64 alone have.
+    pub fn compat_only(&self) -> impl Iterator<Item = &'static Syscall> {
+        let rows = if Arch::NATIVE == Arch::X86_64 { COMPAT_ONLY } else { &[] };
+        rows.iter().filter(|(_, with)| *with == self.name).filter_map(|(name, _)| Syscall::by_name(name))
+    }
+
+    /// The 64-bit call that this one is selected with, if 32-bit programs alone have it.
+    pub fn selected_with(&self) -> Option<&'static Syscall> {
+        let (_, with) = COMPAT_ONLY.iter().find(|(name, _)| *name == self.name)?;
+        Syscall::by_name(with)
+    }
+
     /// The event that its entry is recorded as, `None` for a generic event.
     pub fn enter(&self) -> Option<&'static Event> {
-        event_by_program(&format!("{}_e", self.name))
+        event_by_program(&format!("{}_e", self.stem()))
     }
 
     /// The event that its return is recorded as, `None` for a generic event.
     pub fn exit(&self) -> Option<&'static Event> {
-        event_by_program(&format!("{}_x", self.name))
+        event_by_program(&format!("{}_x", self.stem()))
     }
 }
 
@@ -105,7 +127,8 @@ macro_rules! syscalls {
     (@twin NONE) => { None };
     (@twin $twin:ident) => { Some(stringify!($twin)) };
     ($(SYSCALL($name:ident, $code:literal, $sampling:ident, $x86_64:tt, $i386:tt, $arm64:tt))*
-     $(COMPAT_I386($number:literal, $twin:ident))*) => {
+     $(COMPAT_I386($number:literal, $twin:ident))*
+     $(COMPAT_ONLY($only:ident, $with:ident))*) => {
         /// Every system call, in the order of the stable codes.
         pub const SYSCALLS: &[Syscall] = &[$(Syscall {
             name: stringify!($name),
@@ -116,6 +139,8 @@ macro_rules! syscalls {
 
         const COMPAT: &[CompatTwin] =
             &[$(CompatTwin { number: $number, twin: syscalls!(@twin $twin) }),*];
+
+        const COMPAT_ONLY: &[(&str, &str)] = &[$((stringify!($only), stringify!($with))),*];
     };
 }
 with_syscalls!(syscalls);
@@ -168,6 +193,18 @@ mod tests {
             if let Some(twin) = row.twin {
                 assert!(Syscall::by_name(twin).unwrap().number(Arch::X86_64).is_some(), "{twin}");
             }
+        }
+    }
+
+    #[test]
+    fn a_call_of_32_bit_programs_alone_is_selected_with_a_64_bit_one() {
+        for (name, _) in COMPAT_ONLY {
+            let call = Syscall::by_name(name).unwrap();
+            assert!(call.number(Arch::I386).is_some() && call.number(Arch::X86_64).is_none(), "{name}");
+            assert!(call.enter().is_some() && call.exit().is_some(), "{name} is a generic event");
+            let with = call.selected_with().unwrap();
+            assert!(with.number(Arch::X86_64).is_some(), "{name}");
+            assert_eq!(with.compat_only().any(|only| only == call), Arch::NATIVE == Arch::X86_64, "{name}");
         }
     }
 }

@@ -343,7 +343,7 @@ mod tests {
             if e.source == Source::Syscall {
                 let (stem, suffix) = program.split_at(program.len() - 2);
                 assert_eq!(suffix, if e.ty.is_enter() { "_e" } else { "_x" }, "{program}");
-                assert!(stem == "generic" || Syscall::by_name(stem).is_some(), "{program}: no such call");
+                assert!(stem == "generic" || Syscall::by_stem(stem).is_some(), "{program}: no such call");
                 let pair = event(e.ty.pair()).unwrap();
                 assert!(pair.program.is_some(), "{program} has no partner");
             }

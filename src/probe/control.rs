@@ -1,6 +1,7 @@
 //! What can be changed while a capture runs: the settings that the programs read, and the tasks that are followed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use libbpf_rs::{MapCore, MapFlags};
@@ -52,7 +53,8 @@ pub(super) fn wanted_slots(
     let returns_as = calls.iter().filter_map(|call| returns_as(call)).flat_map(|call| {
         slots(call).map(move |slot| (slot, (call, Directions { enter: false, ..directions })))
     });
-    let own = calls.iter().flat_map(|call| slots(call).map(|slot| (slot, (*call, directions))));
+    let asked_for = calls.iter().flat_map(|call| iter::once(*call).chain(call.compat_only()));
+    let own = asked_for.flat_map(|call| slots(call).map(move |slot| (slot, (call, directions))));
     // In this order: what was asked for itself replaces what comes along.
     returns_as.chain(own).collect()
 }

@@ -139,7 +139,8 @@ impl Opened {
             }
         };
         programs::for_each_open(programs, |event, program| {
-            let syscall = EVENTS[usize::from(event.0)].source == Source::Syscall;
+            // The format has enter events of no source, too: those of its newest calls.
+            let syscall = EVENTS[usize::from(event.0)].source != Source::Tracepoint;
             set_up(program, syscall && events.contains(&event), syscall);
         });
         programs::for_each_helper(programs, |program| program.set_autoload(false));

@@ -110,6 +110,7 @@ fn by_name(name: &str) -> Result<&'static Syscall, SelectError> {
         ALIASES.iter().find(|(alias, _)| *alias == name).and_then(|(_, call)| Syscall::by_name(call)),
         by_event_name(name),
         exact.and_then(|call| call.number(Arch::I386)).and_then(CompatTwin::of),
+        exact.and_then(Syscall::selected_with),
     ];
     if let Some(call) = candidates.into_iter().flatten().find(|call| call.number(Arch::NATIVE).is_some()) {
         return Ok(call);
@@ -127,7 +128,7 @@ fn by_event_name(name: &str) -> Option<&'static Syscall> {
     let named = EVENTS.iter().filter(|e| e.source == Source::Syscall && e.name == name);
     named.filter_map(|e| e.program).find_map(|program| {
         let stem = program.strip_suffix("_e").or_else(|| program.strip_suffix("_x"))?;
-        Syscall::by_name(stem)
+        Syscall::by_stem(stem)
     })
 }
 
@@ -202,8 +203,8 @@ mod tests {
 
     #[test]
     fn other_names_of_a_call_are_known() {
-        assert_eq!(names("pread,pwrite,prlimit,umount,stat64,fcntl64,newselect,_newselect"), {
-            names("pread64,pwrite64,prlimit64,umount2,stat,fcntl,select")
+        assert_eq!(names("pread,pwrite,prlimit,umount,stat64,fcntl64,newselect,_newselect,mmap2,_llseek"), {
+            names("pread64,pwrite64,prlimit64,umount2,stat,fcntl,select,mmap,lseek")
         });
         for (alias, call) in ALIASES {
             let call = Syscall::by_name(call).unwrap();

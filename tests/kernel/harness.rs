@@ -51,8 +51,8 @@ impl Test {
     pub fn new(program: &'static str) -> Test {
         let event = event_by_program(program).unwrap();
         let tracepoints = match event.source {
-            Source::Syscall => TracepointSet::none(),
-            _ => parse_tracepoints(event.name).unwrap(),
+            Source::Tracepoint => parse_tracepoints(event.name).unwrap(),
+            _ => TracepointSet::none(),
         };
         Test {
             program,
@@ -81,12 +81,13 @@ impl Test {
     }
 
     fn calls(&self) -> Vec<&'static Syscall> {
-        if self.event.source != Source::Syscall {
+        if self.event.source == Source::Tracepoint {
             return Vec::new();
         }
         let stem = &self.program[..self.program.len() - 2];
         let name = if stem == "generic" { "getppid" } else { stem };
-        vec![Syscall::by_name(name).unwrap()]
+        let call = Syscall::by_stem(name).unwrap();
+        vec![call.selected_with().unwrap_or(call)]
     }
 
     /// Records what this thread does in `action`, and its children: all events of the test's type.

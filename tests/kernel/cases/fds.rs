@@ -31,6 +31,53 @@ pub fn close_x(t: &mut Test) {
     t.succeeds(|| syscall!(SYS_close, fd)).1.i64("res", 0).i64("fd", fd.into());
 }
 
+/// A descriptor of its own, beyond those of [`FREE`].
+fn far() -> i64 {
+    let file = Scratch::new().open();
+    let fd = syscall!(SYS_fcntl, fd_of(&file), libc::F_DUPFD_CLOEXEC, 600);
+    assert!(fd >= 600);
+    fd
+}
+
+pub fn close_range_e(t: &mut Test) {
+    t.fails(libc::EINVAL, || syscall!(SYS_close_range, 5, 4, 0));
+    let fd = far();
+    t.succeeds(|| syscall!(SYS_close_range, fd, fd, 0));
+}
+
+pub fn close_range_x(t: &mut Test) {
+    const EINVAL: i64 = -(libc::EINVAL as i64);
+    let flags = libc::CLOSE_RANGE_UNSHARE | libc::CLOSE_RANGE_CLOEXEC;
+    t.fails(libc::EINVAL, || syscall!(SYS_close_range, u32::MAX, 4, flags))
+        .i64("res", EINVAL)
+        .u32("first", u32::MAX)
+        .u32("last", 4)
+        .u32("flags", 2 | 4);
+    // Of flags that are none, those that have a name.
+    t.fails(libc::EINVAL, || syscall!(SYS_close_range, 4, 5, 1 | libc::CLOSE_RANGE_UNSHARE))
+        .i64("res", EINVAL)
+        .u32("first", 4)
+        .u32("last", 5)
+        .u32("flags", 2);
+    let fd = far();
+    for (flags, expected) in [(libc::CLOSE_RANGE_CLOEXEC, 4), (0, 0)] {
+        t.succeeds(|| syscall!(SYS_close_range, fd, fd, flags))
+            .1
+            .i64("res", 0)
+            .u32("first", fd as u32)
+            .u32("last", fd as u32)
+            .u32("flags", expected);
+    }
+    assert_eq!(syscall!(SYS_close, fd), EBADF);
+    // Nothing is open there.
+    t.succeeds(|| syscall!(SYS_close_range, u32::MAX - 1, u32::MAX, 0))
+        .1
+        .i64("res", 0)
+        .u32("first", u32::MAX - 1)
+        .u32("last", u32::MAX)
+        .u32("flags", 0);
+}
+
 pub fn dup_e(t: &mut Test) {
     t.fails(libc::EBADF, || syscall!(SYS_dup, BAD)).i64("fd", BAD);
     let file = Scratch::new().open();

@@ -1,5 +1,8 @@
+use std::{fs::File, os::fd::AsRawFd};
+
 use super::process::status;
 use crate::{
+    compat::syscall32,
     harness::{Params, Test},
     syscall,
 };
@@ -68,6 +71,41 @@ pub fn mmap_x(t: &mut Test) {
     }
 }
 
+/// The same for mmap2, which 32-bit programs alone have. Its offset counts pages of 4,096 bytes.
+fn mmap2_events(t: &mut Test) -> [(Params, i64); 2] {
+    let flags = (libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_POPULATE) as u32;
+    let arguments = [0x1234_5000, LENGTH as u32, PROTECTION as u32, flags, -7i32 as u32, 0xffff_fff0];
+    let failed = t.fails(libc::EBADF, || syscall32(192, arguments));
+    failed.u64("addr", 0x1234_5000).u64("length", LENGTH as u64).u32("prot", PROTECTION_SCAP);
+    failed.u32("flags", 1 | 4 | 128).i64("fd", -7).u64("pgoffset", 0xffff_fff0);
+
+    let file = tempfile::tempfile().unwrap();
+    let arguments = [0, LENGTH as u32, PROTECTION as u32, libc::MAP_PRIVATE as u32, fd(&file), 3];
+    // An address in the upper half is no error.
+    let captured = t.capture(|| i64::from(syscall32(192, arguments) as u32));
+    let address = captured.ret;
+    let mapped = captured.one();
+    mapped.u64("addr", 0).u64("length", LENGTH as u64).u32("prot", PROTECTION_SCAP);
+    mapped.u32("flags", 2).i64("fd", fd(&file).into()).u64("pgoffset", 3);
+    assert_eq!(syscall!(SYS_munmap, address, LENGTH), 0);
+    [(failed, -i64::from(libc::EBADF)), (mapped, address)]
+}
+
+fn fd(file: &File) -> u32 {
+    file.as_raw_fd() as u32
+}
+
+pub fn mmap2_e(t: &mut Test) {
+    mmap2_events(t);
+}
+
+pub fn mmap2_x(t: &mut Test) {
+    for (event, res) in mmap2_events(t) {
+        event.i64("res", res);
+        assert_sizes(&event);
+    }
+}
+
 pub fn munmap_e(t: &mut Test) {
     t.fails(libc::EINVAL, || syscall!(SYS_munmap, 7, LENGTH)).u64("addr", 7).u64("length", LENGTH as u64);
     let address = mmap(0, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
@@ -83,4 +121,27 @@ pub fn munmap_x(t: &mut Test) {
     let (_, event) = t.succeeds(|| syscall!(SYS_munmap, address, LENGTH));
     event.i64("res", 0).u64("addr", address as u64).u64("length", LENGTH as u64);
     assert_sizes(&event);
+}
+
+/// Makes a call that fails and one that succeeds: each event, and its result. The arguments are in both of a pair.
+fn mprotect_events(t: &mut Test) -> [(Params, i64); 2] {
+    let protection = libc::PROT_WRITE | libc::PROT_GROWSDOWN;
+    let failed = t.fails(libc::EINVAL, || syscall!(SYS_mprotect, 7, 1i64 << 40, protection));
+    failed.u64("addr", 7).u64("length", 1 << 40).u32("prot", 2 | 16);
+    let address = mmap(0, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+    let protection = libc::PROT_READ | libc::PROT_EXEC | 8; // PROT_SEM
+    let (_, changed) = t.succeeds(|| syscall!(SYS_mprotect, address, LENGTH, protection));
+    changed.u64("addr", address as u64).u64("length", LENGTH as u64).u32("prot", 1 | 4 | 8);
+    assert_eq!(syscall!(SYS_munmap, address, LENGTH), 0);
+    [(failed, -i64::from(libc::EINVAL)), (changed, 0)]
+}
+
+pub fn mprotect_e(t: &mut Test) {
+    mprotect_events(t);
+}
+
+pub fn mprotect_x(t: &mut Test) {
+    for (event, res) in mprotect_events(t) {
+        event.i64("res", res);
+    }
 }

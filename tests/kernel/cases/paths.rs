@@ -68,6 +68,77 @@ pub fn fstat_x(t: &mut Test) {
         .i64("fd", fd_of(&directory));
 }
 
+pub fn newfstatat_e(t: &mut Test) {
+    let mut stat = [0u8; size_of::<libc::stat>()];
+    t.fails(libc::EFAULT, || syscall!(SYS_newfstatat, libc::AT_FDCWD, 1usize, stat.as_mut_ptr(), 0));
+    t.succeeds(|| syscall!(SYS_newfstatat, libc::AT_FDCWD, c"/".as_ptr(), stat.as_mut_ptr(), 0));
+}
+
+pub fn newfstatat_x(t: &mut Test) {
+    let (scratch, mut stat) = (Scratch::new(), [0u8; size_of::<libc::stat>()]);
+    let (missing, file, empty) = (scratch.path("missing"), name("file"), name(""));
+    let (directory, path) = (scratch.open(), scratch.file("file"));
+    t.fails(libc::ENOENT, || {
+        let flags = libc::AT_SYMLINK_NOFOLLOW;
+        syscall!(SYS_newfstatat, libc::AT_FDCWD, missing.as_ptr(), stat.as_mut_ptr(), flags)
+    })
+    .i64("res", ENOENT)
+    .i64("dirfd", FDCWD)
+    .text("path", &missing)
+    .u32("flags", 256);
+    t.succeeds(|| {
+        let flags = libc::AT_NO_AUTOMOUNT;
+        syscall!(SYS_newfstatat, fd_of(&directory), file.as_ptr(), stat.as_mut_ptr(), flags)
+    })
+    .1
+    .i64("res", 0)
+    .i64("dirfd", fd_of(&directory))
+    .text("path", &file)
+    .u32("flags", 2048);
+    t.succeeds(|| {
+        let flags = libc::AT_EMPTY_PATH;
+        syscall!(SYS_newfstatat, fd_of(&directory), empty.as_ptr(), stat.as_mut_ptr(), flags)
+    })
+    .1
+    .i64("res", 0)
+    .i64("dirfd", fd_of(&directory))
+    .text("path", &empty)
+    .u32("flags", 4096);
+    t.fails(libc::EFAULT, || syscall!(SYS_newfstatat, BAD, 1usize, stat.as_mut_ptr(), 0))
+        .i64("res", EFAULT)
+        .i64("dirfd", BAD)
+        .empty("path")
+        .u32("flags", 0);
+    #[cfg(target_arch = "x86_64")]
+    {
+        // fstatat64 is its twin.
+        let mut memory = crate::compat::LowMemory::new();
+        let (address, stat) = (memory.put(path.as_bytes_with_nul()), memory.put(&[0; 256]));
+        t.succeeds(|| crate::compat::syscall32(300, [FDCWD as u32, address, stat, 0, 0, 0]))
+            .1
+            .i64("res", 0)
+            .i64("dirfd", FDCWD)
+            .text("path", &path)
+            .u32("flags", 0);
+    }
+}
+
+pub fn chroot_e(t: &mut Test) {
+    t.fails(libc::EFAULT, || syscall!(SYS_chroot, 1usize));
+    t.succeeds(|| syscall!(SYS_chroot, c"/".as_ptr()));
+}
+
+pub fn chroot_x(t: &mut Test) {
+    let scratch = Scratch::new();
+    let (missing, root) = (scratch.path("missing"), name("/"));
+    t.fails(libc::ENOENT, || syscall!(SYS_chroot, missing.as_ptr()))
+        .i64("res", ENOENT)
+        .text("path", &missing);
+    // The root directory stays the same one.
+    t.succeeds(|| syscall!(SYS_chroot, root.as_ptr())).1.i64("res", 0).text("path", &root);
+    t.fails(libc::EFAULT, || syscall!(SYS_chroot, 1usize)).i64("res", EFAULT).empty("path");
+}
+
 pub fn chdir_e(t: &mut Test) {
     t.fails(libc::EFAULT, || syscall!(SYS_chdir, 1usize));
     t.succeeds(|| syscall!(SYS_chdir, c".".as_ptr()));

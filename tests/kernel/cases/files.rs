@@ -1,0 +1,194 @@
+use std::{fs::File, os::fd::AsRawFd};
+
+use crate::{
+    compat::{LowMemory, syscall32},
+    harness::{Params, Test},
+    scratch::{Scratch, fd_of, identity, name, own},
+    syscall,
+};
+
+const FDCWD: i64 = -100;
+const BAD: i64 = -7;
+const EBADF: i64 = -(libc::EBADF as i64);
+
+pub fn getdents_e(t: &mut Test) {
+    let mut buffer = [0u8; 4096];
+    t.fails(libc::EBADF, || syscall!(SYS_getdents, BAD, buffer.as_mut_ptr(), 4096)).i64("fd", BAD);
+    let scratch = Scratch::new();
+    let directory = scratch.open();
+    t.succeeds(|| syscall!(SYS_getdents, fd_of(&directory), buffer.as_mut_ptr(), 4096))
+        .1
+        .i64("fd", fd_of(&directory));
+}
+
+pub fn getdents_x(t: &mut Test) {
+    let mut buffer = [0u8; 4096];
+    t.fails(libc::EBADF, || syscall!(SYS_getdents, BAD, buffer.as_mut_ptr(), 4096))
+        .i64("res", EBADF)
+        .i64("fd", BAD);
+    let scratch = Scratch::new();
+    let directory = scratch.open();
+    let (read, event) = t.succeeds(|| syscall!(SYS_getdents, fd_of(&directory), buffer.as_mut_ptr(), 4096));
+    assert!(read > 0);
+    event.i64("res", read).i64("fd", fd_of(&directory));
+    let (_, end) = t.succeeds(|| syscall!(SYS_getdents, fd_of(&directory), buffer.as_mut_ptr(), 4096));
+    end.i64("res", 0).i64("fd", fd_of(&directory));
+}
+
+pub fn getdents64_e(t: &mut Test) {
+    let mut buffer = [0u8; 4096];
+    t.fails(libc::EBADF, || syscall!(SYS_getdents64, BAD, buffer.as_mut_ptr(), 4096)).i64("fd", BAD);
+    let scratch = Scratch::new();
+    let directory = scratch.open();
+    t.succeeds(|| syscall!(SYS_getdents64, fd_of(&directory), buffer.as_mut_ptr(), 4096))
+        .1
+        .i64("fd", fd_of(&directory));
+}
+
+pub fn getdents64_x(t: &mut Test) {
+    let mut buffer = [0u8; 4096];
+    let scratch = Scratch::new();
+    let (directory, file) = (scratch.open(), scratch.open_file("file"));
+    t.fails(libc::ENOTDIR, || syscall!(SYS_getdents64, fd_of(&file), buffer.as_mut_ptr(), 4096))
+        .i64("res", -i64::from(libc::ENOTDIR))
+        .i64("fd", fd_of(&file));
+    let (read, event) = t.succeeds(|| syscall!(SYS_getdents64, fd_of(&directory), buffer.as_mut_ptr(), 4096));
+    assert!(read > 0);
+    event.i64("res", read).i64("fd", fd_of(&directory));
+}
+
+pub fn flock_e(t: &mut Test) {
+    t.fails(libc::EBADF, || syscall!(SYS_flock, BAD, libc::LOCK_EX)).i64("fd", BAD).u32("operation", 2);
+    let file = Scratch::new().open_file("file");
+    t.succeeds(|| syscall!(SYS_flock, fd_of(&file), libc::LOCK_SH | libc::LOCK_NB))
+        .1
+        .i64("fd", fd_of(&file))
+        .u32("operation", 1 | 4);
+}
+
+pub fn flock_x(t: &mut Test) {
+    let scratch = Scratch::new();
+    let (file, other) = (scratch.open_file("file"), scratch.open_file("file"));
+    for (operation, expected) in
+        [(libc::LOCK_SH, 1), (libc::LOCK_EX | libc::LOCK_NB, 2 | 4), (libc::LOCK_UN, 8), (libc::LOCK_EX, 2)]
+    {
+        t.succeeds(|| syscall!(SYS_flock, fd_of(&file), operation))
+            .1
+            .i64("res", 0)
+            .i64("fd", fd_of(&file))
+            .u32("operation", expected);
+    }
+    t.fails(libc::EAGAIN, || syscall!(SYS_flock, fd_of(&other), libc::LOCK_SH | libc::LOCK_NB))
+        .i64("res", -i64::from(libc::EAGAIN))
+        .i64("fd", fd_of(&other))
+        .u32("operation", 1 | 4);
+    // Of an operation that is none, what has a name.
+    t.fails(libc::EINVAL, || syscall!(SYS_flock, BAD, 0x1000 | libc::LOCK_UN))
+        .i64("res", -i64::from(libc::EINVAL))
+        .i64("fd", BAD)
+        .u32("operation", 8);
+}
+
+/// llseek, which 32-bit programs alone have.
+struct Seek {
+    memory: LowMemory,
+    result: u32,
+}
+
+impl Seek {
+    fn new() -> Seek {
+        let mut memory = LowMemory::new();
+        let result = memory.put(&[0; 8]);
+        Seek { memory, result }
+    }
+
+    fn seek(&self, fd: i64, offset: i64, whence: i32) -> i64 {
+        let (high, low) = ((offset >> 32) as u32, offset as u32);
+        syscall32(140, [fd as u32, high, low, self.result, whence as u32, 0])
+    }
+
+    fn position(&self) -> i64 {
+        let [low, high] = self.memory.words::<2>(self.result);
+        i64::from(high) << 32 | i64::from(low as u32)
+    }
+}
+
+pub fn llseek_e(t: &mut Test) {
+    let (seek, file) = (Seek::new(), Scratch::new().open_file("file"));
+    t.fails(libc::EBADF, || seek.seek(BAD, -9, libc::SEEK_END))
+        .i64("fd", BAD)
+        .u64("offset", -9i64 as u64)
+        .u8("whence", 2);
+    let offset = (7 << 32) + 0xffff_fff0;
+    t.succeeds(|| seek.seek(fd_of(&file), offset, libc::SEEK_CUR))
+        .1
+        .i64("fd", fd_of(&file))
+        .u64("offset", offset as u64)
+        .u8("whence", 1);
+}
+
+pub fn llseek_x(t: &mut Test) {
+    let (seek, file) = (Seek::new(), Scratch::new().open_file("file"));
+    t.fails(libc::EINVAL, || seek.seek(fd_of(&file), -9, libc::SEEK_SET))
+        .i64("res", -i64::from(libc::EINVAL))
+        .i64("fd", fd_of(&file))
+        .u64("offset", -9i64 as u64)
+        .u8("whence", 0);
+    let offset = (7 << 32) + 0xffff_fff0;
+    let (_, event) = t.succeeds(|| seek.seek(fd_of(&file), offset, libc::SEEK_CUR));
+    assert_eq!(seek.position(), offset);
+    event.i64("res", 0).i64("fd", fd_of(&file)).u64("offset", offset as u64).u8("whence", 1);
+}
+
+/// A handle of a file, as name_to_handle_at gives it.
+#[repr(C)]
+struct Handle {
+    bytes: u32,
+    kind: i32,
+    handle: [u8; 128],
+}
+
+impl Handle {
+    fn of(file: &File) -> Handle {
+        let (mut handle, mut mount) = (Handle { bytes: 128, kind: 0, handle: [0; 128] }, 0);
+        let (empty, fd) = (name(""), file.as_raw_fd());
+        let flags = libc::AT_EMPTY_PATH;
+        let ret = syscall!(SYS_name_to_handle_at, fd, empty.as_ptr(), &raw mut handle, &raw mut mount, flags);
+        assert_eq!(ret, 0);
+        handle
+    }
+
+    fn open(&self, mount: i64, flags: i32) -> i64 {
+        syscall!(SYS_open_by_handle_at, mount, std::ptr::from_ref(self), flags)
+    }
+}
+
+pub fn open_by_handle_at_e(t: &mut Test) {
+    let scratch = Scratch::new();
+    let (directory, handle) = (scratch.open(), Handle::of(&scratch.open_file("file")));
+    t.fails(libc::EBADF, || handle.open(BAD, libc::O_RDONLY));
+    drop(own(t.succeeds(|| handle.open(fd_of(&directory), libc::O_RDONLY)).0));
+}
+
+#[track_caller]
+fn assert_nothing_opened(event: &Params, res: i64, mountfd: i64) {
+    event.i64("fd", res).i64("mountfd", mountfd).empty("path").u32("dev", 0).u64("ino", 0);
+}
+
+pub fn open_by_handle_at_x(t: &mut Test) {
+    let scratch = Scratch::new();
+    let (directory, file, path) = (scratch.open(), scratch.open_file("file"), scratch.path("file"));
+    let handle = Handle::of(&file);
+    let event = t.fails(libc::EBADF, || handle.open(BAD, libc::O_WRONLY | libc::O_CLOEXEC));
+    assert_nothing_opened(event.u32("flags", 2 | 4096), EBADF, BAD);
+    // A handle of another file system.
+    let event = t.fails(libc::ESTALE, || Handle { kind: 0x7000, ..Handle::of(&file) }.open(FDCWD, 0));
+    assert_nothing_opened(event.u32("flags", 1), -i64::from(libc::ESTALE), FDCWD);
+
+    let flags = libc::O_RDWR | libc::O_APPEND;
+    let (fd, event) = t.succeeds(|| handle.open(fd_of(&directory), flags));
+    let (dev, ino) = identity(&own(fd));
+    assert_eq!(identity(&file), (dev, ino));
+    event.i64("fd", fd).i64("mountfd", fd_of(&directory)).u32("flags", 3 | 8).text("path", &path);
+    event.u32("dev", dev).u64("ino", ino);
+}
