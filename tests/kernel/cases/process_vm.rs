@@ -28,8 +28,9 @@ fn pieces(memory: &[u8], sizes: &[usize]) -> Vec<libc::iovec> {
 }
 
 fn call(number: libc::c_long, pid: i32, own: &[libc::iovec], other: &[libc::iovec]) -> i64 {
-    // SAFETY: the kernel checks what the pieces point to; what it writes is memory that the tests have mutable.
-    let ret = unsafe { libc::syscall(number, pid, own.as_ptr(), own.len(), other.as_ptr(), other.len(), 0) };
+    // SAFETY: the kernel checks what the pieces point to; what it writes is memory of the tests.
+    let ret =
+        unsafe { libc::syscall(number, pid, own.as_ptr(), own.len(), other.as_ptr(), other.len(), 0usize) };
     if ret == -1 { -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap()) } else { ret }
 }
 
