@@ -12,8 +12,10 @@ static __always_inline void dispatch__missed(void)
 	u32 cpu_id = bpf_get_smp_processor_id();
 	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
 
-	if (cpu)
-		counter__inc(&cpu->losses.no_program);
+	if (!cpu)
+		return;
+	counter__inc(&cpu->losses.no_program);
+	counter__inc(&cpu->lost);
 }
 
 #if defined(__TARGET_ARCH_x86)

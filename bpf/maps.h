@@ -47,6 +47,15 @@ struct {
 	__array(values, struct sc_ring);
 } rings SEC(".maps");
 
+/*
+ * Where events that build state go when the ring of their CPU is full of others. Written by the programs of all CPUs,
+ * read by the recorder. Its size is set before loading.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} reserve SEC(".maps");
+
 /* Counters and scratch areas of each CPU: written by its programs, read by the recorder in mapped memory. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -61,6 +61,7 @@ struct sc_settings {
 	u32 snaplen;      /* bytes of data that an event keeps at most */
 	u32 skip_tgid;    /* a process whose events are left out (the recorder's own), or -1: the idle tasks are 0 */
 	u32 targets_only; /* record only the tasks in the map `targets` */
+	u32 backlog;      /* the recorder takes no events, as the disk is behind: why a ring is full */
 	enum sc_tracepoint tracepoints;
 	u8 wanted[SC_SLOTS]; /* enum sc_wanted, by slot */
 	/*
@@ -94,6 +95,7 @@ enum sc_target {
 struct sc_counters {
 	u64 seen;
 	u64 lost_ring_full;
+	u64 lost_backlog; /* the ring was full as the recorder waited for the disk */
 	u64 lost_too_large;
 	u64 lost_no_scratch;
 };
@@ -127,6 +129,7 @@ enum {
  */
 struct sc_cpu {
 	u64 running[SC_WAYS]; /* runs that have begun and not ended */
+	u64 lost;             /* the sum of all losses below: one look tells whether there are new ones */
 	struct sc_cpu_losses losses;
 	struct sc_counters events[PPM_EVENT_MAX];
 	/* Where events of variable size are put together before they are copied into the ring. */

@@ -66,10 +66,28 @@ enum ppm_event_code {
 #define EVENT_OLD(...)
 #define P_READ(...)
 
-/* Types and counts, of both kinds. */
+/* The flags of a row that matter to its program. */
+enum {
+	NONE = 0,
+	WAITS = 0,
+	UNUSED = 0,
+	USES_FD = 0,
+	OLD_VERSION = 0,
+	LARGE_PAYLOAD = 0,
+	READS_FROM_FD = 0,
+	WRITES_TO_FD = 0,
+	SKIPPARSERESET = 0,
+	CONVERTER_MANAGED = 0,
+	/* A reader's picture of processes and descriptors is built from these: they outlive the mass of others. */
+	CREATES_FD = 1,
+	DESTROYS_FD = 1,
+	MODIFIES_STATE = 1,
+};
+
+/* Types and counts, of both kinds; whether the event builds state. */
 #define P(name, type, ...) +1
 #define EVENT_FIXED(code, number, program, name, source, category, flags, params) \
-	enum { program##__type = code, program##__nparams = 0 params };
+	enum { program##__type = code, program##__nparams = 0 params, program##__state = (flags + 0) };
 #define EVENT_VAR EVENT_FIXED
 #include "events.def"
 #undef P

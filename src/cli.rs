@@ -72,6 +72,15 @@ pub struct RecordArgs {
     /// Stop after this time, as 10s, 5m, 1h30m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
+    /// Write what was seen, written and lost to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    stats_file: Option<PathBuf>,
+    /// What to do if events were lost: say so, or also end with exit code 7
+    #[arg(long, value_name = "WHAT", value_enum, default_value = "warn")]
+    on_loss: OnLoss,
+    /// Take no more events than this in a second (to test losses)
+    #[arg(long, value_name = "EVENTS", hide = true)]
+    test_rate: Option<u64>,
     /// Compress the file with gzip
     #[arg(short = 'z', long)]
     gzip: bool,
@@ -96,6 +105,13 @@ pub struct RecordArgs {
     /// A command to run and to record, with its descendants
     #[arg(last = true, value_name = "COMMAND", id = "run")]
     run: Vec<OsString>,
+}
+
+/// The value of `--on-loss`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnLoss {
+    Warn,
+    Fail,
 }
 
 /// The value of `--events`.
@@ -238,6 +254,9 @@ impl From<RecordArgs> for record::Config {
             include_self: args.include_self,
             limit: args.count,
             duration: args.duration,
+            rate: args.test_rate,
+            stats: args.stats_file,
+            fail_on_loss: args.on_loss == OnLoss::Fail,
             quiet: args.quiet,
         }
     }

@@ -21,6 +21,9 @@ pub const OUTPUT: u8 = 5;
 /// The input is not a capture, or is damaged or cut off.
 pub const INPUT: u8 = 6;
 
+/// Events were lost, and that was to be a failure.
+pub const LOST: u8 = 7;
+
 /// The code that stands for an error.
 pub fn code(error: &anyhow::Error) -> ExitCode {
     let code = error.chain().find_map(|cause| {

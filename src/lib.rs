@@ -6,6 +6,7 @@ pub mod cli;
 #[macro_use]
 pub mod events;
 pub mod exit;
+pub mod ledger;
 pub mod list;
 pub mod output;
 pub mod print;

@@ -65,6 +65,10 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     if !config.quiet {
         eprint!("{}", outcome.summary);
     }
+    if config.fail_on_loss && !outcome.summary.verdict.is_complete() {
+        eprintln!("scapd: {}", outcome.summary.balance());
+        return Ok(ExitCode::from(exit::LOST));
+    }
     Ok(outcome.command.map_or(ExitCode::SUCCESS, exit::of_command))
 }
 

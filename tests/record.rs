@@ -13,7 +13,7 @@ use std::{
 
 use common::{Capture, file, run, scapd};
 use rustix::process::{Pid, Signal, kill_process};
-use scapd::events::Syscall;
+use scapd::{events::Syscall, ledger::Verdict};
 
 /// Perl is part of every Debian system, and makes any system call.
 fn perl_calls(call: &str, count: u32) -> [String; 3] {
@@ -74,6 +74,61 @@ fn a_million_calls_are_captured_or_accounted_for() {
             2_000_000 + others,
             "{captured} captured, {lost} lost, buffers of {buffer}"
         );
+    }
+}
+
+/// Ten times more reads and writes than the recorder takes, while processes start: what becomes of those is not lost.
+#[test]
+fn processes_outlive_the_mass() {
+    const PROCESSES: usize = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, stats) = (file(&folder, "mass.scap"), file(&folder, "mass.json"));
+    let perl = format!(
+        "my $parent = $$; if (fork) {{ for (1..{PROCESSES}) {{ system '/bin/true'; select undef, undef, undef, 0.01 }} }}
+         else {{ open Z, '</dev/zero'; open N, '>/dev/null'; my $end = time + 30;
+                 while (getppid == $parent && time < $end) {{ for (1..1000) {{ sysread Z, $_, 64; syswrite N, $_ }} }} }}"
+    );
+    let (code, _, said) = run(scapd()
+        .args([
+            "record",
+            "--buffer-size",
+            "256K",
+            "--test-rate",
+            "20000",
+            "--on-loss",
+            "fail",
+            "--stats-file",
+        ])
+        .arg(&stats)
+        .arg("-w")
+        .arg(&path)
+        .args(["--", "perl", "-e", &perl]));
+    assert_eq!(code, Some(7), "{said}");
+    let capture = Capture::read(&path);
+    let Verdict { written, losses, .. } = capture.verdict;
+    assert!(losses.sum() > 9 * written, "{losses:?} beside {written} are no overload");
+    let returned = |program: &str, of: fn(i64) -> bool| {
+        capture.of(program).filter(|e| common::number(e, "res").is_some_and(of)).count()
+    };
+    assert_eq!(returned("execve_x", |res| res == 0), PROCESSES + 1);
+    let forks: usize =
+        ["clone_x", "clone3_x", "fork_x", "vfork_x"].map(|p| returned(p, |res| res > 0)).iter().sum();
+    assert_eq!(forks, PROCESSES + 1);
+    let births: usize =
+        ["clone_x", "clone3_x", "fork_x", "vfork_x"].map(|p| returned(p, |res| res == 0)).iter().sum();
+    assert_eq!(births, PROCESSES + 1);
+    // The one that reads and writes notices a little later that its parent is gone.
+    assert!(capture.count("sched_process_exit") > PROCESSES as u64);
+    // The same, as JSON.
+    let stats: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&stats).unwrap()).unwrap();
+    assert_eq!(stats["written"], written);
+    assert_eq!(stats["lost"], losses.sum());
+    assert_eq!(stats["unaccounted"], 0);
+    for cpu in stats["cpus"].as_array().unwrap() {
+        for ty in cpu["types"].as_array().unwrap() {
+            let lost: u64 = ty["lost"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
+            assert_eq!(ty["seen"].as_u64().unwrap(), ty["taken"].as_u64().unwrap() + lost, "{ty}");
+        }
     }
 }
 

@@ -72,7 +72,7 @@ static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *aux
 	counter__inc(&counters->seen);
 	auxmap->data = call->cpu->scratch[call->way];
 	if (call->nested) {
-		counter__inc(&counters->lost_no_scratch);
+		call__lose(call, &counters->lost_no_scratch);
 		return false;
 	}
 	auxmap->pos = SC_LENGTH_OFFSET(nparams);
@@ -84,27 +84,33 @@ static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *aux
 /* False, and a loss counted, if the scratch area is in use. */
 #define auxmap__begin(call, auxmap, program) auxmap__get(call, auxmap, program##__type, program##__nparams)
 
-static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *auxmap, u16 type)
+/* Whether the event was put into a ring. */
+static __always_inline bool auxmap__copy_to(void *ring, struct auxmap *auxmap)
 {
-	struct sc_counters *counters = &call->cpu->events[type];
-	u32 size = auxmap->pos;
-	void *ring;
+	u64 size = SC_BOUND(auxmap->pos, SC_SCRATCH_HALF);
 
-	if (size > SC_CPU_LEN + SC_MAX_EVENT) {
-		counter__inc(&counters->lost_too_large);
-	} else {
-		*(u32 *)SC_HEADER_FIELD(auxmap->data, len) = size - SC_CPU_LEN;
-		ring = call__ring(call);
-		if (!ring || bpf_ringbuf_output(ring, auxmap->data, SC_BOUND(size, SC_SCRATCH_HALF), BPF_RB_NO_WAKEUP))
-			counter__inc(&counters->lost_ring_full);
-	}
+	return ring && !bpf_ringbuf_output(ring, auxmap->data, size, BPF_RB_NO_WAKEUP);
 }
 
-#define auxmap__submit_event(call, auxmap, program)            \
-	do {                                                   \
-		if ((auxmap)->next != program##__nparams)      \
-			sc_parameter_missing();                \
-		auxmap__output(call, auxmap, program##__type); \
+static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *auxmap, u16 type, bool state)
+{
+	struct sc_counters *counters = &call->cpu->events[type];
+	if (auxmap->pos > SC_CPU_LEN + SC_MAX_EVENT) {
+		call__lose(call, &counters->lost_too_large);
+		return;
+	}
+	*(u32 *)SC_HEADER_FIELD(auxmap->data, len) = auxmap->pos - SC_CPU_LEN;
+	if (auxmap__copy_to(call__ring(call), auxmap))
+		return;
+	if (!state || !auxmap__copy_to(&reserve, auxmap))
+		call__lose_room(call, counters);
+}
+
+#define auxmap__submit_event(call, auxmap, program)                              \
+	do {                                                                     \
+		if ((auxmap)->next != program##__nparams)                        \
+			sc_parameter_missing();                                  \
+		auxmap__output(call, auxmap, program##__type, program##__state); \
 	} while (0)
 
 /*

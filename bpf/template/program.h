@@ -87,6 +87,19 @@ static __always_inline void call__fill_header(const struct sc_call *call, u8 *re
 /* Where the length of a parameter stands in a record. */
 #define SC_LENGTH_OFFSET(index) (SC_CPU_LEN + SC_HEADER_LEN + SC_LENGTH_LEN * (index))
 
+/* Counts a loss. */
+static __always_inline void call__lose(struct sc_call *call, u64 *cause)
+{
+	counter__inc(cause);
+	counter__inc(&call->cpu->lost);
+}
+
+/* Counts a loss for want of room. */
+static __always_inline void call__lose_room(struct sc_call *call, struct sc_counters *counters)
+{
+	call__lose(call, sc_settings.backlog ? &counters->lost_backlog : &counters->lost_ring_full);
+}
+
 /* The ring of this CPU. */
 static __always_inline void *call__ring(const struct sc_call *call)
 {

@@ -19,7 +19,7 @@ struct ringbuf_struct {
 };
 
 static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbuf_struct *ringbuf, u16 type,
-					     u32 nparams, u32 size)
+					     u32 nparams, u32 size, bool state)
 {
 	struct sc_counters *counters = &call->cpu->events[type];
 	void *ring;
@@ -28,8 +28,10 @@ static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbu
 	ring = call__ring(call);
 	ringbuf->data = ring ? bpf_ringbuf_reserve(ring, SC_CPU_LEN + size, 0) : NULL;
 	ringbuf->next = 0;
+	if (!ringbuf->data && state)
+		ringbuf->data = bpf_ringbuf_reserve(&reserve, SC_CPU_LEN + size, 0);
 	if (!ringbuf->data) {
-		counter__inc(&counters->lost_ring_full);
+		call__lose_room(call, counters);
 		return false;
 	}
 	call__fill_header(call, ringbuf->data, type, nparams);
@@ -39,7 +41,7 @@ static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbu
 
 /* False, and a loss counted, if the ring is full. */
 #define ringbuf__reserve_space(call, ringbuf, program) \
-	ringbuf__reserve(call, ringbuf, program##__type, program##__nparams, program##__size)
+	ringbuf__reserve(call, ringbuf, program##__type, program##__nparams, program##__size, program##__state)
 
 #define SC_PARAM_OFFSET(program, param) \
 	(SC_LENGTH_OFFSET(program##__nparams) + __builtin_offsetof(struct program##__params, param))

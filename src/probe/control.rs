@@ -173,6 +173,11 @@ impl Control<'_> {
         atomic_u32(&self.settings.skip_tgid).store(pid.unwrap_or(u32::MAX), Ordering::Release);
     }
 
+    /// Whether the recorder takes no events now, as the disk is behind: a full ring is then counted as that.
+    pub fn set_backlog(&self, waiting: bool) {
+        atomic_u32(&self.settings.backlog).store(waiting.into(), Ordering::Release);
+    }
+
     /// Whether only targets are recorded, and not every task.
     pub fn set_targets_only(&self, only: bool) {
         atomic_u32(&self.settings.targets_only).store(only.into(), Ordering::Release);

@@ -3,6 +3,7 @@
 use std::{
     io,
     mem::offset_of,
+    ops::Range,
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
@@ -15,6 +16,7 @@ use rustix::{
 use super::skel::types;
 use crate::{
     events::{EVENTS, EventType},
+    ledger::{Cause, Losses},
     ring::{buffer::Mapping, merge::Progress},
 };
 
@@ -25,6 +27,8 @@ pub struct Counters {
     pub seen: u64,
     /// Events for which the ring had no room.
     pub lost_ring_full: u64,
+    /// Events for which the ring had no room, as the recorder waited for the disk.
+    pub lost_backlog: u64,
     /// Events larger than an event block may be.
     pub lost_too_large: u64,
     /// Events for which the scratch area was in use.
@@ -34,7 +38,17 @@ pub struct Counters {
 impl Counters {
     /// All events that were seen and not written.
     pub fn lost(&self) -> u64 {
-        self.lost_ring_full + self.lost_too_large + self.lost_no_scratch
+        self.lost_ring_full + self.lost_backlog + self.lost_too_large + self.lost_no_scratch
+    }
+
+    /// The losses by cause.
+    pub fn losses(&self) -> Losses {
+        let mut losses = Losses::default();
+        losses.add(Cause::RingFull, self.lost_ring_full);
+        losses.add(Cause::Backlog, self.lost_backlog);
+        losses.add(Cause::TooLarge, self.lost_too_large);
+        losses.add(Cause::NoScratch, self.lost_no_scratch);
+        losses
     }
 
     /// Events that were put into a ring.
@@ -45,6 +59,7 @@ impl Counters {
     fn add(&mut self, other: Counters) {
         self.seen += other.seen;
         self.lost_ring_full += other.lost_ring_full;
+        self.lost_backlog += other.lost_backlog;
         self.lost_too_large += other.lost_too_large;
         self.lost_no_scratch += other.lost_no_scratch;
     }
@@ -80,9 +95,17 @@ impl Totals {
         sum
     }
 
+    /// The losses of all types together, by cause.
+    pub fn losses(&self) -> Losses {
+        let mut losses = self.sum().losses();
+        losses.add(Cause::NoProgram, self.losses.no_program);
+        losses.add(Cause::Skipped, self.skipped);
+        losses
+    }
+
     /// All events lost, whatever the cause.
     pub fn lost(&self) -> u64 {
-        self.sum().lost() + self.losses.no_program + self.skipped
+        self.losses().sum()
     }
 }
 
@@ -121,18 +144,19 @@ impl Cpus {
         // The losses first: an event is counted as seen before it is counted as lost.
         Counters {
             lost_ring_full: field(offset_of!(types::sc_counters, lost_ring_full)),
+            lost_backlog: field(offset_of!(types::sc_counters, lost_backlog)),
             lost_too_large: field(offset_of!(types::sc_counters, lost_too_large)),
             lost_no_scratch: field(offset_of!(types::sc_counters, lost_no_scratch)),
             seen: field(offset_of!(types::sc_counters, seen)),
         }
     }
 
-    /// The sums over all CPUs, without the skipped runs.
-    pub(super) fn totals(&self) -> Totals {
+    /// The sums over some CPUs, without the skipped runs.
+    pub(super) fn totals(&self, cpus: Range<usize>) -> Totals {
         let mut totals = Totals::default();
         for event in EVENTS.iter().filter(|e| e.program.is_some()) {
             let mut sum = Counters::default();
-            for cpu in 0..self.cpus {
+            for cpu in cpus.clone() {
                 sum.add(self.counters(cpu, event.ty));
             }
             if sum.seen != 0 {
@@ -140,12 +164,17 @@ impl Cpus {
             }
         }
         let losses = offset_of!(types::sc_cpu, losses);
-        for cpu in 0..self.cpus {
+        for cpu in cpus {
             totals.losses.no_program += self.read(cpu, losses + offset_of!(types::sc_cpu_losses, no_program));
             totals.losses.targets_full +=
                 self.read(cpu, losses + offset_of!(types::sc_cpu_losses, targets_full));
         }
         totals
+    }
+
+    /// What each CPU has lost, by whatever cause but a skipped run.
+    pub(super) fn lost(&self) -> impl Iterator<Item = u64> {
+        (0..self.cpus).map(|cpu| self.read(cpu, offset_of!(types::sc_cpu, lost)))
     }
 }
 

@@ -103,6 +103,7 @@ impl Opened {
         let sized = |e| ProbeError::libbpf("set the size of a map", e);
         open.maps.cpus.set_max_entries(cpus).map_err(sized)?;
         open.maps.rings.set_max_entries(cpus).map_err(sized)?;
+        open.maps.reserve.set_max_entries(self.options.reserve_size as u32).map_err(sized)?;
         open.maps.targets.set_max_entries(self.options.targets.max(1)).map_err(sized)?;
         let inner = rings::create(self.layout.ring_size).map_err(|e| {
             ProbeError::libbpf(format!("create a ring of {} bytes", self.layout.ring_size), e)
@@ -174,14 +175,15 @@ impl Opened {
     ) -> Result<Loaded, ProbeError> {
         let boot_time =
             self.options.boot_time.unwrap_or_else(|| counters::wall_clock() - counters::boot_clock());
-        let (_fds, rings) = rings::set_up(&skel.maps.rings, self.layout, self.cpus)?;
+        let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, self.cpus)?;
+        all_rings.push(rings::map(skel.maps.reserve.as_fd(), self.options.reserve_size as u32)?);
         let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus, boot_time)
             .map_err(|e| ProbeError::failed("map the counters into memory", e))?;
         let slots = self.loaded_routes(&skel, calls);
         fill_program_arrays(&skel, &slots)?;
         let mut loaded = Loaded {
             skel,
-            merge: Merge::new(rings),
+            merge: Merge::new(all_rings),
             cpus,
             layout: self.layout,
             attach,

@@ -42,4 +42,6 @@ pub struct RawEvent<'a> {
     pub cpu: u16,
     /// The event: header, lengths, parameters (see include/scap_event.h).
     pub bytes: &'a [u8],
+    /// Whether an event with a later time stamp came before it: a program had not ended in time.
+    pub late: bool,
 }

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     events::{EVENTS, Event, Syscall},
-    ring::{buffer::RingBuffer, merge::Merge},
+    ring::{
+        buffer::RingBuffer,
+        merge::{Merge, Progress},
+    },
     select::TracepointSet,
 };
 
@@ -26,6 +29,9 @@ pub struct Options {
     pub ring_size: u64,
     /// Bytes of all rings together: beyond it, CPUs share rings.
     pub ring_budget: u64,
+    /// Bytes of the ring that all CPUs share for events that build a reader's state (processes, descriptors), when their
+    /// own ring is full: a power of two.
+    pub reserve_size: u64,
     /// Bytes of data that an event keeps at most; may be changed later.
     pub snaplen: u32,
     /// Which events of a call are recorded.
@@ -47,6 +53,7 @@ impl Default for Options {
             attach: Attach::Auto,
             ring_size: 8 << 20,
             ring_budget: 512 << 20,
+            reserve_size: 1 << 20,
             snaplen: 80,
             directions: Directions { enter: true, exit: true },
             targets: 0,
@@ -112,6 +119,7 @@ impl Opened {
         }
         let cpus = libbpf_rs::num_possible_cpus().map_err(|e| ProbeError::libbpf("count the CPUs", e))?;
         let layout = RingLayout::new(options.ring_size, options.ring_budget, cpus)?;
+        RingLayout::new(options.reserve_size, 0, 1)?;
         Ok(Opened { options: options.clone(), layout, cpus })
     }
 }
@@ -222,7 +230,27 @@ impl Loaded {
         let dispatch = [&progs.dispatch_enter, &progs.dispatch_exit].into_iter().filter(|p| p.autoload());
         let attached = dispatch.chain(programs::on_tracepoints(progs));
         let skipped = attached.map(|p| counters::skipped_runs(p.as_fd())).sum();
-        Totals { skipped, ..self.cpus.totals() }
+        Totals { skipped, ..self.cpus.totals(0..self.cpus()) }
+    }
+
+    /// The counters of one CPU. The kernel does not say on which CPU it skipped a run.
+    pub fn totals_of(&self, cpu: usize) -> Totals {
+        self.cpus.totals(cpu..cpu + 1)
+    }
+
+    /// What each CPU has lost so far, skipped runs excepted: cheap to look at often.
+    pub fn lost(&self) -> impl Iterator<Item = u64> {
+        self.cpus.lost()
+    }
+
+    /// The possible CPUs.
+    pub fn cpus(&self) -> usize {
+        self.cpus.cpus()
+    }
+
+    /// The time, as event times have it: ns since the epoch.
+    pub fn now(&self) -> u64 {
+        self.cpus.now()
     }
 }
 
@@ -249,7 +277,7 @@ impl Active {
     pub fn next_event(&mut self) -> Option<RawEvent<'_>> {
         let probe = &mut self.probe.probe;
         let merged = probe.merge.next(&probe.cpus)?;
-        Some(RawEvent { cpu: merged.cpu, bytes: merged.bytes })
+        Some(RawEvent { cpu: merged.cpu, bytes: merged.bytes, late: merged.late })
     }
 
     /// Closes the gate. Events that are still in the rings can be drained before.

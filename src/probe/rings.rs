@@ -1,6 +1,6 @@
 //! The rings of a probe: how many, how large, which CPU writes into which.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType, libbpf_sys};
 
@@ -47,7 +47,7 @@ pub(super) fn set_up(
     array: &impl MapCore,
     layout: RingLayout,
     cpus: usize,
-) -> Result<(Vec<OwnedFd>, Vec<RingBuffer>), ProbeError> {
+) -> Result<Vec<RingBuffer>, ProbeError> {
     let maps = (0..layout.rings)
         .map(|_| create(layout.ring_size))
         .collect::<Result<Vec<_>, _>>()
@@ -58,16 +58,12 @@ pub(super) fn set_up(
             .update(&(cpu as u32).to_ne_bytes(), &ring.to_ne_bytes(), MapFlags::ANY)
             .map_err(|e| ProbeError::libbpf(format!("give CPU {cpu} its ring"), e))?;
     }
-    let mut fds = Vec::new();
-    let mut rings = Vec::new();
-    for map in &maps {
-        rings.push(
-            RingBuffer::map(map, layout.ring_size)
-                .map_err(|e| ProbeError::failed("map a ring into memory", e))?,
-        );
-        fds.push(map.as_fd().try_clone_to_owned().map_err(|e| ProbeError::failed("keep a ring", e))?);
-    }
-    Ok((fds, rings))
+    maps.iter().map(|ring| map(ring.as_fd(), layout.ring_size)).collect()
+}
+
+/// Maps a ring of this size into memory. The mapping keeps it; the descriptor is not needed any more.
+pub(super) fn map(ring: BorrowedFd<'_>, size: u32) -> Result<RingBuffer, ProbeError> {
+    RingBuffer::map(ring, size).map_err(|e| ProbeError::failed("map a ring into memory", e))
 }
 
 #[cfg(test)]

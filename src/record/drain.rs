@@ -1,11 +1,17 @@
 //! From the probe to the writer: events become blocks in the writer's buffers.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    thread,
+    time::{Duration, Instant},
+};
 
+use super::ledger::Ledger;
 use crate::{
     events::EVENTS,
+    ledger::{self, Gap, Verdict},
     output::{Chunk, OutputError, Totals, WriterThread},
-    probe::Active,
+    probe::{Active, Loaded, ProbeError},
     scap::{event_block_len, frame_event},
 };
 
@@ -28,6 +34,7 @@ pub struct Counts {
 /// The way from the probe to the writer.
 pub struct Drain {
     writer: WriterThread,
+    target: String,
     /// Kept free for the state of the machine.
     state: Option<Chunk>,
     chunk: Option<Chunk>,
@@ -35,15 +42,48 @@ pub struct Drain {
     waiting: Option<Vec<Chunk>>,
     since: Instant,
     counts: Counts,
-    limit: Option<u64>,
+    limits: Limits,
+    ledger: Ledger,
+    /// Notices that are to stand behind the events up to a time.
+    notices: VecDeque<(u64, Vec<u8>)>,
+    /// The latest time stamp that was written.
+    latest: u64,
+    /// No buffer was free.
+    backlog: bool,
+}
+
+/// When to stop, and how fast to go.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits {
+    /// Events to take.
+    pub events: Option<u64>,
+    /// Events to take in a second: a recorder that is too slow, for tests.
+    pub rate: Option<u64>,
 }
 
 impl Drain {
-    pub fn new(mut writer: WriterThread, limit: Option<u64>) -> Result<Drain, OutputError> {
+    pub fn new(
+        mut writer: WriterThread,
+        target: &str,
+        limits: Limits,
+        probe: &Loaded,
+    ) -> Result<Drain, OutputError> {
         let state = Some(writer.take()?);
         let counts = Counts { types: vec![0; EVENTS.len()], generic: vec![0; 1 << 10], total: 0 };
-        let waiting = Some(Vec::new());
-        Ok(Drain { writer, state, chunk: None, waiting, since: Instant::now(), counts, limit })
+        Ok(Drain {
+            writer,
+            target: target.to_owned(),
+            state,
+            chunk: None,
+            waiting: Some(Vec::new()),
+            since: Instant::now(),
+            counts,
+            limits,
+            ledger: Ledger::new(probe),
+            notices: VecDeque::new(),
+            latest: 0,
+            backlog: false,
+        })
     }
 
     /// Writes what stands before the first event, and the events that have come since.
@@ -59,41 +99,70 @@ impl Drain {
     }
 
     /// Takes what events there are: whether there were any. Events stay in the rings while the disk is behind.
-    pub fn step(&mut self, active: &mut Active) -> Result<bool, OutputError> {
-        let mut took = false;
-        for _ in 0..STEP {
-            if self.is_full() {
-                break;
-            }
-            let Some(chunk) = self.chunk()? else { break };
-            let Some(event) = active.next_event() else { break };
-            let len = event.bytes.len();
-            frame_event(&mut chunk.bytes, event.cpu, event.bytes);
-            chunk.events += 1;
-            self.counts.add(event.bytes);
-            took = true;
-            let room = self.chunk.as_ref().map_or(0, Chunk::room);
-            // The next event is often as long as this one; a longer one may still go in.
-            if room < event_block_len(len).max(4096) {
-                self.flush()?;
-            }
+    pub fn step(&mut self, active: &mut Active) -> anyhow::Result<bool> {
+        if let Some(gap) = self.ledger.look(active.probe()) {
+            self.note(&gap);
         }
+        let took = self.take_events(active)?;
         if self.since.elapsed() >= FLUSH {
             self.flush()?;
         }
-        Ok(took)
+        if let (Some(rate), true) = (self.limits.rate, took > 0) {
+            thread::sleep(Duration::from_secs_f64(took as f64 / rate.max(1) as f64));
+        }
+        Ok(took > 0)
     }
 
-    fn chunk(&mut self) -> Result<Option<&mut Chunk>, OutputError> {
-        if self.chunk.is_none() {
-            self.chunk = self.writer.try_take()?;
-            self.since = Instant::now();
+    fn take_events(&mut self, active: &mut Active) -> anyhow::Result<usize> {
+        let step = self.limits.rate.map_or(STEP, |rate| (rate / 100).clamp(1, STEP as u64) as usize);
+        for took in 0..step {
+            if self.is_full() {
+                return Ok(took);
+            }
+            let had_none = self.chunk.is_none();
+            let Some(chunk) = next_chunk(&mut self.chunk, &mut self.writer)? else {
+                self.set_backlog(active, true)?;
+                return Ok(took);
+            };
+            if had_none {
+                self.since = Instant::now();
+            }
+            if self.backlog {
+                self.set_backlog(active, false)?;
+                continue;
+            }
+            let Some(event) = active.next_event() else { return Ok(took) };
+            let (ts, ty) = self.counts.add(event.bytes);
+            self.ledger.take(event.cpu, ty, event.late);
+            while self.notices.front().is_some_and(|(after, _)| *after < ts) {
+                let Some((_, notice)) = self.notices.pop_front() else { break };
+                frame_event(&mut chunk.bytes, 0, &notice);
+            }
+            self.latest = self.latest.max(ts);
+            frame_event(&mut chunk.bytes, event.cpu, event.bytes);
+            chunk.events += 1;
+            // The next event is often as long as this one; a longer one may still go in.
+            if chunk.room() < event_block_len(event.bytes.len()).max(4096) {
+                self.flush()?;
+            }
         }
-        Ok(self.chunk.as_mut())
+        Ok(step)
+    }
+
+    fn set_backlog(&mut self, active: &Active, backlog: bool) -> Result<(), ProbeError> {
+        self.backlog = backlog;
+        active.probe().control()?.set_backlog(backlog);
+        Ok(())
+    }
+
+    /// Has a gap's notice written behind the events of its time.
+    fn note(&mut self, gap: &Gap) {
+        let ts = gap.to.max(self.latest);
+        self.notices.push_back((ts, ledger::notice(ledger::GAP, &gap.text(), ts)));
     }
 
     fn flush(&mut self) -> Result<(), OutputError> {
-        match (self.chunk.take_if(|chunk| chunk.events > 0), &mut self.waiting) {
+        match (self.chunk.take_if(|chunk| !chunk.bytes.is_empty()), &mut self.waiting) {
             (Some(chunk), Some(waiting)) => waiting.push(chunk),
             (Some(chunk), None) => self.writer.submit(chunk)?,
             (None, _) => {}
@@ -104,7 +173,7 @@ impl Drain {
 
     /// Whether the limit of events is reached.
     pub fn is_full(&self) -> bool {
-        self.limit.is_some_and(|limit| self.counts.total >= limit)
+        self.limits.events.is_some_and(|limit| self.counts.total >= limit)
     }
 
     /// Events taken so far.
@@ -117,16 +186,74 @@ impl Drain {
         self.writer.progress().bytes_out()
     }
 
-    /// Writes the rest and closes the file.
-    pub fn finish(mut self) -> Result<(Counts, Totals), OutputError> {
-        self.flush()?;
-        Ok((self.counts, self.writer.finish()?))
+    /// What the file says of itself if it ends here.
+    pub fn verdict(&self, probe: &Loaded) -> Verdict {
+        self.ledger.verdict(probe, self.counts.total)
+    }
+
+    /// The same, of what has reached the output.
+    pub fn verdict_of_output(&self, probe: &Loaded) -> Verdict {
+        self.ledger.verdict(probe, self.writer.progress().events())
+    }
+
+    /// What was taken so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// The ledger of what was taken so far.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Writes the rest, the last notices among it.
+    pub fn end(&mut self, probe: &Loaded) -> Result<(), OutputError> {
+        if let Some(gap) = self.ledger.last_gap(probe) {
+            self.note(&gap);
+        }
+        let mut chunk = match self.chunk.take() {
+            Some(chunk) => chunk,
+            None => self.writer.take()?,
+        };
+        let last = self.notices.back().map_or(self.latest, |(ts, _)| *ts).max(probe.now());
+        let verdict = ledger::notice(ledger::VERDICT, &self.verdict(probe).text(), last);
+        for notice in self.notices.drain(..).map(|(_, notice)| notice).chain([verdict]) {
+            frame_event(&mut chunk.bytes, 0, &notice);
+        }
+        self.chunk = Some(chunk);
+        self.flush()
+    }
+
+    /// Closes the file.
+    pub fn finish(self) -> Result<(Ledger, Totals), OutputError> {
+        Ok((self.ledger, self.writer.finish()?))
+    }
+
+    /// From now on events are taken as fast as they can be.
+    pub fn at_full_speed(&mut self) {
+        self.limits.rate = None;
+    }
+
+    /// What is written to.
+    pub fn target(&self) -> &str {
+        &self.target
     }
 }
 
+fn next_chunk<'a>(
+    chunk: &'a mut Option<Chunk>,
+    writer: &mut WriterThread,
+) -> Result<Option<&'a mut Chunk>, OutputError> {
+    if chunk.is_none() {
+        *chunk = writer.try_take()?;
+    }
+    Ok(chunk.as_mut())
+}
+
 impl Counts {
-    /// Offsets as in include/scap_event.h.
-    fn add(&mut self, event: &[u8]) {
+    /// Its time stamp and its type. Offsets as in include/scap_event.h.
+    #[inline]
+    fn add(&mut self, event: &[u8]) -> (u64, usize) {
         self.total += 1;
         let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]).into());
         let ty: usize = word(20);
@@ -139,5 +266,6 @@ impl Counts {
                 *count += 1;
             }
         }
+        (event.first_chunk().map_or(0, |ts| u64::from_ne_bytes(*ts)), ty)
     }
 }

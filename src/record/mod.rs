@@ -2,7 +2,9 @@
 
 mod command;
 mod drain;
+mod ledger;
 mod progress;
+mod stats;
 mod summary;
 mod targets;
 
@@ -28,14 +30,16 @@ use crate::{
     snapshot,
 };
 use command::Held;
-use drain::Drain;
+use drain::{Drain, Limits};
+use ledger::Ledger;
 use progress::Progress;
 pub use summary::Summary;
 
 /// Buffers between the rings and the disk: how many, and bytes of each.
 const BUFFERS: (usize, usize) = (16, 1 << 20);
-/// How long to sleep when there is nothing to do.
-const IDLE: Duration = Duration::from_millis(3);
+/// How long to sleep when there is nothing to do: at first, and when that goes on.
+const IDLE_SHORTEST: Duration = Duration::from_millis(1);
+const IDLE_LONGEST: Duration = Duration::from_millis(8);
 /// How long to wait for programs that still run after the gate was closed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Tasks that can be followed at once.
@@ -64,6 +68,12 @@ pub struct Config {
     pub limit: Option<u64>,
     /// Stop after this time.
     pub duration: Option<Duration>,
+    /// Take no more events than this in a second: for tests of losses.
+    pub rate: Option<u64>,
+    /// Write the balance to this file, as JSON.
+    pub stats: Option<PathBuf>,
+    /// Count a loss as a failure.
+    pub fail_on_loss: bool,
     /// Say nothing unless something fails.
     pub quiet: bool,
 }
@@ -111,37 +121,73 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
     let mut active = attached.start()?;
     tracing::debug!("recording {} ms after the start", started.elapsed().as_millis());
 
-    let mut drain = Drain::new(WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?, config.limit)?;
-    let state = take_state(&mut active, &mut drain, config.include_self, command.as_ref())?;
+    let limits = Limits { events: config.limit, rate: config.rate };
+    let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
+    let mut drain = Drain::new(writer, &target, limits, active.probe())?;
+    let recorded = record_events(config, &mut active, &mut drain, &mut command, stop);
+    active.close_gate()?;
+    let ended = match recorded.and_then(|ended| finish(&mut active, &mut drain).map(|()| ended)) {
+        Ok(ended) => ended,
+        Err(error) => {
+            let summary = Summary::new(
+                &target,
+                started.elapsed(),
+                &drain,
+                drain.verdict_of_output(active.probe()),
+                active.probe(),
+            );
+            tracing::warn!("{}", summary.balance());
+            write_stats(config, &summary, drain.ledger(), &active)?;
+            return Err(error);
+        }
+    };
+    let verdict = drain.verdict(active.probe());
+    let mut summary = Summary::new(&target, started.elapsed(), &drain, verdict, active.probe());
+    let (ledger, written) = drain.finish()?;
+    summary.written = written;
+    write_stats(config, &summary, &ledger, &active)?;
+    Ok(Outcome { summary, command: ended })
+}
+
+/// From the state of the machine to the end of the command, the limit, the time, or `stop`: how the command ended.
+fn record_events(
+    config: &Config,
+    active: &mut Active,
+    drain: &mut Drain,
+    command: &mut Option<Held>,
+    stop: &AtomicBool,
+) -> anyhow::Result<Option<ExitStatus>> {
+    let state = take_state(active, drain, config.include_self, command.as_ref())?;
     drain.start(&state)?;
     let gate_opened = Instant::now();
-    if let Some(held) = &mut command {
+    if let Some(held) = command {
         held.release()?;
     }
-
-    let mut progress = Progress::new(config.quiet, &target);
-    let mut ended = None;
+    let mut progress = Progress::new(config.quiet, drain.target());
+    let mut idle = IDLE_SHORTEST;
     while !stop.load(Ordering::Relaxed) {
-        let took = drain.step(&mut active)?;
-        if let Some(held) = &mut command {
-            ended = held.try_wait()?;
+        let took = drain.step(active)?;
+        if let Some(ended) = command.as_mut().map(Held::try_wait).transpose()?.flatten() {
+            progress.clear();
+            return Ok(Some(ended));
         }
-        let over = config.duration.is_some_and(|limit| gate_opened.elapsed() >= limit);
-        if ended.is_some() || over || drain.is_full() {
+        if config.duration.is_some_and(|limit| gate_opened.elapsed() >= limit) || drain.is_full() {
             break;
         }
-        progress.show(&active, &drain);
+        progress.show(active, drain);
+        idle = if took { IDLE_SHORTEST } else { (idle * 2).min(IDLE_LONGEST) };
         if !took {
-            thread::sleep(IDLE);
+            thread::sleep(idle);
         }
     }
-    let recorded = gate_opened.elapsed();
-    active.close_gate()?;
-    finish(&mut active, &mut drain)?;
     progress.clear();
-    let (counts, written) = drain.finish()?;
-    let summary = Summary::new(&target, recorded, counts, written, active.probe());
-    Ok(Outcome { summary, command: ended })
+    Ok(None)
+}
+
+fn write_stats(config: &Config, summary: &Summary, ledger: &Ledger, active: &Active) -> anyhow::Result<()> {
+    let Some(path) = &config.stats else { return Ok(()) };
+    stats::write(path, summary, ledger, active.probe())
+        .with_context(|| format!("cannot write the balance to {}", path.display()))
 }
 
 fn wanted_calls(selected: Option<SyscallSet>) -> Vec<&'static Syscall> {
@@ -176,7 +222,7 @@ fn take_state(
         .context("cannot start a thread")?;
     while !scan.is_finished() {
         if !drain.step(active)? {
-            thread::sleep(IDLE);
+            thread::sleep(IDLE_SHORTEST);
         }
     }
     let mut snapshot =
@@ -198,8 +244,9 @@ fn take_state(
     Ok(bytes)
 }
 
-/// Takes what is left in the rings after the gate was closed.
+/// Takes what is left in the rings after the gate was closed, and writes how it all ended.
 fn finish(active: &mut Active, drain: &mut Drain) -> anyhow::Result<()> {
+    drain.at_full_speed();
     let deadline = Instant::now() + DRAIN_LIMIT;
     while !drain.is_full() && Instant::now() < deadline {
         let took = drain.step(active)?;
@@ -210,5 +257,5 @@ fn finish(active: &mut Active, drain: &mut Drain) -> anyhow::Result<()> {
             thread::sleep(Duration::from_micros(100));
         }
     }
-    Ok(())
+    Ok(drain.end(active.probe())?)
 }

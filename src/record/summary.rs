@@ -4,9 +4,10 @@ use std::{fmt, time::Duration};
 
 use indicatif::{HumanBytes, HumanCount};
 
-use super::drain::Counts;
+use super::drain::Drain;
 use crate::{
     events::{EVENTS, EventType, Syscall, event},
+    ledger::Verdict,
     output::Totals as Written,
     probe::{Loaded, Totals},
 };
@@ -25,6 +26,8 @@ pub struct Summary {
     pub events: u64,
     /// What was written.
     pub written: Written,
+    /// The balance of what was seen.
+    pub verdict: Verdict,
     /// The programs' counters.
     pub totals: Totals,
     /// Calls by how often their events occur, the most frequent first.
@@ -37,10 +40,11 @@ impl Summary {
     pub(super) fn new(
         target: &str,
         duration: Duration,
-        counts: Counts,
-        written: Written,
+        drain: &Drain,
+        verdict: Verdict,
         probe: &Loaded,
     ) -> Summary {
+        let counts = drain.counts();
         let own = EVENTS.iter().skip(2).step_by(2).filter_map(|enter| {
             let exit = event(enter.ty.pair());
             let count = counts.types[usize::from(enter.ty.0)] + counts.types[usize::from(enter.ty.pair().0)];
@@ -57,26 +61,12 @@ impl Summary {
             target: target.to_owned(),
             duration,
             events: counts.total,
-            written,
+            written: Written { events: counts.total, bytes_in: 0, bytes_out: drain.bytes_out() },
+            verdict,
             totals: probe.totals(),
             calls,
             stalled: probe.stalled(),
         }
-    }
-
-    /// The losses by cause; those that did not happen are left out.
-    pub fn losses(&self) -> Vec<(&'static str, u64)> {
-        let sum = self.totals.sum();
-        [
-            ("ring full", sum.lost_ring_full),
-            ("larger than an event may be", sum.lost_too_large),
-            ("no scratch area", sum.lost_no_scratch),
-            ("no program", self.totals.losses.no_program),
-            ("skipped by the kernel", self.totals.skipped),
-        ]
-        .into_iter()
-        .filter(|(_, count)| *count > 0)
-        .collect()
     }
 
     /// The event types of which most was lost.
@@ -89,22 +79,26 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.duration.as_secs_f64();
-        write!(f, "{} events in {seconds:.1} s", HumanCount(self.events))?;
-        if seconds > 0.0 {
-            write!(f, " ({}/s)", HumanCount((self.events as f64 / seconds) as u64))?;
-        }
-        writeln!(f, ", {} written to {}", HumanBytes(self.written.bytes_out), self.target)?;
-        let lost = self.totals.lost();
+impl Summary {
+    /// What was lost, and why: a line or a few.
+    pub fn balance(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = self.write_balance(&mut text);
+        text.truncate(text.trim_end().len());
+        text
+    }
+
+    fn write_balance(&self, f: &mut impl fmt::Write) -> fmt::Result {
+        let lost = self.verdict.losses.sum();
         if lost == 0 {
             writeln!(f, "nothing lost")?;
         } else {
             let causes: Vec<_> = self
-                .losses()
+                .verdict
+                .losses
                 .iter()
-                .map(|(cause, count)| format!("{cause} {}", HumanCount(*count)))
+                .map(|(cause, count)| format!("{} {}", cause.text(), HumanCount(count)))
                 .collect();
             writeln!(f, "{} events lost: {}", HumanCount(lost), causes.join(", "))?;
             let types: Vec<_> = self
@@ -121,9 +115,31 @@ impl fmt::Display for Summary {
         if self.totals.losses.targets_full > 0 {
             writeln!(f, "{} children were not followed: too many tasks", self.totals.losses.targets_full)?;
         }
+        if self.verdict.unaccounted() != 0 {
+            writeln!(f, "{} events are not accounted for: please report this", self.verdict.unaccounted())?;
+        }
+        if self.verdict.unread > 0 {
+            writeln!(f, "{} events came after the limit", HumanCount(self.verdict.unread))?;
+        }
+        if self.verdict.late > 0 {
+            writeln!(f, "{} events stand behind a younger one", HumanCount(self.verdict.late))?;
+        }
         if self.stalled > 0 {
             writeln!(f, "order not certain in {} places: a program did not end in time", self.stalled)?;
         }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.duration.as_secs_f64();
+        write!(f, "{} events in {seconds:.1} s", HumanCount(self.events))?;
+        if seconds > 0.0 {
+            write!(f, " ({}/s)", HumanCount((self.events as f64 / seconds) as u64))?;
+        }
+        writeln!(f, ", {} written to {}", HumanBytes(self.written.bytes_out), self.target)?;
+        writeln!(f, "{}", self.balance())?;
         if !self.calls.is_empty() {
             writeln!(f, "most frequent:")?;
         }

@@ -10,6 +10,7 @@ use std::{
 
 use scapd::{
     events::{EventType, event_by_program},
+    ledger::{self, Cause, Gap, Notice, Verdict},
     scap::{Decoded, EventView, Reader, Value},
 };
 
@@ -30,24 +31,41 @@ pub fn event_type(program: &str) -> EventType {
     event_by_program(program).unwrap().ty
 }
 
-/// A capture, read to its end: it must be whole, and in time order.
+/// A capture, read to its end: it must be whole, in time order, and end with its verdict, which must add up.
 pub struct Capture {
     pub counts: BTreeMap<EventType, u64>,
     pub events: Vec<(EventType, u64, Vec<u8>)>,
+    pub gaps: Vec<Gap>,
+    pub verdict: Verdict,
 }
 
 impl Capture {
     pub fn read(path: &Path) -> Capture {
         let mut reader = Reader::new(std::fs::File::open(path).unwrap()).unwrap();
-        let mut capture = Capture { counts: BTreeMap::new(), events: Vec::new() };
-        let mut last = 0;
+        let (counts, verdict) = (BTreeMap::new(), Verdict::default());
+        let mut capture = Capture { counts, events: Vec::new(), gaps: Vec::new(), verdict };
+        let (mut last, mut ended) = (0, false);
         while let Some(captured) = reader.next_event().unwrap() {
             let event = captured.event;
             assert!(event.ts() >= last, "event {} is out of order", capture.events.len());
             last = event.ts();
+            assert!(!ended, "an event behind the verdict");
+            match ledger::parse(&event) {
+                Some(Notice::Gap(gap)) => capture.gaps.push(gap),
+                Some(Notice::Verdict(verdict)) => (capture.verdict, ended) = (verdict, true),
+                None => {}
+            }
+            if event.ty() == ledger::NOTIFICATION {
+                continue;
+            }
             *capture.counts.entry(event.ty()).or_default() += 1;
             capture.events.push((event.ty(), event.tid(), event.bytes().to_vec()));
         }
+        assert!(ended, "no verdict");
+        assert_eq!(capture.verdict.written, capture.events.len() as u64);
+        assert_eq!(capture.verdict.unaccounted(), 0);
+        let in_gaps: u64 = capture.gaps.iter().map(|gap| gap.losses.sum()).sum();
+        assert_eq!(in_gaps, capture.verdict.losses.sum() - capture.verdict.losses.of(Cause::Skipped));
         capture
     }
 

@@ -1,0 +1,326 @@
+//! What a capture has lost, by cause, and the notices of it inside the capture.
+//!
+//! A notice is an event of type `notification` (280), which every reader prints. Its `id` says what it is, its `desc` is a
+//! line of `key=value` pairs, for people and programs alike:
+//!
+//! - [`GAP`], behind the last event of a time in which events were lost: `lost=12 from=T to=T cpus=0,1 ring_full=12
+//!   most=read_x:8,write_x:4`. Times are ns since the epoch, `most` are the event types (by program) of which most was
+//!   lost.
+//! - [`VERDICT`], the last event of a capture: `verdict=complete seen=100 written=100 lost=0 late=0 unread=0`, and the
+//!   losses by cause. `seen = written + lost + unread`; `unread` are those that came after a limit (`-n`) was reached.
+//!   Skipped runs ([`Cause::Skipped`]) were never seen as events; they stand beside that sum.
+
+use std::{collections::BTreeMap, fmt};
+
+use crate::{
+    events::{EventType, event},
+    scap::{EventBuilder, EventView, Value},
+};
+
+/// The type of a notice: `PPME_NOTIFICATION_E`.
+pub const NOTIFICATION: EventType = EventType(280);
+/// The id of a notice of a gap.
+pub const GAP: &str = "scapd.gap";
+/// The id of the notice at a capture's end.
+pub const VERDICT: &str = "scapd.verdict";
+
+/// Event types that a notice names.
+const MOST: usize = 5;
+
+macro_rules! causes {
+    ($($(#[$doc:meta])* $name:ident = $key:literal, $text:literal;)*) => {
+        /// Why an event is not in the capture.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Cause {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Cause {
+            /// Every cause.
+            pub const ALL: [Cause; [$($key),*].len()] = [$(Cause::$name),*];
+
+            /// The name in notices and in JSON.
+            pub const fn key(self) -> &'static str {
+                match self { $(Cause::$name => $key,)* }
+            }
+
+            /// For people.
+            pub const fn text(self) -> &'static str {
+                match self { $(Cause::$name => $text,)* }
+            }
+        }
+    };
+}
+causes! {
+    /// The CPU's ring had no room: the recorder was too slow, or the ring too small.
+    RingFull = "ring_full", "ring full";
+    /// The ring had no room, as every buffer of the recorder waited for the disk.
+    Backlog = "backlog", "ring full while the disk was behind";
+    /// Larger than an event may be.
+    TooLarge = "too_large", "larger than an event may be";
+    /// The scratch area was in use.
+    NoScratch = "no_scratch", "no scratch area";
+    /// A wanted call whose program could not be called.
+    NoProgram = "no_program", "no program";
+    /// A run that the kernel skipped, as another one was in progress on the CPU.
+    Skipped = "skipped", "skipped by the kernel";
+    /// Taken from the rings, and not written, as the output failed.
+    Disk = "disk", "not written, as the output failed";
+}
+
+/// Counts by cause.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Losses([u64; Cause::ALL.len()]);
+
+impl Losses {
+    /// How many there were of a cause.
+    pub fn of(&self, cause: Cause) -> u64 {
+        self.0[cause as usize]
+    }
+
+    /// Adds to a cause.
+    pub fn add(&mut self, cause: Cause, count: u64) {
+        self.0[cause as usize] += count;
+    }
+
+    /// Of all causes.
+    pub fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// The causes that there were, each with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Cause, u64)> {
+        Cause::ALL.into_iter().map(|cause| (cause, self.of(cause))).filter(|(_, count)| *count > 0)
+    }
+
+    /// What has come since an earlier count.
+    pub fn since(&self, earlier: &Losses) -> Losses {
+        let mut since = Losses::default();
+        for cause in Cause::ALL {
+            since.add(cause, self.of(cause).saturating_sub(earlier.of(cause)));
+        }
+        since
+    }
+
+    fn parse(fields: &Fields<'_>) -> Losses {
+        let mut losses = Losses::default();
+        for cause in Cause::ALL {
+            losses.add(cause, fields.number(cause.key()));
+        }
+        losses
+    }
+}
+
+impl fmt::Display for Losses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter().try_for_each(|(cause, count)| write!(f, " {}={count}", cause.key()))
+    }
+}
+
+/// A time in which events were lost.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Gap {
+    /// Its start, ns since the epoch: nothing was lost shortly before.
+    pub from: u64,
+    /// Its end.
+    pub to: u64,
+    /// The CPUs.
+    pub cpus: Vec<usize>,
+    /// Events by cause.
+    pub losses: Losses,
+    /// Events by type, the most first; not necessarily all.
+    pub most: Vec<(EventType, u64)>,
+}
+
+/// A capture's balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verdict {
+    /// Events that a program began to record.
+    pub seen: u64,
+    /// Events in the capture.
+    pub written: u64,
+    /// Events that are not, by cause.
+    pub losses: Losses,
+    /// Events that stand behind a younger one.
+    pub late: u64,
+    /// Events that were not taken, as a limit was reached.
+    pub unread: u64,
+}
+
+/// A notice that was read in a capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// A gap.
+    Gap(Gap),
+    /// The balance.
+    Verdict(Verdict),
+}
+
+impl Gap {
+    /// The `desc` of its notice.
+    pub fn text(&self) -> String {
+        let cpus: Vec<_> = self.cpus.iter().map(ToString::to_string).collect();
+        let most: Vec<_> =
+            self.most.iter().take(MOST).map(|(ty, n)| format!("{}:{n}", program(*ty))).collect();
+        let mut text = format!(
+            "lost={} from={} to={} cpus={}{}",
+            self.losses.sum(),
+            self.from,
+            self.to,
+            cpus.join(","),
+            self.losses
+        );
+        if !most.is_empty() {
+            text.push_str(&format!(" most={}", most.join(",")));
+        }
+        text
+    }
+}
+
+impl Verdict {
+    /// Whether every event that was seen is in the capture, in order.
+    pub fn is_complete(&self) -> bool {
+        self.losses.sum() == 0 && self.late == 0
+    }
+
+    /// Events that are neither written nor accounted for: 0, unless something is wrong with scapd.
+    pub fn unaccounted(&self) -> i128 {
+        let skipped = self.losses.of(Cause::Skipped) + self.losses.of(Cause::NoProgram);
+        let lost = self.losses.sum() - skipped;
+        i128::from(self.seen) - i128::from(self.written) - i128::from(lost) - i128::from(self.unread)
+    }
+
+    /// The `desc` of its notice.
+    pub fn text(&self) -> String {
+        format!(
+            "verdict={} seen={} written={} lost={} late={} unread={}{}",
+            if self.is_complete() { "complete" } else { "incomplete" },
+            self.seen,
+            self.written,
+            self.losses.sum(),
+            self.late,
+            self.unread,
+            self.losses
+        )
+    }
+}
+
+/// A notice as an event, at `ts` ns since the epoch, of the recorder's process.
+pub fn notice(id: &str, text: &str, ts: u64) -> Vec<u8> {
+    let Some(row) = event(NOTIFICATION) else { return Vec::new() };
+    let pid = u64::from(std::process::id());
+    EventBuilder::new(row, ts, pid)
+        .param(Value::Text(id.as_bytes()))
+        .and_then(|builder| builder.param(Value::Text(text.as_bytes())))
+        .and_then(EventBuilder::build)
+        .unwrap_or_default()
+}
+
+/// The notice that an event is; `None` if it is another event, or a notice of someone else.
+pub fn parse(event: &EventView<'_>) -> Option<Notice> {
+    if event.ty() != NOTIFICATION {
+        return None;
+    }
+    let text = |index| {
+        let bytes = event.param(index)?;
+        std::str::from_utf8(bytes.strip_suffix(b"\0").unwrap_or(bytes)).ok()
+    };
+    let fields = Fields::parse(text(1)?);
+    match text(0)? {
+        GAP => Some(Notice::Gap(Gap {
+            from: fields.number("from"),
+            to: fields.number("to"),
+            cpus: fields.list("cpus").filter_map(|cpu| cpu.parse().ok()).collect(),
+            losses: Losses::parse(&fields),
+            most: fields.list("most").filter_map(parse_count).collect(),
+        })),
+        VERDICT => Some(Notice::Verdict(Verdict {
+            seen: fields.number("seen"),
+            written: fields.number("written"),
+            losses: Losses::parse(&fields),
+            late: fields.number("late"),
+            unread: fields.number("unread"),
+        })),
+        _ => None,
+    }
+}
+
+fn program(ty: EventType) -> &'static str {
+    event(ty).and_then(|event| event.program).unwrap_or("unknown")
+}
+
+fn parse_count(pair: &str) -> Option<(EventType, u64)> {
+    let (program, count) = pair.split_once(':')?;
+    Some((crate::events::event_by_program(program)?.ty, count.parse().ok()?))
+}
+
+/// `key=value` pairs with spaces between them.
+struct Fields<'a>(BTreeMap<&'a str, &'a str>);
+
+impl<'a> Fields<'a> {
+    fn parse(text: &'a str) -> Fields<'a> {
+        Fields(text.split(' ').filter_map(|pair| pair.split_once('=')).collect())
+    }
+
+    /// 0 if there is none.
+    fn number(&self, key: &str) -> u64 {
+        self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    fn list(&self, key: &str) -> impl Iterator<Item = &'a str> {
+        self.0.get(key).into_iter().flat_map(|value| value.split(','))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn losses(counts: &[(Cause, u64)]) -> Losses {
+        let mut losses = Losses::default();
+        for (cause, count) in counts {
+            losses.add(*cause, *count);
+        }
+        losses
+    }
+
+    #[test]
+    fn a_gap_is_read_back() {
+        let read_x = crate::events::event_by_program("read_x").unwrap().ty;
+        let gap = Gap {
+            from: 5,
+            to: 9,
+            cpus: vec![0, 3],
+            losses: losses(&[(Cause::RingFull, 7), (Cause::TooLarge, 1)]),
+            most: vec![(read_x, 8)],
+        };
+        assert_eq!(gap.text(), "lost=8 from=5 to=9 cpus=0,3 ring_full=7 too_large=1 most=read_x:8");
+        let bytes = notice(GAP, &gap.text(), 9);
+        let view = EventView::parse(&bytes, false).unwrap();
+        assert_eq!((view.ts(), view.tid()), (9, u64::from(std::process::id())));
+        assert_eq!(parse(&view), Some(Notice::Gap(gap)));
+    }
+
+    #[test]
+    fn a_verdict_is_read_back_and_adds_up() {
+        let verdict = Verdict {
+            seen: 100,
+            written: 90,
+            losses: losses(&[(Cause::Backlog, 4), (Cause::Disk, 5), (Cause::Skipped, 50)]),
+            late: 0,
+            unread: 1,
+        };
+        assert_eq!(verdict.unaccounted(), 0);
+        assert!(!verdict.is_complete());
+        let bytes = notice(VERDICT, &verdict.text(), 1);
+        let view = EventView::parse(&bytes, false).unwrap();
+        assert_eq!(parse(&view), Some(Notice::Verdict(verdict)));
+        assert!(Verdict { seen: 3, written: 2, unread: 1, ..Verdict::default() }.is_complete());
+    }
+
+    #[test]
+    fn another_notice_is_none_of_ours() {
+        let bytes = notice("falco", "lost=1", 1);
+        assert_eq!(parse(&EventView::parse(&bytes, false).unwrap()), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! Follows the losses while a capture runs: where the gaps are, and whether everything adds up at the end.
+
+use crate::{
+    events::{EVENTS, EventType},
+    ledger::{Cause, Gap, Losses, Verdict},
+    probe::{Loaded, Totals},
+};
+
+/// A gap ends when nothing has been lost for this long (ns) ...
+const QUIET: u64 = 100_000_000;
+/// ... or when it has become this long: the next one follows at once.
+const LONGEST: u64 = 1_000_000_000;
+
+/// What was taken from the rings and how much was lost.
+pub(super) struct Ledger {
+    /// Losses of each CPU at the last look.
+    lost: Vec<u64>,
+    /// When that was: ns since the epoch.
+    looked: u64,
+    gap: Option<OpenGap>,
+    /// The counters when the last gap was closed.
+    accounted: Totals,
+    /// Events that came too late.
+    late: u64,
+    /// Events taken from the rings, by CPU and type.
+    taken: Vec<Vec<u64>>,
+}
+
+struct OpenGap {
+    from: u64,
+    /// When something was lost last.
+    to: u64,
+    cpus: Vec<bool>,
+}
+
+impl Ledger {
+    pub(super) fn new(probe: &Loaded) -> Ledger {
+        Ledger {
+            lost: vec![0; probe.cpus()],
+            looked: probe.now(),
+            gap: None,
+            accounted: Totals::default(),
+            late: 0,
+            taken: vec![vec![0; EVENTS.len()]; probe.cpus()],
+        }
+    }
+
+    /// Counts an event that was taken from a ring.
+    #[inline]
+    pub(super) fn take(&mut self, cpu: u16, ty: usize, late: bool) {
+        self.late += u64::from(late);
+        if let Some(count) = self.taken.get_mut(usize::from(cpu)).and_then(|types| types.get_mut(ty)) {
+            *count += 1;
+        }
+    }
+
+    /// Looks for new losses: a gap that has come to its end.
+    pub(super) fn look(&mut self, probe: &Loaded) -> Option<Gap> {
+        let now = probe.now();
+        let before = std::mem::replace(&mut self.looked, now);
+        for (cpu, (lost, known)) in probe.lost().zip(&mut self.lost).enumerate() {
+            if lost != *known {
+                *known = lost;
+                let cpus = self.taken.len();
+                let gap = self.gap.get_or_insert_with(|| OpenGap {
+                    from: before,
+                    to: now,
+                    cpus: vec![false; cpus],
+                });
+                gap.to = now;
+                gap.cpus[cpu] = true;
+            }
+        }
+        let over = |gap: &mut OpenGap| now - gap.to >= QUIET || gap.to - gap.from >= LONGEST;
+        self.gap.take_if(over).map(|gap| self.close(gap, probe))
+    }
+
+    /// The gap that is open at the end of the capture.
+    pub(super) fn last_gap(&mut self, probe: &Loaded) -> Option<Gap> {
+        self.look(probe).or_else(|| self.gap.take().map(|gap| self.close(gap, probe)))
+    }
+
+    fn close(&mut self, gap: OpenGap, probe: &Loaded) -> Gap {
+        let totals = probe.totals();
+        let mut losses = totals.losses().since(&self.accounted.losses());
+        // The kernel counts skipped runs on its own; they are told at the end.
+        let skipped = losses.of(Cause::Skipped);
+        losses = losses.since(&only(Cause::Skipped, skipped));
+        let known = |ty: EventType| {
+            self.accounted.events.iter().find(|(other, _)| *other == ty).map_or(0, |(_, c)| c.lost())
+        };
+        let mut most: Vec<_> = totals
+            .events
+            .iter()
+            .map(|(ty, counters)| (*ty, counters.lost() - known(*ty)))
+            .filter(|(_, lost)| *lost > 0)
+            .collect();
+        most.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        self.accounted = totals;
+        let cpus = gap.cpus.iter().enumerate().filter(|(_, lost)| **lost).map(|(cpu, _)| cpu).collect();
+        Gap { from: gap.from, to: gap.to, cpus, losses, most }
+    }
+
+    /// The balance, after the gate was closed and the rings drained as far as they will be. `written` is what has reached
+    /// the output, of the events that were taken.
+    pub(super) fn verdict(&self, probe: &Loaded, written: u64) -> Verdict {
+        let totals = probe.totals();
+        let taken: u64 = self.taken.iter().flatten().sum();
+        let sum = totals.sum();
+        let mut losses = totals.losses();
+        losses.add(Cause::Disk, taken - written.min(taken));
+        Verdict {
+            seen: sum.seen,
+            written,
+            losses,
+            late: self.late,
+            unread: sum.written().saturating_sub(taken),
+        }
+    }
+
+    /// By CPU and type: seen, taken from the rings, lost by cause.
+    pub(super) fn cpus<'a>(
+        &'a self,
+        probe: &'a Loaded,
+    ) -> impl Iterator<Item = Vec<(EventType, crate::probe::Counters, u64)>> + 'a {
+        self.taken.iter().enumerate().map(|(cpu, taken)| {
+            let totals = probe.totals_of(cpu);
+            totals.events.into_iter().map(|(ty, c)| (ty, c, taken[usize::from(ty.0)])).collect()
+        })
+    }
+}
+
+fn only(cause: Cause, count: u64) -> Losses {
+    let mut losses = Losses::default();
+    losses.add(cause, count);
+    losses
+}
