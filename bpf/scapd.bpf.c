@@ -34,6 +34,10 @@
 #include "syscalls/process_vm.c"
 #include "syscalls/signal.c"
 #include "syscalls/identity.c"
+#include "syscalls/limits.c"
+#include "syscalls/privileges.c"
+#include "syscalls/namespaces.c"
+#include "syscalls/ptrace.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"
