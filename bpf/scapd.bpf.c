@@ -38,6 +38,8 @@
 #include "syscalls/privileges.c"
 #include "syscalls/namespaces.c"
 #include "syscalls/ptrace.c"
+#include "syscalls/modules.c"
+#include "syscalls/keyctl.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"
