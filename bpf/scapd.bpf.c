@@ -40,6 +40,9 @@
 #include "syscalls/ptrace.c"
 #include "syscalls/modules.c"
 #include "syscalls/keyctl.c"
+#include "syscalls/wait.c"
+#include "syscalls/poll.c"
+#include "syscalls/semaphores.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"
