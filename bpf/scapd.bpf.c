@@ -43,6 +43,7 @@
 #include "syscalls/wait.c"
 #include "syscalls/poll.c"
 #include "syscalls/semaphores.c"
+#include "syscalls/io_uring.c"
 
 #include "tracepoints/follow.c"
 #include "tracepoints/process_exit.c"
