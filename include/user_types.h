@@ -49,6 +49,17 @@ struct sc_msghdr32 {
 	u32 flags;
 };
 
+struct sc_mmsghdr {
+	struct sc_msghdr header;
+	u32 len;
+	u32 padding;
+};
+
+struct sc_mmsghdr32 {
+	struct sc_msghdr32 header;
+	u32 len;
+};
+
 /* Ports and addresses are in network order. */
 struct sc_sockaddr_in {
 	u16 family;
