@@ -26,6 +26,7 @@
 #include "syscalls/transfer.c"
 #include "syscalls/sockets.c"
 #include "syscalls/messages.c"
+#include "syscalls/mmsg.c"
 #include "syscalls/socketcall.c"
 #include "syscalls/sockopt.c"
 #include "syscalls/clone.c"
