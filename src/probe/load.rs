@@ -172,8 +172,7 @@ impl Opened {
         calls: &[&'static Syscall],
         refused: Vec<Refused>,
     ) -> Result<Loaded, ProbeError> {
-        let boot_time =
-            self.options.boot_time.unwrap_or_else(|| counters::wall_clock() - counters::boot_clock());
+        let boot_time = self.options.boot_time.unwrap_or_else(counters::measure_boot_time);
         let (_fds, rings) = rings::set_up(&skel.maps.rings, self.layout, self.cpus)?;
         let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus, boot_time)
             .map_err(|e| ProbeError::failed("map the counters into memory", e))?;
