@@ -33,10 +33,10 @@ static __always_inline bool dispatch__is_wanted(u64 number, enum sc_wanted direc
 }
 
 /* The slot of a wanted call of a task that is recorded; SC_SLOTS if this one is not. */
-static __always_inline u64 dispatch__slot(u64 number, enum sc_wanted direction)
+static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted direction)
 {
 	struct task_struct *task = extract__typed_current();
-	u64 slot = extract__slot(number, extract__is_compat(task));
+	u64 slot = extract__slot(ctx, number, extract__is_compat(task));
 
 	if (!(sc_settings.wanted[slot] & direction))
 		return SC_SLOTS;
@@ -64,7 +64,7 @@ SEC("tp_btf/sys_enter") int dispatch_enter(u64 *ctx)
 
 	if (!dispatch__is_wanted(number, SC_WANT_ENTER))
 		return 0;
-	slot = dispatch__slot(number, SC_WANT_ENTER);
+	slot = dispatch__slot(ctx, number, SC_WANT_ENTER);
 	if (slot == SC_SLOTS)
 		return 0;
 	dispatch__call(ctx, &enter_programs, slot);
@@ -79,7 +79,7 @@ SEC("tp_btf/sys_exit") int dispatch_exit(u64 *ctx)
 
 	if (!dispatch__is_wanted(number, SC_WANT_EXIT))
 		return 0;
-	slot = dispatch__slot(number, SC_WANT_EXIT);
+	slot = dispatch__slot(ctx, number, SC_WANT_EXIT);
 	if (slot == SC_SLOTS)
 		return 0;
 	dispatch__call(ctx, &exit_programs, slot);

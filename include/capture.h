@@ -12,9 +12,11 @@ enum {
 	SC_NR_MAX = 512,
 	/*
 	 * A slot is what a call is routed and selected by: its number; SC_NR_MAX + its number for a 32-bit call on
-	 * x86-64 without a 64-bit twin; SC_SLOT_UNKNOWN for a number beyond the tables.
+	 * x86-64 without a 64-bit twin; SC_SLOT_UNKNOWN for a number beyond the tables; SC_SLOT_UNKNOWN + its number
+	 * of socketcall for a call that exists only there.
 	 */
 	SC_SLOT_UNKNOWN = 2 * SC_NR_MAX,
+	SC_SOCKETCALL_MAX = 32,   /* the numbers of socketcall are below this */
 	SC_SLOTS = 4 * SC_NR_MAX, /* a power of two: an index is masked, not compared */
 	SC_DIRECT = 4,
 };
@@ -75,6 +77,8 @@ struct sc_settings {
 struct sc_routes {
 	u16 code[SC_SLOTS];         /* the stable code, carried by generic events */
 	u16 compat_slot[SC_NR_MAX]; /* the slot of a 32-bit call on x86-64 */
+	/* The slot of what a socketcall is for, by its first argument; its own where there is no such call. */
+	u16 socketcall_slot[SC_SOCKETCALL_MAX];
 };
 
 /* What bpf/preemption.c finds out. */

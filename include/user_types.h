@@ -49,6 +49,17 @@ struct sc_msghdr32 {
 	u32 flags;
 };
 
+struct sc_mmsghdr {
+	struct sc_msghdr header;
+	u32 len;
+	u32 padding;
+};
+
+struct sc_mmsghdr32 {
+	struct sc_msghdr32 header;
+	u32 len;
+};
+
 /* Ports and addresses are in network order. */
 struct sc_sockaddr_in {
 	u16 family;
@@ -78,6 +89,48 @@ struct sc_timeval {
 struct sc_timeval32 {
 	s32 sec;
 	s32 usec;
+};
+
+struct sc_timespec {
+	s64 sec;
+	s64 nsec;
+};
+
+struct sc_timespec32 {
+	s32 sec;
+	s32 nsec;
+};
+
+struct sc_rlimit {
+	u64 cur;
+	u64 max;
+};
+
+struct sc_rlimit32 {
+	u32 cur;
+	u32 max;
+};
+
+struct sc_pollfd {
+	s32 fd;
+	u16 events;
+	u16 revents;
+};
+
+struct sc_sembuf {
+	u16 num;
+	s16 op;
+	u16 flg;
+};
+
+/* The start of struct io_uring_params. */
+struct sc_io_uring_params {
+	u32 sq_entries;
+	u32 cq_entries;
+	u32 flags;
+	u32 sq_thread_cpu;
+	u32 sq_thread_idle;
+	u32 features;
 };
 
 _Static_assert(sizeof(struct sc_msghdr) == 56 && sizeof(struct sc_msghdr32) == 28, "a msghdr has no hidden padding");

@@ -71,13 +71,31 @@ static __always_inline bool extract__is_compat(struct task_struct *task)
 #endif
 }
 
+enum {
+	SC_NR_I386_SOCKETCALL = 102,
+};
+
+/* The slot of what the current socketcall is for. */
+static __always_inline u32 extract__socketcall_slot(u64 *ctx)
+{
+#if defined(__TARGET_ARCH_x86)
+	u32 number = extract__registers(ctx)->bx;
+
+	return sc_routes.socketcall_slot[number < SC_SOCKETCALL_MAX ? SC_BOUND(number, SC_SOCKETCALL_MAX) : 0];
+#else
+	return SC_SLOT_UNKNOWN;
+#endif
+}
+
 /* The slot of a system call: see capture.h. Below SC_SLOTS, as the verifier sees it too. */
-static __always_inline u64 extract__slot(u64 number, bool compat)
+static __always_inline u64 extract__slot(u64 *ctx, u64 number, bool compat)
 {
 	u64 slot = number;
 
 	if (number >= SC_NR_MAX)
 		slot = SC_SLOT_UNKNOWN;
+	else if (compat && number == SC_NR_I386_SOCKETCALL)
+		slot = extract__socketcall_slot(ctx);
 	else if (compat)
 		slot = sc_routes.compat_slot[SC_BOUND(number, SC_NR_MAX)];
 	return SC_BOUND(slot, SC_SLOTS);
@@ -127,4 +145,14 @@ static __always_inline u64 extract__syscall_argument(const struct sc_call *call,
 static __always_inline s64 extract__int_argument(const struct sc_call *call, int n)
 {
 	return (s32)extract__syscall_argument(call, n);
+}
+
+/* Argument n of a call of a 32-bit caller whose arguments lie in memory, where argument `at` points to. */
+static __always_inline u32 extract__argument_in_memory(const struct sc_call *call, int at, int n)
+{
+	u32 argument = 0;
+
+	bpf_probe_read_user(&argument, sizeof(argument),
+			    (const void *)(extract__syscall_argument(call, at) + n * sizeof(argument)));
+	return argument;
 }

@@ -46,6 +46,25 @@ static __always_inline u16 port__to_host(u16 port)
 	return __builtin_bswap16(port);
 }
 
+/* --------------------------------------------------------------- arguments */
+
+/*
+ * Argument n of a socket call. A 32-bit caller may make it by socketcall, whose second argument points to those of the
+ * call.
+ */
+static __always_inline u64 socket__argument(const struct sc_call *call, int n)
+{
+	if (call->compat && extract__number(call->regs) == SC_NR_I386_SOCKETCALL)
+		return extract__argument_in_memory(call, 1, n);
+	return extract__syscall_argument(call, n);
+}
+
+/* The same of an int: its sign is kept. */
+static __always_inline s64 socket__int_argument(const struct sc_call *call, int n)
+{
+	return (s32)socket__argument(call, n);
+}
+
 /* --------------------------------------------------------------- addresses */
 
 /* An address in the scratch area. */
@@ -253,6 +272,11 @@ static __always_inline u16 tuple__write(struct auxmap *auxmap, s64 fd, enum sc_d
 		auxmap__push(auxmap, SC_INDEX(program, param),                                   \
 			     tuple__write(auxmap, fd, direction, (const void *)(pointer), len)); \
 	} while (0)
+
+/* The descriptor that is the first argument, in an event of fixed size. */
+#define socket__store_fd(call, ringbuf, program) \
+	/* Parameter 1: fd (type: PT_FD) */      \
+	ringbuf__store(ringbuf, program, fd, socket__int_argument(call, 0))
 
 /* ------------------------------------------------------------------- flags */
 

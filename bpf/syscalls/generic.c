@@ -5,7 +5,7 @@
 /* The stable code of the current system call, 0 for one that the tables do not know. */
 static __always_inline u16 generic__code(const struct sc_call *call, u32 number)
 {
-	return sc_routes.code[extract__slot(number, call->compat)];
+	return sc_routes.code[extract__slot(call->ctx, number, call->compat)];
 }
 
 SYSCALL_ENTER(generic_e)

@@ -1,37 +1,121 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* setuid, setgid and prctl: what a process says of itself. */
+/* Who a process is, and who it says it is: its users, groups, session, process group, prctl. */
 #include "template/shapes.h"
 
-#define IDENTITY_ENTER(program, id)                                                        \
-	SYSCALL_ENTER(program)                                                             \
-	{                                                                                  \
-		struct ringbuf_struct ringbuf;                                             \
-                                                                                           \
-		if (!ringbuf__reserve_space(call, &ringbuf, program))                      \
-			return;                                                            \
-		/* Parameter 1: uid (type: PT_UID) or gid (type: PT_GID) */                \
-		ringbuf__store(&ringbuf, program, id, extract__syscall_argument(call, 0)); \
-		ringbuf__submit_event(call, &ringbuf, program);                            \
-	}
+/* ------------------------------------------------------------ users, groups */
 
-#define IDENTITY_EXIT(program, id)                                                         \
-	SYSCALL_EXIT(program)                                                              \
-	{                                                                                  \
-		struct ringbuf_struct ringbuf;                                             \
-                                                                                           \
-		if (!ringbuf__reserve_space(call, &ringbuf, program))                      \
-			return;                                                            \
-		/* Parameter 1: res (type: PT_ERRNO) */                                    \
-		ringbuf__store(&ringbuf, program, res, call->ret);                         \
-		/* Parameter 2: uid (type: PT_UID) or gid (type: PT_GID) */                \
-		ringbuf__store(&ringbuf, program, id, extract__syscall_argument(call, 0)); \
-		ringbuf__submit_event(call, &ringbuf, program);                            \
-	}
+enum {
+	/* Of the calls of 32-bit callers, those before lchown32 know ids of 16 bits. */
+	IDENTITY_NR_32_BITS = 198,
+};
 
-IDENTITY_ENTER(setuid_e, uid)
-IDENTITY_EXIT(setuid_x, uid)
-IDENTITY_ENTER(setgid_e, gid)
-IDENTITY_EXIT(setgid_x, gid)
+static __always_inline bool identity__is_16_bit(const struct sc_call *call)
+{
+	return call->compat && extract__number(call->regs) < IDENTITY_NR_32_BITS;
+}
+
+/* The id that is argument n; -1 leaves the old one. */
+static __always_inline u32 identity__argument(const struct sc_call *call, int n)
+{
+	u32 id = extract__syscall_argument(call, n);
+
+	if (!identity__is_16_bit(call))
+		return id;
+	return (u16)id == (u16)-1 ? -1 : (u16)id;
+}
+
+/* The id that argument n points to; 0 if it cannot be read. */
+static __always_inline u32 identity__pointed(const struct sc_call *call, int n)
+{
+	const void *pointer = (const void *)extract__syscall_argument(call, n);
+	u32 id = 0;
+	u16 id16 = 0;
+
+	if (identity__is_16_bit(call)) {
+		bpf_probe_read_user(&id16, sizeof(id16), pointer);
+		return id16;
+	}
+	bpf_probe_read_user(&id, sizeof(id), pointer);
+	return id;
+}
+
+#define identity__store_uid(call, ringbuf, program)                 \
+	/* Parameter 1 (2 of the exit event): uid (type: PT_UID) */ \
+	ringbuf__store(ringbuf, program, uid, identity__argument(call, 0))
+
+#define identity__store_gid(call, ringbuf, program)                 \
+	/* Parameter 1 (2 of the exit event): gid (type: PT_GID) */ \
+	ringbuf__store(ringbuf, program, gid, identity__argument(call, 0))
+
+/* `take` is identity__argument or identity__pointed. */
+#define identity__store_two(call, ringbuf, program, real, effective, take)  \
+	do {                                                                \
+		/* Parameter 2: ruid or rgid (type: PT_UID) */              \
+		ringbuf__store(ringbuf, program, real, take(call, 0));      \
+		/* Parameter 3: euid or egid (type: PT_UID) */              \
+		ringbuf__store(ringbuf, program, effective, take(call, 1)); \
+	} while (0)
+
+#define identity__store_three(call, ringbuf, program, real, effective, saved, take)                 \
+	do {                                                                                        \
+		/* Parameter 1 (2 of the exit event): ruid (type: PT_UID) or rgid (type: PT_GID) */ \
+		ringbuf__store(ringbuf, program, real, take(call, 0));                              \
+		/* Parameter 2 (3): euid (type: PT_UID) or egid (type: PT_GID) */                   \
+		ringbuf__store(ringbuf, program, effective, take(call, 1));                         \
+		/* Parameter 3 (4): suid (type: PT_UID) or sgid (type: PT_GID) */                   \
+		ringbuf__store(ringbuf, program, saved, take(call, 2));                             \
+	} while (0)
+
+#define identity__store_reuid(call, ringbuf, program) \
+	identity__store_two(call, ringbuf, program, ruid, euid, identity__argument)
+#define identity__store_regid(call, ringbuf, program) \
+	identity__store_two(call, ringbuf, program, rgid, egid, identity__argument)
+#define identity__store_resuid(call, ringbuf, program) \
+	identity__store_three(call, ringbuf, program, ruid, euid, suid, identity__argument)
+#define identity__store_resgid(call, ringbuf, program) \
+	identity__store_three(call, ringbuf, program, rgid, egid, sgid, identity__argument)
+#define identity__store_pointed_uids(call, ringbuf, program) \
+	identity__store_three(call, ringbuf, program, ruid, euid, suid, identity__pointed)
+#define identity__store_pointed_gids(call, ringbuf, program) \
+	identity__store_three(call, ringbuf, program, rgid, egid, sgid, identity__pointed)
+
+SYSCALL_ENTER_EMPTY(getuid_e)
+SYSCALL_EXIT_RESULT(getuid_x, uid)
+SYSCALL_ENTER_EMPTY(geteuid_e)
+SYSCALL_EXIT_RESULT(geteuid_x, euid)
+SYSCALL_ENTER_EMPTY(getgid_e)
+SYSCALL_EXIT_RESULT(getgid_x, gid)
+SYSCALL_ENTER_EMPTY(getegid_e)
+SYSCALL_EXIT_RESULT(getegid_x, egid)
+SYSCALL_ENTER_EMPTY(getresuid_e)
+SYSCALL_EXIT_STORE(getresuid_x, identity__store_pointed_uids)
+SYSCALL_ENTER_EMPTY(getresgid_e)
+SYSCALL_EXIT_STORE(getresgid_x, identity__store_pointed_gids)
+
+SYSCALL_PAIR_STORE(setuid, identity__store_uid)
+SYSCALL_PAIR_STORE(setgid, identity__store_gid)
+SYSCALL_ENTER_EMPTY(setreuid_e)
+SYSCALL_EXIT_STORE(setreuid_x, identity__store_reuid)
+SYSCALL_ENTER_EMPTY(setregid_e)
+SYSCALL_EXIT_STORE(setregid_x, identity__store_regid)
+SYSCALL_PAIR_STORE(setresuid, identity__store_resuid)
+SYSCALL_PAIR_STORE(setresgid, identity__store_resgid)
+
+/* ----------------------------------------------------- sessions and groups */
+
+#define identity__store_pgid(call, ringbuf, program)                                    \
+	do {                                                                            \
+		/* Parameter 1 (2 of the exit event): pid (type: PT_PID) */             \
+		ringbuf__store(ringbuf, program, pid, extract__int_argument(call, 0));  \
+		/* Parameter 2 (3): pgid (type: PT_PID) */                              \
+		ringbuf__store(ringbuf, program, pgid, extract__int_argument(call, 1)); \
+	} while (0)
+
+SYSCALL_ENTER_EMPTY(setsid_e)
+SYSCALL_EXIT_RESULT(setsid_x, res)
+SYSCALL_PAIR_STORE(setpgid, identity__store_pgid)
+
+/* ------------------------------------------------------------------ prctl */
 
 SYSCALL_ENTER_EMPTY(prctl_e)
 

@@ -44,13 +44,7 @@ SYSCALL_EXIT(brk_x)
 /* The mmap of 32-bit callers has one argument: where the six are. */
 static __always_inline u64 mmap__argument(const struct sc_call *call, int n)
 {
-	u32 argument = 0;
-
-	if (!call->compat)
-		return extract__syscall_argument(call, n);
-	bpf_probe_read_user(&argument, sizeof(argument),
-			    (const void *)(extract__syscall_argument(call, 0) + n * sizeof(argument)));
-	return argument;
+	return call->compat ? extract__argument_in_memory(call, 0, n) : extract__syscall_argument(call, n);
 }
 
 /*

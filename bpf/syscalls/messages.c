@@ -1,17 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Data through sockets: sendto, recvfrom, sendmsg, recvmsg. */
 #include "extract/data.h"
+#include "extract/messages.h"
 #include "extract/sockets.h"
 #include "template/shapes.h"
-
-/* A 32-bit value in user memory; 0 if it cannot be read. */
-static __always_inline u32 messages__user_u32(u64 pointer)
-{
-	u32 value = 0;
-
-	bpf_probe_read_user(&value, sizeof(value), (void *)pointer);
-	return value;
-}
 
 /* ------------------------------------------------------- sendto, recvfrom */
 
@@ -22,35 +14,35 @@ SYSCALL_ENTER(sendto_e)
 	if (!auxmap__begin(call, &auxmap, sendto_e))
 		return;
 	/* Parameter 1: fd (type: PT_FD) */
-	auxmap__store(&auxmap, sendto_e, fd, extract__int_argument(call, 0));
+	auxmap__store(&auxmap, sendto_e, fd, socket__int_argument(call, 0));
 	/* Parameter 2: size (type: PT_UINT32) */
-	auxmap__store(&auxmap, sendto_e, size, extract__syscall_argument(call, 2));
+	auxmap__store(&auxmap, sendto_e, size, socket__argument(call, 2));
 	/* Parameter 3: tuple (type: PT_SOCKTUPLE) */
-	auxmap__store_socktuple(&auxmap, sendto_e, tuple, extract__int_argument(call, 0), SC_OUTBOUND,
-				extract__syscall_argument(call, 4), extract__syscall_argument(call, 5));
+	auxmap__store_socktuple(&auxmap, sendto_e, tuple, socket__int_argument(call, 0), SC_OUTBOUND,
+				socket__argument(call, 4), socket__argument(call, 5));
 	auxmap__submit_event(call, &auxmap, sendto_e);
 }
 
 SYSCALL_EXIT(sendto_x)
 {
 	struct auxmap auxmap;
-	u64 size = extract__syscall_argument(call, 2);
+	u64 size = socket__argument(call, 2);
 
 	if (!auxmap__begin(call, &auxmap, sendto_x))
 		return;
 	/* Parameter 1: res (type: PT_ERRNO) */
 	auxmap__store(&auxmap, sendto_x, res, call->ret);
 	/* Parameter 2: data (type: PT_BYTEBUF) */
-	auxmap__store_bytebuf(&auxmap, sendto_x, data, extract__syscall_argument(call, 1),
+	auxmap__store_bytebuf(&auxmap, sendto_x, data, socket__argument(call, 1),
 			      data__kept(data__sent(call->ret, size)), SC_USER);
 	/* Parameter 3: fd (type: PT_FD) */
-	auxmap__store(&auxmap, sendto_x, fd, extract__int_argument(call, 0));
+	auxmap__store(&auxmap, sendto_x, fd, socket__int_argument(call, 0));
 	/* Parameter 4: size (type: PT_UINT32) */
 	auxmap__store(&auxmap, sendto_x, size, size);
 	/* Parameter 5: tuple (type: PT_SOCKTUPLE) */
 	if (call->ret >= 0)
-		auxmap__store_socktuple(&auxmap, sendto_x, tuple, extract__int_argument(call, 0), SC_OUTBOUND,
-					extract__syscall_argument(call, 4), extract__syscall_argument(call, 5));
+		auxmap__store_socktuple(&auxmap, sendto_x, tuple, socket__int_argument(call, 0), SC_OUTBOUND,
+					socket__argument(call, 4), socket__argument(call, 5));
 	else
 		auxmap__store_empty(&auxmap, sendto_x, tuple);
 	auxmap__submit_event(call, &auxmap, sendto_x);
@@ -63,9 +55,9 @@ SYSCALL_ENTER(recvfrom_e)
 	if (!ringbuf__reserve_space(call, &ringbuf, recvfrom_e))
 		return;
 	/* Parameter 1: fd (type: PT_FD) */
-	ringbuf__store(&ringbuf, recvfrom_e, fd, extract__int_argument(call, 0));
+	ringbuf__store(&ringbuf, recvfrom_e, fd, socket__int_argument(call, 0));
 	/* Parameter 2: size (type: PT_UINT32) */
-	ringbuf__store(&ringbuf, recvfrom_e, size, extract__syscall_argument(call, 2));
+	ringbuf__store(&ringbuf, recvfrom_e, size, socket__argument(call, 2));
 	ringbuf__submit_event(call, &ringbuf, recvfrom_e);
 }
 
@@ -78,42 +70,27 @@ SYSCALL_EXIT(recvfrom_x)
 	/* Parameter 1: res (type: PT_ERRNO) */
 	auxmap__store(&auxmap, recvfrom_x, res, call->ret);
 	/* Parameter 2: data (type: PT_BYTEBUF) */
-	auxmap__store_bytebuf(&auxmap, recvfrom_x, data, extract__syscall_argument(call, 1),
+	auxmap__store_bytebuf(&auxmap, recvfrom_x, data, socket__argument(call, 1),
 			      data__kept(data__received(call->ret)), SC_USER);
 	/* Parameter 3: tuple (type: PT_SOCKTUPLE) */
 	if (call->ret >= 0)
-		auxmap__store_socktuple(&auxmap, recvfrom_x, tuple, extract__int_argument(call, 0), SC_INBOUND,
-					extract__syscall_argument(call, 4),
-					messages__user_u32(extract__syscall_argument(call, 5)));
+		auxmap__store_socktuple(&auxmap, recvfrom_x, tuple, socket__int_argument(call, 0), SC_INBOUND,
+					socket__argument(call, 4), message__u32(socket__argument(call, 5)));
 	else
 		auxmap__store_empty(&auxmap, recvfrom_x, tuple);
 	/* Parameter 4: fd (type: PT_FD) */
-	auxmap__store(&auxmap, recvfrom_x, fd, extract__int_argument(call, 0));
+	auxmap__store(&auxmap, recvfrom_x, fd, socket__int_argument(call, 0));
 	/* Parameter 5: size (type: PT_UINT32) */
-	auxmap__store(&auxmap, recvfrom_x, size, extract__syscall_argument(call, 2));
+	auxmap__store(&auxmap, recvfrom_x, size, socket__argument(call, 2));
 	auxmap__submit_event(call, &auxmap, recvfrom_x);
 }
 
 /* -------------------------------------------------------- sendmsg, recvmsg */
 
-/* The message header of the call; empty if it cannot be read. */
+/* The message header of the call. */
 static __always_inline struct sc_msghdr messages__header(const struct sc_call *call)
 {
-	const void *pointer = (const void *)extract__syscall_argument(call, 1);
-	struct sc_msghdr header = {};
-	struct sc_msghdr32 header32;
-
-	if (!call->compat) {
-		bpf_probe_read_user(&header, sizeof(header), pointer);
-	} else if (!bpf_probe_read_user(&header32, sizeof(header32), pointer)) {
-		header.name = header32.name;
-		header.namelen = header32.namelen;
-		header.iov = header32.iov;
-		header.iovlen = header32.iovlen;
-		header.control = header32.control;
-		header.controllen = header32.controllen;
-	}
-	return header;
+	return message__header(call, socket__argument(call, 1));
 }
 
 SYSCALL_ENTER(sendmsg_e)
@@ -125,11 +102,11 @@ SYSCALL_ENTER(sendmsg_e)
 	if (!auxmap__begin(call, &auxmap, sendmsg_e))
 		return;
 	/* Parameter 1: fd (type: PT_FD) */
-	auxmap__store(&auxmap, sendmsg_e, fd, extract__int_argument(call, 0));
+	auxmap__store(&auxmap, sendmsg_e, fd, socket__int_argument(call, 0));
 	/* Parameter 2: size (type: PT_UINT32) */
 	auxmap__store(&auxmap, sendmsg_e, size, size);
 	/* Parameter 3: tuple (type: PT_SOCKTUPLE) */
-	auxmap__store_socktuple(&auxmap, sendmsg_e, tuple, extract__int_argument(call, 0), SC_OUTBOUND, header.name,
+	auxmap__store_socktuple(&auxmap, sendmsg_e, tuple, socket__int_argument(call, 0), SC_OUTBOUND, header.name,
 				header.namelen);
 	auxmap__submit_event(call, &auxmap, sendmsg_e);
 }
@@ -148,19 +125,19 @@ SYSCALL_EXIT(sendmsg_x)
 	auxmap__store_vector(call, &auxmap, sendmsg_x, data, header.iov, header.iovlen,
 			     data__kept(data__sent(call->ret, size)));
 	/* Parameter 3: fd (type: PT_FD) */
-	auxmap__store(&auxmap, sendmsg_x, fd, extract__int_argument(call, 0));
+	auxmap__store(&auxmap, sendmsg_x, fd, socket__int_argument(call, 0));
 	/* Parameter 4: size (type: PT_UINT32) */
 	auxmap__store(&auxmap, sendmsg_x, size, size);
 	/* Parameter 5: tuple (type: PT_SOCKTUPLE) */
 	if (call->ret >= 0)
-		auxmap__store_socktuple(&auxmap, sendmsg_x, tuple, extract__int_argument(call, 0), SC_OUTBOUND,
+		auxmap__store_socktuple(&auxmap, sendmsg_x, tuple, socket__int_argument(call, 0), SC_OUTBOUND,
 					header.name, header.namelen);
 	else
 		auxmap__store_empty(&auxmap, sendmsg_x, tuple);
 	auxmap__submit_event(call, &auxmap, sendmsg_x);
 }
 
-SYSCALL_ENTER_FD(recvmsg_e)
+SYSCALL_ENTER_STORE(recvmsg_e, socket__store_fd)
 
 SYSCALL_EXIT(recvmsg_x)
 {
@@ -180,13 +157,13 @@ SYSCALL_EXIT(recvmsg_x)
 			     data__kept(data__received(call->ret)));
 	/* Parameter 4: tuple (type: PT_SOCKTUPLE) */
 	if (call->ret >= 0)
-		auxmap__store_socktuple(&auxmap, recvmsg_x, tuple, extract__int_argument(call, 0), SC_INBOUND,
+		auxmap__store_socktuple(&auxmap, recvmsg_x, tuple, socket__int_argument(call, 0), SC_INBOUND,
 					header.name, header.namelen);
 	else
 		auxmap__store_empty(&auxmap, recvmsg_x, tuple);
 	/* Parameter 5: msgcontrol (type: PT_BYTEBUF) */
 	auxmap__store_bytebuf(&auxmap, recvmsg_x, msgcontrol, header.control, header.controllen, SC_USER);
 	/* Parameter 6: fd (type: PT_FD) */
-	auxmap__store(&auxmap, recvmsg_x, fd, extract__int_argument(call, 0));
+	auxmap__store(&auxmap, recvmsg_x, fd, socket__int_argument(call, 0));
 	auxmap__submit_event(call, &auxmap, recvmsg_x);
 }

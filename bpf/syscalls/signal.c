@@ -1,31 +1,33 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* kill. */
-#include "template/ringbuf.h"
+/* kill, tkill, tgkill. */
+#include "template/shapes.h"
 
-SYSCALL_ENTER(kill_e)
-{
-	struct ringbuf_struct ringbuf;
+#define signal__store_kill(call, ringbuf, program)                                         \
+	do {                                                                               \
+		/* Parameter 1 (2 of the exit event): pid (type: PT_PID) */                \
+		ringbuf__store(ringbuf, program, pid, extract__int_argument(call, 0));     \
+		/* Parameter 2 (3): sig (type: PT_SIGTYPE) */                              \
+		ringbuf__store(ringbuf, program, sig, extract__syscall_argument(call, 1)); \
+	} while (0)
 
-	if (!ringbuf__reserve_space(call, &ringbuf, kill_e))
-		return;
-	/* Parameter 1: pid (type: PT_PID) */
-	ringbuf__store(&ringbuf, kill_e, pid, extract__int_argument(call, 0));
-	/* Parameter 2: sig (type: PT_SIGTYPE) */
-	ringbuf__store(&ringbuf, kill_e, sig, extract__syscall_argument(call, 1));
-	ringbuf__submit_event(call, &ringbuf, kill_e);
-}
+#define signal__store_tkill(call, ringbuf, program)                                        \
+	do {                                                                               \
+		/* Parameter 1 (2 of the exit event): tid (type: PT_PID) */                \
+		ringbuf__store(ringbuf, program, tid, extract__int_argument(call, 0));     \
+		/* Parameter 2 (3): sig (type: PT_SIGTYPE) */                              \
+		ringbuf__store(ringbuf, program, sig, extract__syscall_argument(call, 1)); \
+	} while (0)
 
-SYSCALL_EXIT(kill_x)
-{
-	struct ringbuf_struct ringbuf;
+#define signal__store_tgkill(call, ringbuf, program)                                       \
+	do {                                                                               \
+		/* Parameter 1 (2 of the exit event): pid (type: PT_PID) */                \
+		ringbuf__store(ringbuf, program, pid, extract__int_argument(call, 0));     \
+		/* Parameter 2 (3): tid (type: PT_PID) */                                  \
+		ringbuf__store(ringbuf, program, tid, extract__int_argument(call, 1));     \
+		/* Parameter 3 (4): sig (type: PT_SIGTYPE) */                              \
+		ringbuf__store(ringbuf, program, sig, extract__syscall_argument(call, 2)); \
+	} while (0)
 
-	if (!ringbuf__reserve_space(call, &ringbuf, kill_x))
-		return;
-	/* Parameter 1: res (type: PT_ERRNO) */
-	ringbuf__store(&ringbuf, kill_x, res, call->ret);
-	/* Parameter 2: pid (type: PT_PID) */
-	ringbuf__store(&ringbuf, kill_x, pid, extract__int_argument(call, 0));
-	/* Parameter 3: sig (type: PT_SIGTYPE) */
-	ringbuf__store(&ringbuf, kill_x, sig, extract__syscall_argument(call, 1));
-	ringbuf__submit_event(call, &ringbuf, kill_x);
-}
+SYSCALL_PAIR_STORE(kill, signal__store_kill)
+SYSCALL_PAIR_STORE(tkill, signal__store_tkill)
+SYSCALL_PAIR_STORE(tgkill, signal__store_tgkill)

@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* A socket's life: socket, bind, connect, listen, accept, accept4, shutdown. */
+/* A socket's life: socket, socketpair, bind, connect, listen, accept, accept4, getsockname, getpeername, shutdown. */
 #include "extract/sockets.h"
 #include "template/shapes.h"
 
 /* ------------------------------------------------------------------ socket */
 
-SYSCALL_ENTER(socket_e)
-{
-	struct ringbuf_struct ringbuf;
+/* The arguments that socket and socketpair share. */
+#define socket__store_kind(call, ringbuf, program)                                   \
+	do {                                                                         \
+		/* domain (type: PT_ENUMFLAGS32): the kernel's values */             \
+		ringbuf__store(ringbuf, program, domain, socket__argument(call, 0)); \
+		/* type (type: PT_UINT32) */                                         \
+		ringbuf__store(ringbuf, program, type, socket__argument(call, 1));   \
+		/* proto (type: PT_UINT32) */                                        \
+		ringbuf__store(ringbuf, program, proto, socket__argument(call, 2));  \
+	} while (0)
 
-	if (!ringbuf__reserve_space(call, &ringbuf, socket_e))
-		return;
-	/* Parameter 1: domain (type: PT_ENUMFLAGS32) */
-	ringbuf__store(&ringbuf, socket_e, domain, extract__syscall_argument(call, 0));
-	/* Parameter 2: type (type: PT_UINT32) */
-	ringbuf__store(&ringbuf, socket_e, type, extract__syscall_argument(call, 1));
-	/* Parameter 3: proto (type: PT_UINT32) */
-	ringbuf__store(&ringbuf, socket_e, proto, extract__syscall_argument(call, 2));
-	ringbuf__submit_event(call, &ringbuf, socket_e);
-}
+SYSCALL_ENTER_STORE(socket_e, socket__store_kind)
 
 SYSCALL_EXIT(socket_x)
 {
@@ -28,18 +26,60 @@ SYSCALL_EXIT(socket_x)
 		return;
 	/* Parameter 1: fd (type: PT_FD) */
 	ringbuf__store(&ringbuf, socket_x, fd, call->ret);
-	/* Parameter 2: domain (type: PT_ENUMFLAGS32) */
-	ringbuf__store(&ringbuf, socket_x, domain, extract__syscall_argument(call, 0));
-	/* Parameter 3: type (type: PT_UINT32) */
-	ringbuf__store(&ringbuf, socket_x, type, extract__syscall_argument(call, 1));
-	/* Parameter 4: proto (type: PT_UINT32) */
-	ringbuf__store(&ringbuf, socket_x, proto, extract__syscall_argument(call, 2));
+	/* Parameters 2 to 4 */
+	socket__store_kind(call, &ringbuf, socket_x);
 	ringbuf__submit_event(call, &ringbuf, socket_x);
 }
 
+/* The two sockets that a socketpair made; -1 and 0 if it failed. */
+struct socket_pair {
+	s32 fd[2];
+	u64 source;
+	u64 peer;
+};
+
+static __always_inline struct socket_pair socket__pair(const struct sc_call *call)
+{
+	struct socket_pair pair = { .fd = { -1, -1 } };
+	struct sock *sk;
+
+	if (call->ret != 0)
+		return pair;
+	bpf_probe_read_user(pair.fd, sizeof(pair.fd), (const void *)socket__argument(call, 3));
+	sk = extract__sock(pair.fd[0]);
+	pair.source = (u64)sk;
+	if (sk && BPF_CORE_READ(sk, __sk_common.skc_family) == SC_AF_UNIX)
+		pair.peer = (u64)BPF_CORE_READ((struct unix_sock *)sk, peer);
+	return pair;
+}
+
+#define socket__store_pair(call, ringbuf, program)                      \
+	do {                                                            \
+		struct socket_pair pair_ = socket__pair(call);          \
+                                                                        \
+		/* Parameter 2: fd1 (type: PT_FD) */                    \
+		ringbuf__store(ringbuf, program, fd1, pair_.fd[0]);     \
+		/* Parameter 3: fd2 (type: PT_FD) */                    \
+		ringbuf__store(ringbuf, program, fd2, pair_.fd[1]);     \
+		/* Parameter 4: source (type: PT_UINT64) */             \
+		ringbuf__store(ringbuf, program, source, pair_.source); \
+		/* Parameter 5: peer (type: PT_UINT64) */               \
+		ringbuf__store(ringbuf, program, peer, pair_.peer);     \
+		/* Parameters 6 to 8 */                                 \
+		socket__store_kind(call, ringbuf, program);             \
+	} while (0)
+
+SYSCALL_ENTER_STORE(socketpair_e, socket__store_kind)
+SYSCALL_EXIT_STORE(socketpair_x, socket__store_pair)
+
+SYSCALL_ENTER_EMPTY(getsockname_e)
+SYSCALL_EXIT_EMPTY(getsockname_x)
+SYSCALL_ENTER_EMPTY(getpeername_e)
+SYSCALL_EXIT_EMPTY(getpeername_x)
+
 /* ----------------------------------------------------------- bind, connect */
 
-SYSCALL_ENTER_FD(bind_e)
+SYSCALL_ENTER_STORE(bind_e, socket__store_fd)
 
 SYSCALL_EXIT(bind_x)
 {
@@ -50,10 +90,9 @@ SYSCALL_EXIT(bind_x)
 	/* Parameter 1: res (type: PT_ERRNO) */
 	auxmap__store(&auxmap, bind_x, res, call->ret);
 	/* Parameter 2: addr (type: PT_SOCKADDR) */
-	auxmap__store_sockaddr(&auxmap, bind_x, addr, extract__syscall_argument(call, 1),
-			       extract__syscall_argument(call, 2));
+	auxmap__store_sockaddr(&auxmap, bind_x, addr, socket__argument(call, 1), socket__argument(call, 2));
 	/* Parameter 3: fd (type: PT_FD) */
-	auxmap__store(&auxmap, bind_x, fd, extract__int_argument(call, 0));
+	auxmap__store(&auxmap, bind_x, fd, socket__int_argument(call, 0));
 	auxmap__submit_event(call, &auxmap, bind_x);
 }
 
@@ -64,10 +103,9 @@ SYSCALL_ENTER(connect_e)
 	if (!auxmap__begin(call, &auxmap, connect_e))
 		return;
 	/* Parameter 1: fd (type: PT_FD) */
-	auxmap__store(&auxmap, connect_e, fd, extract__int_argument(call, 0));
+	auxmap__store(&auxmap, connect_e, fd, socket__int_argument(call, 0));
 	/* Parameter 2: addr (type: PT_SOCKADDR) */
-	auxmap__store_sockaddr(&auxmap, connect_e, addr, extract__syscall_argument(call, 1),
-			       extract__syscall_argument(call, 2));
+	auxmap__store_sockaddr(&auxmap, connect_e, addr, socket__argument(call, 1), socket__argument(call, 2));
 	auxmap__submit_event(call, &auxmap, connect_e);
 }
 
@@ -82,15 +120,14 @@ SYSCALL_EXIT(connect_x)
 	auxmap__store(&auxmap, connect_x, res, call->ret);
 	/* Parameter 2: tuple (type: PT_SOCKTUPLE) */
 	if (call->ret == 0 || call->ret == -einprogress)
-		auxmap__store_socktuple(&auxmap, connect_x, tuple, extract__int_argument(call, 0), SC_OUTBOUND,
-					extract__syscall_argument(call, 1), extract__syscall_argument(call, 2));
+		auxmap__store_socktuple(&auxmap, connect_x, tuple, socket__int_argument(call, 0), SC_OUTBOUND,
+					socket__argument(call, 1), socket__argument(call, 2));
 	else
 		auxmap__store_empty(&auxmap, connect_x, tuple);
 	/* Parameter 3: fd (type: PT_FD) */
-	auxmap__store(&auxmap, connect_x, fd, extract__int_argument(call, 0));
+	auxmap__store(&auxmap, connect_x, fd, socket__int_argument(call, 0));
 	/* Parameter 4: addr (type: PT_SOCKADDR) */
-	auxmap__store_sockaddr(&auxmap, connect_x, addr, extract__syscall_argument(call, 1),
-			       extract__syscall_argument(call, 2));
+	auxmap__store_sockaddr(&auxmap, connect_x, addr, socket__argument(call, 1), socket__argument(call, 2));
 	auxmap__submit_event(call, &auxmap, connect_x);
 }
 
@@ -103,9 +140,9 @@ SYSCALL_ENTER(listen_e)
 	if (!ringbuf__reserve_space(call, &ringbuf, listen_e))
 		return;
 	/* Parameter 1: fd (type: PT_FD) */
-	ringbuf__store(&ringbuf, listen_e, fd, extract__int_argument(call, 0));
+	ringbuf__store(&ringbuf, listen_e, fd, socket__int_argument(call, 0));
 	/* Parameter 2: backlog (type: PT_INT32) */
-	ringbuf__store(&ringbuf, listen_e, backlog, extract__int_argument(call, 1));
+	ringbuf__store(&ringbuf, listen_e, backlog, socket__int_argument(call, 1));
 	ringbuf__submit_event(call, &ringbuf, listen_e);
 }
 
@@ -118,9 +155,9 @@ SYSCALL_EXIT(listen_x)
 	/* Parameter 1: res (type: PT_ERRNO) */
 	ringbuf__store(&ringbuf, listen_x, res, call->ret);
 	/* Parameter 2: fd (type: PT_FD) */
-	ringbuf__store(&ringbuf, listen_x, fd, extract__int_argument(call, 0));
+	ringbuf__store(&ringbuf, listen_x, fd, socket__int_argument(call, 0));
 	/* Parameter 3: backlog (type: PT_INT32) */
-	ringbuf__store(&ringbuf, listen_x, backlog, extract__int_argument(call, 1));
+	ringbuf__store(&ringbuf, listen_x, backlog, socket__int_argument(call, 1));
 	ringbuf__submit_event(call, &ringbuf, listen_x);
 }
 
@@ -134,7 +171,7 @@ struct accept_queue {
 static __always_inline struct accept_queue accept__queue(const struct sc_call *call)
 {
 	struct accept_queue queue = {};
-	struct sock *sk = call->ret < 0 ? NULL : extract__sock(extract__int_argument(call, 0));
+	struct sock *sk = call->ret < 0 ? NULL : extract__sock(socket__int_argument(call, 0));
 
 	if (!sk)
 		return queue;
@@ -181,7 +218,7 @@ SYSCALL_ENTER(accept4_e)
 	if (!ringbuf__reserve_space(call, &ringbuf, accept4_e))
 		return;
 	/* Parameter 1: flags (type: PT_INT32) */
-	ringbuf__store(&ringbuf, accept4_e, flags, socket_flags_to_scap(extract__syscall_argument(call, 3)));
+	ringbuf__store(&ringbuf, accept4_e, flags, socket_flags_to_scap(socket__argument(call, 3)));
 	ringbuf__submit_event(call, &ringbuf, accept4_e);
 }
 
@@ -193,7 +230,7 @@ SYSCALL_EXIT(accept4_x)
 		return;
 	accept__store_exit(call, &auxmap, accept4_x);
 	/* Parameter 6: flags (type: PT_INT32) */
-	auxmap__store(&auxmap, accept4_x, flags, socket_flags_to_scap(extract__syscall_argument(call, 3)));
+	auxmap__store(&auxmap, accept4_x, flags, socket_flags_to_scap(socket__argument(call, 3)));
 	auxmap__submit_event(call, &auxmap, accept4_x);
 }
 
@@ -206,9 +243,9 @@ SYSCALL_ENTER(shutdown_e)
 	if (!ringbuf__reserve_space(call, &ringbuf, shutdown_e))
 		return;
 	/* Parameter 1: fd (type: PT_FD) */
-	ringbuf__store(&ringbuf, shutdown_e, fd, extract__int_argument(call, 0));
+	ringbuf__store(&ringbuf, shutdown_e, fd, socket__int_argument(call, 0));
 	/* Parameter 2: how (type: PT_ENUMFLAGS8) */
-	ringbuf__store(&ringbuf, shutdown_e, how, shutdown_how_to_scap(extract__syscall_argument(call, 1)));
+	ringbuf__store(&ringbuf, shutdown_e, how, shutdown_how_to_scap(socket__argument(call, 1)));
 	ringbuf__submit_event(call, &ringbuf, shutdown_e);
 }
 
@@ -221,8 +258,8 @@ SYSCALL_EXIT(shutdown_x)
 	/* Parameter 1: res (type: PT_ERRNO) */
 	ringbuf__store(&ringbuf, shutdown_x, res, call->ret);
 	/* Parameter 2: fd (type: PT_FD) */
-	ringbuf__store(&ringbuf, shutdown_x, fd, extract__int_argument(call, 0));
+	ringbuf__store(&ringbuf, shutdown_x, fd, socket__int_argument(call, 0));
 	/* Parameter 3: how (type: PT_ENUMFLAGS8) */
-	ringbuf__store(&ringbuf, shutdown_x, how, shutdown_how_to_scap(extract__syscall_argument(call, 1)));
+	ringbuf__store(&ringbuf, shutdown_x, how, shutdown_how_to_scap(socket__argument(call, 1)));
 	ringbuf__submit_event(call, &ringbuf, shutdown_x);
 }

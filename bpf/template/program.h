@@ -11,8 +11,8 @@
 #include "counters.h"
 #include "extract/registers.h"
 
-/* Marks the start of a run on this CPU; false if the CPU is beyond those known when the programs were loaded. */
-static __always_inline bool call__begin(struct sc_call *call)
+/* What a run is to know of its task and its CPU; false if the CPU is beyond those known when the programs were loaded. */
+static __always_inline bool call__locate(struct sc_call *call)
 {
 	/* A copy is the key: taking the address of a member would keep the whole structure on the stack. */
 	u32 cpu_id = bpf_get_smp_processor_id();
@@ -22,11 +22,22 @@ static __always_inline bool call__begin(struct sc_call *call)
 	call->compat = extract__is_compat(task);
 	call->cpu_id = cpu_id;
 	call->cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
-	if (!call->cpu)
+	return call->cpu != NULL;
+}
+
+static __always_inline void call__read_clock(struct sc_call *call)
+{
+	call->ts = sc_settings.boot_time + bpf_ktime_get_boot_ns();
+}
+
+/* Marks the start of a run on this CPU; false if the CPU is not known. */
+static __always_inline bool call__begin(struct sc_call *call)
+{
+	if (!call__locate(call))
 		return false;
 	call->nested = call->cpu->running[call->way]++ != 0;
 	asm volatile("" ::: "memory"); /* first the mark, then the clock */
-	call->ts = sc_settings.boot_time + bpf_ktime_get_boot_ns();
+	call__read_clock(call);
 	return true;
 }
 

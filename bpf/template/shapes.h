@@ -5,9 +5,11 @@
 #include "template/auxmap.h"
 #include "template/ringbuf.h"
 
-/* An enter event without parameters. */
-#define SYSCALL_ENTER_EMPTY(program)                                  \
-	SYSCALL_ENTER(program)                                        \
+/* An event without parameters: of the entry, of the return. */
+#define SYSCALL_ENTER_EMPTY(program) SYSCALL_EMPTY(SYSCALL_ENTER, program)
+#define SYSCALL_EXIT_EMPTY(program) SYSCALL_EMPTY(SYSCALL_EXIT, program)
+#define SYSCALL_EMPTY(SYSCALL_BODY, program)                          \
+	SYSCALL_BODY(program)                                         \
 	{                                                             \
 		struct ringbuf_struct ringbuf;                        \
                                                                       \
@@ -15,6 +17,52 @@
 			return;                                       \
 		ringbuf__submit_event(call, &ringbuf, program);       \
 	}
+
+/* An exit event whose one parameter is the result. */
+#define SYSCALL_EXIT_RESULT(program, param)                           \
+	SYSCALL_EXIT(program)                                         \
+	{                                                             \
+		struct ringbuf_struct ringbuf;                        \
+                                                                      \
+		if (!ringbuf__reserve_space(call, &ringbuf, program)) \
+			return;                                       \
+		ringbuf__store(&ringbuf, program, param, call->ret);  \
+		ringbuf__submit_event(call, &ringbuf, program);       \
+	}
+
+/*
+ * An exit event of fixed size: the result, then what `store` stores: a macro of the family, called as
+ * store(call, ringbuf, program).
+ */
+#define SYSCALL_EXIT_STORE(program, store)                            \
+	SYSCALL_EXIT(program)                                         \
+	{                                                             \
+		struct ringbuf_struct ringbuf;                        \
+                                                                      \
+		if (!ringbuf__reserve_space(call, &ringbuf, program)) \
+			return;                                       \
+		/* Parameter 1: res (type: PT_ERRNO) */               \
+		ringbuf__store(&ringbuf, program, res, call->ret);    \
+		store(call, &ringbuf, program);                       \
+		ringbuf__submit_event(call, &ringbuf, program);       \
+	}
+
+/* An enter event of fixed size: what `store` stores. */
+#define SYSCALL_ENTER_STORE(program, store)                           \
+	SYSCALL_ENTER(program)                                        \
+	{                                                             \
+		struct ringbuf_struct ringbuf;                        \
+                                                                      \
+		if (!ringbuf__reserve_space(call, &ringbuf, program)) \
+			return;                                       \
+		store(call, &ringbuf, program);                       \
+		ringbuf__submit_event(call, &ringbuf, program);       \
+	}
+
+/* Both events of a call, where the exit event has the result and then what the enter event has. */
+#define SYSCALL_PAIR_STORE(call, store)      \
+	SYSCALL_ENTER_STORE(call##_e, store) \
+	SYSCALL_EXIT_STORE(call##_x, store)
 
 /* An enter event with the descriptor that is the call's first argument. */
 #define SYSCALL_ENTER_FD(program)                                                      \

@@ -13,7 +13,7 @@ mod table;
 
 pub use flags::{Flag, FlagTable, flag_table};
 pub use params::{DynEntry, ParamType, dyn_list};
-pub use syscalls::{Arch, CompatTwin, SYSCALLS, Sampling, Syscall};
+pub use syscalls::{Arch, CompatTwin, SYSCALLS, Sampling, SocketCall, Syscall};
 pub use table::{
     Category, Detail, EVENTS, Event, EventFlags, EventType, ParamInfo, PrintFormat, Source, Template, event,
     event_by_program,

@@ -118,6 +118,29 @@ impl CompatTwin {
     }
 }
 
+/// A call that 32-bit callers on x86-64 make by `socketcall`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SocketCall {
+    /// The first argument of `socketcall`.
+    pub number: u16,
+    name: &'static str,
+}
+
+impl SocketCall {
+    /// The rows of the table.
+    pub const ALL: &'static [SocketCall] = SOCKETCALLS;
+
+    /// The call that it is.
+    pub fn call(&self) -> Option<&'static Syscall> {
+        Syscall::by_name(self.name)
+    }
+
+    /// How `socketcall` names a call.
+    pub fn of(call: &Syscall) -> Option<&'static SocketCall> {
+        SOCKETCALLS.iter().find(|row| row.name == call.name)
+    }
+}
+
 macro_rules! syscalls {
     (@number NONE) => { -1 };
     (@number $number:literal) => { $number };
@@ -128,7 +151,8 @@ macro_rules! syscalls {
     (@twin $twin:ident) => { Some(stringify!($twin)) };
     ($(SYSCALL($name:ident, $code:literal, $sampling:ident, $x86_64:tt, $i386:tt, $arm64:tt))*
      $(COMPAT_I386($number:literal, $twin:ident))*
-     $(COMPAT_ONLY($only:ident, $with:ident))*) => {
+     $(COMPAT_ONLY($only:ident, $with:ident))*
+     $(SOCKETCALL($socketcall:literal, $socket_name:ident))*) => {
         /// Every system call, in the order of the stable codes.
         pub const SYSCALLS: &[Syscall] = &[$(Syscall {
             name: stringify!($name),
@@ -141,6 +165,9 @@ macro_rules! syscalls {
             &[$(CompatTwin { number: $number, twin: syscalls!(@twin $twin) }),*];
 
         const COMPAT_ONLY: &[(&str, &str)] = &[$((stringify!($only), stringify!($with))),*];
+
+        const SOCKETCALLS: &[SocketCall] =
+            &[$(SocketCall { number: $socketcall, name: stringify!($socket_name) }),*];
     };
 }
 with_syscalls!(syscalls);
@@ -165,6 +192,14 @@ mod tests {
                     assert_eq!(Syscall::by_number(arch, n), Some(call), "number {n} of {arch:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn socketcall_names_calls_from_1_on() {
+        for (i, row) in SocketCall::ALL.iter().enumerate() {
+            assert_eq!(usize::from(row.number), i + 1);
+            assert_eq!(row.call().and_then(SocketCall::of), Some(row), "{}", row.name);
         }
     }
 
@@ -200,7 +235,8 @@ mod tests {
     fn a_call_of_32_bit_programs_alone_is_selected_with_a_64_bit_one() {
         for (name, _) in COMPAT_ONLY {
             let call = Syscall::by_name(name).unwrap();
-            assert!(call.number(Arch::I386).is_some() && call.number(Arch::X86_64).is_none(), "{name}");
+            assert!(call.number(Arch::I386).is_some() || SocketCall::of(call).is_some(), "{name}");
+            assert!(call.number(Arch::X86_64).is_none(), "{name}");
             assert!(call.enter().is_some() && call.exit().is_some(), "{name} is a generic event");
             let with = call.selected_with().unwrap();
             assert!(with.number(Arch::X86_64).is_some(), "{name}");

@@ -8,7 +8,7 @@ use libbpf_rs::{MapCore, MapFlags};
 
 use super::{ProbeError, skel::types};
 use crate::{
-    events::{Arch, CompatTwin, SYSCALLS, Syscall},
+    events::{Arch, CompatTwin, SYSCALLS, SocketCall, Syscall},
     select::{Tracepoint, TracepointSet},
 };
 
@@ -42,7 +42,11 @@ pub(super) fn slots(call: &Syscall) -> impl Iterator<Item = usize> + '_ {
         .flatten()
         .filter(|number| CompatTwin::of(*number).is_none())
         .map(|number| usize::from(number) + NR_MAX);
-    native.into_iter().chain(compat)
+    let socketcall = (Arch::NATIVE == Arch::X86_64 && native.is_none())
+        .then(|| SocketCall::of(call))
+        .flatten()
+        .map(|row| SLOT_UNKNOWN + usize::from(row.number));
+    native.into_iter().chain(compat).chain(socketcall)
 }
 
 /// The slots that are to be recorded for these calls, each with the call that it stands for.
@@ -73,10 +77,17 @@ pub(super) fn unknown_slots() -> impl Iterator<Item = usize> {
 pub(super) const NR_MAX: usize = 512;
 const SLOT_UNKNOWN: usize = 2 * NR_MAX;
 
+/// The number of socketcall in the i386 table.
+const NR_SOCKETCALL: usize = 102;
+
 /// Fills the tables that route calls: see `struct sc_routes`.
 pub(super) fn fill_routes(routes: &mut types::sc_routes) {
     for (number, slot) in routes.compat_slot.iter_mut().enumerate() {
         *slot = compat_slot(number) as u16;
+    }
+    routes.socketcall_slot.fill(compat_slot(NR_SOCKETCALL) as u16);
+    for (number, slot) in socketcall_slots() {
+        routes.socketcall_slot[number] = slot as u16;
     }
     for call in SYSCALLS {
         for slot in slots(call) {
@@ -101,6 +112,11 @@ pub(super) fn direct_slots(calls: &[&'static Syscall]) -> impl Iterator<Item = u
 fn compat_slot(number: usize) -> usize {
     let twin = CompatTwin::of(number as u16).and_then(|call| call.number(Arch::NATIVE));
     twin.map_or(number + NR_MAX, usize::from)
+}
+
+/// The slot of each call that 32-bit callers make by socketcall, by the number that it has there.
+fn socketcall_slots() -> impl Iterator<Item = (usize, usize)> {
+    SocketCall::ALL.iter().filter_map(|row| Some((row.number.into(), slots(row.call()?).next()?)))
 }
 
 fn tracepoint_bit(tracepoint: Tracepoint) -> types::sc_tracepoint {
@@ -153,6 +169,8 @@ impl Control<'_> {
             let either = match number {
                 _ if !self.is_active() => 0,
                 NR_MAX => bits(SLOT_UNKNOWN),
+                NR_SOCKETCALL => socketcall_slots()
+                    .fold(bits(number) | bits(compat_slot(number)), |either, (_, slot)| either | bits(slot)),
                 _ => bits(number) | bits(compat_slot(number)),
             };
             atomic_u8(wanted).store(either, Ordering::Release);

@@ -173,8 +173,7 @@ impl Opened {
         calls: &[&'static Syscall],
         refused: Vec<Refused>,
     ) -> Result<Loaded, ProbeError> {
-        let boot_time =
-            self.options.boot_time.unwrap_or_else(|| counters::wall_clock() - counters::boot_clock());
+        let boot_time = self.options.boot_time.unwrap_or_else(counters::measure_boot_time);
         let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, self.cpus)?;
         all_rings.push(rings::map(skel.maps.reserve.as_fd(), self.options.reserve_size as u32)?);
         let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus, boot_time)

@@ -81,3 +81,9 @@ pub fn syscall32(number: u32, args: [u32; 6]) -> i64 {
     }
     result.into()
 }
+
+/// Makes a socket call by socketcall, which has its number and where its arguments are.
+pub fn socketcall(memory: &mut LowMemory, number: u32, args: &[u32]) -> i64 {
+    let args = memory.put_words(args);
+    syscall32(102, [number, args, 0, 0, 0, 0])
+}

@@ -14,14 +14,14 @@ use crate::{
     syscall,
 };
 
-const EBADF: i64 = -(libc::EBADF as i64);
-const EFAULT: i64 = -(libc::EFAULT as i64);
-const EAGAIN: i64 = -(libc::EAGAIN as i64);
+pub(super) const EBADF: i64 = -(libc::EBADF as i64);
+pub(super) const EFAULT: i64 = -(libc::EFAULT as i64);
+pub(super) const EAGAIN: i64 = -(libc::EAGAIN as i64);
 
-const TEXT: &[u8; 7] = b"da\0tum!";
+pub(super) const TEXT: &[u8; 7] = b"da\0tum!";
 
 /// A datagram socket of the address's family, with a port of its own.
-fn datagram(addr: SocketAddr) -> (OwnedFd, SocketAddr) {
+pub(super) fn datagram(addr: SocketAddr) -> (OwnedFd, SocketAddr) {
     let socket = socket(addr, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK);
     bind(&socket, addr);
     let addr = local(&socket);
@@ -47,7 +47,7 @@ fn assert_sent(event: &Params, res: i64, data: &[u8], fd: i32, size: u32) {
 }
 
 /// Sends `TEXT` from a socket to an address.
-fn sendto(fd: i32, addr: &[u8]) -> i64 {
+pub(super) fn sendto(fd: i32, addr: &[u8]) -> i64 {
     syscall!(SYS_sendto, fd, TEXT.as_ptr(), TEXT.len(), 0, addr.as_ptr(), addr.len())
 }
 
@@ -216,7 +216,7 @@ pub fn recvfrom_x(t: &mut Test) {
 // ----------------------------------------------------------------- sendmsg
 
 /// A message of these pieces, to or from an address.
-fn message(iovecs: &mut [libc::iovec], addr: &mut [u8]) -> libc::msghdr {
+pub(super) fn message(iovecs: &mut [libc::iovec], addr: &mut [u8]) -> libc::msghdr {
     // SAFETY: a message of nothing is one.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = iovecs.as_mut_ptr();
@@ -228,7 +228,7 @@ fn message(iovecs: &mut [libc::iovec], addr: &mut [u8]) -> libc::msghdr {
     message
 }
 
-fn iovec(bytes: &[u8]) -> libc::iovec {
+pub(super) fn iovec(bytes: &[u8]) -> libc::iovec {
     libc::iovec { iov_base: bytes.as_ptr() as *mut _, iov_len: bytes.len() }
 }
 
@@ -311,7 +311,7 @@ pub fn recvmsg_e(t: &mut Test) {
 }
 
 /// Sends `TEXT` and a descriptor.
-fn send_descriptor(socket: &UnixStream, fd: i32) {
+pub(super) fn send_descriptor(socket: &UnixStream, fd: i32) {
     let mut iovecs = [iovec(TEXT)];
     let mut control = control_message(fd);
     let mut message = message(&mut iovecs, &mut []);
@@ -321,7 +321,7 @@ fn send_descriptor(socket: &UnixStream, fd: i32) {
 }
 
 /// A `struct cmsghdr` with a descriptor.
-fn control_message(fd: i32) -> Vec<u8> {
+pub(super) fn control_message(fd: i32) -> Vec<u8> {
     let mut control = 20u64.to_ne_bytes().to_vec();
     for word in [libc::SOL_SOCKET, libc::SCM_RIGHTS, fd, 0] {
         control.extend(word.to_ne_bytes());

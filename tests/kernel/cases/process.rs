@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use crate::{harness::Params, syscall};
+use crate::{
+    harness::{Params, Test},
+    syscall,
+};
 
 /// A field of /proc/PID/status.
 pub fn status(pid: &str, field: &str) -> String {
@@ -85,16 +88,34 @@ fn assert_cgroups(bytes: &[u8]) {
     }
 }
 
-/// Runs `action` in a child, of user 65534, that may make no processes: its result, which must be an error.
-pub fn without_processes(action: impl FnOnce() -> i64) -> i64 {
+/// Runs `action` in a child process, which may change whatever it likes: 0, or the error that it returned.
+pub fn in_child(action: impl FnOnce() -> i64) -> i64 {
     let child = syscall!(SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
     if child == 0 {
-        let limit = [0u64; 2];
-        syscall!(SYS_setrlimit, libc::RLIMIT_NPROC, limit.as_ptr());
-        syscall!(SYS_setresuid, 65534, 65534, 65534);
-        syscall!(SYS_exit_group, -action());
+        let result = action();
+        syscall!(SYS_exit_group, if result < 0 { -result } else { 0 });
     }
     let mut status = 0i32;
     assert_eq!(syscall!(SYS_wait4, child, &raw mut status, 0, 0), child);
+    assert!(libc::WIFEXITED(status), "the child ended with status {status:#x}");
     -i64::from(libc::WEXITSTATUS(status))
+}
+
+/// Runs `action` in a child, of user 65534, that may make no processes: its result, which must be an error.
+pub fn without_processes(action: impl FnOnce() -> i64) -> i64 {
+    in_child(|| {
+        let limit = [0u64; 2];
+        syscall!(SYS_setrlimit, libc::RLIMIT_NPROC, limit.as_ptr());
+        syscall!(SYS_setresuid, 65534, 65534, 65534);
+        action()
+    })
+}
+
+/// Records what `call` does in a child process: its result and its one event.
+pub fn of_child(t: &mut Test, call: impl FnOnce() -> i64) -> (i64, Params) {
+    let captured = t.capture(|| in_child(call));
+    let ret = captured.ret;
+    let mut events = captured.all();
+    assert_eq!(events.len(), 1);
+    (ret, events.remove(0))
 }

@@ -47,6 +47,103 @@ pub fn socket_x(t: &mut Test) {
     let (fd, event) = t.succeeds(|| syscall!(SYS_socket, libc::AF_INET, ty, libc::IPPROTO_UDP));
     drop(own(fd));
     event.i64("fd", fd).u32("domain", 2).u32("type", ty as u32).u32("proto", 17);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let (fd, event) = t.succeeds(|| by_socketcall(1, &[2, ty as u32, 17]));
+        drop(own(fd));
+        event.i64("fd", fd).u32("domain", 2).u32("type", ty as u32).u32("proto", 17);
+    }
+}
+
+/// Makes a socket call as a 32-bit caller does, by its number.
+#[cfg(target_arch = "x86_64")]
+fn by_socketcall(number: u32, args: &[u32]) -> i64 {
+    crate::compat::socketcall(&mut crate::compat::LowMemory::new(), number, args)
+}
+
+// -------------------------------------------------------------- socketpair
+
+fn socketpair(ty: i32, pair: &mut [i32; 2]) -> i64 {
+    syscall!(SYS_socketpair, libc::AF_UNIX, ty, 0, pair.as_mut_ptr())
+}
+
+pub fn socketpair_e(t: &mut Test) {
+    let mut pair = [0; 2];
+    let to = pair.as_mut_ptr();
+    t.fails(libc::EOPNOTSUPP, || syscall!(SYS_socketpair, libc::AF_INET, libc::SOCK_STREAM, 6, to))
+        .u32("domain", 2)
+        .u32("type", 1)
+        .u32("proto", 6);
+    let ty = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+    let (_, event) = t.succeeds(|| socketpair(ty, &mut pair));
+    drop(pair.map(|fd| own(fd.into())));
+    event.u32("domain", 1).u32("type", ty as u32).u32("proto", 0);
+}
+
+/// Asserts everything but the kind of the sockets.
+#[track_caller]
+fn assert_pair(event: &Params, pair: [i32; 2]) {
+    event.i64("res", 0).i64("fd1", pair[0].into()).i64("fd2", pair[1].into());
+    let (source, peer) = (event.number("source"), event.number("peer"));
+    assert!(source != 0 && peer != 0 && source != peer, "source {source:#x}, peer {peer:#x}");
+}
+
+pub fn socketpair_x(t: &mut Test) {
+    let mut pair = [5, 6];
+    let to = pair.as_mut_ptr();
+    t.fails(libc::EOPNOTSUPP, || syscall!(SYS_socketpair, libc::AF_INET, libc::SOCK_STREAM, 6, to))
+        .i64("res", errno(libc::EOPNOTSUPP))
+        .i64("fd1", -1)
+        .i64("fd2", -1)
+        .u64("source", 0)
+        .u64("peer", 0)
+        .u32("domain", 2)
+        .u32("type", 1)
+        .u32("proto", 6);
+    let ty = libc::SOCK_STREAM | libc::SOCK_CLOEXEC;
+    let (_, event) = t.succeeds(|| socketpair(ty, &mut pair));
+    drop(pair.map(|fd| own(fd.into())));
+    assert_pair(&event, pair);
+    event.u32("domain", 1).u32("type", ty as u32).u32("proto", 0);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut memory = crate::compat::LowMemory::new();
+        let to = memory.put_words(&[0; 2]);
+        let args = [1, ty as u32, 0, to];
+        let (_, event) = t.succeeds(|| crate::compat::socketcall(&mut memory, 8, &args));
+        let pair = memory.words(to);
+        drop(pair.map(|fd| own(fd.into())));
+        assert_pair(&event, pair);
+        event.u32("domain", 1).u32("type", ty as u32).u32("proto", 0);
+    }
+}
+
+// ------------------------------------------------ getsockname, getpeername
+
+pub fn getsockname_e(t: &mut Test) {
+    t.fails(libc::EBADF, || syscall!(SYS_getsockname, NO_FD, 0, 0));
+    let (socket, _) = UnixStream::pair().unwrap();
+    let (mut addr, mut len) = ([0u8; 128], 128u32);
+    t.succeeds(|| syscall!(SYS_getsockname, socket.as_raw_fd(), addr.as_mut_ptr(), &raw mut len));
+}
+
+pub fn getsockname_x(t: &mut Test) {
+    getsockname_e(t);
+    #[cfg(target_arch = "x86_64")]
+    t.fails(libc::EBADF, || by_socketcall(6, &[NO_FD as u32, 0, 0]));
+}
+
+pub fn getpeername_e(t: &mut Test) {
+    t.fails(libc::EBADF, || syscall!(SYS_getpeername, NO_FD, 0, 0));
+    let (socket, _peer) = UnixStream::pair().unwrap();
+    let (mut addr, mut len) = ([0u8; 128], 128u32);
+    t.succeeds(|| syscall!(SYS_getpeername, socket.as_raw_fd(), addr.as_mut_ptr(), &raw mut len));
+}
+
+pub fn getpeername_x(t: &mut Test) {
+    getpeername_e(t);
+    #[cfg(target_arch = "x86_64")]
+    t.fails(libc::EBADF, || by_socketcall(7, &[NO_FD as u32, 0, 0]));
 }
 
 // -------------------------------------------------------------------- bind
@@ -102,6 +199,15 @@ pub fn bind_x(t: &mut Test) {
     let addr = raw_unix(&[b"\0", name.to_bytes()].concat());
     assert_binds(t, libc::AF_UNIX, &addr, &sockaddr_unix(&name));
     assert_binds(t, libc::AF_UNIX, &raw_unix(b""), &sockaddr_unix(c""));
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut memory = crate::compat::LowMemory::new();
+        let at = memory.put(&raw(closed));
+        t.fails(libc::EBADF, || crate::compat::socketcall(&mut memory, 2, &[NO_FD as u32, at, 16]))
+            .i64("res", errno(libc::EBADF))
+            .bytes("addr", &sockaddr(closed))
+            .i64("fd", NO_FD.into());
+    }
 }
 
 // ----------------------------------------------------------------- connect
@@ -212,6 +318,11 @@ pub fn listen_x(t: &mut Test) {
     bind(&socket, LOOPBACK);
     let fd = socket.as_raw_fd();
     t.succeeds(|| syscall!(SYS_listen, fd, 5)).1.i64("res", 0).i64("fd", fd.into()).i32("backlog", 5);
+    #[cfg(target_arch = "x86_64")]
+    t.fails(libc::EBADF, || by_socketcall(4, &[NO_FD as u32, -3i32 as u32]))
+        .i64("res", errno(libc::EBADF))
+        .i64("fd", NO_FD.into())
+        .i32("backlog", -3);
 }
 
 // ------------------------------------------------------------------ accept

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Message headers in user memory. */
+#pragma once
+
+#include "extract/registers.h"
+#include "user_types.h"
+
+/* A 32-bit value in user memory; 0 if it cannot be read. */
+static __always_inline u32 message__u32(u64 pointer)
+{
+	u32 value = 0;
+
+	bpf_probe_read_user(&value, sizeof(value), (void *)pointer);
+	return value;
+}
+
+/* A message header in user memory; empty if it cannot be read. */
+static __always_inline struct sc_msghdr message__header(const struct sc_call *call, u64 pointer)
+{
+	struct sc_msghdr header = {};
+	struct sc_msghdr32 header32;
+
+	if (!call->compat) {
+		bpf_probe_read_user(&header, sizeof(header), (const void *)pointer);
+	} else if (!bpf_probe_read_user(&header32, sizeof(header32), (const void *)pointer)) {
+		header.name = header32.name;
+		header.namelen = header32.namelen;
+		header.iov = header32.iov;
+		header.iovlen = header32.iovlen;
+		header.control = header32.control;
+		header.controllen = header32.controllen;
+	}
+	return header;
+}
