@@ -36,6 +36,8 @@ pub enum Command {
     Read(ReadArgs),
     /// Say what is in a capture
     Info(InfoArgs),
+    /// Say whether a capture is whole, and whether anything was lost
+    Verify(VerifyArgs),
     /// List what can be recorded
     List(ListArgs),
     /// Say whether this machine can record, and what is missing
@@ -185,6 +187,17 @@ impl CheckArgs {
     pub fn attach(&self) -> Attach {
         attach(&self.attach)
     }
+}
+
+/// `scapd verify`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 complete, 7 events were lost (or the capture does not say), 6 damaged")]
+pub struct VerifyArgs {
+    /// The capture, plain or gzip; - for stdin
+    pub file: PathBuf,
+    /// As a JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `scapd bench`.

@@ -6,7 +6,7 @@ use std::{
     process::{ExitCode, ExitStatus},
 };
 
-use crate::{output::OutputError, probe::ProbeError, scap::ReadError};
+use crate::{output::OutputError, probe::ProbeError, scap::ReadError, verify::Outcome};
 
 /// Anything without a code of its own.
 pub const FAILURE: u8 = 1;
@@ -21,7 +21,7 @@ pub const OUTPUT: u8 = 5;
 /// The input is not a capture, or is damaged or cut off.
 pub const INPUT: u8 = 6;
 
-/// Events were lost, and that was to be a failure.
+/// Events were lost: of a capture that is verified, or of a recording for which that was to be a failure.
 pub const LOST: u8 = 7;
 
 /// The code that stands for an error.
@@ -51,6 +51,15 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
         matches!(cause.downcast_ref::<OutputError>(), Some(OutputError::BrokenPipe { .. }))
             || cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
     })
+}
+
+/// The code of a capture that was verified.
+pub fn of_capture(outcome: Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Complete => ExitCode::SUCCESS,
+        Outcome::Incomplete => ExitCode::from(LOST),
+        Outcome::Damaged => ExitCode::from(INPUT),
+    }
 }
 
 /// The code of a command that was run: its own, or 128 plus the signal that ended it, as a shell has it.

@@ -102,6 +102,12 @@ impl Losses {
         since
     }
 
+    /// As a JSON object with every cause.
+    pub fn to_json(&self) -> serde_json::Value {
+        let counts = Cause::ALL.iter().map(|cause| (cause.key().to_owned(), self.of(*cause).into()));
+        serde_json::Value::Object(counts.collect())
+    }
+
     fn parse(fields: &Fields<'_>) -> Losses {
         let mut losses = Losses::default();
         for cause in Cause::ALL {

@@ -17,3 +17,4 @@ pub mod ring;
 pub mod scap;
 pub mod select;
 pub mod snapshot;
+pub mod verify;

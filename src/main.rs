@@ -11,7 +11,7 @@ use clap::Parser;
 use scapd::{
     bench, check,
     cli::{Cli, Command, Listed, Measured, RecordArgs},
-    exit, list, print, record,
+    exit, list, print, record, verify,
 };
 use signal_hook::{consts::TERM_SIGNALS, flag};
 use tracing_subscriber::EnvFilter;
@@ -42,6 +42,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Bench(args) => match args.what {
             Measured::Kernel(args) => bench::kernel(&args.into(), &mut out)?,
         },
+        Command::Verify(args) => {
+            let outcome = verify::verify(&args.file, args.json, &mut out)?;
+            out.flush()?;
+            return Ok(exit::of_capture(outcome));
+        }
         Command::Check(args) => {
             let usable = check::run(args.attach(), cli.verbose > 0, &mut out)?;
             out.flush()?;

@@ -104,6 +104,9 @@ fn processes_outlive_the_mass() {
         .arg(&path)
         .args(["--", "perl", "-e", &perl]));
     assert_eq!(code, Some(7), "{said}");
+    let (code, verified, _) = run(scapd().arg("verify").arg(&path));
+    assert_eq!(code, Some(7), "{verified}");
+    assert!(verified.contains("incomplete") && verified.contains("ring full"), "{verified}");
     let capture = Capture::read(&path);
     let Verdict { written, losses, .. } = capture.verdict;
     assert!(losses.sum() > 9 * written, "{losses:?} beside {written} are no overload");
@@ -234,6 +237,8 @@ fn exit_events_alone() {
     let (code, ..) =
         run(scapd().args(["record", "-q", "--events", "exit", "-w"]).arg(&path).args(["--", "true"]));
     assert_eq!(code, Some(0));
+    let (code, verified, _) = run(scapd().arg("verify").arg(&path));
+    assert_eq!(code, Some(0), "{verified}");
     let capture = Capture::read(&path);
     assert!(capture.count("execve_x") == 1 && capture.count("openat_x") > 0);
     let procexit = common::event_type("sched_process_exit");

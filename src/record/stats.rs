@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use super::{ledger::Ledger, summary::Summary};
 use crate::{
     events::event,
-    ledger::{Cause, Losses},
     probe::{Counters, Loaded},
 };
 
@@ -50,7 +49,7 @@ fn json(summary: &Summary, ledger: &Ledger, probe: &Loaded) -> Value {
         "late": verdict.late,
         "unread": verdict.unread,
         "unaccounted": verdict.unaccounted() as i64,
-        "causes": causes(&verdict.losses),
+        "causes": verdict.losses.to_json(),
         "targets_full": summary.totals.losses.targets_full,
         "bytes": summary.written.bytes_out,
         "cpu_user_ns": user,
@@ -65,16 +64,8 @@ fn row(ty: crate::events::EventType, counters: &Counters) -> Map<String, Value> 
     row.insert("type".into(), json!(ty.0));
     row.insert("name".into(), json!(event(ty).and_then(|event| event.program).unwrap_or("unknown")));
     row.insert("seen".into(), json!(counters.seen));
-    row.insert("lost".into(), causes(&counters.losses()));
+    row.insert("lost".into(), counters.losses().to_json());
     row
-}
-
-fn causes(losses: &Losses) -> Value {
-    Cause::ALL
-        .iter()
-        .map(|cause| (cause.key().to_owned(), json!(losses.of(*cause))))
-        .collect::<Map<_, _>>()
-        .into()
 }
 
 /// This process's time on the CPU, in ns: in user and in kernel mode. Only the sum is exact; the kernel divides it by ticks.

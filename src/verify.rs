@@ -1,0 +1,356 @@
+//! `scapd verify`: is a capture whole, and is everything in it that was seen?
+
+use std::{
+    fs::File,
+    io::{self, BufReader, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use indicatif::HumanCount;
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::json;
+use thiserror::Error;
+
+use crate::{
+    events::event,
+    ledger::{self, Cause, Gap, Notice, Verdict},
+    scap::{CapturedEvent, ReadError, Reader},
+};
+
+/// Why a capture could not be looked at.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// The file cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The result cannot be written.
+    #[error("cannot write the output")]
+    Write(#[from] io::Error),
+}
+
+/// What is known of a capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is whole, and nothing was lost.
+    Complete,
+    /// It is whole, and events were lost, or it does not say.
+    Incomplete,
+    /// It is cut off, or contradicts itself.
+    Damaged,
+}
+
+/// What was found in a capture.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Events, notices left out.
+    pub events: u64,
+    /// Events behind a younger one.
+    pub late: u64,
+    /// The gaps that it tells of.
+    pub gaps: Vec<Gap>,
+    /// Its balance: that of all sections together, if each of them has one.
+    pub verdict: Option<Verdict>,
+    /// What is wrong with it, each with its place.
+    pub faults: Vec<String>,
+    section: u32,
+    in_section: Section,
+}
+
+/// What has been seen of the section that is being read.
+#[derive(Debug, Default)]
+struct Section {
+    events: u64,
+    late: u64,
+    lost_in_gaps: u64,
+    last: u64,
+    verdict: Option<Verdict>,
+}
+
+/// Faults that are told one by one.
+const FAULTS: usize = 20;
+
+impl Report {
+    /// Reads a capture to its end.
+    pub fn of(input: impl Read) -> Report {
+        let mut report = Report { verdict: Some(Verdict::default()), ..Report::default() };
+        let end = Reader::new(input).and_then(|mut reader| report.read(&mut reader));
+        if let Err(error) = end {
+            report.fault(error.to_string());
+        }
+        report.end_section();
+        report
+    }
+
+    /// What it comes to.
+    pub fn outcome(&self) -> Outcome {
+        match self.verdict {
+            _ if !self.faults.is_empty() => Outcome::Damaged,
+            Some(verdict) if verdict.is_complete() => Outcome::Complete,
+            _ => Outcome::Incomplete,
+        }
+    }
+
+    fn read(&mut self, reader: &mut Reader<impl Read>) -> Result<(), ReadError> {
+        while let Some(captured) = reader.next_event()? {
+            if captured.section != self.section {
+                if self.section != 0 {
+                    self.end_section();
+                }
+                self.section = captured.section;
+            }
+            self.event(&captured);
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, captured: &CapturedEvent<'_>) {
+        let event = &captured.event;
+        let at = captured.offset;
+        for (param, value) in event.values() {
+            if let Err(error) = value {
+                self.fault(format!("the event at byte {at} is malformed: {}: {error}", param.name));
+            }
+        }
+        if self.in_section.verdict.is_some() {
+            self.fault(format!("the event at byte {at} stands behind the balance"));
+        }
+        if event.ts() < self.in_section.last {
+            self.in_section.late += 1;
+        }
+        self.in_section.last = self.in_section.last.max(event.ts());
+        match ledger::parse(event) {
+            Some(Notice::Gap(gap)) => {
+                self.in_section.lost_in_gaps += gap.losses.sum();
+                self.gaps.push(gap);
+            }
+            Some(Notice::Verdict(verdict)) => self.in_section.verdict = Some(verdict),
+            None if event.ty() == ledger::NOTIFICATION => {}
+            None => self.in_section.events += 1,
+        }
+    }
+
+    fn end_section(&mut self) {
+        let section = std::mem::take(&mut self.in_section);
+        self.events += section.events;
+        self.late += section.late;
+        let Some(verdict) = section.verdict else {
+            self.verdict = None;
+            return;
+        };
+        let mut differs = |what: &str, says: u64, is: u64| {
+            if says != is {
+                self.fault(format!("the balance says {says} {what}, there are {is}"));
+            }
+        };
+        differs("events", verdict.written, section.events);
+        differs("late events", verdict.late, section.late);
+        let in_gaps = verdict.losses.sum() - verdict.losses.of(Cause::Skipped);
+        differs("events lost", in_gaps, section.lost_in_gaps);
+        if verdict.unaccounted() != 0 {
+            self.fault(format!("the balance does not add up: {}", verdict.text()));
+        }
+        if let Some(sum) = &mut self.verdict {
+            sum.seen += verdict.seen;
+            sum.written += verdict.written;
+            sum.late += verdict.late;
+            sum.unread += verdict.unread;
+            verdict.losses.iter().for_each(|(cause, count)| sum.losses.add(cause, count));
+        }
+    }
+
+    fn fault(&mut self, text: String) {
+        if self.faults.len() < FAULTS {
+            self.faults.push(text);
+        }
+    }
+
+    /// As a JSON object.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({
+            "outcome": self.outcome().name(),
+            "events": self.events,
+            "late": self.late,
+            "balance": self.verdict.map(|verdict| json!({
+                "seen": verdict.seen,
+                "written": verdict.written,
+                "lost": verdict.losses.sum(),
+                "unread": verdict.unread,
+                "causes": verdict.losses.to_json(),
+            })),
+            "gaps": self.gaps.iter().map(|gap| json!({
+                "from": gap.from,
+                "to": gap.to,
+                "cpus": gap.cpus,
+                "lost": gap.losses.sum(),
+                "causes": gap.losses.to_json(),
+            })).collect::<Vec<_>>(),
+            "faults": self.faults,
+        })
+    }
+
+    fn write(&self, name: &str, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{name}: {}", self.outcome().name())?;
+        let order = match self.late {
+            0 => "in time order".to_owned(),
+            late => format!("{} of them behind a younger one", HumanCount(late)),
+        };
+        writeln!(out, "  {} events, {order}", HumanCount(self.events))?;
+        match &self.verdict {
+            None => writeln!(out, "  it does not end with its balance: not closed, or not made by scapd")?,
+            Some(verdict) if verdict.losses.sum() == 0 => writeln!(out, "  nothing lost")?,
+            Some(verdict) => writeln!(
+                out,
+                "  {} of {} events lost:{}",
+                HumanCount(verdict.losses.sum()),
+                HumanCount(verdict.seen),
+                causes(&verdict.losses)
+            )?,
+        }
+        for gap in &self.gaps {
+            write_gap(gap, out)?;
+        }
+        for fault in &self.faults {
+            writeln!(out, "  {fault}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Outcome {
+    /// In a word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Outcome::Complete => "complete",
+            Outcome::Incomplete => "incomplete",
+            Outcome::Damaged => "damaged",
+        }
+    }
+}
+
+fn causes(losses: &ledger::Losses) -> String {
+    let causes: Vec<_> =
+        losses.iter().map(|(cause, n)| format!(" {} {}", cause.text(), HumanCount(n))).collect();
+    causes.join(",")
+}
+
+fn write_gap(gap: &Gap, out: &mut impl Write) -> io::Result<()> {
+    let time = |ns: u64| {
+        let ns = i128::from(ns);
+        let time = Timestamp::from_nanosecond(ns).ok().map(|t| t.to_zoned(TimeZone::system()));
+        time.map_or_else(|| ns.to_string(), |t| t.strftime("%H:%M:%S.%6f").to_string())
+    };
+    let cpus: Vec<_> = gap.cpus.iter().map(ToString::to_string).collect();
+    write!(
+        out,
+        "  {} to {}, CPU {}: {} lost,{}",
+        time(gap.from),
+        time(gap.to),
+        cpus.join(" "),
+        HumanCount(gap.losses.sum()),
+        causes(&gap.losses)
+    )?;
+    for (ty, count) in &gap.most {
+        let direction = if ty.is_enter() { '>' } else { '<' };
+        write!(out, "; {direction} {} {}", event(*ty).map_or("unknown", |e| e.name), HumanCount(*count))?;
+    }
+    writeln!(out)
+}
+
+/// Looks at a capture (`-` is stdin), and writes what was found.
+///
+/// # Errors
+/// If the file cannot be opened, or `out` cannot be written. What is wrong with the capture is no error, but the result.
+pub fn verify(path: &Path, as_json: bool, out: &mut impl Write) -> Result<Outcome, VerifyError> {
+    let report = if path.as_os_str() == "-" {
+        Report::of(io::stdin().lock())
+    } else {
+        let file = File::open(path).map_err(|source| VerifyError::Open { path: path.into(), source })?;
+        Report::of(BufReader::new(file))
+    };
+    if as_json {
+        writeln!(out, "{:#}", report.to_json())?;
+    } else {
+        report.write(&path.display().to_string(), out)?;
+    }
+    Ok(report.outcome())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        events::{EventType, event},
+        scap::{EventBuilder, MachineState, Value, frame_event, write_state},
+    };
+
+    /// A capture of events of `close` at these times, and notices behind them.
+    fn capture(times: &[u64], notices: &[(&str, String)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_state(&mut bytes, &MachineState::default()).unwrap();
+        for ts in times {
+            let close = EventBuilder::new(event(EventType(4)).unwrap(), *ts, 1).param(Value::Fd(3)).unwrap();
+            frame_event(&mut bytes, 0, &close.build().unwrap());
+        }
+        for (id, text) in notices {
+            frame_event(&mut bytes, 0, &ledger::notice(id, text, 1000));
+        }
+        bytes
+    }
+
+    fn balance(seen: u64, written: u64, ring_full: u64, late: u64) -> (&'static str, String) {
+        let mut verdict = Verdict { seen, written, late, ..Verdict::default() };
+        verdict.losses.add(Cause::RingFull, ring_full);
+        (ledger::VERDICT, verdict.text())
+    }
+
+    fn gap(ring_full: u64) -> (&'static str, String) {
+        let mut gap = Gap { from: 1, to: 2, cpus: vec![1], ..Gap::default() };
+        gap.losses.add(Cause::RingFull, ring_full);
+        (ledger::GAP, gap.text())
+    }
+
+    #[test]
+    fn complete_incomplete_or_damaged() {
+        let outcome = |times: &[u64], notices: &[_]| Report::of(&capture(times, notices)[..]).outcome();
+        assert_eq!(outcome(&[1, 2], &[balance(2, 2, 0, 0)]), Outcome::Complete);
+        assert_eq!(outcome(&[1, 2], &[gap(3), balance(5, 2, 3, 0)]), Outcome::Incomplete);
+        assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 1)]), Outcome::Incomplete);
+        assert_eq!(outcome(&[1, 2], &[]), Outcome::Incomplete);
+        // Each contradicts itself: an event too few, a gap too few, out of order, a balance that does not add up.
+        assert_eq!(outcome(&[1], &[balance(2, 2, 0, 0)]), Outcome::Damaged);
+        assert_eq!(outcome(&[1, 2], &[balance(5, 2, 3, 0)]), Outcome::Damaged);
+        assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 0)]), Outcome::Damaged);
+        assert_eq!(outcome(&[1, 2], &[gap(3), balance(6, 2, 3, 0)]), Outcome::Damaged);
+        assert_eq!(outcome(&[1], &[balance(1, 1, 0, 0), balance(1, 1, 0, 0)]), Outcome::Damaged);
+    }
+
+    #[test]
+    fn a_cut_capture_is_damaged_at_a_place() {
+        let whole = capture(&[1, 2], &[balance(2, 2, 0, 0)]);
+        for end in 1..whole.len() {
+            let report = Report::of(&whole[..end]);
+            assert_ne!(report.outcome(), Outcome::Complete, "cut at {end}");
+        }
+        let report = Report::of(&whole[..whole.len() - 1]);
+        assert_eq!(report.outcome(), Outcome::Damaged);
+        assert!(
+            report.faults[0].contains("byte") || report.faults[0].contains("offset"),
+            "{}",
+            report.faults[0]
+        );
+    }
+
+    #[test]
+    fn the_balances_of_sections_are_added() {
+        let two = [capture(&[1, 2], &[balance(2, 2, 0, 0)]), capture(&[1], &[gap(4), balance(5, 1, 4, 0)])]
+            .concat();
+        let report = Report::of(&two[..]);
+        assert_eq!((report.outcome(), report.events, report.gaps.len()), (Outcome::Incomplete, 3, 1));
+        assert_eq!(report.verdict.map(|v| (v.seen, v.losses.sum())), Some((7, 4)));
+    }
+}
