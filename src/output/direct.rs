@@ -5,8 +5,8 @@
 //! When no chunk follows, the tail is written through the cache, so that the file ends where the capture does; the next
 //! write past the cache puts the same bytes there again. The file grows from front to back, whatever happens.
 //!
-//! On ext4 (kernel 6.18, two virtual CPUs, warm memory), a MiB in chunks of as much costs 80 µs of CPU this way, two
-//! thirds of them the copy, and 450 µs through the cache with pages let go: 6 and 36 ns for an event of 84 bytes.
+//! A MiB costs 70 to 80 µs of CPU this way, over half of them the copy, and 300 to 450 µs through the cache with pages let
+//! go (140 and 500 with a pause of 10 ms between two): ext4, kernel 6.18, two virtual CPUs, memory touched before.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
