@@ -4,21 +4,28 @@
 //! or not at all: after an error, what a chunk left behind is cut off again, and the capture is intact up to there.
 //! For the same reason each chunk is a gzip member of its own; members in a row are one stream to every reader.
 //!
+//! A file does not fill the page cache: it is written past it, and where that cannot be, its pages are let go.
+//!
 //! [`WriterThread`] puts an output behind a queue of a fixed number of buffers, so that a slow disk holds up neither
-//! the rings' consumer nor fills the memory.
+//! the rings' consumer nor fills the memory. Members are compressed on threads of their own.
 
+mod direct;
 mod error;
+mod pool;
+mod sink;
 mod writer;
 
 use std::{
+    collections::VecDeque,
     fmt,
     fs::File,
-    io::{self, IsTerminal, Seek, SeekFrom, Write},
+    io::{self, IsTerminal},
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
-use flate2::{Compression, write::GzEncoder};
+use pool::Packer;
+use sink::Sink;
 
 pub use error::OutputError;
 pub use writer::{Chunk, Progress, WriterThread};
@@ -64,13 +71,12 @@ pub struct Totals {
 #[derive(Debug)]
 pub struct Output {
     target: Target,
-    file: File,
-    /// A regular file: can be cut, and is synced at the end.
-    regular: bool,
-    compress: bool,
-    /// The compressed chunk; kept for its memory.
-    packed: Vec<u8>,
+    sink: Sink,
+    /// Makes gzip members, and the last one, for its memory.
+    packer: Option<(Packer, Vec<u8>)>,
     totals: Totals,
+    /// What the totals become as the ends of the last chunks reach the file.
+    coming: VecDeque<Totals>,
 }
 
 impl Output {
@@ -79,46 +85,84 @@ impl Output {
     /// # Errors
     /// [`OutputError::Terminal`] if stdout is a terminal, [`OutputError::Create`] if the target cannot be opened.
     pub fn create(target: Target, compress: bool) -> Result<Self, OutputError> {
-        let opened = match &target {
-            Target::File(path) => create(path),
+        let sink = match &target {
+            Target::File(path) => create(path).and_then(Sink::own),
             Target::Stdout if io::stdout().is_terminal() => return Err(OutputError::Terminal),
             // Past the buffer that std keeps for its own stdout.
-            Target::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from),
+            Target::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from).and_then(Sink::new),
         };
-        let file = opened.map_err(|e| OutputError::create(&target, e))?;
-        let regular = file.metadata().map_err(|e| OutputError::create(&target, e))?.is_file();
-        Ok(Output { target, file, regular, compress, packed: Vec::new(), totals: Totals::default() })
+        let sink = sink.map_err(|e| OutputError::create(&target, e))?;
+        Ok(Output::over(target, sink, compress))
     }
 
-    /// Writes a chunk: whole blocks of the format, with that many events among them.
+    fn over(target: Target, sink: Sink, compress: bool) -> Self {
+        let packer = compress.then(|| (Packer::new(), Vec::new()));
+        Output { target, sink, packer, totals: Totals::default(), coming: VecDeque::new() }
+    }
+
+    /// Writes a chunk: whole blocks of the format, with that many events among them. Its last bytes, less than 4 KiB,
+    /// may stay in memory until the next one or [`flush`](Output::flush).
     ///
     /// # Errors
-    /// Any but [`OutputError::Create`]. Of a regular file, only the chunks that were written before are left.
+    /// Any but [`OutputError::Create`]. Of a regular file, only the chunks are left that [`totals`](Output::totals)
+    /// counts.
     pub fn write(&mut self, framed: &[u8], events: u64) -> Result<(), OutputError> {
-        if framed.is_empty() {
-            return Ok(());
-        }
-        if self.compress {
-            self.packed = pack(framed, std::mem::take(&mut self.packed))
-                .map_err(|e| OutputError::write(&self.target, self.totals, e))?;
-        }
-        let bytes = if self.compress { &self.packed } else { framed };
-        if let Err((written, e)) = write_counted(&mut self.file, bytes) {
-            let kept = if self.regular { cut(&mut self.file, written) } else { Ok(()) };
-            // The first error is the one to tell; a second one is added to it.
-            let e = match kept {
-                Ok(()) => e,
-                Err(cut) => io::Error::new(e.kind(), format!("{e}; and the end could not be cut off: {cut}")),
-            };
-            return Err(OutputError::write(&self.target, self.totals, e));
-        }
-        self.totals.events += events;
-        self.totals.bytes_in += framed.len() as u64;
-        self.totals.bytes_out += bytes.len() as u64;
-        Ok(())
+        let Some((mut packer, mut packed)) = self.packer.take() else {
+            return self.put(framed, framed.len(), events);
+        };
+        let result = packer
+            .pack(framed, &mut packed)
+            .map_err(|e| self.error(e))
+            .and_then(|()| self.put(&packed, framed.len(), events));
+        self.packer = Some((packer, packed));
+        result
     }
 
-    /// What has been written so far.
+    /// Writes a chunk of that many bytes and events in the form that it has in the file.
+    fn put(&mut self, bytes: &[u8], bytes_in: usize, events: u64) -> Result<(), OutputError> {
+        let result = self.sink.append(bytes);
+        if result.is_ok() {
+            let mut totals = self.accepted();
+            totals.events += events;
+            totals.bytes_in += bytes_in as u64;
+            totals.bytes_out += bytes.len() as u64;
+            self.coming.push_back(totals);
+        }
+        self.settle(result)
+    }
+
+    /// Puts the end of the last chunk into the file too.
+    ///
+    /// # Errors
+    /// As for [`write`](Output::write).
+    pub fn flush(&mut self) -> Result<(), OutputError> {
+        let result = self.sink.flush();
+        self.settle(result)
+    }
+
+    /// The totals once everything accepted has reached the file.
+    fn accepted(&self) -> Totals {
+        self.coming.back().copied().unwrap_or(self.totals)
+    }
+
+    /// Counts the chunks that are in the file. After an error, the others are lost, and cut off.
+    fn settle(&mut self, result: io::Result<()>) -> Result<(), OutputError> {
+        let reached = self.accepted().bytes_out - self.sink.carried() as u64;
+        while let Some(&totals) = self.coming.front().filter(|totals| totals.bytes_out <= reached) {
+            self.totals = totals;
+            self.coming.pop_front();
+        }
+        let Err(e) = result else { return Ok(()) };
+        let cut = if self.coming.is_empty() { Ok(()) } else { self.sink.cut_to(self.totals.bytes_out) };
+        self.coming.clear();
+        Err(self.error(sink::also(e, cut)))
+    }
+
+    fn error(&self, e: io::Error) -> OutputError {
+        OutputError::write(&self.target, self.totals, e)
+    }
+
+    /// What has been written so far: chunks of which each byte is in the file, or in the pipe.
     pub fn totals(&self) -> Totals {
         self.totals
     }
@@ -128,57 +172,27 @@ impl Output {
         &self.target
     }
 
-    /// Sees to it that the capture is on disk.
+    /// Sees to it that the capture is on disk, and not in the page cache any more.
     ///
     /// # Errors
     /// As for [`write`](Output::write): some file systems find out late that they have no room.
-    pub fn finish(self) -> Result<Totals, OutputError> {
-        if self.regular {
-            self.file.sync_all().map_err(|e| OutputError::write(&self.target, self.totals, e))?;
-        }
+    pub fn finish(mut self) -> Result<Totals, OutputError> {
+        self.flush()?;
+        self.sink.sync().map_err(|e| self.error(e))?;
         Ok(self.totals)
+    }
+}
+
+/// Dropped without [`finish`](Output::finish), it still puts into the file what it has accepted.
+impl Drop for Output {
+    fn drop(&mut self) {
+        let _ = self.flush();
     }
 }
 
 /// A new file is its owner's alone, as it holds what the whole machine does: data, arguments, environments.
 fn create(path: &Path) -> io::Result<File> {
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
-/// The chunk as a gzip member, in the memory of `buffer`.
-fn pack(framed: &[u8], mut buffer: Vec<u8>) -> io::Result<Vec<u8>> {
-    buffer.clear();
-    // Fast, as the writer has to keep up with the machine.
-    let mut encoder = GzEncoder::new(buffer, Compression::fast());
-    encoder.write_all(framed)?;
-    encoder.finish()
-}
-
-/// `write_all` that says how much was written before the error.
-fn write_counted(file: &mut File, bytes: &[u8]) -> Result<(), (u64, io::Error)> {
-    let mut written = 0;
-    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-        match file.write(rest) {
-            Ok(0) => return Err((written as u64, io::ErrorKind::WriteZero.into())),
-            Ok(n) => written += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err((written as u64, e)),
-        }
-    }
-    Ok(())
-}
-
-/// Takes the last `bytes` away from a file that ends where it was written to.
-fn cut(file: &mut File, bytes: u64) -> io::Result<()> {
-    let end = file.stream_position()?;
-    // A stdout that others write to as well is left as it is.
-    if bytes == 0 || file.metadata()?.len() != end {
-        return Ok(());
-    }
-    let start = end.saturating_sub(bytes);
-    file.set_len(start)?;
-    file.seek(SeekFrom::Start(start))?;
-    Ok(())
 }
 
 /// The name of a capture for which none was given: `scapd-HOST-20260131-142233.scap`, in local time, with `.gz` if
