@@ -139,18 +139,18 @@ impl Opened {
                 set_style(program, attach);
             }
         };
-        programs::for_each_open(programs, |event, program| {
+        programs::for_each_open(programs, &mut |event, program| {
             // The format has enter events of no source, too: those of its newest calls.
             let syscall = EVENTS[usize::from(event.0)].source != Source::Tracepoint;
             set_up(program, syscall && events.contains(&event), syscall);
         });
-        programs::for_each_helper(programs, |program| program.set_autoload(false));
+        programs::for_each_helper(programs, &mut |program| program.set_autoload(false));
         let directions = self.options.directions;
         set_up(&mut programs.dispatch_enter, directions.enter, true);
         set_up(&mut programs.dispatch_exit, directions.exit, true);
         let follow = self.options.targets > 0;
         let tracepoints = self.options.tracepoints;
-        programs::for_each_tracepoint(programs, |want, program| {
+        programs::for_each_tracepoint(programs, &mut |want, program| {
             let wanted = match want {
                 Want::Follow => follow,
                 Want::FollowAnd(tracepoint) => follow || tracepoints.contains(tracepoint),
@@ -236,8 +236,8 @@ pub(super) fn open_bare(
     storage: &mut MaybeUninit<OpenObject>,
 ) -> libbpf_rs::Result<(OpenScapdSkel<'_>, MapHandle)> {
     let mut open = ScapdSkelBuilder::default().open(storage)?;
-    programs::for_each_open(&mut open.progs, |_, program| program.set_autoload(false));
-    programs::for_each_helper(&mut open.progs, |program| program.set_autoload(false));
+    programs::for_each_open(&mut open.progs, &mut |_, program| program.set_autoload(false));
+    programs::for_each_helper(&mut open.progs, &mut |program| program.set_autoload(false));
     open.maps.floor_ring.set_autocreate(false)?;
     let inner = rings::create(rustix::param::page_size() as u32)?;
     open.maps.rings.set_inner_map_fd(inner.as_fd())?;

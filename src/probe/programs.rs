@@ -13,7 +13,7 @@ macro_rules! programs {
         /// Calls `visit` with the program of each event.
         pub(super) fn for_each_open(
             programs: &mut OpenScapdProgs<'_>,
-            mut visit: impl FnMut(EventType, &mut OpenProgramMut<'_>),
+            visit: &mut dyn FnMut(EventType, &mut OpenProgramMut<'_>),
         ) {
             $(open!(programs visit $kind($($row)*));)*
         }
@@ -55,7 +55,7 @@ with_events!(programs);
 /// Calls `visit` with the programs that belong to no event.
 pub(super) fn for_each_helper(
     programs: &mut OpenScapdProgs<'_>,
-    mut visit: impl FnMut(&mut OpenProgramMut<'_>),
+    visit: &mut dyn FnMut(&mut OpenProgramMut<'_>),
 ) {
     let OpenScapdProgs {
         dispatch_enter, dispatch_exit, follow_fork, follow_exec, measure_preemption, ..
@@ -100,7 +100,7 @@ macro_rules! tracepoint_programs {
         /// Calls `visit` with the programs on tracepoints of their own.
         pub(super) fn for_each_tracepoint(
             programs: &mut OpenScapdProgs<'_>,
-            mut visit: impl FnMut(Want, &mut OpenProgramMut<'_>),
+            visit: &mut dyn FnMut(Want, &mut OpenProgramMut<'_>),
         ) {
             $($(#[$cfg])* visit($want, &mut programs.$program);)*
         }
