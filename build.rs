@@ -1,7 +1,4 @@
-//! Builds the BPF object with its Rust skeleton, and wraps the tables of `include/` in Rust macros.
-//!
-//! Everything generated stays in `OUT_DIR`. Environment: `BPF_CLANG` names the compiler (default: clang),
-//! `BPF_CFLAGS` adds arguments to it.
+//! Wraps the tables of `include/` in Rust macros. (bpf/build.rs builds the BPF object.)
 
 use std::{
     env,
@@ -9,8 +6,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-
-use libbpf_cargo::SkeletonBuilder;
 
 /// A table of `include/` and the macro whose argument its rows become.
 const TABLES: &[(&str, &str)] = &[
@@ -23,15 +18,11 @@ const TABLES: &[(&str, &str)] = &[
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo did not set OUT_DIR")?);
     wrap_tables(&out)?;
-    build_probe(&out)?;
     // For the test that compiles mistakes.
     let headers = env::var("DEP_BPF_INCLUDE")?;
     println!("cargo:rustc-env=SCAPD_LIBBPF_HEADERS={headers}");
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=include");
-    println!("cargo:rerun-if-changed=bpf");
-    println!("cargo:rerun-if-env-changed=BPF_CLANG");
-    println!("cargo:rerun-if-env-changed=BPF_CFLAGS");
     Ok(())
 }
 
@@ -48,32 +39,5 @@ fn wrap_tables(out: &Path) -> Result<(), Box<dyn Error>> {
         ));
     }
     fs::write(out.join("tables.rs"), text)?;
-    Ok(())
-}
-
-fn build_probe(out: &Path) -> Result<(), Box<dyn Error>> {
-    let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
-    let mut args: Vec<String> = [
-        "-Iinclude",
-        "-Ibpf",
-        "-mcpu=v2",
-        "-std=gnu11",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-fno-stack-protector",
-        "-idirafter",
-    ]
-    .map(String::from)
-    .into();
-    args.push(format!("/usr/include/{arch}-linux-gnu"));
-    args.extend(env::var("BPF_CFLAGS").unwrap_or_default().split_whitespace().map(String::from));
-
-    let mut builder = SkeletonBuilder::new();
-    builder.source("bpf/scapd.bpf.c").clang_args(args);
-    if let Some(clang) = env::var_os("BPF_CLANG") {
-        builder.clang(clang);
-    }
-    builder.build_and_generate(out.join("scapd.skel.rs"))?;
     Ok(())
 }

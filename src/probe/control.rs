@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use libbpf_rs::{MapCore, MapFlags};
 
-use super::{ProbeError, skel::types};
+use scapd_bpf::types;
+
+use super::ProbeError;
 use crate::{
     events::{Arch, CompatTwin, SYSCALLS, SocketCall, Syscall},
     select::{Tracepoint, TracepointSet},

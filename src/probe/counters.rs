@@ -12,8 +12,8 @@ use rustix::{
     mm::ProtFlags,
     time::{ClockId, clock_gettime},
 };
+use scapd_bpf::types;
 
-use super::skel::types;
 use crate::{
     events::{EVENTS, EventType},
     ledger::{Cause, Losses},

@@ -3,12 +3,12 @@
 use std::{mem::MaybeUninit, os::fd::AsFd};
 
 use libbpf_rs::{Link, MapCore, ProgramMut};
+use scapd_bpf::ScapdSkel;
 
 use super::{
     Attach, ProbeError, attach,
     load::{self, set_style},
     programs,
-    skel::ScapdSkel,
 };
 use crate::ring::buffer::{Record, RingBuffer};
 

@@ -10,6 +10,7 @@ use libbpf_rs::{
     MapCore, MapFlags, MapHandle, OpenObject, OpenProgramMut, ProgramAttachType, ProgramType,
     skel::{OpenSkel, SkelBuilder},
 };
+use scapd_bpf::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder};
 
 use super::{
     Attach, Loaded, Opened, Preemption, ProbeError, Refused, attach,
@@ -18,7 +19,6 @@ use super::{
     messages,
     programs::{self, Want},
     rings,
-    skel::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder},
 };
 use crate::{
     events::{EVENTS, Event, EventType, Source, Syscall, event_by_program},

@@ -24,7 +24,6 @@ mod messages;
 mod phases;
 mod programs;
 mod rings;
-mod skel;
 
 pub(crate) use attach::kernel_version;
 pub use attach::{Attach, Evidence, Preemption};

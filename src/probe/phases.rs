@@ -3,13 +3,13 @@
 use std::{os::fd::AsFd, path::Path};
 
 use libbpf_rs::Link;
+use scapd_bpf::ScapdSkel;
 
 use super::{
     Attach, Control, Preemption, ProbeError, ProgramCost, RawEvent, RingLayout, Totals, attach,
     control::{self, Directions},
     counters::{self, Cpus},
     programs,
-    skel::ScapdSkel,
 };
 use crate::{
     events::{EVENTS, Event, Syscall},

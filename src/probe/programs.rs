@@ -4,8 +4,8 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use libbpf_rs::{OpenProgramMut, ProgramMut};
+use scapd_bpf::{OpenScapdProgs, ScapdProgs};
 
-use super::skel::{OpenScapdProgs, ScapdProgs};
 use crate::{events::EventType, select::Tracepoint};
 
 macro_rules! programs {
