@@ -53,7 +53,7 @@ impl Default for Options {
             attach: Attach::Auto,
             ring_size: 8 << 20,
             ring_budget: 512 << 20,
-            reserve_size: 1 << 20,
+            reserve_size: 4 << 20,
             snaplen: 80,
             directions: Directions { enter: true, exit: true },
             targets: 0,
