@@ -43,7 +43,7 @@ tally() {
 }
 
 # What sysdig 0.41 shows: exit events, and those that come alone. Types from 450 on are newer than it.
-shown='.number < 450 and (.number % 2 == 1 or (.type | IN("procexit", "switch", "signaldeliver", "page_fault")))'
+shown='.number < 450 and (.number % 2 == 1 or (.type | IN("procexit", "switch", "signaldeliver", "page_fault", "notification")))'
 fields='*%evt.type|%proc.name|%fd.name|%evt.args|%proc.cmdline'
 
 # check_names WHO FILE DIR: lines in the form of `fields`, of a capture of the workload in DIR, hold the right names.

@@ -209,6 +209,14 @@ impl WriterThread {
         self.join()
     }
 
+    /// The same for an owner who still wants to know the [`progress`](WriterThread::progress), which is final then.
+    ///
+    /// # Errors
+    /// As for [`try_take`](WriterThread::try_take); [`OutputError::Stopped`] when it is called again.
+    pub fn close(&mut self) -> Result<Totals, OutputError> {
+        self.join()
+    }
+
     fn join(&mut self) -> Result<Totals, OutputError> {
         self.full = None;
         // Waits for its threads, which are not behind what the writer still has to write.

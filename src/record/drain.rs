@@ -9,7 +9,7 @@ use std::{
 use super::ledger::Ledger;
 use crate::{
     events::EVENTS,
-    ledger::{self, Gap, Verdict},
+    ledger::{self, Cause, Gap, Verdict},
     output::{Chunk, OutputError, Totals, WriterThread},
     probe::{Active, Loaded, ProbeError},
     scap::{event_block_len, frame_event},
@@ -98,8 +98,8 @@ impl Drain {
         Ok(())
     }
 
-    /// Takes what events there are: whether there were any. Events stay in the rings while the disk is behind.
-    pub fn step(&mut self, active: &mut Active) -> anyhow::Result<bool> {
+    /// Takes what events there are: how many. Events stay in the rings while the disk is behind.
+    pub fn step(&mut self, active: &mut Active) -> anyhow::Result<usize> {
         if let Some(gap) = self.ledger.look(active.probe()) {
             self.note(&gap);
         }
@@ -110,7 +110,7 @@ impl Drain {
         if let (Some(rate), true) = (self.limits.rate, took > 0) {
             thread::sleep(Duration::from_secs_f64(took as f64 / rate.max(1) as f64));
         }
-        Ok(took > 0)
+        Ok(took)
     }
 
     fn take_events(&mut self, active: &mut Active) -> anyhow::Result<usize> {
@@ -188,12 +188,21 @@ impl Drain {
 
     /// What the file says of itself if it ends here.
     pub fn verdict(&self, probe: &Loaded) -> Verdict {
-        self.ledger.verdict(probe, self.counts.total)
+        self.judge(probe, self.counts.total, Cause::Backlog)
     }
 
     /// The same, of what has reached the output.
     pub fn verdict_of_output(&self, probe: &Loaded) -> Verdict {
-        self.ledger.verdict(probe, self.writer.progress().events())
+        self.judge(probe, self.writer.progress().events(), Cause::Disk)
+    }
+
+    /// What was left in the rings, and no limit was reached, is lost.
+    fn judge(&self, probe: &Loaded, written: u64, left: Cause) -> Verdict {
+        let mut verdict = self.ledger.verdict(probe, written);
+        if !self.is_full() {
+            verdict.losses.add(left, std::mem::take(&mut verdict.unread));
+        }
+        verdict
     }
 
     /// What was taken so far.
@@ -211,6 +220,12 @@ impl Drain {
         if let Some(gap) = self.ledger.last_gap(probe) {
             self.note(&gap);
         }
+        let left = self.ledger.verdict(probe, self.counts.total).unread;
+        if left > 0 && !self.is_full() {
+            let mut gap = Gap { from: self.latest, to: probe.now(), ..Gap::default() };
+            gap.losses.add(Cause::Backlog, left);
+            self.note(&gap);
+        }
         let mut chunk = match self.chunk.take() {
             Some(chunk) => chunk,
             None => self.writer.take()?,
@@ -225,8 +240,8 @@ impl Drain {
     }
 
     /// Closes the file.
-    pub fn finish(self) -> Result<(Ledger, Totals), OutputError> {
-        Ok((self.ledger, self.writer.finish()?))
+    pub fn close(&mut self) -> Result<Totals, OutputError> {
+        self.writer.close()
     }
 
     /// From now on events are taken as fast as they can be.

@@ -40,6 +40,8 @@ const BUFFERS: (usize, usize) = (16, 1 << 20);
 /// How long to sleep when there is nothing to do: at first, and when that goes on.
 const IDLE_SHORTEST: Duration = Duration::from_millis(1);
 const IDLE_LONGEST: Duration = Duration::from_millis(8);
+/// So many events at once, and there may be more already.
+const MANY: usize = 256;
 /// How long to wait for programs that still run after the gate was closed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Tasks that can be followed at once.
@@ -124,29 +126,27 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
     let limits = Limits { events: config.limit, rate: config.rate };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe())?;
-    let recorded = record_events(config, &mut active, &mut drain, &mut command, stop);
+    let gate_opened = Instant::now();
+    let ended = record_events(config, &mut active, &mut drain, &mut command, stop);
+    let duration = gate_opened.elapsed();
     active.close_gate()?;
-    let ended = match recorded.and_then(|ended| finish(&mut active, &mut drain).map(|()| ended)) {
-        Ok(ended) => ended,
-        Err(error) => {
-            let summary = Summary::new(
-                &target,
-                started.elapsed(),
-                &drain,
-                drain.verdict_of_output(active.probe()),
-                active.probe(),
-            );
-            tracing::warn!("{}", summary.balance());
-            write_stats(config, &summary, drain.ledger(), &active)?;
-            return Err(error);
-        }
+    let result = ended.and_then(|ended| {
+        finish(&mut active, &mut drain)?;
+        Ok((ended, drain.close()?))
+    });
+    let verdict = match &result {
+        Ok(_) => drain.verdict(active.probe()),
+        Err(_) => drain.verdict_of_output(active.probe()),
     };
-    let verdict = drain.verdict(active.probe());
-    let mut summary = Summary::new(&target, started.elapsed(), &drain, verdict, active.probe());
-    let (ledger, written) = drain.finish()?;
-    summary.written = written;
-    write_stats(config, &summary, &ledger, &active)?;
-    Ok(Outcome { summary, command: ended })
+    let summary = Summary::new(&target, duration, &drain, verdict, active.probe());
+    write_stats(config, &summary, drain.ledger(), &active)?;
+    match result {
+        Ok((command, written)) => Ok(Outcome { summary: Summary { written, ..summary }, command }),
+        Err(error) => {
+            tracing::warn!("{}", summary.balance());
+            Err(error)
+        }
+    }
 }
 
 /// From the state of the machine to the end of the command, the limit, the time, or `stop`: how the command ended.
@@ -166,7 +166,7 @@ fn record_events(
     let mut progress = Progress::new(config.quiet, drain.target());
     let mut idle = IDLE_SHORTEST;
     while !stop.load(Ordering::Relaxed) {
-        let took = drain.step(active)?;
+        let busy = drain.step(active)? >= MANY;
         if let Some(ended) = command.as_mut().map(Held::try_wait).transpose()?.flatten() {
             progress.clear();
             return Ok(Some(ended));
@@ -175,8 +175,8 @@ fn record_events(
             break;
         }
         progress.show(active, drain);
-        idle = if took { IDLE_SHORTEST } else { (idle * 2).min(IDLE_LONGEST) };
-        if !took {
+        idle = if busy { IDLE_SHORTEST } else { (idle * 2).min(IDLE_LONGEST) };
+        if !busy {
             thread::sleep(idle);
         }
     }
@@ -221,7 +221,7 @@ fn take_state(
         .spawn(move || snapshot::take(&snapshot::Options { boot_time, ..Default::default() }))
         .context("cannot start a thread")?;
     while !scan.is_finished() {
-        if !drain.step(active)? {
+        if drain.step(active)? < MANY {
             thread::sleep(IDLE_SHORTEST);
         }
     }
@@ -249,7 +249,7 @@ fn finish(active: &mut Active, drain: &mut Drain) -> anyhow::Result<()> {
     drain.at_full_speed();
     let deadline = Instant::now() + DRAIN_LIMIT;
     while !drain.is_full() && Instant::now() < deadline {
-        let took = drain.step(active)?;
+        let took = drain.step(active)? > 0;
         if active.is_drained() && !took {
             break;
         }
