@@ -13,7 +13,10 @@ use std::{
 
 use common::{Capture, file, run, scapd};
 use rustix::process::{Pid, Signal, kill_process};
-use scapd::{events::Syscall, ledger::Verdict};
+use scapd::{
+    events::Syscall,
+    ledger::{Cause, Verdict},
+};
 
 /// Perl is part of every Debian system, and makes any system call.
 fn perl_calls(call: &str, count: u32) -> [String; 3] {
@@ -133,6 +136,31 @@ fn processes_outlive_the_mass() {
             assert_eq!(ty["seen"].as_u64().unwrap(), ty["taken"].as_u64().unwrap() + lost, "{ty}");
         }
     }
+}
+
+/// A reader of the pipe that is too slow: the losses are told apart from those of a slow recorder.
+#[test]
+fn a_slow_output_is_named_as_the_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, done) = (file(&folder, "slow.scap"), file(&folder, "done"));
+    let [perl, option, calls] = perl_calls("access", 500_000);
+    let calls = format!("{calls}; open my $done, '>', '{}'", done.display());
+    let mut child = scapd()
+        .args(["record", "-q", "--syscalls", "access", "--buffer-size", "1M", "-w", "-", "--"])
+        .args([perl, option, calls])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Nothing is read before all calls have been made.
+    let start = Instant::now();
+    while !done.exists() && start.elapsed() < Duration::from_secs(60) {
+        sleep(Duration::from_millis(10));
+    }
+    let mut output = child.stdout.take().unwrap();
+    std::io::copy(&mut output, &mut std::fs::File::create(&path).unwrap()).unwrap();
+    assert!(child.wait().unwrap().success());
+    let capture = Capture::read(&path);
+    assert!(capture.verdict.losses.of(Cause::Backlog) > 0, "{:?}", capture.verdict);
 }
 
 #[test]

@@ -157,6 +157,10 @@ impl Drain {
 
     /// Has a gap's notice written behind the events of its time.
     fn note(&mut self, gap: &Gap) {
+        // What came while the gap before was being counted is in that one.
+        if gap.losses.sum() == 0 {
+            return;
+        }
         let ts = gap.to.max(self.latest);
         self.notices.push_back((ts, ledger::notice(ledger::GAP, &gap.text(), ts)));
     }

@@ -71,7 +71,9 @@ impl Ledger {
                 gap.cpus[cpu] = true;
             }
         }
-        let over = |gap: &mut OpenGap| now - gap.to >= QUIET || gap.to - gap.from >= LONGEST;
+        let over = |gap: &mut OpenGap| {
+            now.saturating_sub(gap.to) >= QUIET || gap.to.saturating_sub(gap.from) >= LONGEST
+        };
         self.gap.take_if(over).map(|gap| self.close(gap, probe))
     }
 
@@ -92,7 +94,7 @@ impl Ledger {
         let mut most: Vec<_> = totals
             .events
             .iter()
-            .map(|(ty, counters)| (*ty, counters.lost() - known(*ty)))
+            .map(|(ty, counters)| (*ty, counters.lost().saturating_sub(known(*ty))))
             .filter(|(_, lost)| *lost > 0)
             .collect();
         most.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
