@@ -252,6 +252,7 @@ impl From<RecordArgs> for record::Config {
             write: args.write,
             compress: args.gzip,
             syscalls: args.syscalls,
+            selectable: false,
             probe: Options {
                 attach: attach(&args.attach),
                 ring_size: args.buffer_size,

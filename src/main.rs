@@ -3,7 +3,6 @@
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
     process::ExitCode,
-    sync::{Arc, atomic::AtomicBool},
 };
 
 use anyhow::Context;
@@ -59,14 +58,15 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     let config = record::Config::from(args);
-    let stop = Arc::new(AtomicBool::new(false));
+    let (handle, requests) = record::requests();
+    let stop = handle.stop_flag();
     for signal in TERM_SIGNALS {
         // The first signal drains and closes; the second one finds the flag set and exits at once.
         flag::register_conditional_shutdown(*signal, 128 + signal, stop.clone())
             .and_then(|_| flag::register(*signal, stop.clone()))
             .context("cannot listen to signals")?;
     }
-    let outcome = record::run(&config, &stop)?;
+    let outcome = record::run(&config, requests, &mut ())?;
     if !config.quiet {
         eprint!("{}", outcome.summary);
     }

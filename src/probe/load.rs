@@ -189,6 +189,7 @@ impl Opened {
             preemption,
             directions: self.options.directions,
             loaded: calls.to_vec(),
+            unknown_calls: self.options.unknown_calls,
             refused,
         };
         loaded.set_boot_time(boot_time)?;

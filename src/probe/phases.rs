@@ -91,6 +91,7 @@ pub struct Loaded {
     pub(super) preemption: Preemption,
     pub(super) directions: Directions,
     pub(super) loaded: Vec<&'static Syscall>,
+    pub(super) unknown_calls: bool,
     pub(super) refused: Vec<Refused>,
 }
 
@@ -212,6 +213,25 @@ impl Loaded {
         let loaded = control::wanted_slots(&self.loaded, self.directions);
         control.want(loaded.keys().map(|slot| (*slot, directions(slot))));
         Ok(())
+    }
+
+    /// Whether calls that the tables do not know are recorded from now on.
+    ///
+    /// # Errors
+    /// [`ProbeError::NotLoaded`] if the probe was loaded without [`Options::unknown_calls`].
+    pub fn select_unknown(&self, wanted: bool) -> Result<(), ProbeError> {
+        if !self.unknown_calls {
+            return if wanted { Err(ProbeError::NotLoaded("unknown calls".into())) } else { Ok(()) };
+        }
+        let directions = if wanted { self.directions } else { Directions::NONE };
+        self.control()?.want(control::unknown_slots().map(|slot| (slot, directions)));
+        Ok(())
+    }
+
+    /// Bytes that wait in each ring, and bytes that it has; the last one is the one in reserve.
+    pub fn rings(&self) -> impl Iterator<Item = (u64, u64)> {
+        let used = |ring: &RingBuffer| ring.producer_pos().saturating_sub(ring.consumer_pos());
+        self.merge.rings().map(move |ring| (used(ring), ring.size()))
     }
 
     /// When the machine was started, in ns since the epoch, as event times have it.

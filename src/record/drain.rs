@@ -8,9 +8,8 @@ use std::{
 
 use super::ledger::Ledger;
 use crate::{
-    events::EVENTS,
     ledger::{self, Cause, Gap, Verdict},
-    output::{Chunk, OutputError, Totals, WriterThread},
+    output::{Chunk, OutputError, Progress, Totals, WriterThread},
     probe::{Active, Loaded, ProbeError},
     scap::{event_block_len, frame_event},
 };
@@ -20,14 +19,12 @@ const FLUSH: Duration = Duration::from_millis(250);
 /// Events taken in one step, so that the caller gets to look at its clock.
 const STEP: usize = 1 << 16;
 
-/// Events of one kind, as the summary shows them.
+/// Events that were taken, as far as the ledger does not count them.
 #[derive(Debug, Clone)]
 pub struct Counts {
-    /// By event type.
-    pub types: Vec<u64>,
     /// Generic exit events by the call's stable code.
     pub generic: Vec<u64>,
-    /// Altogether.
+    /// Events altogether.
     pub total: u64,
 }
 
@@ -69,7 +66,7 @@ impl Drain {
         probe: &Loaded,
     ) -> Result<Drain, OutputError> {
         let state = Some(writer.take()?);
-        let counts = Counts { types: vec![0; EVENTS.len()], generic: vec![0; 1 << 10], total: 0 };
+        let counts = Counts { generic: vec![0; 1 << 10], total: 0 };
         Ok(Drain {
             writer,
             target: target.to_owned(),
@@ -185,9 +182,9 @@ impl Drain {
         self.counts.total
     }
 
-    /// Bytes on the disk so far.
-    pub fn bytes_out(&self) -> u64 {
-        self.writer.progress().bytes_out()
+    /// What has reached the output so far.
+    pub fn progress(&self) -> Progress {
+        self.writer.progress()
     }
 
     /// What the file says of itself if it ends here.
@@ -276,9 +273,6 @@ impl Counts {
         self.total += 1;
         let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]).into());
         let ty: usize = word(20);
-        if let Some(count) = self.types.get_mut(ty) {
-            *count += 1;
-        }
         if ty == 1 {
             // The first parameter, behind two lengths.
             if let Some(count) = self.generic.get_mut(word(30)) {

@@ -120,6 +120,11 @@ impl Ledger {
         }
     }
 
+    /// Events taken from the rings, by type.
+    pub(super) fn types(&self) -> impl Iterator<Item = u64> {
+        (0..EVENTS.len()).map(|ty| self.taken.iter().map(|types| types[ty]).sum())
+    }
+
     /// By CPU and type: seen, taken from the rings, lost by cause.
     pub(super) fn cpus<'a>(
         &'a self,

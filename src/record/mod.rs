@@ -2,19 +2,18 @@
 
 mod command;
 mod drain;
+mod handle;
 mod ledger;
 mod progress;
 mod stats;
+mod status;
 mod summary;
 mod targets;
 
 use std::{
     path::PathBuf,
     process::ExitStatus,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -24,15 +23,19 @@ use anyhow::Context;
 use crate::{
     events::{SYSCALLS, Syscall},
     output::{Output, Target, WriterThread, default_name},
-    probe::{Active, Opened, Options, TargetState},
+    probe::{Active, Loaded, Opened, Options, ProbeError, TargetState},
     scap::write_state,
     select::SyscallSet,
     snapshot,
 };
 use command::Held;
 use drain::{Drain, Limits};
+use handle::Request;
+pub use handle::{Handle, RequestError, Requests, Settings, requests};
 use ledger::Ledger;
 use progress::Progress;
+use status::Watch;
+pub use status::{CpuStatus, Observer, RingStatus, Status};
 pub use summary::Summary;
 
 /// Buffers between the rings and the disk: how many, and bytes of each.
@@ -47,8 +50,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// Tasks that can be followed at once.
 const TARGETS: u32 = 1 << 16;
 
-/// What to record, how, and where to.
-#[derive(Debug, Clone)]
+/// What to record, how, and where to. By default: everything, into a file with host and time in its name.
+#[derive(Debug, Clone, Default)]
 pub struct Config {
     /// The file; `None`: a name with host and time. `-` is stdout.
     pub write: Option<PathBuf>,
@@ -56,6 +59,8 @@ pub struct Config {
     pub compress: bool,
     /// The calls; `None`: all of them, those that the tables do not know included.
     pub syscalls: Option<SyscallSet>,
+    /// Load what any call takes, so that `syscalls` can be [changed](Handle::change) to others.
+    pub selectable: bool,
     /// The probe's options; its `targets` and `unknown_calls` are set here.
     pub probe: Options,
     /// Processes to record, with their descendants.
@@ -89,19 +94,19 @@ pub struct Outcome {
     pub command: Option<ExitStatus>,
 }
 
-/// Records until the command ends, the limit or the time is reached, or `stop` is set.
+/// Records until the command ends, the limit or the time is reached, or it is asked to stop.
 ///
 /// # Errors
 /// Of the probe, the snapshot, or the output. The file is complete up to the last whole block.
-pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
+pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let targeted = !config.pids.is_empty() || (!config.command.is_empty() && !config.all);
     let options = Options {
         targets: if targeted { TARGETS } else { 0 },
-        unknown_calls: config.syscalls.is_none(),
+        unknown_calls: config.selectable || config.syscalls.is_none(),
         ..config.probe.clone()
     };
-    let calls = wanted_calls(config.syscalls);
+    let calls = wanted_calls(config.syscalls.filter(|_| !config.selectable));
     let output = create_output(config)?;
     let target = output.target().to_string();
 
@@ -110,6 +115,9 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
         tracing::warn!("this kernel refuses {}: its events are recorded as generic ones", refused.program);
     }
     tracing::debug!("{} programs of events loaded", attached.probe().programs());
+    if config.selectable {
+        select(attached.probe(), config.syscalls)?;
+    }
     let control = attached.probe().control()?;
     if !config.include_self {
         control.skip_process(Some(std::process::id()));
@@ -127,9 +135,12 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe())?;
     let gate_opened = Instant::now();
-    let ended = record_events(config, &mut active, &mut drain, &mut command, stop);
+    let mut audience = Audience { requests, observer, watch: Watch::new() };
+    let ended = record_events(config, &mut active, &mut drain, &mut command, &mut audience);
     let duration = gate_opened.elapsed();
     active.close_gate()?;
+    let status = audience.publish(&active, &drain);
+    audience.observer.closing(&status);
     let result = ended.and_then(|ended| {
         finish(&mut active, &mut drain)?;
         Ok((ended, drain.close()?))
@@ -149,23 +160,25 @@ pub fn run(config: &Config, stop: &Arc<AtomicBool>) -> anyhow::Result<Outcome> {
     }
 }
 
-/// From the state of the machine to the end of the command, the limit, the time, or `stop`: how the command ended.
+/// From the state of the machine to the end of the command, the limit, the time, or a stop: how the command ended.
 fn record_events(
     config: &Config,
     active: &mut Active,
     drain: &mut Drain,
     command: &mut Option<Held>,
-    stop: &AtomicBool,
+    audience: &mut Audience<'_>,
 ) -> anyhow::Result<Option<ExitStatus>> {
     let state = take_state(active, drain, config.include_self, command.as_ref())?;
     drain.start(&state)?;
+    let status = audience.publish(active, drain);
+    audience.observer.started(&status);
     let gate_opened = Instant::now();
     if let Some(held) = command {
         held.release()?;
     }
     let mut progress = Progress::new(config.quiet, drain.target());
     let mut idle = IDLE_SHORTEST;
-    while !stop.load(Ordering::Relaxed) {
+    while !audience.requests.stopped() {
         let busy = drain.step(active)? >= MANY;
         if let Some(ended) = command.as_mut().map(Held::try_wait).transpose()?.flatten() {
             progress.clear();
@@ -175,6 +188,7 @@ fn record_events(
             break;
         }
         progress.show(active, drain);
+        audience.serve(active, drain);
         idle = if busy { IDLE_SHORTEST } else { (idle * 2).min(IDLE_LONGEST) };
         if !busy {
             thread::sleep(idle);
@@ -182,6 +196,48 @@ fn record_events(
     }
     progress.clear();
     Ok(None)
+}
+
+/// Those who look at the recording, and ask something of it.
+struct Audience<'a> {
+    requests: Requests,
+    observer: &'a mut dyn Observer,
+    watch: Watch,
+}
+
+impl Audience<'_> {
+    fn serve(&mut self, active: &Active, drain: &Drain) {
+        while let Some(request) = self.requests.next() {
+            let (result, answer) = match request {
+                Request::Rotate(answer) => (Err("the recording goes to a single file".to_owned()), answer),
+                Request::Change(settings, answer) => (change(active.probe(), &settings), answer),
+            };
+            // Whoever asked may not wait for the answer.
+            let _ = answer.send(result);
+        }
+        if self.watch.is_due() {
+            let status = self.publish(active, drain);
+            self.observer.tick(&status);
+        }
+    }
+
+    fn publish(&mut self, active: &Active, drain: &Drain) -> Arc<Status> {
+        let status = Arc::new(self.watch.look(active.probe(), drain));
+        self.requests.publish(status.clone());
+        status
+    }
+}
+
+fn change(probe: &Loaded, settings: &Settings) -> Result<(), String> {
+    select(probe, settings.syscalls).map_err(|e| e.to_string())?;
+    probe.control().map_err(|e| e.to_string())?.set_snaplen(settings.snaplen);
+    Ok(())
+}
+
+/// Records these calls; `None`: all.
+fn select(probe: &Loaded, calls: Option<SyscallSet>) -> Result<(), ProbeError> {
+    probe.select(&wanted_calls(calls))?;
+    probe.select_unknown(calls.is_none())
 }
 
 fn write_stats(config: &Config, summary: &Summary, ledger: &Ledger, active: &Active) -> anyhow::Result<()> {

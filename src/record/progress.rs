@@ -49,7 +49,7 @@ impl Progress {
             HumanCount(events),
             HumanCount(self.rate as u64),
             HumanCount(active.probe().totals().lost()),
-            HumanBytes(drain.bytes_out()),
+            HumanBytes(drain.progress().bytes_out()),
         ));
         self.bar.tick();
     }

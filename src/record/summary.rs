@@ -45,9 +45,10 @@ impl Summary {
         probe: &Loaded,
     ) -> Summary {
         let counts = drain.counts();
+        let types: Vec<_> = drain.ledger().types().collect();
         let own = EVENTS.iter().skip(2).step_by(2).filter_map(|enter| {
             let exit = event(enter.ty.pair());
-            let count = counts.types[usize::from(enter.ty.0)] + counts.types[usize::from(enter.ty.pair().0)];
+            let count = types[usize::from(enter.ty.0)] + types[usize::from(enter.ty.pair().0)];
             let name = if enter.name == "NA" { exit.map_or("NA", |e| e.name) } else { enter.name };
             (count > 0).then_some((name, count))
         });
@@ -61,7 +62,7 @@ impl Summary {
             target: target.to_owned(),
             duration,
             events: counts.total,
-            written: Written { events: counts.total, bytes_in: 0, bytes_out: drain.bytes_out() },
+            written: Written { events: counts.total, bytes_in: 0, bytes_out: drain.progress().bytes_out() },
             verdict,
             totals: probe.totals(),
             calls,

@@ -137,6 +137,11 @@ impl<R: Ring> Merge<R> {
         Merge { lanes, heap: BinaryHeap::new(), phase: None, horizon: 0, latest: 0, stalled: 0 }
     }
 
+    /// The rings.
+    pub fn rings(&self) -> impl Iterator<Item = &R> {
+        self.lanes.iter().map(|lane| &lane.ring)
+    }
+
     /// How many epochs were given up, because a program did not end: the order is not promised around them.
     pub fn stalled(&self) -> u64 {
         self.stalled

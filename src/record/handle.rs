@@ -1,0 +1,126 @@
+//! What other threads ask of a recording: to stop, to rotate, to change what it records.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+    mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+};
+
+use super::status::Status;
+use crate::select::SyscallSet;
+
+/// What can change while a recording runs. The rest of a [`Config`](super::Config) is fixed at its start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The calls; `None`: all of them, those that the tables do not know included.
+    pub syscalls: Option<SyscallSet>,
+    /// Bytes of data that an event keeps at most.
+    pub snaplen: u32,
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The recording has ended, or has not begun yet.
+    #[error("the recording has ended")]
+    Ended,
+    /// It cannot be done.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The answer to a request.
+pub(super) type Answer = SyncSender<Result<(), String>>;
+
+/// A request on its way.
+pub(super) enum Request {
+    /// Go on in a new file.
+    Rotate(Answer),
+    /// Record something else from now on.
+    Change(Settings, Answer),
+}
+
+/// Asks something of a recording, from any thread. Clones ask the same one.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    stop: Arc<AtomicBool>,
+    requests: Sender<Request>,
+    status: Arc<Mutex<Arc<Status>>>,
+}
+
+/// The recording's end of it, for [`run`](super::run).
+#[derive(Debug)]
+pub struct Requests {
+    stop: Arc<AtomicBool>,
+    requests: Receiver<Request>,
+    status: Arc<Mutex<Arc<Status>>>,
+}
+
+/// Both ends.
+pub fn requests() -> (Handle, Requests) {
+    let (sender, receiver) = channel();
+    let stop = Arc::new(AtomicBool::new(false));
+    let status = Arc::new(Mutex::new(Arc::new(Status::default())));
+    (
+        Handle { stop: stop.clone(), requests: sender, status: status.clone() },
+        Requests { stop, requests: receiver, status },
+    )
+}
+
+impl Handle {
+    /// Ends the recording: it drains the rings and closes the file. Does not wait for that.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// What [`stop`](Handle::stop) sets, for signal handlers.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        self.stop.clone()
+    }
+
+    /// Goes on in a new file, and waits until it does.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] if the recording goes to a single file, or the new one cannot be made.
+    pub fn rotate(&self) -> Result<(), RequestError> {
+        self.ask(Request::Rotate)
+    }
+
+    /// Records something else from now on, and waits until that is so.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] if the recording did not load what this takes: see
+    /// [`Config::selectable`](super::Config::selectable).
+    pub fn change(&self, settings: Settings) -> Result<(), RequestError> {
+        self.ask(|answer| Request::Change(settings, answer))
+    }
+
+    fn ask(&self, request: impl FnOnce(Answer) -> Request) -> Result<(), RequestError> {
+        let (answer, answered) = sync_channel(1);
+        self.requests.send(request(answer)).map_err(|_| RequestError::Ended)?;
+        answered.recv().map_err(|_| RequestError::Ended)?.map_err(RequestError::Refused)
+    }
+
+    /// How it goes, as of a second ago at most; all zero before it begins.
+    pub fn status(&self) -> Arc<Status> {
+        // Nothing panics while it holds the lock; what is there is whole in any case.
+        self.status.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+}
+
+impl Requests {
+    /// Whether the recording is to end.
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// The next request, if there is one.
+    pub(super) fn next(&self) -> Option<Request> {
+        self.requests.try_recv().ok()
+    }
+
+    /// Shows how it goes to those who ask.
+    pub(super) fn publish(&self, status: Arc<Status>) {
+        *self.status.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = status;
+    }
+}

@@ -1,0 +1,78 @@
+//! Requests to a recording that runs: of a thread of the process that records itself. Needs root.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    sync::mpsc::{Sender, channel},
+    thread,
+};
+
+use common::{Capture, file};
+use scapd::{
+    record::{self, Config, Observer, RequestError, Settings, Status},
+    select::{self, SyscallSet},
+};
+
+/// Tells when the recording has begun.
+struct Began(Sender<()>);
+
+impl Observer for Began {
+    fn started(&mut self, _: &Status) {
+        self.0.send(()).unwrap();
+    }
+}
+
+fn set(list: &str) -> Option<SyscallSet> {
+    Some(select::parse(list).unwrap())
+}
+
+/// Calls that nothing else in this process makes.
+fn hundred_of_each() {
+    for _ in 0..100 {
+        // SAFETY: neither has arguments, nor can fail.
+        unsafe { (libc::syscall(libc::SYS_getppid), libc::syscall(libc::SYS_getegid)) };
+    }
+}
+
+#[test]
+fn the_selection_changes_while_events_are_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config {
+        write: Some(file(&folder, "changed.scap")),
+        syscalls: set("getppid"),
+        selectable: true,
+        pids: vec![std::process::id()],
+        include_self: true,
+        quiet: true,
+        ..Config::default()
+    };
+    let (handle, requests) = record::requests();
+    let (began, begins) = channel();
+    let path = config.write.clone().unwrap();
+    let recording = thread::spawn(move || record::run(&config, requests, &mut Began(began)).unwrap());
+    begins.recv().unwrap();
+    hundred_of_each();
+    handle.change(Settings { syscalls: set("getegid"), snaplen: 80 }).unwrap();
+    hundred_of_each();
+    handle.change(Settings { syscalls: None, snaplen: 80 }).unwrap();
+    hundred_of_each();
+    handle.change(Settings { syscalls: set("none"), snaplen: 80 }).unwrap();
+    hundred_of_each();
+    assert!(matches!(handle.rotate(), Err(RequestError::Refused(_))));
+    handle.stop();
+    recording.join().unwrap();
+    assert!(matches!(handle.rotate(), Err(RequestError::Ended)));
+
+    let status = handle.status();
+    assert!(status.taken > 800 && status.cpus.iter().map(|cpu| cpu.seen).sum::<u64>() >= status.taken);
+    let capture = Capture::read(&path);
+    for program in ["getegid_e", "getegid_x"] {
+        assert_eq!(capture.count(program), 200, "{program}");
+    }
+    // A generic call.
+    let own = |event: &_| common::number(event, "nativeID") == Some(libc::SYS_getppid);
+    let seen = capture.of("generic_x").filter(own).count();
+    assert_eq!(seen, 200, "getppid");
+}
