@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Bytes of the ring: an event of access takes 96, an enter event 56.
-const RING: u64 = 8 << 20;
+pub(super) const RING: u64 = 8 << 20;
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -54,7 +54,8 @@ struct Contender {
 }
 
 /// Measures, and writes a table: the time of a call of access on a path that is not there, what that is more than without
-/// any program, and the ratio to the bare programs.
+/// any program, and the ratio to the bare programs. Then another one: what the kernel counts for the programs of some
+/// calls.
 ///
 /// # Errors
 /// Of the probe, or of `out`.
@@ -78,7 +79,8 @@ pub fn kernel(args: &KernelArgs, out: &mut impl Write) -> anyhow::Result<()> {
         }
     }
     report(&contenders, args, style, out)?;
-    Ok(())
+    out.flush()?;
+    super::programs::programs(style, args.calls, out)
 }
 
 /// To the first CPU that this thread may run on.

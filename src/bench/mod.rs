@@ -1,6 +1,7 @@
 //! `scapd bench`: what recording costs on this machine.
 
 mod kernel;
+mod programs;
 mod stats;
 
 pub use kernel::{KernelArgs, kernel};

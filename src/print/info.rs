@@ -13,11 +13,12 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value as Json, json};
 
 use super::{
-    Numbered, PrintError, for_each_event, json::bytes, json::rfc3339, meaning::event_name, names::Names,
-    open, text,
+    Numbered, PrintError, for_each_event, json::bytes, json::rfc3339, losses::Ledger, meaning::event_name,
+    names::Names, open, text,
 };
 use crate::{
     events::EventType,
+    ledger,
     scap::{BlockType, EventView, ReadError, Reader, Value, state::MachineInfo},
 };
 
@@ -57,7 +58,7 @@ pub struct ProcessCount {
     pub count: u64,
 }
 
-/// A `notification` event: what the recorder had to say, losses above all.
+/// A `notification` event of someone else: what a recorder had to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
     /// When: ns since the epoch.
@@ -95,9 +96,11 @@ pub struct Summary {
     pub blocks: BTreeMap<BlockType, u64>,
     /// `drop` events: times at which the recorder left out events on purpose.
     pub drops: u64,
-    /// The first hundred `notification` events.
+    /// Its ledger, if it was made by scapd.
+    pub ledger: Ledger,
+    /// The first hundred other `notification` events.
     pub notices: Vec<Notice>,
-    /// How many there are.
+    /// How many of these there are.
     pub notice_count: u64,
 }
 
@@ -160,6 +163,9 @@ impl Summary {
     }
 
     fn notice(&mut self, event: &EventView<'_>) {
+        if let Some(notice) = ledger::parse(event) {
+            return self.ledger.add(notice);
+        }
         match event.info().map(|row| row.name) {
             Some("drop") => self.drops += 1,
             Some("notification") => {
@@ -217,6 +223,7 @@ impl Summary {
             "blocks": self.blocks.iter().map(|(ty, count)| json!({
                 "block": ty.name(), "number": ty.0, "count": count,
             })).collect::<Vec<_>>(),
+            "ledger": self.ledger.to_json(),
             "drops": self.drops,
             "notifications": self.notice_count,
             "notices": self.notices.iter().map(|n| json!({
@@ -230,6 +237,9 @@ impl Summary {
         let mut out = String::new();
         // Writing to a string cannot fail.
         let _ = writeln!(out, "{}", self.overview().trim_fmt());
+        for table in self.ledger.tables() {
+            let _ = writeln!(out, "\n{}", table.trim_fmt());
+        }
         let types = self.by_type.iter().map(|e| {
             let direction = if e.ty.is_enter() { ">" } else { "<" };
             [format!("{direction} {}", e.name), e.ty.to_string(), e.count.to_string()]
@@ -281,12 +291,12 @@ impl Summary {
             row("events out of order", self.out_of_order.to_string());
         }
         row("drop events", self.drops.to_string());
-        row("notifications", self.notice_count.to_string());
+        row("other notices", self.notice_count.to_string());
         table
     }
 }
 
-fn plain_table() -> Table {
+pub(super) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table

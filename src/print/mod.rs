@@ -7,6 +7,7 @@ mod info;
 mod json;
 mod kernel_names;
 mod line;
+mod losses;
 mod meaning;
 mod names;
 mod paths;
@@ -26,6 +27,7 @@ use thiserror::Error;
 
 pub use fds::{FdClass, OpenFd};
 pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
+pub use losses::Ledger;
 pub use meaning::{event_name, syscall};
 pub use names::Names;
 

@@ -4,7 +4,7 @@ use std::{
     io,
     mem::offset_of,
     ops::Range,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
 use libbpf_rs::libbpf_sys;
@@ -189,6 +189,42 @@ pub struct ProgramCost {
     pub machine_code: u32,
     /// When it was loaded: ns since the machine's start.
     pub loaded_at: u64,
+}
+
+/// How often an attached program has run, and how long, as the kernel counts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramRuns {
+    /// The program: a dispatcher, or one on a tracepoint of its own.
+    pub name: String,
+    /// Runs, since it was loaded.
+    pub runs: u64,
+    /// ns of these, with the programs that it called.
+    pub time: u64,
+}
+
+pub(super) fn runs(name: String, program: BorrowedFd<'_>) -> Option<ProgramRuns> {
+    let info = info(program)?;
+    Some(ProgramRuns { name, runs: info.run_cnt, time: info.run_time_ns })
+}
+
+/// Has the kernel count runs and time of all BPF programs, as long as it lives; that makes each of them a little slower.
+#[derive(Debug)]
+pub struct RunStatistics(#[expect(dead_code, reason = "closed when dropped")] OwnedFd);
+
+impl RunStatistics {
+    /// Switches it on (Linux 5.8).
+    ///
+    /// # Errors
+    /// Of the kernel: it takes CAP_SYS_ADMIN.
+    pub fn enable() -> io::Result<RunStatistics> {
+        // SAFETY: takes a number, and returns a new descriptor or an error.
+        let fd = unsafe { libbpf_sys::bpf_enable_stats(libbpf_sys::BPF_STATS_RUN_TIME) };
+        if fd < 0 {
+            return Err(io::Error::from_raw_os_error(-fd));
+        }
+        // SAFETY: the descriptor is new, and nobody else's.
+        Ok(RunStatistics(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
 }
 
 pub(super) fn cost(name: &'static str, program: BorrowedFd<'_>) -> Option<ProgramCost> {

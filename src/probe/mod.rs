@@ -28,7 +28,7 @@ mod rings;
 pub(crate) use attach::kernel_version;
 pub use attach::{Attach, Evidence, Preemption};
 pub use control::{Control, Directions, TargetState};
-pub use counters::{Counters, CpuLosses, ProgramCost, Totals};
+pub use counters::{Counters, CpuLosses, ProgramCost, ProgramRuns, RunStatistics, Totals};
 pub use error::ProbeError;
 pub use floor::{Floor, Step};
 pub use phases::{Active, Attached, Loaded, Opened, Options, Refused};

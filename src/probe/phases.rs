@@ -2,11 +2,11 @@
 
 use std::{os::fd::AsFd, path::Path};
 
-use libbpf_rs::Link;
+use libbpf_rs::{Link, ProgramMut};
 use scapd_bpf::ScapdSkel;
 
 use super::{
-    Attach, Control, Preemption, ProbeError, ProgramCost, RawEvent, RingLayout, Totals, attach,
+    Attach, Control, Preemption, ProbeError, ProgramCost, ProgramRuns, RawEvent, RingLayout, Totals, attach,
     control::{self, Directions},
     counters::{self, Cpus},
     programs,
@@ -246,11 +246,17 @@ impl Loaded {
 
     /// The counters of all CPUs.
     pub fn totals(&self) -> Totals {
-        let progs = &self.skel.progs;
-        let dispatch = [&progs.dispatch_enter, &progs.dispatch_exit].into_iter().filter(|p| p.autoload());
-        let attached = dispatch.chain(programs::on_tracepoints(progs));
-        let skipped = attached.map(|p| counters::skipped_runs(p.as_fd())).sum();
+        let skipped = programs::attached(&self.skel.progs).map(|p| counters::skipped_runs(p.as_fd())).sum();
         Totals { skipped, ..self.cpus.totals(0..self.cpus()) }
+    }
+
+    /// How often the attached programs have run, and how long: 0, unless the kernel counts it ([`RunStatistics`], or
+    /// the sysctl kernel.bpf_stats_enabled).
+    ///
+    /// [`RunStatistics`]: super::RunStatistics
+    pub fn runs(&self) -> Vec<ProgramRuns> {
+        let runs = |p: &ProgramMut<'_>| counters::runs(p.name().to_string_lossy().into_owned(), p.as_fd());
+        programs::attached(&self.skel.progs).filter_map(runs).collect()
     }
 
     /// The counters of one CPU. The kernel does not say on which CPU it skipped a run.

@@ -81,6 +81,14 @@ pub(super) fn floor<'a, 'obj>(programs: &'a mut OpenScapdProgs<'obj>) -> [&'a mu
     ]
 }
 
+/// The programs that are attached, if they were loaded: from these, all others are called.
+pub(super) fn attached<'a, 'obj>(
+    programs: &'a ScapdProgs<'obj>,
+) -> impl Iterator<Item = &'a ProgramMut<'obj>> {
+    let dispatchers = [&programs.dispatch_enter, &programs.dispatch_exit];
+    dispatchers.into_iter().filter(|program| program.autoload()).chain(on_tracepoints(programs))
+}
+
 /// Who wants a program that is attached to a tracepoint of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {

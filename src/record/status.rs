@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::drain::Drain;
-use crate::{ledger::Losses, probe::Loaded};
+use crate::{
+    ledger::Losses,
+    probe::{Loaded, ProgramRuns},
+};
 
 /// Followed by whoever starts a recording, on the recording's own thread: a slow observer makes it slow.
 pub trait Observer {
@@ -43,6 +46,8 @@ pub struct Status {
     pub cpus: Vec<CpuStatus>,
     /// Each ring; the last one is the one in reserve.
     pub rings: Vec<RingStatus>,
+    /// How often the programs have run, if the kernel counts that.
+    pub programs: Vec<ProgramRuns>,
 }
 
 /// The events of a CPU.
@@ -76,6 +81,7 @@ impl Default for Status {
             losses: Losses::default(),
             cpus: Vec::new(),
             rings: Vec::new(),
+            programs: Vec::new(),
         }
     }
 }
@@ -133,6 +139,7 @@ impl Watch {
             losses: probe.totals().losses(),
             cpus,
             rings: probe.rings().map(|(used, size)| RingStatus { used, size }).collect(),
+            programs: probe.runs(),
         }
     }
 }

@@ -1,0 +1,136 @@
+//! What the programs of some calls take, as the kernel itself counts it (`bpf_stats`).
+//!
+//! The kernel adds up the time of the two dispatchers, from which the program of an event is called: so each call has its
+//! turn alone, and its time is that of the dispatcher and the program behind it. The clock that the kernel reads for this
+//! is part of what it counts.
+
+use std::io::{Read, Write};
+
+use anyhow::Context;
+use comfy_table::{CellAlignment, Table, presets};
+use rustix::fs::{Access, CWD, Mode, OFlags, access, openat};
+
+use super::stats::Spread;
+use crate::{
+    events::Syscall,
+    probe::{Active, Attach, Opened, Options, ProgramRuns, RunStatistics},
+};
+
+/// Turns of a call that count, and at most that there are.
+const ROUNDS: usize = 21;
+const LONGEST: usize = 1000;
+
+/// A call that can be made over and over without changing anything, and how.
+type Sample = (&'static str, &'static str, fn(&mut Files));
+
+/// What the calls work on.
+struct Files {
+    zero: std::fs::File,
+    null: std::fs::File,
+    data: [u8; 64],
+}
+
+const SAMPLES: [Sample; 8] = [
+    ("getegid", "a number", |_| {
+        let _ = rustix::process::getegid();
+    }),
+    ("getppid", "as a generic event", |_| {
+        let _ = rustix::process::getppid();
+    }),
+    ("access", "a path", |_| {
+        let _ = access(c"/no/such/file", Access::EXISTS);
+    }),
+    ("openat", "a path, and that of a folder's descriptor", |_| {
+        let _ = openat(CWD, c"/no/such/file", OFlags::RDONLY, Mode::empty());
+    }),
+    ("read", "64 bytes of data", |files| {
+        let _ = files.zero.read(&mut files.data);
+    }),
+    ("write", "64 bytes of data", |files| {
+        let _ = files.null.write(&files.data);
+    }),
+    ("ppoll", "a list of two descriptors", |files| {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut fds = [PollFd::new(&files.zero, PollFlags::IN), PollFd::new(&files.null, PollFlags::OUT)];
+        let _ = poll(&mut fds, Some(&Timespec::default()));
+    }),
+    ("socket", "flags", |_| {
+        // A protocol that the family does not have: refused.
+        use rustix::net::{AddressFamily, SocketType, ipproto, socket};
+        let _ = socket(AddressFamily::UNIX, SocketType::STREAM, Some(ipproto::TCP));
+    }),
+];
+
+/// Measures, and writes a table: ns of the programs of some calls, for each event.
+///
+/// # Errors
+/// Of the probe, or of `out`; if the kernel does not count.
+pub(super) fn programs(attach: Attach, calls: u32, out: &mut impl Write) -> anyhow::Result<()> {
+    let _statistics = RunStatistics::enable().context("the kernel does not count the time of programs")?;
+    let open = |path, options: &mut std::fs::OpenOptions| options.open(path).context(path);
+    let mut files = Files {
+        zero: open("/dev/zero", std::fs::OpenOptions::new().read(true))?,
+        null: open("/dev/null", std::fs::OpenOptions::new().write(true))?,
+        data: [0; 64],
+    };
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(["call", "moves", "enter", "exit"]);
+    for column in 2..4 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for (name, moves, call) in SAMPLES {
+        let [enter, exit] = measure(name, attach, calls, || (0..calls).for_each(|_| call(&mut files)))?;
+        table.add_row([name.to_owned(), moves.to_owned(), format!("{enter:.0}"), format!("{exit:.0}")]);
+    }
+    writeln!(
+        out,
+        "\nns of the programs of a call, as the kernel counts them (bpf_stats): medians of {ROUNDS} rounds"
+    )?;
+    writeln!(out, "{table}")?;
+    Ok(())
+}
+
+/// ns of a run of the enter dispatcher, and of the exit dispatcher.
+fn measure(name: &str, attach: Attach, calls: u32, mut turn: impl FnMut()) -> anyhow::Result<[f64; 2]> {
+    let options = Options { attach, ring_size: super::kernel::RING, targets: 1, ..Options::default() };
+    let selected: Vec<_> = Syscall::by_name(name).into_iter().collect();
+    let mut active = Opened::new(&options)?.load(&selected)?.attach()?.start()?;
+    let own = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+    active.probe().control()?.add_target(own, crate::probe::TargetState::Active)?;
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..LONGEST {
+        let before = active.probe().runs();
+        turn();
+        let after = active.probe().runs();
+        drain(&mut active)?;
+        let means = ["dispatch_enter", "dispatch_exit"].map(|name| mean(name, calls, &before, &after));
+        // The first round warms up.
+        if let (1.., [Some(enter), Some(exit)]) = (round, means) {
+            times[0].push(enter);
+            times[1].push(exit);
+        }
+        if times[0].len() == ROUNDS {
+            return Ok(times.map(|times| Spread::of(times).median));
+        }
+    }
+    anyhow::bail!("other processes make so many calls that those of {name} cannot be told from them")
+}
+
+fn drain(active: &mut Active) -> anyhow::Result<()> {
+    while !active.is_drained() || active.next_event().is_some() {
+        active.next_event();
+    }
+    let lost = active.probe().totals().lost();
+    anyhow::ensure!(lost == 0, "{lost} events were lost: fewer calls are to be made in a round");
+    Ok(())
+}
+
+/// ns of a run. Runs for calls of other tasks are counted too, and leave early: `None` if there were many.
+fn mean(name: &str, calls: u32, before: &[ProgramRuns], after: &[ProgramRuns]) -> Option<f64> {
+    let of = |runs: &[ProgramRuns]| runs.iter().find(|runs| runs.name == name).map(|r| (r.runs, r.time));
+    let ((runs, time), (runs_after, time_after)) = (of(before)?, of(after)?);
+    let runs = runs_after - runs;
+    (runs <= u64::from(calls) * 21 / 20).then(|| (time_after - time) as f64 / runs as f64)
+}

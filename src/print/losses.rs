@@ -1,0 +1,178 @@
+//! What a capture says of its losses, as `scapd info` shows it: the balance, and the gaps.
+
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table};
+use serde_json::{Value as Json, json};
+
+use super::{info::plain_table, json::rfc3339};
+use crate::{
+    events::event,
+    ledger::{Gap, Losses, Notice, Verdict},
+};
+
+/// Gaps beyond this many are only counted.
+const MAX_GAPS: usize = 100;
+
+/// The ledger of a capture, as its notices tell it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// The balance of each section that has one.
+    pub verdicts: Vec<Verdict>,
+    /// The first hundred gaps.
+    pub gaps: Vec<Gap>,
+    /// How many there are.
+    pub gap_count: u64,
+}
+
+impl Ledger {
+    pub(super) fn add(&mut self, notice: Notice) {
+        match notice {
+            Notice::Verdict(verdict) => self.verdicts.push(verdict),
+            Notice::Gap(gap) => {
+                self.gap_count += 1;
+                if self.gaps.len() < MAX_GAPS {
+                    self.gaps.push(gap);
+                }
+            }
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Json {
+        json!({
+            "balances": self.verdicts.iter().map(|verdict| json!({
+                "complete": verdict.is_complete(),
+                "seen": verdict.seen,
+                "written": verdict.written,
+                "lost": verdict.losses.sum(),
+                "late": verdict.late,
+                "unread": verdict.unread,
+                "causes": verdict.losses.to_json(),
+            })).collect::<Vec<_>>(),
+            "gap_count": self.gap_count,
+            "gaps": self.gaps.iter().map(|gap| json!({
+                "from": gap.from,
+                "from_time": rfc3339(gap.from),
+                "to": gap.to,
+                "cpus": gap.cpus,
+                "lost": gap.losses.sum(),
+                "causes": gap.losses.to_json(),
+            })).collect::<Vec<_>>(),
+        })
+    }
+
+    /// The balance and the gaps, if it tells of them: each a table.
+    pub(super) fn tables(&self) -> Vec<Table> {
+        let mut tables: Vec<_> = self.verdicts.iter().map(balance).collect();
+        if !self.gaps.is_empty() {
+            tables.push(self.gap_table());
+        }
+        tables
+    }
+
+    fn gap_table(&self) -> Table {
+        let mut table = plain_table();
+        table.set_header(["gap at", "for", "CPUs", "lost", "why", "most of all"]);
+        for gap in &self.gaps {
+            let time = Duration::from_nanos(gap.to.saturating_sub(gap.from));
+            let cpus: Vec<_> = gap.cpus.iter().map(ToString::to_string).collect();
+            table.add_row([
+                rfc3339(gap.from).unwrap_or_default(),
+                format!("{:.1} ms", time.as_secs_f64() * 1e3),
+                cpus.join(" "),
+                gap.losses.sum().to_string(),
+                causes(&gap.losses),
+                most(gap),
+            ]);
+        }
+        let more = self.gap_count - self.gaps.len() as u64;
+        if more > 0 {
+            table.add_row([format!("… and {more} more")]);
+        }
+        for column in [1, 3] {
+            align_right(&mut table, column);
+        }
+        table
+    }
+}
+
+fn balance(verdict: &Verdict) -> Table {
+    let mut table = plain_table();
+    table.set_header(["balance", "events"]);
+    let mut row = |name: &str, count: u64| {
+        table.add_row([name.to_owned(), count.to_string()]);
+    };
+    row("seen", verdict.seen);
+    row("written", verdict.written);
+    row("lost", verdict.losses.sum());
+    for (cause, count) in verdict.losses.iter() {
+        row(&format!("  {}", cause.text()), count);
+    }
+    if verdict.late > 0 {
+        row("behind a younger one", verdict.late);
+    }
+    if verdict.unread > 0 {
+        row("after the limit", verdict.unread);
+    }
+    align_right(&mut table, 1);
+    table
+}
+
+fn align_right(table: &mut Table, column: usize) {
+    if let Some(column) = table.column_mut(column) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+fn causes(losses: &Losses) -> String {
+    let causes: Vec<_> = losses.iter().map(|(cause, n)| format!("{} {n}", cause.text())).collect();
+    causes.join(", ")
+}
+
+fn most(gap: &Gap) -> String {
+    let types = gap.most.iter().map(|(ty, count)| {
+        let direction = if ty.is_enter() { '>' } else { '<' };
+        format!("{direction} {} {count}", event(*ty).map_or("unknown", |event| event.name))
+    });
+    types.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{events::event_by_program, ledger::Cause};
+
+    fn losses() -> Losses {
+        let mut losses = Losses::default();
+        losses.add(Cause::RingFull, 7);
+        losses
+    }
+
+    #[test]
+    fn a_gap_and_the_balance_are_tables() {
+        let mut ledger = Ledger::default();
+        assert!(ledger.tables().is_empty());
+        let read_x = event_by_program("read_x").unwrap().ty;
+        let gap = Gap {
+            from: 1_000_000,
+            to: 3_500_000,
+            cpus: vec![0, 3],
+            losses: losses(),
+            most: vec![(read_x, 6)],
+        };
+        for _ in 0..=MAX_GAPS {
+            ledger.add(Notice::Gap(gap.clone()));
+        }
+        ledger.add(Notice::Verdict(Verdict { seen: 10, written: 3, losses: losses(), ..Verdict::default() }));
+        let [balance, gaps] = &ledger.tables()[..] else { panic!("not two tables") };
+        let balance = balance.to_string();
+        for (name, count) in [("seen", "10"), ("written", "3"), ("lost", "7"), ("ring full", "7")] {
+            let row = balance.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+            assert!(row.trim_end().ends_with(count), "{balance}");
+        }
+        let gaps = gaps.to_string();
+        assert!(gaps.contains("2.5 ms") && gaps.contains("0 3") && gaps.contains("< read 6"), "{gaps}");
+        assert!(gaps.contains("and 1 more"), "{gaps}");
+        assert_eq!(ledger.to_json()["gap_count"], MAX_GAPS + 1);
+    }
+}
