@@ -5,12 +5,17 @@
 #include "extract/registers.h"
 #include "user_types.h"
 
-/* A struct timespec; `is_32` if it is that of a 32-bit caller. 0 if it cannot be read. */
+/*
+ * A struct timespec; `is_32` if it is that of a 32-bit caller. 0 if it cannot be read. NULL is often passed, and seen at
+ * once: a read of it would be a page fault.
+ */
 static __always_inline u64 extract__timespec(u64 pointer, bool is_32)
 {
 	struct sc_timespec time = {};
 	struct sc_timespec32 time32;
 
+	if (!pointer)
+		return 0;
 	if (!is_32) {
 		bpf_probe_read_user(&time, sizeof(time), (const void *)pointer);
 	} else if (!bpf_probe_read_user(&time32, sizeof(time32), (const void *)pointer)) {

@@ -22,6 +22,8 @@ static __always_inline struct sc_rlimit limits__read(u64 pointer, bool is_32)
 	struct sc_rlimit limit = {};
 	struct sc_rlimit32 limit32;
 
+	if (!pointer)
+		return limit;
 	if (!is_32) {
 		bpf_probe_read_user(&limit, sizeof(limit), (const void *)pointer);
 	} else if (!bpf_probe_read_user(&limit32, sizeof(limit32), (const void *)pointer)) {

@@ -107,7 +107,8 @@ static __always_inline u32 ppoll__signals(u64 pointer)
 {
 	u32 signals = 0;
 
-	bpf_probe_read_user(&signals, sizeof(signals), (const void *)pointer);
+	if (pointer)
+		bpf_probe_read_user(&signals, sizeof(signals), (const void *)pointer);
 	return signals;
 }
 

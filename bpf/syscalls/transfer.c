@@ -15,6 +15,8 @@ static __always_inline u64 transfer__offset(const struct sc_call *call, int n, b
 	u64 offset = 0;
 	s32 narrow = 0;
 
+	if (!pointer)
+		return 0;
 	if (wide)
 		bpf_probe_read_user(&offset, sizeof(offset), pointer);
 	else if (!bpf_probe_read_user(&narrow, sizeof(narrow), pointer))
