@@ -157,6 +157,11 @@ impl LeftOut {
         self.failed += other.failed;
         self.sampled += other.sampled;
     }
+
+    /// As a JSON object.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "failed": self.failed, "sampled": self.sampled })
+    }
 }
 
 /// A capture's balance.

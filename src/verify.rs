@@ -187,7 +187,7 @@ impl Report {
                 "unread": verdict.unread,
                 "causes": verdict.losses.to_json(),
                 "sample_ratio": verdict.sample_ratio,
-                "left_out": { "failed": verdict.left_out.failed, "sampled": verdict.left_out.sampled },
+                "left_out": verdict.left_out.to_json(),
             })),
             "gaps": self.gaps.iter().map(|gap| json!({
                 "from": gap.from,

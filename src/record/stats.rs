@@ -52,7 +52,7 @@ fn json(summary: &Summary, ledger: &Ledger, probe: &Loaded) -> Value {
         "causes": verdict.losses.to_json(),
         "sample": verdict.is_sample(),
         "sample_ratio": verdict.sample_ratio,
-        "left_out": { "failed": verdict.left_out.failed, "sampled": verdict.left_out.sampled },
+        "left_out": verdict.left_out.to_json(),
         "targets_full": summary.totals.losses.targets_full,
         "bytes": summary.written.bytes_out,
         "cpu_user_ns": user,
