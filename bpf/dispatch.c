@@ -32,15 +32,16 @@ static __always_inline bool dispatch__is_wanted(u64 number, enum sc_wanted direc
 	return sc_settings.wanted_number[index] & direction;
 }
 
-/* The slot of a wanted call of a task that is recorded; SC_SLOTS if this one is not. */
+/* Where a wanted call of a task that is recorded goes on; SC_SLOTS if it leaves here. */
 static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted direction)
 {
 	struct task_struct *task = extract__typed_current();
 	u64 slot = extract__slot(ctx, number, extract__is_compat(task));
+	u32 wanted = sc_settings.wanted[slot];
 
-	if (!(sc_settings.wanted[slot] & direction))
+	if (!(wanted & direction) || !filter__is_target(task, slot == SC_NR_EXECVE))
 		return SC_SLOTS;
-	return filter__is_target(task, slot == SC_NR_EXECVE) ? slot : SC_SLOTS;
+	return __builtin_expect(wanted & SC_WANT_RULES, 0) ? (u64)SC_SLOT_RULES : slot;
 }
 
 /* Goes on to the slot's program; comes back only if there is none. */

@@ -4,6 +4,7 @@
 
 #include "counters.h"
 #include "extract/task.h"
+#include "rules.h"
 
 /* Whether the current task is one to be recorded; `task` is extract__typed_current(). */
 static __always_inline bool filter__is_target(struct task_struct *task, bool is_exec)
@@ -29,8 +30,15 @@ static __always_inline bool filter__is_target(struct task_struct *task, bool is_
 /* Whether a tracepoint event of the current task is to be recorded. */
 static __always_inline bool tracepoint__wanted(enum sc_tracepoint which)
 {
-	return sc_settings.active && (sc_settings.tracepoints & which) &&
-	       filter__is_target(extract__typed_current(), false);
+	u32 tracepoints = sc_settings.tracepoints;
+
+	if (!sc_settings.active || !(tracepoints & which) || !filter__is_target(extract__typed_current(), false))
+		return false;
+	if (tracepoints & SC_TP_LEFT_OUT & which << 8) {
+		rules__sampled();
+		return false;
+	}
+	return true;
 }
 
 /* The same for an event that also stands for the exit of a system call. */

@@ -13,6 +13,9 @@ const volatile struct sc_routes sc_routes = {};
 /* Written by the recorder at any time (mapped memory), read by the programs. */
 struct sc_settings sc_settings = {};
 
+/* Written and read by the dispatchers. */
+struct sc_sampling sc_sampling = {};
+
 /*
  * The programs of the exit and the enter events by slot: filled by the recorder from the event table, read by the
  * dispatchers. Two maps, as from 6.12 on one cannot hold programs of both tracepoints.
@@ -75,3 +78,14 @@ struct {
 	__type(key, u32);
 	__type(value, u32); /* enum sc_target */
 } targets SEC(".maps");
+
+/*
+ * Has an entry while sampling leaves events out. Of all CPUs the one that adds it, and the one that removes it, marks that
+ * in the capture, so that there is one mark. Written by the dispatchers.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} sampling_mark SEC(".maps");

@@ -7,6 +7,7 @@
 
 #include "preemption.c"
 #include "dispatch.c"
+#include "rules.c"
 
 #include "syscalls/generic.c"
 #include "syscalls/access.c"

@@ -18,6 +18,10 @@ enum {
 	SC_SLOT_UNKNOWN = 2 * SC_NR_MAX,
 	SC_SOCKETCALL_MAX = 32,   /* the numbers of socketcall are below this */
 	SC_SLOTS = 4 * SC_NR_MAX, /* a power of two: an index is masked, not compared */
+	/* Not of a call: the program that applies the rules, those of the events that sampling makes. */
+	SC_SLOT_RULES = SC_SLOTS - 3,
+	SC_SLOT_DROP_E = SC_SLOTS - 2,
+	SC_SLOT_DROP_X = SC_SLOTS - 1,
 	SC_DIRECT = 4,
 };
 
@@ -27,11 +31,21 @@ enum sc_attach {
 	SC_ATTACH_TRACEPOINT, /* tracepoint/raw_syscalls: registers are those of the current task */
 };
 
-/* Which events of a slot are wanted: bits of sc_settings.wanted. */
+/*
+ * Which events of a slot are wanted, and what leaves some of these out all the same: the bits of sc_settings.wanted. A
+ * byte has both, so that a call to which no rule applies costs no second look.
+ */
 enum sc_wanted {
 	SC_WANT_ENTER = 1,
 	SC_WANT_EXIT = 2,
-};
+	SC_WANT_RULES = 0x7c, /* those below */
+	SC_DROP_FAILED = 4,   /* no returns of calls that failed */
+	/* While sampling: */
+	SC_SAMPLE_BY_CLOCK = 8,     /* nothing but in the first part of each second */
+	SC_SAMPLE_NOTHING = 16,     /* nothing */
+	SC_SAMPLE_DONE = 32,        /* no returns of calls that failed */
+	SC_SAMPLE_DESCRIPTORS = 64, /* no returns of an fcntl that changes no descriptor */
+} __attribute__((packed));
 
 /* Which tracepoint events are wanted: bits of sc_settings.tracepoints. */
 enum sc_tracepoint {
@@ -42,6 +56,8 @@ enum sc_tracepoint {
 	SC_TP_SIGNAL_DELIVER = 16,
 	SC_TP_PAGE_FAULT_USER = 32,
 	SC_TP_PAGE_FAULT_KERNEL = 64,
+	/* Those that sampling leaves out: their bits, shifted by 8. */
+	SC_TP_LEFT_OUT = 0xff00,
 };
 
 /* Fixed before the programs are loaded: the verifier drops what a branch on them excludes. */
@@ -60,17 +76,26 @@ struct sc_constants {
 struct sc_settings {
 	u64 boot_time;    /* ns from the epoch to the machine's start: event time = this + the boot-time clock */
 	u32 active;       /* the gate of the tracepoints: they record nothing while it is 0 */
-	u32 snaplen;      /* bytes of data that an event keeps at most */
+	u32 snaplen;      /* bytes of data that an event keeps at most; an event's size is a limit, too */
 	u32 skip_tgid;    /* a process whose events are left out (the recorder's own), or -1: the idle tasks are 0 */
 	u32 targets_only; /* record only the tasks in the map `targets` */
 	u32 backlog;      /* the recorder takes no events, as the disk is behind: why a ring is full */
 	enum sc_tracepoint tracepoints;
-	u8 wanted[SC_SLOTS]; /* enum sc_wanted, by slot */
+	u32 dynamic_snaplen;    /* traffic of some kinds keeps more than the snaplen: see extract/snaplen.h */
+	u32 full_capture_ports; /* for it: the first port of a range, and in the high half the last one; or 0 */
+	u32 statsd_port;        /* for it: where statsd listens; or 0 */
+	u32 sample_ratio;       /* one part of so many of each second is recorded; 0: not sampling */
+	enum sc_wanted wanted[SC_SLOTS];
 	/*
 	 * The same by the number that a call has, whoever makes it; the last one stands for all numbers beyond. What is not
 	 * wanted here leaves without a look at the task. All 0 while the gate is closed.
 	 */
 	u8 wanted_number[SC_NR_MAX + 1];
+};
+
+/* Where sampling stands: written and read by the programs. */
+struct sc_sampling {
+	u32 leaving_out; /* a drop_e event was made, and no drop_x event since */
 };
 
 /* Which call a slot stands for. Written before the programs are loaded. */
@@ -110,6 +135,12 @@ struct sc_cpu_losses {
 	u64 targets_full; /* a child that could not be followed: the map `targets` is full */
 };
 
+/* Wanted events that a rule left out: they are neither seen nor lost. */
+struct sc_left_out {
+	u64 failed;  /* returns of calls that failed */
+	u64 sampled; /* by sampling */
+};
+
 /* The ways into the programs of a CPU. Within the first two, no run comes between another one's start and end. */
 enum sc_way {
 	SC_WAY_ENTER,
@@ -135,6 +166,7 @@ struct sc_cpu {
 	u64 running[SC_WAYS]; /* runs that have begun and not ended */
 	u64 lost;             /* the sum of all losses below: one look tells whether there are new ones */
 	struct sc_cpu_losses losses;
+	struct sc_left_out left_out;
 	struct sc_counters events[PPM_EVENT_MAX];
 	/* Where events of variable size are put together before they are copied into the ring. */
 	u8 scratch[SC_WAYS][SC_SCRATCH_SIZE];

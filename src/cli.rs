@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     bench, print,
-    probe::{Attach, Directions, Options},
+    probe::{Attach, Directions, DynamicSnaplen, Options, Ports, SampleRatio},
     record,
     select::{self, SyscallSet, TracepointSet},
 };
@@ -68,6 +68,23 @@ pub struct RecordArgs {
     #[arg(short = 's', long, value_name = "BYTES", default_value_t = 80,
           value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_SNAPLEN)))]
     snaplen: u32,
+    /// Keep more of HTTP, of database queries, DNS and statsd: up to 2000 bytes (DNS: 512)
+    #[arg(long)]
+    dynamic_snaplen: bool,
+    /// Keep up to 16000 bytes of traffic through these ports, as 5000-5010; implies
+    /// --dynamic-snaplen
+    #[arg(long, value_name = "PORTS")]
+    full_capture_ports: Option<Ports>,
+    /// The port of statsd, 0 for none; implies --dynamic-snaplen [default: 8125]
+    #[arg(long, value_name = "PORT")]
+    statsd_port: Option<u16>,
+    /// Leave out the exit events of calls that failed; their enter events stay (see --events)
+    #[arg(long)]
+    drop_failed: bool,
+    /// Record the first 1/N of each second: 1, 2, 4 to 128; calls that say which processes and descriptors there are in
+    /// full, frequent ones of little use (stat, futex, poll, ...) not at all
+    #[arg(long, value_name = "N")]
+    sample: Option<SampleRatio>,
     /// Stop after this many events
     #[arg(short = 'n', long = "count", value_name = "EVENTS")]
     count: Option<u64>,
@@ -107,6 +124,17 @@ pub struct RecordArgs {
     /// A command to run and to record, with its descendants
     #[arg(last = true, value_name = "COMMAND", id = "run")]
     run: Vec<OsString>,
+}
+
+impl RecordArgs {
+    /// The dynamic snaplen: each of its options asks for it.
+    fn dynamic_snaplen(&self) -> Option<DynamicSnaplen> {
+        let wanted = self.dynamic_snaplen || self.full_capture_ports.is_some() || self.statsd_port.is_some();
+        wanted.then(|| DynamicSnaplen {
+            full_capture: self.full_capture_ports,
+            statsd_port: self.statsd_port.unwrap_or(DynamicSnaplen::STATSD_PORT),
+        })
+    }
 }
 
 /// The value of `--on-loss`.
@@ -191,7 +219,9 @@ impl CheckArgs {
 
 /// `scapd verify`.
 #[derive(Debug, Args)]
-#[command(after_help = "Exit codes: 0 complete, 7 events were lost (or the capture does not say), 6 damaged")]
+#[command(
+    after_help = "Exit codes: 0 complete, or complete as a sample; 7 events were lost (or the capture does not say), 6 damaged"
+)]
 pub struct VerifyArgs {
     /// The capture, plain or gzip; - for stdin
     pub file: PathBuf,
@@ -248,6 +278,7 @@ impl From<RecordArgs> for record::Config {
         };
         // A reader that is to keep its list of processes needs their ends; one that gets a few calls does not.
         let usual = if args.syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
+        let dynamic_snaplen = args.dynamic_snaplen();
         record::Config {
             write: args.write,
             compress: args.gzip,
@@ -258,6 +289,9 @@ impl From<RecordArgs> for record::Config {
                 ring_size: args.buffer_size,
                 ring_budget: args.buffer_total,
                 snaplen: args.snaplen,
+                dynamic_snaplen,
+                drop_failed: args.drop_failed,
+                sampling: args.sample,
                 directions,
                 tracepoints: args.tracepoints.unwrap_or(usual),
                 ..Options::default()
@@ -343,6 +377,24 @@ mod tests {
         assert!(parse_duration("soon").is_err());
         assert!(parse_duration("0s").is_err());
         assert!(parse_duration("-3s").is_err());
+    }
+
+    #[test]
+    fn each_option_of_the_dynamic_snaplen_asks_for_it() {
+        let dynamic = |args: &[&str]| {
+            let cli =
+                Cli::try_parse_from(["scapd", "record"].iter().chain(args)).map_err(|e| e.to_string())?;
+            let Command::Record(args) = cli.command else { panic!("not record") };
+            Ok::<_, String>(record::Config::from(*args).probe.dynamic_snaplen)
+        };
+        assert_eq!(dynamic(&[]), Ok(None));
+        assert_eq!(dynamic(&["--dynamic-snaplen"]), Ok(Some(DynamicSnaplen::default())));
+        let statsd = DynamicSnaplen { statsd_port: 9, ..DynamicSnaplen::default() };
+        assert_eq!(dynamic(&["--statsd-port", "9"]), Ok(Some(statsd)));
+        let full = DynamicSnaplen { full_capture: Ports::new(5, 7).ok(), ..DynamicSnaplen::default() };
+        assert_eq!(dynamic(&["--full-capture-ports", "5-7"]), Ok(Some(full)));
+        assert!(dynamic(&["--full-capture-ports", "7-5"]).unwrap_err().contains("not a range of ports"));
+        assert!(dynamic(&["--sample", "3"]).unwrap_err().contains("128"));
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// The code of a capture that was verified.
 pub fn of_capture(outcome: Outcome) -> ExitCode {
     match outcome {
-        Outcome::Complete => ExitCode::SUCCESS,
+        Outcome::Complete | Outcome::Sample => ExitCode::SUCCESS,
         Outcome::Incomplete => ExitCode::from(LOST),
         Outcome::Damaged => ExitCode::from(INPUT),
     }

@@ -8,9 +8,13 @@
 //!   lost.
 //! - [`VERDICT`], the last event of a capture: `verdict=complete seen=100 written=100 lost=0 late=0 unread=0`, and the
 //!   losses by cause. `seen = written + lost + unread`; `unread` are those that came after a limit (`-n`) was reached.
+//!   What was to be left out is not among them: `failed=5` returns of calls that failed, `sampled=900` events in the rest
+//!   of each second of which sampling records the first of `sample_ratio=8` parts (it is then `verdict=sample`).
 //!   Skipped runs ([`Cause::Skipped`]) were never seen as events; they stand beside that sum.
 
 use std::{collections::BTreeMap, fmt};
+
+use indicatif::HumanCount;
 
 use crate::{
     events::{EventType, event},
@@ -138,6 +142,28 @@ pub struct Gap {
     pub most: Vec<(EventType, u64)>,
 }
 
+/// Events that were to be left out: neither seen nor lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LeftOut {
+    /// Returns of calls that failed.
+    pub failed: u64,
+    /// By sampling.
+    pub sampled: u64,
+}
+
+impl LeftOut {
+    /// Adds others.
+    pub fn add(&mut self, other: LeftOut) {
+        self.failed += other.failed;
+        self.sampled += other.sampled;
+    }
+
+    /// As a JSON object.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "failed": self.failed, "sampled": self.sampled })
+    }
+}
+
 /// A capture's balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Verdict {
@@ -151,6 +177,10 @@ pub struct Verdict {
     pub late: u64,
     /// Events that were not taken, as a limit was reached.
     pub unread: u64,
+    /// Events that were to be left out.
+    pub left_out: LeftOut,
+    /// Sampling recorded one part of so many of each second, at the end; 0: it was off.
+    pub sample_ratio: u32,
 }
 
 /// A notice that was read in a capture.
@@ -189,6 +219,33 @@ impl Verdict {
         self.losses.sum() == 0 && self.late == 0
     }
 
+    /// Whether sampling has left events out: what there is is complete, and a part of what was to be recorded.
+    pub fn is_sample(&self) -> bool {
+        self.left_out.sampled > 0
+    }
+
+    /// What was left out on purpose, for people: a line for each rule that left something out.
+    pub fn left_out_lines(&self) -> impl Iterator<Item = String> {
+        let part = match self.sample_ratio {
+            0 => "until sampling was ended".to_owned(),
+            1 => "without the calls that sampling never records".to_owned(),
+            ratio => format!("1/{ratio} of each second"),
+        };
+        let LeftOut { failed, sampled } = self.left_out;
+        let sample = format!("a sample, {part}: {} events left out on purpose", HumanCount(sampled));
+        let successes = format!("{} returns of failed calls left out on purpose", HumanCount(failed));
+        [(sampled, sample), (failed, successes)].into_iter().filter(|(n, _)| *n > 0).map(|(_, line)| line)
+    }
+
+    /// In a word.
+    fn name(&self) -> &'static str {
+        match (self.is_complete(), self.is_sample()) {
+            (false, _) => "incomplete",
+            (true, true) => "sample",
+            (true, false) => "complete",
+        }
+    }
+
     /// Events that are neither written nor accounted for: 0, unless something is wrong with scapd.
     pub fn unaccounted(&self) -> i128 {
         let skipped = self.losses.of(Cause::Skipped) + self.losses.of(Cause::NoProgram);
@@ -198,16 +255,25 @@ impl Verdict {
 
     /// The `desc` of its notice.
     pub fn text(&self) -> String {
-        format!(
+        let mut text = format!(
             "verdict={} seen={} written={} lost={} late={} unread={}{}",
-            if self.is_complete() { "complete" } else { "incomplete" },
+            self.name(),
             self.seen,
             self.written,
             self.losses.sum(),
             self.late,
             self.unread,
             self.losses
-        )
+        );
+        let rules = [
+            ("failed", self.left_out.failed),
+            ("sampled", self.left_out.sampled),
+            ("sample_ratio", self.sample_ratio.into()),
+        ];
+        for (key, value) in rules.into_iter().filter(|(_, value)| *value > 0) {
+            text.push_str(&format!(" {key}={value}"));
+        }
+        text
     }
 }
 
@@ -246,6 +312,8 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             losses: Losses::parse(&fields),
             late: fields.number("late"),
             unread: fields.number("unread"),
+            left_out: LeftOut { failed: fields.number("failed"), sampled: fields.number("sampled") },
+            sample_ratio: fields.number("sample_ratio").try_into().unwrap_or(0),
         })),
         _ => None,
     }
@@ -315,6 +383,8 @@ mod tests {
             losses: losses(&[(Cause::Backlog, 4), (Cause::Disk, 5), (Cause::Skipped, 50)]),
             late: 0,
             unread: 1,
+            left_out: LeftOut { failed: 7, sampled: 30 },
+            sample_ratio: 8,
         };
         assert_eq!(verdict.unaccounted(), 0);
         assert!(!verdict.is_complete());
@@ -322,6 +392,18 @@ mod tests {
         let view = EventView::parse(&bytes, false).unwrap();
         assert_eq!(parse(&view), Some(Notice::Verdict(verdict)));
         assert!(Verdict { seen: 3, written: 2, unread: 1, ..Verdict::default() }.is_complete());
+    }
+
+    #[test]
+    fn a_sample_is_not_called_complete() {
+        let mut verdict = Verdict { seen: 2, written: 2, sample_ratio: 8, ..Verdict::default() };
+        let complete = "verdict=complete seen=2 written=2 lost=0 late=0 unread=0 sample_ratio=8";
+        assert_eq!(verdict.text(), complete, "nothing happened in the rest of the second");
+        verdict.left_out.sampled = 5;
+        let sample = "verdict=sample seen=2 written=2 lost=0 late=0 unread=0 sampled=5 sample_ratio=8";
+        assert_eq!(verdict.text(), sample);
+        verdict.losses.add(Cause::RingFull, 1);
+        assert!(verdict.text().starts_with("verdict=incomplete"));
     }
 
     #[test]

@@ -29,6 +29,8 @@ struct SyscallRow {
     exit_event: Option<u16>,
     /// Whether it has a program of its own.
     program: bool,
+    /// What of it is recorded while sampling.
+    sampled: &'static str,
     /// The classes that it is in.
     classes: Vec<&'static str>,
 }
@@ -44,6 +46,7 @@ impl SyscallRow {
             enter_event,
             exit_event,
             program: enter_event.is_some() || exit_event.is_some(),
+            sampled: call.sampling.recorded(),
             classes: classes
                 .iter()
                 .filter(|class| class.calls.contains(call))
@@ -106,7 +109,8 @@ fn source_name(source: Source) -> &'static str {
     }
 }
 
-/// Prints every system call: name, stable code, number on this architecture, events, classes.
+/// Prints every system call: name, stable code, number on this architecture, events, what sampling
+/// records, classes.
 ///
 /// # Errors
 /// Those of `out`, a broken pipe among them.
@@ -116,7 +120,8 @@ pub fn syscalls(out: &mut impl Write, json: bool) -> io::Result<()> {
     if json {
         return print_json(out, &rows);
     }
-    let mut table = table(&["NAME", "CODE", "NUMBER", "ENTER", "EXIT", "PROGRAM", "CLASSES"], &[1, 2, 3, 4]);
+    let header = ["NAME", "CODE", "NUMBER", "ENTER", "EXIT", "PROGRAM", "SAMPLED", "CLASSES"];
+    let mut table = table(&header, &[1, 2, 3, 4]);
     for row in rows {
         let event = |number: Option<u16>| number.map_or("generic".to_owned(), |n| n.to_string());
         table.add_row([
@@ -126,6 +131,7 @@ pub fn syscalls(out: &mut impl Write, json: bool) -> io::Result<()> {
             event(row.enter_event),
             event(row.exit_event),
             if row.program { "yes" } else { "generic" }.to_owned(),
+            row.sampled.to_owned(),
             joined(row.classes.iter().map(|class| format!("%{class}"))),
         ]);
     }
@@ -219,13 +225,14 @@ mod tests {
         assert_eq!(lines.len(), SYSCALLS.len() + 1);
         for (line, call) in lines[1..].iter().zip(SYSCALLS) {
             assert_eq!(line[..2], [call.name.to_owned(), call.code.to_string()]);
-            assert!(line.len() >= 7, "{line:?}");
+            assert!(line.len() >= 8, "{line:?}");
         }
         let line = lines.iter().find(|line| line[0] == "unlinkat").unwrap();
         assert_eq!(line[3..6], ["302", "303", "yes"]);
-        assert!(line[6..].contains(&"%file".to_owned()), "{line:?}");
+        assert_eq!(line[6], "part");
+        assert!(line[7..].contains(&"%file".to_owned()), "{line:?}");
         let line = lines.iter().find(|line| line[0] == "gettid").unwrap();
-        assert_eq!(line[3..], ["generic", "generic", "generic", "%pure"]);
+        assert_eq!(line[3..], ["generic", "generic", "generic", "part", "%pure"]);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum VerifyError {
 pub enum Outcome {
     /// It is whole, and nothing was lost.
     Complete,
+    /// The same of what sampling was to record.
+    Sample,
     /// It is whole, and events were lost, or it does not say.
     Incomplete,
     /// It is cut off, or contradicts itself.
@@ -90,6 +92,7 @@ impl Report {
     pub fn outcome(&self) -> Outcome {
         match self.verdict {
             _ if !self.faults.is_empty() => Outcome::Damaged,
+            Some(verdict) if verdict.is_complete() && verdict.is_sample() => Outcome::Sample,
             Some(verdict) if verdict.is_complete() => Outcome::Complete,
             _ => Outcome::Incomplete,
         }
@@ -159,6 +162,8 @@ impl Report {
             sum.written += verdict.written;
             sum.late += verdict.late;
             sum.unread += verdict.unread;
+            sum.left_out.add(verdict.left_out);
+            sum.sample_ratio = sum.sample_ratio.max(verdict.sample_ratio);
             verdict.losses.iter().for_each(|(cause, count)| sum.losses.add(cause, count));
         }
     }
@@ -181,6 +186,8 @@ impl Report {
                 "lost": verdict.losses.sum(),
                 "unread": verdict.unread,
                 "causes": verdict.losses.to_json(),
+                "sample_ratio": verdict.sample_ratio,
+                "left_out": verdict.left_out.to_json(),
             })),
             "gaps": self.gaps.iter().map(|gap| json!({
                 "from": gap.from,
@@ -211,6 +218,9 @@ impl Report {
                 causes(&verdict.losses)
             )?,
         }
+        for line in self.verdict.iter().flat_map(Verdict::left_out_lines) {
+            writeln!(out, "  {line}")?;
+        }
         for gap in &self.gaps {
             write_gap(gap, out)?;
         }
@@ -226,6 +236,7 @@ impl Outcome {
     pub const fn name(self) -> &'static str {
         match self {
             Outcome::Complete => "complete",
+            Outcome::Sample => "sample",
             Outcome::Incomplete => "incomplete",
             Outcome::Damaged => "damaged",
         }
@@ -321,6 +332,11 @@ mod tests {
         assert_eq!(outcome(&[1, 2], &[gap(3), balance(5, 2, 3, 0)]), Outcome::Incomplete);
         assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 1)]), Outcome::Incomplete);
         assert_eq!(outcome(&[1, 2], &[]), Outcome::Incomplete);
+        let mut sample = Verdict { seen: 2, written: 2, sample_ratio: 4, ..Verdict::default() };
+        sample.left_out.failed = 1;
+        assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Complete);
+        sample.left_out.sampled = 9;
+        assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Sample);
         // Each contradicts itself: an event too few, a gap too few, out of order, a balance that does not add up.
         assert_eq!(outcome(&[1], &[balance(2, 2, 0, 0)]), Outcome::Damaged);
         assert_eq!(outcome(&[1, 2], &[balance(5, 2, 3, 0)]), Outcome::Damaged);

@@ -2,6 +2,7 @@
 /* The data that calls read and write: how much of it an event keeps, and gathering it from iovecs. */
 #pragma once
 
+#include "extract/snaplen.h"
 #include "template/auxmap.h"
 #include "user_types.h"
 
@@ -12,15 +13,35 @@ enum {
 	SC_GATHERED_IOVECS = 32,
 };
 
-/* How many of `available` bytes an event keeps. */
-static __always_inline u64 data__kept(u64 available)
+/* `length` bytes, cut to a limit that a setting gave. */
+static __always_inline u64 data__cut(u64 length, u64 limit)
 {
-	u64 limit = sc_settings.snaplen;
-
 	if (limit > SC_MAX_DATA)
 		limit = SC_MAX_DATA;
-	return available < limit ? available : limit;
+	return length < limit ? length : limit;
 }
+
+/* How many of `length` bytes an event keeps. */
+static __always_inline u64 data__kept(u64 length)
+{
+	return data__cut(length, sc_settings.snaplen);
+}
+
+/*
+ * The same of data that may go through a socket: the rest as for snaplen__extended, and only looked at if the data would be
+ * cut, and the snaplen is dynamic.
+ */
+#define data__kept_of(length, fd, address, start)                                   \
+	({                                                                          \
+		u64 length_ = (length), limit_ = sc_settings.snaplen;               \
+                                                                                    \
+		if (sc_settings.dynamic_snaplen && length_ > limit_) {              \
+			u64 more_ = snaplen__extended(fd, address, start, length_); \
+                                                                                    \
+			limit_ = more_ > limit_ ? more_ : limit_;                   \
+		}                                                                   \
+		data__cut(length_, limit_);                                         \
+	})
 
 /* How many bytes of data were received: none by a call that failed. */
 static __always_inline u64 data__received(s64 ret)

@@ -13,17 +13,19 @@
 	} while (0)
 
 /* The parameters that all exit events start with; `length` is that of the data. */
-#define io__store_exit(call, auxmap, program, length)                                                                \
-	do {                                                                                                         \
-		/* Parameter 1: res (type: PT_ERRNO) */                                                              \
-		auxmap__store(auxmap, program, res, (call)->ret);                                                    \
-		/* Parameter 2: data (type: PT_BYTEBUF) */                                                           \
-		auxmap__store_bytebuf(auxmap, program, data, extract__syscall_argument(call, 1), data__kept(length), \
-				      SC_USER);                                                                      \
-		/* Parameter 3: fd (type: PT_FD) */                                                                  \
-		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));                                  \
-		/* Parameter 4: size (type: PT_UINT32) */                                                            \
-		auxmap__store(auxmap, program, size, extract__syscall_argument(call, 2));                            \
+#define io__store_exit(call, auxmap, program, length)                                                                 \
+	do {                                                                                                          \
+		/* Parameter 1: res (type: PT_ERRNO) */                                                               \
+		auxmap__store(auxmap, program, res, (call)->ret);                                                     \
+		/* Parameter 2: data (type: PT_BYTEBUF) */                                                            \
+		auxmap__store_bytebuf(                                                                                \
+			auxmap, program, data, extract__syscall_argument(call, 1),                                    \
+			data__kept_of(length, extract__int_argument(call, 0), 0, extract__syscall_argument(call, 1)), \
+			SC_USER);                                                                                     \
+		/* Parameter 3: fd (type: PT_FD) */                                                                   \
+		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));                                   \
+		/* Parameter 4: size (type: PT_UINT32) */                                                             \
+		auxmap__store(auxmap, program, size, extract__syscall_argument(call, 2));                             \
 	} while (0)
 
 #define IO_ENTER(program)                                             \

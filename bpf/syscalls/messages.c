@@ -34,7 +34,9 @@ SYSCALL_EXIT(sendto_x)
 	auxmap__store(&auxmap, sendto_x, res, call->ret);
 	/* Parameter 2: data (type: PT_BYTEBUF) */
 	auxmap__store_bytebuf(&auxmap, sendto_x, data, socket__argument(call, 1),
-			      data__kept(data__sent(call->ret, size)), SC_USER);
+			      data__kept_of(data__sent(call->ret, size), socket__int_argument(call, 0),
+					    socket__argument(call, 4), socket__argument(call, 1)),
+			      SC_USER);
 	/* Parameter 3: fd (type: PT_FD) */
 	auxmap__store(&auxmap, sendto_x, fd, socket__int_argument(call, 0));
 	/* Parameter 4: size (type: PT_UINT32) */
@@ -71,7 +73,9 @@ SYSCALL_EXIT(recvfrom_x)
 	auxmap__store(&auxmap, recvfrom_x, res, call->ret);
 	/* Parameter 2: data (type: PT_BYTEBUF) */
 	auxmap__store_bytebuf(&auxmap, recvfrom_x, data, socket__argument(call, 1),
-			      data__kept(data__received(call->ret)), SC_USER);
+			      data__kept_of(data__received(call->ret), socket__int_argument(call, 0),
+					    socket__argument(call, 4), socket__argument(call, 1)),
+			      SC_USER);
 	/* Parameter 3: tuple (type: PT_SOCKTUPLE) */
 	if (call->ret >= 0)
 		auxmap__store_socktuple(&auxmap, recvfrom_x, tuple, socket__int_argument(call, 0), SC_INBOUND,
@@ -123,7 +127,7 @@ SYSCALL_EXIT(sendmsg_x)
 	auxmap__store(&auxmap, sendmsg_x, res, call->ret);
 	/* Parameter 2: data (type: PT_BYTEBUF) */
 	auxmap__store_vector(call, &auxmap, sendmsg_x, data, header.iov, header.iovlen,
-			     data__kept(data__sent(call->ret, size)));
+			     data__kept_of(data__sent(call->ret, size), socket__int_argument(call, 0), header.name, 0));
 	/* Parameter 3: fd (type: PT_FD) */
 	auxmap__store(&auxmap, sendmsg_x, fd, socket__int_argument(call, 0));
 	/* Parameter 4: size (type: PT_UINT32) */
@@ -154,7 +158,7 @@ SYSCALL_EXIT(recvmsg_x)
 	auxmap__store(&auxmap, recvmsg_x, size, data__received(call->ret));
 	/* Parameter 3: data (type: PT_BYTEBUF) */
 	auxmap__store_vector(call, &auxmap, recvmsg_x, data, header.iov, header.iovlen,
-			     data__kept(data__received(call->ret)));
+			     data__kept_of(data__received(call->ret), socket__int_argument(call, 0), header.name, 0));
 	/* Parameter 4: tuple (type: PT_SOCKTUPLE) */
 	if (call->ret >= 0)
 		auxmap__store_socktuple(&auxmap, recvmsg_x, tuple, socket__int_argument(call, 0), SC_INBOUND,

@@ -77,7 +77,7 @@ static __always_inline bool mmsg__continue(struct sc_call *call, bool nested)
 		auxmap__store(auxmap, program, size, size_sent);                                                 \
 		/* Parameter 4: data (type: PT_BYTEBUF) */                                                       \
 		auxmap__store_vector(call, auxmap, program, data, (message).header.iov, (message).header.iovlen, \
-				     data__kept(length));                                                        \
+				     data__kept_of(length, fd_argument, (message).header.name, 0));              \
 		/* Parameter 5: tuple (type: PT_SOCKTUPLE) */                                                    \
 		auxmap__store_socktuple(auxmap, program, tuple, fd_argument, direction, (message).header.name,   \
 					(message).header.namelen);                                               \

@@ -3,34 +3,42 @@
 #include "extract/data.h"
 #include "template/shapes.h"
 
+/* How many of `length` bytes the call's event keeps. */
+static __always_inline u64 vectors__kept(const struct sc_call *call, u64 length)
+{
+	return data__kept_of(length, extract__int_argument(call, 0), 0, 0);
+}
+
 /* The parameters that both exit events of reading start with. */
-#define vectors__store_read(call, auxmap, program)                                                                 \
-	do {                                                                                                       \
-		/* Parameter 1: res (type: PT_ERRNO) */                                                            \
-		auxmap__store(auxmap, program, res, (call)->ret);                                                  \
-		/* Parameter 2: size (type: PT_UINT32) */                                                          \
-		auxmap__store(auxmap, program, size, data__received((call)->ret));                                 \
-		/* Parameter 3: data (type: PT_BYTEBUF) */                                                         \
-		auxmap__store_vector(call, auxmap, program, data, extract__syscall_argument(call, 1),              \
-				     extract__syscall_argument(call, 2), data__kept(data__received((call)->ret))); \
-		/* Parameter 4: fd (type: PT_FD) */                                                                \
-		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));                                \
+#define vectors__store_read(call, auxmap, program)                                                    \
+	do {                                                                                          \
+		/* Parameter 1: res (type: PT_ERRNO) */                                               \
+		auxmap__store(auxmap, program, res, (call)->ret);                                     \
+		/* Parameter 2: size (type: PT_UINT32) */                                             \
+		auxmap__store(auxmap, program, size, data__received((call)->ret));                    \
+		/* Parameter 3: data (type: PT_BYTEBUF) */                                            \
+		auxmap__store_vector(call, auxmap, program, data, extract__syscall_argument(call, 1), \
+				     extract__syscall_argument(call, 2),                              \
+				     vectors__kept(call, data__received((call)->ret)));               \
+		/* Parameter 4: fd (type: PT_FD) */                                                   \
+		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));                   \
 	} while (0)
 
 /* The parameters that both exit events of writing start with. */
-#define vectors__store_written(call, auxmap, program)                                                                 \
-	do {                                                                                                          \
-		u32 size_ = vectors__size(call);                                                                      \
-                                                                                                                      \
-		/* Parameter 1: res (type: PT_ERRNO) */                                                               \
-		auxmap__store(auxmap, program, res, (call)->ret);                                                     \
-		/* Parameter 2: data (type: PT_BYTEBUF) */                                                            \
-		auxmap__store_vector(call, auxmap, program, data, extract__syscall_argument(call, 1),                 \
-				     extract__syscall_argument(call, 2), data__kept(data__sent((call)->ret, size_))); \
-		/* Parameter 3: fd (type: PT_FD) */                                                                   \
-		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));                                   \
-		/* Parameter 4: size (type: PT_UINT32) */                                                             \
-		auxmap__store(auxmap, program, size, size_);                                                          \
+#define vectors__store_written(call, auxmap, program)                                                 \
+	do {                                                                                          \
+		u32 size_ = vectors__size(call);                                                      \
+                                                                                                      \
+		/* Parameter 1: res (type: PT_ERRNO) */                                               \
+		auxmap__store(auxmap, program, res, (call)->ret);                                     \
+		/* Parameter 2: data (type: PT_BYTEBUF) */                                            \
+		auxmap__store_vector(call, auxmap, program, data, extract__syscall_argument(call, 1), \
+				     extract__syscall_argument(call, 2),                              \
+				     vectors__kept(call, data__sent((call)->ret, size_)));            \
+		/* Parameter 3: fd (type: PT_FD) */                                                   \
+		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));                   \
+		/* Parameter 4: size (type: PT_UINT32) */                                             \
+		auxmap__store(auxmap, program, size, size_);                                          \
 	} while (0)
 
 /* The size of the call's iovecs. */

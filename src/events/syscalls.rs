@@ -11,6 +11,22 @@ pub enum Sampling {
     Always,
     /// Dropped outside the sampled part of each second.
     Sampled,
+    /// A return with an error is always dropped, nothing else ever.
+    IfFailed,
+    /// The return of an fcntl that changes no descriptor is always dropped; all else is as for `Sampled`.
+    IfNoDescriptor,
+}
+
+impl Sampling {
+    /// What is recorded while sampling, in a word.
+    pub const fn recorded(self) -> &'static str {
+        match self {
+            Sampling::Never => "all",
+            Sampling::Always => "none",
+            Sampling::Sampled | Sampling::IfNoDescriptor => "part",
+            Sampling::IfFailed => "successes",
+        }
+    }
 }
 
 /// An architecture whose call numbers the table has.
@@ -147,6 +163,8 @@ macro_rules! syscalls {
     (@sampling NEVER) => { Sampling::Never };
     (@sampling ALWAYS) => { Sampling::Always };
     (@sampling SAMPLED) => { Sampling::Sampled };
+    (@sampling IF_FAILED) => { Sampling::IfFailed };
+    (@sampling IF_NO_DESCRIPTOR) => { Sampling::IfNoDescriptor };
     (@twin NONE) => { None };
     (@twin $twin:ident) => { Some(stringify!($twin)) };
     ($(SYSCALL($name:ident, $code:literal, $sampling:ident, $x86_64:tt, $i386:tt, $arm64:tt))*

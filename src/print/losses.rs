@@ -48,6 +48,9 @@ impl Ledger {
                 "late": verdict.late,
                 "unread": verdict.unread,
                 "causes": verdict.losses.to_json(),
+                "sample": verdict.is_sample(),
+                "sample_ratio": verdict.sample_ratio,
+                "left_out": verdict.left_out.to_json(),
             })).collect::<Vec<_>>(),
             "gap_count": self.gap_count,
             "gaps": self.gaps.iter().map(|gap| json!({
@@ -114,6 +117,12 @@ fn balance(verdict: &Verdict) -> Table {
     if verdict.unread > 0 {
         row("after the limit", verdict.unread);
     }
+    if verdict.is_sample() {
+        row("left out by sampling", verdict.left_out.sampled);
+    }
+    if verdict.left_out.failed > 0 {
+        row("failed, left out", verdict.left_out.failed);
+    }
     align_right(&mut table, 1);
     table
 }
@@ -140,7 +149,10 @@ fn most(gap: &Gap) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{events::event_by_program, ledger::Cause};
+    use crate::{
+        events::event_by_program,
+        ledger::{Cause, LeftOut},
+    };
 
     fn losses() -> Losses {
         let mut losses = Losses::default();
@@ -163,16 +175,22 @@ mod tests {
         for _ in 0..=MAX_GAPS {
             ledger.add(Notice::Gap(gap.clone()));
         }
-        ledger.add(Notice::Verdict(Verdict { seen: 10, written: 3, losses: losses(), ..Verdict::default() }));
+        let left_out = LeftOut { failed: 0, sampled: 8 };
+        let verdict = Verdict { seen: 10, written: 3, losses: losses(), left_out, ..Verdict::default() };
+        ledger.add(Notice::Verdict(verdict));
         let [balance, gaps] = &ledger.tables()[..] else { panic!("not two tables") };
         let balance = balance.to_string();
-        for (name, count) in [("seen", "10"), ("written", "3"), ("lost", "7"), ("ring full", "7")] {
+        for (name, count) in
+            [("seen", "10"), ("written", "3"), ("lost", "7"), ("ring full", "7"), ("left out by", "8")]
+        {
             let row = balance.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
             assert!(row.trim_end().ends_with(count), "{balance}");
         }
         let gaps = gaps.to_string();
         assert!(gaps.contains("2.5 ms") && gaps.contains("0 3") && gaps.contains("< read 6"), "{gaps}");
         assert!(gaps.contains("and 1 more"), "{gaps}");
+        assert!(!balance.contains("failed"), "{balance}");
+        assert_eq!(ledger.to_json()["balances"][0]["left_out"]["sampled"], 8);
         assert_eq!(ledger.to_json()["gap_count"], MAX_GAPS + 1);
     }
 }

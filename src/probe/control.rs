@@ -6,9 +6,12 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use libbpf_rs::{MapCore, MapFlags};
 
-use scapd_bpf::types;
+use scapd_bpf::types::{self, sc_tracepoint as TracepointBits, sc_wanted as Wanted};
 
-use super::ProbeError;
+use super::{
+    DynamicSnaplen, ProbeError, SampleRatio,
+    rules::{SAMPLING, sampling_bits},
+};
 use crate::{
     events::{Arch, CompatTwin, SYSCALLS, SocketCall, Syscall},
     select::{Tracepoint, TracepointSet},
@@ -79,6 +82,11 @@ pub(super) fn unknown_slots() -> impl Iterator<Item = usize> {
 pub(super) const NR_MAX: usize = 512;
 const SLOT_UNKNOWN: usize = 2 * NR_MAX;
 
+/// The slots that are not of calls, the last ones: `SC_SLOT_RULES`, `SC_SLOT_DROP_E`, `SC_SLOT_DROP_X`.
+pub(super) fn rule_slots() -> impl Iterator<Item = usize> {
+    4 * NR_MAX - 3..4 * NR_MAX
+}
+
 /// The number of socketcall in the i386 table.
 const NR_SOCKETCALL: usize = 102;
 
@@ -121,8 +129,19 @@ fn socketcall_slots() -> impl Iterator<Item = (usize, usize)> {
     SocketCall::ALL.iter().filter_map(|row| Some((row.number.into(), slots(row.call()?).next()?)))
 }
 
-fn tracepoint_bit(tracepoint: Tracepoint) -> types::sc_tracepoint {
-    type Bit = types::sc_tracepoint;
+/// Whether sampling leaves the events of a tracepoint out: those that no reader builds its state from.
+fn is_left_out(tracepoint: Tracepoint) -> bool {
+    match tracepoint {
+        Tracepoint::SchedProcessExit | Tracepoint::SchedProcessExec | Tracepoint::SchedProcessFork => false,
+        Tracepoint::SchedSwitch
+        | Tracepoint::SignalDeliver
+        | Tracepoint::PageFaultUser
+        | Tracepoint::PageFaultKernel => true,
+    }
+}
+
+fn tracepoint_bit(tracepoint: Tracepoint) -> TracepointBits {
+    type Bit = TracepointBits;
     match tracepoint {
         Tracepoint::SchedProcessExit => Bit::SC_TP_PROCESS_EXIT,
         Tracepoint::SchedProcessExec => Bit::SC_TP_PROCESS_EXEC,
@@ -166,7 +185,8 @@ impl Control<'_> {
 
     /// Works out what is wanted by number from what is wanted by slot.
     fn route_numbers(&self) {
-        let bits = |slot: usize| atomic_u8(&self.settings.wanted[slot]).load(Ordering::Acquire);
+        let directions = Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0;
+        let bits = |slot: usize| self.wanted(slot).load(Ordering::Acquire) & directions;
         for (number, wanted) in self.settings.wanted_number.iter().enumerate() {
             let either = match number {
                 _ if !self.is_active() => 0,
@@ -183,9 +203,64 @@ impl Control<'_> {
         atomic_u64(&self.settings.boot_time).store(boot_time, Ordering::Release);
     }
 
-    /// How many bytes of data an event keeps at most.
+    /// How many bytes of data an event keeps at most. More than 64,495 are never kept: an event has room for no more.
     pub fn set_snaplen(&self, bytes: u32) {
         atomic_u32(&self.settings.snaplen).store(bytes, Ordering::Release);
+    }
+
+    /// Of which traffic more is kept than the snaplen; `None`: of none.
+    pub fn set_dynamic_snaplen(&self, dynamic: Option<DynamicSnaplen>) {
+        let settings = self.settings;
+        if let Some(DynamicSnaplen { full_capture, statsd_port }) = dynamic {
+            let ports = full_capture.map_or(0, |ports| ports.to_word());
+            atomic_u32(&settings.full_capture_ports).store(ports, Ordering::Release);
+            atomic_u32(&settings.statsd_port).store(statsd_port.into(), Ordering::Release);
+        }
+        atomic_u32(&settings.dynamic_snaplen).store(dynamic.is_some().into(), Ordering::Release);
+    }
+
+    /// Whether the returns of calls that failed are left out. Their entries are recorded: that a call will fail is not
+    /// known by then. EINPROGRESS is no failure.
+    pub fn set_drop_failed(&self, drop: bool) {
+        let bit = Wanted::SC_DROP_FAILED.0;
+        self.set_rules(bit, |_| if drop { bit } else { 0 });
+    }
+
+    /// Records a part of each second, its first; `None`: all of it. `drop` events mark where a part that is left out
+    /// begins, and where it ends.
+    pub fn set_sampling(&self, ratio: Option<SampleRatio>) {
+        let ratio_now = &self.settings.sample_ratio;
+        atomic_u32(ratio_now).store(ratio.map_or(0, SampleRatio::get), Ordering::Release);
+        if ratio.is_some() {
+            let bits = sampling_bits(self.settings.wanted.len());
+            self.set_rules(SAMPLING, |slot| bits[slot]);
+        } else {
+            // Whoever looked at the clock still does: the end of a part that was left out gets its mark.
+            self.set_rules(SAMPLING & !Wanted::SC_SAMPLE_BY_CLOCK.0, |_| 0);
+        }
+        self.store_tracepoints(|before| before);
+    }
+
+    /// What is recorded while sampling; `None` if everything is.
+    pub fn sampling(&self) -> Option<SampleRatio> {
+        atomic_u32(&self.settings.sample_ratio).load(Ordering::Acquire).try_into().ok()
+    }
+
+    /// Sets the rules of `mask` for each slot; others stay as they are.
+    fn set_rules(&self, mask: u8, bits: impl Fn(usize) -> u8) {
+        for slot in 0..self.settings.wanted.len() {
+            self.update_wanted(slot, mask, bits(slot));
+        }
+    }
+
+    fn update_wanted(&self, slot: usize, mask: u8, bits: u8) {
+        let update = |before| Some(before & !mask | bits);
+        // It cannot fail: there is always a new value.
+        let _ = self.wanted(slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
+    }
+
+    fn wanted(&self, slot: usize) -> &AtomicU8 {
+        atomic_u8(&self.settings.wanted[slot].0)
     }
 
     /// A process whose events are left out, if any.
@@ -206,14 +281,27 @@ impl Control<'_> {
     /// Which tracepoints are recorded, of those whose programs were loaded.
     pub fn set_tracepoints(&self, tracepoints: TracepointSet) {
         let bits = tracepoints.iter().fold(0, |bits, tracepoint| bits | tracepoint_bit(tracepoint).0);
-        atomic_u32(&self.settings.tracepoints.0).store(bits, Ordering::Release);
+        self.store_tracepoints(|_| bits);
+    }
+
+    /// Stores which tracepoints are recorded, and which of them sampling leaves out.
+    fn store_tracepoints(&self, recorded: impl Fn(u32) -> u32) {
+        let sampling = self.sampling().is_some();
+        let left_out = Tracepoint::ALL.iter().filter(|tracepoint| sampling && is_left_out(**tracepoint));
+        let left_out = left_out.fold(0, |bits, tracepoint| bits | tracepoint_bit(*tracepoint).0 << 8);
+        let update = |before| Some(recorded(before & !TracepointBits::SC_TP_LEFT_OUT.0) | left_out);
+        let tracepoints = atomic_u32(&self.settings.tracepoints.0);
+        // It cannot fail: there is always a new value.
+        let _ = tracepoints.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }
 
     /// Records these slots in these directions; others stay as they are.
     pub(super) fn want(&self, slots: impl IntoIterator<Item = (usize, Directions)>) {
         for (slot, directions) in slots {
-            let bits = u8::from(directions.enter) | u8::from(directions.exit) << 1;
-            atomic_u8(&self.settings.wanted[slot]).store(bits, Ordering::Release);
+            let bit = |wanted: bool, bit: Wanted| if wanted { bit.0 } else { 0 };
+            let bits =
+                bit(directions.enter, Wanted::SC_WANT_ENTER) | bit(directions.exit, Wanted::SC_WANT_EXIT);
+            self.update_wanted(slot, Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0, bits);
         }
         self.route_numbers();
     }

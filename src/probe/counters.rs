@@ -16,7 +16,7 @@ use scapd_bpf::types;
 
 use crate::{
     events::{EVENTS, EventType},
-    ledger::{Cause, Losses},
+    ledger::{Cause, LeftOut, Losses},
     ring::{buffer::Mapping, merge::Progress},
 };
 
@@ -81,6 +81,8 @@ pub struct Totals {
     pub events: Vec<(EventType, Counters)>,
     /// Of no type.
     pub losses: CpuLosses,
+    /// Events that were to be left out.
+    pub left_out: LeftOut,
     /// Runs of programs that the kernel skipped: another task's run was in progress on the CPU.
     pub skipped: u64,
 }
@@ -164,10 +166,15 @@ impl Cpus {
             }
         }
         let losses = offset_of!(types::sc_cpu, losses);
+        let left_out = offset_of!(types::sc_cpu, left_out);
         for cpu in cpus {
             totals.losses.no_program += self.read(cpu, losses + offset_of!(types::sc_cpu_losses, no_program));
             totals.losses.targets_full +=
                 self.read(cpu, losses + offset_of!(types::sc_cpu_losses, targets_full));
+            totals.left_out.add(LeftOut {
+                failed: self.read(cpu, left_out + offset_of!(types::sc_left_out, failed)),
+                sampled: self.read(cpu, left_out + offset_of!(types::sc_left_out, sampled)),
+            });
         }
         totals
     }

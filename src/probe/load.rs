@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     mem::MaybeUninit,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
 use libbpf_rs::{
@@ -148,6 +148,15 @@ impl Opened {
         let directions = self.options.directions;
         set_up(&mut programs.dispatch_enter, directions.enter, true);
         set_up(&mut programs.dispatch_exit, directions.exit, true);
+        // A setting that needs them may be made at any time.
+        let OpenScapdProgs { rules_enter, drop_e_on_enter, drop_x_on_enter, .. } = programs;
+        for program in [rules_enter, drop_e_on_enter, drop_x_on_enter] {
+            set_up(program, directions.enter, true);
+        }
+        let OpenScapdProgs { rules_exit, drop_e, drop_x, .. } = programs;
+        for program in [rules_exit, drop_e, drop_x] {
+            set_up(program, directions.exit, true);
+        }
         let follow = self.options.targets > 0;
         let tracepoints = self.options.tracepoints;
         programs::for_each_tracepoint(programs, &mut |want, program| {
@@ -196,6 +205,9 @@ impl Opened {
         let control = loaded.control()?;
         control.skip_process(None);
         control.set_snaplen(self.options.snaplen);
+        control.set_dynamic_snaplen(self.options.dynamic_snaplen);
+        control.set_drop_failed(self.options.drop_failed);
+        control.set_sampling(self.options.sampling);
         control.set_targets_only(self.options.targets > 0);
         control.set_tracepoints(self.options.tracepoints);
         control.want(slots.iter().map(|route| (route.slot, route.directions)));
@@ -263,16 +275,26 @@ struct Route {
 }
 
 fn fill_program_arrays(skel: &ScapdSkel<'static>, routes: &[Route]) -> Result<(), ProbeError> {
+    let (on_enter, on_exit) = (&skel.maps.enter_programs, &skel.maps.exit_programs);
     for route in routes {
-        for (wanted, array, event) in [
-            (route.directions.enter, &skel.maps.enter_programs, route.enter),
-            (route.directions.exit, &skel.maps.exit_programs, route.exit),
-        ] {
-            let Some(program) = programs::descriptor(&skel.progs, event).filter(|_| wanted) else { continue };
-            array
-                .update(&(route.slot as u32).to_ne_bytes(), &program.as_raw_fd().to_ne_bytes(), MapFlags::ANY)
-                .map_err(|e| ProbeError::libbpf("route a call to its program", e))?;
+        for (wanted, array, event) in
+            [(route.directions.enter, on_enter, route.enter), (route.directions.exit, on_exit, route.exit)]
+        {
+            set_program(array, route.slot, programs::descriptor(&skel.progs, event).filter(|_| wanted))?;
+        }
+    }
+    for (array, is_enter) in [(on_enter, true), (on_exit, false)] {
+        for (slot, program) in control::rule_slots().zip(programs::of_rules(&skel.progs, is_enter)) {
+            set_program(array, slot, program)?;
         }
     }
     Ok(())
+}
+
+/// Routes a slot to a program, if there is one.
+fn set_program(array: &impl MapCore, slot: usize, program: Option<BorrowedFd<'_>>) -> Result<(), ProbeError> {
+    let Some(program) = program else { return Ok(()) };
+    array
+        .update(&(slot as u32).to_ne_bytes(), &program.as_raw_fd().to_ne_bytes(), MapFlags::ANY)
+        .map_err(|e| ProbeError::libbpf("route a call to its program", e))
 }

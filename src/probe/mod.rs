@@ -24,6 +24,7 @@ mod messages;
 mod phases;
 mod programs;
 mod rings;
+mod rules;
 
 pub(crate) use attach::kernel_version;
 pub use attach::{Attach, Evidence, Preemption};
@@ -33,6 +34,7 @@ pub use error::ProbeError;
 pub use floor::{Floor, Step};
 pub use phases::{Active, Attached, Loaded, Opened, Options, Refused};
 pub use rings::RingLayout;
+pub use rules::{DynamicSnaplen, Ports, RuleError, SampleRatio};
 
 /// An event as it comes from the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

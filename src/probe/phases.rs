@@ -6,7 +6,8 @@ use libbpf_rs::{Link, ProgramMut};
 use scapd_bpf::ScapdSkel;
 
 use super::{
-    Attach, Control, Preemption, ProbeError, ProgramCost, ProgramRuns, RawEvent, RingLayout, Totals, attach,
+    Attach, Control, DynamicSnaplen, Preemption, ProbeError, ProgramCost, ProgramRuns, RawEvent, RingLayout,
+    SampleRatio, Totals, attach,
     control::{self, Directions},
     counters::{self, Cpus},
     programs,
@@ -32,8 +33,14 @@ pub struct Options {
     /// Bytes of the ring that all CPUs share for events that build a reader's state (processes, descriptors), when their
     /// own ring is full: a power of two.
     pub reserve_size: u64,
-    /// Bytes of data that an event keeps at most; may be changed later.
+    /// Bytes of data that an event keeps at most; may be changed later, as the next three: see [`Control`].
     pub snaplen: u32,
+    /// Traffic of which more is kept.
+    pub dynamic_snaplen: Option<DynamicSnaplen>,
+    /// Leave out the returns of calls that failed.
+    pub drop_failed: bool,
+    /// Record a part of each second.
+    pub sampling: Option<SampleRatio>,
     /// Which events of a call are recorded.
     pub directions: Directions,
     /// How many tasks can be followed at once; 0 if every task is to be recorded.
@@ -55,6 +62,9 @@ impl Default for Options {
             ring_budget: 512 << 20,
             reserve_size: 4 << 20,
             snaplen: 80,
+            dynamic_snaplen: None,
+            drop_failed: false,
+            sampling: None,
             directions: Directions { enter: true, exit: true },
             targets: 0,
             tracepoints: TracepointSet::none(),
@@ -232,6 +242,11 @@ impl Loaded {
     pub fn rings(&self) -> impl Iterator<Item = (u64, u64)> {
         let used = |ring: &RingBuffer| ring.producer_pos().saturating_sub(ring.consumer_pos());
         self.merge.rings().map(move |ring| (used(ring), ring.size()))
+    }
+
+    /// What is recorded while sampling; `None` if everything is.
+    pub fn sampling(&self) -> Option<SampleRatio> {
+        self.control().ok().and_then(|control| control.sampling())
     }
 
     /// When the machine was started, in ns since the epoch, as event times have it.

@@ -58,14 +58,44 @@ pub(super) fn for_each_helper(
     visit: &mut dyn FnMut(&mut OpenProgramMut<'_>),
 ) {
     let OpenScapdProgs {
-        dispatch_enter, dispatch_exit, follow_fork, follow_exec, measure_preemption, ..
+        dispatch_enter,
+        dispatch_exit,
+        rules_enter,
+        rules_exit,
+        drop_e_on_enter,
+        drop_x_on_enter,
+        follow_fork,
+        follow_exec,
+        measure_preemption,
+        ..
     } = programs;
-    for program in [dispatch_enter, dispatch_exit, follow_fork, follow_exec, measure_preemption] {
+    for program in [
+        dispatch_enter,
+        dispatch_exit,
+        rules_enter,
+        rules_exit,
+        drop_e_on_enter,
+        drop_x_on_enter,
+        follow_fork,
+        follow_exec,
+        measure_preemption,
+    ] {
         visit(program);
     }
     for program in floor(programs) {
         visit(program);
     }
+}
+
+/// The loaded programs that the dispatchers call besides those of calls, on the entry of a call or on its return: what
+/// applies the rules, and the two `drop` events.
+pub(super) fn of_rules<'a>(programs: &'a ScapdProgs<'_>, on_enter: bool) -> [Option<BorrowedFd<'a>>; 3] {
+    let all = if on_enter {
+        [&programs.rules_enter, &programs.drop_e_on_enter, &programs.drop_x_on_enter]
+    } else {
+        [&programs.rules_exit, &programs.drop_e, &programs.drop_x]
+    };
+    all.map(|program| program.autoload().then(|| program.as_fd()))
 }
 
 /// The bare programs of the benchmark: on the entry of a call, on its return; each does more than the one before.

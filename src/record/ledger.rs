@@ -3,7 +3,7 @@
 use crate::{
     events::{EVENTS, EventType},
     ledger::{Cause, Gap, Losses, Verdict},
-    probe::{Loaded, Totals},
+    probe::{Loaded, SampleRatio, Totals},
 };
 
 /// A gap ends when nothing has been lost for this long (ns) ...
@@ -117,6 +117,8 @@ impl Ledger {
             losses,
             late: self.late,
             unread: sum.written().saturating_sub(taken),
+            left_out: totals.left_out,
+            sample_ratio: probe.sampling().map_or(0, SampleRatio::get),
         }
     }
 

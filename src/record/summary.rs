@@ -113,6 +113,9 @@ impl Summary {
                 writeln!(f, "  most of all: {}", types.join(", "))?;
             }
         }
+        for line in self.verdict.left_out_lines() {
+            writeln!(f, "{line}")?;
+        }
         if self.totals.losses.targets_full > 0 {
             writeln!(f, "{} children were not followed: too many tasks", self.totals.losses.targets_full)?;
         }

@@ -9,8 +9,9 @@ use std::{
 };
 
 use scapd::{
-    events::{Event, EventType, Source, Syscall, event_by_program},
-    probe::{Active, Opened, Options, TargetState},
+    events::{Event, EventType, Source, Syscall, event, event_by_program},
+    ledger::LeftOut,
+    probe::{Active, Control, Directions, Opened, Options, TargetState},
     select::{TracepointSet, parse_tracepoints},
 };
 
@@ -44,6 +45,7 @@ pub struct Test {
     program: &'static str,
     event: &'static Event,
     options: Options,
+    calls: Vec<&'static str>,
     probe: Option<Active>,
 }
 
@@ -58,6 +60,7 @@ impl Test {
             program,
             event,
             options: Options { targets: 4096, tracepoints, ..Options::default() },
+            calls: Vec::new(),
             probe: None,
         }
     }
@@ -80,44 +83,94 @@ impl Test {
         self.probe = None;
     }
 
+    /// Which events of the calls are recorded; both if not called.
+    pub fn directions(&mut self, directions: Directions) {
+        self.options.directions = directions;
+        self.probe = None;
+    }
+
+    /// Records these calls, and not the one of the test's program.
+    pub fn calls_of(&mut self, calls: &[&'static str]) {
+        self.calls = calls.to_vec();
+        self.probe = None;
+    }
+
+    /// Changes settings of the probe, which goes on running.
+    pub fn change(&mut self, change: impl FnOnce(&Control<'_>)) {
+        let probe = self.started();
+        change(&probe.probe().control().unwrap());
+        self.probe = Some(probe);
+    }
+
+    /// How many events programs began to record since the probe was started.
+    pub fn seen(&self) -> u64 {
+        self.probe.as_ref().unwrap().probe().totals().sum().seen
+    }
+
+    /// What was left out since the probe was started.
+    pub fn left_out(&self) -> LeftOut {
+        self.probe.as_ref().unwrap().probe().totals().left_out
+    }
+
     fn calls(&self) -> Vec<&'static Syscall> {
+        if !self.calls.is_empty() {
+            return self.calls.iter().map(|name| Syscall::by_name(name).unwrap()).collect();
+        }
         if self.event.source == Source::Tracepoint {
             return Vec::new();
         }
         let stem = &self.program[..self.program.len() - 2];
-        let name = if stem == "generic" { "getppid" } else { stem };
+        // No call has these events for itself.
+        let name = if matches!(stem, "generic" | "drop") { "getppid" } else { stem };
         let call = Syscall::by_stem(name).unwrap();
         vec![call.selected_with().unwrap_or(call)]
     }
 
-    /// Records what this thread does in `action`, and its children: all events of the test's type.
-    pub fn capture(&mut self, action: impl FnOnce() -> i64) -> Captured {
-        let mut probe = match self.probe.take() {
-            Some(probe) => probe,
-            None => Opened::new(&self.options)
+    /// The probe: the one that runs already, or a new one.
+    fn started(&mut self) -> Active {
+        let probe = self.probe.take().unwrap_or_else(|| {
+            Opened::new(&self.options)
                 .and_then(|p| p.load(&self.calls()))
                 .and_then(|p| p.attach())
                 .and_then(|p| p.start())
-                .unwrap(),
-        };
+                .unwrap()
+        });
         if let Some(refused) = probe.probe().refused().first() {
             panic!("{} is refused:\n{}", refused.program, refused.log);
         }
-        let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        probe
+    }
+
+    /// Records what this thread does in `action`, and its children: all events of the test's type.
+    pub fn capture(&mut self, action: impl FnOnce() -> i64) -> Captured {
+        let event = self.event;
         let before = now();
+        let (ret, tid, mut events) = self.record(action);
+        let after = now();
+        events.retain(|recorded| recorded.ty == event.ty);
+        events.iter().for_each(|recorded| recorded.assert_header(event, before, after));
+        Captured { ret, tid, event, events }
+    }
+
+    /// The names and the time stamps of all events of this thread in `action`, as `access_x` and ns since the epoch.
+    pub fn names(&mut self, action: impl FnOnce() -> i64) -> Vec<(&'static str, u64)> {
+        let (_, tid, events) = self.record(action);
+        let own = events.into_iter().filter(|recorded| recorded.tid == tid);
+        own.map(|recorded| (event(recorded.ty).and_then(|row| row.program).unwrap(), recorded.ts)).collect()
+    }
+
+    /// What an action returned, the thread, and all events.
+    fn record(&mut self, action: impl FnOnce() -> i64) -> (i64, u64, Vec<Captured1>) {
+        let mut probe = self.started();
+        let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         probe.probe().control().unwrap().add_target(tid, TargetState::Active).unwrap();
         let ret = action();
         probe.probe().control().unwrap().remove_target(tid).unwrap();
-        let after = now();
         let mut events = Vec::new();
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             while let Some(event) = probe.next_event() {
-                let event = Captured1::parse(event.bytes);
-                if event.ty == self.event.ty {
-                    event.assert_header(self.event, before, after);
-                    events.push(event);
-                }
+                events.push(Captured1::parse(event.bytes));
             }
             if probe.is_drained() {
                 break;
@@ -127,7 +180,7 @@ impl Test {
         }
         assert_eq!(probe.probe().totals().lost(), 0, "events were lost");
         self.probe = Some(probe);
-        Captured { ret, tid: u64::from(tid), event: self.event, events }
+        (ret, u64::from(tid), events)
     }
 
     /// Makes a call that must fail with this errno: its one event.
@@ -302,6 +355,13 @@ impl Params {
     pub fn bytes(&self, name: &str, expected: &[u8]) -> &Params {
         assert_eq!(self.bytes_of(name), expected, "{name}");
         self
+    }
+
+    /// How many bytes a parameter has; all others count as asserted, too.
+    #[track_caller]
+    pub fn length_of(self, name: &str) -> usize {
+        self.asserted.borrow_mut().extend(0..self.event.params.len());
+        self.bytes_of(name).len()
     }
 
     /// Asserts that a parameter has no value.

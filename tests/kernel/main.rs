@@ -1,7 +1,7 @@
 //! Kernel tests: each makes a real system call, captures it, and asserts the event's header and every parameter.
 //!
 //! A row of include/events.def that has a program must have a test of the program's name in `cases`: the list of tests
-//! is expanded from the table, so a forgotten one does not compile.
+//! is expanded from the table, so a forgotten one does not compile. The tests of settings stand beside that list.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,14 +39,17 @@ fn main() {
     // A test records its own thread alone, but waits for time to pass: two at a time are enough.
     arguments.test_threads.get_or_insert(2);
     let reason = permitted().err();
-    let trials = scapd::with_events!(tests)
-        .into_iter()
-        .map(|(name, test)| {
+    let of_programs = scapd::with_events!(tests).into_iter().map(|(name, test)| (name.into(), name, test));
+    let of_settings =
+        cases::SETTINGS.iter().map(|(name, program, test)| (format!("settings::{name}"), *program, *test));
+    let trials = of_programs
+        .chain(of_settings)
+        .map(|(name, program, test): (String, &'static str, fn(&mut Test))| {
             let reason = reason.clone();
             Trial::test(name, move || match reason {
                 // Never a pass without having looked: where BPF is not allowed, the tests fail and say so.
                 Some(reason) => Err(format!("kernel tests cannot run here: {reason}").into()),
-                None => Test::new(name).run(test).map_err(Into::into),
+                None => Test::new(program).run(test).map_err(Into::into),
             })
         })
         .collect();

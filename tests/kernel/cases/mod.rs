@@ -1,9 +1,11 @@
-//! The tests, one for each program, named as it is; the files mirror bpf/syscalls/ and bpf/tracepoints/.
+//! The tests, one for each program, named as it is; the files mirror bpf/syscalls/ and bpf/tracepoints/. Those of
+//! settings have a list of their own.
 
 mod access;
 mod addresses;
 mod clone;
 mod descriptors;
+mod drop_failed;
 mod epoll;
 mod exec;
 mod fds;
@@ -32,8 +34,10 @@ mod process;
 mod process_vm;
 mod ptrace;
 mod quota;
+mod sampling;
 mod semaphores;
 mod signal;
+mod snaplen;
 mod socketcall;
 mod sockets;
 mod sockopt;
@@ -72,6 +76,7 @@ pub use privileges::*;
 pub use process_vm::*;
 pub use ptrace::*;
 pub use quota::*;
+pub use sampling::{drop_e, drop_x};
 pub use semaphores::*;
 pub use signal::*;
 pub use socketcall::*;
@@ -81,3 +86,28 @@ pub use tracepoints::*;
 pub use transfer::*;
 pub use vectors::*;
 pub use wait::*;
+
+/// A name, a program whose events show what a setting does, the test.
+type SettingTest = (&'static str, &'static str, fn(&mut crate::harness::Test));
+
+/// What settings do.
+pub const SETTINGS: &[SettingTest] = &[
+    ("drop_failed", "access_x", drop_failed::leaves_out_returns_with_an_error),
+    ("drop_failed_connect", "connect_x", drop_failed::keeps_connections_that_are_being_made),
+    ("sampling_by_clock", "generic_x", sampling::records_a_part_of_each_second),
+    ("sampling_by_clock_on_enter", "generic_e", sampling::records_a_part_of_each_second_on_enter),
+    ("sampling_classes", "close_x", sampling::treats_calls_by_their_class),
+    ("sampling_tracepoints", "sched_switch", sampling::leaves_out_tracepoints),
+    ("snaplen", "read_x", snaplen::changes_while_it_runs),
+    ("dynamic_snaplen_ports", "sendto_x", snaplen::goes_by_ports),
+    ("dynamic_snaplen_content", "write_x", snaplen::goes_by_content),
+    ("dynamic_snaplen_databases", "sendto_x", snaplen::knows_databases),
+    ("dynamic_snaplen_read", "read_x", snaplen::is_for_reading_too),
+    ("dynamic_snaplen_recvfrom", "recvfrom_x", snaplen::is_for_receiving_too),
+    ("dynamic_snaplen_writev", "writev_x", snaplen::of_vectors_goes_by_ports_alone),
+    ("dynamic_snaplen_sendmsg", "sendmsg_x", snaplen::of_messages_goes_by_their_address),
+    ("dynamic_snaplen_recvmsg", "recvmsg_x", snaplen::of_messages_received),
+    ("dynamic_snaplen_sendmmsg", "sendmmsg_x", snaplen::of_several_messages),
+    #[cfg(target_arch = "x86_64")]
+    ("dynamic_snaplen_socketcall", "send_x", snaplen::of_socketcall),
+];

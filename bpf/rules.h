@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* Counting the events that a rule leaves out. */
+#pragma once
+
+#include "counters.h"
+
+/* The counters of this CPU; NULL on a CPU beyond those known when the programs were loaded. */
+static __always_inline struct sc_left_out *rules__counters(void)
+{
+	u32 cpu_id = bpf_get_smp_processor_id();
+	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+
+	return cpu ? &cpu->left_out : NULL;
+}
+
+/* Counts an event that sampling leaves out. */
+static __always_inline void rules__sampled(void)
+{
+	struct sc_left_out *left_out = rules__counters();
+
+	if (left_out)
+		counter__inc(&left_out->sampled);
+}
+
+/* Counts a failed call that is left out. */
+static __always_inline void rules__failed(void)
+{
+	struct sc_left_out *left_out = rules__counters();
+
+	if (left_out)
+		counter__inc(&left_out->failed);
+}
