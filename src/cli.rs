@@ -247,11 +247,12 @@ impl From<RecordArgs> for record::Config {
             exit: args.events.contains(&Direction::Exit),
         };
         // A reader that is to keep its list of processes needs their ends; one that gets a few calls does not.
-        let usual = if args.syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
+        let syscalls = args.syscalls.filter(|set| *set != SyscallSet::all());
+        let usual = if syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
         record::Config {
             write: args.write,
             compress: args.gzip,
-            syscalls: args.syscalls,
+            syscalls,
             selectable: false,
             probe: Options {
                 attach: attach(&args.attach),
@@ -343,6 +344,18 @@ mod tests {
         assert!(parse_duration("soon").is_err());
         assert!(parse_duration("0s").is_err());
         assert!(parse_duration("-3s").is_err());
+    }
+
+    #[test]
+    fn all_calls_are_what_is_recorded_anyway() {
+        let config = |args: &[&str]| {
+            let cli = Cli::parse_from([&["scapd", "record"], args].concat());
+            let Command::Record(args) = cli.command else { panic!("not record") };
+            let config = record::Config::from(*args);
+            (config.syscalls, config.probe.tracepoints)
+        };
+        assert_eq!(config(&["--syscalls", "all"]), config(&[]));
+        assert_eq!(config(&["--syscalls", "all,!read"]).0, Some(select::parse("!read").unwrap()));
     }
 
     #[test]
