@@ -41,9 +41,9 @@ macro_rules! syscall {
 
 /// A test of one program.
 pub struct Test {
-    program: &'static str,
     event: &'static Event,
     options: Options,
+    calls: Vec<&'static Syscall>,
     probe: Option<Active>,
 }
 
@@ -55,9 +55,9 @@ impl Test {
             _ => TracepointSet::none(),
         };
         Test {
-            program,
             event,
             options: Options { targets: 4096, tracepoints, ..Options::default() },
+            calls: calls_of(program, event),
             probe: None,
         }
     }
@@ -80,14 +80,10 @@ impl Test {
         self.probe = None;
     }
 
-    fn calls(&self) -> Vec<&'static Syscall> {
-        if self.event.source == Source::Tracepoint {
-            return Vec::new();
-        }
-        let stem = &self.program[..self.program.len() - 2];
-        let name = if stem == "generic" { "getppid" } else { stem };
-        let call = Syscall::by_stem(name).unwrap();
-        vec![call.selected_with().unwrap_or(call)]
+    /// The call to record from here on, instead of that which the program is for.
+    pub fn select(&mut self, call: &'static Syscall) {
+        self.calls = vec![call];
+        self.probe = None;
     }
 
     /// Records what this thread does in `action`, and its children: all events of the test's type.
@@ -95,7 +91,7 @@ impl Test {
         let mut probe = match self.probe.take() {
             Some(probe) => probe,
             None => Opened::new(&self.options)
-                .and_then(|p| p.load(&self.calls()))
+                .and_then(|p| p.load(&self.calls))
                 .and_then(|p| p.attach())
                 .and_then(|p| p.start())
                 .unwrap(),
@@ -143,6 +139,17 @@ impl Test {
         assert!(captured.ret >= 0, "the call failed: {}", captured.ret);
         (captured.ret, captured.one())
     }
+}
+
+/// The call that a program's test makes.
+fn calls_of(program: &str, event: &Event) -> Vec<&'static Syscall> {
+    if event.source == Source::Tracepoint {
+        return Vec::new();
+    }
+    let stem = &program[..program.len() - 2];
+    let name = if stem == "generic" { "getppid" } else { stem };
+    let call = Syscall::by_stem(name).unwrap();
+    vec![call.selected_with().unwrap_or(call)]
 }
 
 /// ns since the epoch.
