@@ -172,6 +172,8 @@ pub enum Listed {
     Syscalls,
     /// The event types
     Events,
+    /// How many calls of each class are recorded by programs of their own, and how many as generic events
+    Coverage,
 }
 
 /// `scapd check`.
