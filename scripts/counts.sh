@@ -11,9 +11,10 @@ read_by() { "$scripts/reader.sh" "$@" 2>>"$tmp/errors"; }
 shown='.number < 450 and (.number % 2 == 1 or (.type | IN("procexit", "switch", "signaldeliver", "page_fault", "notification")))'
 
 # counts_in NAME FILTER [KEY]: of the events in NAME.json (scapd info) that pass a jq filter; by a key other than .type.
+# A call with a number that no table has is a 'syscall' to scapd, and 'unknown' to the readers.
 counts_in() {
 	read_by sid jq -r ".by_type[] | select($2) | \"\(${3:-.type}) \(.count)\"" <"$1.json" |
-		awk '{ n[$1] += $2 } END { for (key in n) print key, n[key] }' | sort
+		awk '{ n[$1 == "syscall" ? "unknown" : $1] += $2 } END { for (key in n) print key, n[key] }' | sort
 }
 
 # count: of the lines of stdin, one for each event.
