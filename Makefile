@@ -20,7 +20,7 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-kernels bench bench-quick bench-merge bench-setup bench-build clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels bench bench-quick bench-merge bench-setup bench-build clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -60,6 +60,9 @@ setup-readers: ## fetch sysdig, strato and tshark of other Debian releases into 
 
 test-readers: build setup-readers ## compare a capture with what those programs read in it
 	scripts/test-readers.sh $(SCAPD)
+
+test-broad: build setup-readers ## the same with a workload that makes most system calls: stress-ng, a compiler, Python's tests (ten minutes)
+	scripts/test-broad.sh $(SCAPD)
 
 test-kernels: build ## boot Debian's kernels from 5.10 to 7.x in emulation, and capture on each
 	cargo build $(CARGO_FLAGS) --examples

@@ -5,6 +5,7 @@
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/counts.sh"
 
 if [ $# != 1 ] || [ ! -x "$1" ]; then die "usage: test-readers.sh SCAPD (the program, built)"; fi
 [ "$(id -u)" = 0 ] || { as_root "$0" "$@"; exit; }
@@ -17,8 +18,6 @@ before=
 trap '[ -z "$before" ] || kill "$before" 2>/dev/null; rm -rf "$tmp"' EXIT
 cd "$tmp"
 
-read_by() { "$scripts/reader.sh" "$@" 2>>"$tmp/errors"; }
-
 # record NAME OPTION...: the capture NAME.scap of the workload in the folder NAME, and what scapd counts in it.
 record() {
 	local name=$1
@@ -29,21 +28,6 @@ record() {
 		"$scapd" info --json "$name.scap" >"$name.json"
 }
 
-# counts_in NAME FILTER: '<event name> <count>' a line, of the events that pass a jq filter.
-counts_in() {
-	read_by sid jq -r ".by_type[] | select($2) | \"\(if .number < 2 then \"syscall\" else .type end) \(.count)\"" <"$1.json" |
-		awk '{ n[$1] += $2 } END { for (name in n) print name, n[name] }' | sort
-}
-
-# tally GENERIC: the lines of stdin with their count. Readers name a generic event after its system call: what is not
-# named in GENERIC, a list like counts_in's, counts as 'syscall'.
-tally() {
-	awk 'NR == FNR { known[$1]; next } { n[$1 in known ? $1 : "syscall"]++ } END { for (name in n) print name, n[name] }' \
-		<(echo "$1") - | sort
-}
-
-# What sysdig 0.41 shows: exit events, and those that come alone. Types from 450 on are newer than it.
-shown='.number < 450 and (.number % 2 == 1 or (.type | IN("procexit", "switch", "signaldeliver", "page_fault", "notification")))'
 fields='*%evt.type|%proc.name|%fd.name|%evt.args|%proc.cmdline'
 
 # check_names WHO FILE DIR: lines in the form of `fields`, of a capture of the workload in DIR, hold the right names.
@@ -71,12 +55,10 @@ check_names() {
 # Everything, enter and exit events.
 if record all; then
 	read_by sid sysdig -r all.scap -p "$fields" >sysdig.txt
-	known=$(counts_in all "$shown")
-	same "sysdig counts what scapd counts" "$known" "$(cut -d'|' -f1 sysdig.txt | tally "$(grep -v '^syscall ' <<<"$known")")"
+	same "sysdig counts what scapd counts" "$(counts_in all "$shown")" "$(cut -d'|' -f1 sysdig.txt | count)"
 	check_names sysdig sysdig.txt "$tmp/all"
 	same "tshark counts what scapd counts" \
-		"$(read_by sid jq -r '.by_type[] | "\(.number) \(.count)"' <all.json | awk '{ n[$1] += $2 } END { for (type in n) print type, n[type] }' | sort)" \
-		"$(read_by sid tshark -r all.scap -T fields -e sysdig.event_type | awk '{ n[$1]++ } END { for (type in n) print type, n[type] }' | sort)"
+		"$(counts_in all true .number)" "$(read_by sid tshark -r all.scap -T fields -e sysdig.event_type | count)"
 	gzip -k all.scap
 	same "sysdig reads it compressed" "$(wc -l <sysdig.txt)" "$(read_by sid sysdig -r all.scap.gz -p "$fields" | wc -l)"
 fi
@@ -85,8 +67,7 @@ fi
 if record exits --events exit; then
 	read_by sid strato -r exits.scap -T fields -E separator='|' -e evt.type -e proc.name -e fd.name -e evt.args \
 		-e proc.cmdline >strato.txt
-	known=$(counts_in exits "$shown")
-	same "strato counts what scapd counts" "$known" "$(cut -d'|' -f1 strato.txt | tally "$(grep -v '^syscall ' <<<"$known")")"
+	same "strato counts what scapd counts" "$(counts_in exits "$shown")" "$(cut -d'|' -f1 strato.txt | count)"
 	check_names strato strato.txt "$tmp/exits"
 fi
 
@@ -124,11 +105,11 @@ fi
 # The classic calls, for the sysdig of 2022, which shows enter events as well.
 classic=open,openat,creat,close,read,write,dup,dup2,pipe,stat,fstat,mkdir,rmdir,unlink,unlinkat,rename,renameat
 classic+=,chdir,execve,clone,fork,vfork,socket,connect,bind,listen,accept,accept4
-if record classic --syscalls "$classic"; then
-	read_by bookworm sysdig -r classic.scap -p "$fields" >old.txt
+read_classic() { read_by bookworm sysdig -r classic.scap -p "$fields" >old.txt; }
+# It refuses a capture if any process of the machine has a descriptor of a kind that it does not know (BPF, io_uring).
+if record classic --syscalls "$classic" && runs "sysdig 0.29 reads it" read_classic; then
 	# It does not show types from 336 on: dup, dup2 and accept4 of today are among them.
-	known=$(counts_in classic '.number < 336')
-	same "sysdig 0.29 counts what scapd counts" "$known" "$(cut -d'|' -f1 old.txt | tally "$(grep -v '^syscall ' <<<"$known")")"
+	same "sysdig 0.29 counts what scapd counts" "$(counts_in classic '.number < 336')" "$(cut -d'|' -f1 old.txt | count)"
 	has "sysdig 0.29: a file's name" old.txt "^openat\|bash\|$tmp/classic/notes.txt\|"
 	has "sysdig 0.29: a command line" old.txt '^execve\|mv\|.*\|mv notes.txt folder/renamed.txt'
 fi

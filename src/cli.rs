@@ -200,6 +200,8 @@ pub enum Listed {
     Syscalls,
     /// The event types
     Events,
+    /// How many calls of each class are recorded by programs of their own, and how many as generic events
+    Coverage,
 }
 
 /// `scapd check`.
@@ -277,12 +279,13 @@ impl From<RecordArgs> for record::Config {
             exit: args.events.contains(&Direction::Exit),
         };
         // A reader that is to keep its list of processes needs their ends; one that gets a few calls does not.
-        let usual = if args.syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
         let dynamic_snaplen = args.dynamic_snaplen();
+        let syscalls = args.syscalls.filter(|set| *set != SyscallSet::all());
+        let usual = if syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
         record::Config {
             write: args.write,
             compress: args.gzip,
-            syscalls: args.syscalls,
+            syscalls,
             selectable: false,
             probe: Options {
                 attach: attach(&args.attach),
@@ -395,6 +398,18 @@ mod tests {
         assert_eq!(dynamic(&["--full-capture-ports", "5-7"]), Ok(Some(full)));
         assert!(dynamic(&["--full-capture-ports", "7-5"]).unwrap_err().contains("not a range of ports"));
         assert!(dynamic(&["--sample", "3"]).unwrap_err().contains("128"));
+    }
+
+    #[test]
+    fn all_calls_are_what_is_recorded_anyway() {
+        let config = |args: &[&str]| {
+            let cli = Cli::parse_from([&["scapd", "record"], args].concat());
+            let Command::Record(args) = cli.command else { panic!("not record") };
+            let config = record::Config::from(*args);
+            (config.syscalls, config.probe.tracepoints)
+        };
+        assert_eq!(config(&["--syscalls", "all"]), config(&[]));
+        assert_eq!(config(&["--syscalls", "all,!read"]).0, Some(select::parse("!read").unwrap()));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     events::{Arch, EVENTS, Event, ParamInfo, SYSCALLS, Source, Syscall, Template},
-    select::{Class, category_name, classes},
+    select::{Class, SyscallSet, category_name, classes},
 };
 
 /// What stands in a column that has nothing to say.
@@ -24,6 +24,8 @@ struct SyscallRow {
     code: u16,
     /// This architecture's number for it.
     number: Option<u16>,
+    /// The number that 32-bit programs on x86-64 have for it.
+    number_i386: Option<u16>,
     /// The event that its entry is recorded as; none: a generic event.
     enter_event: Option<u16>,
     exit_event: Option<u16>,
@@ -43,6 +45,7 @@ impl SyscallRow {
             name: call.name,
             code: call.code,
             number: call.number(Arch::NATIVE),
+            number_i386: call.number(Arch::I386),
             enter_event,
             exit_event,
             program: enter_event.is_some() || exit_event.is_some(),
@@ -109,8 +112,52 @@ fn source_name(source: Source) -> &'static str {
     }
 }
 
-/// Prints every system call: name, stable code, number on this architecture, events, what sampling
-/// records, classes.
+/// A row of `scapd list coverage`: how many calls of a class are recorded how.
+#[derive(Debug, Serialize)]
+struct CoverageRow {
+    class: String,
+    calls: usize,
+    /// Those with programs of their own.
+    programs: usize,
+    /// Those that are recorded as generic events.
+    generic: usize,
+}
+
+impl CoverageRow {
+    fn new(class: impl Into<String>, calls: &SyscallSet) -> Self {
+        let programs = calls.iter().filter(|call| call.enter().is_some() || call.exit().is_some()).count();
+        CoverageRow { class: class.into(), calls: calls.len(), programs, generic: calls.len() - programs }
+    }
+}
+
+/// Prints for each class how many calls it has, how many of them have programs of their own, and how many are generic
+/// events; then the same for the calls of no class, for all calls of this machine, and for those that 32-bit programs
+/// alone have. A call can be in several classes.
+///
+/// # Errors
+/// Those of `out`, a broken pipe among them.
+pub fn coverage(out: &mut impl Write, json: bool) -> io::Result<()> {
+    let classes = classes();
+    let all = SyscallSet::all();
+    let classified = classes.iter().fold(SyscallSet::none(), |calls, class| calls.union(&class.calls));
+    let compat: SyscallSet = SYSCALLS.iter().filter(|call| call.is_compat_only()).collect();
+    let mut rows: Vec<_> =
+        classes.iter().map(|class| CoverageRow::new(format!("%{}", class.name), &class.calls)).collect();
+    rows.push(CoverageRow::new("of no class", &all.difference(&classified)));
+    rows.push(CoverageRow::new("all", &all.difference(&compat)));
+    rows.push(CoverageRow::new("32-bit alone", &compat));
+    if json {
+        return print_json(out, &rows);
+    }
+    let mut table = table(&["CLASS", "CALLS", "PROGRAM", "GENERIC"], &[1, 2, 3]);
+    for row in rows {
+        table.add_row([row.class, row.calls.to_string(), row.programs.to_string(), row.generic.to_string()]);
+    }
+    print(out, &table)
+}
+
+/// Prints every system call: name, stable code, numbers on this architecture and for 32-bit programs, events, what
+/// sampling records, classes.
 ///
 /// # Errors
 /// Those of `out`, a broken pipe among them.
@@ -120,14 +167,16 @@ pub fn syscalls(out: &mut impl Write, json: bool) -> io::Result<()> {
     if json {
         return print_json(out, &rows);
     }
-    let header = ["NAME", "CODE", "NUMBER", "ENTER", "EXIT", "PROGRAM", "SAMPLED", "CLASSES"];
-    let mut table = table(&header, &[1, 2, 3, 4]);
+    let header = ["NAME", "CODE", "NUMBER", "I386", "ENTER", "EXIT", "PROGRAM", "SAMPLED", "CLASSES"];
+    let mut table = table(&header, &[1, 2, 3, 4, 5]);
     for row in rows {
+        let number = |number: Option<u16>| number.map_or(NOTHING.to_owned(), |n| n.to_string());
         let event = |number: Option<u16>| number.map_or("generic".to_owned(), |n| n.to_string());
         table.add_row([
             row.name.to_owned(),
             row.code.to_string(),
-            row.number.map_or(NOTHING.to_owned(), |n| n.to_string()),
+            number(row.number),
+            number(row.number_i386),
             event(row.enter_event),
             event(row.exit_event),
             if row.program { "yes" } else { "generic" }.to_owned(),
@@ -221,18 +270,18 @@ mod tests {
     #[test]
     fn every_call_has_a_line() {
         let lines = text(syscalls);
-        assert_eq!(lines[0][..3], ["NAME", "CODE", "NUMBER"]);
+        assert_eq!(lines[0][..4], ["NAME", "CODE", "NUMBER", "I386"]);
         assert_eq!(lines.len(), SYSCALLS.len() + 1);
         for (line, call) in lines[1..].iter().zip(SYSCALLS) {
             assert_eq!(line[..2], [call.name.to_owned(), call.code.to_string()]);
             assert!(line.len() >= 8, "{line:?}");
         }
         let line = lines.iter().find(|line| line[0] == "unlinkat").unwrap();
-        assert_eq!(line[3..6], ["302", "303", "yes"]);
-        assert_eq!(line[6], "part");
-        assert!(line[7..].contains(&"%file".to_owned()), "{line:?}");
+        assert_eq!(line[3..7], ["301", "302", "303", "yes"]);
+        assert_eq!(line[7], "part");
+        assert!(line[8..].contains(&"%file".to_owned()), "{line:?}");
         let line = lines.iter().find(|line| line[0] == "gettid").unwrap();
-        assert_eq!(line[3..], ["generic", "generic", "generic", "part", "%pure"]);
+        assert_eq!(line[3..], ["224", "generic", "generic", "generic", "part", "%pure"]);
     }
 
     #[test]
@@ -246,6 +295,37 @@ mod tests {
             "264 PPME_SYSCALL_ACCESS_E access syscall file ringbuf access_e mode:flags32"
         });
         assert_eq!(lines[10 + 1][5..], ["-", "-", "size:uint32"]);
+    }
+
+    #[test]
+    fn coverage_counts_every_call_once_in_a_class() {
+        let lines = text(coverage);
+        let row = |class: &str| -> Vec<usize> {
+            let line = lines.iter().find(|line| line.join(" ").starts_with(&format!("{class} "))).unwrap();
+            line[line.len() - 3..].iter().map(|n| n.parse().unwrap()).collect()
+        };
+        for line in &lines[1..] {
+            let numbers: Vec<usize> = line[line.len() - 3..].iter().map(|n| n.parse().unwrap()).collect();
+            assert_eq!(numbers[0], numbers[1] + numbers[2], "{line:?}");
+        }
+        let programs =
+            EVENTS.iter().filter(|e| e.source != Source::Tracepoint && e.program.is_some()).count();
+        // The generic pair is no call's own.
+        #[cfg(target_arch = "x86_64")]
+        assert_eq!(2 * (row("all")[1] + row("32-bit alone")[1]), programs - 2);
+        assert_eq!(row("all")[0], SYSCALLS.iter().filter(|call| call.number(Arch::NATIVE).is_some()).count());
+        assert_eq!(row("%pure")[1], 4, "get(e)uid and get(e)gid");
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn the_table_in_the_readme_is_what_is_printed() {
+        let mut table = Vec::new();
+        coverage(&mut table, false).unwrap();
+        let table = String::from_utf8(table).unwrap();
+        // Read now, not as the test is built: what stands in the README changes no code.
+        let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+        assert!(readme.contains(&table), "write there what `scapd list coverage` prints:\n{table}");
     }
 
     #[test]

@@ -37,6 +37,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::List(args) => match args.what {
             Listed::Syscalls => list::syscalls(&mut out, args.json)?,
             Listed::Events => list::events(&mut out, args.json)?,
+            Listed::Coverage => list::coverage(&mut out, args.json)?,
         },
         Command::Bench(args) => match args.what {
             Measured::Kernel(args) => bench::kernel(&args.into(), &mut out)?,

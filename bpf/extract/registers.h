@@ -35,20 +35,6 @@ static __always_inline s64 extract__result(u64 *ctx)
 	return (s64)SC_CONTEXT_WORD(ctx, 2);
 }
 
-/* The number that a sys_exit program is given. */
-static __always_inline u64 extract__exit_number(u64 *ctx)
-{
-	if (sc_constants.attach == SC_ATTACH_BTF) {
-		const struct pt_regs *regs = (const struct pt_regs *)SC_CONTEXT_WORD(ctx, 0);
-#if defined(__TARGET_ARCH_x86)
-		return regs->orig_ax;
-#else
-		return (u32)regs->syscallno;
-#endif
-	}
-	return SC_CONTEXT_WORD(ctx, 1);
-}
-
 /* The number of the system call that the registers belong to. */
 static __always_inline u32 extract__number(const struct pt_regs *regs)
 {
@@ -72,8 +58,35 @@ static __always_inline bool extract__is_compat(struct task_struct *task)
 }
 
 enum {
+#if defined(__TARGET_ARCH_x86)
+	SC_NR_RT_SIGRETURN = 15,
+#else
+	SC_NR_RT_SIGRETURN = 139,
+#endif
 	SC_NR_I386_SOCKETCALL = 102,
+	SC_NR_I386_RT_SIGRETURN = 173,
 };
+
+/*
+ * The number of a call that returns. The end of a signal's handler brings the registers of before the signal back, and
+ * the kernel puts -1 where the number was: nothing tells sigreturn from rt_sigreturn then.
+ */
+static __always_inline u32 extract__number_at_exit(u32 number)
+{
+	if (number != (u32)-1)
+		return number;
+	return extract__is_compat(extract__typed_current()) ? SC_NR_I386_RT_SIGRETURN : SC_NR_RT_SIGRETURN;
+}
+
+/* The number of the system call that a sys_exit program runs for. */
+static __always_inline u32 extract__exit_number(u64 *ctx)
+{
+	u32 number = sc_constants.attach == SC_ATTACH_BTF ?
+			     extract__number((const struct pt_regs *)SC_CONTEXT_WORD(ctx, 0)) :
+			     SC_CONTEXT_WORD(ctx, 1);
+
+	return extract__number_at_exit(number);
+}
 
 /* The slot of what the current socketcall is for. */
 static __always_inline u32 extract__socketcall_slot(u64 *ctx)

@@ -25,7 +25,7 @@ SYSCALL_ENTER(generic_e)
 SYSCALL_EXIT(generic_x)
 {
 	struct ringbuf_struct ringbuf;
-	u32 number = extract__number(call->regs);
+	u32 number = extract__number_at_exit(extract__number(call->regs));
 
 	if (!ringbuf__reserve_space(call, &ringbuf, generic_x))
 		return;

@@ -388,4 +388,19 @@ mod tests {
         }
         assert_eq!(rows.next(), None);
     }
+
+    /// `tests/data/programs.txt` is a list of the events that have programs elsewhere, with their usual names: each of
+    /// them must have its own here.
+    #[test]
+    fn every_event_of_the_list_has_its_program() {
+        let listed: Vec<_> = include_str!("../../tests/data/programs.txt")
+            .lines()
+            .map(|line| line.split_once(' ').unwrap())
+            .collect();
+        assert_eq!(listed.len(), 320);
+        for (code, program) in listed {
+            let event = EVENTS.iter().find(|e| e.code == code).unwrap();
+            assert_eq!(event.program, Some(program), "{code}");
+        }
+    }
 }

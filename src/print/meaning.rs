@@ -42,7 +42,9 @@ pub(super) fn meaning<'a>(
         Value::Fd(AT_FDCWD) => fixed(Some("AT_FDCWD")),
         Value::Fd(v) if v < 0 => errno(v),
         Value::Fd(v) => names.fd(event.tid(), v).map_or(Meaning::None, Meaning::Fd),
-        Value::Pid(v) if v < 0 => errno(v),
+        // An argument below 0 names everyone, or a group of processes.
+        Value::Pid(v) if v < 0 && info.name == "res" => errno(v),
+        Value::Pid(v) if v < 0 => Meaning::None,
         Value::Pid(v) => known(names.comm(v as u64)),
         Value::Syscall(code) => fixed(Syscall::by_code(code).map(|s| s.name)),
         Value::Signal(v) => fixed(kernel_names::signal(v)),

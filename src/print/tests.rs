@@ -191,6 +191,7 @@ fn results_errors_and_data() {
 fn processes_signals_users_and_calls() {
     let lines = Capture::new()
         .event(100, "kill_e", &[Value::Pid(101), Value::Signal(9)])
+        .event(100, "kill_e", &[Value::Pid(-1), Value::Signal(15)])
         .event(100, "setuid_e", &[Value::Uid(0)])
         .event(100, "setgid_e", &[Value::Gid(u32::MAX)])
         .event(100, "setgid_e", &[Value::Gid(5)])
@@ -200,6 +201,7 @@ fn processes_signals_users_and_calls() {
     let getpid = if cfg!(target_arch = "x86_64") { "getpid" } else { "umount2" };
     let expected = [
         "> kill pid=101(sh-worker) sig=9(SIGKILL)".to_string(),
+        "> kill pid=-1 sig=15(SIGTERM)".to_string(),
         "> setuid uid=0(root)".to_string(),
         "> setgid gid=-1(<NONE>)".to_string(),
         "> setgid gid=5(tty)".to_string(),

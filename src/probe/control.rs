@@ -333,3 +333,28 @@ impl Control<'_> {
         matches!(self.targets.lookup(&tid.to_ne_bytes(), MapFlags::ANY), Ok(Some(_)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::select::SyscallSet;
+
+    #[test]
+    fn all_selected_calls_are_all_calls_of_the_tables() {
+        let both = Directions { enter: true, exit: true };
+        let selected: Vec<_> = SyscallSet::all().iter().collect();
+        let known: Vec<_> = SYSCALLS.iter().collect();
+        let slots =
+            |calls: &[&'static Syscall]| -> Vec<_> { wanted_slots(calls, both).into_iter().collect() };
+        assert_eq!(slots(&selected), slots(&known));
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_call_brings_that_of_32_bit_programs_with_it() {
+        let both = Directions { enter: true, exit: true };
+        let wanted = wanted_slots(&[Syscall::by_name("wait4").unwrap()], both);
+        let calls: Vec<_> = wanted.values().map(|(call, _)| call.name).collect();
+        assert_eq!(calls, ["wait4", "waitpid"]);
+    }
+}

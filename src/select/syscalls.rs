@@ -112,7 +112,8 @@ fn by_name(name: &str) -> Result<&'static Syscall, SelectError> {
         exact.and_then(|call| call.number(Arch::I386)).and_then(CompatTwin::of),
         exact.and_then(Syscall::selected_with),
     ];
-    if let Some(call) = candidates.into_iter().flatten().find(|call| call.number(Arch::NATIVE).is_some()) {
+    let native = candidates.into_iter().flatten().find(|call| call.number(Arch::NATIVE).is_some());
+    if let Some(call) = native.or(exact.filter(|call| call.is_here())) {
         return Ok(call);
     }
     Err(match exact {
@@ -132,10 +133,10 @@ fn by_event_name(name: &str) -> Option<&'static Syscall> {
     })
 }
 
-/// What can be written for a call of this architecture.
+/// What can be written for a call of this machine.
 fn known_names() -> impl Iterator<Item = &'static str> {
-    let native = SYSCALLS.iter().filter(|call| call.number(Arch::NATIVE).is_some());
-    native.map(|call| call.name).chain(ALIASES.iter().map(|(alias, _)| *alias))
+    let here = SYSCALLS.iter().filter(|call| call.is_here());
+    here.map(|call| call.name).chain(ALIASES.iter().map(|(alias, _)| *alias))
 }
 
 fn elsewhere(call: &'static Syscall) -> SelectError {
@@ -233,19 +234,25 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn a_call_of_another_architecture_is_named_as_one() {
         assert_eq!(
-            error("socketcall"),
-            "syscall `socketcall` does not exist on x86-64, it exists on i386 only; write `?socketcall` to ignore it \
-             here"
-        );
-        assert_eq!(
             error("s390_sthyi"),
             "syscall `s390_sthyi` does not exist on x86-64; write `?s390_sthyi` to ignore it here"
         );
     }
 
     #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_call_of_32_bit_programs_has_a_name_of_its_own_or_a_64_bit_calls() {
+        assert_eq!(names("ipc,socketcall"), "ipc,socketcall");
+        assert_eq!(names("waitpid,oldstat,sigreturn"), names("wait4,stat,rt_sigreturn"));
+        assert_eq!(names("/^ipc$"), "ipc");
+        for call in SYSCALLS.iter().filter(|call| call.number(Arch::I386).is_some()) {
+            assert!(parse(call.name).is_ok(), "{}", call.name);
+        }
+    }
+
+    #[test]
     fn an_optional_term_may_name_nothing() {
-        assert_eq!(names("?socketcall,read,?nosuch,?%nosuch"), "read");
+        assert_eq!(names("?s390_sthyi,read,?nosuch,?%nosuch"), "read");
         assert_eq!(names("!?nosuch,!?read"), names("!read"));
     }
 

@@ -42,10 +42,9 @@ macro_rules! syscall {
 
 /// A test of one program.
 pub struct Test {
-    program: &'static str,
     event: &'static Event,
     options: Options,
-    calls: Vec<&'static str>,
+    calls: Vec<&'static Syscall>,
     probe: Option<Active>,
 }
 
@@ -57,10 +56,9 @@ impl Test {
             _ => TracepointSet::none(),
         };
         Test {
-            program,
             event,
             options: Options { targets: 4096, tracepoints, ..Options::default() },
-            calls: Vec::new(),
+            calls: calls_of(program, event),
             probe: None,
         }
     }
@@ -89,9 +87,9 @@ impl Test {
         self.probe = None;
     }
 
-    /// Records these calls, and not the one of the test's program.
-    pub fn calls_of(&mut self, calls: &[&'static str]) {
-        self.calls = calls.to_vec();
+    /// The calls to record from here on, instead of that which the program is for.
+    pub fn select(&mut self, calls: &[&str]) {
+        self.calls = calls.iter().map(|name| Syscall::by_name(name).unwrap()).collect();
         self.probe = None;
     }
 
@@ -112,25 +110,11 @@ impl Test {
         self.probe.as_ref().unwrap().probe().totals().left_out
     }
 
-    fn calls(&self) -> Vec<&'static Syscall> {
-        if !self.calls.is_empty() {
-            return self.calls.iter().map(|name| Syscall::by_name(name).unwrap()).collect();
-        }
-        if self.event.source == Source::Tracepoint {
-            return Vec::new();
-        }
-        let stem = &self.program[..self.program.len() - 2];
-        // No call has these events for itself.
-        let name = if matches!(stem, "generic" | "drop") { "getppid" } else { stem };
-        let call = Syscall::by_stem(name).unwrap();
-        vec![call.selected_with().unwrap_or(call)]
-    }
-
     /// The probe: the one that runs already, or a new one.
     fn started(&mut self) -> Active {
         let probe = self.probe.take().unwrap_or_else(|| {
             Opened::new(&self.options)
-                .and_then(|p| p.load(&self.calls()))
+                .and_then(|p| p.load(&self.calls))
                 .and_then(|p| p.attach())
                 .and_then(|p| p.start())
                 .unwrap()
@@ -196,6 +180,18 @@ impl Test {
         assert!(captured.ret >= 0, "the call failed: {}", captured.ret);
         (captured.ret, captured.one())
     }
+}
+
+/// The call that a program's test makes.
+fn calls_of(program: &str, event: &Event) -> Vec<&'static Syscall> {
+    if event.source == Source::Tracepoint {
+        return Vec::new();
+    }
+    let stem = &program[..program.len() - 2];
+    // No call has these events for itself.
+    let name = if matches!(stem, "generic" | "drop") { "getppid" } else { stem };
+    let call = Syscall::by_stem(name).unwrap();
+    vec![call.selected_with().unwrap_or(call)]
 }
 
 /// ns since the epoch.

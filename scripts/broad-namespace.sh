@@ -1,0 +1,19 @@
+#!/bin/bash
+# Runs broad-workload.sh in a Debian root, in namespaces of its own: what it does to mounts, processes, the network or
+# the host's name ends with it, and the kernel refuses it the rest.  broad-namespace.sh ROOT LOGS
+# Nothing on the disk is changed but the folder LOGS: the workload's own folder is in memory, and of limited size.
+
+set -euo pipefail
+
+workload=$(realpath "$(dirname "$0")")/broad-workload.sh
+# shellcheck disable=SC2016 # for the inner shell
+exec unshare --user --map-root-user --mount --ipc --uts --net --cgroup --pid --fork --kill-child bash -euc '
+	mount --rbind /dev "$1/dev"
+	mount -t proc proc "$1/proc"
+	mount -t tmpfs -o size=512m tmpfs "$1/work"
+	mount --bind "$2" "$1/tmp"
+	cp "$3" "$1/work/workload.sh"
+	mkdir "$1/work/home"
+	exec unshare --root="$1" --wd=/work/home env -i PATH=/usr/sbin:/usr/bin HOME=/work/home TMPDIR=/work \
+		bash /work/workload.sh /tmp
+' workload "$1" "$2" "$workload"
