@@ -13,6 +13,7 @@ BENCH_PACKAGES = strace bpftrace linux-perf redis-server redis-tools gcc
 CARGO_FLAGS = --locked --profile $(PROFILE)
 SCAPD       = target/$(patsubst dev,debug,$(PROFILE))/scapd
 HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+ARM64       = aarch64-unknown-linux-gnu
 C_FILES     = $(shell find bpf include -name '*.[ch]')
 
 # Kernel tests load BPF programs: cargo builds as the user, and starts every test through this.
@@ -20,10 +21,10 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels bench bench-quick bench-merge bench-setup bench-build clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 bench bench-quick bench-merge bench-setup bench-build clean
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## install the Debian packages that building and testing need (skips what is there)
 	@scripts/apt-install.sh $(BUILD_PACKAGES) $(LINT_PACKAGES)
@@ -64,9 +65,16 @@ test-readers: build setup-readers ## compare a capture with what those programs 
 test-broad: build setup-readers ## the same with a workload that makes most system calls: stress-ng, a compiler, Python's tests (ten minutes)
 	scripts/test-broad.sh $(SCAPD)
 
-test-kernels: build ## boot Debian's kernels from 5.10 to 7.x in emulation, and capture on each
-	cargo build $(CARGO_FLAGS) --examples
-	scripts/test-kernels.sh $(SCAPD)
+test-kernels: build ## boot Debian's kernels from 5.10 to 7.x in emulation: capture and run the kernel tests on each
+	cargo build $(CARGO_FLAGS) --example hammer
+	tests=$$(cargo test $(CARGO_FLAGS) --test kernel --no-run --message-format=json | \
+		sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p') && \
+		scripts/test-kernels.sh -k "$$tests" $(SCAPD)
+
+test-arm64: ## build scapd for arm64, boot Debian's kernels for it in emulation, and capture on each
+	@scripts/apt-install.sh $(BUILD_PACKAGES)
+	scripts/cargo-arm64.sh build $(CARGO_FLAGS) --bins --example hammer
+	scripts/test-kernels.sh -a arm64 $(SCAPD:target/%=target/$(ARM64)/%) bookworm trixie
 
 bench: bench-build ## measure what recording costs, next to strace, perf and bpftrace (ten minutes; BENCH=--write-results)
 	$(ROOT) target/release/scapd-bench run $(BENCH)

@@ -19,11 +19,13 @@ enum { FLOOR_EVENT = 80 };
 
 static __always_inline void floor__path(u64 *ctx)
 {
+	struct sc_call call = { .regs = extract__registers(ctx) };
 	u32 index = 0;
 	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &index);
 
 	if (cpu)
-		bpf_probe_read_user_str(cpu->scratch[SC_WAY_EXIT], 4096, (const void *)extract__registers(ctx)->di);
+		bpf_probe_read_user_str(cpu->scratch[SC_WAY_EXIT], 4096,
+					(const void *)extract__syscall_argument(&call, 0));
 }
 
 static __always_inline void floor__reserve(void)

@@ -16,7 +16,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use rustix::{fs::Access, thread::gettid};
+use rustix::{
+    process::chdir,
+    thread::{disable_transparent_huge_pages, gettid},
+};
 use scapd::{
     events::{Syscall, event_by_program},
     probe::{Active, Attach, Opened, Options, TargetState},
@@ -45,20 +48,25 @@ struct Captured {
     enter: u64,
     exit: u64,
     malformed: u64,
+    /// What the first malformed event was.
+    example: Option<String>,
     out_of_order: u64,
     last: u64,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let access = Syscall::by_name("access").context("no access in the table")?;
+    // A path cannot be read in the moment in which the kernel moves its page into a huge one.
+    disable_transparent_huge_pages(true)?;
+    // It exists on every architecture, and has a path.
+    let call = Syscall::by_name("chdir").context("no chdir in the table")?;
     let options = Options {
         attach: arguments.attach.parse::<Attach>().map_err(anyhow::Error::msg)?,
         ring_size: arguments.ring_size,
         targets: 1024,
         ..Options::default()
     };
-    let mut probe = Opened::new(&options)?.load(&[access])?.attach()?.start()?;
+    let mut probe = Opened::new(&options)?.load(&[call])?.attach()?.start()?;
 
     let ready = Arc::new(Barrier::new(arguments.threads + 1));
     let go = Arc::new(AtomicBool::new(false));
@@ -103,7 +111,7 @@ fn hammer(ready: &Barrier, go: &AtomicBool, tell: &std::sync::mpsc::Sender<(u32,
         std::hint::spin_loop();
     }
     for _ in 0..calls {
-        let _ = rustix::fs::access(&path, Access::EXISTS);
+        let _ = chdir(&path);
     }
 }
 
@@ -123,9 +131,12 @@ fn take(probe: &mut Active, paths: &HashMap<u64, CString>, captured: &mut Captur
         }
         captured.exit += 1;
         let own = paths.get(&event.tid()).map(|path| path.as_bytes());
-        match event.value("name") {
+        match event.value("path") {
             Some(Ok(name)) if own.is_some_and(|own| name.value == Value::Text(own)) => {}
-            _ => captured.malformed += 1,
+            other => {
+                captured.malformed += 1;
+                captured.example.get_or_insert_with(|| format!("thread {}: {other:?}", event.tid()));
+            }
         }
     }
     Ok(took)
@@ -145,8 +156,7 @@ fn report(arguments: &Arguments, probe: &Active, captured: &Captured) -> anyhow:
     };
     println!("attached by {}", probe.probe().attach_style().name());
     println!("{called} calls, {} runs skipped by the kernel", totals.skipped);
-    for (way, program, taken) in [("enter", "access_e", captured.enter), ("exit", "access_x", captured.exit)]
-    {
+    for (way, program, taken) in [("enter", "chdir_e", captured.enter), ("exit", "chdir_x", captured.exit)] {
         let counters = of(program);
         println!(
             "{way}: {} seen, {} written, {} lost with the ring full, {} for want of scratch; {taken} taken",
@@ -165,7 +175,8 @@ fn report(arguments: &Arguments, probe: &Active, captured: &Captured) -> anyhow:
         }
     }
     println!("{} malformed, {} out of order", captured.malformed, captured.out_of_order);
-    ensure!(captured.malformed == 0, "events that are not what their threads did");
+    let example = captured.example.as_deref().unwrap_or("no parameters");
+    ensure!(captured.malformed == 0, "events that are not what their threads did; the first: {example}");
     ensure!(captured.out_of_order == 0 || probe.probe().stalled() > 0, "events out of order");
     Ok(())
 }

@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
-# Runs in the guests of test-kernels.sh: checks the kernel, records a program in each way to attach, reads it back.
+# Runs in the guests of test-kernels.sh: checks the kernel, records a program in each way to attach, reads it back, and
+# runs the kernel tests in each of both ways.
 
 failed=0
 
@@ -36,10 +37,26 @@ refused() {
 	fi
 }
 
+# kernel_tests WAY: the tests of every program, attached in this way.
+kernel_tests() {
+	# They share a probe: emulated, loading one for each test takes most of the time. In real time, as the kernel skips
+	# programs of a task that has preempted another one's, and of one that has preempted a change of a BPF map.
+	SCAPD_TEST_PROBE=shared SCAPD_TEST_ATTACH=$1 chrt -f 1 kernel --color never >/tmp/tests 2>/dev/null
+	status=$?
+	result=$(sed -n 's/^test result: [^.]*\. \([0-9]* passed; [0-9]* failed; [0-9]* ignored\).*/\1/p' /tmp/tests)
+	echo "kernel tests by $1: ${result:-not ended}"
+	sed -n 's/^test \(.*[^ ]\)  *\.\.\. ignored (\(.*\))$/not testable here: \1: \2/p' /tmp/tests
+	check "kernel tests by $1" test "$status" = 0
+	[ "$status" = 0 ] || sed -n '/^failures:$/,$p' /tmp/tests | head -n 200
+}
+
+echo "kernel: $(uname -r)"
 check 'scapd check' scapd check
+sed -n 's/^programs  *\(.*\) accepted.*/programs: \1/p; s/^  refused  */refused: /p' /tmp/output
 ways='auto btf tracepoint'
 if [ "$(uname -r | cut -d. -f1)" = 5 ] && [ "$(uname -r | cut -d. -f2)" -lt 15 ]; then
 	ways='auto btf'
+	echo 'kernel tests by tracepoint: needs 5.15'
 	refused 'tracepoint: refused before 5.15' 'before Linux 5.15' scapd record -w /tmp/x --attach tracepoint -- true
 fi
 for attach in $ways; do
@@ -57,10 +74,25 @@ for attach in $ways; do
 	check "$attach: exit of close" grep -E ' < close .*res=0' /tmp/events
 	none "$attach: nothing else" /tmp/events ' [<>] (read|write|mmap|brk|fstat|syscall) '
 done
+# A child's own event describes it; arm64 has it from another tracepoint.
+file=/tmp/children.scap
+check 'children: record' scapd record -w $file --syscalls 'clone,?fork,?vfork' -- sh -c 'cat /etc/passwd; true'
+check 'children: complete and in order' scapd verify $file
+check 'children: read' scapd read $file
+cp /tmp/output /tmp/events
+check 'children: the parent' grep -E ' \([1-9][0-9]*\) < (clone|fork|vfork) res=[1-9]' /tmp/events
+check 'children: the child' grep -E ' \([1-9][0-9]*\) < (clone|fork|vfork) res=0' /tmp/events
 # Several threads that do nothing but system calls, on one CPU: every call is captured or accounted for.
 check 'hammer' hammer --calls 20000
 # From 7.x on the programs of tp_btf are preempted, and others skipped: the test above would notice.
 if [ "$(uname -r | cut -d. -f1)" -ge 7 ]; then
 	check 'hammer by tp_btf loses events' hammer --calls 20000 --attach btf --expect-skips
+fi
+if [ -x /bin/kernel ]; then
+	mount -t cgroup2 cgroup2 /sys/fs/cgroup
+	echo -1 >/proc/sys/kernel/sched_rt_runtime_us
+	for attach in ${ways#auto }; do
+		kernel_tests "$attach"
+	done
 fi
 exit $failed

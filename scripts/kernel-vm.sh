@@ -1,15 +1,15 @@
 #!/bin/bash
 # Runs a command as root on a Debian release's kernel, in emulation.
 #
-#   kernel-vm.sh [-t SECONDS] [-m MEGABYTES] SUITE DIR COMMAND [ARG...]
+#   kernel-vm.sh [-a ARCH] [-t SECONDS] [-m MEGABYTES] [-k MODULE]... SUITE DIR COMMAND [ARG...]
 #
 # SUITE is bullseye, bookworm, trixie, sid ...: the newest cloud kernel of that release. The contents of DIR are the
-# guest's root, to which busybox and its applets are added; COMMAND runs there with an empty standard input. Its output
-# comes out on stdout, and its exit status is ours. 124: it took longer than SECONDS (default 300). 125: the guest
-# ended by itself; what its console said last is on stderr.
+# guest's root, to which busybox and its applets are added; COMMAND runs there with an empty standard input, behind the
+# kernel modules (those that need no other). Its output comes out on stdout, and its exit status is ours. 124: it took
+# longer than SECONDS (default 300). 125: the guest ended by itself; what its console said last is on stderr.
 #
 # The kernel, busybox and qemu are fetched once, into the cache (see lib.sh); nothing is installed. One CPU, no network,
-# no disk; x86-64 only.
+# no disk. ARCH is amd64 (the default) or arm64; this machine's is amd64.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -19,11 +19,13 @@ usage() {
 	exit 2
 }
 
-seconds=300 megabytes=768
-while getopts t:m: option; do
+seconds=300 megabytes=768 modules=()
+while getopts a:t:m:k: option; do
 	case $option in
+	a) debian_arch=$OPTARG ;;
 	t) seconds=$OPTARG ;;
 	m) megabytes=$OPTARG ;;
+	k) modules+=("$OPTARG") ;;
 	*) usage ;;
 	esac
 done
@@ -32,7 +34,14 @@ shift $((OPTIND - 1))
 suite=$1 dir=$2
 shift 2
 [ -d "$dir" ] || die "$dir is not a folder"
-[ "$(uname -m)" = x86_64 ] || die "x86-64 only"
+[ "$(uname -m)" = x86_64 ] || die "this machine has to be x86-64"
+case $debian_arch in
+amd64 | arm64) ;;
+*) die "$debian_arch: amd64 or arm64" ;;
+esac
+console=ttyS0 output=ttyS1
+[ "$debian_arch" = amd64 ] || console=ttyAMA0 output=ttyS0
+kernel_dir=$(in_cache "kernels/$suite") busybox_dir=$(in_cache busybox) qemu_dir=$(in_cache qemu)
 
 # depends_on PACKAGE REGEX: the first package name in its Depends that matches.
 depends_on() {
@@ -44,22 +53,53 @@ depends_on() {
 fetch_kernel() {
 	local image binary
 
-	[ ! -d "$cache/kernels/$suite" ] || return 0
+	[ ! -d "$kernel_dir" ] || return 0
 	debian_apt "$suite"
-	image=$(depends_on linux-image-cloud-amd64 'linux-image-[0-9]')
+	image=$(depends_on "linux-image-cloud-$debian_arch" 'linux-image-[0-9]')
 	[ -n "$image" ] || die "$suite has no cloud kernel"
 	binary=$(depends_on "$image" 'linux-binary-[0-9]' || true)
-	debian_unpack "$suite" "${binary:-$image}" "$cache/kernels/$suite"
+	debian_unpack "$suite" "${binary:-$image}" "$kernel_dir"
+}
+
+# find_kernel NAME: the first of the kernel's files of that name.
+find_kernel() {
+	find "$kernel_dir"{,-modules} -name "$1" -type f 2>/dev/null | sed 1q || true
+}
+
+# fetch_modules: of the same version, where the kernel's own package has none.
+fetch_modules() {
+	local version
+
+	[ -z "$(find_kernel '*.ko*')" ] || return 0
+	version=$(find_kernel vmlinuz)
+	version=$(basename "$(dirname "$version")")
+	debian_unpack "$suite" "linux-modules-$version" "$kernel_dir-modules"
+}
+
+# unpack_module NAME: to stdout.
+unpack_module() {
+	local file
+
+	file=$(find_kernel "$1.ko*")
+	case $file in
+	*.ko) cat "$file" ;;
+	*.ko.xz) xz -dc "$file" ;;
+	*.ko.zst) zstd -dc "$file" ;;
+	*) die "$suite has no kernel module $1" ;;
+	esac
 }
 
 # make_initramfs FILE: DIR with busybox, and an init that runs the command and reports its status on the console.
 make_initramfs() {
-	local root=$tmp/root busybox=$cache/busybox/usr/bin/busybox
+	local root=$tmp/root busybox=$busybox_dir/usr/bin/busybox module
 
-	mkdir -p "$root"/{bin,dev,etc,proc,sys,tmp}
+	mkdir -p "$root"/{bin,dev,etc,modules,proc,sys,tmp}
 	cp -a "$dir/." "$root/"
 	cp "$busybox" "$root/bin/busybox"
 	[ -e "$root/etc/passwd" ] || echo 'root:x:0:0:root:/:/bin/sh' >"$root/etc/passwd"
+	for module in "${modules[@]}"; do
+		unpack_module "$module" >"$root/modules/$module.ko"
+	done
 	printf '%q ' "$@" >"$root/command"
 	cat >"$root/init" <<-INIT
 		#!/bin/busybox sh
@@ -68,26 +108,47 @@ make_initramfs() {
 		mount -t proc proc /proc
 		mount -t sysfs sysfs /sys
 		mount -t devtmpfs dev /dev
+		mkdir /dev/shm
+		mount -t tmpfs tmpfs /dev/shm
 		mount -t tmpfs tmpfs /tmp
 		mount -t tracefs tracefs /sys/kernel/tracing
 		ip link set lo up
-		stty -F /dev/ttyS1 raw -echo
-		setsid sh /command </dev/null >/dev/ttyS1 2>&1
+		for module in /modules/*.ko; do
+			[ ! -e "\$module" ] || insmod "\$module"
+		done
+		stty -F /dev/$output raw -echo
+		setsid sh /command </dev/null >/dev/$output 2>&1
 		printf '\n$mark %d\n' \$? >/dev/console
 		poweroff -f
 	INIT
 	chmod +x "$root/init"
-	(cd "$root" && find . | "$busybox" cpio -o -H newc -R 0:0 2>/dev/null)
+	(cd "$root" && find . | "$cache/busybox/usr/bin/busybox" cpio -o -H newc -R 0:0 2>/dev/null)
 }
 
-# qemu ARG...: the emulator, with the libraries and the firmware of its own release.
-qemu() {
-	local root=$cache/qemu lib
+# fetch_qemu: with its libraries and its firmware; it runs on this machine whatever it emulates.
+fetch_qemu() {
+	local packages=(qemu-system-x86 seabios)
 
-	lib=$root/usr/lib/x86_64-linux-gnu
+	[ ! -d "$qemu_dir" ] || return 0
+	[ "$debian_arch" = amd64 ] || packages=(qemu-system-arm)
+	debian_arch=amd64 debian_root trixie "$qemu_dir" "${packages[@]}"
+}
+
+# qemu ARG...: the emulator, and the machine's two serial ports: the console, and the command's output.
+qemu() {
+	local lib=$qemu_dir/usr/lib/x86_64-linux-gnu machine
+
+	case $debian_arch in
+	amd64) machine=(qemu-system-x86_64 -M pc -cpu max -serial "file:$tmp/console" -serial chardev:out) ;;
+	arm64)
+		machine=(qemu-system-aarch64 -M virt -cpu cortex-a76 -serial "file:$tmp/console"
+			-device "pci-serial,chardev=out")
+		;;
+	esac
 	QEMU_MODULE_DIR=$lib/qemu timeout --foreground "$seconds" \
-		"$root/lib64/ld-linux-x86-64.so.2" --library-path "$lib" "$root/usr/bin/qemu-system-x86_64" \
-		-L "$root/usr/share/qemu" -L "$root/usr/share/seabios" "$@"
+		"$qemu_dir/lib64/ld-linux-x86-64.so.2" --library-path "$lib" "$qemu_dir/usr/bin/${machine[0]}" \
+		-L "$qemu_dir/usr/share/qemu" -L "$qemu_dir/usr/share/seabios" -nodefaults -no-user-config \
+		-chardev stdio,id=out,signal=off "${machine[@]:1}" "$@"
 }
 
 need flock timeout
@@ -95,10 +156,12 @@ mkdir -p "$cache/kernels"
 exec 9>"$cache/lock"
 flock 9
 fetch_kernel
-[ -d "$cache/busybox" ] || debian_unpack trixie busybox-static "$cache/busybox"
-[ -d "$cache/qemu" ] || debian_root trixie "$cache/qemu" qemu-system-x86 seabios
+[ "${#modules[@]}" = 0 ] || fetch_modules
+[ -d "$busybox_dir" ] || debian_unpack trixie busybox-static "$busybox_dir"
+debian_arch=amd64 debian_unpack trixie busybox-static "$cache/busybox"
+fetch_qemu
 exec 9>&-
-kernel=$(find "$cache/kernels/$suite" -name 'vmlinuz*' -type f | sed 1q)
+kernel=$(find_kernel 'vmlinuz*')
 [ -n "$kernel" ] || die "no kernel image in $cache/kernels/$suite: remove that folder to fetch it again"
 
 tmp=$(mktemp -d)
@@ -106,11 +169,9 @@ trap 'rm -rf "$tmp"' EXIT
 mark="kernel-vm-$RANDOM$RANDOM"
 make_initramfs "$@" >"$tmp/initramfs"
 : >"$tmp/console"
-# Two serial ports: the console, and the command's output.
 status=0
-qemu -M pc -accel tcg,thread=single -cpu max -smp 1 -m "$megabytes" -nodefaults -no-user-config -display none \
-	-no-reboot -serial "file:$tmp/console" -chardev stdio,id=out,signal=off -serial chardev:out \
-	-kernel "$kernel" -initrd "$tmp/initramfs" -append 'console=ttyS0 panic=-1 quiet' </dev/null || status=$?
+qemu -accel tcg,thread=single -smp 1 -m "$megabytes" -display none -no-reboot -kernel "$kernel" \
+	-initrd "$tmp/initramfs" -append "console=$console panic=-1 quiet" </dev/null || status=$?
 if [ "$status" = 124 ]; then
 	say "$suite: not finished after $seconds seconds"
 	exit 124

@@ -44,17 +44,29 @@ apt_sources() {
 		sed 's,/*$,,'
 }
 
+# The architecture of the Debian packages that are fetched.
+debian_arch=amd64
+
+# in_cache NAME: where in the cache it is for that architecture.
+in_cache() {
+	local name=$cache/$1
+
+	[ "$debian_arch" = amd64 ] || name+=-$debian_arch
+	echo "$name"
+}
+
 # debian_apt SUITE: sets the array APT to the options under which apt-get and apt-cache see that suite alone.
 debian_apt() {
-	local suite=$1 dir=$cache/apt/$1 keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror security option
+	local suite=$1 dir keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror security option
 
+	dir=$(in_cache "apt/$suite")
 	need apt-get apt-cache apt-config dpkg-deb
 	APT=(-qq
 		-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=/dev/null
 		-o Dir::Etc::main=/dev/null -o Dir::Etc::parts=/dev/null
 		-o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null
 		-o "Dir::State=$dir/state" -o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir/cache"
-		-o APT::Architecture=amd64 -o APT::Architectures=amd64
+		-o "APT::Architecture=$debian_arch" -o "APT::Architectures=$debian_arch"
 		-o APT::Install-Recommends=false -o APT::Sandbox::User= -o Acquire::Languages=none)
 	# Of this machine's settings, those of the way to the archive: no hooks, which change the system.
 	while read -r option; do

@@ -1,16 +1,31 @@
 #!/bin/bash
-# Boots Debian's kernels in emulation with the built program, and runs guest-test.sh on each.
+# Boots Debian's kernels in emulation with the built program, and runs guest-test.sh on each. At the end it prints the
+# results as a table.
 #
-#   test-kernels.sh SCAPD [SUITE...]        by default bullseye (5.10), bookworm (6.1), trixie (6.12) and sid (7.x)
+#   test-kernels.sh [-a ARCH] [-k TESTS] SCAPD [SUITE...]
+#
+# By default on bullseye (5.10), bookworm (6.1), trixie (6.12) and sid (7.x). TESTS are the kernel tests, as
+# `cargo test --test kernel --no-run` builds them. ARCH is amd64 (the default), or arm64: what cargo-arm64.sh has built.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-if [ $# -lt 1 ] || [ ! -x "$1" ]; then die "usage: test-kernels.sh SCAPD [SUITE...] (the program, built)"; fi
-scapd=$1 scripts=$(dirname "$0")
+scripts=$(dirname "$0") tests=
+while getopts a:k: option; do
+	case $option in
+	a) debian_arch=$OPTARG ;;
+	k) tests=$OPTARG ;;
+	*) exit 2 ;;
+	esac
+done
+shift $((OPTIND - 1))
+if [ $# -lt 1 ] || [ ! -x "$1" ] || { [ -n "$tests" ] && [ ! -x "$tests" ]; }; then
+	die "usage: test-kernels.sh [-a ARCH] [-k TESTS] SCAPD [SUITE...] (the program and the kernel tests, built)"
+fi
+scapd=$1
 shift
 [ $# -gt 0 ] || set -- bullseye bookworm trixie sid
-need ldd strip
+need chrt ldd strip
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
@@ -18,27 +33,64 @@ guest=$tmp/guest
 mkdir -p "$guest/bin"
 cp "$scripts/guest-test.sh" "$guest/bin/"
 
-# add_program FILE: into the guest, with its libraries where the program looks for them.
-add_program() {
-	local library
+# libraries FILE: those that it needs, as it looks for them.
+libraries() {
+	case $debian_arch in
+	amd64) ldd "$1" | grep -o '/[^ ]*' ;;
+	*) printf '/lib/%s\n' ld-linux-aarch64.so.1 aarch64-linux-gnu/lib{c.so.6,elf.so.1,gcc_s.so.1,m.so.6,z.so.1} ;;
+	esac
+}
 
-	strip -o "$guest/bin/$(basename "$1")" "$1"
-	for library in $(ldd "$1" | grep -o '/[^ ]*'); do
-		install -D "$library" "$guest$library"
+# add_program FILE NAME: into the guest, with its libraries where the program looks for them. (To link it statically,
+# everything would have to be built once more.)
+add_program() {
+	local library root=
+
+	[ "$debian_arch" = amd64 ] || root=$(in_cache root)
+	strip -o "$guest/bin/$2" "$1" 2>/dev/null || cp "$1" "$guest/bin/$2"
+	for library in $(libraries "$1"); do
+		install -D "$root$library" "$guest$library"
 	done
 }
-add_program "$scapd"
-[ ! -x "$(dirname "$scapd")/examples/hammer" ] || add_program "$(dirname "$scapd")/examples/hammer"
+add_program "$scapd" scapd
+add_program "$(dirname "$scapd")/examples/hammer" hammer
+if [ -n "$tests" ]; then
+	add_program "$tests" kernel
+	# The tests run some of these by other names, under which busybox does not know itself; it has no chrt.
+	for program in true false chrt; do
+		add_program "$(type -P $program)" $program
+	done
+fi
+
+# said REGEX: what follows it on a line of the guest's output; - if there is none.
+said() {
+	sed -n "s/^$1//p" "$tmp/output" | sed 1q | grep . || echo -
+}
+
+# results SUITE: a line of the table.
+results() {
+	local way
+
+	printf '| %s (%s) | %s |' "$(said 'kernel: ')" "$1" "$(said 'programs: ')"
+	for way in btf tracepoint; do
+		printf ' %s |' "$(said "kernel tests by $way: ")"
+	done
+	printf ' %s |\n' "$(sed -n 's/^not testable here: //p' "$tmp/output" | sort -u | wc -l)"
+}
 
 for suite in "$@"; do
 	status=0
 	SECONDS=0
-	"$scripts/kernel-vm.sh" "$suite" "$guest" guest-test.sh >"$tmp/output" || status=$?
+	"$scripts/kernel-vm.sh" -a "$debian_arch" -t 900 -k overlay "$suite" "$guest" guest-test.sh >"$tmp/output" || status=$?
 	cat "$tmp/output"
 	passed=$((passed + $(grep -c '^ok: ' "$tmp/output" || true)))
 	failed=$((failed + $(grep -c '^NOT OK: ' "$tmp/output" || true)))
 	# 1: the guest said what failed. Anything else is a guest that did not come to its end.
 	[ "$status" -le 1 ] || not_ok "$suite: exit status $status"
+	results "$suite" >>"$tmp/table"
 	say "$suite: $SECONDS seconds"
 done
+echo '| kernel | programs accepted | kernel tests by btf | by tracepoint | not testable |'
+echo '| --- | --- | --- | --- | --- |'
+cat "$tmp/table"
 finish

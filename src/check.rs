@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::{
-    events::{EVENTS, SYSCALLS},
+    events::{EVENTS, SYSCALLS, Source, event_by_program},
     privileges,
     probe::{Attach, Loaded, Opened, Options, Preemption, ProbeError},
     select::TracepointSet,
@@ -85,7 +85,9 @@ fn programs(loaded: &Loaded, verbose: bool, out: &mut impl Write) -> io::Result<
     let refused = loaded.refused();
     writeln!(out, "programs      {} of {programs} accepted by the verifier", programs - refused.len())?;
     for refused in refused {
-        writeln!(out, "  refused     {}: its events are recorded as generic ones", refused.program)?;
+        let of_call = event_by_program(&refused.program).is_some_and(|e| e.source != Source::Tracepoint);
+        let instead = if of_call { "recorded as generic ones" } else { "not recorded" };
+        writeln!(out, "  refused     {}: its events are {instead}", refused.program)?;
         let log: Vec<_> = refused.log.lines().filter(|line| !line.trim().is_empty()).collect();
         for line in &log[log.len().saturating_sub(LOG_LINES)..] {
             writeln!(out, "                {line}")?;

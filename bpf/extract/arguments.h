@@ -54,7 +54,7 @@ static __always_inline u16 arguments__read_array(struct auxmap *auxmap, u64 arra
 
 		if (!pointer)
 			break;
-		n = bpf_probe_read_user_str(auxmap__at(auxmap, at), SC_MAX_ARGUMENTS, (const void *)pointer);
+		n = auxmap__copy_user_string(auxmap__at(auxmap, at), SC_MAX_ARGUMENTS, (const void *)pointer);
 		if (n > 0)
 			at = auxmap__forget(auxmap, at + n);
 		if (at - auxmap->pos >= limit)

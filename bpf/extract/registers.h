@@ -46,7 +46,7 @@ static __always_inline u32 extract__number(const struct pt_regs *regs)
 }
 
 /* Whether the current system call is a 32-bit one on x86-64; `task` is extract__typed_current(). */
-static __always_inline bool extract__is_compat(struct task_struct *task)
+static __always_inline bool extract__is_compat(struct task_struct *task __attribute__((unused)))
 {
 #if defined(__TARGET_ARCH_x86)
 	const u32 ts_compat = 0x2;
@@ -89,7 +89,7 @@ static __always_inline u32 extract__exit_number(u64 *ctx)
 }
 
 /* The slot of what the current socketcall is for. */
-static __always_inline u32 extract__socketcall_slot(u64 *ctx)
+static __always_inline u32 extract__socketcall_slot(u64 *ctx __attribute__((unused)))
 {
 #if defined(__TARGET_ARCH_x86)
 	u32 number = extract__registers(ctx)->bx;

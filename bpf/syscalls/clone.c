@@ -88,7 +88,7 @@ SEC("tp_btf/sched_process_fork") int sched_process_fork(u64 *ctx)
 	if (!tracepoint__wanted_for(SC_TP_PROCESS_FORK, SC_NR_CLONE) || !call__begin(&call))
 		return 0;
 	if (auxmap__begin(&call, &auxmap, clone_x)) {
-		*(u64 *)(auxmap.data + 8) = BPF_CORE_READ(child, pid);
+		*(u64 *)SC_HEADER_FIELD(auxmap.data, tid) = BPF_CORE_READ(child, pid);
 		clone__store(&auxmap, child, 0, 0);
 		auxmap__submit_event(&call, &auxmap, clone_x);
 	}

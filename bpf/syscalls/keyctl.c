@@ -45,7 +45,7 @@ static __always_inline u16 keyctl__write(struct auxmap *auxmap, bool is_string, 
 	}
 	tail[0] = PPM_keyctl_dynamic_param__CHARBUF;
 	if (argument)
-		n = bpf_probe_read_user_str(tail + 1, SC_MAX_PATH, (const void *)argument);
+		n = auxmap__copy_user_string(tail + 1, SC_MAX_PATH, (const void *)argument);
 	return auxmap__forget(auxmap, n > 0 ? 1 + n : 1);
 }
 

@@ -141,6 +141,20 @@ static __always_inline void auxmap__push(struct auxmap *auxmap, u32 index, u16 l
 #define SC_REQUIRE(condition, text) _Static_assert(condition, text)
 
 /*
+ * Copies a string of user memory with its NUL: returns its length, negative if it cannot be read. Older kernels, 6.12
+ * among them, say 0 of an empty one.
+ */
+static __always_inline long auxmap__copy_user_string(u8 *to, u32 limit, const void *pointer)
+{
+	long n = bpf_probe_read_user_str(to, limit, pointer);
+
+	if (n)
+		return n;
+	*to = 0;
+	return 1;
+}
+
+/*
  * Writes a string with its NUL at the tail: returns its length, 0 if there is none to be read. `limit` is a constant
  * of at most SC_SCRATCH_HALF and counts the NUL.
  */
@@ -152,7 +166,7 @@ static __always_inline u16 auxmap__read_string(struct auxmap *auxmap, const void
 
 	if (!pointer)
 		return 0;
-	n = memory == SC_USER ? bpf_probe_read_user_str(tail, limit, pointer) :
+	n = memory == SC_USER ? auxmap__copy_user_string(tail, limit, pointer) :
 				bpf_probe_read_kernel_str(tail, limit, pointer);
 	return n > 0 ? n : 0;
 }

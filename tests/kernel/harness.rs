@@ -4,30 +4,26 @@ use std::{
     cell::RefCell,
     collections::BTreeSet,
     ffi::CStr,
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     time::{Duration, Instant, SystemTime},
 };
 
+use libtest_mimic::{Completion, Failed};
 use scapd::{
     events::{Event, EventType, Source, Syscall, event, event_by_program},
     ledger::LeftOut,
-    probe::{Active, Control, Directions, Opened, Options, TargetState},
+    probe::{Active, Control, Directions, Options, TargetState},
     select::{TracepointSet, parse_tracepoints},
 };
 
-/// Whether BPF programs can be loaded here; the reason if not.
-pub fn permitted() -> Result<(), String> {
-    let calls: Vec<_> = Syscall::by_name("getpid").into_iter().collect();
-    let probe = Opened::new(&Options::default()).and_then(|p| p.load(&calls)).and_then(|p| p.attach());
-    probe.map(drop).map_err(|e| {
-        let mut text = e.to_string();
-        let mut source = std::error::Error::source(&e);
-        while let Some(cause) = source {
-            text.push_str(&format!(": {cause}"));
-            source = cause.source();
-        }
-        text
-    })
+use crate::setup::{ProbeSource, Setup};
+
+/// What a panic carries that ends a test because this machine cannot do what the test is about.
+struct NotTestable(String);
+
+/// Ends the test: it cannot be made on this machine, for this reason. It is reported as ignored.
+fn not_testable(reason: &str) -> ! {
+    resume_unwind(Box::new(NotTestable(reason.to_owned())))
 }
 
 /// Makes a system call; the result as the kernel gives it: an error is a negative errno.
@@ -41,85 +37,73 @@ macro_rules! syscall {
 }
 
 /// A test of one program.
-pub struct Test {
+pub struct Test<'a> {
+    program: &'static str,
     event: &'static Event,
-    options: Options,
-    calls: Vec<&'static Syscall>,
-    probe: Option<Active>,
+    source: ProbeSource<'a>,
 }
 
-impl Test {
-    pub fn new(program: &'static str) -> Test {
+impl Test<'_> {
+    pub fn new<'a>(program: &'static str, setup: &'a Setup) -> Test<'a> {
         let event = event_by_program(program).unwrap();
         let tracepoints = match event.source {
             Source::Tracepoint => parse_tracepoints(event.name).unwrap(),
             _ => TracepointSet::none(),
         };
-        Test {
-            event,
-            options: Options { targets: 4096, tracepoints, ..Options::default() },
-            calls: calls_of(program, event),
-            probe: None,
-        }
+        let source = setup.source(Options { tracepoints, ..setup.options() }, calls(program, event));
+        Test { program, event, source }
     }
 
     /// Runs the test; the message of the assertion that failed.
-    pub fn run(mut self, test: fn(&mut Test)) -> Result<(), String> {
-        catch_unwind(AssertUnwindSafe(|| test(&mut self))).map_err(|panic| {
-            panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()))
-                .unwrap_or_else(|| "the test panicked".into())
-        })
+    pub fn run(mut self, test: fn(&mut Test)) -> Result<Completion, Failed> {
+        let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(&mut self))) else {
+            return Ok(Completion::Completed);
+        };
+        if let Some(NotTestable(reason)) = panic.downcast_ref() {
+            return Ok(Completion::ignored_with(reason));
+        }
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        Err(message.or_else(|| panic.downcast_ref().copied()).unwrap_or("the test panicked").into())
     }
 
-    #[allow(dead_code)]
-    /// How many bytes of data the events keep; 80 if not called.
+    /// How many bytes of data the events keep from now on; 80 if not called.
     pub fn snaplen(&mut self, bytes: u32) {
-        self.options.snaplen = bytes;
-        self.probe = None;
+        self.source.snaplen(bytes);
     }
 
     /// Which events of the calls are recorded; both if not called.
     pub fn directions(&mut self, directions: Directions) {
-        self.options.directions = directions;
-        self.probe = None;
+        self.source.directions(directions);
     }
 
     /// The calls to record from here on, instead of that which the program is for.
     pub fn select(&mut self, calls: &[&str]) {
-        self.calls = calls.iter().map(|name| Syscall::by_name(name).unwrap()).collect();
-        self.probe = None;
+        self.source.calls(calls.iter().map(|name| Syscall::by_name(name).unwrap()).collect());
     }
 
     /// Changes settings of the probe, which goes on running.
     pub fn change(&mut self, change: impl FnOnce(&Control<'_>)) {
+        self.source.keep_apart();
         let probe = self.started();
         change(&probe.probe().control().unwrap());
-        self.probe = Some(probe);
+        self.source.put(probe);
     }
 
     /// How many events programs began to record since the probe was started.
     pub fn seen(&self) -> u64 {
-        self.probe.as_ref().unwrap().probe().totals().sum().seen
+        self.source.own().unwrap().probe().totals().sum().seen
     }
 
     /// What was left out since the probe was started.
     pub fn left_out(&self) -> LeftOut {
-        self.probe.as_ref().unwrap().probe().totals().left_out
+        self.source.own().unwrap().probe().totals().left_out
     }
 
     /// The probe: the one that runs already, or a new one.
     fn started(&mut self) -> Active {
-        let probe = self.probe.take().unwrap_or_else(|| {
-            Opened::new(&self.options)
-                .and_then(|p| p.load(&self.calls))
-                .and_then(|p| p.attach())
-                .and_then(|p| p.start())
-                .unwrap()
-        });
-        if let Some(refused) = probe.probe().refused().first() {
+        let probe = self.source.take().unwrap();
+        if let Some(refused) = probe.probe().refused().iter().find(|refused| refused.program == self.program)
+        {
             panic!("{} is refused:\n{}", refused.program, refused.log);
         }
         probe
@@ -147,6 +131,7 @@ impl Test {
     fn record(&mut self, action: impl FnOnce() -> i64) -> (i64, u64, Vec<Captured1>) {
         let mut probe = self.started();
         let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        let lost = probe.probe().totals().losses();
         probe.probe().control().unwrap().add_target(tid, TargetState::Active).unwrap();
         let ret = action();
         probe.probe().control().unwrap().remove_target(tid).unwrap();
@@ -162,14 +147,16 @@ impl Test {
             assert!(Instant::now() < deadline, "events stay in the rings");
             std::thread::sleep(Duration::from_micros(200));
         }
-        assert_eq!(probe.probe().totals().lost(), 0, "events were lost");
-        self.probe = Some(probe);
+        let lost = probe.probe().totals().losses().since(&lost);
+        self.source.put(probe);
+        assert_eq!(lost.sum(), 0, "events were lost: {:?}", lost.iter().collect::<Vec<_>>());
         (ret, u64::from(tid), events)
     }
 
     /// Makes a call that must fail with this errno: its one event.
     pub fn fails(&mut self, errno: i32, call: impl FnOnce() -> i64) -> Params {
         let captured = self.capture(call);
+        captured.assert_known(errno);
         assert_eq!(captured.ret, -i64::from(errno), "the call's result");
         captured.one()
     }
@@ -177,13 +164,14 @@ impl Test {
     /// Makes a call that must succeed: its result and its one event.
     pub fn succeeds(&mut self, call: impl FnOnce() -> i64) -> (i64, Params) {
         let captured = self.capture(call);
+        captured.assert_known(0);
         assert!(captured.ret >= 0, "the call failed: {}", captured.ret);
         (captured.ret, captured.one())
     }
 }
 
-/// The call that a program's test makes.
-fn calls_of(program: &str, event: &Event) -> Vec<&'static Syscall> {
+/// The calls that make a program's event.
+fn calls(program: &str, event: &Event) -> Vec<&'static Syscall> {
     if event.source == Source::Tracepoint {
         return Vec::new();
     }
@@ -210,6 +198,13 @@ pub struct Captured {
 }
 
 impl Captured {
+    /// Ends the test where the kernel does not have the call.
+    fn assert_known(&self, errno: i32) {
+        if errno != libc::ENOSYS && self.ret == -i64::from(libc::ENOSYS) {
+            not_testable("the kernel does not have this call");
+        }
+    }
+
     /// The one event of this thread.
     pub fn one(self) -> Params {
         let (tid, event) = (self.tid, self.event);

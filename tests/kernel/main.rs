@@ -15,9 +15,13 @@ mod cases;
 mod compat;
 mod harness;
 mod scratch;
+mod setup;
 
-use harness::{Test, permitted};
+use std::sync::Arc;
+
+use harness::Test;
 use libtest_mimic::{Arguments, Trial};
+use setup::Setup;
 
 macro_rules! tests {
     ($($kind:ident($($row:tt)*))*) => {{
@@ -35,21 +39,23 @@ macro_rules! test {
 }
 
 fn main() {
+    // Memory cannot be read in the moment in which the kernel moves it into a huge page.
+    rustix::thread::disable_transparent_huge_pages(true).unwrap();
     let mut arguments = Arguments::from_args();
     // A test records its own thread alone, but waits for time to pass: two at a time are enough.
     arguments.test_threads.get_or_insert(2);
-    let reason = permitted().err();
+    let setup = Setup::from_environment().and_then(|setup| setup.permitted().map(|()| Arc::new(setup)));
     let of_programs = scapd::with_events!(tests).into_iter().map(|(name, test)| (name.into(), name, test));
     let of_settings =
         cases::SETTINGS.iter().map(|(name, program, test)| (format!("settings::{name}"), *program, *test));
     let trials = of_programs
         .chain(of_settings)
         .map(|(name, program, test): (String, &'static str, fn(&mut Test))| {
-            let reason = reason.clone();
-            Trial::test(name, move || match reason {
+            let setup = setup.clone();
+            Trial::ignorable_test(name, move || match setup {
                 // Never a pass without having looked: where BPF is not allowed, the tests fail and say so.
-                Some(reason) => Err(format!("kernel tests cannot run here: {reason}").into()),
-                None => Test::new(program).run(test).map_err(Into::into),
+                Err(reason) => Err(format!("kernel tests cannot run here: {reason}").into()),
+                Ok(setup) => Test::new(program, &setup).run(test),
             })
         })
         .collect();

@@ -83,8 +83,12 @@ pub fn flock_x(t: &mut Test) {
         .i64("fd", fd_of(&other))
         .u32("operation", 1 | 4);
     // Of an operation that is none, what has a name.
-    t.fails(libc::EINVAL, || syscall!(SYS_flock, BAD, 0x1000 | libc::LOCK_UN))
+    t.fails(libc::EINVAL, || syscall!(SYS_flock, fd_of(&other), 0x1000 | libc::LOCK_UN))
         .i64("res", -i64::from(libc::EINVAL))
+        .i64("fd", fd_of(&other))
+        .u32("operation", 8);
+    t.fails(libc::EBADF, || syscall!(SYS_flock, BAD, libc::LOCK_UN))
+        .i64("res", -i64::from(libc::EBADF))
         .i64("fd", BAD)
         .u32("operation", 8);
 }

@@ -10,6 +10,7 @@ const EINVAL: i64 = -(libc::EINVAL as i64);
 const NEWIPC: u32 = 8;
 const NEWNS: u32 = 32;
 const NEWUTS: u32 = 128;
+const PTRACE: u32 = 1024;
 const CLONE_THREAD: u32 = 8192;
 const FILES: u32 = 1;
 
@@ -41,13 +42,13 @@ pub fn setns_x(t: &mut Test) {
 }
 
 pub fn unshare_e(t: &mut Test) {
-    t.fails(libc::EINVAL, || syscall!(SYS_unshare, libc::CLONE_PARENT_SETTID)).u32("flags", 512);
+    t.fails(libc::EINVAL, || syscall!(SYS_unshare, libc::CLONE_PTRACE)).u32("flags", PTRACE);
     of_child(t, || syscall!(SYS_unshare, libc::CLONE_NEWUTS)).1.u32("flags", NEWUTS);
 }
 
 pub fn unshare_x(t: &mut Test) {
-    let flags = libc::CLONE_PARENT_SETTID | libc::CLONE_NEWNS;
-    t.fails(libc::EINVAL, || syscall!(SYS_unshare, flags)).i64("res", EINVAL).u32("flags", 512 | NEWNS);
+    let flags = libc::CLONE_PTRACE | libc::CLONE_NEWNS;
+    t.fails(libc::EINVAL, || syscall!(SYS_unshare, flags)).i64("res", EINVAL).u32("flags", PTRACE | NEWNS);
     // In a process with threads this one fails, in a new one it does nothing.
     t.fails(libc::EINVAL, || syscall!(SYS_unshare, libc::CLONE_THREAD))
         .i64("res", EINVAL)
