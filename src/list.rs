@@ -310,9 +310,9 @@ mod tests {
         }
         let programs =
             EVENTS.iter().filter(|e| e.source != Source::Tracepoint && e.program.is_some()).count();
-        // The generic pair is no call's own.
+        // The generic pair and the marks of sampling are no call's own.
         #[cfg(target_arch = "x86_64")]
-        assert_eq!(2 * (row("all")[1] + row("32-bit alone")[1]), programs - 2);
+        assert_eq!(2 * (row("all")[1] + row("32-bit alone")[1]), programs - 4);
         assert_eq!(row("all")[0], SYSCALLS.iter().filter(|call| call.number(Arch::NATIVE).is_some()).count());
         assert_eq!(row("%pure")[1], 4, "get(e)uid and get(e)gid");
     }

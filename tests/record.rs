@@ -218,7 +218,7 @@ fn a_signal_ends_a_capture_with_a_whole_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(&folder, "signal.scap.gz");
         let busy = Busy::start();
-        let child = scapd()
+        let mut child = scapd()
             .args(["record", "-z", "-w"])
             .arg(&path)
             .stderr(Stdio::piped())
@@ -226,9 +226,12 @@ fn a_signal_ends_a_capture_with_a_whole_file() {
             .spawn()
             .unwrap();
         let pid = Pid::from_child(&child);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while std::fs::metadata(&path).map_or(0, |m| m.len()) < 20_000 {
-            assert!(Instant::now() < deadline, "nothing is written");
+        // It records until it is told to end: so nothing here may fail before that.
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while std::fs::metadata(&path).map_or(0, |m| m.len()) < 20_000
+            && child.try_wait().unwrap().is_none()
+            && Instant::now() < deadline
+        {
             sleep(Duration::from_millis(20));
         }
         kill_process(pid, signal).unwrap();

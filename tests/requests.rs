@@ -66,6 +66,7 @@ fn the_selection_changes_while_events_are_recorded() {
     assert!(matches!(handle.rotate(), Err(RequestError::Ended)));
 
     let status = handle.status();
+    assert_eq!(status.pending(), 0);
     assert!(status.taken > 800 && status.cpus.iter().map(|cpu| cpu.seen).sum::<u64>() >= status.taken);
     let capture = Capture::read(&path);
     for program in ["getegid_e", "getegid_x"] {

@@ -145,6 +145,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
         finish(&mut active, &mut drain)?;
         Ok((ended, drain.close()?))
     });
+    audience.publish(&active, &drain);
     let verdict = match &result {
         Ok(_) => drain.verdict(active.probe()),
         Err(_) => drain.verdict_of_output(active.probe()),
