@@ -14,40 +14,41 @@ const MILLION: u64 = 1_000_000;
 
 /// How a recording is divided into files. Any of these options makes it a series of files, for which `-w` is a pattern.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
-#[command(next_help_heading = "Files")]
 pub struct FilesArgs {
     /// Begin a new file before one exceeds this size, as 100M, 1G; a number alone is in millions of bytes
-    #[arg(short = 'C', long, value_name = "SIZE", value_parser = parse_file_size)]
+    #[arg(short = 'C', long, value_name = "SIZE", value_parser = parse_file_size, help_heading = "Files")]
     rotate_size: Option<u64>,
     /// Begin a new file after this time, as 30s, 5m, 1h; a number alone is in seconds
-    #[arg(short = 'G', long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(short = 'G', long, value_name = "TIME", value_parser = parse_duration, help_heading = "Files")]
     rotate_time: Option<Duration>,
     /// Begin it by the clock: with -G 1h at the full hour, local time
-    #[arg(long, requires = "rotate_time")]
+    #[arg(long, requires = "rotate_time", help_heading = "Files")]
     align: bool,
     /// Begin a new file after this many events
-    #[arg(short = 'e', long, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'e', long, value_name = "EVENTS", help_heading = "Files",
+          value_parser = clap::value_parser!(u64).range(1..))]
     rotate_events: Option<u64>,
     /// Keep this many files, the one that is written among them, and delete the oldest
-    #[arg(short = 'W', long, value_name = "FILES", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'W', long, value_name = "FILES", help_heading = "Files",
+          value_parser = clap::value_parser!(u64).range(1..))]
     keep_files: Option<u64>,
     /// Keep this many bytes of files together
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Files")]
     keep_bytes: Option<u64>,
     /// Keep files for this long after they were closed
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Files")]
     keep_age: Option<Duration>,
     /// Keep so much of the disk free, as 5G, 10%: deletes the oldest files, and pauses if that is not enough
-    #[arg(long, value_name = "SIZE|PERCENT")]
+    #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Files")]
     keep_free: Option<Free>,
     /// Write FILE.json beside each closed file: its events, losses, time, and sha256
-    #[arg(long)]
+    #[arg(long, help_heading = "Files")]
     write_manifest: bool,
     /// Run this for each closed file, without a shell, with the path as last argument and as $SCAPD_FILE
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", help_heading = "Files")]
     on_close: Option<Hook>,
     /// What to do when a file cannot be written
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = "Files")]
     on_write_error: OnError,
 }
 

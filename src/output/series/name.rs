@@ -82,6 +82,7 @@ fn known() -> String {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Pattern {
+    /// Empty for a name alone.
     dir: PathBuf,
     stem: String,
     extension: String,
@@ -106,7 +107,6 @@ impl Pattern {
         if dir.as_os_str().as_encoded_bytes().contains(&b'%') {
             return Err(PatternError::Directory(path.into()));
         }
-        let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
         let (stem, extension) = split(name);
         let (stem_ours, times) = expression(name, stem)?;
         let (extension_ours, more) = expression(name, extension)?;
@@ -126,12 +126,17 @@ impl Pattern {
 
     /// The directory of the files; `.` for a name alone.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        if self.dir.as_os_str().is_empty() { Path::new(".") } else { &self.dir }
+    }
+
+    /// The path of a file of that name.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
     }
 
     /// The pattern as a path.
     pub fn path(&self) -> PathBuf {
-        self.dir.join(format!("{}{}", self.stem, self.extension))
+        self.join(&format!("{}{}", self.stem, self.extension))
     }
 
     /// Whether a finished file of that name may be one of the series.
@@ -241,7 +246,7 @@ mod tests {
     #[test]
     fn a_name_without_the_time_has_a_number() {
         let numbered = pattern("100%%.scap");
-        assert_eq!(numbered.dir(), Path::new("."));
+        assert_eq!((numbered.dir(), numbered.path()), (Path::new("."), "100%%.scap".into()));
         assert_eq!(first(&numbered, 2, 41), ["100%-000042.scap", "100%-000043.scap"]);
         assert_eq!(numbered.number("100%-000042.scap"), Some(42));
         assert_eq!(numbered.number("100%-1000000.scap"), Some(1_000_000));

@@ -44,7 +44,7 @@ impl Partial {
     /// the number of the file before.
     pub fn create(pattern: &Pattern, time: &Zoned, last: u64) -> io::Result<(Partial, File)> {
         for name in pattern.names(time, last).take(TRIES) {
-            let final_path = pattern.dir().join(&name);
+            let final_path = pattern.join(&name);
             if fs::symlink_metadata(&final_path).is_ok() {
                 continue;
             }
@@ -78,7 +78,7 @@ impl Partial {
     pub fn publish(&self, pattern: &Pattern) -> io::Result<PathBuf> {
         let others = pattern.names(&self.time, pattern.number(&self.name).unwrap_or(0));
         for name in std::iter::once(self.name.clone()).chain(others).take(TRIES) {
-            let path = pattern.dir().join(name);
+            let path = pattern.join(&name);
             match rename_to_free(&self.path, &path) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
                 renamed => {

@@ -92,12 +92,10 @@ impl Store {
 
     /// Captures that processes left behind before they could close them.
     pub fn left_behind(&self) -> Vec<PathBuf> {
-        let is_ours = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).and_then(|n| n.strip_suffix(PARTIAL));
-            name.is_some_and(|name| self.pattern.matches(name)) && is_left_behind(path)
-        };
-        let mut paths: Vec<_> =
-            entries(self.pattern.dir()).map(|entry| entry.path()).filter(is_ours).collect();
+        let names = entries(self.pattern.dir()).filter_map(|entry| entry.file_name().into_string().ok());
+        let ours = |name: &String| name.strip_suffix(PARTIAL).is_some_and(|name| self.pattern.matches(name));
+        let mut paths: Vec<_> = names.filter(ours).map(|name| self.pattern.join(&name)).collect();
+        paths.retain(|path| is_left_behind(path));
         paths.sort();
         paths
     }
@@ -171,7 +169,8 @@ impl Store {
         for entry in entries(self.pattern.dir()) {
             let Some(name) = name(&entry).filter(|name| self.pattern.matches(name)) else { continue };
             self.last = self.last.max(self.pattern.number(&name).unwrap_or(0));
-            self.files.extend(stored(&entry.path()).filter(|file| !self.strangers.contains(&file.path)));
+            let file = stored(&self.pattern.join(&name));
+            self.files.extend(file.filter(|file| !self.strangers.contains(&file.path)));
         }
         self.files.sort_by(|a, b| (a.closed, &a.path).cmp(&(b.closed, &b.path)));
     }
