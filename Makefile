@@ -21,7 +21,7 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 bench bench-quick bench-merge bench-setup bench-build clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 soak-rotations bench bench-quick bench-merge bench-setup bench-build clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -75,6 +75,9 @@ test-arm64: ## build scapd for arm64, boot Debian's kernels for it in emulation,
 	@scripts/apt-install.sh $(BUILD_PACKAGES)
 	scripts/cargo-arm64.sh build $(CARGO_FLAGS) --bins --example hammer
 	scripts/test-kernels.sh -a arm64 $(SCAPD:target/%=target/$(ARM64)/%) bookworm trixie
+
+soak-rotations: ## go through 10,000 files while events are recorded, and look for each event (minutes; as root)
+	$(RUNNER) cargo test $(CARGO_FLAGS) --test rotation -- --ignored --nocapture ten_thousand
 
 bench: bench-build ## measure what recording costs, next to strace, perf and bpftrace (ten minutes; BENCH=--write-results)
 	$(ROOT) target/release/scapd-bench run $(BENCH)

@@ -1,5 +1,7 @@
 //! The command line, as it is typed.
 
+mod files;
+
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -9,7 +11,10 @@ use crate::{
     probe::{Attach, Directions, DynamicSnaplen, Options, Ports, SampleRatio},
     record,
     select::{self, SyscallSet, TracepointSet},
+    units::{parse_duration, parse_size},
 };
+
+pub use files::FilesArgs;
 
 /// The most that an event keeps of a call's data, in bytes: the length of a parameter has 16 bits.
 const MAX_SNAPLEN: u32 = 65_535;
@@ -49,9 +54,13 @@ pub enum Command {
 /// `scapd record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// Write to this file, - for stdout [default: a name with host and time]
+    /// Write to this file, - for stdout [default: a name with host and time]. With an option on several files, the name
+    /// may have the time in it, as scapd-%Y%m%d-%H%M%S.scap; one without gets a number: x-000001.scap
     #[arg(short = 'w', long = "write", value_name = "FILE")]
     write: Option<PathBuf>,
+    /// The files.
+    #[command(flatten)]
+    files: FilesArgs,
     /// Record these calls only: names, !name, %class, /regex, ?name; see `scapd list syscalls`
     #[arg(long, value_name = "LIST", value_parser = select::parse)]
     syscalls: Option<SyscallSet>,
@@ -284,6 +293,7 @@ impl From<RecordArgs> for record::Config {
         let usual = if syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
         record::Config {
             write: args.write,
+            files: args.files.series(),
             compress: args.gzip,
             syscalls,
             selectable: false,
@@ -326,29 +336,6 @@ impl From<InfoArgs> for print::InfoArgs {
     fn from(args: InfoArgs) -> print::InfoArgs {
         print::InfoArgs { file: args.file, json: args.json, top: args.top }
     }
-}
-
-/// A time as `10s`, `5m`, `1h30m`, or a number of seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let span = match text.parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Err(_) => text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok()),
-    };
-    span.filter(|d| !d.is_zero()).ok_or_else(|| "not a time: write 10s, 5m or 1h30m".to_owned())
-}
-
-/// A number of bytes as `65536`, `64K`, `8M`, `1G`.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
-        "" | "B" => 0,
-        "K" | "KB" | "KIB" => 10,
-        "M" | "MB" | "MIB" => 20,
-        "G" | "GB" | "GIB" => 30,
-        unit => return Err(format!("unknown unit {unit}: one of K, M, G")),
-    };
-    let number: u64 = digits.parse().map_err(|_| "not a size: write 65536, 64K or 8M".to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
 }
 
 #[cfg(test)]

@@ -6,7 +6,12 @@ use std::{
     process::{ExitCode, ExitStatus},
 };
 
-use crate::{output::OutputError, probe::ProbeError, scap::ReadError, verify::Outcome};
+use crate::{
+    output::{OutputError, PatternError},
+    probe::ProbeError,
+    scap::ReadError,
+    verify::Outcome,
+};
 
 /// Anything without a code of its own.
 pub const FAILURE: u8 = 1;
@@ -39,6 +44,9 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
         }
         if cause.is::<OutputError>() {
             return Some(OUTPUT);
+        }
+        if cause.is::<PatternError>() {
+            return Some(USAGE);
         }
         cause.is::<ReadError>().then_some(INPUT)
     });

@@ -158,6 +158,14 @@ impl LeftOut {
         self.sampled += other.sampled;
     }
 
+    /// What has come since an earlier count.
+    pub fn since(&self, earlier: &LeftOut) -> LeftOut {
+        LeftOut {
+            failed: self.failed.saturating_sub(earlier.failed),
+            sampled: self.sampled.saturating_sub(earlier.sampled),
+        }
+    }
+
     /// As a JSON object.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({ "failed": self.failed, "sampled": self.sampled })
@@ -214,6 +222,34 @@ impl Gap {
 }
 
 impl Verdict {
+    /// Adds the balance of another part of a recording.
+    pub fn add(&mut self, part: &Verdict) {
+        for (sum, more) in [
+            (&mut self.seen, part.seen),
+            (&mut self.written, part.written),
+            (&mut self.late, part.late),
+            (&mut self.unread, part.unread),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+        part.losses.iter().for_each(|(cause, count)| self.losses.add(cause, count));
+        self.left_out.add(part.left_out);
+        self.sample_ratio = self.sample_ratio.max(part.sample_ratio);
+    }
+
+    /// What remains of the balance of a whole recording behind that of its earlier part.
+    pub fn since(&self, earlier: &Verdict) -> Verdict {
+        Verdict {
+            seen: self.seen.saturating_sub(earlier.seen),
+            written: self.written.saturating_sub(earlier.written),
+            losses: self.losses.since(&earlier.losses),
+            late: self.late.saturating_sub(earlier.late),
+            unread: self.unread.saturating_sub(earlier.unread),
+            left_out: self.left_out.since(&earlier.left_out),
+            sample_ratio: self.sample_ratio,
+        }
+    }
+
     /// Whether every event that was seen is in the capture, in order.
     pub fn is_complete(&self) -> bool {
         self.losses.sum() == 0 && self.late == 0

@@ -17,4 +17,5 @@ pub mod ring;
 pub mod scap;
 pub mod select;
 pub mod snapshot;
+pub mod units;
 pub mod verify;

@@ -158,13 +158,7 @@ impl Report {
             self.fault(format!("the balance does not add up: {}", verdict.text()));
         }
         if let Some(sum) = &mut self.verdict {
-            sum.seen += verdict.seen;
-            sum.written += verdict.written;
-            sum.late += verdict.late;
-            sum.unread += verdict.unread;
-            sum.left_out.add(verdict.left_out);
-            sum.sample_ratio = sum.sample_ratio.max(verdict.sample_ratio);
-            verdict.losses.iter().for_each(|(cause, count)| sum.losses.add(cause, count));
+            sum.add(&verdict);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where a capture goes: a file or stdout, plain or through gzip.
+//! Where a capture goes: a file, a series of files, or stdout, plain or through gzip.
 //!
 //! An [`Output`] takes chunks, whole blocks of the .scap format one after the other, and puts each on disk as a whole
 //! or not at all: after an error, what a chunk left behind is cut off again, and the capture is intact up to there.
@@ -9,9 +9,11 @@
 //! [`WriterThread`] puts an output behind a queue of a fixed number of buffers, so that a slow disk holds up neither
 //! the rings' consumer nor fills the memory. Members are compressed on threads of their own.
 
+mod destination;
 mod direct;
 mod error;
 mod pool;
+mod series;
 mod sink;
 mod writer;
 
@@ -27,7 +29,11 @@ use std::{
 use pool::Packer;
 use sink::Sink;
 
+pub use destination::Destination;
 pub use error::OutputError;
+pub use series::{
+    Cut, Files, Free, Hook, OnError, Pattern, PatternError, Retention, Rotation, Series, StateSource,
+};
 pub use writer::{Chunk, Progress, WriterThread};
 
 /// What a capture is written to.
@@ -172,6 +178,11 @@ impl Output {
         &self.target
     }
 
+    /// Where a file is that was made for a series.
+    fn whereabouts(&self, partial: &series::Partial) -> series::Whereabouts {
+        partial.whereabouts(self.sink.file())
+    }
+
     /// Sees to it that the capture is on disk, and not in the page cache any more.
     ///
     /// # Errors
@@ -205,11 +216,18 @@ fn create(path: &Path) -> io::Result<File> {
 /// # Ok::<(), jiff::Error>(())
 /// ```
 pub fn default_name(hostname: &[u8], now: &jiff::Zoned, compress: bool) -> PathBuf {
+    let pattern = default_pattern(hostname, compress);
+    // All of it is ASCII.
+    PathBuf::from(now.strftime(pattern.to_str().unwrap_or_default()).to_string())
+}
+
+/// The same for a series of files: `scapd-HOST-%Y%m%d-%H%M%S.scap`.
+pub fn default_pattern(hostname: &[u8], compress: bool) -> PathBuf {
     let fits = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let host: String = hostname.iter().filter(fits).map(|byte| char::from(*byte)).collect();
     let host = if host.is_empty() { "host" } else { &host };
     let gz = if compress { ".gz" } else { "" };
-    Path::new(&format!("scapd-{host}-{}.scap{gz}", now.strftime("%Y%m%d-%H%M%S"))).to_path_buf()
+    PathBuf::from(format!("scapd-{host}-%Y%m%d-%H%M%S.scap{gz}"))
 }
 
 #[cfg(test)]

@@ -56,6 +56,11 @@ impl Sink {
         true
     }
 
+    /// What is written to.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// How many of the last bytes are not in the file yet.
     pub fn carried(&self) -> usize {
         if let Way::Direct(direct) = &self.way { direct.carried() } else { 0 }

@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -11,13 +11,20 @@ use std::{
 };
 
 use super::{
-    Output, OutputError, Target, Totals,
+    Cut, OutputError, Target, Totals,
+    destination::Destination,
     pool::{Packing, Pool, default_packers},
+    series::{Position, Report},
 };
+use crate::ledger::{Losses, Verdict};
 
 /// The end of a chunk waits so long for the next one before it is written by itself, which costs as much as half a
 /// chunk.
 const FLUSH: Duration = Duration::from_millis(50);
+/// So many buffers more there may be while the state of the machine is read for the next file.
+const EXTRA: usize = 48;
+/// Messages beside the buffers on the way to the thread.
+const MESSAGES: usize = 4;
 
 /// A buffer for whole blocks of the format. It belongs to a [`WriterThread`] and goes back to it.
 #[derive(Debug)]
@@ -26,6 +33,10 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// How many of them are events.
     pub events: u64,
+    /// Of these, those behind a younger one of their file.
+    pub late: u64,
+    /// What the notices among them tell to be lost.
+    pub losses: Losses,
     size: usize,
     /// The blocks as a gzip member.
     pub(super) packed: Vec<u8>,
@@ -33,7 +44,12 @@ pub struct Chunk {
 
 impl Chunk {
     fn new(size: usize) -> Self {
-        Chunk { bytes: Vec::with_capacity(size), events: 0, size, packed: Vec::new() }
+        Chunk { size, ..Chunk::of(Vec::with_capacity(size)) }
+    }
+
+    /// A buffer beside the others.
+    pub(super) fn of(bytes: Vec<u8>) -> Self {
+        Chunk { bytes, events: 0, late: 0, losses: Losses::default(), size: 0, packed: Vec::new() }
     }
 
     /// How many bytes fit without more memory. A larger block may be put in all the same.
@@ -47,6 +63,8 @@ impl Chunk {
         self.packed.clear();
         self.packed.shrink_to(self.size);
         self.events = 0;
+        self.late = 0;
+        self.losses = Losses::default();
     }
 }
 
@@ -64,6 +82,8 @@ struct Counters {
     submitted: AtomicU64,
     written: AtomicU64,
     bytes_out: AtomicU64,
+    position: Mutex<Position>,
+    report: Arc<Report>,
 }
 
 impl Progress {
@@ -84,16 +104,39 @@ impl Progress {
         self.0.bytes_out.load(Ordering::Relaxed)
     }
 
-    fn set(&self, totals: Totals) {
+    /// Files begun; 1 for an output that is not a series.
+    pub fn files(&self) -> u64 {
+        self.position().files
+    }
+
+    /// Files of a series that have been closed, and have their own names.
+    pub fn files_closed(&self) -> u64 {
+        self.0.report.finished.load(Ordering::Relaxed)
+    }
+
+    /// Files of a series that its retention has deleted.
+    pub fn files_deleted(&self) -> u64 {
+        self.0.report.deleted.load(Ordering::Relaxed)
+    }
+
+    /// How far the file is that is written.
+    pub(crate) fn position(&self) -> Position {
+        *self.0.position.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, destination: &Destination) {
+        let totals = destination.totals();
         self.0.bytes_out.store(totals.bytes_out, Ordering::Relaxed);
         self.0.written.store(totals.events, Ordering::Release);
+        *self.0.position.lock().unwrap_or_else(PoisonError::into_inner) = destination.position();
     }
 }
 
-/// An [`Output`] with a thread of its own.
+/// An [`Output`](super::Output), or a series of [`Files`](super::Files), with a thread of its own.
 ///
 /// There is a fixed number of buffers, and so of memory: their size, as much again if the output is compressed, and
-/// 2 MiB for a file. Take one, fill it, submit it. When none is free, the disk is behind: leave the events in the rings,
+/// 2 MiB for a file. While the state of the machine is read for the next file of a
+/// series, there may be a few more. Take one, fill it, submit it. When none is free, the disk is behind: leave the events in the rings,
 /// where the kernel counts what it has to drop.
 ///
 /// Chunks are written in the order in which they are submitted, also where several threads compress them. After an
@@ -116,6 +159,9 @@ impl Progress {
 pub struct WriterThread {
     target: Target,
     progress: Progress,
+    shared: Arc<Shared>,
+    /// Bytes of a buffer.
+    size: usize,
     free: Receiver<Chunk>,
     /// None when no more is to come.
     full: Option<SyncSender<Submitted>>,
@@ -125,41 +171,78 @@ pub struct WriterThread {
     thread: Option<JoinHandle<Result<Totals, OutputError>>>,
 }
 
+/// What both sides set and look at.
+#[derive(Debug, Default)]
+struct Shared {
+    /// A series goes from one file to the next.
+    switching: AtomicBool,
+    /// Buffers beyond the fixed number.
+    extra: AtomicUsize,
+    /// The state of the machine is being read for the next file.
+    scanning: Arc<AtomicBool>,
+    /// Nothing more is to come: the destination is not to wait for the disk for ever.
+    closing: Arc<AtomicBool>,
+}
+
 impl WriterThread {
     /// Starts the thread with `buffers` buffers (at least one) of `size` bytes each, and if the output is compressed,
     /// a thread for each CPU but one (at least one, at most four) to do that.
     ///
     /// # Errors
     /// [`OutputError::Thread`] if the system refuses a thread.
-    pub fn spawn(output: Output, buffers: usize, size: usize) -> Result<Self, OutputError> {
-        Self::spawn_with(output, buffers, size, default_packers())
+    pub fn spawn(
+        destination: impl Into<Destination>,
+        buffers: usize,
+        size: usize,
+    ) -> Result<Self, OutputError> {
+        Self::spawn_with(destination, buffers, size, default_packers())
     }
 
     pub(super) fn spawn_with(
-        output: Output,
+        destination: impl Into<Destination>,
         buffers: usize,
         size: usize,
         packers: usize,
     ) -> Result<Self, OutputError> {
+        let destination = destination.into();
         let buffers = buffers.max(1);
-        // Both hold all buffers there are: no send ever waits.
-        let (full, to_write) = sync_channel(buffers);
+        // Each holds all that there are: no send ever waits.
+        let (full, to_write) = sync_channel(buffers + EXTRA + MESSAGES);
         let (recycle, free) = sync_channel(buffers);
         for _ in 0..buffers {
             // Cannot fail: both ends are here.
             let _ = recycle.try_send(Chunk::new(size));
         }
-        let target = output.target().clone();
+        let target = destination.target();
         let refused = |source| OutputError::Thread { target: target.clone(), source };
-        let pool = output.packer.is_some().then(|| Pool::spawn(packers, buffers)).transpose();
+        let pool = destination.is_compressed().then(|| Pool::spawn(packers, buffers + EXTRA)).transpose();
         let pool = pool.map_err(refused)?;
-        let progress = Progress::default();
-        let told = progress.clone();
+        let counters = Counters {
+            position: Mutex::new(destination.position()),
+            report: destination.report(),
+            ..Counters::default()
+        };
+        let progress = Progress(Arc::new(counters));
+        let shared = Arc::new(Shared {
+            scanning: destination.scanning(),
+            closing: destination.closing(),
+            ..Shared::default()
+        });
+        let work = Work { recycle, progress: progress.clone(), shared: shared.clone() };
         let thread = thread::Builder::new()
             .name("scapd-writer".to_owned())
-            .spawn(move || run(output, &to_write, &recycle, &told))
+            .spawn(move || work.run(destination, &to_write))
             .map_err(refused)?;
-        Ok(WriterThread { target, progress, free, full: Some(full), pool, thread: Some(thread) })
+        Ok(WriterThread {
+            target,
+            progress,
+            shared,
+            size,
+            free,
+            full: Some(full),
+            pool,
+            thread: Some(thread),
+        })
     }
 
     /// A free buffer, `None` while the writer has them all.
@@ -169,6 +252,7 @@ impl WriterThread {
     pub fn try_take(&mut self) -> Result<Option<Chunk>, OutputError> {
         match self.free.try_recv() {
             Ok(chunk) => Ok(Some(chunk)),
+            Err(TryRecvError::Empty) if self.shared.scanning.load(Ordering::Relaxed) => Ok(self.extra()),
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) => Err(self.failure()),
         }
@@ -182,6 +266,52 @@ impl WriterThread {
         self.free.recv().map_err(|_| self.failure())
     }
 
+    /// A buffer beyond the fixed number, `None` when there are too many of those.
+    fn extra(&self) -> Option<Chunk> {
+        if self.shared.extra.load(Ordering::Relaxed) >= EXTRA {
+            return None;
+        }
+        self.shared.extra.fetch_add(1, Ordering::Relaxed);
+        Some(Chunk::new(self.size))
+    }
+
+    /// A free buffer, or a new one.
+    pub(crate) fn take_or_make(&mut self) -> Result<Chunk, OutputError> {
+        let made = || Chunk::new(self.size);
+        match self.free.try_recv() {
+            Ok(chunk) => Ok(chunk),
+            Err(TryRecvError::Empty) => {
+                self.shared.extra.fetch_add(1, Ordering::Relaxed);
+                Ok(made())
+            }
+            Err(TryRecvError::Disconnected) => Err(self.failure()),
+        }
+    }
+
+    /// Has a series go on in a new file, behind the chunks that were submitted before. A single output goes on.
+    ///
+    /// # Errors
+    /// As for [`try_take`](WriterThread::try_take).
+    pub fn cut(&mut self, cut: Cut) -> Result<(), OutputError> {
+        self.shared.switching.store(true, Ordering::Release);
+        self.send(Submitted::Cut(cut))
+    }
+
+    /// Whether the file that was to be gone on in is not there yet.
+    pub fn is_switching(&self) -> bool {
+        self.shared.switching.load(Ordering::Acquire)
+    }
+
+    /// Has the capture end with its balance, at a time in ns since the epoch. From now on a series does not wait for a
+    /// disk that gives trouble, or only a little.
+    ///
+    /// # Errors
+    /// As for [`try_take`](WriterThread::try_take).
+    pub fn end(&mut self, verdict: Verdict, at: u64) -> Result<(), OutputError> {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        self.send(Submitted::End(verdict, at))
+    }
+
     /// Has a chunk written; does not wait. Give an empty one back in the same way.
     ///
     /// # Errors
@@ -192,6 +322,10 @@ impl WriterThread {
             Some(pool) => Submitted::Packing(pool.pack(chunk)),
             None => Submitted::Plain(chunk),
         };
+        self.send(submitted)
+    }
+
+    fn send(&mut self, submitted: Submitted) -> Result<(), OutputError> {
         let sent = self.full.as_ref().is_some_and(|full| full.send(submitted).is_ok());
         if sent { Ok(()) } else { Err(self.failure()) }
     }
@@ -218,6 +352,7 @@ impl WriterThread {
     }
 
     fn join(&mut self) -> Result<Totals, OutputError> {
+        self.shared.closing.store(true, Ordering::Relaxed);
         self.full = None;
         // Waits for its threads, which are not behind what the writer still has to write.
         self.pool = None;
@@ -245,59 +380,85 @@ impl Drop for WriterThread {
     }
 }
 
-/// A chunk on its way.
+/// What is on its way to the thread.
 #[derive(Debug)]
 enum Submitted {
     Plain(Chunk),
     Packing(Packing),
+    Cut(Cut),
+    End(Verdict, u64),
 }
 
-fn run(
-    mut output: Output,
-    to_write: &Receiver<Submitted>,
-    recycle: &SyncSender<Chunk>,
-    progress: &Progress,
-) -> Result<Totals, OutputError> {
-    let result = write_chunks(&mut output, to_write, recycle, progress).and_then(|()| output.flush());
-    // After an error, too: it may have cost chunks that were accepted before, or saved their ends.
-    progress.set(output.totals());
-    result?;
-    output.finish()
+/// The thread's side.
+struct Work {
+    recycle: SyncSender<Chunk>,
+    progress: Progress,
+    shared: Arc<Shared>,
 }
 
-fn write_chunks(
-    output: &mut Output,
-    to_write: &Receiver<Submitted>,
-    recycle: &SyncSender<Chunk>,
-    progress: &Progress,
-) -> Result<(), OutputError> {
-    loop {
-        let submitted = match to_write.recv_timeout(FLUSH) {
-            Ok(submitted) => submitted,
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Err(RecvTimeoutError::Timeout) => {
-                output.flush()?;
-                progress.set(output.totals());
-                let Ok(submitted) = to_write.recv() else { return Ok(()) };
-                submitted
-            }
-        };
-        let mut chunk = match submitted {
-            Submitted::Plain(chunk) => {
-                output.put(&chunk.bytes, chunk.bytes.len(), chunk.events)?;
-                chunk
-            }
+impl Work {
+    fn run(
+        self,
+        mut destination: Destination,
+        to_write: &Receiver<Submitted>,
+    ) -> Result<Totals, OutputError> {
+        let result = self
+            .write_all(&mut destination, to_write)
+            .and_then(|()| destination.flush(&mut |chunk| self.recycle(chunk)));
+        // After an error, too: it may have cost chunks that were accepted before, or saved their ends.
+        self.progress.set(&destination);
+        result?;
+        destination.finish()
+    }
+
+    fn write_all(
+        &self,
+        destination: &mut Destination,
+        to_write: &Receiver<Submitted>,
+    ) -> Result<(), OutputError> {
+        loop {
+            let submitted = match to_write.recv_timeout(FLUSH) {
+                Ok(submitted) => submitted,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {
+                    destination.flush(&mut |chunk| self.recycle(chunk))?;
+                    self.progress.set(destination);
+                    let Ok(submitted) = to_write.recv() else { return Ok(()) };
+                    submitted
+                }
+            };
+            self.write(destination, submitted)?;
+            self.progress.set(destination);
+        }
+    }
+
+    fn write(&self, destination: &mut Destination, submitted: Submitted) -> Result<(), OutputError> {
+        let free = &mut |chunk| self.recycle(chunk);
+        match submitted {
+            Submitted::Plain(chunk) => destination.put(chunk, free),
             Submitted::Packing(packing) => {
                 // Nothing comes after a panic, which was printed.
-                let stopped = || OutputError::Stopped { target: output.target().clone() };
-                let chunk = packing.recv().map_err(|_| stopped())?.map_err(|e| output.error(e))?;
-                output.put(&chunk.packed, chunk.bytes.len(), chunk.events)?;
-                chunk
+                let stopped = |_| OutputError::Stopped { target: destination.target() };
+                let packed = packing.recv().map_err(stopped)?;
+                let failed = |e| OutputError::write(&destination.target(), destination.totals(), e);
+                let chunk = packed.map_err(failed)?;
+                destination.put(chunk, free)
             }
-        };
-        progress.set(output.totals());
+            Submitted::Cut(cut) => {
+                let result = destination.next(cut, free);
+                self.progress.set(destination);
+                self.shared.switching.store(false, Ordering::Release);
+                result
+            }
+            Submitted::End(verdict, at) => destination.end(&verdict, at, free),
+        }
+    }
+
+    fn recycle(&self, mut chunk: Chunk) {
         chunk.reset();
-        // Nobody takes it any more after the last one.
-        let _ = recycle.try_send(chunk);
+        // There are as many as there should be, or nobody takes it any more after the last one.
+        if self.recycle.try_send(chunk).is_err() {
+            self.shared.extra.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }

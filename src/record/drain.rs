@@ -6,11 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::ledger::Ledger;
+use super::{ledger::Ledger, rotor::Rotor};
 use crate::{
     ledger::{self, Cause, Gap, Verdict},
-    output::{Chunk, OutputError, Progress, Totals, WriterThread},
-    probe::{Active, Loaded, ProbeError},
+    output::{Chunk, OutputError, Progress, Rotation, Totals, WriterThread},
+    probe::{Active, Loaded, ProbeError, RawEvent},
     scap::{event_block_len, frame_event},
 };
 
@@ -41,10 +41,13 @@ pub struct Drain {
     counts: Counts,
     limits: Limits,
     ledger: Ledger,
-    /// Notices that are to stand behind the events up to a time.
-    notices: VecDeque<(u64, Vec<u8>)>,
-    /// The latest time stamp that was written.
+    /// Gaps whose notices are to stand behind the events up to a time.
+    notices: VecDeque<(u64, Gap)>,
+    /// The latest time stamp that was written; and into this file.
     latest: u64,
+    latest_in_file: u64,
+    /// Where files end, if there is a series of them.
+    rotor: Option<Rotor>,
     /// No buffer was free.
     backlog: bool,
 }
@@ -56,6 +59,10 @@ pub struct Limits {
     pub events: Option<u64>,
     /// Events to take in a second: a recorder that is too slow, for tests.
     pub rate: Option<u64>,
+    /// When a file ends; `None`: there is one.
+    pub rotation: Option<Rotation>,
+    /// The files are compressed.
+    pub compressed: bool,
 }
 
 impl Drain {
@@ -79,12 +86,17 @@ impl Drain {
             ledger: Ledger::new(probe),
             notices: VecDeque::new(),
             latest: 0,
+            latest_in_file: 0,
+            rotor: limits.rotation.map(|r| Rotor::new(r, limits.compressed, probe.now())),
             backlog: false,
         })
     }
 
     /// Writes what stands before the first event, and the events that have come since.
     pub fn start(&mut self, state: &[u8]) -> Result<(), OutputError> {
+        if let Some(rotor) = &mut self.rotor {
+            rotor.started(state.len() as u64);
+        }
         if let Some(mut chunk) = self.state.take() {
             chunk.bytes.extend_from_slice(state);
             self.writer.submit(chunk)?;
@@ -98,9 +110,13 @@ impl Drain {
     /// Takes what events there are: how many. Events stay in the rings while the disk is behind.
     pub fn step(&mut self, active: &mut Active) -> anyhow::Result<usize> {
         if let Some(gap) = self.ledger.look(active.probe()) {
-            self.note(&gap);
+            self.note(gap);
         }
         let took = self.take_events(active)?;
+        let now = active.probe().now();
+        if let Some(at) = self.rotor.as_mut().and_then(|rotor| rotor.now(now, &self.writer)) {
+            self.cut(active.probe(), at)?;
+        }
         if self.since.elapsed() >= FLUSH {
             self.flush()?;
         }
@@ -116,34 +132,101 @@ impl Drain {
             if self.is_full() {
                 return Ok(took);
             }
-            let had_none = self.chunk.is_none();
-            let Some(chunk) = next_chunk(&mut self.chunk, &mut self.writer)? else {
+            if !self.has_chunk()? {
                 self.set_backlog(active, true)?;
                 return Ok(took);
-            };
-            if had_none {
-                self.since = Instant::now();
             }
             if self.backlog {
                 self.set_backlog(active, false)?;
                 continue;
             }
             let Some(event) = active.next_event() else { return Ok(took) };
-            let (ts, ty) = self.counts.add(event.bytes);
-            self.ledger.take(event.cpu, ty, event.late);
-            while self.notices.front().is_some_and(|(after, _)| *after < ts) {
-                let Some((_, notice)) = self.notices.pop_front() else { break };
-                frame_event(&mut chunk.bytes, 0, &notice);
-            }
-            self.latest = self.latest.max(ts);
-            frame_event(&mut chunk.bytes, event.cpu, event.bytes);
-            chunk.events += 1;
-            // The next event is often as long as this one; a longer one may still go in.
-            if chunk.room() < event_block_len(event.bytes.len()).max(4096) {
-                self.flush()?;
+            let ts = time_stamp(event.bytes);
+            let block = event_block_len(event.bytes.len());
+            let cut = self.rotor.as_mut().and_then(|rotor| rotor.before(ts, block, &self.writer));
+            if let Some(at) = cut {
+                // The event lies in a ring, which the cut looks at.
+                let (cpu, late, bytes) = (event.cpu, event.late, event.bytes.to_vec());
+                self.cut(active.probe(), at)?;
+                self.chunk = Some(self.writer.take_or_make()?);
+                self.write(RawEvent { cpu, late, bytes: &bytes }, ts)?;
+            } else {
+                self.write(event, ts)?;
             }
         }
         Ok(step)
+    }
+
+    /// Whether there is a buffer for events.
+    fn has_chunk(&mut self) -> Result<bool, OutputError> {
+        if self.chunk.is_none() {
+            self.chunk = self.writer.try_take()?;
+            self.since = Instant::now();
+        }
+        Ok(self.chunk.is_some())
+    }
+
+    /// Writes an event into the buffer that there is.
+    #[inline]
+    fn write(&mut self, event: RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
+        while self.notices.front().is_some_and(|(after, _)| *after < ts) {
+            let Some((at, gap)) = self.notices.pop_front() else { break };
+            self.write_notice(&gap, at)?;
+        }
+        let Some(chunk) = &mut self.chunk else { return Ok(()) };
+        let late = event.late && ts < self.latest_in_file;
+        let ty = self.counts.add(event.bytes);
+        self.ledger.take(event.cpu, ty, late);
+        self.latest = self.latest.max(ts);
+        self.latest_in_file = self.latest_in_file.max(ts);
+        frame_event(&mut chunk.bytes, event.cpu, event.bytes);
+        chunk.events += 1;
+        chunk.late += u64::from(late);
+        let block = event_block_len(event.bytes.len());
+        if let Some(rotor) = &mut self.rotor {
+            rotor.count(block);
+        }
+        // The next event is often as long as this one; a longer one may still go in.
+        if chunk.room() < block.max(4096) { self.flush() } else { Ok(()) }
+    }
+
+    fn write_notice(&mut self, gap: &Gap, at: u64) -> Result<(), OutputError> {
+        let mut chunk = match self.chunk.take() {
+            Some(chunk) => chunk,
+            None => self.writer.take_or_make()?,
+        };
+        frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::GAP, &gap.text(), at));
+        gap.losses.iter().for_each(|(cause, count)| chunk.losses.add(cause, count));
+        self.chunk = Some(chunk);
+        Ok(())
+    }
+
+    /// Ends the file: what comes is for the next one. A gap goes into the file in whose time it began.
+    fn cut(&mut self, probe: &Loaded, at: u64) -> Result<(), OutputError> {
+        let (end, now) = (self.latest, probe.now());
+        if let Some(gap) = self.ledger.gap_before(probe, end) {
+            self.note(gap);
+        }
+        let (told, later): (VecDeque<_>, _) = self.notices.drain(..).partition(|(_, gap)| gap.from <= end);
+        self.notices = later;
+        for (_, gap) in told {
+            self.write_notice(&gap, end)?;
+        }
+        self.flush()?;
+        self.latest_in_file = 0;
+        let Some(rotor) = &mut self.rotor else { return Ok(()) };
+        let cut = rotor.cut(at.max(end), now, self.ledger.beside(probe));
+        self.writer.cut(cut)
+    }
+
+    /// Has a file of a series end as soon as may be; false if there is no series.
+    pub fn ask_rotation(&mut self) -> bool {
+        self.rotor.as_mut().map(Rotor::ask).is_some()
+    }
+
+    /// Whether the file that was asked for is there.
+    pub fn has_rotated(&self) -> bool {
+        self.rotor.as_ref().is_none_or(|rotor| rotor.is_settled(&self.writer))
     }
 
     fn set_backlog(&mut self, active: &Active, backlog: bool) -> Result<(), ProbeError> {
@@ -153,13 +236,11 @@ impl Drain {
     }
 
     /// Has a gap's notice written behind the events of its time.
-    fn note(&mut self, gap: &Gap) {
+    fn note(&mut self, gap: Gap) {
         // What came while the gap before was being counted is in that one.
-        if gap.losses.sum() == 0 {
-            return;
+        if gap.losses.sum() > 0 {
+            self.notices.push_back((gap.to.max(self.latest), gap));
         }
-        let ts = gap.to.max(self.latest);
-        self.notices.push_back((ts, ledger::notice(ledger::GAP, &gap.text(), ts)));
     }
 
     fn flush(&mut self) -> Result<(), OutputError> {
@@ -167,6 +248,9 @@ impl Drain {
             (Some(chunk), Some(waiting)) => waiting.push(chunk),
             (Some(chunk), None) => self.writer.submit(chunk)?,
             (None, _) => {}
+        }
+        if let Some(rotor) = &mut self.rotor {
+            rotor.look(&self.writer);
         }
         self.since = Instant::now();
         Ok(())
@@ -219,25 +303,20 @@ impl Drain {
     /// Writes the rest, the last notices among it.
     pub fn end(&mut self, probe: &Loaded) -> Result<(), OutputError> {
         if let Some(gap) = self.ledger.last_gap(probe) {
-            self.note(&gap);
+            self.note(gap);
         }
         let left = self.ledger.verdict(probe, self.counts.total).unread;
         if left > 0 && !self.is_full() {
             let mut gap = Gap { from: self.latest, to: probe.now(), ..Gap::default() };
             gap.losses.add(Cause::Backlog, left);
-            self.note(&gap);
+            self.note(gap);
         }
-        let mut chunk = match self.chunk.take() {
-            Some(chunk) => chunk,
-            None => self.writer.take()?,
-        };
         let last = self.notices.back().map_or(self.latest, |(ts, _)| *ts).max(probe.now());
-        let verdict = ledger::notice(ledger::VERDICT, &self.verdict(probe).text(), last);
-        for notice in self.notices.drain(..).map(|(_, notice)| notice).chain([verdict]) {
-            frame_event(&mut chunk.bytes, 0, &notice);
+        while let Some((at, gap)) = self.notices.pop_front() {
+            self.write_notice(&gap, at)?;
         }
-        self.chunk = Some(chunk);
-        self.flush()
+        self.flush()?;
+        self.writer.end(self.verdict(probe), last)
     }
 
     /// Closes the file.
@@ -256,20 +335,16 @@ impl Drain {
     }
 }
 
-fn next_chunk<'a>(
-    chunk: &'a mut Option<Chunk>,
-    writer: &mut WriterThread,
-) -> Result<Option<&'a mut Chunk>, OutputError> {
-    if chunk.is_none() {
-        *chunk = writer.try_take()?;
-    }
-    Ok(chunk.as_mut())
+/// The first field of an event.
+#[inline]
+fn time_stamp(event: &[u8]) -> u64 {
+    event.first_chunk().map_or(0, |ts| u64::from_ne_bytes(*ts))
 }
 
 impl Counts {
-    /// Its time stamp and its type. Offsets as in include/scap_event.h.
+    /// Its type. Offsets as in include/scap_event.h.
     #[inline]
-    fn add(&mut self, event: &[u8]) -> (u64, usize) {
+    fn add(&mut self, event: &[u8]) -> usize {
         self.total += 1;
         let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]).into());
         let ty: usize = word(20);
@@ -279,6 +354,6 @@ impl Counts {
                 *count += 1;
             }
         }
-        (event.first_chunk().map_or(0, |ts| u64::from_ne_bytes(*ts)), ty)
+        ty
     }
 }

@@ -82,6 +82,11 @@ impl Ledger {
         self.look(probe).or_else(|| self.gap.take().map(|gap| self.close(gap, probe)))
     }
 
+    /// What is to be told of the losses up to a time, at which a file ends: a gap that began before ends there too.
+    pub(super) fn gap_before(&mut self, probe: &Loaded, end: u64) -> Option<Gap> {
+        self.look(probe).or_else(|| self.gap.take_if(|gap| gap.from <= end).map(|gap| self.close(gap, probe)))
+    }
+
     fn close(&mut self, gap: OpenGap, probe: &Loaded) -> Gap {
         let totals = probe.totals();
         let mut losses = totals.losses().since(&self.accounted.losses());
@@ -125,6 +130,18 @@ impl Ledger {
     /// Events taken from the rings, by type.
     pub(super) fn types(&self) -> impl Iterator<Item = u64> {
         (0..EVENTS.len()).map(|ty| self.taken.iter().map(|types| types[ty]).sum())
+    }
+
+    /// What belongs to a balance so far besides events and their losses: skipped runs, which are of no event, and what was
+    /// left out on purpose.
+    pub(super) fn beside(&self, probe: &Loaded) -> Verdict {
+        let totals = probe.totals();
+        Verdict {
+            losses: only(Cause::Skipped, totals.skipped),
+            left_out: totals.left_out,
+            sample_ratio: probe.sampling().map_or(0, SampleRatio::get),
+            ..Verdict::default()
+        }
     }
 
     /// By CPU and type: seen, taken from the rings, lost by cause.

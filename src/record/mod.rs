@@ -5,6 +5,8 @@ mod drain;
 mod handle;
 mod ledger;
 mod progress;
+mod rotor;
+mod state;
 mod stats;
 mod status;
 mod summary;
@@ -22,18 +24,19 @@ use anyhow::Context;
 
 use crate::{
     events::{SYSCALLS, Syscall},
-    output::{Output, Target, WriterThread, default_name},
+    output::{
+        Destination, Files, Output, Pattern, Series, Target, WriterThread, default_name, default_pattern,
+    },
     probe::{Active, Loaded, Opened, Options, ProbeError, TargetState},
-    scap::write_state,
     select::SyscallSet,
-    snapshot,
 };
 use command::Held;
 use drain::{Drain, Limits};
-use handle::Request;
+use handle::{Answer, Request};
 pub use handle::{Handle, RequestError, Requests, Settings, requests};
 use ledger::Ledger;
 use progress::Progress;
+use state::Scan;
 use status::Watch;
 pub use status::{CpuStatus, Observer, RingStatus, Status};
 pub use summary::Summary;
@@ -55,6 +58,8 @@ const TARGETS: u32 = 1 << 16;
 pub struct Config {
     /// The file; `None`: a name with host and time. `-` is stdout.
     pub write: Option<PathBuf>,
+    /// Write many files instead of one: `write` is their pattern then.
+    pub files: Option<Series>,
     /// Compress with gzip.
     pub compress: bool,
     /// The calls; `None`: all of them, those that the tables do not know included.
@@ -107,7 +112,8 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
         ..config.probe.clone()
     };
     let calls = wanted_calls(config.syscalls.filter(|_| !config.selectable));
-    let output = create_output(config)?;
+    let scan = Scan::new(config.include_self);
+    let output = create_output(config, &scan)?;
     let target = output.target().to_string();
 
     let attached = Opened::new(&options)?.load(&calls)?.attach()?;
@@ -131,12 +137,14 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let mut active = attached.start()?;
     tracing::debug!("recording {} ms after the start", started.elapsed().as_millis());
 
-    let limits = Limits { events: config.limit, rate: config.rate };
+    scan.set_boot_time(active.probe().boot_time());
+    let rotation = config.files.as_ref().map(|files| files.rotation);
+    let limits = Limits { events: config.limit, rate: config.rate, rotation, compressed: config.compress };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe())?;
     let gate_opened = Instant::now();
-    let mut audience = Audience { requests, observer, watch: Watch::new() };
-    let ended = record_events(config, &mut active, &mut drain, &mut command, &mut audience);
+    let mut audience = Audience { requests, observer, watch: Watch::new(), rotating: Vec::new() };
+    let ended = record_events(config, &scan, &mut active, &mut drain, &mut command, &mut audience);
     let duration = gate_opened.elapsed();
     active.close_gate()?;
     let status = audience.publish(&active, &drain);
@@ -164,12 +172,13 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
 /// From the state of the machine to the end of the command, the limit, the time, or a stop: how the command ended.
 fn record_events(
     config: &Config,
+    scan: &Scan,
     active: &mut Active,
     drain: &mut Drain,
     command: &mut Option<Held>,
     audience: &mut Audience<'_>,
 ) -> anyhow::Result<Option<ExitStatus>> {
-    let state = take_state(active, drain, config.include_self, command.as_ref())?;
+    let state = scan.take_beside(active, drain, command.as_ref())?;
     drain.start(&state)?;
     let status = audience.publish(active, drain);
     audience.observer.started(&status);
@@ -204,17 +213,27 @@ struct Audience<'a> {
     requests: Requests,
     observer: &'a mut dyn Observer,
     watch: Watch,
+    /// Those who wait for the next file.
+    rotating: Vec<Answer>,
 }
 
 impl Audience<'_> {
-    fn serve(&mut self, active: &Active, drain: &Drain) {
+    fn serve(&mut self, active: &Active, drain: &mut Drain) {
         while let Some(request) = self.requests.next() {
-            let (result, answer) = match request {
-                Request::Rotate(answer) => (Err("the recording goes to a single file".to_owned()), answer),
-                Request::Change(settings, answer) => (change(active.probe(), &settings), answer),
-            };
             // Whoever asked may not wait for the answer.
-            let _ = answer.send(result);
+            let _ = match request {
+                Request::Change(settings, answer) => answer.send(change(active.probe(), &settings)),
+                Request::Rotate(answer) if drain.ask_rotation() => {
+                    self.rotating.push(answer);
+                    Ok(())
+                }
+                Request::Rotate(answer) => answer.send(Err("the recording goes to a single file".to_owned())),
+            };
+        }
+        if !self.rotating.is_empty() && drain.has_rotated() {
+            for answer in self.rotating.drain(..) {
+                let _ = answer.send(Ok(()));
+            }
         }
         if self.watch.is_due() {
             let status = self.publish(active, drain);
@@ -254,51 +273,20 @@ fn wanted_calls(selected: Option<SyscallSet>) -> Vec<&'static Syscall> {
     }
 }
 
-fn create_output(config: &Config) -> anyhow::Result<Output> {
-    let target = match &config.write {
-        Some(path) => Target::from_arg(path),
-        None => {
-            let host = rustix::system::uname().nodename().to_bytes().to_vec();
-            Target::File(default_name(&host, &jiff::Zoned::now(), config.compress))
-        }
+fn create_output(config: &Config, scan: &Scan) -> anyhow::Result<Destination> {
+    let host = || rustix::system::uname().nodename().to_bytes().to_vec();
+    let now = jiff::Zoned::now();
+    let Some(series) = &config.files else {
+        let target = match &config.write {
+            Some(path) => Target::from_arg(path),
+            None => Target::File(default_name(&host(), &now, config.compress)),
+        };
+        return Ok(Output::create(target, config.compress)?.into());
     };
-    Ok(Output::create(target, config.compress)?)
-}
-
-/// Reads /proc on a thread of its own, while events are taken from the rings.
-fn take_state(
-    active: &mut Active,
-    drain: &mut Drain,
-    include_self: bool,
-    command: Option<&Held>,
-) -> anyhow::Result<Vec<u8>> {
-    let boot_time = Some(active.probe().boot_time());
-    let scan = thread::Builder::new()
-        .name("scapd-snapshot".into())
-        .spawn(move || snapshot::take(&snapshot::Options { boot_time, ..Default::default() }))
-        .context("cannot start a thread")?;
-    while !scan.is_finished() {
-        if drain.step(active)? < MANY {
-            thread::sleep(IDLE_SHORTEST);
-        }
-    }
-    let mut snapshot =
-        scan.join().map_err(|_| anyhow::anyhow!("the thread that reads /proc has panicked"))??;
-    tracing::debug!(?snapshot.report, "state of the machine");
-    if !include_self {
-        // Nothing will refer to them, and sysdig 0.29 refuses a file that lists a descriptor of a BPF object.
-        let own = u64::from(std::process::id());
-        snapshot.state.fds.retain(|list| list.pid != own);
-    }
-    if let Some(held) = command {
-        // It still holds copies of ours, which it will not have as the command.
-        for list in snapshot.state.fds.iter_mut().filter(|list| list.pid == u64::from(held.pid())) {
-            list.fds.retain(|fd| held.keeps(fd.fd));
-        }
-    }
-    let mut bytes = Vec::new();
-    write_state(&mut bytes, &snapshot.state).context("cannot describe the state of the machine")?;
-    Ok(bytes)
+    let path = config.write.clone().unwrap_or_else(|| default_pattern(&host(), config.compress));
+    let pattern = Pattern::parse(&path)?;
+    let now = u64::try_from(now.timestamp().as_nanosecond()).unwrap_or(0);
+    Ok(Files::create(pattern, series, config.compress, now, scan.source())?.into())
 }
 
 /// Takes what is left in the rings after the gate was closed, and writes how it all ended.

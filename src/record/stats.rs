@@ -41,6 +41,8 @@ fn json(summary: &Summary, ledger: &Ledger, probe: &Loaded) -> Value {
         .collect();
     json!({
         "file": summary.target,
+        "files": summary.files,
+        "files_deleted": summary.deleted,
         "seconds": summary.duration.as_secs_f64(),
         "complete": verdict.is_complete(),
         "seen": verdict.seen,

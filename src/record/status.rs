@@ -38,6 +38,12 @@ pub struct Status {
     pub written: u64,
     /// Bytes that have, after compression.
     pub bytes: u64,
+    /// Files begun.
+    pub files: u64,
+    /// Files closed, each with its own name.
+    pub files_closed: u64,
+    /// Files deleted by retention.
+    pub files_deleted: u64,
     /// Events taken in a second, since the last look.
     pub rate: f64,
     /// Lost events of all CPUs, by cause.
@@ -77,6 +83,9 @@ impl Default for Status {
             taken: 0,
             written: 0,
             bytes: 0,
+            files: 0,
+            files_closed: 0,
+            files_deleted: 0,
             rate: 0.0,
             losses: Losses::default(),
             cpus: Vec::new(),
@@ -135,6 +144,9 @@ impl Watch {
             taken,
             written: progress.events(),
             bytes: progress.bytes_out(),
+            files: progress.files(),
+            files_closed: progress.files_closed(),
+            files_deleted: progress.files_deleted(),
             rate,
             losses: probe.totals().losses(),
             cpus,

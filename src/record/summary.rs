@@ -18,8 +18,12 @@ const TOP: usize = 10;
 /// What was recorded, and what was lost.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// Where it was written to.
+    /// Where it was written to; of several files, the pattern of their names.
     pub target: String,
+    /// Files that were begun.
+    pub files: u64,
+    /// Files that were deleted.
+    pub deleted: u64,
     /// How long the gate was open.
     pub duration: Duration,
     /// Events in the file.
@@ -60,6 +64,8 @@ impl Summary {
         calls.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         Summary {
             target: target.to_owned(),
+            files: drain.progress().files(),
+            deleted: drain.progress().files_deleted(),
             duration,
             events: counts.total,
             written: Written { events: counts.total, bytes_in: 0, bytes_out: drain.progress().bytes_out() },
@@ -142,7 +148,14 @@ impl fmt::Display for Summary {
         if seconds > 0.0 {
             write!(f, " ({}/s)", HumanCount((self.events as f64 / seconds) as u64))?;
         }
-        writeln!(f, ", {} written to {}", HumanBytes(self.written.bytes_out), self.target)?;
+        write!(f, ", {} written to {}", HumanBytes(self.written.bytes_out), self.target)?;
+        if self.files != 1 || self.deleted > 0 {
+            write!(f, ": {} files", HumanCount(self.files))?;
+        }
+        if self.deleted > 0 {
+            write!(f, "; {} old ones deleted", HumanCount(self.deleted))?;
+        }
+        writeln!(f)?;
         writeln!(f, "{}", self.balance())?;
         if !self.calls.is_empty() {
             writeln!(f, "most frequent:")?;

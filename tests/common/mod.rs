@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod series;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

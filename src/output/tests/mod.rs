@@ -1,4 +1,5 @@
 mod cache;
+mod series;
 mod thread;
 
 use std::{

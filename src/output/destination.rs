@@ -1,0 +1,142 @@
+//! What a writer's thread writes to: one output, or the files of a series.
+
+use std::sync::{Arc, atomic::AtomicBool};
+
+use super::{
+    Output, OutputError, Target, Totals,
+    series::{Cut, Files, Position, Report},
+    writer::Chunk,
+};
+use crate::{
+    ledger::{self, Verdict},
+    scap::frame_event,
+};
+
+/// What a [`WriterThread`](super::WriterThread) writes to.
+#[derive(Debug)]
+pub enum Destination {
+    /// One output: an error ends it.
+    Single(Box<Output>),
+    /// A series of files.
+    Series(Box<Files>),
+}
+
+impl From<Output> for Destination {
+    fn from(output: Output) -> Self {
+        Destination::Single(Box::new(output))
+    }
+}
+
+impl From<Files> for Destination {
+    fn from(files: Files) -> Self {
+        Destination::Series(Box::new(files))
+    }
+}
+
+impl Destination {
+    /// What is written to; of a series, the pattern of the names.
+    pub fn target(&self) -> Target {
+        match self {
+            Destination::Single(output) => output.target().clone(),
+            Destination::Series(files) => files.target(),
+        }
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        match self {
+            Destination::Single(output) => output.packer.is_some(),
+            Destination::Series(files) => files.is_compressed(),
+        }
+    }
+
+    /// Set it, and the destination does not wait for the disk any more.
+    pub(super) fn closing(&self) -> Arc<AtomicBool> {
+        match self {
+            Destination::Single(_) => Arc::default(),
+            Destination::Series(files) => files.closing(),
+        }
+    }
+
+    /// Set while the next file waits for the state of the machine.
+    pub(super) fn scanning(&self) -> Arc<AtomicBool> {
+        match self {
+            Destination::Single(_) => Arc::default(),
+            Destination::Series(files) => files.scanning(),
+        }
+    }
+
+    pub(super) fn report(&self) -> Arc<Report> {
+        match self {
+            Destination::Single(_) => Arc::default(),
+            Destination::Series(files) => files.report(),
+        }
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        match self {
+            Destination::Single(output) => output.totals(),
+            Destination::Series(files) => files.totals(),
+        }
+    }
+
+    pub(super) fn position(&self) -> Position {
+        match self {
+            Destination::Single(output) => {
+                Position { files: 1, state: 0, bytes: output.accepted().bytes_out }
+            }
+            Destination::Series(files) => files.position(),
+        }
+    }
+
+    /// Writes a chunk, and gives back those that are not needed any more.
+    pub(super) fn put(&mut self, chunk: Chunk, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
+        match self {
+            Destination::Single(output) => {
+                let bytes = if output.packer.is_some() { &chunk.packed } else { &chunk.bytes };
+                output.put(bytes, chunk.bytes.len(), chunk.events)?;
+                free(chunk);
+                Ok(())
+            }
+            Destination::Series(files) => files.put(chunk, free),
+        }
+    }
+
+    pub(super) fn flush(&mut self, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
+        match self {
+            Destination::Single(output) => output.flush(),
+            Destination::Series(files) => files.flush(free),
+        }
+    }
+
+    /// Goes on in a new file; a single output has none.
+    pub(super) fn next(&mut self, cut: Cut, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
+        match self {
+            Destination::Single(_) => Ok(()),
+            Destination::Series(files) => files.next(cut, free),
+        }
+    }
+
+    /// Writes the balance.
+    pub(super) fn end(
+        &mut self,
+        verdict: &Verdict,
+        at: u64,
+        free: &mut dyn FnMut(Chunk),
+    ) -> Result<(), OutputError> {
+        match self {
+            Destination::Single(output) => {
+                let mut bytes = Vec::new();
+                frame_event(&mut bytes, 0, &ledger::notice(ledger::VERDICT, &verdict.text(), at));
+                output.write(&bytes, 0)
+            }
+            Destination::Series(files) => files.end(verdict, at, free),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<Totals, OutputError> {
+        match self {
+            Destination::Single(output) => output.finish(),
+            Destination::Series(files) => files.finish(),
+        }
+    }
+}

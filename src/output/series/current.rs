@@ -1,0 +1,74 @@
+//! The file of a series that is being written.
+
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+
+use super::partial::Partial;
+use crate::{
+    ledger::{self, Verdict},
+    output::{Output, OutputError, writer::Chunk},
+    scap::frame_event,
+};
+
+/// The file that is written.
+#[derive(Debug)]
+pub struct Current {
+    pub output: Output,
+    pub partial: Partial,
+    /// What is in it for sure.
+    pub balance: Verdict,
+    pub began: u64,
+    pub opened: Instant,
+    pub looked: Instant,
+    pub sum: Option<Sha256>,
+    /// Bytes before the first event.
+    pub state: u64,
+}
+
+/// A chunk that is not in the file for sure.
+#[derive(Debug)]
+pub struct Held {
+    pub chunk: Chunk,
+    /// Bytes of the file's chunks with this one, once that was accepted.
+    pub end: Option<u64>,
+    /// Ours: a state or a balance, which belongs to one file only.
+    pub own: bool,
+}
+
+impl Current {
+    /// Hands a chunk to the output. After an error, what was not in the file for sure is cut off.
+    pub fn put(&mut self, held: &mut Held) -> Result<(), OutputError> {
+        let chunk = &mut held.chunk;
+        if held.own
+            && let Some((packer, _)) = &mut self.output.packer
+        {
+            packer.pack(&chunk.bytes, &mut chunk.packed).map_err(|e| self.output.error(e))?;
+        }
+        let bytes = if self.output.packer.is_some() { &chunk.packed } else { &chunk.bytes };
+        self.output.put(bytes, chunk.bytes.len(), chunk.events)?;
+        if let Some(sum) = &mut self.sum {
+            sum.update(bytes);
+        }
+        let accepted = self.output.accepted();
+        held.end = Some(accepted.bytes_in);
+        if accepted.events == 0 {
+            self.state = accepted.bytes_out;
+        }
+        Ok(())
+    }
+
+    /// Counts a chunk that is in the file for sure.
+    pub fn settle(&mut self, chunk: &Chunk) {
+        self.balance.written += chunk.events;
+        self.balance.late += chunk.late;
+        chunk.losses.iter().for_each(|(cause, count)| self.balance.losses.add(cause, count));
+    }
+}
+
+/// The chunk that ends a file: its balance, at a time in ns since the epoch.
+pub fn notice(verdict: &Verdict, at: u64) -> Chunk {
+    let mut bytes = Vec::new();
+    frame_event(&mut bytes, 0, &ledger::notice(ledger::VERDICT, &verdict.text(), at));
+    Chunk::of(bytes)
+}

@@ -1,0 +1,166 @@
+//! The command that is run for each closed file.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use serde::Deserialize;
+
+use super::store::Shared;
+
+/// So many run at once; the others wait.
+const AT_ONCE: usize = 4;
+/// So many wait at most.
+const WAITING: usize = 1000;
+/// How long the end of a recording waits for them.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A command with its arguments, taken apart as a shell does it, and run without one. It gets the path of the file as its
+/// last argument, and in the environment: `SCAPD_FILE`, and `SCAPD_MANIFEST` if there is one.
+///
+/// ```
+/// let hook: scapd::output::Hook = "sh -c 'xz \"$SCAPD_FILE\"'".parse()?;
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Hook {
+    program: String,
+    arguments: Vec<String>,
+}
+
+impl FromStr for Hook {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Hook, String> {
+        let words = shlex::split(text).ok_or("a quotation mark is not closed")?;
+        let mut words = words.into_iter();
+        let program = words.next().filter(|program| !program.is_empty()).ok_or("no command")?;
+        Ok(Hook { program, arguments: words.collect() })
+    }
+}
+
+impl TryFrom<String> for Hook {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Hook, String> {
+        text.parse()
+    }
+}
+
+impl Hook {
+    fn spawn(&self, job: &Job) -> std::io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).arg(&job.file).env("SCAPD_FILE", &job.file).stdin(Stdio::null());
+        if let Some(manifest) = &job.manifest {
+            command.env("SCAPD_MANIFEST", manifest);
+        }
+        command.spawn()
+    }
+}
+
+/// A file that a hook is run for.
+#[derive(Debug)]
+struct Job {
+    file: PathBuf,
+    manifest: Option<PathBuf>,
+}
+
+/// The hooks of a series: those that run, and those that wait.
+#[derive(Debug)]
+pub struct Hooks {
+    hook: Option<Hook>,
+    waiting: VecDeque<Job>,
+    running: Vec<(Job, Child)>,
+}
+
+impl Hooks {
+    /// Nothing to run yet.
+    pub fn new(hook: Option<Hook>) -> Hooks {
+        Hooks { hook, waiting: VecDeque::new(), running: Vec::new() }
+    }
+
+    /// Has the hook run for a file.
+    pub fn add(&mut self, file: &Path, manifest: Option<PathBuf>) {
+        if self.hook.is_none() {
+            return;
+        }
+        if self.waiting.len() >= WAITING {
+            tracing::warn!("{WAITING} files wait for their hook: none is run for {}", file.display());
+            return;
+        }
+        self.waiting.push_back(Job { file: file.to_owned(), manifest });
+    }
+
+    /// Sees which have ended, and starts the next ones. The store keeps the files of those that run.
+    pub fn look(&mut self, store: &Shared) {
+        self.running.retain_mut(|(job, child)| {
+            let failed = match child.try_wait() {
+                Ok(None) => return true,
+                Ok(Some(status)) if status.success() => None,
+                Ok(Some(status)) => Some(status.to_string()),
+                Err(e) => Some(e.to_string()),
+            };
+            if let Some(failed) = failed {
+                tracing::warn!("the hook for {} failed: {failed}", job.file.display());
+            }
+            store.lock().set_in_use(&job.file, false);
+            false
+        });
+        while let Some(hook) = self.hook.as_ref().filter(|_| self.running.len() < AT_ONCE) {
+            let Some(job) = self.waiting.pop_front() else { return };
+            store.lock().set_in_use(&job.file, true);
+            let started = if job.file.exists() {
+                hook.spawn(&job).map_err(|e| format!("cannot run {}: {e}", hook.program))
+            } else {
+                Err("it was deleted before its turn came".to_owned())
+            };
+            match started {
+                Ok(child) => self.running.push((job, child)),
+                Err(why) => {
+                    tracing::warn!("no hook for {}: {why}", job.file.display());
+                    store.lock().set_in_use(&job.file, false);
+                }
+            }
+        }
+    }
+
+    /// Whether any runs or waits.
+    pub fn is_busy(&self) -> bool {
+        !self.running.is_empty() || !self.waiting.is_empty()
+    }
+
+    /// Waits for the rest, for a while.
+    pub fn finish(&mut self, store: &Shared) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            self.look(store);
+            if !self.is_busy() {
+                return;
+            }
+            if Instant::now() >= deadline {
+                let (running, waiting) = (self.running.len(), self.waiting.len());
+                tracing::warn!("{running} hooks still run, and go on; {waiting} were not run");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_taken_apart_without_a_shell() {
+        let hook: Hook = "send --to 'a b' $HOME".parse().unwrap();
+        assert_eq!((hook.program.as_str(), hook.arguments.len()), ("send", 3));
+        assert_eq!(hook.arguments[1..], ["a b", "$HOME"]);
+        assert!("".parse::<Hook>().is_err() && "a 'b".parse::<Hook>().is_err());
+    }
+}

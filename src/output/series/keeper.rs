@@ -1,0 +1,215 @@
+//! The thread that closes the files of a series, and looks after those that are closed: so that neither the disk's sync
+//! nor a hook holds up what is written meanwhile.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    Series,
+    hook::Hooks,
+    manifest,
+    partial::{Partial, Whereabouts},
+    store::Shared,
+};
+use crate::{
+    ledger::Verdict,
+    output::{Output, OutputError},
+};
+
+/// Files that wait to be closed; when there are more, the writer waits.
+const CLOSING: usize = 4;
+/// Between two looks at the disk, and at hooks that run.
+const TICK: Duration = Duration::from_secs(1);
+const HOOK_TICK: Duration = Duration::from_millis(20);
+
+/// A file that nothing more is written to.
+#[derive(Debug)]
+pub struct Closed {
+    /// The file.
+    pub output: Output,
+    /// Its names.
+    pub partial: Partial,
+    /// Where it is.
+    pub whereabouts: Whereabouts,
+    /// The time that it covers: ns since the epoch.
+    pub span: (u64, u64),
+    /// The balance at its end, if it has one.
+    pub verdict: Option<Verdict>,
+    /// The checksum of what was written, if it was taken all the time.
+    pub sum: Option<Sha256>,
+}
+
+/// What the thread says of itself.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Files that have their own name.
+    pub finished: AtomicU64,
+    /// Files deleted.
+    pub deleted: AtomicU64,
+    /// As much of the disk is free as is to stay so.
+    pub no_room: AtomicBool,
+}
+
+/// The thread. Dropped, it closes what it was given, and waits for the hooks for a while.
+#[derive(Debug)]
+pub struct Keeper {
+    closed: Option<SyncSender<Closed>>,
+    report: Arc<Report>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// Of the system, if there are too many.
+    pub fn spawn(series: &Series, store: Shared) -> io::Result<Keeper> {
+        let (closed, files) = sync_channel(CLOSING);
+        let report = Arc::new(Report::default());
+        let mut work = Work {
+            hooks: Hooks::new(series.on_close.clone()),
+            manifest: series.manifest,
+            store,
+            report: report.clone(),
+        };
+        let thread = thread::Builder::new().name("scapd-files".to_owned()).spawn(move || work.run(&files))?;
+        Ok(Keeper { closed: Some(closed), report, thread: Some(thread) })
+    }
+
+    /// Has a file closed. Waits while too many others are to be closed before.
+    pub fn close(&self, file: Closed) {
+        if let Some(closed) = &self.closed
+            && closed.send(file).is_err()
+        {
+            // A panic has been printed where it happened; the file keeps its `.partial`.
+            tracing::error!("files are not closed any more");
+        }
+    }
+
+    /// What it has done.
+    pub fn report(&self) -> Arc<Report> {
+        self.report.clone()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.closed = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread has.
+struct Work {
+    hooks: Hooks,
+    manifest: bool,
+    store: Shared,
+    report: Arc<Report>,
+}
+
+impl Work {
+    fn run(&mut self, files: &Receiver<Closed>) {
+        let left_behind = self.store.lock().left_behind();
+        left_behind.iter().for_each(|path| adopt(path));
+        loop {
+            self.look_after();
+            match files.recv_timeout(if self.hooks.is_busy() { HOOK_TICK } else { TICK }) {
+                Ok(file) => self.close(file),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.hooks.finish(&self.store);
+        self.look_after();
+    }
+
+    fn look_after(&mut self) {
+        self.hooks.look(&self.store);
+        let mut store = self.store.lock();
+        let room = store.tidy();
+        self.report.no_room.store(!room, Ordering::Relaxed);
+        self.report.deleted.store(store.deleted(), Ordering::Relaxed);
+    }
+
+    fn close(&mut self, file: Closed) {
+        let Closed { output, partial, whereabouts, span, verdict, sum } = file;
+        let path = match finish(output, &partial, whereabouts, &self.store) {
+            Ok(path) => path,
+            Err(why) => {
+                tracing::error!("{why}");
+                None
+            }
+        };
+        self.store.lock().ended(&partial.path, path.as_deref());
+        let Some(path) = path else { return };
+        self.report.finished.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!("closed {}", path.display());
+        let manifest = self.manifest.then(|| write_manifest(&path, span, verdict.as_ref(), sum));
+        self.hooks.add(&path, manifest.flatten());
+    }
+}
+
+/// Sees to it that a file is on disk, and gives it its own name: `None` if somebody else has given it one.
+fn finish(
+    output: Output,
+    partial: &Partial,
+    whereabouts: Whereabouts,
+    store: &Shared,
+) -> Result<Option<PathBuf>, String> {
+    let name = partial.path.display();
+    output.finish().map_err(|e| format!("{name} stays as it is: {}", chain(&e)))?;
+    if whereabouts != Whereabouts::There {
+        return Ok(None);
+    }
+    let pattern = store.lock().pattern().clone();
+    partial
+        .publish(&pattern)
+        .map(Some)
+        .map_err(|e| format!("{name} cannot be renamed and stays as it is: {e}"))
+}
+
+fn write_manifest(
+    path: &Path,
+    span: (u64, u64),
+    verdict: Option<&Verdict>,
+    sum: Option<Sha256>,
+) -> Option<PathBuf> {
+    let write = || {
+        let sha256 = match sum {
+            Some(sum) => manifest::hex(sum.finalize()),
+            None => manifest::checksum(path)?,
+        };
+        let bytes = path.metadata()?.len();
+        manifest::write(path, &manifest::Contents { span, verdict, bytes, sha256: &sha256 })
+    };
+    write().inspect_err(|e| tracing::warn!("cannot write the manifest of {}: {e}", path.display())).ok()
+}
+
+/// What becomes of a capture that a process left behind before it could close it.
+fn adopt(path: &Path) {
+    tracing::warn!(
+        "{} was left behind and not closed: scapd repair makes a whole capture of it",
+        path.display()
+    );
+}
+
+/// An error with what the system says.
+pub fn chain(error: &OutputError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,281 @@
+//! The names of the files of a series, and which files belong to it.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use jiff::Zoned;
+use regex::Regex;
+
+/// What a file has behind its name while it is written.
+pub const PARTIAL: &str = ".partial";
+/// Digits of the number in a name without a time.
+const DIGITS: usize = 6;
+
+/// Conversions that a name may have, as strftime knows them, each with what it becomes.
+const CONVERSIONS: [(char, &str); 20] = [
+    ('Y', "[0-9]{4}"),
+    ('C', "[0-9]{2}"),
+    ('y', "[0-9]{2}"),
+    ('m', "[0-9]{2}"),
+    ('d', "[0-9]{2}"),
+    ('H', "[0-9]{2}"),
+    ('I', "[0-9]{2}"),
+    ('M', "[0-9]{2}"),
+    ('S', "[0-9]{2}"),
+    ('j', "[0-9]{3}"),
+    ('s', "[0-9]+"),
+    ('F', "[0-9]{4}-[0-9]{2}-[0-9]{2}"),
+    ('T', "[0-9]{2}:[0-9]{2}:[0-9]{2}"),
+    ('R', "[0-9]{2}:[0-9]{2}"),
+    ('p', "[AP]M"),
+    ('a', "[A-Za-z]+"),
+    ('b', "[A-Za-z]+"),
+    ('u', "[0-9]"),
+    ('V', "[0-9]{2}"),
+    ('z', "[+-][0-9]{4}"),
+];
+
+/// Why a path cannot name a series.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// It has no file name.
+    #[error("{} names no file", .0.display())]
+    NoName(PathBuf),
+    /// It is stdout.
+    #[error("several files cannot go to stdout: name them with -w, as in -w scapd-%Y%m%d-%H%M%S.scap")]
+    Stdout,
+    /// The name is not UTF-8.
+    #[error("the name of {} is not UTF-8, which the names of several files have to be", .0.display())]
+    NotText(PathBuf),
+    /// An unknown conversion.
+    #[error(
+        "%{conversion} in {name} is none of the conversions for names: %{known}, and %% for a % itself",
+        known = known()
+    )]
+    Conversion {
+        /// The name.
+        name: String,
+        /// What stands behind the `%`; empty at the end.
+        conversion: String,
+    },
+    /// A conversion in the directory.
+    #[error("{} has a % in its directory: only the file's own name can have the time in it", .0.display())]
+    Directory(PathBuf),
+}
+
+fn known() -> String {
+    CONVERSIONS.map(|(letter, _)| letter.to_string()).join(" %")
+}
+
+/// A path for a series of files. The file's name may have the time in it, in strftime's conversions; one without gets a
+/// number. Both stand before the extension (`.scap`, `.scap.gz`).
+///
+/// ```
+/// use scapd::output::Pattern;
+/// let pattern = Pattern::parse("/var/lib/scapd/web-%Y%m%d-%H%M%S.scap".as_ref())?;
+/// assert!(pattern.matches("web-20260131-142233.scap"));
+/// assert!(pattern.matches("web-20260131-142233-1.scap"), "a second one of that second");
+/// assert!(!pattern.matches("notes.scap"));
+/// # Ok::<(), scapd::output::PatternError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    /// Empty for a name alone.
+    dir: PathBuf,
+    stem: String,
+    extension: String,
+    numbered: bool,
+    ours: Regex,
+}
+
+impl Pattern {
+    /// The pattern that `-w` names.
+    ///
+    /// # Errors
+    /// A [`PatternError`] if it does not name files.
+    pub fn parse(path: &Path) -> Result<Pattern, PatternError> {
+        if path.as_os_str() == "-" {
+            return Err(PatternError::Stdout);
+        }
+        // A path that ends in a slash has a file name for std.
+        let slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let name = path.file_name().filter(|_| !slash).ok_or_else(|| PatternError::NoName(path.into()))?;
+        let name = name.to_str().ok_or_else(|| PatternError::NotText(path.into()))?;
+        let dir = path.parent().unwrap_or(Path::new(""));
+        if dir.as_os_str().as_encoded_bytes().contains(&b'%') {
+            return Err(PatternError::Directory(path.into()));
+        }
+        let (stem, extension) = split(name);
+        let (stem_ours, times) = expression(name, stem)?;
+        let (extension_ours, more) = expression(name, extension)?;
+        let numbered = times + more == 0;
+        let number = if numbered { format!("-([0-9]{{{DIGITS},}})") } else { "(-[0-9]+)?".to_owned() };
+        // Built of escaped texts and the table above: it compiles.
+        let ours = Regex::new(&format!("^{stem_ours}{number}{extension_ours}$"))
+            .map_err(|_| PatternError::Conversion { name: name.to_owned(), conversion: String::new() })?;
+        Ok(Pattern {
+            dir: dir.to_owned(),
+            stem: stem.to_owned(),
+            extension: extension.to_owned(),
+            numbered,
+            ours,
+        })
+    }
+
+    /// The directory of the files; `.` for a name alone.
+    pub fn dir(&self) -> &Path {
+        if self.dir.as_os_str().is_empty() { Path::new(".") } else { &self.dir }
+    }
+
+    /// The path of a file of that name.
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// The pattern as a path.
+    pub fn path(&self) -> PathBuf {
+        self.join(&format!("{}{}", self.stem, self.extension))
+    }
+
+    /// Whether a finished file of that name may be one of the series.
+    pub fn matches(&self, name: impl AsRef<OsStr>) -> bool {
+        name.as_ref().to_str().is_some_and(|name| self.ours.is_match(name))
+    }
+
+    /// The number in a file's name, if the files of the series have numbers.
+    pub(super) fn number(&self, name: &str) -> Option<u64> {
+        if !self.numbered {
+            return None;
+        }
+        self.ours.captures(name)?.get(1)?.as_str().parse().ok()
+    }
+
+    /// The names for a file that begins at a time, the first choice first, the next one each time that one is taken.
+    /// Numbers go on behind `last`.
+    pub(super) fn names(&self, time: &Zoned, last: u64) -> impl Iterator<Item = String> {
+        let expand = |text: &str| if self.numbered { literal(text) } else { time.strftime(text).to_string() };
+        let (stem, extension) = (expand(&self.stem), expand(&self.extension));
+        let numbered = self.numbered;
+        (0_u64..).map(move |nth| match nth {
+            _ if numbered => {
+                let number = last.saturating_add(nth).saturating_add(1);
+                format!("{stem}-{number:0DIGITS$}{extension}")
+            }
+            0 => format!("{stem}{extension}"),
+            nth => format!("{stem}-{nth}{extension}"),
+        })
+    }
+}
+
+/// The name without its extension, and the extension: of two parts if the second one is `.gz`.
+fn split(name: &str) -> (&str, &str) {
+    let packed = if name.ends_with(".gz") { ".gz".len() } else { 0 };
+    let dot = name[..name.len() - packed].rfind('.').filter(|dot| *dot > 0);
+    name.split_at(dot.unwrap_or(name.len() - packed))
+}
+
+/// `%%` as `%`.
+fn literal(text: &str) -> String {
+    text.replace("%%", "%")
+}
+
+/// The expression for what a text becomes, and how many conversions it has.
+fn expression(name: &str, text: &str) -> Result<(String, usize), PatternError> {
+    let mut expression = String::new();
+    let mut times = 0;
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        if c != '%' {
+            expression.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+            continue;
+        }
+        let letter = rest.next();
+        match CONVERSIONS.iter().find(|(known, _)| Some(*known) == letter) {
+            Some((_, becomes)) => {
+                expression.push_str(becomes);
+                times += 1;
+            }
+            None if letter == Some('%') => expression.push('%'),
+            None => {
+                let conversion = letter.map(String::from).unwrap_or_default();
+                return Err(PatternError::Conversion { name: name.to_owned(), conversion });
+            }
+        }
+    }
+    Ok((expression, times))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pattern(path: &str) -> Pattern {
+        Pattern::parse(path.as_ref()).unwrap()
+    }
+
+    fn time() -> Zoned {
+        "2026-01-31T14:22:03[+01:00]".parse().unwrap()
+    }
+
+    fn first(pattern: &Pattern, count: usize, last: u64) -> Vec<String> {
+        pattern.names(&time(), last).take(count).collect()
+    }
+
+    #[test]
+    fn a_name_has_the_time_and_a_number_if_it_is_taken() {
+        let timed = pattern("/d/scapd-%Y%m%d-%H%M%S.scap.gz");
+        assert_eq!(timed.dir(), Path::new("/d"));
+        assert_eq!(
+            first(&timed, 3, 7),
+            [
+                "scapd-20260131-142203.scap.gz",
+                "scapd-20260131-142203-1.scap.gz",
+                "scapd-20260131-142203-2.scap.gz"
+            ]
+        );
+        assert!(first(&timed, 3, 0).iter().all(|name| timed.matches(name)));
+        for other in
+            ["scapd-20260131-142203.scap", "scapd-20260131-142203.scap.gz.partial", "x", "scapd-.scap.gz"]
+        {
+            assert!(!timed.matches(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_name_without_the_time_has_a_number() {
+        let numbered = pattern("100%%.scap");
+        assert_eq!((numbered.dir(), numbered.path()), (Path::new("."), "100%%.scap".into()));
+        assert_eq!(first(&numbered, 2, 41), ["100%-000042.scap", "100%-000043.scap"]);
+        assert_eq!(numbered.number("100%-000042.scap"), Some(42));
+        assert_eq!(numbered.number("100%-1000000.scap"), Some(1_000_000));
+        assert!(!numbered.matches("100%.scap") && !numbered.matches("100%-42.scap"));
+        assert_eq!(first(&pattern("trace"), 1, 0), ["trace-000001"]);
+        assert_eq!(first(&pattern(".hidden"), 1, 0), [".hidden-000001"]);
+        assert_eq!(first(&pattern("a.gz"), 1, 0), ["a-000001.gz"]);
+    }
+
+    #[test]
+    fn every_conversion_is_recognized_in_what_it_becomes() {
+        for (letter, _) in CONVERSIONS {
+            let pattern = pattern(&format!("a%{letter}b.c"));
+            for name in first(&pattern, 2, 0) {
+                assert!(pattern.matches(&name), "%{letter}: {name}");
+                assert!(!name.contains('%') && !name.contains('/'), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_name_a_series_is_said() {
+        let error = |path: &str| Pattern::parse(path.as_ref()).unwrap_err().to_string();
+        assert!(error("-").contains("stdout"));
+        assert!(error("/").contains("names no file"));
+        assert!(error("dir/").contains("names no file"));
+        assert!(error("a/%Y/b").contains("in its directory"));
+        assert!(error("a-%Q.scap").starts_with("%Q in a-%Q.scap is none of the conversions for names: %Y"));
+        assert!(error("a-%-d.scap").starts_with("%- in"));
+        assert!(error("a%").starts_with("% in a%"));
+    }
+}

@@ -1,0 +1,338 @@
+//! The finished files of a series, and their end.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, ErrorKind, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use indicatif::HumanBytes;
+
+use super::{
+    manifest,
+    name::{PARTIAL, Pattern},
+    partial::is_left_behind,
+    retention::{Disk, Retention, Stored, Unfinished},
+};
+
+/// What `stat` counts room in.
+const SECTOR: u64 = 512;
+
+/// Knows the files of a series, and deletes those that retention does not keep. It deletes nothing else: a file goes
+/// only if it lies in the series' directory, has a name of the series, and is a capture.
+#[derive(Debug)]
+pub struct Store {
+    pattern: Pattern,
+    retention: Retention,
+    /// The oldest first.
+    files: Vec<Stored>,
+    /// Files that are written or being closed.
+    unfinished: Vec<PathBuf>,
+    /// Files that a hook is working on.
+    in_use: BTreeSet<PathBuf>,
+    /// Files with a name of the series that are none of it.
+    strangers: BTreeSet<PathBuf>,
+    /// The highest number that a file had.
+    last: u64,
+    deleted: u64,
+}
+
+/// A store for the threads of a series.
+#[derive(Debug, Clone)]
+pub struct Shared(Arc<Mutex<Store>>);
+
+impl Shared {
+    /// For several threads.
+    pub fn new(store: Store) -> Shared {
+        Shared(Arc::new(Mutex::new(store)))
+    }
+
+    /// The store, for this thread alone.
+    pub fn lock(&self) -> MutexGuard<'_, Store> {
+        // Nothing panics while it holds the lock; what is there is whole in any case.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Store {
+    /// Looks what there is already.
+    pub fn open(pattern: Pattern, retention: Retention) -> Store {
+        let mut store = Store {
+            pattern,
+            retention,
+            files: Vec::new(),
+            unfinished: Vec::new(),
+            in_use: BTreeSet::new(),
+            strangers: BTreeSet::new(),
+            last: 0,
+            deleted: 0,
+        };
+        store.look();
+        store
+    }
+
+    /// What the files are called.
+    pub fn pattern(&self) -> &Pattern {
+        &self.pattern
+    }
+
+    /// The highest number in a name of the series.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// How many files were deleted.
+    pub fn deleted(&self) -> u64 {
+        self.deleted
+    }
+
+    /// Captures that processes left behind before they could close them.
+    pub fn left_behind(&self) -> Vec<PathBuf> {
+        let names = entries(self.pattern.dir()).filter_map(|entry| entry.file_name().into_string().ok());
+        let ours = |name: &String| name.strip_suffix(PARTIAL).is_some_and(|name| self.pattern.matches(name));
+        let mut paths: Vec<_> = names.filter(ours).map(|name| self.pattern.join(&name)).collect();
+        paths.retain(|path| is_left_behind(path));
+        paths.sort();
+        paths
+    }
+
+    /// A file is written from now on.
+    pub fn begun(&mut self, partial: &Path, name: &str) {
+        self.unfinished.push(partial.to_owned());
+        self.last = self.last.max(self.pattern.number(name).unwrap_or(0));
+    }
+
+    /// That file is given up, or has its own name now.
+    pub fn ended(&mut self, partial: &Path, finished: Option<&Path>) {
+        self.unfinished.retain(|path| path != partial);
+        self.files.extend(finished.and_then(stored));
+    }
+
+    /// A hook works on a file, or has ended.
+    pub fn set_in_use(&mut self, path: &Path, in_use: bool) {
+        if in_use {
+            self.in_use.insert(path.to_owned());
+        } else {
+            self.in_use.remove(path);
+        }
+    }
+
+    /// Deletes what is not to be kept. Whether as much of the disk is free then as is to stay so.
+    pub fn tidy(&mut self) -> bool {
+        if !self.retention.is_some() {
+            return true;
+        }
+        let Ok(mut disk) = disk(self.pattern.dir()) else { return true };
+        if self.surplus(disk) > 0 {
+            // What others have taken away meanwhile does not count.
+            self.look();
+            let surplus = self.surplus(disk);
+            let candidates: Vec<_> = self.deletable().take(surplus).cloned().collect();
+            for file in candidates {
+                self.delete(&file, "as it is one too many");
+            }
+            disk = self::disk(self.pattern.dir()).unwrap_or(disk);
+        }
+        !self.retention.lacks(disk)
+    }
+
+    /// The disk is full: deletes the oldest file, if files may be deleted to save room. Whether one was.
+    pub fn make_room(&mut self) -> bool {
+        if !self.retention.saves_room() {
+            return false;
+        }
+        self.look();
+        let candidates: Vec<_> = self.deletable().cloned().collect();
+        candidates.iter().any(|oldest| self.delete(oldest, "as the disk is full"))
+    }
+
+    fn surplus(&self, disk: Disk) -> usize {
+        let unfinished = Unfinished {
+            files: self.unfinished.len() as u64,
+            bytes: self.unfinished.iter().filter_map(|path| fs::metadata(path).ok()).map(|m| m.len()).sum(),
+        };
+        self.retention.surplus(&self.files, unfinished, disk, now())
+    }
+
+    fn deletable(&self) -> impl Iterator<Item = &Stored> {
+        self.files.iter().filter(|file| !self.in_use.contains(&file.path))
+    }
+
+    /// Reads the directory.
+    fn look(&mut self) {
+        let name = |entry: &fs::DirEntry| entry.file_name().into_string().ok();
+        self.files.clear();
+        for entry in entries(self.pattern.dir()) {
+            let Some(name) = name(&entry).filter(|name| self.pattern.matches(name)) else { continue };
+            self.last = self.last.max(self.pattern.number(&name).unwrap_or(0));
+            let file = stored(&self.pattern.join(&name));
+            self.files.extend(file.filter(|file| !self.strangers.contains(&file.path)));
+        }
+        self.files.sort_by(|a, b| (a.closed, &a.path).cmp(&(b.closed, &b.path)));
+    }
+
+    /// Deletes a file of the series, with its manifest: whether it is gone by that.
+    fn delete(&mut self, file: &Stored, why: &str) -> bool {
+        self.files.retain(|other| other.path != file.path);
+        let path = file.path.display();
+        if !is_capture(&file.path) {
+            tracing::warn!("{path} has a name of the series and is no capture: it stays, and does not count");
+            self.strangers.insert(file.path.clone());
+            return false;
+        }
+        match fs::remove_file(&file.path) {
+            Ok(()) => tracing::info!("deleted {path} ({}), {why}", HumanBytes(file.bytes)),
+            Err(e) if e.kind() == ErrorKind::NotFound => return false,
+            Err(e) => {
+                tracing::warn!("cannot delete {path}: {e}");
+                return false;
+            }
+        }
+        manifest::delete(&file.path);
+        self.deleted += 1;
+        true
+    }
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(dir).into_iter().flatten().flatten()
+}
+
+/// A regular file; `None` for anything else.
+fn stored(path: &Path) -> Option<Stored> {
+    let metadata = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let closed = metadata.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos();
+    Some(Stored { path: path.to_owned(), bytes: metadata.blocks() * SECTOR, closed: closed as u64 })
+}
+
+/// Whether a file begins as a capture does, plain or compressed.
+fn is_capture(path: &Path) -> bool {
+    const SECTION_HEADER: [u8; 4] = 0x0A0D_0D0A_u32.to_ne_bytes();
+    let mut magic = [0; 4];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && (magic == SECTION_HEADER || magic.starts_with(&[0x1F, 0x8B]))
+}
+
+fn disk(dir: &Path) -> io::Result<Disk> {
+    let fs = rustix::fs::statvfs(dir)?;
+    Ok(Disk { size: fs.f_blocks * fs.f_frsize, free: fs.f_bavail * fs.f_frsize })
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const CAPTURE: &[u8] = &0x0A0D_0D0A_u32.to_ne_bytes();
+
+    /// A folder with the files `a-000001.scap` (the oldest) and so on, each with a content.
+    fn folder(contents: &[&[u8]]) -> (tempfile::TempDir, Pattern) {
+        let dir = tempfile::tempdir().unwrap();
+        for (i, content) in contents.iter().enumerate() {
+            let path = dir.path().join(format!("a-{:06}.scap", i + 1));
+            fs::write(&path, content).unwrap();
+            let closed = SystemTime::now() - Duration::from_secs(1000 - i as u64);
+            File::options().write(true).open(&path).unwrap().set_modified(closed).unwrap();
+        }
+        let pattern = Pattern::parse(&dir.path().join("a.scap")).unwrap();
+        (dir, pattern)
+    }
+
+    fn names(dir: &tempfile::TempDir) -> Vec<String> {
+        let mut names: Vec<_> =
+            entries(dir.path()).map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_oldest_files_of_the_series_go_and_nothing_else() {
+        let (dir, pattern) = folder(&[CAPTURE, b"a letter to the editor", CAPTURE, CAPTURE]);
+        fs::write(dir.path().join("b-000000.scap"), CAPTURE).unwrap();
+        fs::write(dir.path().join("a.scap"), CAPTURE).unwrap();
+        fs::write(dir.path().join("a-000000.scap.partial"), CAPTURE).unwrap();
+        std::os::unix::fs::symlink("b-000000.scap", dir.path().join("a-000000.scap")).unwrap();
+        let mut store = Store::open(pattern, Retention { files: Some(2), ..Retention::default() });
+        assert_eq!(store.last(), 4);
+        assert!(store.tidy());
+        assert_eq!(
+            names(&dir),
+            [
+                "a-000000.scap",
+                "a-000000.scap.partial",
+                "a-000002.scap",
+                "a-000003.scap",
+                "a-000004.scap",
+                "a.scap",
+                "b-000000.scap"
+            ]
+        );
+        assert_eq!(store.deleted(), 1);
+    }
+
+    #[test]
+    fn the_file_that_is_written_counts_and_stays() {
+        let (dir, pattern) = folder(&[CAPTURE, CAPTURE]);
+        let mut store = Store::open(pattern, Retention { files: Some(2), ..Retention::default() });
+        let partial = dir.path().join("a-000003.scap.partial");
+        fs::write(&partial, CAPTURE).unwrap();
+        store.begun(&partial, "a-000003.scap");
+        store.tidy();
+        assert_eq!(names(&dir), ["a-000002.scap", "a-000003.scap.partial"]);
+        let finished = dir.path().join("a-000003.scap");
+        fs::rename(&partial, &finished).unwrap();
+        store.ended(&partial, Some(&finished));
+        store.tidy();
+        assert_eq!((names(&dir).len(), store.last()), (2, 3));
+    }
+
+    #[test]
+    fn a_file_that_a_hook_works_on_stays() {
+        let (dir, pattern) = folder(&[CAPTURE, CAPTURE, CAPTURE]);
+        let mut store = Store::open(pattern, Retention { files: Some(2), ..Retention::default() });
+        store.set_in_use(&dir.path().join("a-000001.scap"), true);
+        store.tidy();
+        assert_eq!(names(&dir), ["a-000001.scap", "a-000003.scap"]);
+    }
+
+    #[test]
+    fn a_full_disk_costs_a_file_only_where_room_is_to_be_saved() {
+        let (dir, pattern) = folder(&[CAPTURE, CAPTURE]);
+        let age = Retention { age: Some(Duration::from_secs(5000)), ..Retention::default() };
+        assert!(!Store::open(pattern.clone(), Retention::default()).make_room());
+        assert!(!Store::open(pattern.clone(), age).make_room());
+        let mut store = Store::open(pattern, Retention { bytes: Some(u64::MAX), ..age });
+        assert!(store.make_room());
+        assert_eq!(names(&dir), ["a-000002.scap"]);
+        assert!(store.make_room() && !store.make_room());
+    }
+
+    #[test]
+    fn too_little_room_with_nothing_to_delete_is_a_reason_to_pause() {
+        let (_dir, pattern) = folder(&[]);
+        let free = |bytes| Retention { free: Some(super::super::Free::Bytes(bytes)), ..Retention::default() };
+        assert!(!Store::open(pattern.clone(), free(u64::MAX)).tidy());
+        assert!(Store::open(pattern, free(0)).tidy());
+    }
+
+    #[test]
+    fn what_was_left_behind_is_found() {
+        let (dir, pattern) = folder(&[CAPTURE]);
+        fs::write(dir.path().join("a-000002.scap.partial"), CAPTURE).unwrap();
+        fs::write(dir.path().join("b-000002.scap.partial"), CAPTURE).unwrap();
+        let (_partial, _file) =
+            super::super::partial::Partial::create(&pattern, &jiff::Zoned::default(), 2).unwrap();
+        let store = Store::open(pattern, Retention::default());
+        assert_eq!(store.left_behind(), [dir.path().join("a-000002.scap.partial")]);
+    }
+}

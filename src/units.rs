@@ -1,0 +1,26 @@
+//! Times and sizes as people write them.
+
+use std::time::Duration;
+
+/// A time as `10s`, `5m`, `1h30m`, or a number of seconds.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let span = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok()),
+    };
+    span.filter(|d| !d.is_zero()).ok_or_else(|| "not a time: write 10s, 5m or 1h30m".to_owned())
+}
+
+/// A number of bytes as `65536`, `64K`, `8M`, `1G`.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" | "B" => 0,
+        "K" | "KB" | "KIB" => 10,
+        "M" | "MB" | "MIB" => 20,
+        "G" | "GB" | "GIB" => 30,
+        unit => return Err(format!("unknown unit {unit}: one of K, M, G")),
+    };
+    let number: u64 = digits.parse().map_err(|_| "not a size: write 65536, 64K or 8M".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
+}

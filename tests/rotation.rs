@@ -1,0 +1,188 @@
+//! Recordings into a series of files: nothing is lost or doubled between them, and each stands alone. Needs root.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{fs, process::Command, thread, time::Duration};
+
+use common::series::{Generator, Recording, alone, assert_whole, captures, config, read, wait_for};
+use scapd::output::{Retention, Rotation, Series};
+
+fn every(events: u64) -> Series {
+    Series { rotation: Rotation { events: Some(events), ..Rotation::default() }, ..Series::default() }
+}
+
+/// Goes from file to file until there are so many: how many there were, and how many calls.
+fn rotate(files: u64) {
+    let _alone = alone();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let recording = Recording::start(config(folder.path().join("a.scap"), every(500)));
+    let generator = Generator::start(3, 100, Duration::from_millis(5));
+    let (mut seen, mut stuck) = (0, 0);
+    loop {
+        thread::sleep(Duration::from_millis(100));
+        let now = recording.handle.status().files;
+        if now > files {
+            break;
+        }
+        stuck = if now > seen { 0 } else { stuck + 1 };
+        seen = seen.max(now);
+        assert!(stuck < 600, "no new file for a minute, after {now}");
+    }
+    let calls = generator.stop();
+    let summary = recording.stop().unwrap().summary;
+    assert!(summary.verdict.is_complete() && summary.verdict.unaccounted() == 0, "{:?}", summary.verdict);
+    let paths = captures(folder.path());
+    assert_eq!(paths.len() as u64, summary.files);
+    assert!(summary.files > files);
+    assert!(paths.iter().all(|path| path.extension().unwrap() == "scap"), "{paths:?}");
+    assert_whole(&paths, &calls);
+    println!("{} files, {} calls", paths.len(), calls.values().sum::<u64>());
+}
+
+#[test]
+fn fifty_rotations_lose_and_double_nothing() {
+    rotate(50);
+}
+
+#[test]
+#[ignore = "takes minutes: make soak-rotations"]
+fn ten_thousand_rotations_lose_and_double_nothing() {
+    rotate(10_000);
+}
+
+#[test]
+fn a_file_ends_after_its_events() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path().join("a.scap"), every(1000));
+    config.limit = Some(3500);
+    let recording = Recording::start(config);
+    let generator = Generator::start(1, 50, Duration::from_millis(10));
+    wait_for("3500 calls", || generator.calls() >= 3500);
+    recording.stop().unwrap();
+    generator.stop();
+    let counts: Vec<_> =
+        captures(folder.path()).iter().map(|path| read(path).verdict.unwrap().written).collect();
+    assert_eq!(counts, [1000, 1000, 1000, 500]);
+}
+
+#[test]
+fn a_file_is_not_larger_than_it_may_be() {
+    let _alone = alone();
+    for (compress, size) in [(false, 1 << 20), (true, 128 << 10)] {
+        let folder = tempfile::tempdir().unwrap();
+        let rotation = Rotation { size: Some(size), ..Rotation::default() };
+        let mut config = config(folder.path().join("a.scap"), Series { rotation, ..Series::default() });
+        config.compress = compress;
+        let recording = Recording::start(config);
+        // So few that a file is far from full when its state is there.
+        let generator = Generator::start(1, 100, Duration::from_millis(20));
+        wait_for("two files", || recording.handle.status().files >= 3);
+        let calls = generator.stop();
+        recording.stop().unwrap();
+        let paths = captures(folder.path());
+        let sizes: Vec<_> = paths.iter().map(|path| path.metadata().unwrap().len()).collect();
+        for full in &sizes[..sizes.len() - 1] {
+            // What is in the buffers of a compressed one comes on top.
+            assert!(*full > size / 2 && (compress || *full <= size), "{sizes:?}");
+        }
+        assert_whole(&paths, &calls);
+    }
+}
+
+#[test]
+fn files_of_a_second_begin_with_the_second() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let period = Some(Duration::from_secs(1));
+    let rotation = Rotation { period, align: true, ..Rotation::default() };
+    let recording =
+        Recording::start(config(folder.path().join("a-%s.scap"), Series { rotation, ..Series::default() }));
+    let generator = Generator::start(1, 10, Duration::from_millis(1));
+    wait_for("three files", || recording.handle.status().files >= 4);
+    let calls = generator.stop();
+    recording.stop().unwrap();
+    let paths = captures(folder.path());
+    assert_whole(&paths, &calls);
+    for path in &paths[1..] {
+        let second: u64 = path.file_stem().unwrap().to_str().unwrap()["a-".len()..].parse().unwrap();
+        let mut reader = scapd::scap::Reader::new(fs::File::open(path).unwrap()).unwrap();
+        let first = reader.next_event().unwrap().unwrap().event.ts();
+        assert!(first / 1_000_000_000 >= second, "{first} in {}", path.display());
+    }
+}
+
+#[test]
+fn a_rotation_that_is_asked_for_is_done_when_it_is_answered() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let recording = Recording::start(config(folder.path().join("a.scap"), Series::default()));
+    let generator = Generator::start(1, 10, Duration::from_millis(1));
+    for file in 2..5 {
+        recording.handle.rotate().unwrap();
+        assert!(
+            captures(folder.path()).iter().any(|p| p.to_str().unwrap().contains(&format!("a-00000{file}")))
+        );
+    }
+    let calls = generator.stop();
+    recording.stop().unwrap();
+    let paths = captures(folder.path());
+    assert_eq!(paths.len(), 4);
+    assert_whole(&paths, &calls);
+}
+
+#[test]
+fn old_files_go_with_their_manifests_and_a_command_is_run_for_each() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let hook = format!("sh -c 'echo \"$0 $SCAPD_FILE $SCAPD_MANIFEST\" >> {}'", log.path().display());
+    let series = Series {
+        retention: Retention { files: Some(3), ..Retention::default() },
+        manifest: true,
+        on_close: Some(hook.parse().unwrap()),
+        ..Series::default()
+    };
+    let recording = Recording::start(config(folder.path().join("a.scap"), series));
+    for _ in 0..5 {
+        recording.handle.rotate().unwrap();
+    }
+    let summary = recording.stop().unwrap().summary;
+    assert_eq!((summary.files, summary.deleted), (6, 3));
+    let paths = captures(folder.path());
+    let names: Vec<_> = paths.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["a-000004.scap", "a-000005.scap", "a-000006.scap"]);
+    for path in &paths {
+        let manifest = fs::read(format!("{}.json", path.display())).unwrap();
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let out = Command::new("sha256sum").arg(path).output().unwrap();
+        let sum = String::from_utf8(out.stdout).unwrap();
+        assert!(sum.starts_with(manifest["sha256"].as_str().unwrap()), "{manifest}");
+        assert_eq!(manifest["bytes"], path.metadata().unwrap().len());
+        assert_eq!(manifest["complete"], true);
+        assert_eq!(manifest["events"], read(path).verdict.unwrap().written);
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 6);
+    let log = fs::read_to_string(log.path()).unwrap();
+    let last = names.last().unwrap();
+    let mut lines = log.lines();
+    assert!(lines.all(|line| {
+        let words: Vec<_> = line.split(' ').collect();
+        words.len() == 3 && words[0] == words[1] && words[2] == format!("{}.json", words[0])
+    }));
+    assert!(log.contains(last), "{log}");
+}
+
+#[test]
+fn the_next_recording_goes_on_behind_the_files_of_the_one_before() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        Recording::start(config(folder.path().join("a.scap"), Series::default())).stop().unwrap();
+    }
+    let names: Vec<_> =
+        captures(folder.path()).iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(names, ["a-000001.scap", "a-000002.scap"]);
+}
