@@ -24,7 +24,7 @@ tmp=$(mktemp -d -p "${SOAK_DIR:-/var/tmp}" soak-memory.XXXXXX)
 trap 'rm -rf "$tmp"' EXIT
 
 # Four events an iteration, a tenth more for the generator's warming up, two generators.
-iterations=$((events / 4 / 2 * 10 / 11 + 1))
+iterations=$((events * 10 / (4 * 2 * 11) + 1))
 last_cpu=$(($(nproc --all) - 1))
 # shellcheck disable=SC2016 # for the inner shell
 generators='"$0" read-write --iterations "$1" & "$0" read-write --iterations "$1" & wait'

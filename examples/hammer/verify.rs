@@ -136,7 +136,14 @@ impl Verifier {
         match (carried, progress.open) {
             (Some((n, Stream::Handler)), _) => Some((Plan::of_handler(n), false)),
             (Some((n, Stream::Main)), _) => Some((self.mix.plan(&thread, n), false)),
-            (None, Some(open)) if !enter && open.plan.kind.call() == call => Some((open.plan, open.at_least)),
+            // Another call's, if this one's exit and that one's enter are lost.
+            (None, Some(open))
+                if !enter
+                    && open.plan.kind.call() == call
+                    && self.mismatch(&open.plan, enter, &thread, event).is_none() =>
+            {
+                Some((open.plan, open.at_least))
+            }
             (None, _) => {
                 let next = progress.next[Stream::Main as usize];
                 let plan = (next..next + FAR).map(|n| self.mix.plan(&thread, n)).find(|plan| {
