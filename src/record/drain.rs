@@ -14,8 +14,6 @@ use crate::{
     scap::{event_block_len, frame_event},
 };
 
-/// A buffer goes to the disk at this age, full or not.
-const FLUSH: Duration = Duration::from_millis(250);
 /// Events taken in one step, so that the caller gets to look at its clock.
 const STEP: usize = 1 << 16;
 
@@ -56,6 +54,8 @@ pub struct Limits {
     pub events: Option<u64>,
     /// Events to take in a second: a recorder that is too slow, for tests.
     pub rate: Option<u64>,
+    /// A buffer goes to the output at this age, full or not.
+    pub flush: Duration,
 }
 
 impl Drain {
@@ -101,7 +101,7 @@ impl Drain {
             self.note(&gap);
         }
         let took = self.take_events(active)?;
-        if self.since.elapsed() >= FLUSH {
+        if self.since.elapsed() >= self.limits.flush {
             self.flush()?;
         }
         if let (Some(rate), true) = (self.limits.rate, took > 0) {
