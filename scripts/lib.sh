@@ -133,6 +133,9 @@ debian_root() {
 	rm -rf "$part"
 }
 
+# The root of a guest that is being put together.
+guest=
+
 # libraries FILE: those that it needs, as it looks for them.
 libraries() {
 	case $debian_arch in
