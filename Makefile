@@ -11,6 +11,7 @@ LINT_PACKAGES  = clang-format shellcheck
 BENCH_PACKAGES = strace bpftrace linux-perf redis-server redis-tools gcc
 
 CARGO_FLAGS = --locked --profile $(PROFILE)
+HAMMER      = target/release/examples/hammer
 SCAPD       = target/$(patsubst dev,debug,$(PROFILE))/scapd
 HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 ARM64       = aarch64-unknown-linux-gnu
@@ -21,7 +22,7 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 soak-rotations bench bench-quick bench-merge bench-setup bench-build clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory soak-rotations bench bench-quick bench-merge bench-setup bench-build clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -78,6 +79,26 @@ test-arm64: ## build scapd for arm64, boot Debian's kernels for it in emulation,
 
 soak-rotations: ## go through 10,000 files while events are recorded, and look for each event (minutes; as root)
 	$(RUNNER) cargo test $(CARGO_FLAGS) --test rotation -- --ignored --nocapture ten_thousand
+
+# Long runs, none of which is part of `make test`: docs/STRESS.md has what they do, and what came out last.
+SECONDS ?= 180
+TIME    ?= 1800
+
+stress: stress-build ## threads with nothing but system calls against the ledger, on this machine (SECONDS=180)
+	$(ROOT) $(HAMMER) --seconds $$(($(SECONDS) / 3))
+	$(ROOT) $(HAMMER) --seconds $$(($(SECONDS) / 3)) --ring-size 65536
+	$(ROOT) $(HAMMER) --seconds $$(($(SECONDS) / 3)) --attach tracepoint --threads 4
+
+stress-kernels: stress-build ## the same on an emulated 7.x kernel, with default and with full preemption (TIME=1800 each)
+	scripts/stress-kernels.sh $(HAMMER) $(TIME)
+
+soak-memory: bench-build ## record 100 million events, and watch the memory (11 GB of disk in SOAK_DIR=/var/tmp)
+	$(ROOT) scripts/soak-memory.sh target/release/scapd target/release/scapd-generate
+
+# Always with the profile of a release: an unoptimized recorder loses most of it.
+stress-build:
+	@scripts/apt-install.sh $(BUILD_PACKAGES)
+	cargo build --locked --release --example hammer
 
 bench: bench-build ## measure what recording costs, next to strace, perf and bpftrace (ten minutes; BENCH=--write-results)
 	$(ROOT) target/release/scapd-bench run $(BENCH)

@@ -1,12 +1,13 @@
 #!/bin/bash
 # Runs a command as root on a Debian release's kernel, in emulation.
 #
-#   kernel-vm.sh [-a ARCH] [-t SECONDS] [-m MEGABYTES] [-k MODULE]... SUITE DIR COMMAND [ARG...]
+#   kernel-vm.sh [-a ARCH] [-t SECONDS] [-m MEGABYTES] [-k MODULE]... [-c ARGUMENTS] SUITE DIR COMMAND [ARG...]
 #
 # SUITE is bullseye, bookworm, trixie, sid ...: the newest cloud kernel of that release. The contents of DIR are the
 # guest's root, to which busybox and its applets are added; COMMAND runs there with an empty standard input, behind the
 # kernel modules (those that need no other). Its output comes out on stdout, and its exit status is ours. 124: it took
 # longer than SECONDS (default 300). 125: the guest ended by itself; what its console said last is on stderr.
+# ARGUMENTS are added to the kernel's command line.
 #
 # The kernel, busybox and qemu are fetched once, into the cache (see lib.sh); nothing is installed. One CPU, no network,
 # no disk. ARCH is amd64 (the default) or arm64; this machine's is amd64.
@@ -19,13 +20,14 @@ usage() {
 	exit 2
 }
 
-seconds=300 megabytes=768 modules=()
-while getopts a:t:m:k: option; do
+seconds=300 megabytes=768 modules=() arguments=
+while getopts a:t:m:k:c: option; do
 	case $option in
 	a) debian_arch=$OPTARG ;;
 	t) seconds=$OPTARG ;;
 	m) megabytes=$OPTARG ;;
 	k) modules+=("$OPTARG") ;;
+	c) arguments=$OPTARG ;;
 	*) usage ;;
 	esac
 done
@@ -171,7 +173,7 @@ make_initramfs "$@" >"$tmp/initramfs"
 : >"$tmp/console"
 status=0
 qemu -accel tcg,thread=single -smp 1 -m "$megabytes" -display none -no-reboot -kernel "$kernel" \
-	-initrd "$tmp/initramfs" -append "console=$console panic=-1 quiet" </dev/null || status=$?
+	-initrd "$tmp/initramfs" -append "console=$console panic=-1 quiet $arguments" </dev/null || status=$?
 if [ "$status" = 124 ]; then
 	say "$suite: not finished after $seconds seconds"
 	exit 124

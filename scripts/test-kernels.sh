@@ -33,25 +33,6 @@ guest=$tmp/guest
 mkdir -p "$guest/bin"
 cp "$scripts/guest-test.sh" "$guest/bin/"
 
-# libraries FILE: those that it needs, as it looks for them.
-libraries() {
-	case $debian_arch in
-	amd64) ldd "$1" | grep -o '/[^ ]*' ;;
-	*) printf '/lib/%s\n' ld-linux-aarch64.so.1 aarch64-linux-gnu/lib{c.so.6,elf.so.1,gcc_s.so.1,m.so.6,z.so.1} ;;
-	esac
-}
-
-# add_program FILE NAME: into the guest, with its libraries where the program looks for them. (To link it statically,
-# everything would have to be built once more.)
-add_program() {
-	local library root=
-
-	[ "$debian_arch" = amd64 ] || root=$(in_cache root)
-	strip -o "$guest/bin/$2" "$1" 2>/dev/null || cp "$1" "$guest/bin/$2"
-	for library in $(libraries "$1"); do
-		install -D "$root$library" "$guest$library"
-	done
-}
 add_program "$scapd" scapd
 add_program "$(dirname "$scapd")/examples/hammer" hammer
 if [ -n "$tests" ]; then

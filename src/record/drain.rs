@@ -14,8 +14,6 @@ use crate::{
     scap::{event_block_len, frame_event},
 };
 
-/// A buffer goes to the disk at this age, full or not.
-const FLUSH: Duration = Duration::from_millis(250);
 /// Events taken in one step, so that the caller gets to look at its clock.
 const STEP: usize = 1 << 16;
 
@@ -63,6 +61,8 @@ pub struct Limits {
     pub rotation: Option<Rotation>,
     /// The files are compressed.
     pub compressed: bool,
+    /// A buffer goes to the output at this age, full or not.
+    pub flush: Duration,
 }
 
 impl Drain {
@@ -117,7 +117,7 @@ impl Drain {
         if let Some(at) = self.rotor.as_mut().and_then(|rotor| rotor.now(now, &self.writer)) {
             self.cut(active.probe(), at)?;
         }
-        if self.since.elapsed() >= FLUSH {
+        if self.since.elapsed() >= self.limits.flush {
             self.flush()?;
         }
         if let (Some(rate), true) = (self.limits.rate, took > 0) {

@@ -46,6 +46,9 @@ const BUFFERS: (usize, usize) = (16, 1 << 20);
 /// How long to sleep when there is nothing to do: at first, and when that goes on.
 const IDLE_SHORTEST: Duration = Duration::from_millis(1);
 const IDLE_LONGEST: Duration = Duration::from_millis(8);
+/// At what age a buffer goes to the output, full or not: to a file, and to stdout.
+const FLUSH: Duration = Duration::from_millis(250);
+const FLUSH_STDOUT: Duration = Duration::from_millis(5);
 /// So many events at once, and there may be more already.
 const MANY: usize = 256;
 /// How long to wait for programs that still run after the gate was closed.
@@ -139,7 +142,13 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
 
     scan.set_boot_time(active.probe().boot_time());
     let rotation = config.files.as_ref().map(|files| files.rotation);
-    let limits = Limits { events: config.limit, rate: config.rate, rotation, compressed: config.compress };
+    let flush = match output.target() {
+        // Whoever reads along does not want to wait; packed, small parts would become a large whole.
+        Target::Stdout if !config.compress => FLUSH_STDOUT,
+        _ => FLUSH,
+    };
+    let (events, rate, compressed) = (config.limit, config.rate, config.compress);
+    let limits = Limits { events, rate, rotation, compressed, flush };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe())?;
     let gate_opened = Instant::now();

@@ -1,0 +1,34 @@
+#!/bin/bash
+# Boots a Debian kernel in emulation, on one CPU, with its default preemption and with preempt=full, and runs
+# guest-stress.sh there: the hammer for SECONDS in all on each.
+#
+#   stress-kernels.sh HAMMER SECONDS [SUITE]        by default sid (7.x)
+#
+# PREEMPTION: only this one of the two (default, full). Several of these may run at the same time.
+
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+if [ $# -lt 2 ] || [ ! -x "$1" ]; then die "usage: stress-kernels.sh HAMMER SECONDS [SUITE] (the example, built)"; fi
+hammer=$1 seconds=$2 suite=${3:-sid} scripts=$(dirname "$0")
+need ldd strip
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+guest=$tmp/guest
+mkdir -p "$guest/bin"
+cp "$scripts/guest-stress.sh" "$guest/bin/"
+add_program "$hammer" hammer
+
+# What the guest does besides, and how slow it may be.
+limit=$((seconds * 2 + 300))
+for preemption in ${PREEMPTION:-default full}; do
+	arguments=
+	[ "$preemption" = default ] || arguments=preempt=$preemption
+	status=0
+	"$scripts/kernel-vm.sh" -t $limit -m 1024 -c "$arguments" "$suite" "$guest" guest-stress.sh "$seconds" |
+		tee "$tmp/output" || status=$?
+	passed=$((passed + $(grep -c '^ok: ' "$tmp/output" || true)))
+	[ "$status" = 0 ] || not_ok "$suite, preemption $preemption: exit status $status"
+done
+finish
