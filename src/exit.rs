@@ -6,7 +6,7 @@ use std::{
     process::{ExitCode, ExitStatus},
 };
 
-use crate::{output::OutputError, probe::ProbeError, scap::ReadError, verify::Outcome};
+use crate::{output::OutputError, probe::ProbeError, repair::RepairError, scap::ReadError, verify::Outcome};
 
 /// Anything without a code of its own.
 pub const FAILURE: u8 = 1;
@@ -38,6 +38,9 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
             });
         }
         if cause.is::<OutputError>() {
+            return Some(OUTPUT);
+        }
+        if let Some(RepairError::Exists { .. } | RepairError::Write { .. }) = cause.downcast_ref() {
             return Some(OUTPUT);
         }
         cause.is::<ReadError>().then_some(INPUT)
