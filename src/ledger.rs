@@ -239,6 +239,11 @@ impl Cut {
     pub fn text(&self) -> String {
         format!("cause={} offset={} bytes={}", self.cause.key(), self.offset, self.bytes)
     }
+
+    /// As a JSON object.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "cause": self.cause.key(), "offset": self.offset, "bytes": self.bytes })
+    }
 }
 
 /// A notice that was read in a capture.

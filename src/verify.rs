@@ -222,11 +222,7 @@ impl Report {
                 "causes": gap.losses.to_json(),
             })).collect::<Vec<_>>(),
             "gap_count": self.gap_count,
-            "cuts": self.cuts.iter().map(|cut| json!({
-                "cause": cut.cause.key(),
-                "offset": cut.offset,
-                "bytes": cut.bytes,
-            })).collect::<Vec<_>>(),
+            "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
             "faults": self.faults,
         })
     }

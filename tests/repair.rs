@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::OnceLock,
-    thread::sleep,
+    thread::{self, sleep},
     time::Duration,
 };
 
@@ -117,28 +117,36 @@ fn cut_at_every_byte_of_its_last_64_kib() {
     let mut state = Vec::new();
     write_state(&mut state, &MachineState::default()).unwrap();
     let len = capture.bytes.len();
-    for cut in len - TAIL..len {
-        let block = capture.block_at(cut);
-        let Range { start, .. } = capture.blocks[block].1;
-        let before = &capture.bytes[capture.blocks[block - 2].1.start..start];
-        let whole = [&state[..], before].concat();
-        let bytes = [&whole[..], &capture.bytes[start..cut]].concat();
-        let (lines, error) = shown(&bytes);
-        assert_eq!(lines, 2, "cut at {cut}");
-        if cut == start {
-            assert!(error.is_none(), "cut at {cut}: {error:?}");
-            continue;
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for first in 0..threads {
+            let state = &state;
+            let cuts = (len - TAIL + first..len).step_by(threads);
+            scope.spawn(move || cuts.for_each(|cut| check_cut(capture, state, cut)));
         }
-        let at = whole.len() as u64;
-        assert!(
-            matches!(error, Some(ReadError::Truncated { offset, .. }) if offset == at),
-            "cut at {cut}: {error:?}"
-        );
-        let (cut_notice, out, events) = repaired(&bytes);
-        let expected = Cut { cause: CutCause::CutOff, offset: at, bytes: (cut - start) as u64 };
-        assert_eq!((cut_notice, events), (expected, 2), "cut at {cut}");
-        assert!(out.starts_with(&whole), "cut at {cut}");
+    });
+}
+
+fn check_cut(capture: &Capture, state: &[u8], cut: usize) {
+    let block = capture.block_at(cut);
+    let Range { start, .. } = capture.blocks[block].1;
+    let before = &capture.bytes[capture.blocks[block - 2].1.start..start];
+    let whole = [state, before].concat();
+    let bytes = [&whole[..], &capture.bytes[start..cut]].concat();
+    let (lines, error) = shown(&bytes);
+    assert_eq!(lines, 2, "cut at {cut}");
+    if cut == start {
+        return assert!(error.is_none(), "cut at {cut}: {error:?}");
     }
+    let at = whole.len() as u64;
+    assert!(
+        matches!(error, Some(ReadError::Truncated { offset, .. }) if offset == at),
+        "cut at {cut}: {error:?}"
+    );
+    let (cut_notice, out, events) = repaired(&bytes);
+    let expected = Cut { cause: CutCause::CutOff, offset: at, bytes: (cut - start) as u64 };
+    assert_eq!((cut_notice, events), (expected, 2), "cut at {cut}");
+    assert!(out.starts_with(&whole), "cut at {cut}");
 }
 
 /// What the commands make of a cut file: `offset` is where its last whole block ends, `events` stand before.

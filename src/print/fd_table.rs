@@ -118,7 +118,8 @@ mod tests {
         if let Some(open) = table.get_mut(2) {
             open.name = (*b"/c").into();
         }
-        table.close(7..=3);
+        let (first, last) = (7, 3);
+        table.close(first..=last);
         assert_eq!(numbers(&table).len(), 10);
         table.close(3..=i64::MAX);
         assert_eq!((numbers(&table), table.get(2)), (vec![0, 1, 2], Some(&open("/c"))));
