@@ -52,15 +52,39 @@ check_names() {
 	has "$1: the answer through it" "$2" "^write\|perl\|.*talk.socket.*\|.*pong"
 }
 
+# check_counts NAME WHAT: sysdig (whose lines are left in NAME.txt) and tshark find in NAME.scap what NAME.json says.
+check_counts() {
+	read_by sid sysdig -r "$1.scap" -p "$fields" >"$1.txt"
+	same "sysdig counts what scapd counts$2" "$(counts_in "$1" "$shown")" "$(cut -d'|' -f1 "$1.txt" | count)"
+	same "tshark counts what scapd counts$2" \
+		"$(counts_in "$1" true .number)" "$(read_by sid tshark -r "$1.scap" -T fields -e sysdig.event_type | count)"
+}
+
+# check_cut FILE BYTES: sysdig and tshark open what scapd saves of the first bytes of a capture.
+check_cut() {
+	local where=", cut after $2 bytes of $1"
+
+	rm -f cut.scap
+	head -c "$2" "$1" >cut.scap.partial
+	if runs "repair$where" "$scapd" repair cut.scap.partial; then
+		"$scapd" info --json cut.scap >cut.json
+		check_counts cut "$where"
+		has "the notice$where" cut.txt '^notification\|.*scapd.cut'
+	fi
+}
+
 # Everything, enter and exit events.
 if record all; then
-	read_by sid sysdig -r all.scap -p "$fields" >sysdig.txt
-	same "sysdig counts what scapd counts" "$(counts_in all "$shown")" "$(cut -d'|' -f1 sysdig.txt | count)"
-	check_names sysdig sysdig.txt "$tmp/all"
-	same "tshark counts what scapd counts" \
-		"$(counts_in all true .number)" "$(read_by sid tshark -r all.scap -T fields -e sysdig.event_type | count)"
+	check_counts all ""
+	check_names sysdig all.txt "$tmp/all"
+	# At some places of its last 64 KiB, and within its state.
+	size=$(stat -c %s all.scap)
+	for back in 1 4 5 1000 4711 20000 33333 50001 65535; do check_cut all.scap $((size - back)); done
+	for front in 300 1000 5000; do check_cut all.scap "$front"; done
 	gzip -k all.scap
-	same "sysdig reads it compressed" "$(wc -l <sysdig.txt)" "$(read_by sid sysdig -r all.scap.gz -p "$fields" | wc -l)"
+	same "sysdig reads it compressed" "$(wc -l <all.txt)" "$(read_by sid sysdig -r all.scap.gz -p "$fields" | wc -l)"
+	size=$(stat -c %s all.scap.gz)
+	for back in 1 9 3000 20000; do check_cut all.scap.gz $((size - back)); done
 fi
 
 # Exit events alone: the form that strato shows right.

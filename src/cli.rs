@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     bench, print,
     probe::{Attach, Directions, DynamicSnaplen, Options, Ports, SampleRatio},
-    record,
+    record, repair,
     select::{self, SyscallSet, TracepointSet},
     units::{parse_duration, parse_size},
 };
@@ -43,6 +43,8 @@ pub enum Command {
     Info(InfoArgs),
     /// Say whether a capture is whole, and whether anything was lost
     Verify(VerifyArgs),
+    /// Make a capture whole that was cut off or damaged: keep everything up to its last whole event
+    Repair(RepairArgs),
     /// List what can be recorded
     List(ListArgs),
     /// Say whether this machine can record, and what is missing
@@ -241,6 +243,24 @@ pub struct VerifyArgs {
     pub json: bool,
 }
 
+/// `scapd repair`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The repaired capture takes the place of the damaged one. A .partial, which a recorder left that \
+    did not end as it should, also loses that part of its name. A notice inside says what was left out: see scapd verify.\n\n\
+    Exit codes: 0 repaired (or whole as it was), 6 nothing can be saved, 5 the repaired capture cannot be written"
+)]
+pub struct RepairArgs {
+    /// The capture, plain or gzip
+    pub file: PathBuf,
+    /// Write the repaired capture to this file, and leave the damaged one as it is
+    #[arg(short, long = "output", value_name = "OUT", conflicts_with = "keep")]
+    pub out: Option<PathBuf>,
+    /// Keep the damaged capture too, as FILE.damaged
+    #[arg(short, long)]
+    pub keep: bool,
+}
+
 /// `scapd bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
@@ -329,6 +349,12 @@ impl From<ReadArgs> for print::ReadArgs {
             Box::new(move |event| print::syscall(event).is_some_and(|call| set.contains(call)))
         });
         print::ReadArgs { file: args.file, limit: args.count, json: args.json, filter, pids: args.pids }
+    }
+}
+
+impl From<RepairArgs> for repair::Options {
+    fn from(args: RepairArgs) -> repair::Options {
+        repair::Options { out: args.out, keep_damaged: args.keep }
     }
 }
 

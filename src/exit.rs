@@ -9,6 +9,7 @@ use std::{
 use crate::{
     output::{OutputError, PatternError},
     probe::ProbeError,
+    repair::RepairError,
     scap::ReadError,
     verify::Outcome,
 };
@@ -47,6 +48,9 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
         }
         if cause.is::<PatternError>() {
             return Some(USAGE);
+        }
+        if let Some(RepairError::Exists { .. } | RepairError::Write { .. }) = cause.downcast_ref() {
+            return Some(OUTPUT);
         }
         cause.is::<ReadError>().then_some(INPUT)
     });

@@ -11,6 +11,8 @@
 //!   What was to be left out is not among them: `failed=5` returns of calls that failed, `sampled=900` events in the rest
 //!   of each second of which sampling records the first of `sample_ratio=8` parts (it is then `verdict=sample`).
 //!   Skipped runs ([`Cause::Skipped`]) were never seen as events; they stand beside that sum.
+//! - [`CUT`], where `scapd repair` found a capture's end: `cause=cut_off offset=104552 bytes=17`. From `offset` on, in
+//!   bytes of the uncompressed capture, so many bytes were left out.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -27,6 +29,8 @@ pub const NOTIFICATION: EventType = EventType(280);
 pub const GAP: &str = "scapd.gap";
 /// The id of the notice at a capture's end.
 pub const VERDICT: &str = "scapd.verdict";
+/// The id of the notice that a repaired capture ends with.
+pub const CUT: &str = "scapd.cut";
 
 /// Event types that a notice names.
 const MOST: usize = 5;
@@ -82,14 +86,15 @@ impl Losses {
         self.0[cause as usize]
     }
 
-    /// Adds to a cause.
+    /// Adds to a cause. Like every sum here, it stays at the highest number where a capture's numbers exceed that.
     pub fn add(&mut self, cause: Cause, count: u64) {
-        self.0[cause as usize] += count;
+        let sum = &mut self.0[cause as usize];
+        *sum = sum.saturating_add(count);
     }
 
     /// Of all causes.
     pub fn sum(&self) -> u64 {
-        self.0.iter().sum()
+        self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
     /// The causes that there were, each with its count.
@@ -154,8 +159,8 @@ pub struct LeftOut {
 impl LeftOut {
     /// Adds others.
     pub fn add(&mut self, other: LeftOut) {
-        self.failed += other.failed;
-        self.sampled += other.sampled;
+        self.failed = self.failed.saturating_add(other.failed);
+        self.sampled = self.sampled.saturating_add(other.sampled);
     }
 
     /// What has come since an earlier count.
@@ -191,6 +196,64 @@ pub struct Verdict {
     pub sample_ratio: u32,
 }
 
+/// Why a repaired capture ends where it does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CutCause {
+    /// It was not closed: the recorder ended before it could. What it wrote is whole.
+    #[default]
+    Unclosed,
+    /// It ended inside a block.
+    CutOff,
+    /// What followed contradicted itself.
+    Damaged,
+}
+
+impl CutCause {
+    const ALL: [CutCause; 3] = [CutCause::Unclosed, CutCause::CutOff, CutCause::Damaged];
+
+    /// The name in notices and in JSON.
+    pub const fn key(self) -> &'static str {
+        match self {
+            CutCause::Unclosed => "unclosed",
+            CutCause::CutOff => "cut_off",
+            CutCause::Damaged => "damaged",
+        }
+    }
+
+    /// For people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            CutCause::Unclosed => "not closed",
+            CutCause::CutOff => "cut off",
+            CutCause::Damaged => "damaged",
+        }
+    }
+}
+
+/// Where a repaired capture ends, and what stood behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Why.
+    pub cause: CutCause,
+    /// Bytes of the uncompressed capture that were kept.
+    pub offset: u64,
+    /// Bytes that were left out: of a compressed capture, those that could be decompressed, and what is left of the file
+    /// behind them.
+    pub bytes: u64,
+}
+
+impl Cut {
+    /// The `desc` of its notice.
+    pub fn text(&self) -> String {
+        format!("cause={} offset={} bytes={}", self.cause.key(), self.offset, self.bytes)
+    }
+
+    /// As a JSON object.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({ "cause": self.cause.key(), "offset": self.offset, "bytes": self.bytes })
+    }
+}
+
 /// A notice that was read in a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -198,6 +261,8 @@ pub enum Notice {
     Gap(Gap),
     /// The balance.
     Verdict(Verdict),
+    /// The end of a repaired capture.
+    Cut(Cut),
 }
 
 impl Gap {
@@ -284,8 +349,8 @@ impl Verdict {
 
     /// Events that are neither written nor accounted for: 0, unless something is wrong with scapd.
     pub fn unaccounted(&self) -> i128 {
-        let skipped = self.losses.of(Cause::Skipped) + self.losses.of(Cause::NoProgram);
-        let lost = self.losses.sum() - skipped;
+        let skipped = self.losses.of(Cause::Skipped).saturating_add(self.losses.of(Cause::NoProgram));
+        let lost = self.losses.sum().saturating_sub(skipped);
         i128::from(self.seen) - i128::from(self.written) - i128::from(lost) - i128::from(self.unread)
     }
 
@@ -315,9 +380,13 @@ impl Verdict {
 
 /// A notice as an event, at `ts` ns since the epoch, of the recorder's process.
 pub fn notice(id: &str, text: &str, ts: u64) -> Vec<u8> {
+    notice_of(id, text, ts, u64::from(std::process::id()))
+}
+
+/// A notice of a thread of the machine that was recorded; 0 is none.
+pub fn notice_of(id: &str, text: &str, ts: u64, tid: u64) -> Vec<u8> {
     let Some(row) = event(NOTIFICATION) else { return Vec::new() };
-    let pid = u64::from(std::process::id());
-    EventBuilder::new(row, ts, pid)
+    EventBuilder::new(row, ts, tid)
         .param(Value::Text(id.as_bytes()))
         .and_then(|builder| builder.param(Value::Text(text.as_bytes())))
         .and_then(EventBuilder::build)
@@ -351,6 +420,11 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             left_out: LeftOut { failed: fields.number("failed"), sampled: fields.number("sampled") },
             sample_ratio: fields.number("sample_ratio").try_into().unwrap_or(0),
         })),
+        CUT => Some(Notice::Cut(Cut {
+            cause: fields.cut_cause(),
+            offset: fields.number("offset"),
+            bytes: fields.number("bytes"),
+        })),
         _ => None,
     }
 }
@@ -375,6 +449,11 @@ impl<'a> Fields<'a> {
     /// 0 if there is none.
     fn number(&self, key: &str) -> u64 {
         self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    fn cut_cause(&self) -> CutCause {
+        let named = |cause: &CutCause| self.0.get("cause") == Some(&cause.key());
+        CutCause::ALL.into_iter().find(named).unwrap_or_default()
     }
 
     fn list(&self, key: &str) -> impl Iterator<Item = &'a str> {
@@ -440,6 +519,26 @@ mod tests {
         assert_eq!(verdict.text(), sample);
         verdict.losses.add(Cause::RingFull, 1);
         assert!(verdict.text().starts_with("verdict=incomplete"));
+    }
+
+    #[test]
+    fn a_cut_is_read_back() {
+        for cause in CutCause::ALL {
+            let cut = Cut { cause, offset: 104_552, bytes: 17 };
+            let bytes = notice_of(CUT, &cut.text(), 1, 0);
+            let view = EventView::parse(&bytes, false).unwrap();
+            assert_eq!((parse(&view), view.tid()), (Some(Notice::Cut(cut)), 0));
+        }
+    }
+
+    #[test]
+    fn numbers_beyond_all_bounds_are_no_panic() {
+        let mut losses = Losses::default();
+        Cause::ALL.into_iter().for_each(|cause| losses.add(cause, u64::MAX));
+        losses.add(Cause::Disk, 1);
+        let verdict = Verdict { losses, written: u64::MAX, unread: u64::MAX, ..Verdict::default() };
+        assert_eq!(losses.sum(), u64::MAX);
+        assert!(verdict.unaccounted() < 0 && !verdict.text().is_empty());
     }
 
     #[test]

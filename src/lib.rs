@@ -13,6 +13,7 @@ pub mod print;
 pub mod privileges;
 pub mod probe;
 pub mod record;
+pub mod repair;
 pub mod ring;
 pub mod scap;
 pub mod select;

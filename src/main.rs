@@ -10,7 +10,7 @@ use clap::Parser;
 use scapd::{
     bench, check,
     cli::{Cli, Command, Listed, Measured, RecordArgs},
-    exit, list, print, record, verify,
+    exit, list, print, record, repair, verify,
 };
 use signal_hook::{consts::TERM_SIGNALS, flag};
 use tracing_subscriber::EnvFilter;
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if exit::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("scapd: {error:#}");
+            say(&error);
             exit::code(&error)
         }
     }
@@ -46,6 +46,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let outcome = verify::verify(&args.file, args.json, &mut out)?;
             out.flush()?;
             return Ok(exit::of_capture(outcome));
+        }
+        Command::Repair(args) => {
+            let file = args.file.clone();
+            repair::repair(&file, &args.into())?.write(&file, &mut out)?;
         }
         Command::Check(args) => {
             let usable = check::run(args.attach(), cli.verbose > 0, &mut out)?;
@@ -76,6 +80,12 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::LOST));
     }
     Ok(outcome.command.map_or(ExitCode::SUCCESS, exit::of_command))
+}
+
+/// A message has lines, and names of files, which may be made to trick a terminal.
+fn say(error: &anyhow::Error) {
+    let message = format!("scapd: {error:#}");
+    message.lines().for_each(|line| eprintln!("{}", print::escaped(line.as_bytes())));
 }
 
 fn log(verbose: u8) {

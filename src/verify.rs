@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufReader, Read, Write},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +14,8 @@ use thiserror::Error;
 
 use crate::{
     events::event,
-    ledger::{self, Cause, Gap, Notice, Verdict},
+    ledger::{self, Cause, Cut, Gap, Notice, Verdict},
+    print,
     scap::{CapturedEvent, ReadError, Reader},
 };
 
@@ -53,8 +55,12 @@ pub struct Report {
     pub events: u64,
     /// Events behind a younger one.
     pub late: u64,
-    /// The gaps that it tells of.
+    /// The gaps that it tells of: the first thousand.
     pub gaps: Vec<Gap>,
+    /// How many there are.
+    pub gap_count: u64,
+    /// Where it ended before it was repaired; at most one for each section.
+    pub cuts: Vec<Cut>,
     /// Its balance: that of all sections together, if each of them has one.
     pub verdict: Option<Verdict>,
     /// What is wrong with it, each with its place.
@@ -71,10 +77,13 @@ struct Section {
     lost_in_gaps: u64,
     last: u64,
     verdict: Option<Verdict>,
+    is_cut: bool,
 }
 
 /// Faults that are told one by one.
 const FAULTS: usize = 20;
+/// Gaps and cuts that are told one by one: a capture may have as many as events.
+const TOLD: usize = 1000;
 
 impl Report {
     /// Reads a capture to its end.
@@ -92,8 +101,10 @@ impl Report {
     pub fn outcome(&self) -> Outcome {
         match self.verdict {
             _ if !self.faults.is_empty() => Outcome::Damaged,
-            Some(verdict) if verdict.is_complete() && verdict.is_sample() => Outcome::Sample,
-            Some(verdict) if verdict.is_complete() => Outcome::Complete,
+            Some(verdict) if verdict.is_complete() && self.cuts.is_empty() => match verdict.is_sample() {
+                true => Outcome::Sample,
+                false => Outcome::Complete,
+            },
             _ => Outcome::Incomplete,
         }
     }
@@ -114,24 +125,38 @@ impl Report {
     fn event(&mut self, captured: &CapturedEvent<'_>) {
         let event = &captured.event;
         let at = captured.offset;
+        let notice = ledger::parse(event);
         for (param, value) in event.values() {
             if let Err(error) = value {
                 self.fault(format!("the event at byte {at} is malformed: {}: {error}", param.name));
             }
         }
-        if self.in_section.verdict.is_some() {
+        if self.in_section.verdict.is_some() && !matches!(notice, Some(Notice::Cut(_))) {
             self.fault(format!("the event at byte {at} stands behind the balance"));
+        }
+        if self.in_section.is_cut {
+            self.fault(format!("the event at byte {at} stands behind the end of a repaired capture"));
         }
         if event.ts() < self.in_section.last {
             self.in_section.late += 1;
         }
         self.in_section.last = self.in_section.last.max(event.ts());
-        match ledger::parse(event) {
+        match notice {
             Some(Notice::Gap(gap)) => {
-                self.in_section.lost_in_gaps += gap.losses.sum();
-                self.gaps.push(gap);
+                let lost = &mut self.in_section.lost_in_gaps;
+                *lost = lost.saturating_add(gap.losses.sum());
+                self.gap_count += 1;
+                if self.gaps.len() < TOLD {
+                    self.gaps.push(gap);
+                }
             }
             Some(Notice::Verdict(verdict)) => self.in_section.verdict = Some(verdict),
+            Some(Notice::Cut(cut)) => {
+                self.in_section.is_cut = true;
+                if self.cuts.len() < TOLD {
+                    self.cuts.push(cut);
+                }
+            }
             None if event.ty() == ledger::NOTIFICATION => {}
             None => self.in_section.events += 1,
         }
@@ -190,6 +215,8 @@ impl Report {
                 "lost": gap.losses.sum(),
                 "causes": gap.losses.to_json(),
             })).collect::<Vec<_>>(),
+            "gap_count": self.gap_count,
+            "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
             "faults": self.faults,
         })
     }
@@ -201,7 +228,11 @@ impl Report {
             late => format!("{} of them behind a younger one", HumanCount(late)),
         };
         writeln!(out, "  {} events, {order}", HumanCount(self.events))?;
+        for cut in &self.cuts {
+            write_cut(cut, out)?;
+        }
         match &self.verdict {
+            None if !self.cuts.is_empty() => writeln!(out, "  it does not end with its balance")?,
             None => writeln!(out, "  it does not end with its balance: not closed, or not made by scapd")?,
             Some(verdict) if verdict.losses.sum() == 0 => writeln!(out, "  nothing lost")?,
             Some(verdict) => writeln!(
@@ -217,6 +248,10 @@ impl Report {
         }
         for gap in &self.gaps {
             write_gap(gap, out)?;
+        }
+        let more = self.gap_count - self.gaps.len() as u64;
+        if more > 0 {
+            writeln!(out, "  and {} more gaps", HumanCount(more))?;
         }
         for fault in &self.faults {
             writeln!(out, "  {fault}")?;
@@ -266,6 +301,14 @@ fn write_gap(gap: &Gap, out: &mut impl Write) -> io::Result<()> {
     writeln!(out)
 }
 
+fn write_cut(cut: &Cut, out: &mut impl Write) -> io::Result<()> {
+    write!(out, "  repaired: {} at byte {}", cut.cause.text(), cut.offset)?;
+    match cut.bytes {
+        0 => writeln!(out, ", and what was still to be written is missing"),
+        bytes => writeln!(out, ", and {} bytes behind it were left out", HumanCount(bytes)),
+    }
+}
+
 /// Looks at a capture (`-` is stdin), and writes what was found.
 ///
 /// # Errors
@@ -280,7 +323,7 @@ pub fn verify(path: &Path, as_json: bool, out: &mut impl Write) -> Result<Outcom
     if as_json {
         writeln!(out, "{:#}", report.to_json())?;
     } else {
-        report.write(&path.display().to_string(), out)?;
+        report.write(&print::escaped(path.as_os_str().as_bytes()), out)?;
     }
     Ok(report.outcome())
 }
@@ -311,6 +354,11 @@ mod tests {
         let mut verdict = Verdict { seen, written, late, ..Verdict::default() };
         verdict.losses.add(Cause::RingFull, ring_full);
         (ledger::VERDICT, verdict.text())
+    }
+
+    fn cut(bytes: u64) -> (&'static str, String) {
+        let cut = Cut { cause: ledger::CutCause::CutOff, offset: 100, bytes };
+        (ledger::CUT, cut.text())
     }
 
     fn gap(ring_full: u64) -> (&'static str, String) {
@@ -353,6 +401,35 @@ mod tests {
             "{}",
             report.faults[0]
         );
+    }
+
+    #[test]
+    fn a_repaired_capture_is_whole_and_incomplete() {
+        let report = |times: &[u64], notices: &[_]| Report::of(&capture(times, notices)[..]);
+        let repaired = report(&[1, 2], &[gap(3), cut(17)]);
+        assert_eq!((repaired.outcome(), repaired.events), (Outcome::Incomplete, 2));
+        let mut out = Vec::new();
+        repaired.write("x.scap", &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("repaired: cut off at byte 100, and 17 bytes behind it were left out"),
+            "{text}"
+        );
+        assert_eq!(repaired.to_json()["cuts"][0]["bytes"], 17);
+        // What stood behind the balance was no event, and yet something.
+        assert_eq!(report(&[1, 2], &[balance(2, 2, 0, 0), cut(17)]).outcome(), Outcome::Incomplete);
+        // Nobody writes behind the end.
+        assert_eq!(report(&[1], &[cut(17), balance(1, 1, 0, 0)]).outcome(), Outcome::Damaged);
+    }
+
+    #[test]
+    fn gaps_without_number_are_counted() {
+        let gaps = vec![gap(u64::MAX); TOLD + 5];
+        let report = Report::of(&capture(&[1], &gaps)[..]);
+        assert_eq!((report.gaps.len(), report.gap_count), (TOLD, TOLD as u64 + 5));
+        let mut out = Vec::new();
+        report.write("x.scap", &mut out).unwrap();
+        assert!(String::from_utf8(out).unwrap().contains("and 5 more gaps"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What file descriptors refer to.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use super::{names::flag, text};
 use crate::scap::{
@@ -133,14 +133,13 @@ impl FdClass {
 pub struct OpenFd {
     /// What it refers to.
     pub class: FdClass,
-    /// Its name: a path, a socket's ends; may be empty.
-    pub name: Vec<u8>,
-    pub(super) close_on_exec: bool,
+    /// Its name: a path, a socket's ends; may be empty. Duplicates share it.
+    pub name: Arc<[u8]>,
 }
 
 impl OpenFd {
-    /// A descriptor of the state that a capture starts with.
-    pub(super) fn of_state(kind: &FdKind) -> OpenFd {
+    /// A descriptor of the state that a capture starts with, and whether an exec closes it.
+    pub(super) fn of_state(kind: &FdKind) -> (OpenFd, bool) {
         let ends =
             |source, destination| text::socktuple(&SockTuple::Inet { source, destination }).into_bytes();
         let address = |address, port| text::sockaddr(&SockAddr::Inet(address, port)).into_bytes();
@@ -158,7 +157,7 @@ impl OpenFd {
             FdKind::Named { kind, name } => (FdClass::Named(*kind), name.clone()),
         };
         let close_on_exec = matches!(kind, FdKind::File { open_flags, .. } if open_flags & O_CLOEXEC != 0);
-        OpenFd { class, name, close_on_exec }
+        (OpenFd { class, name: name.into() }, close_on_exec)
     }
 }
 

@@ -13,8 +13,13 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value as Json, json};
 
 use super::{
-    Numbered, PrintError, for_each_event, json::bytes, json::rfc3339, losses::Ledger, meaning::event_name,
-    names::Names, open, text,
+    Numbered, PrintError, for_each_event,
+    json::{bytes, escape as escape_json, rfc3339},
+    losses::Ledger,
+    meaning::event_name,
+    names::Names,
+    open,
+    text::escaped,
 };
 use crate::{
     events::EventType,
@@ -317,12 +322,6 @@ fn ranking(header: [&str; 3], rows: impl ExactSizeIterator<Item = [String; 3]>, 
     table
 }
 
-fn escaped(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    text::escape(&mut out, bytes);
-    out
-}
-
 /// Shows what a capture holds.
 ///
 /// # Errors
@@ -332,7 +331,12 @@ pub fn info(args: &InfoArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let damaged = |source| PrintError::Read { path: args.file.clone(), source };
     let mut reader = Reader::new(open(&args.file)?).map_err(damaged)?;
     let (summary, error) = Summary::collect(&mut reader);
-    let page = if args.json { format!("{:#}\n", summary.to_json()) } else { summary.to_text(args.top) };
+    let mut page = String::new();
+    if args.json {
+        escape_json(&mut page, &format!("{:#}\n", summary.to_json()));
+    } else {
+        page = summary.to_text(args.top);
+    }
     match out.write_all(page.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => return Err(PrintError::Write(e)),
         _ => {}

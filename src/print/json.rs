@@ -12,7 +12,7 @@
 //! and data are strings; where they are no UTF-8 they are `{"hex":"…"}` instead, so nothing is lost. A value that does
 //! not fit its type is `{"invalid":"<hex>"}`.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, fmt::Write, net::IpAddr};
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -89,6 +89,18 @@ impl Serialize for Args<'_> {
             };
             (info.name, json)
         }))
+    }
+}
+
+/// Appends JSON for a terminal: serde_json leaves characters of more than a byte as they are.
+pub(super) fn escape(out: &mut String, json: &str) {
+    for c in json.chars() {
+        // Those below the space are escaped, or spaces between the values.
+        if c >= '\x7f' && text::is_obeyed(c) {
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
     }
 }
 

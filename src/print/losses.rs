@@ -8,27 +8,31 @@ use serde_json::{Value as Json, json};
 use super::{info::plain_table, json::rfc3339};
 use crate::{
     events::event,
-    ledger::{Gap, Losses, Notice, Verdict},
+    ledger::{Cut, Gap, Losses, Notice, Verdict},
 };
 
-/// Gaps beyond this many are only counted.
+/// Gaps beyond this many are only counted; of balances and cuts, a section has one.
 const MAX_GAPS: usize = 100;
 
 /// The ledger of a capture, as its notices tell it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// The balance of each section that has one.
+    /// The balance of each section that has one; a hundred at most.
     pub verdicts: Vec<Verdict>,
     /// The first hundred gaps.
     pub gaps: Vec<Gap>,
     /// How many there are.
     pub gap_count: u64,
+    /// Where sections ended before they were repaired; a hundred at most.
+    pub cuts: Vec<Cut>,
 }
 
 impl Ledger {
     pub(super) fn add(&mut self, notice: Notice) {
         match notice {
-            Notice::Verdict(verdict) => self.verdicts.push(verdict),
+            Notice::Verdict(verdict) if self.verdicts.len() < MAX_GAPS => self.verdicts.push(verdict),
+            Notice::Cut(cut) if self.cuts.len() < MAX_GAPS => self.cuts.push(cut),
+            Notice::Verdict(_) | Notice::Cut(_) => {}
             Notice::Gap(gap) => {
                 self.gap_count += 1;
                 if self.gaps.len() < MAX_GAPS {
@@ -61,16 +65,32 @@ impl Ledger {
                 "lost": gap.losses.sum(),
                 "causes": gap.losses.to_json(),
             })).collect::<Vec<_>>(),
+            "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
         })
     }
 
-    /// The balance and the gaps, if it tells of them: each a table.
+    /// The balance, the gaps and the cuts, if it tells of them: each a table.
     pub(super) fn tables(&self) -> Vec<Table> {
         let mut tables: Vec<_> = self.verdicts.iter().map(balance).collect();
         if !self.gaps.is_empty() {
             tables.push(self.gap_table());
         }
+        if !self.cuts.is_empty() {
+            tables.push(self.cut_table());
+        }
         tables
+    }
+
+    fn cut_table(&self) -> Table {
+        let mut table = plain_table();
+        table.set_header(["repaired", "at byte", "bytes left out"]);
+        for Cut { cause, offset, bytes } in &self.cuts {
+            table.add_row([cause.text().to_owned(), offset.to_string(), bytes.to_string()]);
+        }
+        for column in [1, 2] {
+            align_right(&mut table, column);
+        }
+        table
     }
 
     fn gap_table(&self) -> Table {
@@ -178,7 +198,9 @@ mod tests {
         let left_out = LeftOut { failed: 0, sampled: 8 };
         let verdict = Verdict { seen: 10, written: 3, losses: losses(), left_out, ..Verdict::default() };
         ledger.add(Notice::Verdict(verdict));
-        let [balance, gaps] = &ledger.tables()[..] else { panic!("not two tables") };
+        ledger.add(Notice::Cut(Cut { offset: 1234, bytes: 17, ..Cut::default() }));
+        let [balance, gaps, cuts] = &ledger.tables()[..] else { panic!("not three tables") };
+        assert!(cuts.to_string().contains("not closed     1234              17"), "{cuts}");
         let balance = balance.to_string();
         for (name, count) in
             [("seen", "10"), ("written", "3"), ("lost", "7"), ("ring full", "7"), ("left out by", "8")]
@@ -192,5 +214,6 @@ mod tests {
         assert!(!balance.contains("failed"), "{balance}");
         assert_eq!(ledger.to_json()["balances"][0]["left_out"]["sampled"], 8);
         assert_eq!(ledger.to_json()["gap_count"], MAX_GAPS + 1);
+        assert_eq!(ledger.to_json()["cuts"][0]["bytes"], 17);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The functions [`read()`] and [`info()`] are the commands of those names, without the command line.
 
+mod fd_table;
 mod fds;
 mod info;
 mod json;
@@ -30,6 +31,7 @@ pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
 pub use losses::Ledger;
 pub use meaning::{event_name, syscall};
 pub use names::Names;
+pub use text::escaped;
 
 use crate::scap::{CapturedEvent, EventView, ReadError, Reader};
 
@@ -99,8 +101,16 @@ pub fn read(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
 }
 
 fn show_events(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    show_events_of(open(&args.file)?, args, out)
+}
+
+/// As [`read()`], of a capture that is not a file; its name is for errors alone.
+///
+/// # Errors
+/// Those of [`read()`].
+pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let damaged = |source| PrintError::Read { path: args.file.clone(), source };
-    let mut reader = Reader::new(open(&args.file)?).map_err(damaged)?;
+    let mut reader = Reader::new(input).map_err(damaged)?;
     let tz = TimeZone::system();
     let mut line = String::new();
     let mut left = args.limit.unwrap_or(u64::MAX);
@@ -111,13 +121,15 @@ fn show_events(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> 
         if !args.wants(&numbered.captured.event, names) {
             return ControlFlow::Continue(());
         }
-        let written = if args.json {
-            serde_json::to_writer(&mut *out, &json::Object::new(numbered, names)).map_err(io::Error::from)
+        line.clear();
+        let made = if args.json {
+            let json = serde_json::to_string(&json::Object::new(numbered, names));
+            json.map(|json| json::escape(&mut line, &json)).map_err(io::Error::from)
         } else {
-            line.clear();
             line::write_line(&mut line, numbered, names, &tz);
-            out.write_all(line.as_bytes())
+            Ok(())
         };
+        let written = made.and_then(|()| out.write_all(line.as_bytes()));
         left -= 1;
         // Of a pipe, what has come so far is to be seen before the wait for more.
         let flush = |out: &mut dyn Write| if numbered.captured.more { Ok(()) } else { out.flush() };

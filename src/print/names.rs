@@ -1,9 +1,13 @@
 //! What threads and file descriptors are called at an event's time: the state that a capture starts with, kept up to
 //! date by its events.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
 
 use super::{
+    fd_table::FdTable,
     fds::{FdClass, O_CLOEXEC, OpenFd, named_fd, socket_class},
     paths, text,
 };
@@ -18,6 +22,8 @@ use crate::{
 /// The directory descriptor that stands for the working directory.
 pub(super) const AT_FDCWD: i64 = -100;
 const EINPROGRESS: i64 = 115;
+/// Linux writes no longer path, in bytes; a relative one may come on top.
+const MAX_PATH: usize = 2 * 4096;
 /// `socket`'s type is the kernel's own: its close-on-exec bit.
 const SOCK_CLOEXEC: u64 = 0o2000000;
 
@@ -41,8 +47,8 @@ const CLOSE_RANGE_CLOEXEC: u32 = flag("close_range_flags", "CLOSE_RANGE_CLOEXEC"
 #[derive(Debug, Clone, Default)]
 struct Process {
     threads: usize,
-    cwd: Vec<u8>,
-    fds: HashMap<i64, OpenFd>,
+    cwd: Arc<[u8]>,
+    fds: FdTable,
 }
 
 #[derive(Debug, Clone)]
@@ -90,12 +96,15 @@ impl Names {
         for t in &state.threads {
             names.add_thread(t.tid, t.pid, &t.comm, Told::Both);
             if t.tid == t.pid {
-                names.process(t.pid).cwd = t.cwd.clone();
+                names.process(t.pid).cwd = t.cwd.as_slice().into();
             }
         }
         for list in &state.fds {
-            let fds = list.fds.iter().map(|fd| (fd.fd as i64, OpenFd::of_state(&fd.kind)));
-            names.process(list.pid).fds.extend(fds);
+            let fds = &mut names.process(list.pid).fds;
+            for fd in &list.fds {
+                let (open, close_on_exec) = OpenFd::of_state(&fd.kind);
+                fds.insert(fd.fd as i64, open, close_on_exec);
+            }
         }
         names
     }
@@ -112,7 +121,7 @@ impl Names {
 
     /// A descriptor of a thread.
     pub fn fd(&self, tid: u64, fd: i64) -> Option<&OpenFd> {
-        self.processes.get(&self.pid(tid))?.fds.get(&fd)
+        self.processes.get(&self.pid(tid))?.fds.get(fd)
     }
 
     /// The working directory of a thread, `None` where unknown.
@@ -131,14 +140,17 @@ impl Names {
     }
 
     /// The path that a parameter of `event` names, made absolute: relative to the event's directory descriptor where
-    /// it has one, to the working directory otherwise. `None` where that is not known.
+    /// it has one, to the working directory otherwise. `None` where that is not known, and where the path would be longer
+    /// than any that Linux makes.
     pub fn absolute(&self, event: &EventView<'_>, dirfd: Option<i64>, path: &[u8]) -> Option<Vec<u8>> {
         let base = match dirfd {
             _ if path.starts_with(b"/") => b"/",
             None | Some(AT_FDCWD) => self.cwd(event.tid())?,
             Some(fd) => &self.fd(event.tid(), fd)?.name,
         };
-        base.starts_with(b"/").then(|| paths::join(base, path))
+        // A capture may change into a folder without end, and each path in it would carry all of that.
+        let is_known = base.starts_with(b"/") && base.len() + path.len() < MAX_PATH;
+        is_known.then(|| paths::join(base, path))
     }
 
     /// Takes over what an event says. To be called with each event, before its names are asked for.
@@ -165,7 +177,7 @@ impl Names {
     fn end(&mut self) {
         match self.ended.take() {
             Some(Ended::Fds { pid, first, last }) => {
-                self.process(pid).fds.retain(|fd, _| !(first..=last).contains(fd));
+                self.process(pid).fds.close(first..=last);
             }
             Some(Ended::Thread { tid }) => self.remove_thread(tid),
             None => {}
@@ -223,7 +235,7 @@ impl Names {
             "sendto" | "recvfrom" | "sendmsg" | "recvmsg" => self.has_tuple(tid, args, false),
             "chdir" if args.int("res") == Some(0) => {
                 if let Some(path) = args.text("path").and_then(|p| self.absolute(&args.exit, None, p)) {
-                    self.process_of(tid).cwd = path;
+                    self.process_of(tid).cwd = path.into();
                 }
             }
             "fchdir" if args.int("res") == Some(0) => {
@@ -263,8 +275,7 @@ impl Names {
         let (Some(first), Some(last)) = (args.uint("first"), args.uint("last")) else { return };
         let (first, last, pid) = (first as i64, last as i64, self.pid(tid));
         if args.has_flag("flags", CLOSE_RANGE_CLOEXEC) {
-            let in_range = self.process(pid).fds.iter_mut().filter(|(fd, _)| (first..=last).contains(fd));
-            in_range.for_each(|(_, fd)| fd.close_on_exec = true);
+            self.process(pid).fds.range_set_close_on_exec(first..=last);
         } else {
             self.ended = Some(Ended::Fds { pid, first, last });
         }
@@ -274,7 +285,7 @@ impl Names {
         let copy = old.and_then(|old| self.fd(tid, old)).cloned();
         let (Some(copy), Some(new)) = (copy, new.filter(|fd| *fd >= 0)) else { return };
         if old != Some(new) {
-            self.process_of(tid).fds.insert(new, OpenFd { close_on_exec: cloexec, ..copy });
+            self.process_of(tid).fds.insert(new, copy, cloexec);
         }
     }
 
@@ -284,8 +295,8 @@ impl Names {
                 self.duplicated(tid, fd, args.int("res"), cmd == F_DUPFD_CLOEXEC);
             }
             (Some(F_SETFD), Some(fd)) if args.int("res") == Some(0) => {
-                if let (Some(arg), Some(open)) = (args.uint("arg"), self.process_of(tid).fds.get_mut(&fd)) {
-                    open.close_on_exec = arg & 1 != 0;
+                if let Some(arg) = args.uint("arg") {
+                    self.process_of(tid).fds.set_close_on_exec(fd, arg & 1 != 0);
                 }
             }
             _ => {}
@@ -314,19 +325,18 @@ impl Names {
     /// A descriptor that was not known, or was known as something else, is a socket from now on.
     fn name_socket(&mut self, tid: u64, fd: Option<i64>, class: FdClass, name: String, anew: bool) {
         let Some(fd) = fd.filter(|fd| *fd >= 0) else { return };
-        let socket = || OpenFd { class, name: Vec::new(), close_on_exec: false };
-        let open = self.process_of(tid).fds.entry(fd).or_insert_with(socket);
-        if !open.class.is_socket() {
-            *open = socket();
-        }
-        if anew || open.name.is_empty() {
-            open.name = name.into_bytes();
+        let name = name.into_bytes().into();
+        let fds = &mut self.process_of(tid).fds;
+        match fds.get_mut(fd).filter(|open| open.class.is_socket()) {
+            Some(open) if anew || open.name.is_empty() => open.name = name,
+            Some(_) => {}
+            None => fds.insert(fd, OpenFd { class, name }, false),
         }
     }
 
     fn open(&mut self, tid: u64, fd: Option<i64>, class: FdClass, name: &[u8], close_on_exec: bool) {
         if let Some(fd) = fd.filter(|fd| *fd >= 0) {
-            self.process_of(tid).fds.insert(fd, OpenFd { class, name: name.to_vec(), close_on_exec });
+            self.process_of(tid).fds.insert(fd, OpenFd { class, name: name.into() }, close_on_exec);
         }
     }
 
@@ -369,9 +379,9 @@ impl Names {
         let told = self.threads.get(&tid).map_or(Told::Both, |t| t.told);
         self.add_thread(tid, pid, args.comm(), told);
         let process = self.process(pid);
-        process.fds.retain(|_, fd| !fd.close_on_exec);
+        process.fds.exec();
         if let Some(cwd) = args.text("cwd").filter(|cwd| cwd.starts_with(b"/")) {
-            process.cwd = cwd.to_vec();
+            process.cwd = cwd.into();
         }
     }
 

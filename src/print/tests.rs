@@ -420,4 +420,5 @@ fn a_thread_is_renamed() {
     assert!(out.contains(" new\\u{1b}name (101) < prctl res=0 option=15(PR_SET_NAME)"), "{out}");
 }
 
+mod hostile;
 mod whole;

@@ -10,17 +10,31 @@ use crate::{
     scap::{SockAddr, SockTuple},
 };
 
+/// Whether a terminal obeys a character instead of showing it. Those that end a line or turn the direction of others are
+/// among them: they could make a path look like another.
+pub(super) fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Appends text that may be no UTF-8 and may have control characters, which a terminal would obey: both escaped.
 pub(super) fn escape(out: &mut String, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+            if is_obeyed(c) { out.extend(c.escape_default()) } else { out.push(c) }
         }
         for byte in chunk.invalid() {
             // Writing to a string cannot fail.
             let _ = write!(out, "\\x{byte:02x}");
         }
     }
+}
+
+/// Text for a terminal: what is no UTF-8, and what the terminal would obey, is escaped.
+pub fn escaped(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    escape(&mut out, bytes);
+    out
 }
 
 /// Appends data, each byte that is not printable ASCII as a dot.
@@ -113,11 +127,7 @@ mod tests {
 
     #[test]
     fn text_is_escaped() {
-        let escaped = |bytes: &[u8]| {
-            let mut out = String::new();
-            escape(&mut out, bytes);
-            out
-        };
+        assert_eq!(escaped("a\u{202e}b\u{2028}\u{9b}".as_bytes()), "a\\u{202e}b\\u{2028}\\u{9b}");
         assert_eq!(escaped("häl\\lo wörld".as_bytes()), "häl\\lo wörld");
         assert_eq!(escaped(b"a\nb\x1b[31m\x7f"), "a\\nb\\u{1b}[31m\\u{7f}");
         assert_eq!(escaped(b"a\xff\xc3"), "a\\xff\\xc3");

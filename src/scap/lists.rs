@@ -18,6 +18,9 @@ use super::{
 /// Fewer bytes than this at a block's end are padding, not an entry.
 const MIN_ENTRY: usize = 4;
 
+/// The most threads that a machine has: Linux numbers no more (its PID_MAX_LIMIT).
+const MAX_THREADS: usize = 4 << 20;
+
 /// Adds what a block holds to the state; the error names what does not fit.
 pub(super) fn read_block(kind: BlockKind, body: &[u8], state: &mut MachineState) -> Result<(), &'static str> {
     let mut fields = Fields::new(body);
@@ -27,6 +30,9 @@ pub(super) fn read_block(kind: BlockKind, body: &[u8], state: &mut MachineState)
         }
         BlockKind::ProcessList { version } => {
             while fields.left() >= MIN_ENTRY {
+                if state.threads.len() == MAX_THREADS {
+                    return Err("the process lists have more threads than Linux can number");
+                }
                 let entry =
                     entry(&mut fields, version >= 9, 4).ok_or("process list entry exceeds its block")?;
                 state

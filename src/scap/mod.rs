@@ -7,6 +7,7 @@ pub mod block;
 mod builder;
 mod event;
 mod fields;
+pub(crate) mod gzip;
 mod legacy;
 mod lists;
 #[cfg(test)]
@@ -19,7 +20,9 @@ mod writer;
 pub use block::{BlockType, MAX_EVENT, event_block_len, frame_event};
 pub use builder::{BuildError, EventBuilder};
 pub use event::{EVENT_HEADER_LEN, EventError, EventView};
+pub use gzip::Place;
 pub use reader::{CapturedEvent, ReadError, Reader};
 pub use state::MachineState;
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
+pub(crate) use writer::complete_state;
 pub use writer::write_state;

@@ -5,13 +5,13 @@ use std::{
     io::{self, BufRead, BufReader, Chain, Cursor, Read},
 };
 
-use flate2::bufread::MultiGzDecoder;
 use thiserror::Error;
 
 use super::{
     block::{BlockKind, BlockType, HEADER_LEN, MAX_EVENT_BLOCK, TRAILER_LEN},
     event::{EventView, Head},
     fields::Fields,
+    gzip::{self, Members, Place},
     legacy,
     lists::read_block,
     state::MachineState,
@@ -19,7 +19,9 @@ use super::{
 };
 
 /// The longest block that is taken into memory, in bytes. A longer one is a lie, or nothing that any writer makes.
-const MAX_BLOCK: u32 = 1 << 30;
+const MAX_BLOCK: u32 = 256 << 20;
+/// The longest state of a section, in bytes of its blocks: a million threads, each with all its texts at 1 KiB.
+const MAX_STATE: u64 = 1 << 30;
 /// Bytes of a section header's fields.
 const SECTION_LEN: usize = 4 + 2 + 2 + 8;
 const BUFFER: usize = 256 << 10;
@@ -87,6 +89,8 @@ pub struct Reader<R: Read> {
     state: MachineState,
     sections: u32,
     counts: BTreeMap<BlockType, u64>,
+    /// Bytes of the section's state so far.
+    state_len: u64,
     buf: Vec<u8>,
     done: bool,
 }
@@ -105,7 +109,7 @@ type Start<R> = BufReader<Chain<Cursor<Vec<u8>>, R>>;
 #[derive(Debug)]
 enum Input<R: Read> {
     Plain(Start<R>),
-    Gzip(Box<BufReader<MultiGzDecoder<Start<R>>>>),
+    Gzip(Box<BufReader<Members<Start<R>>>>),
 }
 
 impl<R: Read> Input<R> {
@@ -148,14 +152,13 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// If the input is not a capture, or one of another byte order or newer version, or cannot be read.
     pub fn new(mut input: R) -> Result<Reader<R>, ReadError> {
-        const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
         let mut start = Vec::new();
-        let first = input.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start);
+        let first = input.by_ref().take(gzip::MAGIC.len() as u64).read_to_end(&mut start);
         first.map_err(|source| ReadError::Io { offset: 0, source })?;
-        let gzip = start == GZIP_MAGIC;
+        let gzip = start == gzip::MAGIC;
         let plain = BufReader::with_capacity(BUFFER, Cursor::new(start).chain(input));
         let input = if gzip {
-            Input::Gzip(Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(plain))))
+            Input::Gzip(Box::new(BufReader::with_capacity(BUFFER, Members::new(plain))))
         } else {
             Input::Plain(plain)
         };
@@ -165,6 +168,7 @@ impl<R: Read> Reader<R> {
             state: MachineState::default(),
             sections: 0,
             counts: BTreeMap::new(),
+            state_len: 0,
             buf: Vec::new(),
             done: false,
         };
@@ -191,9 +195,24 @@ impl<R: Read> Reader<R> {
         &self.counts
     }
 
-    /// Where the next block starts in the uncompressed capture, in bytes: its length, after the last event.
+    /// Where the next block starts in the uncompressed capture, in bytes: its length, after the last event. After an
+    /// error, where the block starts that is cut off or damaged.
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Whether the file is compressed.
+    pub fn is_compressed(&self) -> bool {
+        matches!(self.input, Input::Gzip(_))
+    }
+
+    /// The last place at or before [`offset`](Self::offset) from which on the file can be read again: of a compressed
+    /// one, the start of a gzip member.
+    pub fn restart(&mut self) -> Place {
+        match &mut self.input {
+            Input::Plain(_) => Place { file: self.offset, capture: self.offset },
+            Input::Gzip(input) => input.get_mut().settle(self.offset),
+        }
     }
 
     /// The next event, `None` after the last one, and after an error.
@@ -230,13 +249,21 @@ impl<R: Read> Reader<R> {
             match ty.kind() {
                 BlockKind::SectionHeader => self.section_header(len)?,
                 BlockKind::Unknown => self.skip(ty, len)?,
-                kind => {
+                BlockKind::Event { version, flags, large } => {
                     self.body(ty, len)?;
-                    let corrupt = |what| ReadError::Corrupt { offset, what };
-                    if let BlockKind::Event { version, flags, large } = kind {
-                        return self.found(offset, version, flags, large).map(Some).map_err(corrupt);
+                    let found = self.found(offset, version, flags, large);
+                    let found = found.map_err(|what| ReadError::Corrupt { offset, what })?;
+                    self.passed(ty, len);
+                    return Ok(Some(found));
+                }
+                kind => {
+                    self.state_len += u64::from(len);
+                    if self.state_len > MAX_STATE {
+                        return Err(self.corrupt(format!("the state takes more than {MAX_STATE} bytes")));
                     }
-                    read_block(kind, &self.buf, &mut self.state).map_err(|what| corrupt(what.into()))?;
+                    self.body(ty, len)?;
+                    read_block(kind, &self.buf, &mut self.state).map_err(|what| self.corrupt(what.into()))?;
+                    self.passed(ty, len);
                 }
             }
         }
@@ -293,7 +320,6 @@ impl<R: Read> Reader<R> {
             return Err(self.corrupt(what));
         }
         self.buf.truncate(body);
-        self.passed(ty, len);
         Ok(())
     }
 
@@ -333,6 +359,8 @@ impl<R: Read> Reader<R> {
         }
         self.sections = self.sections.saturating_add(1);
         self.state = MachineState::default();
+        self.state_len = 0;
+        self.passed(BlockType::SECTION_HEADER, len);
         Ok(())
     }
 
@@ -356,6 +384,9 @@ impl<R: Read> Reader<R> {
     fn passed(&mut self, ty: BlockType, len: u32) {
         *self.counts.entry(ty).or_default() += 1;
         self.offset += u64::from(len);
+        if let Input::Gzip(input) = &mut self.input {
+            input.get_mut().settle(self.offset);
+        }
     }
 
     fn cut(&self, what: &'static str) -> ReadError {

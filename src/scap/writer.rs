@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 
 use super::{
-    block::{BlockType, frame},
+    block::{BlockKind, BlockType, frame},
     state::{
         Fd, FdKind, FdList, Group, Interface, InterfaceAddress, MachineInfo, MachineState, Thread, User,
     },
@@ -44,6 +44,21 @@ pub fn write_state(out: &mut impl Write, state: &MachineState) -> io::Result<()>
         write_list(out, BlockType::FD_LIST, &pid.to_ne_bytes(), fds, fd)?;
     }
     Ok(())
+}
+
+/// Writes, empty, the blocks that readers demand before the first event, of those that `present` does not name: for a
+/// capture that was cut off before them.
+pub(crate) fn complete_state(out: &mut Vec<u8>, present: &[BlockKind]) {
+    let none = MachineState::default();
+    let is_missing = |ty: BlockType| {
+        !present.iter().any(|kind| std::mem::discriminant(kind) == std::mem::discriminant(&ty.kind()))
+    };
+    if is_missing(BlockType::INTERFACE_LIST) {
+        frame(out, BlockType::INTERFACE_LIST, |out| interfaces(out, &none.interfaces));
+    }
+    if is_missing(BlockType::USER_LIST) {
+        frame(out, BlockType::USER_LIST, |out| users_and_groups(out, &none.users, &none.groups));
+    }
 }
 
 /// Writes a list whose readers take it in several blocks as well, each of which starts with `head`.

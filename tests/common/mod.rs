@@ -74,6 +74,7 @@ impl Capture {
             match ledger::parse(&event) {
                 Some(Notice::Gap(gap)) => capture.gaps.push(gap),
                 Some(Notice::Verdict(verdict)) => (capture.verdict, ended) = (verdict, true),
+                Some(Notice::Cut(cut)) => panic!("it was cut, and repaired: {cut:?}"),
                 None => {}
             }
             if event.ty() == ledger::NOTIFICATION {

@@ -1,0 +1,153 @@
+//! What can be kept of a capture, and how it is written anew. Nothing here knows of files and names.
+
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+
+use flate2::{Compression, write::GzEncoder};
+
+use crate::{
+    ledger::{self, Cut, CutCause, Notice},
+    scap::{
+        Place, ReadError, Reader,
+        block::{BlockKind, BlockType},
+        complete_state, frame_event,
+        gzip::Members,
+    },
+};
+
+/// What was found in a capture.
+#[derive(Debug)]
+pub struct Survey {
+    /// Whole events.
+    pub events: u64,
+    /// Where the last whole block ends, in bytes of the uncompressed capture.
+    pub end: u64,
+    /// What is wrong behind it.
+    pub damage: Option<ReadError>,
+    /// Whether the last section says itself how it ended: by its balance, or as it was repaired before.
+    pub is_closed: bool,
+    /// Up to there the file is kept as it is.
+    keep: Place,
+    is_compressed: bool,
+    /// The time of the youngest event, in ns since the epoch.
+    last: Option<u64>,
+    /// The blocks of the state in front of an event, if there is no event.
+    state: Option<Vec<BlockKind>>,
+}
+
+impl Survey {
+    /// Reads a capture as far as it can be read.
+    ///
+    /// # Errors
+    /// If nothing can be kept of it, or if it cannot be read.
+    pub fn of(input: impl Read) -> Result<Survey, ReadError> {
+        let mut reader = Reader::new(input)?;
+        let (mut last, mut section, mut is_closed) = (None, 0, false);
+        let damage = loop {
+            match reader.next_event() {
+                Ok(None) => break None,
+                Err(error @ ReadError::Io { .. }) => return Err(error),
+                Err(error) => break Some(error),
+                Ok(Some(captured)) => {
+                    is_closed &= captured.section == section;
+                    section = captured.section;
+                    is_closed |= closes(ledger::parse(&captured.event));
+                    last = last.max(Some(captured.event.ts()));
+                }
+            }
+        };
+        is_closed &= reader.section() == section;
+        let blocks = reader.block_counts();
+        let is_event = |ty: &BlockType| matches!(ty.kind(), BlockKind::Event { .. });
+        let events = blocks.iter().filter(|(ty, _)| is_event(ty)).map(|(_, count)| count).sum();
+        let state: Vec<_> = blocks.keys().map(|ty| ty.kind()).collect();
+        if events == 0 && !state.contains(&BlockKind::MachineInfo) {
+            // A header, and nothing that it heads.
+            return Err(
+                damage.unwrap_or(ReadError::Truncated { offset: reader.offset(), what: "machine info" })
+            );
+        }
+        Ok(Survey {
+            events,
+            end: reader.offset(),
+            damage,
+            is_closed,
+            keep: reader.restart(),
+            is_compressed: reader.is_compressed(),
+            last,
+            state: (events == 0).then_some(state),
+        })
+    }
+
+    /// Writes what is kept of the capture, and behind it the notice of what was left out.
+    ///
+    /// # Errors
+    /// The first is what went wrong on reading, the second on writing.
+    pub fn write(&self, input: &mut (impl Read + Seek), out: &mut impl Write) -> io::Result<Cut> {
+        let len = input.seek(SeekFrom::End(0))?;
+        input.seek(SeekFrom::Start(0))?;
+        copy(input, self.keep.file, out)?;
+        let cut = |bytes| Cut { cause: self.cause(), offset: self.end, bytes };
+        if !self.is_compressed {
+            let cut = cut(len.saturating_sub(self.end));
+            out.write_all(&self.tail(&cut))?;
+            return Ok(cut);
+        }
+        // What is whole of the member that is not, and the notice, become a member.
+        let mut members = Members::new(BufReader::new(input));
+        let mut packed = GzEncoder::new(out, Compression::fast());
+        copy(&mut members, self.end.saturating_sub(self.keep.capture), &mut packed)?;
+        let rest = drain(&mut members)?;
+        let unread = len.saturating_sub(self.keep.file + members.place().file);
+        let cut = cut(rest + unread + members.fruitless());
+        packed.write_all(&self.tail(&cut))?;
+        packed.finish()?;
+        Ok(cut)
+    }
+
+    fn cause(&self) -> CutCause {
+        match self.damage {
+            None => CutCause::Unclosed,
+            Some(ReadError::Truncated { .. }) => CutCause::CutOff,
+            Some(_) => CutCause::Damaged,
+        }
+    }
+
+    /// What a reader needs behind the blocks that are kept.
+    fn tail(&self, cut: &Cut) -> Vec<u8> {
+        let mut tail = Vec::new();
+        if let Some(state) = &self.state {
+            complete_state(&mut tail, state);
+        }
+        // Behind the youngest event, so that the capture stays in order.
+        let ts = self.last.unwrap_or_else(now);
+        frame_event(&mut tail, 0, &ledger::notice_of(ledger::CUT, &cut.text(), ts, 0));
+        tail
+    }
+}
+
+/// Whether a section ends with that notice.
+fn closes(notice: Option<Notice>) -> bool {
+    matches!(notice, Some(Notice::Verdict(_) | Notice::Cut(_)))
+}
+
+/// ns since the epoch.
+fn now() -> u64 {
+    jiff::Timestamp::now().as_nanosecond().try_into().unwrap_or_default()
+}
+
+/// Copies that many bytes: no fewer, as they were there before.
+fn copy(input: &mut impl Read, bytes: u64, out: &mut impl Write) -> io::Result<()> {
+    if io::copy(&mut input.take(bytes), out)? < bytes {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter meanwhile"));
+    }
+    Ok(())
+}
+
+/// How much still comes out of the members.
+fn drain(members: &mut Members<impl io::BufRead>) -> io::Result<u64> {
+    let before = members.place().capture;
+    match io::copy(members, &mut io::sink()) {
+        Err(e) if !matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) => Err(e),
+        _ => Ok(members.place().capture - before),
+    }
+}

@@ -1,0 +1,191 @@
+//! A gzip file, decompressed. It is a row of members, each of which can be decompressed by itself.
+
+use std::{
+    collections::VecDeque,
+    io::{self, BufRead, ErrorKind, Read},
+};
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+/// The bytes that every member starts with.
+pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// The largest window there is: members of every writer fit.
+const WINDOW_BITS: u8 = 15;
+
+/// A place in a capture's file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes of the file before it.
+    pub file: u64,
+    /// Bytes of the capture before it: decompressed ones.
+    pub capture: u64,
+}
+
+/// Decompresses members in a row. What is whole of a member that is cut off or damaged is given out, before the error
+/// ([`ErrorKind::UnexpectedEof`], [`ErrorKind::InvalidData`]).
+#[derive(Debug)]
+pub(crate) struct Members<R> {
+    input: R,
+    inflate: Decompress,
+    /// Where the members start that have not been settled, and the last one that has.
+    starts: VecDeque<Place>,
+}
+
+impl<R: BufRead> Members<R> {
+    pub fn new(input: R) -> Self {
+        let starts = VecDeque::from([Place::default()]);
+        Members { input, inflate: Decompress::new_gzip(WINDOW_BITS), starts }
+    }
+
+    /// How far the file has been read, and how much came out.
+    pub fn place(&self) -> Place {
+        let start = self.starts.back().copied().unwrap_or_default();
+        Place {
+            file: start.file + self.inflate.total_in(),
+            capture: start.capture + self.inflate.total_out(),
+        }
+    }
+
+    /// Bytes read of a member of which nothing came out.
+    pub fn fruitless(&self) -> u64 {
+        if self.inflate.total_out() == 0 { self.inflate.total_in() } else { 0 }
+    }
+
+    /// The start of the member that has that byte of the capture. Those before it are forgotten.
+    pub fn settle(&mut self, capture: u64) -> Place {
+        while self.starts.get(1).is_some_and(|next| next.capture <= capture) {
+            self.starts.pop_front();
+        }
+        self.starts.front().copied().unwrap_or_default()
+    }
+
+    fn next_member(&mut self) {
+        let start = self.place();
+        if self.starts.back().is_some_and(|last| last.capture == start.capture) {
+            // One without bytes: there may be any number of them.
+            self.starts.pop_back();
+        }
+        self.starts.push_back(start);
+        self.inflate.reset(true);
+    }
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while !buf.is_empty() {
+            let input = self.input.fill_buf()?;
+            let (is_end, before) = (input.is_empty(), self.inflate.total_in());
+            if is_end && before == 0 {
+                break;
+            }
+            let out_before = self.inflate.total_out();
+            let result = self.inflate.decompress(input, buf, FlushDecompress::None);
+            let (taken, made) = (self.inflate.total_in() - before, self.inflate.total_out() - out_before);
+            self.input.consume(taken as usize);
+            match result {
+                Ok(Status::StreamEnd) => self.next_member(),
+                // After an error it comes again with the next call.
+                _ if made > 0 => {}
+                Err(e) => return Err(io::Error::new(ErrorKind::InvalidData, e)),
+                Ok(_) if is_end => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(_) if taken == 0 => return Err(ErrorKind::InvalidData.into()),
+                Ok(_) => {}
+            }
+            if made > 0 {
+                return Ok(made as usize);
+            }
+        }
+        Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    fn member(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn text() -> Vec<u8> {
+        (0..2000_u32).flat_map(|i| (i * i).to_string().into_bytes()).collect()
+    }
+
+    /// All that comes out, and how it ended.
+    fn decompressed(file: &[u8]) -> (Vec<u8>, Option<ErrorKind>, Place) {
+        let mut members = Members::new(file);
+        let mut out = Vec::new();
+        let end = members.read_to_end(&mut out).err().map(|e| e.kind());
+        (out, end, members.place())
+    }
+
+    #[test]
+    fn members_in_a_row_are_one_capture() {
+        let text = text();
+        let (head, tail) = text.split_at(1000);
+        let first = [member(head), member(b""), member(b"")].concat();
+        let file = [&first[..], &member(tail)].concat();
+        let mut members = Members::new(&file[..]);
+        let mut out = Vec::new();
+        members.read_to_end(&mut out).unwrap();
+        assert!(out == text);
+        let (first, all) = (first.len() as u64, (file.len() as u64, text.len() as u64));
+        assert_eq!(members.starts.len(), 3, "of the empty ones, the last");
+        assert_eq!(members.settle(999), Place { file: 0, capture: 0 });
+        assert_eq!(members.settle(1000), Place { file: first, capture: 1000 });
+        assert_eq!(members.settle(5000), Place { file: first, capture: 1000 });
+        assert_eq!(members.settle(all.1), Place { file: all.0, capture: all.1 });
+        assert_eq!(members.place(), Place { file: all.0, capture: all.1 });
+    }
+
+    #[test]
+    fn all_that_was_flushed_before_a_cut_comes_out() {
+        let text = text();
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        let mut flushed = vec![(0, 0)];
+        for (i, piece) in text.chunks(333).enumerate() {
+            encoder.write_all(piece).unwrap();
+            encoder.flush().unwrap();
+            flushed.push((encoder.get_ref().len(), i * 333 + piece.len()));
+        }
+        let file = encoder.finish().unwrap();
+        for cut in (1..file.len()).step_by(13) {
+            let (out, end, place) = decompressed(&file[..cut]);
+            let whole = flushed.iter().rev().find(|(at, _)| *at <= cut).unwrap().1;
+            assert!(out.len() >= whole && text.starts_with(&out), "{} of {whole} at {cut}", out.len());
+            assert_eq!(end, Some(ErrorKind::UnexpectedEof));
+            assert_eq!(place, Place { file: cut as u64, capture: out.len() as u64 });
+        }
+    }
+
+    #[test]
+    fn all_before_damage_comes_out() {
+        let text = text();
+        let good = member(&text);
+        // Garbage behind a member, then a wrong check sum, which stands behind the last byte.
+        let (out, end, _) = decompressed(&[&good[..], &[0; 512]].concat());
+        assert!(out == text);
+        assert_eq!(end, Some(ErrorKind::InvalidData));
+        let mut bad = good.clone();
+        let at = bad.len() - 5;
+        bad[at] ^= 1;
+        let (out, end, _) = decompressed(&bad);
+        assert!(out == text);
+        assert_eq!(end, Some(ErrorKind::InvalidData));
+        // A block type that there is not, in the middle of the stream.
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&text).unwrap();
+        encoder.flush().unwrap();
+        let broken = [encoder.get_ref(), &[0xff; 64][..]].concat();
+        let (out, end, _) = decompressed(&broken);
+        assert!(out == text);
+        assert_eq!(end, Some(ErrorKind::InvalidData));
+    }
+}

@@ -1,0 +1,274 @@
+//! Captures that were cut off: what `scapd read` shows of them, what `scapd repair` makes of them. Needs root: they are
+//! recorded for real.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    fs,
+    io::{Cursor, Read},
+    ops::Range,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::OnceLock,
+    thread::{self, sleep},
+    time::Duration,
+};
+
+use common::{file, run, scapd};
+use flate2::read::MultiGzDecoder;
+use scapd::{
+    ledger::{Cut, CutCause},
+    print::{PrintError, ReadArgs, show_events_of},
+    repair::salvage::Survey,
+    scap::{BlockType, MachineState, ReadError, Reader, write_state},
+};
+use tempfile::TempDir;
+
+/// How much of a capture's end is cut at every byte.
+const TAIL: usize = 64 << 10;
+
+/// Records a few programs: more than [`TAIL`] bytes of events.
+fn record(path: &Path, options: &[&str]) {
+    let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do /bin/cat /etc/hostname; done";
+    let mut command = scapd();
+    command.args(["record", "-q", "-w"]).arg(path).args(options);
+    let (code, _, said) = run(command.args(["--", "env", "-i", "sh", "-c", script]));
+    assert_eq!(code, Some(0), "{said}");
+}
+
+/// A capture, not compressed, and the places of its blocks.
+struct Capture {
+    bytes: Vec<u8>,
+    blocks: Vec<(BlockType, Range<usize>)>,
+}
+
+impl Capture {
+    /// One for all tests: they are about its bytes.
+    fn get() -> &'static Capture {
+        static CAPTURE: OnceLock<Capture> = OnceLock::new();
+        CAPTURE.get_or_init(|| {
+            let folder = TempDir::new().unwrap();
+            let path = file(&folder, "whole.scap");
+            record(&path, &[]);
+            let bytes = fs::read(&path).unwrap();
+            let blocks = blocks(&bytes);
+            assert_eq!(blocks.last().map(|(_, at)| at.end), Some(bytes.len()));
+            let events = blocks.iter().find(|(ty, _)| *ty == BlockType::EVENT).unwrap().1.start;
+            assert!(bytes.len() - events > TAIL, "{} bytes of events", bytes.len() - events);
+            Capture { bytes, blocks }
+        })
+    }
+
+    /// The block that a cut there falls into; one that starts there is gone.
+    fn block_at(&self, cut: usize) -> usize {
+        self.blocks.partition_point(|(_, at)| at.end <= cut)
+    }
+
+    fn events_before(&self, block: usize) -> usize {
+        self.blocks[..block].iter().filter(|(ty, _)| *ty == BlockType::EVENT).count()
+    }
+}
+
+/// The whole blocks of a capture, by their lengths alone.
+fn blocks(bytes: &[u8]) -> Vec<(BlockType, Range<usize>)> {
+    let mut blocks = Vec::new();
+    let mut at = 0;
+    let number = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().unwrap()));
+    while let (Some(ty), Some(len)) = (number(at), number(at + 4))
+        && at + len as usize <= bytes.len()
+    {
+        blocks.push((BlockType(ty), at..at + len as usize));
+        at += len as usize;
+    }
+    blocks
+}
+
+/// What `scapd read` shows: the number of lines, and the error.
+fn shown(bytes: &[u8]) -> (usize, Option<ReadError>) {
+    let args = ReadArgs { file: "cut.scap".into(), limit: None, json: false, filter: None, pids: Vec::new() };
+    let mut out = Vec::new();
+    let error = match show_events_of(bytes, &args, &mut out) {
+        Ok(()) => None,
+        Err(PrintError::Read { source, .. }) => Some(source),
+        Err(other) => panic!("{other}"),
+    };
+    (out.iter().filter(|b| **b == b'\n').count(), error)
+}
+
+/// The repaired capture, which is read to its end: what it says of itself, its bytes, its events without the notice.
+fn repaired(bytes: &[u8]) -> (Cut, Vec<u8>, usize) {
+    let mut out = Vec::new();
+    let cut = Survey::of(bytes).unwrap().write(&mut Cursor::new(bytes), &mut out).unwrap();
+    let mut reader = Reader::new(&out[..]).unwrap();
+    let mut events = 0;
+    while reader.next_event().unwrap().is_some() {
+        events += 1;
+    }
+    (cut, out, events - 1)
+}
+
+/// Reading is bounded, so that all offsets have their turn: of what stands before the block that is cut, a state without
+/// processes and the last two events are left.
+#[test]
+fn cut_at_every_byte_of_its_last_64_kib() {
+    let capture = Capture::get();
+    let mut state = Vec::new();
+    write_state(&mut state, &MachineState::default()).unwrap();
+    let len = capture.bytes.len();
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for first in 0..threads {
+            let state = &state;
+            let cuts = (len - TAIL + first..len).step_by(threads);
+            scope.spawn(move || cuts.for_each(|cut| check_cut(capture, state, cut)));
+        }
+    });
+}
+
+fn check_cut(capture: &Capture, state: &[u8], cut: usize) {
+    let block = capture.block_at(cut);
+    let Range { start, .. } = capture.blocks[block].1;
+    let before = &capture.bytes[capture.blocks[block - 2].1.start..start];
+    let whole = [state, before].concat();
+    let bytes = [&whole[..], &capture.bytes[start..cut]].concat();
+    let (lines, error) = shown(&bytes);
+    assert_eq!(lines, 2, "cut at {cut}");
+    if cut == start {
+        return assert!(error.is_none(), "cut at {cut}: {error:?}");
+    }
+    let at = whole.len() as u64;
+    assert!(
+        matches!(error, Some(ReadError::Truncated { offset, .. }) if offset == at),
+        "cut at {cut}: {error:?}"
+    );
+    let (cut_notice, out, events) = repaired(&bytes);
+    let expected = Cut { cause: CutCause::CutOff, offset: at, bytes: (cut - start) as u64 };
+    assert_eq!((cut_notice, events), (expected, 2), "cut at {cut}");
+    assert!(out.starts_with(&whole), "cut at {cut}");
+}
+
+/// What the commands make of a cut file: `offset` is where its last whole block ends, `events` stand before.
+fn check_commands(path: &Path, events: usize, offset: usize) {
+    let lines = |out: &str| out.lines().count();
+    let (code, out, said) = run(scapd().arg("read").arg(path));
+    assert_eq!((code, lines(&out)), (Some(6), events), "{said}");
+    assert!(said.contains(&format!("byte {offset} ")), "{offset}: {said}");
+    assert_eq!(run(scapd().arg("verify").arg(path)).0, Some(6));
+    let (code, said, errors) = run(scapd().arg("repair").arg(path));
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(said.contains(&format!("cut off at byte {offset}: ")), "{said}");
+    let (code, out, said) = run(scapd().arg("read").arg(path));
+    assert_eq!((code, lines(&out)), (Some(0), events + 1), "{said}");
+    assert!(out.lines().last().unwrap().contains("scapd.cut"));
+    let (code, out, _) = run(scapd().arg("verify").arg(path));
+    assert_eq!(code, Some(7));
+    assert!(out.contains(&format!("repaired: cut off at byte {offset}, and")), "{out}");
+}
+
+#[test]
+fn the_commands_and_a_cut_capture() {
+    let capture = Capture::get();
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "cut.scap");
+    let len = capture.bytes.len();
+    let mut cuts: Vec<usize> = (len - TAIL + 1..len).step_by(4001).collect();
+    cuts.extend([len - 1, capture.blocks[capture.blocks.len() - 2].1.start + 1]);
+    for cut in cuts {
+        let block = capture.block_at(cut);
+        let start = capture.blocks[block].1.start;
+        if start == cut {
+            continue;
+        }
+        fs::write(&path, &capture.bytes[..cut]).unwrap();
+        check_commands(&path, capture.events_before(block), start);
+    }
+}
+
+#[test]
+fn a_compressed_capture_is_decompressed_as_far_as_it_goes() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "cut.scap.gz");
+    record(&path, &["-z"]);
+    let packed = fs::read(&path).unwrap();
+    let mut compared = 0;
+    for cut in (packed.len() / 2..packed.len()).step_by(packed.len() / 150) {
+        // What another decoder makes of it.
+        let mut bytes = Vec::new();
+        let whole = MultiGzDecoder::new(&packed[..cut]).read_to_end(&mut bytes).is_ok();
+        let blocks = blocks(&bytes);
+        let end = blocks.last().map_or(0, |(_, at)| at.end);
+        let events = blocks.iter().filter(|(ty, _)| *ty == BlockType::EVENT).count();
+        if whole || events == 0 {
+            continue;
+        }
+        let (cut_notice, out, kept) = repaired(&packed[..cut]);
+        assert_eq!((cut_notice.offset, kept), (end as u64, events), "cut at {cut}");
+        let mut unpacked = Vec::new();
+        MultiGzDecoder::new(&out[..]).read_to_end(&mut unpacked).unwrap();
+        assert!(unpacked.starts_with(&bytes[..end]), "cut at {cut}");
+        if compared % 30 == 0 {
+            fs::write(&path, &packed[..cut]).unwrap();
+            check_commands(&path, events, end);
+        }
+        compared += 1;
+    }
+    assert!(compared > 20, "{compared} cuts with events before them");
+}
+
+/// A recorder that is killed closes nothing: a folder with what it left.
+fn killed(options: &[&str]) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "killed.scap.partial");
+    let work = ["--", "sh", "-c", "i=0; while [ $i -lt 3000 ]; do /bin/true; i=$((i+1)); done"];
+    let mut command = scapd();
+    command.args(["record", "-q", "-w"]).arg(&path).args(options).args(work);
+    let mut recorder = command.stdout(Stdio::null()).spawn().unwrap();
+    let size = || fs::metadata(&path).map_or(0, |meta| meta.len());
+    // It has written its state, and then some.
+    let first = (0..500).find_map(|_| {
+        sleep(Duration::from_millis(20));
+        Some(size()).filter(|size| *size > 0)
+    });
+    let enough = first.unwrap() + (64 << 10);
+    assert!((0..500).any(|_| {
+        sleep(Duration::from_millis(20));
+        size() > enough
+    }));
+    recorder.kill().unwrap();
+    recorder.wait().unwrap();
+    (folder, path)
+}
+
+#[test]
+fn a_recorder_that_is_killed_leaves_what_it_wrote() {
+    for options in [&[][..], &["-z"]] {
+        let (folder, path) = killed(options);
+        let (code, out, said) = run(scapd().arg("repair").arg(&path));
+        assert_eq!(code, Some(0), "{out}{said}");
+        assert!(!path.exists());
+        let path = file(&folder, "killed.scap");
+        let (code, out, said) = run(scapd().arg("read").arg(&path));
+        assert_eq!(code, Some(0), "{said}");
+        assert!(out.lines().count() > 100 && out.lines().last().unwrap().contains("scapd.cut"));
+        assert_eq!(run(scapd().arg("verify").arg(&path)).0, Some(7));
+    }
+}
+
+#[test]
+fn what_is_said_where_nothing_can_be_saved() {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "bad.scap");
+    fs::write(&path, &Capture::get().bytes[..100]).unwrap();
+    let (code, out, said) = run(scapd().arg("repair").arg(&path));
+    assert_eq!((code, &*out), (Some(6), ""));
+    assert!(said.contains("nothing can be saved from") && said.contains("machine info"), "{said}");
+    assert_eq!(fs::metadata(&path).unwrap().len(), 100);
+    let out_file = file(&folder, "there.scap");
+    fs::write(&out_file, "mine").unwrap();
+    fs::write(&path, &Capture::get().bytes).unwrap();
+    let (code, _, said) = run(scapd().arg("repair").arg(&path).arg("-o").arg(&out_file));
+    assert_eq!(code, Some(5));
+    assert!(said.contains("there.scap is there already: move it away"), "{said}");
+}
