@@ -7,7 +7,10 @@ mod common;
 use std::{fs, process::Command, thread, time::Duration};
 
 use common::series::{Generator, Recording, alone, assert_whole, captures, config, read, wait_for};
-use scapd::output::{Retention, Rotation, Series};
+use scapd::{
+    output::{Retention, Rotation, Series},
+    verify::{Outcome, Report},
+};
 
 fn every(events: u64) -> Series {
     Series { rotation: Rotation { events: Some(events), ..Rotation::default() }, ..Series::default() }
@@ -185,4 +188,36 @@ fn the_next_recording_goes_on_behind_the_files_of_the_one_before() {
     let names: Vec<_> =
         captures(folder.path()).iter().map(|p| p.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     assert_eq!(names, ["a-000001.scap", "a-000002.scap"]);
+}
+
+#[test]
+fn what_a_killed_recorder_left_behind_is_repaired_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = || {
+        let mut command = common::scapd();
+        command.args(["record", "-q", "--syscalls", "access", "-e", "1000000", "-w"]);
+        command.arg(folder.path().join("a.scap"));
+        command
+    };
+    // The shell kills its parent, the recorder, whose file has then been flushed.
+    let status =
+        record().args(["--", "sh", "-c", "test -r /; test -r /; sleep 1; kill -9 $PPID"]).status().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    let partials = || {
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.extension().is_some_and(|e| e == "partial")).collect::<Vec<_>>()
+    };
+    assert_eq!(partials().len(), 1);
+
+    let (code, _, said) = common::run(record().args(["--", "test", "-r", "/"]));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("was left behind"), "{said}");
+    assert!(partials().is_empty());
+    let outcomes: Vec<_> = captures(folder.path())
+        .iter()
+        .map(|path| Report::of(fs::File::open(path).unwrap()))
+        .inspect(|report| assert!(report.events > 1))
+        .map(|report| report.outcome())
+        .collect();
+    assert_eq!(outcomes, [Outcome::Incomplete, Outcome::Complete]);
 }

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     ledger::Verdict,
     output::{Output, OutputError},
+    repair,
 };
 
 /// Files that wait to be closed; when there are more, the writer waits.
@@ -123,7 +124,7 @@ struct Work {
 impl Work {
     fn run(&mut self, files: &Receiver<Closed>) {
         let left_behind = self.store.lock().left_behind();
-        left_behind.iter().for_each(|path| adopt(path));
+        left_behind.iter().for_each(|path| adopt(path, &self.store));
         loop {
             self.look_after();
             match files.recv_timeout(if self.hooks.is_busy() { HOOK_TICK } else { TICK }) {
@@ -198,12 +199,16 @@ fn write_manifest(
     write().inspect_err(|e| tracing::warn!("cannot write the manifest of {}: {e}", path.display())).ok()
 }
 
-/// What becomes of a capture that a process left behind before it could close it.
-fn adopt(path: &Path) {
-    tracing::warn!(
-        "{} was left behind and not closed: scapd repair makes a whole capture of it",
-        path.display()
-    );
+/// Makes a whole capture of one that a process left behind before it could close it.
+fn adopt(path: &Path, store: &Shared) {
+    match repair::repair(path, &repair::Options::default()) {
+        Ok(report) => {
+            store.lock().ended(path, Some(&report.path));
+            let (whole, events) = (report.path.display(), report.events);
+            tracing::warn!("{} was left behind and not closed: now {whole}, {events} events", path.display());
+        }
+        Err(error) => tracing::error!("{} was left behind: {:#}", path.display(), anyhow::Error::new(error)),
+    }
 }
 
 /// An error with what the system says.
