@@ -22,7 +22,7 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory soak-rotations bench bench-quick bench-merge bench-setup bench-build clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory soak-rotations fuzz fuzz-keep bench bench-quick bench-merge bench-setup bench-build clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -99,6 +99,14 @@ soak-memory: bench-build ## record 100 million events, and watch the memory (11 
 stress-build:
 	@scripts/apt-install.sh $(BUILD_PACKAGES)
 	cargo build --locked --release --example hammer
+
+fuzz: ## give every reader of input, for TIME seconds each (600), input that a fuzzer makes up (nightly Rust)
+	@scripts/apt-install.sh $(BUILD_PACKAGES)
+	@# Ten minutes, unless TIME was given: its default is for the stress.
+	scripts/fuzz.sh run $(if $(filter file,$(origin TIME)),600,$(TIME))
+
+fuzz-keep: ## put what the fuzzers found into the corpora that `make test` replays
+	scripts/fuzz.sh keep
 
 bench: bench-build ## measure what recording costs, next to strace, perf and bpftrace (ten minutes; BENCH=--write-results)
 	$(ROOT) target/release/scapd-bench run $(BENCH)

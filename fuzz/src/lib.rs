@@ -1,0 +1,50 @@
+//! What is fuzzed. `make fuzz` gives each of these functions input that it makes up, and keeps what reached new code in
+//! `corpus/<name>/`; `tests/corpora.rs` gives them all of that again, with every `cargo test`.
+//!
+//! A new target is a function here, its row in [`TARGETS`], a file `fuzz_targets/<name>.rs` like its neighbours, and its
+//! `[[bin]]` in Cargo.toml. A function fails by panicking: it asserts what must hold for every input.
+
+use std::io::{Cursor, sink};
+
+use scapd::{
+    print::{self, ReadArgs, Summary},
+    repair::salvage::Survey,
+    scap::Reader,
+    verify::{Outcome, Report},
+};
+
+/// A name and what it stands for.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[("reader", reader), ("repair", repair)];
+
+/// `scapd read`, its lines and its JSON; `scapd info`; `scapd verify`.
+pub fn reader(input: &[u8]) {
+    let shown = |json| {
+        let args = ReadArgs { file: "-".into(), limit: None, json, filter: None, pids: Vec::new() };
+        print::show_events_of(input, &args, &mut sink())
+    };
+    let (lines, json) = (shown(false), shown(true));
+    assert_eq!(lines.is_ok(), json.is_ok(), "{lines:?}, {json:?}");
+    if let Ok(mut reader) = Reader::new(input) {
+        let (summary, error) = Summary::collect(&mut reader);
+        assert_eq!(error.is_some(), lines.is_err(), "{lines:?}");
+        assert!(summary.to_text(10).len() + summary.to_json().to_string().len() > 0);
+        assert!(reader.offset() >= summary.size);
+    }
+    let report = Report::of(input);
+    assert!(lines.is_ok() || report.outcome() == Outcome::Damaged);
+    assert!(report.to_json().is_object());
+}
+
+/// `scapd repair`: what it makes is whole, has as many events as before and a notice, and is not repaired again.
+pub fn repair(input: &[u8]) {
+    let Ok(survey) = Survey::of(input) else { return };
+    let mut repaired = Vec::new();
+    let cut = survey.write(&mut Cursor::new(input), &mut repaired).expect("memory can be read and written");
+    assert!(cut.offset == survey.end);
+    let again = Survey::of(&repaired[..]).expect("what was repaired can be read");
+    assert!(again.damage.is_none() && again.is_closed, "{again:?}");
+    assert_eq!(again.events, survey.events + 1);
+}

@@ -1,0 +1,49 @@
+#!/bin/bash
+# Fuzzes everything in scapd that reads input: see fuzz/src/lib.rs.
+#
+#   fuzz.sh run SECONDS [TARGET...]    each target, or those named, for that time, on one CPU
+#   fuzz.sh keep                       puts what was found into the kept corpora, minimized
+#
+# What a run finds is collected in fuzz/found/, which is no part of the repository. An input that makes a target fail is
+# in fuzz/artifacts/: `cargo +nightly fuzz run TARGET FILE` runs it again.
+
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
+
+cargo +nightly --version >/dev/null 2>&1 || die "a nightly toolchain is needed: rustup toolchain install nightly"
+cargo +nightly fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
+
+# fuzz TARGET DIR... -- OPTION...: the readers have little unsafe code: without a sanitizer more inputs have their turn.
+fuzz() { cargo +nightly fuzz run --sanitizer none "$@"; }
+
+case ${1:-} in
+run)
+	seconds=${2:?"usage: fuzz.sh run SECONDS [TARGET...]"}
+	shift 2
+	mapfile -t targets < <(cargo +nightly fuzz list)
+	[ $# = 0 ] || targets=("$@")
+	for target in "${targets[@]}"; do
+		mkdir -p "fuzz/found/$target"
+		say "$target, for $seconds s"
+		fuzz "$target" "fuzz/found/$target" "fuzz/corpus/$target" -- -max_total_time="$seconds" -max_len=16384 \
+			-timeout=10 -rss_limit_mb=2048 -print_final_stats=1
+	done
+	;;
+keep)
+	for target in $(cargo +nightly fuzz list); do
+		mkdir -p "fuzz/found/$target" "fuzz/corpus/$target"
+		fresh=$(mktemp -d "fuzz/found/$target.XXXX")
+		# An input for each branch is enough here, not for each number of its runs; and short ones.
+		fuzz "$target" "$fresh" "fuzz/corpus/$target" "fuzz/found/$target" -- \
+			-set_cover_merge=1 -use_counters=0 -max_len=512
+		rm -rf "fuzz/corpus/$target"
+		mv "$fresh" "fuzz/corpus/$target"
+		chmod 755 "fuzz/corpus/$target"
+		say "$target: $(find "fuzz/corpus/$target" -type f | wc -l) inputs, $(du -sb "fuzz/corpus/$target" | cut -f1) bytes"
+	done
+	;;
+*)
+	die "usage: fuzz.sh run SECONDS [TARGET...] | keep"
+	;;
+esac
