@@ -1,5 +1,6 @@
 //! The command line, as it is typed.
 
+mod daemon;
 mod files;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
@@ -14,6 +15,7 @@ use crate::{
     units::{parse_duration, parse_size},
 };
 
+pub use daemon::{CONFIG, CtlArgs, CtlRequest, DaemonArgs, SOCKET, ServeArgs};
 pub use files::FilesArgs;
 
 /// The most that an event keeps of a call's data, in bytes: the length of a parameter has 16 bits.
@@ -37,6 +39,10 @@ pub struct Cli {
 pub enum Command {
     /// Record system calls into a file
     Record(Box<RecordArgs>),
+    /// Record as a service, as a configuration file says
+    Daemon(DaemonArgs),
+    /// Ask something of the service
+    Ctl(CtlArgs),
     /// Print the events of a capture, one a line
     Read(ReadArgs),
     /// Say what is in a capture
@@ -58,7 +64,7 @@ pub enum Command {
 pub struct RecordArgs {
     /// Write to this file, - for stdout [default: a name with host and time]. With an option on several files, the name
     /// may have the time in it, as scapd-%Y%m%d-%H%M%S.scap; one without gets a number: x-000001.scap
-    #[arg(short = 'w', long = "write", value_name = "FILE")]
+    #[arg(short = 'w', long = "write", value_name = "FILE", help_heading = "Files")]
     write: Option<PathBuf>,
     /// The files.
     #[command(flatten)]
@@ -112,7 +118,7 @@ pub struct RecordArgs {
     #[arg(long, value_name = "EVENTS", hide = true)]
     test_rate: Option<u64>,
     /// Compress the file with gzip
-    #[arg(short = 'z', long)]
+    #[arg(short = 'z', long, help_heading = "Files")]
     gzip: bool,
     /// Memory for the events of each CPU, a power of two, as 8M
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = parse_size)]
@@ -132,6 +138,9 @@ pub struct RecordArgs {
     /// No progress, no summary
     #[arg(short = 'q', long)]
     quiet: bool,
+    /// How it can be asked while it runs.
+    #[command(flatten)]
+    pub serve: ServeArgs,
     /// A command to run and to record, with its descendants
     #[arg(last = true, value_name = "COMMAND", id = "run")]
     run: Vec<OsString>,
@@ -316,6 +325,7 @@ impl From<RecordArgs> for record::Config {
             files: args.files.series(),
             compress: args.gzip,
             syscalls,
+            self_test: false,
             selectable: false,
             probe: Options {
                 attach: attach(&args.attach),

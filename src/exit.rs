@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    daemon::config::Mistakes,
     output::{OutputError, PatternError},
     probe::ProbeError,
     repair::RepairError,
@@ -16,7 +17,7 @@ use crate::{
 
 /// Anything without a code of its own.
 pub const FAILURE: u8 = 1;
-/// The command line is wrong (clap's own code).
+/// The command line is wrong (clap's own code), or the configuration.
 pub const USAGE: u8 = 2;
 /// Not allowed to load BPF programs.
 pub const NOT_PERMITTED: u8 = 3;
@@ -46,7 +47,7 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
         if cause.is::<OutputError>() {
             return Some(OUTPUT);
         }
-        if cause.is::<PatternError>() {
+        if cause.is::<PatternError>() || cause.is::<Mistakes>() {
             return Some(USAGE);
         }
         if let Some(RepairError::Exists { .. } | RepairError::Write { .. }) = cause.downcast_ref() {

@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod check;
 pub mod cli;
+pub mod daemon;
 #[macro_use]
 pub mod events;
 pub mod exit;
@@ -17,6 +18,7 @@ pub mod repair;
 pub mod ring;
 pub mod scap;
 pub mod select;
+pub mod signals;
 pub mod snapshot;
 pub mod units;
 pub mod verify;

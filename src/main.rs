@@ -10,14 +10,14 @@ use clap::Parser;
 use scapd::{
     bench, check,
     cli::{Cli, Command, Listed, Measured, RecordArgs},
-    exit, list, print, record, repair, verify,
+    daemon::{self, control},
+    exit, list, print, record, repair, signals, verify,
 };
-use signal_hook::{consts::TERM_SIGNALS, flag};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log(cli.verbose);
+    log(cli.verbose, matches!(cli.command, Command::Daemon(_)));
     match run(cli) {
         Ok(code) => code,
         Err(error) if exit::is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -32,6 +32,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout().lock());
     match cli.command {
         Command::Record(args) => return record(*args),
+        Command::Daemon(args) => {
+            let code = daemon::run(&args, &mut out)?;
+            out.flush()?;
+            return Ok(code);
+        }
+        Command::Ctl(args) => control::ctl(&args, &mut out)?,
         Command::Read(args) => print::read(&args.into(), &mut out)?,
         Command::Info(args) => print::info(&args.into(), &mut out)?,
         Command::List(args) => match args.what {
@@ -62,16 +68,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
+    let serve = args.serve.clone();
     let config = record::Config::from(args);
     let (handle, requests) = record::requests();
-    let stop = handle.stop_flag();
-    for signal in TERM_SIGNALS {
-        // The first signal drains and closes; the second one finds the flag set and exits at once.
-        flag::register_conditional_shutdown(*signal, 128 + signal, stop.clone())
-            .and_then(|_| flag::register(*signal, stop.clone()))
-            .context("cannot listen to signals")?;
-    }
-    let outcome = record::run(&config, requests, &mut ())?;
+    signals::stop(&handle).context("cannot listen to signals")?;
+    let (mut observer, _socket) = daemon::attend(&serve, &handle)?;
+    let outcome = record::run(&config, requests, observer.as_mut())?;
     if !config.quiet {
         eprint!("{}", outcome.summary);
     }
@@ -88,18 +90,29 @@ fn say(error: &anyhow::Error) {
     message.lines().for_each(|line| eprintln!("{}", print::escaped(line.as_bytes())));
 }
 
-fn log(verbose: u8) {
+fn log(verbose: u8, service: bool) {
     let default = match verbose {
+        0 if service => "scapd=info,warn",
         0 => "warn",
         1 => "scapd=debug",
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("SCAPD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let registry = tracing_subscriber::registry().with(filter);
+    if let Some(journal) = journal().filter(|_| service) {
+        return registry.with(journal).init();
+    }
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .without_time()
-        .with_target(false)
-        .init();
+        .with_target(false);
+    registry.with(lines).init();
+}
+
+/// The journal, where stderr goes to it anyhow: what is logged then keeps its level and its fields.
+fn journal() -> Option<tracing_journald::Layer> {
+    let stream = std::env::var("JOURNAL_STREAM").ok()?;
+    let stderr = rustix::fs::fstat(io::stderr()).ok()?;
+    (stream == format!("{}:{}", stderr.st_dev, stderr.st_ino)).then(tracing_journald::layer)?.ok()
 }

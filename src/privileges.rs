@@ -1,5 +1,7 @@
 //! The capabilities (capabilities(7)) that recording needs, and which of them this process lacks.
 
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
+
 use crate::probe::kernel_version;
 
 /// A capability that recording needs.
@@ -57,6 +59,48 @@ pub fn missing() -> Option<Vec<Capability>> {
     Some(needed().filter(|capability| !capability.is_in(effective)).collect())
 }
 
+/// What this thread, and those that it will start, may still do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Load programs, and all below.
+    Loading,
+    /// Read what other users' processes have open, each time a file begins with the state of the machine.
+    Recording,
+    /// Nothing that needs a capability.
+    Nothing,
+}
+
+/// Gives up all other capabilities of this thread. They are gone for good: also for the programs that it executes,
+/// unless root does.
+pub fn keep(what: Keep) {
+    let result = capabilities(None).and_then(|now| {
+        let kept = now.permitted & CapabilitySet::from_bits_retain(kept(what, now.permitted.bits()));
+        let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+        if sets == now { Ok(()) } else { set_capabilities(None, sets) }
+    });
+    // To have less is always allowed, so this is a sandbox that forbids the call itself.
+    if let Err(error) = result {
+        tracing::warn!("cannot give up capabilities: {error}");
+    }
+}
+
+fn kept(what: Keep, permitted: u64) -> u64 {
+    let bit = |name: &str| NEEDED.iter().find(|c| c.name == name).map_or(0, |c| 1u64 << c.bit);
+    let recording = bit("CAP_SYS_PTRACE") | bit("CAP_DAC_READ_SEARCH");
+    match what {
+        Keep::Loading => {
+            let needed: Vec<_> = needed().collect();
+            let split = needed.iter().filter(|c| c.bit >= 38).all(|c| permitted & 1 << c.bit != 0);
+            let instead = if split { 0 } else { 1 << SYS_ADMIN };
+            needed.iter().fold(instead, |bits, capability| bits | 1 << capability.bit)
+        }
+        // Before 5.19, whoever must not use bpf(2) cannot read either what its own programs have counted.
+        Keep::Recording if kernel_version() < (5, 19) => recording | bit("CAP_BPF"),
+        Keep::Recording => recording,
+        Keep::Nothing => 0,
+    }
+}
+
 impl Capability {
     fn is_in(&self, effective: u64) -> bool {
         let has = |bit: u32| effective & 1 << bit != 0;
@@ -68,6 +112,29 @@ impl Capability {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn less_and_less_is_kept() {
+        let (all, admin) = (u64::MAX, 1 << SYS_ADMIN);
+        let loading = kept(Keep::Loading, all);
+        assert_eq!(loading & admin, 0, "not needed where the two split from it are there");
+        assert_eq!(kept(Keep::Loading, admin) & admin, admin);
+        assert!(NEEDED.iter().all(|c| c.is_in(loading)));
+        let recording = kept(Keep::Recording, all);
+        assert_eq!(recording & loading, recording);
+        assert_eq!(recording & (1 << 38), 0, "no more programs");
+        assert_eq!(kept(Keep::Nothing, all), 0);
+    }
+
+    #[test]
+    fn what_a_thread_gives_up_it_has_no_more() {
+        let left = std::thread::spawn(|| {
+            keep(Keep::Nothing);
+            capabilities(None).unwrap()
+        });
+        let left = left.join().unwrap();
+        assert!(left.effective.is_empty() && left.permitted.is_empty() && left.inheritable.is_empty());
+    }
 
     #[test]
     fn sys_admin_stands_for_the_two_that_were_split_from_it() {

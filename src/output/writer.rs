@@ -114,6 +114,11 @@ impl Progress {
         self.0.report.finished.load(Ordering::Relaxed)
     }
 
+    /// Whether a series waits until it can be written again: for room, or for its directory to come back.
+    pub fn is_waiting(&self) -> bool {
+        self.0.report.waiting.load(Ordering::Relaxed)
+    }
+
     /// Files of a series that its retention has deleted.
     pub fn files_deleted(&self) -> u64 {
         self.0.report.deleted.load(Ordering::Relaxed)

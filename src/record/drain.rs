@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ledger::Ledger, rotor::Rotor};
+use super::{ledger::Ledger, rotor::Rotor, self_test::SelfTest};
 use crate::{
     ledger::{self, Cause, Gap, Verdict},
     output::{Chunk, OutputError, Progress, Rotation, Totals, WriterThread},
@@ -48,6 +48,8 @@ pub struct Drain {
     rotor: Option<Rotor>,
     /// No buffer was free.
     backlog: bool,
+    /// The event of the self-test, until it has reached the output.
+    expected: Option<SelfTest>,
 }
 
 /// When to stop, and how fast to go.
@@ -89,7 +91,22 @@ impl Drain {
             latest_in_file: 0,
             rotor: limits.rotation.map(|r| Rotor::new(r, limits.compressed, probe.now())),
             backlog: false,
+            expected: None,
         })
+    }
+
+    /// Looks out for the event of a self-test from now on.
+    pub fn expect(&mut self, test: Option<SelfTest>) {
+        self.expected = test;
+    }
+
+    /// The self-test whose event has not reached the output yet, if there is one.
+    pub fn expected(&mut self) -> Option<&SelfTest> {
+        let written = self.writer.progress().events();
+        if self.expected.as_ref().is_some_and(|test| test.has_arrived(written)) {
+            self.expected = None;
+        }
+        self.expected.as_ref()
     }
 
     /// Writes what stands before the first event, and the events that have come since.
@@ -177,6 +194,9 @@ impl Drain {
         let late = event.late && ts < self.latest_in_file;
         let ty = self.counts.add(event.bytes);
         self.ledger.take(event.cpu, ty, late);
+        if let Some(test) = &mut self.expected {
+            test.look(event.bytes, self.counts.total);
+        }
         self.latest = self.latest.max(ts);
         self.latest_in_file = self.latest_in_file.max(ts);
         frame_event(&mut chunk.bytes, event.cpu, event.bytes);

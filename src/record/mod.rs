@@ -6,6 +6,7 @@ mod handle;
 mod ledger;
 mod progress;
 mod rotor;
+mod self_test;
 mod state;
 mod stats;
 mod status;
@@ -36,6 +37,7 @@ use handle::{Answer, Request};
 pub use handle::{Handle, RequestError, Requests, Settings, requests};
 use ledger::Ledger;
 use progress::Progress;
+use self_test::SelfTest;
 use state::Scan;
 use status::Watch;
 pub use status::{CpuStatus, Observer, RingStatus, Status};
@@ -53,6 +55,8 @@ const FLUSH_STDOUT: Duration = Duration::from_millis(5);
 const MANY: usize = 256;
 /// How long to wait for programs that still run after the gate was closed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// How long the event of the self-test may take to the file.
+const SELF_TEST_LIMIT: Duration = Duration::from_secs(30);
 /// Tasks that can be followed at once.
 const TARGETS: u32 = 1 << 16;
 
@@ -67,6 +71,8 @@ pub struct Config {
     pub compress: bool,
     /// The calls; `None`: all of them, those that the tables do not know included.
     pub syscalls: Option<SyscallSet>,
+    /// Make one call that is recorded, and count as [started](Observer::started) only when its event is in the file.
+    pub self_test: bool,
     /// Load what any call takes, so that `syscalls` can be [changed](Handle::change) to others.
     pub selectable: bool,
     /// The probe's options; its `targets` and `unknown_calls` are set here.
@@ -114,7 +120,10 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
         unknown_calls: config.selectable || config.syscalls.is_none(),
         ..config.probe.clone()
     };
-    let calls = wanted_calls(config.syscalls.filter(|_| !config.selectable));
+    let mut calls = wanted_calls(config.syscalls.filter(|_| !config.selectable));
+    if config.self_test {
+        calls.extend(Some(self_test::call()?).filter(|call| !calls.contains(call)));
+    }
     let scan = Scan::new(config.include_self);
     let output = create_output(config, &scan)?;
     let target = output.target().to_string();
@@ -124,13 +133,13 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
         tracing::warn!("this kernel refuses {}: its events are recorded as generic ones", refused.program);
     }
     tracing::debug!("{} programs of events loaded", attached.probe().programs());
-    if config.selectable {
+    if config.selectable || config.self_test {
         select(attached.probe(), config.syscalls)?;
     }
+    observer.loaded();
     let control = attached.probe().control()?;
-    if !config.include_self {
-        control.skip_process(Some(std::process::id()));
-    }
+    let left_out = (!config.include_self).then(std::process::id);
+    control.skip_process(left_out);
     // Attached first: children born from here on are followed.
     targets::add(&control, &config.pids)?;
     let mut command = Held::spawn(&config.command)?;
@@ -138,6 +147,10 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
         control.add_target(held.pid(), TargetState::AtExec)?;
     }
     let mut active = attached.start()?;
+    let self_test = match config.self_test {
+        true => Some(SelfTest::begin(active.probe(), config.syscalls, left_out, targeted)?),
+        false => None,
+    };
     tracing::debug!("recording {} ms after the start", started.elapsed().as_millis());
 
     scan.set_boot_time(active.probe().boot_time());
@@ -151,6 +164,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let limits = Limits { events, rate, rotation, compressed, flush };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe())?;
+    drain.expect(self_test);
     let gate_opened = Instant::now();
     let mut audience = Audience { requests, observer, watch: Watch::new(), rotating: Vec::new() };
     let ended = record_events(config, &scan, &mut active, &mut drain, &mut command, &mut audience);
@@ -189,8 +203,11 @@ fn record_events(
 ) -> anyhow::Result<Option<ExitStatus>> {
     let state = scan.take_beside(active, drain, command.as_ref())?;
     drain.start(&state)?;
+    await_self_test(active, drain, audience)?;
     let status = audience.publish(active, drain);
-    audience.observer.started(&status);
+    if drain.expected().is_none() {
+        audience.observer.started(&status);
+    }
     let gate_opened = Instant::now();
     if let Some(held) = command {
         held.release()?;
@@ -215,6 +232,23 @@ fn record_events(
     }
     progress.clear();
     Ok(None)
+}
+
+/// Goes on until the event of the self-test is in the file; there may be none to wait for.
+fn await_self_test(active: &mut Active, drain: &mut Drain, audience: &Audience<'_>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + SELF_TEST_LIMIT;
+    while let Some(test) = drain.expected().filter(|_| !audience.requests.stopped()) {
+        if Instant::now() >= deadline {
+            anyhow::bail!(
+                "the self-test failed: of a call of scapd's own, an event should have been recorded, but {}",
+                test.whereabouts()
+            );
+        }
+        if drain.step(active)? < MANY {
+            thread::sleep(IDLE_SHORTEST);
+        }
+    }
+    Ok(())
 }
 
 /// Those who look at the recording, and ask something of it.

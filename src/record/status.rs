@@ -10,6 +10,10 @@ use crate::{
 
 /// Followed by whoever starts a recording, on the recording's own thread: a slow observer makes it slow.
 pub trait Observer {
+    /// The programs are in the kernel, and no other thread of the recording runs yet: what only loading takes can be
+    /// given up.
+    fn loaded(&mut self) {}
+
     /// Events are recorded, and the file has the state of the machine.
     fn started(&mut self, _status: &Status) {}
 
@@ -44,6 +48,8 @@ pub struct Status {
     pub files_closed: u64,
     /// Files deleted by retention.
     pub files_deleted: u64,
+    /// Nothing can be written now, and another attempt is waited for.
+    pub waiting: bool,
     /// Events taken in a second, since the last look.
     pub rate: f64,
     /// Lost events of all CPUs, by cause.
@@ -86,6 +92,7 @@ impl Default for Status {
             files: 0,
             files_closed: 0,
             files_deleted: 0,
+            waiting: false,
             rate: 0.0,
             losses: Losses::default(),
             cpus: Vec::new(),
@@ -147,6 +154,7 @@ impl Watch {
             files: progress.files(),
             files_closed: progress.files_closed(),
             files_deleted: progress.files_deleted(),
+            waiting: progress.is_waiting(),
             rate,
             losses: probe.totals().losses(),
             cpus,

@@ -128,7 +128,7 @@ fn terms(list: &str) -> Result<Vec<Term<'_>>, SelectError> {
 }
 
 /// The candidate that `name` most probably is a slip of the pen for.
-fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const ALIKE: f64 = 0.6;
     candidates
         .into_iter()

@@ -306,6 +306,7 @@ impl Files {
         }
         if self.trouble.is_none() {
             self.trouble = Some(Instant::now());
+            self.keeper.report().waiting.store(true, Ordering::Relaxed);
             tracing::warn!(
                 "{}; recording goes on when it can be written, and counts what is lost until then",
                 chain(&error)
@@ -347,6 +348,7 @@ impl Files {
             self.backoff = Duration::ZERO;
         }
         if let Some(since) = self.trouble.take() {
+            self.keeper.report().waiting.store(false, Ordering::Relaxed);
             let path = current.partial.path.display();
             tracing::info!("writing to {path} again after {:.0} s", since.elapsed().as_secs_f64());
         }

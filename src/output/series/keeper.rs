@@ -60,6 +60,8 @@ pub struct Report {
     pub deleted: AtomicU64,
     /// As much of the disk is free as is to stay so.
     pub no_room: AtomicBool,
+    /// Nothing can be written now, and another attempt is waited for.
+    pub waiting: AtomicBool,
 }
 
 /// The thread. Dropped, it closes what it was given, and waits for the hooks for a while.

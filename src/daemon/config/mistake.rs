@@ -1,0 +1,100 @@
+//! What is wrong with a configuration, and where.
+
+use std::{error::Error, fmt, path::PathBuf};
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1 on; 0 for the file as a whole.
+    pub line: usize,
+    /// The character in the line, from 1 on.
+    pub column: usize,
+}
+
+impl Place {
+    /// A file as a whole.
+    pub fn file(file: impl Into<PathBuf>) -> Place {
+        Place { file: file.into(), line: 0, column: 0 }
+    }
+
+    /// The place of a byte of a file's text.
+    pub fn of_byte(file: impl Into<PathBuf>, text: &str, at: usize) -> Place {
+        let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let before = &text[..at];
+        let line = before.rsplit('\n').next().unwrap_or(before);
+        Place { file: file.into(), line: 1 + before.matches('\n').count(), column: 1 + line.chars().count() }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.file.display().fmt(f)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        Ok(())
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where; `None` for a value that came from no file.
+    pub place: Option<Place>,
+    /// The key, if it is about one.
+    pub key: Option<String>,
+    /// What is wrong, and the remedy.
+    pub what: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+/// Everything that is wrong with a configuration, at least one thing; a line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = self.0.iter();
+        if let Some(first) = lines.next() {
+            first.fmt(f)?;
+        }
+        lines.try_for_each(|mistake| write!(f, "\n{mistake}"))
+    }
+}
+
+impl Error for Mistakes {}
+
+impl From<Mistake> for Mistakes {
+    fn from(mistake: Mistake) -> Mistakes {
+        Mistakes(vec![mistake])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_counts_lines_and_characters() {
+        let at = |byte| {
+            let place = Place::of_byte("f", "one\ntwö=3\n", byte);
+            (place.line, place.column)
+        };
+        assert_eq!([at(0), at(3), at(4), at(8), at(99)], [(1, 1), (1, 4), (2, 1), (2, 4), (3, 1)]);
+        // In the middle of a character.
+        assert_eq!(at(7), (2, 3));
+    }
+}

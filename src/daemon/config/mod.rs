@@ -1,0 +1,273 @@
+//! The service's configuration: TOML files, in which every key is a long flag of `scapd record`.
+//!
+//! Values come from three places, later ones win: the [defaults](DEFAULTS) of a service, the file, and the files of the
+//! folder `config.d` beside it, in the order of their names.
+//!
+//! ```
+//! use scapd::daemon::config::Settings;
+//!
+//! let mistakes = Settings::parse("scapd.toml", "[record]\nsnaplen = 80\nsyscals = 'openat'\n").unwrap_err();
+//! assert_eq!(mistakes.to_string(), "scapd.toml:3:1: syscals: unknown key; did you mean `syscalls`?");
+//! ```
+
+mod keys;
+mod mistake;
+mod parse;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs::File,
+    io::{self, ErrorKind, Read},
+    path::{Path, PathBuf},
+};
+
+use crate::cli::RecordArgs;
+use keys::{Keys, NoKey, Takes};
+
+pub use keys::Section;
+pub use mistake::{Mistake, Mistakes, Place};
+
+/// The folder of further files.
+const FOLDER: &str = "config.d";
+/// The most that a file may have, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// A configuration: the value of each key that is not left to its default, and where it comes from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    values: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Value {
+    /// As they would stand on a command line.
+    values: Vec<String>,
+    /// `None`: from `scapd ctl set`.
+    place: Option<Place>,
+}
+
+/// How one configuration differs from another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Keys that can be changed at once.
+    pub live: Vec<String>,
+    /// Keys that need a restart.
+    pub restart: Vec<String>,
+}
+
+impl Settings {
+    /// The configuration of a service that nobody has configured.
+    pub fn defaults() -> Settings {
+        Settings::default()
+    }
+
+    /// Reads a file, and those of `config.d` beside it. A file that is not there is an error only if it `must_exist`.
+    ///
+    /// # Errors
+    /// All mistakes in all files.
+    pub fn load(file: &Path, must_exist: bool) -> Result<Settings, Mistakes> {
+        let keys = Keys::new();
+        let mut settings = Settings::defaults();
+        let mut mistakes = Vec::new();
+        let folder = file.parent().unwrap_or(Path::new("")).join(FOLDER);
+        let (further, unreadable) = match files_of(&folder) {
+            Ok(files) => (files, None),
+            Err(e) => (Vec::new(), Some(unreadable(&folder, &e))),
+        };
+        mistakes.extend(unreadable);
+        for (path, must_exist) in
+            std::iter::once((file, must_exist)).chain(further.iter().map(|path| (path.as_path(), true)))
+        {
+            match read(path) {
+                Ok(text) => mistakes.extend(settings.add(&keys, path, &text)),
+                Err(e) if e.kind() == ErrorKind::NotFound && !must_exist => {}
+                Err(e) => mistakes.push(unreadable_file(path, &e)),
+            }
+        }
+        settings.finish(&keys, mistakes)
+    }
+
+    /// Reads a text in place of a file.
+    ///
+    /// # Errors
+    /// All mistakes in it.
+    pub fn parse(name: impl AsRef<Path>, text: &str) -> Result<Settings, Mistakes> {
+        let keys = Keys::new();
+        let mut settings = Settings::defaults();
+        let mistakes = settings.add(&keys, name.as_ref(), text);
+        settings.finish(&keys, mistakes)
+    }
+
+    fn add(&mut self, keys: &Keys, file: &Path, text: &str) -> Vec<Mistake> {
+        let (entries, mistakes) = parse::parse(keys, file, text);
+        for entry in entries {
+            self.values.insert(entry.key, Value { values: entry.values, place: Some(entry.place) });
+        }
+        mistakes
+    }
+
+    /// Looks for mistakes that no key has alone.
+    fn finish(self, keys: &Keys, mut mistakes: Vec<Mistake>) -> Result<Settings, Mistakes> {
+        if mistakes.is_empty() {
+            mistakes.extend(self.args_by(keys).err());
+        }
+        if mistakes.is_empty() { Ok(self) } else { Err(Mistakes(mistakes)) }
+    }
+
+    /// The same configuration with some keys changed, as `scapd ctl set` does it.
+    ///
+    /// # Errors
+    /// All mistakes in the changes.
+    pub fn with<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Settings, Mistakes> {
+        let keys = Keys::new();
+        let mut changed = self.clone();
+        let mut mistakes = Vec::new();
+        for (key, value) in changes {
+            let values = vec![value.to_owned()];
+            match check(&keys, key, &values) {
+                Ok(()) => {
+                    changed.values.insert(key.to_owned(), Value { values, place: None });
+                }
+                Err(what) => mistakes.push(Mistake { place: None, key: Some(key.to_owned()), what }),
+            }
+        }
+        changed.finish(&keys, mistakes)
+    }
+
+    /// The flags of `scapd record` that this configuration means.
+    ///
+    /// # Errors
+    /// Values that do not go together.
+    pub fn args(&self) -> Result<RecordArgs, Mistakes> {
+        self.args_by(&Keys::new()).map_err(Mistakes::from)
+    }
+
+    fn args_by(&self, keys: &Keys) -> Result<RecordArgs, Mistake> {
+        let defaults: BTreeMap<_, _> =
+            keys::DEFAULTS.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect();
+        let defaults = defaults.iter().filter(|(key, _)| !self.values.contains_key(**key));
+        let own = self.values.iter().map(|(key, value)| (key.as_str(), value.values.as_slice()));
+        keys.parse(defaults.map(|(key, values)| (*key, values.as_slice())).chain(own)).map_err(
+            |(key, what)| {
+                let value = key.as_ref().and_then(|key| self.values.get(key));
+                Mistake { place: value.and_then(|value| value.place.clone()), key, what }
+            },
+        )
+    }
+
+    /// The value that a key has, by default or not.
+    fn effective(&self, keys: &Keys, key: &str) -> Vec<String> {
+        let values = self.values.get(key).map_or_else(|| keys.default(key), |value| value.values.clone());
+        // A switch that is off is the same as one that is not there.
+        if keys.takes(key) == Takes::Switch && values == ["false"] { Vec::new() } else { values }
+    }
+
+    /// Which keys another configuration has other values for.
+    pub fn difference(&self, other: &Settings) -> Difference {
+        let keys = Keys::new();
+        let mut names: Vec<&str> =
+            self.values.keys().chain(other.values.keys()).map(String::as_str).collect();
+        names.sort_unstable();
+        names.dedup();
+        let changed =
+            names.into_iter().filter(|key| self.effective(&keys, key) != other.effective(&keys, key));
+        let (live, restart) = changed.map(str::to_owned).partition(|key| Keys::is_live(key));
+        Difference { live, restart }
+    }
+
+    /// This configuration with some keys of another one.
+    pub fn adopting(&self, other: &Settings, keys: &[String]) -> Settings {
+        let mut adopted = self.clone();
+        for key in keys {
+            match other.values.get(key) {
+                Some(value) => adopted.values.insert(key.clone(), value.clone()),
+                None => adopted.values.remove(key),
+            };
+        }
+        adopted
+    }
+
+    /// The whole configuration as a file, with the origin of each value that is not the default.
+    pub fn to_toml(&self) -> String {
+        let keys = Keys::new();
+        let mut text = String::new();
+        for section in Section::ALL {
+            let _ = writeln!(text, "{}{section}", if text.is_empty() { "" } else { "\n" });
+            for (key, _) in keys.all().filter(|(_, of)| *of == section) {
+                text.push_str(&self.line(&keys, key));
+            }
+        }
+        text
+    }
+
+    fn line(&self, keys: &Keys, key: &str) -> String {
+        let values = self.effective(keys, key);
+        let quoted = |value: &String| toml::Value::from(value.as_str()).to_string();
+        let value = match (keys.takes(key), values.as_slice()) {
+            (Takes::Switch, values) => (!values.is_empty()).to_string(),
+            (_, []) => return format!("#{key} =\n"),
+            (Takes::Many, values) => {
+                format!("[{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", "))
+            }
+            (_, [value, ..]) => quoted(value),
+        };
+        match self.values.get(key).and_then(|value| value.place.as_ref()) {
+            Some(place) => format!("{key} = {value} # {place}\n"),
+            None => format!("{key} = {value}\n"),
+        }
+    }
+}
+
+fn check(keys: &Keys, key: &str, values: &[String]) -> Result<(), String> {
+    match keys.section(key) {
+        Ok(_) => keys.check(key, values),
+        Err(NoKey::NotForAService(reason)) => Err(format!("is no key: {reason}")),
+        Err(NoKey::Unknown(Some(near))) => Err(format!("unknown key; did you mean `{near}`?")),
+        Err(NoKey::Unknown(None)) => Err("unknown key".to_owned()),
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {LONGEST} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|e| {
+        let line =
+            1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        io::Error::new(ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
+    })
+}
+
+/// The files of a folder whose names end in `.toml`, in the order of their names; none if there is no such folder.
+fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    let hidden = |path: &Path| path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml") && !hidden(path));
+    files.sort();
+    Ok(files)
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Mistake {
+    Mistake { place: Some(Place::file(path)), key: None, what: format!("cannot be read: {error}") }
+}
+
+fn unreadable_file(path: &Path, error: &io::Error) -> Mistake {
+    let mut mistake = unreadable(path, error);
+    if error.kind() == ErrorKind::NotFound {
+        mistake.what = "there is no such file; name another with --config".to_owned();
+    }
+    mistake
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! The text of a configuration file, taken apart: values by key, each with its place.
+
+use std::{ops::Range, path::Path};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    keys::{Keys, NoKey, Section, Takes},
+    mistake::{Mistake, Place},
+};
+use crate::select::suggest;
+
+/// A key's values, as they would stand on a command line, and their place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub key: String,
+    pub values: Vec<String>,
+    pub place: Place,
+}
+
+/// Takes a file's text apart. All of its mistakes are found, unless it is no TOML: then those alone that make it none.
+pub(super) fn parse(keys: &Keys, file: &Path, text: &str) -> (Vec<Entry>, Vec<Mistake>) {
+    let mut parser = Parser { keys, file, text, entries: Vec::new(), mistakes: Vec::new() };
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        parser.mistake(error.span().unwrap_or(0..0), None, error.message());
+    }
+    if errors.is_empty() {
+        for (name, value) in table.get_ref() {
+            parser.section(name, value);
+        }
+    }
+    let Parser { entries, mut mistakes, .. } = parser;
+    mistakes.sort_by(|a, b| a.place.cmp(&b.place));
+    (entries, mistakes)
+}
+
+struct Parser<'a> {
+    keys: &'a Keys,
+    file: &'a Path,
+    text: &'a str,
+    entries: Vec<Entry>,
+    mistakes: Vec<Mistake>,
+}
+
+type Name<'a> = Spanned<std::borrow::Cow<'a, str>>;
+
+impl Parser<'_> {
+    fn place(&self, span: Range<usize>) -> Place {
+        Place::of_byte(self.file, self.text, span.start)
+    }
+
+    fn mistake(&mut self, span: Range<usize>, key: Option<&str>, what: impl Into<String>) {
+        let place = Some(self.place(span));
+        self.mistakes.push(Mistake { place, key: key.map(str::to_owned), what: what.into() });
+    }
+
+    fn section(&mut self, name: &Name<'_>, value: &Spanned<DeValue<'_>>) {
+        let text = name.get_ref().as_ref();
+        match (Section::by_name(text), value.get_ref()) {
+            (Some(section), DeValue::Table(table)) => {
+                for (key, value) in table {
+                    self.key(section, key, value);
+                }
+            }
+            (Some(section), _) => {
+                self.mistake(
+                    name.span(),
+                    Some(text),
+                    format!("is a section: write {section} on a line of its own"),
+                );
+            }
+            (None, DeValue::Table(_)) => {
+                let known = Section::ALL.map(Section::name);
+                let what = match suggest(text, known) {
+                    Some(near) => format!("unknown section; did you mean [{near}]?"),
+                    None => format!("unknown section; the sections are [{}]", known.join("], [")),
+                };
+                self.mistake(name.span(), Some(&format!("[{text}]")), what);
+            }
+            (None, _) => {
+                let what = self.wrong_key(text, None);
+                self.mistake(name.span(), Some(text), what);
+            }
+        }
+    }
+
+    fn key(&mut self, section: Section, name: &Name<'_>, value: &Spanned<DeValue<'_>>) {
+        let key = name.get_ref().as_ref();
+        if self.keys.section(key) != Ok(section) {
+            let what = self.wrong_key(key, Some(section));
+            return self.mistake(name.span(), Some(key), what);
+        }
+        let checked = values(self.keys.takes(key), value.get_ref())
+            .and_then(|values| self.keys.check(key, &values).map(|()| values));
+        match checked {
+            Ok(values) => {
+                let place = self.place(name.span());
+                self.entries.push(Entry { key: key.to_owned(), values, place });
+            }
+            Err(what) => self.mistake(value.span(), Some(key), what),
+        }
+    }
+
+    /// What is wrong with a key in a section, or in none.
+    fn wrong_key(&self, key: &str, section: Option<Section>) -> String {
+        match self.keys.section(key) {
+            Ok(right) => match section {
+                Some(_) => format!("belongs in the section {right}"),
+                None => format!("belongs in a section: write {right} on a line above it"),
+            },
+            Err(NoKey::NotForAService(reason)) => format!("is no key: {reason}"),
+            Err(NoKey::Unknown(Some(near))) => format!("unknown key; did you mean `{near}`?"),
+            Err(NoKey::Unknown(None)) => {
+                "unknown key; `scapd daemon --print-config` prints them all".to_owned()
+            }
+        }
+    }
+}
+
+/// The values of a key as they would stand on a command line, or why they cannot.
+fn values(takes: Takes, value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    match (takes, value) {
+        (Takes::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string()]),
+        (Takes::Switch, _) => Err("needs true or false".to_owned()),
+        (Takes::List, DeValue::Array(array)) => {
+            let values: Result<Vec<_>, _> = array.iter().map(|value| scalar(value.get_ref())).collect();
+            values.map(|values| vec![values.join(",")])
+        }
+        (Takes::Many, DeValue::Array(array)) => array.iter().map(|value| scalar(value.get_ref())).collect(),
+        (_, DeValue::Array(_)) => Err("takes one value, not an array".to_owned()),
+        (_, value) => scalar(value).map(|value| vec![value]),
+    }
+}
+
+fn scalar(value: &DeValue<'_>) -> Result<String, String> {
+    match value {
+        DeValue::String(text) => Ok(text.as_ref().to_owned()),
+        DeValue::Integer(number) => Ok(number.to_string()),
+        DeValue::Float(number) => Ok(number.to_string()),
+        other => Err(format!("takes a text or a number, not a value of the kind {}", other.type_str())),
+    }
+}

@@ -1,0 +1,218 @@
+//! The tests of the configuration.
+
+use std::fs;
+
+use clap::CommandFactory;
+
+use super::*;
+use crate::cli::Cli;
+
+const EXAMPLE: &str = include_str!("../../../packaging/scapd.toml");
+
+fn mistakes(text: &str) -> Vec<String> {
+    match Settings::parse("f", text) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.0.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn mistake(text: &str) -> String {
+    mistakes(text).join("\n")
+}
+
+/// The example's text with its values no comments any more: they are the lines that have no space behind the sign.
+fn without_comment_signs(text: &str) -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_is_the_defaults() {
+    let keys = Keys::new();
+    let as_it_is = Settings::parse("scapd.toml", EXAMPLE).unwrap();
+    assert_eq!(as_it_is, Settings::defaults());
+    let all = Settings::parse("scapd.toml", &without_comment_signs(EXAMPLE)).unwrap();
+    assert_eq!(all.difference(&Settings::defaults()), Difference::default());
+    let missing: Vec<_> =
+        keys.all().map(|(key, _)| key).filter(|key| !EXAMPLE.contains(&format!("{key} ="))).collect();
+    assert!(missing.is_empty(), "not in the example: {missing:?}");
+}
+
+#[test]
+fn every_flag_of_record_is_a_key_or_has_a_reason_not_to_be() {
+    let keys = Keys::new();
+    let cli = Cli::command();
+    let record = cli.find_subcommand("record").unwrap();
+    let flags: Vec<_> =
+        record.get_arguments().filter_map(|arg| arg.get_long()).filter(|name| *name != "help").collect();
+    assert!(flags.len() > 15, "{flags:?}");
+    for flag in flags {
+        assert!(!matches!(keys.section(flag), Err(NoKey::Unknown(_))), "{flag}");
+    }
+    for section in Section::ALL {
+        assert!(keys.all().any(|(_, of)| of == section), "{section} has no keys");
+    }
+    for (key, value) in keys::DEFAULTS {
+        assert_eq!(keys.check(key, &[(*value).to_owned()]), Ok(()), "{key}");
+    }
+}
+
+#[test]
+fn values_reach_the_flags() {
+    let text = "[record]\nsyscalls = ['openat', '%network']\nevents = 'enter'\nsnaplen = 0x100\npid = [1, 2]\n\
+                [files]\ngzip = true\nwrite = '/tmp/x y.scap'\n[metrics]\nmetrics = '127.0.0.1:1'\n";
+    let args = Settings::parse("f", &text.replace("0x100", "256")).unwrap().args().unwrap();
+    assert_eq!(args.serve.metrics, Some("127.0.0.1:1".parse().unwrap()));
+    assert_eq!(args.serve.control, Some(crate::cli::SOCKET.into()));
+    let config = crate::record::Config::from(args);
+    assert_eq!(config.syscalls, Some(crate::select::parse("openat,%network").unwrap()));
+    assert!(config.probe.directions.enter && !config.probe.directions.exit && config.compress);
+    assert_eq!((config.probe.snaplen, config.pids), (256, vec![1, 2]));
+    assert_eq!(config.write.unwrap().to_str(), Some("/tmp/x y.scap"));
+    assert!(config.files.is_some_and(|files| files.retention.bytes == Some(10 << 30)), "a budget");
+    let service = crate::record::Config::from(Settings::defaults().args().unwrap());
+    assert!(service.probe.directions.exit && !service.probe.directions.enter, "exit events alone");
+}
+
+#[test]
+fn a_mistake_has_its_place_and_a_remedy() {
+    for (text, says) in [
+        ("[record]\nsnaplan = 1", "f:2:1: snaplan: unknown key; did you mean `snaplen`?"),
+        ("[record]\nsnaplen = 65536", "f:2:11: snaplen: 65536 is not in 0..=65535"),
+        ("[record]\n\nbuffer-size = '8X'", "f:3:15: buffer-size: unknown unit X: one of K, M, G"),
+        (
+            "[record]\nevents = ['exti']",
+            "f:2:10: events: `exti` is none of enter, exit; did you mean `exit`?",
+        ),
+        ("[record]\nsyscalls = 'acess'", "f:2:12: syscalls: unknown syscall `acess`; did you mean `access`?"),
+        (
+            "[record]\nsyscalls = 1979-05-27",
+            "f:2:12: syscalls: takes a text or a number, not a value of the kind datetime",
+        ),
+        ("[record]\nsnaplen = [1]", "f:2:11: snaplen: takes one value, not an array"),
+        ("[record]\nsnaplen = ''", "f:2:11: snaplen: cannot parse integer from empty string"),
+        ("[files]\ngzip = 1", "f:2:8: gzip: needs true or false"),
+        ("[files]\nsnaplen = 1", "f:2:1: snaplen: belongs in the section [record]"),
+        ("snaplen = 1", "f:1:1: snaplen: belongs in a section: write [record] on a line above it"),
+        ("[record]\nduration = '1m'", "f:2:1: duration: is no key: a service records until it is stopped"),
+        ("[recrod]\n", "f:1:2: [recrod]: unknown section; did you mean [record]?"),
+        ("record = 1", "f:1:1: record: is a section: write [record] on a line of its own"),
+        (
+            "[control]\ncontrol-mode = 'rw'",
+            "f:2:16: control-mode: not permissions: write them in octal, as \"0660\"",
+        ),
+    ] {
+        assert_eq!(mistake(text), says, "{text}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+    let all = mistakes("[record]\nxyzzy = 1\nattach = 'glue'\n[files]\ngzip = 'yes'\n");
+    let lines: Vec<_> = all.iter().map(|line| line.split(':').nth(1).unwrap()).collect();
+    assert_eq!(lines, ["2", "3", "5"], "{all:?}");
+    // Of a text that is no TOML, all that makes it none.
+    let all = mistakes("[record]\nsnaplen = \nevents = exit\nsnaplen = 2\n");
+    assert!(all.len() >= 2 && all[0].starts_with("f:2:") && all[1].starts_with("f:3:"), "{all:?}");
+    let twice = mistake("[record]\nsnaplen = 1\nsnaplen = 2");
+    assert!(twice.starts_with("f:3:1: "), "{twice}");
+}
+
+#[test]
+fn later_files_win() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scapd.toml");
+    let further = folder.path().join("config.d");
+    fs::create_dir(&further).unwrap();
+    fs::write(&file, "[record]\nsnaplen = 1\nsyscalls = 'read'\n").unwrap();
+    fs::write(further.join("20-b.toml"), "[record]\nsnaplen = 3\n").unwrap();
+    fs::write(further.join("10-a.toml"), "[record]\nsnaplen = 2\nbuffer-size = '1M'\n").unwrap();
+    fs::write(further.join("30-c.toml.bak"), "no toml").unwrap();
+    fs::write(further.join(".40-d.toml"), "no toml").unwrap();
+    let settings = Settings::load(&file, true).unwrap();
+    let text = settings.to_toml();
+    assert!(
+        text.contains(&format!("snaplen = \"3\" # {}:2:1\n", further.join("20-b.toml").display())),
+        "{text}"
+    );
+    assert!(text.contains("buffer-size = \"1M\"") && text.contains("syscalls = \"read\""), "{text}");
+    assert!(text.contains("events = \"exit\"\n"), "{text}");
+    fs::write(further.join("25-x.toml"), "[record]\nsnaplen = 'x'\n").unwrap();
+    fs::write(&file, b"[record]\n\xff").unwrap();
+    let mistakes = Settings::load(&file, true).unwrap_err().to_string();
+    assert!(mistakes.contains("scapd.toml: cannot be read: line 2 is not UTF-8"), "{mistakes}");
+    assert!(mistakes.contains("25-x.toml:2:11: snaplen: "), "{mistakes}");
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scapd.toml");
+    assert_eq!(Settings::load(&file, false), Ok(Settings::defaults()));
+    let mistakes = Settings::load(&file, true).unwrap_err().to_string();
+    assert!(
+        mistakes.ends_with("scapd.toml: there is no such file; name another with --config"),
+        "{mistakes}"
+    );
+}
+
+#[test]
+fn what_is_printed_is_read_back() {
+    let text = "[record]\npid = [7, 8]\n[files]\nwrite = 'a\"b\\c.scap'\ngzip = true\n";
+    let settings = Settings::parse("f", text).unwrap();
+    let again = Settings::parse("f", &settings.to_toml()).unwrap();
+    assert_eq!(settings.difference(&again), Difference::default());
+}
+
+#[test]
+fn what_differs_and_what_needs_a_restart() {
+    let old = Settings::parse("f", "[record]\nsnaplen = 80\nbuffer-size = '8M'\n").unwrap();
+    assert_eq!(old.difference(&Settings::defaults()), Difference::default());
+    let new = Settings::parse(
+        "f",
+        "[record]\nsnaplen = 81\nbuffer-size = '4M'\nevents = 'exit'\n[files]\ngzip = false\n",
+    );
+    let difference = old.difference(&new.unwrap());
+    assert_eq!(
+        (difference.live, difference.restart),
+        (vec!["snaplen".to_owned()], vec!["buffer-size".to_owned()])
+    );
+}
+
+#[test]
+fn keys_that_need_each_other_are_looked_at_together() {
+    let keys = Keys::new();
+    assert_eq!(keys.check("align", &["true".to_owned()]), Ok(()));
+    let args = Settings::parse("f", "[files]\nalign = true\nrotate-time = '30m'\n").unwrap().args().unwrap();
+    let series = crate::record::Config::from(args).files.unwrap();
+    assert!(series.rotation.align && series.rotation.period == Some(std::time::Duration::from_secs(1800)));
+    let alone = keys.parse([("align", ["true".to_owned()].as_slice())]).map(drop).unwrap_err();
+    assert_eq!(alone.1, "`rotate-time` is missing, which another key needs");
+}
+
+#[test]
+fn keys_are_changed_one_by_one() {
+    let settings = Settings::defaults().with([("syscalls", "openat,read"), ("snaplen", "5")]).unwrap();
+    assert_eq!(settings.difference(&Settings::defaults()).live, ["snaplen", "syscalls"]);
+    let wrong =
+        Settings::defaults().with([("syscals", "x"), ("snaplen", "many"), ("count", "1")]).unwrap_err();
+    let lines: Vec<_> = wrong.0.iter().map(ToString::to_string).collect();
+    assert_eq!(lines[0], "syscals: unknown key; did you mean `syscalls`?");
+    assert!(lines[1].starts_with("snaplen: ") && lines[2].starts_with("count: is no key"), "{lines:?}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text in ".{0,200}") {
+        let _ = Settings::parse("f", &text);
+    }
+
+    #[test]
+    fn no_value_panics(key in "[a-z-]{1,14}", value in "[ -~]{0,20}") {
+        let _ = Settings::parse("f", &format!("[record]\n{key} = {value}\n"));
+        let _ = Settings::defaults().with([(key.as_str(), value.as_str())]);
+    }
+}

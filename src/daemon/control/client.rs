@@ -1,0 +1,185 @@
+//! `scapd ctl`: the client's end of the socket.
+
+use std::{
+    fmt::Write as _,
+    io::{self, BufRead, BufReader, ErrorKind, Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use comfy_table::{Table, presets};
+use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use serde_json::{Map, Value};
+
+use super::protocol::Request;
+use crate::cli::{CtlArgs, CtlRequest};
+
+/// How long the answer may take: a rotation reads the state of the machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The most that an answer may have, in bytes.
+const LONGEST: u64 = 16 << 20;
+
+/// A request that was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum CtlError {
+    /// Nobody is there.
+    #[error("cannot reach the service at {}{}", path.display(), remedy(source))]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The service answers with something that is no answer, or not at all.
+    #[error("the service at {} gave no answer: {reason}", path.display())]
+    NoAnswer {
+        /// The socket.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The service says no.
+    #[error("{0}")]
+    Refused(String),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+            " (is it running? its socket may be elsewhere: name it with --socket)"
+        }
+        ErrorKind::PermissionDenied => " (be root, or of the group that the socket belongs to)",
+        _ => "",
+    }
+}
+
+/// Makes a request, and prints the answer.
+///
+/// # Errors
+/// [`CtlError`], or of the output.
+pub fn ctl(args: &CtlArgs, out: &mut impl Write) -> anyhow::Result<()> {
+    let request = match args.request.clone() {
+        CtlRequest::Status => Request::Status {},
+        CtlRequest::Rotate => Request::Rotate {},
+        CtlRequest::Reload => Request::Reload {},
+        CtlRequest::Set { values } => Request::Set { values: values.into_iter().collect() },
+        CtlRequest::Stop => Request::Stop {},
+    };
+    let mut answer = ask(&args.socket, &request)?;
+    if answer.remove("ok") != Some(Value::Bool(true)) {
+        let error = answer.get("error").and_then(Value::as_str).unwrap_or("it does not say why");
+        return Err(CtlError::Refused(error.to_owned()).into());
+    }
+    if args.json {
+        writeln!(out, "{:#}", Value::Object(answer))?;
+    } else if request == (Request::Status {}) {
+        out.write_all(status(&answer).as_bytes())?;
+    } else {
+        out.write_all(changes(&answer).as_bytes())?;
+    }
+    Ok(())
+}
+
+fn ask(path: &Path, request: &Request) -> Result<Map<String, Value>, CtlError> {
+    let unreachable = |source| CtlError::Unreachable { path: path.to_owned(), source };
+    let no_answer = |reason: String| CtlError::NoAnswer { path: path.to_owned(), reason };
+    let mut stream = UnixStream::connect(path).map_err(unreachable)?;
+    stream.set_read_timeout(Some(PATIENCE)).map_err(unreachable)?;
+    let mut line = serde_json::to_vec(request).map_err(|e| no_answer(e.to_string()))?;
+    line.push(b'\n');
+    // It may refuse a request before it has read all of it.
+    let sent = stream.write_all(&line);
+    let mut answer = String::new();
+    let read = BufReader::new(stream.take(LONGEST)).read_line(&mut answer);
+    sent.and(read).map_err(|e| no_answer(e.to_string()))?;
+    if answer.is_empty() {
+        return Err(no_answer("it has too many clients, or is just ending; try again".into()));
+    }
+    serde_json::from_str(&answer).map_err(|e| no_answer(e.to_string()))
+}
+
+/// The status as a table.
+fn status(answer: &Map<String, Value>) -> String {
+    let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let number = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut row = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    row("state", text("state"));
+    row("recording for", HumanDuration(Duration::from_secs(number("seconds"))).to_string());
+    row("file", text("file"));
+    row("written", format!("{} events, {}", HumanCount(number("written")), HumanBytes(number("bytes"))));
+    let files = ["files_closed", "files_deleted"].map(|key| HumanCount(number(key)));
+    row("files", format!("{} closed, {} deleted", files[0], files[1]));
+    row("rate", format!("{} events/s", HumanCount(number("rate"))));
+    row("on their way", format!("{} events", HumanCount(number("pending"))));
+    let losses = answer.get("losses").and_then(Value::as_object);
+    let causes: Vec<_> = losses
+        .into_iter()
+        .flatten()
+        .filter_map(|(cause, count)| Some((cause, count.as_u64().filter(|count| *count > 0)?)))
+        .map(|(cause, count)| format!("{} {}", HumanCount(count), cause.replace('_', " ")))
+        .collect();
+    row("lost", if causes.is_empty() { "nothing".into() } else { causes.join(", ") });
+    let rings = answer.get("rings").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let fill = |ring: &Value| {
+        let of = |key: &str| ring.get(key).and_then(Value::as_u64).unwrap_or(0);
+        of("used") * 100 / of("size").max(1)
+    };
+    if let Some(fullest) = rings.iter().map(fill).max() {
+        row("fullest ring", format!("{fullest} %"));
+    }
+    let table = table.to_string();
+    table.lines().fold(String::new(), |text, line| text + line.trim() + "\n")
+}
+
+/// What a request has changed, a line each.
+fn changes(answer: &Map<String, Value>) -> String {
+    let mut text = String::new();
+    for (key, says) in [("changed", "changed"), ("restart", "changes with a restart")] {
+        let keys = answer.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let value = keys.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+        if !value.is_empty() {
+            let _ = writeln!(text, "{says}: {value}");
+        }
+    }
+    if text.is_empty() { "done\n".to_owned() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_status_is_a_table() {
+        let text = status(&object(json!({
+            "state": "recording", "seconds": 3661, "file": "/x.scap", "written": 1234567, "bytes": 2048, "rate": 10,
+            "pending": 3, "losses": { "ring_full": 2, "disk": 0 }, "rings": [{ "used": 1, "size": 4 }, {}]
+        })));
+        for line in [
+            "state          recording",
+            "written        1,234,567 events, 2.00 KiB",
+            "lost           2 ring full",
+            "fullest ring   25 %",
+        ] {
+            assert!(text.lines().any(|l| l.split_whitespace().eq(line.split_whitespace())), "{line}\n{text}");
+        }
+        assert!(status(&Map::new()).contains("nothing"), "an answer of another version");
+    }
+
+    #[test]
+    fn changes_are_told_by_key() {
+        assert_eq!(changes(&Map::new()), "done\n");
+        let text = changes(&object(json!({ "changed": ["snaplen"], "restart": ["attach", "pid"] })));
+        assert_eq!(text, "changed: snaplen\nchanges with a restart: attach, pid\n");
+    }
+}

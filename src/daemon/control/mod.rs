@@ -1,0 +1,9 @@
+//! Requests of `scapd ctl`: a line of JSON each way, over a unix socket whose permissions say who may make them.
+
+mod client;
+mod protocol;
+mod server;
+
+pub use client::{CtlError, ctl};
+pub use protocol::{MAX_REQUEST, Request, RequestError, parse};
+pub use server::{Socket, serve};

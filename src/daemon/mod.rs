@@ -1,0 +1,118 @@
+//! The recorder as a service: configuration, readiness, requests from outside, numbers.
+
+pub mod config;
+pub mod control;
+mod health;
+mod metrics;
+mod notify;
+mod report;
+mod serve;
+mod service;
+
+use std::{
+    io::Write,
+    path::Path,
+    process::ExitCode,
+    sync::{Arc, Mutex},
+};
+
+use anyhow::Context;
+
+use crate::{
+    cli::{CONFIG, DaemonArgs, ServeArgs},
+    exit,
+    privileges::{self, Keep},
+    record::{self, Handle, Observer},
+    signals,
+};
+use config::Settings;
+pub use control::Socket;
+pub use notify::line;
+use report::Reporter;
+pub use service::{Configuration, Service};
+
+/// `scapd daemon`: records until it is told to stop.
+///
+/// # Errors
+/// [`config::Mistakes`]; those of [`record::run`]; of the sockets.
+pub fn run(args: &DaemonArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    // Nobody has to configure anything; but a file that was named must be there.
+    let must_exist = args.config != Path::new(CONFIG);
+    let settings = match Settings::load(&args.config, must_exist) {
+        Err(mistakes) if args.check => {
+            writeln!(out, "{mistakes}")?;
+            return Ok(ExitCode::from(exit::USAGE));
+        }
+        settings => settings?,
+    };
+    if args.check {
+        writeln!(out, "{}: nothing is wrong with it", args.config.display())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.print_config {
+        out.write_all(settings.to_toml().as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    record(args, must_exist, settings)
+}
+
+fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Result<ExitCode> {
+    // Before anything is opened or made: what fails without them should fail now, and not at the first rotation.
+    privileges::keep(Keep::Loading);
+    for capability in privileges::missing().into_iter().flatten().filter(|c| !c.essential) {
+        tracing::warn!("{} is missing: it is needed {}", capability.name, capability.reason);
+    }
+    let flags = settings.args()?;
+    let serve = flags.serve.clone();
+    let config =
+        record::Config { selectable: true, self_test: true, quiet: true, ..record::Config::from(flags) };
+    let (handle, requests) = record::requests();
+    signals::stop(&handle).context("cannot listen to signals")?;
+    let configuration =
+        Configuration { file: args.config.clone(), must_exist, running: Mutex::new(settings) };
+    let service = Arc::new(Service::new(handle, Some(configuration))?);
+    signals::serve(service.clone()).context("cannot listen to signals")?;
+    let _socket = start_serving(&serve, &service)?;
+    let outcome = record::run(&config, requests, &mut Reporter::new(service, true))?;
+    let summary = &outcome.summary;
+    tracing::info!(
+        events = summary.events,
+        bytes = summary.written.bytes_out,
+        lost = summary.verdict.losses.sum(),
+        "{} closed with {} events: {}",
+        summary.target,
+        summary.events,
+        summary.balance()
+    );
+    let failed = config.fail_on_loss && !summary.verdict.is_complete();
+    Ok(ExitCode::from(if failed { exit::LOST } else { 0 }))
+}
+
+/// Lets a recording that is no service be asked from outside, if it is to be: what it then has to report to, and what
+/// lives as long as it.
+///
+/// # Errors
+/// Of the sockets.
+pub fn attend(args: &ServeArgs, handle: &Handle) -> anyhow::Result<(Box<dyn Observer>, Option<Socket>)> {
+    if args.control.is_none() && args.metrics.is_none() {
+        return Ok((Box::new(()), None));
+    }
+    let service = Arc::new(Service::new(handle.clone(), None)?);
+    let socket = start_serving(args, &service)?;
+    Ok((Box::new(Reporter::new(service, false)), socket))
+}
+
+/// Opens the ways to the outside that are wanted. The control socket goes when it is dropped.
+fn start_serving(args: &ServeArgs, service: &Arc<Service>) -> anyhow::Result<Option<Socket>> {
+    if let Some(address) = args.metrics {
+        let listener = metrics::listen(address, args.metrics_allow_remote)?;
+        tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
+        metrics::serve(listener, service.handle().clone(), service.health().clone())
+            .context("cannot serve metrics")?;
+    }
+    let Some(path) = &args.control else { return Ok(None) };
+    let socket = Socket::bind(path, args.control_mode)?;
+    let answering = service.clone();
+    control::serve(&socket, move |request| answering.answer(request)).context("cannot take requests")?;
+    Ok(Some(socket))
+}

@@ -1,0 +1,129 @@
+//! Shows that events make the whole way, from the kernel into the file: by one call of the recorder's own.
+//!
+//! The call has no program of its own, so that it is a generic event whatever the tables become; it is harmless, every
+//! sandbox's list of calls has it, and hardly anyone makes it, so that making it wanted for a moment, where the selection
+//! does not have it, puts nobody else's events into the capture. The event itself stays there.
+
+use anyhow::Context;
+use rustix::thread::{gettid, sched_getaffinity};
+
+use super::select;
+use crate::{
+    events::Syscall,
+    probe::{Loaded, TargetState},
+    select::SyscallSet,
+};
+
+const CALL: &str = "sched_getaffinity";
+
+/// The event that is waited for.
+#[derive(Debug)]
+pub(super) struct SelfTest {
+    tid: u64,
+    code: u16,
+    /// Its place among the events that were taken, once it has been.
+    place: Option<u64>,
+}
+
+/// The call that is made.
+pub(super) fn call() -> anyhow::Result<&'static Syscall> {
+    Syscall::by_name(CALL).with_context(|| format!("no call has the name {CALL}"))
+}
+
+impl SelfTest {
+    /// Makes the call. The probe must have been [started](crate::probe::Attached::start), and have loaded what the call
+    /// takes; what is recorded is as before afterwards.
+    pub(super) fn begin(
+        probe: &Loaded,
+        selected: Option<SyscallSet>,
+        left_out: Option<u32>,
+        targeted: bool,
+    ) -> anyhow::Result<SelfTest> {
+        let call = call()?;
+        let control = probe.control()?;
+        let thread = gettid();
+        let tid = thread.as_raw_nonzero().get().unsigned_abs();
+        select(probe, selected.map(|set| set.union(&[call].into_iter().collect())))?;
+        if targeted {
+            control.add_target(tid, TargetState::Active)?;
+        }
+        let sampling = control.sampling();
+        control.set_sampling(None);
+        control.skip_process(None);
+        let made = sched_getaffinity(Some(thread));
+        control.skip_process(left_out);
+        control.set_sampling(sampling);
+        if targeted {
+            control.remove_target(tid)?;
+        }
+        select(probe, selected)?;
+        made.context("cannot make the call that shows that events are recorded")?;
+        Ok(SelfTest { tid: tid.into(), code: call.code, place: None })
+    }
+
+    /// Looks at an event that was taken from the rings as the `place`th. Offsets as in include/scap_event.h.
+    #[inline]
+    pub(super) fn look(&mut self, event: &[u8], place: u64) {
+        let tid = event.get(8..16).and_then(<[u8]>::first_chunk).map(|tid| u64::from_ne_bytes(*tid));
+        if self.place.is_some() || tid != Some(self.tid) {
+            return;
+        }
+        let number = |at: usize| event.get(at..at + 2).map(|b| u16::from_ne_bytes([b[0], b[1]]));
+        // The generic pair, whose first parameter stands behind two lengths.
+        if number(20).is_some_and(|ty| ty <= 1) && number(30) == Some(self.code) {
+            self.place = Some(place);
+        }
+    }
+
+    /// Whether the event is among those that have reached the output.
+    pub(super) fn has_arrived(&self, written: u64) -> bool {
+        self.place.is_some_and(|place| place <= written)
+    }
+
+    /// How far it has come, for an error.
+    pub(super) fn whereabouts(&self) -> &'static str {
+        match self.place {
+            None => "it did not come out of the rings",
+            Some(_) => "it came out of the rings, and did not reach the output",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        events::event,
+        scap::{EventBuilder, Value},
+    };
+
+    fn generic(ty: u16, tid: u64, code: u16) -> Vec<u8> {
+        let builder = EventBuilder::new(event(crate::events::EventType(ty)).unwrap(), 1, tid);
+        let builder = builder.param(Value::Syscall(code)).unwrap();
+        builder.param(Value::Uint(203)).unwrap().build().unwrap()
+    }
+
+    #[test]
+    fn the_one_event_is_recognized_and_followed_to_the_output() {
+        for ty in [0, 1] {
+            let mut test = SelfTest { tid: 7, code: 156, place: None };
+            let mut open = generic(ty, 7, 156);
+            open[20] = 2;
+            let others = [generic(ty, 8, 156), generic(ty, 7, 155), open, Vec::new()];
+            for (place, other) in (1..).zip(&others) {
+                test.look(other, place);
+            }
+            assert!(!test.has_arrived(u64::MAX), "{test:?}");
+            test.look(&generic(ty, 7, 156), 5);
+            test.look(&generic(ty, 7, 156), 9);
+            assert!(!test.has_arrived(4) && test.has_arrived(5));
+        }
+    }
+
+    #[test]
+    fn the_call_has_no_program_of_its_own() {
+        let call = call().unwrap();
+        assert!(call.exit().is_none_or(|event| event.program.is_none()), "choose another one");
+        assert!(call.number(crate::events::Arch::NATIVE).is_some());
+    }
+}

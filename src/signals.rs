@@ -1,0 +1,65 @@
+//! What signals do to a recording.
+
+use std::{io, sync::Arc, thread};
+
+use signal_hook::{
+    consts::{SIGHUP, SIGUSR1, SIGUSR2, TERM_SIGNALS},
+    flag,
+    iterator::Signals,
+};
+
+use crate::{
+    daemon::{Service, line},
+    privileges::{self, Keep},
+    record::Handle,
+};
+
+/// The first SIGTERM, SIGINT or SIGQUIT drains and closes, the second one exits at once.
+///
+/// # Errors
+/// Of sigaction(2).
+pub fn stop(handle: &Handle) -> io::Result<()> {
+    let stop = handle.stop_flag();
+    for signal in TERM_SIGNALS {
+        flag::register_conditional_shutdown(*signal, 128 + signal, stop.clone())?;
+        flag::register(*signal, stop.clone())?;
+    }
+    Ok(())
+}
+
+/// SIGHUP reads the configuration of a service again, SIGUSR1 begins a new file, SIGUSR2 logs how it goes.
+///
+/// # Errors
+/// Of sigaction(2), or if there is no thread to be had.
+pub fn serve(service: Arc<Service>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2])?;
+    let listen = move || {
+        privileges::keep(Keep::Nothing);
+        for signal in signals.forever() {
+            match signal {
+                // It logs itself what comes of it.
+                SIGHUP => drop(service.reload()),
+                SIGUSR1 => match service.rotate() {
+                    Ok(()) => tracing::info!("asked to rotate: a new file is written"),
+                    Err(error) => tracing::error!("asked to rotate: {error}"),
+                },
+                _ => log_statistics(&service),
+            }
+        }
+    };
+    thread::Builder::new().name("scapd-signals".into()).spawn(listen).map(drop)
+}
+
+fn log_statistics(service: &Service) {
+    let status = service.handle().status();
+    tracing::info!(
+        file = status.target,
+        seconds = status.running.as_secs(),
+        taken = status.taken,
+        written = status.written,
+        bytes = status.bytes,
+        lost = status.losses.sum(),
+        "statistics: {}",
+        line(&status)
+    );
+}
