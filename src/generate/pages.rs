@@ -1,0 +1,197 @@
+//! What the manual pages say besides what clap knows. Names between backticks are bold.
+
+/// The page of a command.
+pub(super) struct Page {
+    /// The command, without `scapd`; empty for scapd itself.
+    pub command: &'static str,
+    /// Paragraphs behind the command's first sentence.
+    pub description: &'static [&'static str],
+    /// Which of [`exit::MEANINGS`](crate::exit::MEANINGS) it ends with.
+    pub exit: &'static [u8],
+    /// Variables that it reads, and what for.
+    pub environment: &'static [(&'static str, &'static str)],
+    /// Files that it reads or writes, and what for.
+    pub files: &'static [(&'static str, &'static str)],
+    /// Command lines, and what they do.
+    pub examples: &'static [(&'static str, &'static str)],
+    /// Other pages; section 1 if none is said.
+    pub see_also: &'static [&'static str],
+}
+
+const BTF: (&str, &str) = ("/sys/kernel/btf/vmlinux", "The kernel's types; scapd needs them.");
+const LOG: (&str, &str) = (
+    "SCAPD_LOG",
+    "What to log on standard error, as `warn` (the default), `debug`, or `scapd=debug,warn`; it overrides `-v`.",
+);
+
+/// All pages.
+pub(super) const PAGES: &[Page] = &[
+    Page {
+        command: "",
+        description: &[
+            "A capture holds, for each system call, who made it, with which arguments, and what came of it; before the \
+             first event stands the state of the machine: its processes, what they have open, its users and network \
+             addresses. Every event that could not be kept is counted, with its cause, and reported.",
+            "To record takes root, or the capabilities CAP_BPF and CAP_PERFMON, and CAP_SYS_PTRACE and \
+             CAP_DAC_READ_SEARCH to see what the processes of other users have open. Linux must be 5.8 or later, with \
+             BTF; `scapd check` says whether a machine is fit. To read a capture takes nothing but the file.",
+            "A capture holds the data that calls move, and the environment of processes: treat it as secret.",
+        ],
+        exit: &[0, 1, 2, 3, 4, 5, 6, 7],
+        environment: &[LOG],
+        files: &[BTF],
+        examples: &[
+            ("scapd record -w all.scap", "Record the whole machine until ^C:"),
+            ("scapd read all.scap", "Print what was recorded, one event a line:"),
+            ("scapd verify all.scap", "Find out whether anything is missing in it:"),
+        ],
+        see_also: &[
+            "scapd-record",
+            "scapd-read",
+            "scapd-info",
+            "scapd-verify",
+            "scapd-list",
+            "scapd-check",
+            "sysdig(8)",
+            "tshark",
+        ],
+    },
+    Page {
+        command: "record",
+        description: &[
+            "Without a command, a process or a time, the whole machine is recorded until a signal (INT or TERM) ends \
+             it. The first signal takes what is in the buffers and closes the file; a second one ends scapd at once. \
+             With a command, scapd runs it, records it and what it starts, and ends with its exit status.",
+            "`--syscalls` takes names, `!name` (not this one), `%class` (`%file`, `%network`, `%process`, ...), \
+             `/regex`, and `?name` (no error where it does not exist), with commas between them; `scapd list syscalls` \
+             prints what there is. A call without a program of its own is recorded as a generic event: which call, by \
+             whom, when.",
+            "An exit event holds the arguments of its call, too: `--events exit` halves the volume and loses nothing \
+             but the time of entry. When events come faster than they can be taken, those that build a reader's \
+             picture (processes, descriptors) are kept longest; each gap leaves a notice in the capture, which ends \
+             with its balance.",
+        ],
+        exit: &[0, 1, 2, 3, 4, 5, 7],
+        environment: &[LOG],
+        files: &[BTF],
+        examples: &[
+            ("scapd record -w all.scap", "Record the whole machine until ^C:"),
+            (
+                "scapd record --syscalls openat,%network -- curl https://example.org",
+                "Record which files and addresses a program uses, and what it starts:",
+            ),
+            (
+                "scapd record -p 1234 -s 1024 --duration 1m",
+                "Record a process and its descendants for a minute, with more of its data:",
+            ),
+            ("scapd record --events exit -z -w small.scap.gz", "Keep the file small:"),
+            ("scapd record -w - | strato -r -", "Look at events as they happen:"),
+            (
+                "scapd record -q --on-loss fail --stats-file stats.json -n 1000000",
+                "Record a million events in a script, and fail if one was lost:",
+            ),
+        ],
+        see_also: &["scapd", "scapd-read", "scapd-verify", "scapd-list", "bpf(2)", "capabilities(7)"],
+    },
+    Page {
+        command: "read",
+        description: &[
+            "A line has the event's number, its time, the CPU, the process and its thread id, `>` for a call or `<` \
+             for its return, the name, and the arguments with what they mean. A file that is cut off is printed up to \
+             there.",
+        ],
+        exit: &[0, 1, 2, 6],
+        environment: &[],
+        files: &[],
+        examples: &[
+            ("scapd read all.scap -n 20", "Print the first events:"),
+            ("scapd read all.scap --syscalls execve,exit_group", "Print what was executed:"),
+            (
+                "zcat old.scap.gz | scapd read - --json -p 1234",
+                "Print the events of a process as JSON, from a pipe:",
+            ),
+        ],
+        see_also: &["scapd", "scapd-info", "scapd-record"],
+    },
+    Page {
+        command: "info",
+        description: &[
+            "Prints where and when the file was recorded, what state of the machine it holds, how many events of \
+             which type and of which process, and what was lost.",
+        ],
+        exit: &[0, 1, 2, 6],
+        environment: &[],
+        files: &[],
+        examples: &[
+            ("scapd info all.scap --top 5", "Say what is in a file, with the five most frequent events:"),
+            ("scapd info --json all.scap", "The same for a program:"),
+        ],
+        see_also: &["scapd", "scapd-read", "scapd-verify"],
+    },
+    Page {
+        command: "verify",
+        description: &[
+            "A capture ends with its balance: how many events were seen, written, and lost by cause. `scapd verify` \
+             reads the whole file, counts, compares, and says `complete`, or lists the gaps: when, on which CPUs, how \
+             many events of which types, and why.",
+        ],
+        exit: &[0, 1, 2, 6, 7],
+        environment: &[],
+        files: &[],
+        examples: &[
+            ("scapd verify all.scap", "Say whether a file is whole:"),
+            ("scapd verify --json all.scap", "The same for a program:"),
+        ],
+        see_also: &["scapd", "scapd-info", "scapd-record"],
+    },
+    Page {
+        command: "list",
+        description: &[
+            "`syscalls` prints each system call with its number, the events that it is recorded as, and the classes \
+             that `--syscalls` takes with a `%`. `events` prints the event types of the file format with their \
+             parameters.",
+        ],
+        exit: &[0, 1, 2],
+        environment: &[],
+        files: &[],
+        examples: &[
+            ("scapd list syscalls", "Which calls can be recorded, and how:"),
+            ("scapd list events --json", "The event types, for a program:"),
+        ],
+        see_also: &["scapd", "scapd-record"],
+    },
+    Page {
+        command: "check",
+        description: &[
+            "Loads the programs into the kernel, attaches them, and removes them. If something is missing, it is named \
+             with its remedy, and the exit status is not 0. With `-v`, it also prints what each program cost the \
+             kernel's verifier.",
+        ],
+        exit: &[0, 1, 2, 3, 4],
+        environment: &[LOG],
+        files: &[BTF],
+        examples: &[("scapd check", "Say whether this machine can record:")],
+        see_also: &["scapd", "scapd-record", "bpf(2)", "capabilities(7)"],
+    },
+    Page {
+        command: "bench",
+        description: &["Takes what recording takes: root, and a kernel with BTF."],
+        exit: &[0, 1, 2, 3, 4],
+        environment: &[LOG],
+        files: &[],
+        examples: &[("scapd bench kernel", "Measure the programs:")],
+        see_also: &["scapd", "scapd-bench-kernel"],
+    },
+    Page {
+        command: "bench kernel",
+        description: &[
+            "A thread makes calls that do nothing else, in turns: not recorded, with bare programs attached, and with \
+             scapd's own. The medians of the turns are printed.",
+        ],
+        exit: &[0, 1, 2, 3, 4],
+        environment: &[LOG],
+        files: &[],
+        examples: &[("scapd bench kernel --rounds 31", "Measure quickly:")],
+        see_also: &["scapd", "scapd-bench"],
+    },
+];
