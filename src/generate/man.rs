@@ -32,7 +32,11 @@ fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) {
 /// One page. What is written goes to memory, and cannot fail.
 fn render(command: &Command, page: Option<&Page>) -> Vec<u8> {
     let usage = command.clone().render_usage().to_string();
-    let command = command.clone().override_usage(usage.trim_start_matches("Usage: ").to_owned());
+    let command = command
+        .clone()
+        .override_usage(usage.trim_start_matches("Usage: ").to_owned())
+        // Headings of groups of options would be sections beside those that we add.
+        .mut_args(|arg| arg.help_heading(None::<&str>));
     let has_commands = command.get_subcommands().any(|command| !command.is_hide_set());
     let man = Man::new(command)
         // No date, so that the same source makes the same page; roff drops an argument that is empty.

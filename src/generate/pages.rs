@@ -24,6 +24,17 @@ const LOG: (&str, &str) = (
     "What to log on standard error, as `warn` (the default), `debug`, or `scapd=debug,warn`; it overrides `-v`.",
 );
 
+/// A page that says nothing yet.
+const EMPTY: Page = Page {
+    command: "",
+    description: &[],
+    exit: &[],
+    environment: &[],
+    files: &[],
+    examples: &[],
+    see_also: &[],
+};
+
 /// All pages.
 pub(super) const PAGES: &[Page] = &[
     Page {
@@ -101,8 +112,6 @@ pub(super) const PAGES: &[Page] = &[
              there.",
         ],
         exit: &[0, 1, 2, 6],
-        environment: &[],
-        files: &[],
         examples: &[
             ("scapd read all.scap -n 20", "Print the first events:"),
             ("scapd read all.scap --syscalls execve,exit_group", "Print what was executed:"),
@@ -112,6 +121,7 @@ pub(super) const PAGES: &[Page] = &[
             ),
         ],
         see_also: &["scapd", "scapd-info", "scapd-record"],
+        ..EMPTY
     },
     Page {
         command: "info",
@@ -120,13 +130,12 @@ pub(super) const PAGES: &[Page] = &[
              which type and of which process, and what was lost.",
         ],
         exit: &[0, 1, 2, 6],
-        environment: &[],
-        files: &[],
         examples: &[
             ("scapd info all.scap --top 5", "Say what is in a file, with the five most frequent events:"),
             ("scapd info --json all.scap", "The same for a program:"),
         ],
         see_also: &["scapd", "scapd-read", "scapd-verify"],
+        ..EMPTY
     },
     Page {
         command: "verify",
@@ -136,13 +145,12 @@ pub(super) const PAGES: &[Page] = &[
              many events of which types, and why.",
         ],
         exit: &[0, 1, 2, 6, 7],
-        environment: &[],
-        files: &[],
         examples: &[
             ("scapd verify all.scap", "Say whether a file is whole:"),
             ("scapd verify --json all.scap", "The same for a program:"),
         ],
         see_also: &["scapd", "scapd-info", "scapd-record"],
+        ..EMPTY
     },
     Page {
         command: "list",
@@ -152,13 +160,12 @@ pub(super) const PAGES: &[Page] = &[
              parameters.",
         ],
         exit: &[0, 1, 2],
-        environment: &[],
-        files: &[],
         examples: &[
             ("scapd list syscalls", "Which calls can be recorded, and how:"),
             ("scapd list events --json", "The event types, for a program:"),
         ],
         see_also: &["scapd", "scapd-record"],
+        ..EMPTY
     },
     Page {
         command: "check",
@@ -178,9 +185,9 @@ pub(super) const PAGES: &[Page] = &[
         description: &["Takes what recording takes: root, and a kernel with BTF."],
         exit: &[0, 1, 2, 3, 4],
         environment: &[LOG],
-        files: &[],
         examples: &[("scapd bench kernel", "Measure the programs:")],
         see_also: &["scapd", "scapd-bench-kernel"],
+        ..EMPTY
     },
     Page {
         command: "bench kernel",
@@ -190,8 +197,8 @@ pub(super) const PAGES: &[Page] = &[
         ],
         exit: &[0, 1, 2, 3, 4],
         environment: &[LOG],
-        files: &[],
         examples: &[("scapd bench kernel --rounds 31", "Measure quickly:")],
         see_also: &["scapd", "scapd-bench"],
+        ..EMPTY
     },
 ];
