@@ -16,15 +16,18 @@ chmod +x /tmp/editor
 
 # follow COMMAND: runs it; what is in /tmp/below is its output, or what is typed.
 follow() {
-	local expected
+	local expected run
 
 	printf '# %s\n' "$1"
-	runs "${1%%$'\n'*}" bash -o pipefail -c "$1" >/tmp/output 2>&1 </dev/null || {
+	# An editor wants a terminal.
+	run=(bash -o pipefail -c "$1")
+	[[ $1 != 'systemctl edit '* ]] || run=(script -qec "$1" /dev/null)
+	runs "${1%%$'\n'*}" "${run[@]}" >/tmp/output 2>&1 </dev/null || {
 		cat /tmp/output
 		return 1
 	}
 	cat /tmp/output
-	[[ $1 == 'systemctl edit '* ]] || while read -r expected; do
+	[[ $1 == 'systemctl edit '* ]] || while IFS= read -r expected; do
 		runs "it says: $expected" grep -qxF -- "$expected" <(sed '$d' /tmp/output)
 	done </tmp/below
 }
