@@ -30,4 +30,3 @@ cat >target/package/changelog <<-EOF
 	 -- $maintainer  $(date -uRd "@$SOURCE_DATE_EPOCH")
 EOF
 "$cargo_deb" --no-build --no-strip --quiet --locked --offline --maintainer "$maintainer" --output target/debian/
-ls target/debian/scapd_*.deb
