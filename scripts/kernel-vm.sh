@@ -21,7 +21,7 @@ usage() {
 	exit 2
 }
 
-seconds=300 megabytes=768 modules=() arguments= systemd=
+seconds=300 megabytes=768 modules=() arguments='' systemd=''
 while getopts sa:t:m:k:c: option; do
 	case $option in
 	s) systemd=yes ;;

@@ -61,6 +61,7 @@ pub(super) const PAGES: &[Page] = &[
             "scapd-read",
             "scapd-info",
             "scapd-verify",
+            "scapd-repair",
             "scapd-list",
             "scapd-check",
             "sysdig(8)",
@@ -150,6 +151,21 @@ pub(super) const PAGES: &[Page] = &[
             ("scapd verify --json all.scap", "The same for a program:"),
         ],
         see_also: &["scapd", "scapd-info", "scapd-record"],
+        ..EMPTY
+    },
+    Page {
+        command: "repair",
+        description: &[
+            "Keeps every event that can be read, and leaves out what is damaged or cut off; a notice in the capture says \
+             so. The repaired capture takes the place of the damaged one, unless `-o` names another file; a .partial, \
+             which a recorder left that did not end as it should, also loses that part of its name.",
+        ],
+        exit: &[0, 1, 2, 5, 6],
+        examples: &[
+            ("scapd repair all.scap --keep", "Repair a file, and keep the damaged one as all.scap.damaged:"),
+            ("scapd repair all.scap -o whole.scap", "Leave it as it is, and write another one:"),
+        ],
+        see_also: &["scapd", "scapd-verify", "scapd-read"],
         ..EMPTY
     },
     Page {
