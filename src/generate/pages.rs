@@ -24,6 +24,8 @@ const LOG: (&str, &str) = (
     "What to log on standard error, as `warn` (the default), `debug`, or `scapd=debug,warn`; it overrides `-v`.",
 );
 
+const SOCKET: (&str, &str) = ("/run/scapd/control.sock", "Where scapd-ctl(1) reaches the service.");
+
 /// A page that says nothing yet.
 const EMPTY: Page = Page {
     command: "",
@@ -34,6 +36,10 @@ const EMPTY: Page = Page {
     examples: &[],
     see_also: &[],
 };
+
+/// What the pages of `scapd ctl` share.
+const CTL: Page =
+    Page { exit: &[0, 1, 2], files: &[SOCKET], see_also: &["scapd-ctl", "scapd-daemon"], ..EMPTY };
 
 /// All pages.
 pub(super) const PAGES: &[Page] = &[
@@ -104,6 +110,101 @@ pub(super) const PAGES: &[Page] = &[
             ),
         ],
         see_also: &["scapd", "scapd-read", "scapd-verify", "scapd-list", "bpf(2)", "capabilities(7)"],
+    },
+    Page {
+        command: "daemon",
+        description: &[
+            "Records until it is told to stop, as /etc/scapd/scapd.toml says: each of its keys is a long flag of \
+             scapd-record(1), with the same values. `--check` names every mistake with its file, line and key. The \
+             files are in /var/lib/scapd.",
+            "systemd starts it as scapd.service, which is ready when an event of scapd's own has gone all the way from \
+             the kernel into the file. It runs as the user scapd with four capabilities, and gives up those that it \
+             needs no more once its programs are loaded.",
+            "Signals: HUP reads the configuration again, USR1 begins a new file, USR2 logs how it goes, TERM and INT \
+             end it; a second one at once, without taking what is in the buffers. scapd-ctl(1) does the same, and \
+             more.",
+        ],
+        exit: &[0, 1, 2, 3, 4, 5, 7],
+        environment: &[
+            LOG,
+            (
+                "NOTIFY_SOCKET, WATCHDOG_USEC",
+                "Set by systemd: where to tell the state, and how often at least.",
+            ),
+        ],
+        files: &[
+            ("/etc/scapd/scapd.toml", "The configuration; it shows the defaults."),
+            (
+                "/etc/scapd/config.d/*.toml",
+                "Read after it, in the order of their names; the last value of a key counts.",
+            ),
+            ("/var/lib/scapd", "The captures, readable by the user scapd alone."),
+            SOCKET,
+            BTF,
+        ],
+        examples: &[
+            ("scapd daemon --check", "Say what is wrong with the configuration:"),
+            ("scapd daemon --print-config", "Print what it comes to, and where each value is from:"),
+        ],
+        see_also: &["scapd", "scapd-ctl", "scapd-record", "systemctl", "systemd.service(5)"],
+    },
+    Page {
+        command: "ctl",
+        description: &[
+            "Whoever may write to the service's socket may make requests: root, and members of the group scapd.",
+        ],
+        examples: &[
+            ("scapd ctl status", "Say how the recording goes:"),
+            (
+                "scapd ctl set syscalls=openat,%network snaplen=200",
+                "Record something else until the next reload:",
+            ),
+        ],
+        see_also: &[
+            "scapd-daemon",
+            "scapd-ctl-status",
+            "scapd-ctl-rotate",
+            "scapd-ctl-reload",
+            "scapd-ctl-set",
+            "scapd-ctl-stop",
+        ],
+        ..CTL
+    },
+    Page {
+        command: "ctl status",
+        description: &["Prints the events a second, what was written and lost, and what fills the buffers."],
+        examples: &[("scapd ctl status --json", "For a program:")],
+        ..CTL
+    },
+    Page {
+        command: "ctl rotate",
+        description: &["The file is closed, and another one begun, which stands alone; no event is lost."],
+        examples: &[("scapd ctl rotate", "Close the file, to move it elsewhere:")],
+        ..CTL
+    },
+    Page {
+        command: "ctl reload",
+        description: &[
+            "The recording goes on without a break. If the new configuration is wrong, the old one stays, and the \
+             mistakes are told; keys that need a restart are named.",
+        ],
+        examples: &[("scapd ctl reload", "Take what was changed in /etc/scapd:")],
+        ..CTL
+    },
+    Page {
+        command: "ctl set",
+        description: &["The recording goes on without a break. A key that needs a restart is refused."],
+        examples: &[(
+            "scapd ctl set syscalls=openat,%network snaplen=200",
+            "Record other calls, and more of them:",
+        )],
+        ..CTL
+    },
+    Page {
+        command: "ctl stop",
+        description: &["systemd does not start it again."],
+        examples: &[("scapd ctl stop", "End the service:")],
+        ..CTL
     },
     Page {
         command: "read",
