@@ -64,6 +64,7 @@ pub(super) const PAGES: &[Page] = &[
         ],
         see_also: &[
             "scapd-record",
+            "scapd-daemon",
             "scapd-read",
             "scapd-info",
             "scapd-verify",
