@@ -7,6 +7,8 @@ CAPTURE ?= demo.scap
 # Debian's packages: to build, to check the code, to be compared.
 BUILD_PACKAGES = clang libelf-dev zlib1g-dev pkg-config
 LINT_PACKAGES  = clang-format shellcheck
+# To check the package: to make a root to install it in, and lintian.
+PACKAGE_PACKAGES = debootstrap lintian
 # The programs that scapd is compared with, and what runs under them.
 BENCH_PACKAGES = strace bpftrace linux-perf redis-server redis-tools gcc
 
@@ -15,6 +17,7 @@ HAMMER      = target/release/examples/hammer
 SCAPD       = target/$(patsubst dev,debug,$(PROFILE))/scapd
 HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 ARM64       = aarch64-unknown-linux-gnu
+CARGO_DEB   = target/tools/bin/cargo-deb
 C_FILES     = $(shell find bpf include -name '*.[ch]')
 
 # Kernel tests load BPF programs: cargo builds as the user, and starts every test through this.
@@ -41,6 +44,7 @@ run: build ## record this machine for five seconds and print the first events
 
 test: lint ## everything that needs this machine only: lint, unit, integration and kernel tests (as root)
 	$(RUNNER) cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
+	scripts/test-install.sh $(SCAPD)
 
 lint: setup ## check format, lints and documentation; warnings are errors
 	cargo fmt --all --check
@@ -53,9 +57,27 @@ fmt: setup ## format the Rust and the C code
 	cargo fmt --all
 	clang-format -i $(C_FILES)
 
-install: ## install the built scapd (DESTDIR=, PREFIX=/usr/local)
+install: ## install the built scapd, its manual, completions and service (DESTDIR=, PREFIX=/usr/local)
 	@test -x $(SCAPD) || $(MAKE) build
-	install -Dm755 $(SCAPD) $(DESTDIR)$(PREFIX)/bin/scapd
+	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh install $(SCAPD)
+
+.PHONY: uninstall deb test-package test-service
+uninstall: ## remove what that installed (an edited configuration, the captures and the user scapd stay)
+	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh uninstall $(SCAPD)
+
+deb: build $(CARGO_DEB) ## make a Debian package, in target/debian
+	scripts/package-deb.sh $(SCAPD) $(CARGO_DEB)
+
+test-package: deb ## install and remove that package in a fresh Debian 12 (as root), and check it with lintian
+	@scripts/apt-install.sh $(PACKAGE_PACKAGES)
+	scripts/test-package.sh target/debian/scapd_*.deb
+
+test-service: build ## follow docs/SERVICE.md in a fresh Debian 12 with systemd, in emulation (as root)
+	@scripts/apt-install.sh debootstrap
+	scripts/test-service.sh $(SCAPD)
+
+$(CARGO_DEB):
+	cargo install cargo-deb --version '^3.8' --locked --root target/tools
 
 setup-readers: ## fetch sysdig, strato and tshark of other Debian releases into ~/.cache/scapd
 	scripts/setup-readers.sh

@@ -1,13 +1,14 @@
 #!/bin/bash
 # Runs a command as root on a Debian release's kernel, in emulation.
 #
-#   kernel-vm.sh [-a ARCH] [-t SECONDS] [-m MEGABYTES] [-k MODULE]... [-c ARGUMENTS] SUITE DIR COMMAND [ARG...]
+#   kernel-vm.sh [-s] [-a ARCH] [-t SECONDS] [-m MEGABYTES] [-k MODULE]... [-c ARGUMENTS] SUITE DIR COMMAND [ARG...]
 #
 # SUITE is bullseye, bookworm, trixie, sid ...: the newest cloud kernel of that release. The contents of DIR are the
 # guest's root, to which busybox and its applets are added; COMMAND runs there with an empty standard input, behind the
 # kernel modules (those that need no other). Its output comes out on stdout, and its exit status is ours. 124: it took
 # longer than SECONDS (default 300). 125: the guest ended by itself; what its console said last is on stderr.
 # ARGUMENTS are added to the kernel's command line.
+# With -s, DIR has a systemd, which is process 1; COMMAND is started when it has reached multi-user.target.
 #
 # The kernel, busybox and qemu are fetched once, into the cache (see lib.sh); nothing is installed. One CPU, no network,
 # no disk. ARCH is amd64 (the default) or arm64; this machine's is amd64.
@@ -20,9 +21,10 @@ usage() {
 	exit 2
 }
 
-seconds=300 megabytes=768 modules=() arguments=
-while getopts a:t:m:k:c: option; do
+seconds=300 megabytes=768 modules=() arguments='' systemd=''
+while getopts sa:t:m:k:c: option; do
 	case $option in
+	s) systemd=yes ;;
 	a) debian_arch=$OPTARG ;;
 	t) seconds=$OPTARG ;;
 	m) megabytes=$OPTARG ;;
@@ -91,12 +93,38 @@ unpack_module() {
 	esac
 }
 
+# start_systemd ROOT: makes it process 1, and the command a unit, which reports as the init below does.
+start_systemd() {
+	local units=$1/etc/systemd/system
+
+	ln -sf /lib/systemd/systemd "$1/init"
+	ln -sf /lib/systemd/system/multi-user.target "$units/default.target"
+	ln -sf /dev/null "$units/serial-getty@$console.service"
+	mkdir -p "$units/multi-user.target.wants"
+	ln -sf ../kernel-vm.service "$units/multi-user.target.wants/"
+	cat >"$units/kernel-vm.service" <<-UNIT
+		[Unit]
+		After=multi-user.target
+		[Service]
+		Type=oneshot
+		Environment=HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+		ExecStart=/bin/sh /report
+	UNIT
+	cat >"$1/report" <<-REPORT
+		stty -F /dev/$output raw -echo
+		sh /command </dev/null >/dev/$output 2>&1
+		printf '\n$mark %d\n' \$? >/dev/console
+		systemctl poweroff -ff
+	REPORT
+}
+
 # make_initramfs FILE: DIR with busybox, and an init that runs the command and reports its status on the console.
 make_initramfs() {
 	local root=$tmp/root busybox=$busybox_dir/usr/bin/busybox module
 
-	mkdir -p "$root"/{bin,dev,etc,modules,proc,sys,tmp}
+	mkdir -p "$root"
 	cp -a "$dir/." "$root/"
+	mkdir -p "$root"/{bin,dev,etc,modules,proc,sys,tmp}
 	cp "$busybox" "$root/bin/busybox"
 	[ -e "$root/etc/passwd" ] || echo 'root:x:0:0:root:/:/bin/sh' >"$root/etc/passwd"
 	for module in "${modules[@]}"; do
@@ -124,6 +152,7 @@ make_initramfs() {
 		poweroff -f
 	INIT
 	chmod +x "$root/init"
+	[ -z "$systemd" ] || start_systemd "$root"
 	(cd "$root" && find . | "$cache/busybox/usr/bin/busybox" cpio -o -H newc -R 0:0 2>/dev/null)
 }
 

@@ -156,6 +156,26 @@ add_program() {
 	done
 }
 
+# debian_system DEST: a Debian 12 as debootstrap installs it, with systemd and man: packages can be installed in it with
+# apt. Made once, into the cache, and copied. Needs root.
+debian_system() {
+	local base=$cache/root-bookworm part=$cache/root-bookworm.part
+
+	if [ ! -d "$base" ]; then
+		need debootstrap
+		debian_apt bookworm
+		rm -rf "$part"
+		say "installing a Debian 12 in $base"
+		debootstrap --variant=minbase --include=systemd-sysv,man-db bookworm "$part" \
+			"$(sed -nE '1s/.*\] ([^ ]+) .*/\1/p' "$cache/apt/bookworm/sources.list")" >&2
+		# Its apt finds its way to the archive as ours does.
+		apt-config dump --format '%F "%v";%n' | grep -iE '^Acquire::https?::.*".+"' >"$part/etc/apt/apt.conf.d/90way" || true
+		chroot "$part" apt-get -qq update >&2
+		mv "$part" "$base"
+	fi
+	cp -a "$base" "$1"
+}
+
 # The outcome of the checks below: one line each, and a last line with their numbers.
 passed=0 failed=0
 
@@ -200,6 +220,20 @@ runs() {
 		not_ok "$what: exit status $status of: $*"
 		return 1
 	fi
+}
+
+# check WHAT COMMAND [ARG...]: the same, where what follows does not depend on it.
+check() { runs "$@" || true; }
+
+# quietly COMMAND [ARG...]: shows what the command says only if it fails.
+quietly() {
+	local said
+
+	said=$("$@" 2>&1) || {
+		local status=$?
+		echo "$said"
+		return "$status"
+	}
 }
 
 # finish: prints the numbers; fails when a check failed, or when there was none.

@@ -57,6 +57,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Measure what recording costs on this machine
     Bench(BenchArgs),
+    /// Write the manual pages, or the shells' completions, into a directory
+    #[command(hide = true)]
+    Generate(GenerateArgs),
 }
 
 /// `scapd record`.
@@ -268,6 +271,24 @@ pub struct RepairArgs {
     /// Keep the damaged capture too, as FILE.damaged
     #[arg(short, long)]
     pub keep: bool,
+}
+
+/// `scapd generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// What to write
+    pub what: Generated,
+    /// Where to; made if it is not there
+    pub dir: PathBuf,
+}
+
+/// What `scapd generate` writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Generated {
+    /// A manual page for each command
+    Man,
+    /// For bash, zsh and fish
+    Completions,
 }
 
 /// `scapd bench`.

@@ -31,6 +31,21 @@ pub const INPUT: u8 = 6;
 /// Events were lost: of a capture that is verified, or of a recording for which that was to be a failure.
 pub const LOST: u8 = 7;
 
+/// Each code and what it means, for the manual and the README. Names between backticks are commands.
+pub const MEANINGS: &[(u8, &str)] = &[
+    (0, "done; a command's own exit status if one was recorded"),
+    (FAILURE, "failed in a way that has no code of its own"),
+    (USAGE, "the command line is wrong"),
+    (NOT_PERMITTED, "not allowed to load BPF programs"),
+    (UNSUPPORTED, "the kernel is too old, has no BTF, or refuses what every capture needs"),
+    (OUTPUT, "the output cannot be written (the file is whole up to there)"),
+    (INPUT, "the input is no capture, or is cut off (everything before was printed)"),
+    (
+        LOST,
+        "events were lost: `scapd verify`, and `scapd record --on-loss fail` (a sample of which nothing was lost: 0)",
+    ),
+];
+
 /// The code that stands for an error.
 pub fn code(error: &anyhow::Error) -> ExitCode {
     let code = error.chain().find_map(|cause| {
@@ -79,4 +94,18 @@ pub fn of_capture(outcome: Outcome) -> ExitCode {
 pub fn of_command(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILURE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_readme_has_the_same_table() {
+        let readme = include_str!("../README.md");
+        let rows = readme.lines().skip_while(|line| *line != "| exit code | meaning |").skip(2);
+        let expected: Vec<String> =
+            MEANINGS.iter().map(|(code, text)| format!("| {code} | {text} |")).collect();
+        assert_eq!(rows.take_while(|line| line.starts_with('|')).collect::<Vec<_>>(), expected);
+    }
 }

@@ -7,6 +7,7 @@ pub mod daemon;
 #[macro_use]
 pub mod events;
 pub mod exit;
+pub mod generate;
 pub mod ledger;
 pub mod list;
 pub mod output;

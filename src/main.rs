@@ -9,9 +9,9 @@ use anyhow::Context;
 use clap::Parser;
 use scapd::{
     bench, check,
-    cli::{Cli, Command, Listed, Measured, RecordArgs},
+    cli::{Cli, Command, Generated, Listed, Measured, RecordArgs},
     daemon::{self, control},
-    exit, list, print, record, repair, signals, verify,
+    exit, generate, list, print, record, repair, signals, verify,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -47,6 +47,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         },
         Command::Bench(args) => match args.what {
             Measured::Kernel(args) => bench::kernel(&args.into(), &mut out)?,
+        },
+        Command::Generate(args) => match args.what {
+            Generated::Man => generate::man(&args.dir)?,
+            Generated::Completions => generate::completions(&args.dir)?,
         },
         Command::Verify(args) => {
             let outcome = verify::verify(&args.file, args.json, &mut out)?;
