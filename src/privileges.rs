@@ -66,6 +66,8 @@ pub enum Keep {
     Loading,
     /// Read what other users' processes have open, each time a file begins with the state of the machine.
     Recording,
+    /// All but what BPF takes: for a thread that only sees to files.
+    Files,
     /// Nothing that needs a capability.
     Nothing,
 }
@@ -97,6 +99,7 @@ fn kept(what: Keep, permitted: u64) -> u64 {
         // Before 5.19, whoever must not use bpf(2) cannot read either what its own programs have counted.
         Keep::Recording if kernel_version() < (5, 19) => recording | bit("CAP_BPF"),
         Keep::Recording => recording,
+        Keep::Files => permitted & !(bit("CAP_BPF") | bit("CAP_PERFMON") | 1 << SYS_ADMIN),
         Keep::Nothing => 0,
     }
 }
@@ -123,6 +126,7 @@ mod tests {
         let recording = kept(Keep::Recording, all);
         assert_eq!(recording & loading, recording);
         assert_eq!(recording & (1 << 38), 0, "no more programs");
+        assert_eq!(kept(Keep::Files, loading) & !recording & !(1 << 24), 0, "no programs either");
         assert_eq!(kept(Keep::Nothing, all), 0);
     }
 

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     ledger::Verdict,
     output::{Output, OutputError},
+    privileges::{self, Keep},
     repair,
 };
 
@@ -125,6 +126,7 @@ struct Work {
 
 impl Work {
     fn run(&mut self, files: &Receiver<Closed>) {
+        privileges::keep(Keep::Files);
         let left_behind = self.store.lock().left_behind();
         left_behind.iter().for_each(|path| adopt(path, &self.store));
         loop {
