@@ -379,8 +379,8 @@ fn a_selection_starts_at_once_and_loads_little() {
         .arg(&path)
         .args(["--", "perl", "-e", ""]));
     assert_eq!(code, Some(0), "{said}");
-    // The pair of access, and the end of a task, which is then followed no longer.
-    assert!(said.contains("3 programs of events loaded"), "{said}");
+    // The pair of access, the end of a task, which is then followed no longer, and the marks of sampling.
+    assert!(said.contains("5 programs of events loaded"), "{said}");
 }
 
 /// A process that makes system calls until it is dropped.
