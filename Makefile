@@ -25,7 +25,7 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory soak-rotations fuzz fuzz-keep bench bench-quick bench-merge bench-setup bench-build clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-setup bench-build clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -129,6 +129,16 @@ fuzz: ## give every reader of input, for TIME seconds each (600), input that a f
 
 fuzz-keep: ## put what the fuzzers found into the corpora that `make test` replays
 	scripts/fuzz.sh keep
+
+test-hotplug: build ## boot a kernel with two CPUs in emulation, and record while one of them goes and comes
+	cargo build $(CARGO_FLAGS) --example hammer
+	scripts/test-hotplug.sh $(SCAPD)
+
+soak: TIME = 1200
+soak: build ## the service under load, and what happens to it in months, in 20 minutes (TIME=1200 SEED=; as root)
+	cargo build $(CARGO_FLAGS) --example soak
+	$(ROOT) $(dir $(SCAPD))examples/soak run --scapd $(SCAPD) --time $(TIME) $(if $(SEED),--seed $(SEED)) \
+		--folder "$$(mktemp -d -p /var/tmp soak.XXXXXX)/soak"
 
 bench: bench-build ## measure what recording costs, next to strace, perf and bpftrace (ten minutes; BENCH=--write-results)
 	$(ROOT) target/release/scapd-bench run $(BENCH)

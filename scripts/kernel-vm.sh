@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs a command as root on a Debian release's kernel, in emulation.
 #
-#   kernel-vm.sh [-s] [-a ARCH] [-t SECONDS] [-m MEGABYTES] [-k MODULE]... [-c ARGUMENTS] SUITE DIR COMMAND [ARG...]
+#   kernel-vm.sh [-s] [-a ARCH] [-t SECONDS] [-m MEGABYTES] [-k MODULE]... [-c ARGUMENTS] [-n CPUS]
+#                SUITE DIR COMMAND [ARG...]
 #
 # SUITE is bullseye, bookworm, trixie, sid ...: the newest cloud kernel of that release. The contents of DIR are the
 # guest's root, to which busybox and its applets are added; COMMAND runs there with an empty standard input, behind the
@@ -10,8 +11,8 @@
 # ARGUMENTS are added to the kernel's command line.
 # With -s, DIR has a systemd, which is process 1; COMMAND is started when it has reached multi-user.target.
 #
-# The kernel, busybox and qemu are fetched once, into the cache (see lib.sh); nothing is installed. One CPU, no network,
-# no disk. ARCH is amd64 (the default) or arm64; this machine's is amd64.
+# The kernel, busybox and qemu are fetched once, into the cache (see lib.sh); nothing is installed. CPUS is 1 by default.
+# No network, no disk. ARCH is amd64 (the default) or arm64; this machine's is amd64.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -21,8 +22,8 @@ usage() {
 	exit 2
 }
 
-seconds=300 megabytes=768 modules=() arguments='' systemd=''
-while getopts sa:t:m:k:c: option; do
+seconds=300 megabytes=768 modules=() arguments='' systemd='' cpus=1
+while getopts sa:t:m:k:c:n: option; do
 	case $option in
 	s) systemd=yes ;;
 	a) debian_arch=$OPTARG ;;
@@ -30,6 +31,7 @@ while getopts sa:t:m:k:c: option; do
 	m) megabytes=$OPTARG ;;
 	k) modules+=("$OPTARG") ;;
 	c) arguments=$OPTARG ;;
+	n) cpus=$OPTARG ;;
 	*) usage ;;
 	esac
 done
@@ -201,7 +203,7 @@ mark="kernel-vm-$RANDOM$RANDOM"
 make_initramfs "$@" >"$tmp/initramfs"
 : >"$tmp/console"
 status=0
-qemu -accel tcg,thread=single -smp 1 -m "$megabytes" -display none -no-reboot -kernel "$kernel" \
+qemu -accel tcg,thread=single -smp "$cpus" -m "$megabytes" -display none -no-reboot -kernel "$kernel" \
 	-initrd "$tmp/initramfs" -append "console=$console panic=-1 quiet $arguments" </dev/null || status=$?
 if [ "$status" = 124 ]; then
 	say "$suite: not finished after $seconds seconds"

@@ -53,12 +53,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Generated::Completions => generate::completions(&args.dir)?,
         },
         Command::Verify(args) => {
-            let mut worst = verify::Outcome::Complete;
-            for file in &args.files {
-                worst = worst.max(verify::verify(file, args.json, &mut out)?);
-            }
+            let outcome = verify::verify(&args.file, args.json, &mut out)?;
             out.flush()?;
-            return Ok(exit::of_capture(worst));
+            return Ok(exit::of_capture(outcome));
         }
         Command::Repair(args) => {
             let file = args.file.clone();

@@ -1,6 +1,6 @@
 //! What signals do to a recording.
 
-use std::{io, sync::Arc, thread};
+use std::{ffi::c_int, io, sync::Arc, thread};
 
 use signal_hook::{
     consts::{SIGHUP, SIGUSR1, SIGUSR2, TERM_SIGNALS},
@@ -32,22 +32,31 @@ pub fn stop(handle: &Handle) -> io::Result<()> {
 /// # Errors
 /// Of sigaction(2), or if there is no thread to be had.
 pub fn serve(service: Arc<Service>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGHUP, SIGUSR1, SIGUSR2])?;
+    // While nothing can be written, a rotation waits; a reload does not wait for it.
+    on("scapd-rotate", &[SIGUSR1], service.clone(), |service, _| match service.rotate() {
+        Ok(()) => tracing::info!("asked to rotate: a new file is written"),
+        Err(error) => tracing::error!("asked to rotate: {error}"),
+    })?;
+    on("scapd-signals", &[SIGHUP, SIGUSR2], service, |service, signal| match signal {
+        // It logs itself what comes of it.
+        SIGHUP => drop(service.reload()),
+        _ => log_statistics(service),
+    })
+}
+
+/// Answers signals on a thread of its own, one after the other.
+fn on(
+    name: &str,
+    signals: &[c_int],
+    service: Arc<Service>,
+    answer: impl Fn(&Service, c_int) + Send + 'static,
+) -> io::Result<()> {
+    let mut signals = Signals::new(signals)?;
     let listen = move || {
         privileges::keep(Keep::Nothing);
-        for signal in signals.forever() {
-            match signal {
-                // It logs itself what comes of it.
-                SIGHUP => drop(service.reload()),
-                SIGUSR1 => match service.rotate() {
-                    Ok(()) => tracing::info!("asked to rotate: a new file is written"),
-                    Err(error) => tracing::error!("asked to rotate: {error}"),
-                },
-                _ => log_statistics(&service),
-            }
-        }
+        signals.forever().for_each(|signal| answer(&service, signal));
     };
-    thread::Builder::new().name("scapd-signals".into()).spawn(listen).map(drop)
+    thread::Builder::new().name(name.into()).spawn(listen).map(drop)
 }
 
 fn log_statistics(service: &Service) {

@@ -2,7 +2,7 @@
 //! nor a hook holds up what is written meanwhile.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -26,7 +26,8 @@ use crate::{
     ledger::Verdict,
     output::{Output, OutputError},
     privileges::{self, Keep},
-    repair,
+    repair::{self, RepairError},
+    scap::ReadError,
 };
 
 /// Files that wait to be closed; when there are more, the writer waits.
@@ -210,6 +211,13 @@ fn adopt(path: &Path, store: &Shared) {
             store.lock().ended(path, Some(&report.path));
             let (whole, events) = (report.path.display(), report.events);
             tracing::warn!("{} was left behind and not closed: now {whole}, {events} events", path.display());
+        }
+        // It ends inside the state of the machine, as on a disk that was full: there is no event in it.
+        Err(RepairError::Nothing { source: ReadError::Truncated { .. }, .. }) => {
+            match fs::remove_file(path) {
+                Ok(()) => tracing::warn!("{} was left behind without an event: removed", path.display()),
+                Err(e) => tracing::error!("{} was left behind, and cannot be removed: {e}", path.display()),
+            }
         }
         Err(error) => tracing::error!("{} was left behind: {:#}", path.display(), anyhow::Error::new(error)),
     }
