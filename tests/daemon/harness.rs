@@ -303,8 +303,11 @@ pub fn check_with_prometheus_client(text: &str) {
                   try: from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
                   except ImportError: sys.exit(77)\n\
                   print(len(list(parse(sys.stdin.read()))))";
-    let child =
-        Command::new("python3").args(["-c", python]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let child = Command::new("/usr/bin/python3")
+        .args(["-c", python])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
     let Ok(mut child) = child else { return eprintln!("NOT CHECKED with prometheus_client: no python3") };
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap_or_default();
     let output = child.wait_with_output().unwrap();
