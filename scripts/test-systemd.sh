@@ -35,6 +35,7 @@ cat >"$HOME/.config/scapd/scapd.toml" <<-END
 	[record]
 	syscalls = ["openat", "%process"]
 	[files]
+	keep-free = "1M"
 	write = "$HOME/.config/scapd/x.scap"
 	[control]
 	control = "$XDG_RUNTIME_DIR/scapd/control.sock"
@@ -57,6 +58,14 @@ trap end EXIT
 touch /run/manager-log
 failed() { echo "FAILED: $*"; systemctl --user status scapd --no-pager --lines=0 || true; tail -n 30 /run/log /run/manager-log; exit 1; }
 property() { systemctl --user show scapd --value --property="$1"; }
+# Until another process than that one is the active service.
+await_another() {
+	for _ in $(seq 300); do
+		now=$(property MainPID)
+		[ "$(property ActiveState)" = active ] && [ "$now" != "$1" ] && [ "$now" != 0 ] && return
+		sleep 0.2
+	done
+}
 for _ in $(seq 50); do
 	systemctl --user is-system-running >/dev/null 2>&1 && break
 	sleep 0.2
@@ -85,19 +94,13 @@ cp /run/good.toml "$HOME/.config/scapd/scapd.toml"
 
 echo "kill: it is started again"
 kill -KILL "$pid"
-for _ in $(seq 150); do
-	[ "$(property ActiveState)" = active ] && [ "$(property MainPID)" != "$pid" ] && break
-	sleep 0.2
-done
+await_another "$pid"
 [ "$(property ActiveState)" = active ] || failed "not started again"
 
 echo "watchdog: a service that stands still is started again"
 pid=$(property MainPID)
 kill -STOP "$pid"
-for _ in $(seq 150); do
-	[ "$(property ActiveState)" = active ] && [ "$(property MainPID)" != "$pid" ] && break
-	sleep 0.2
-done
+await_another "$pid"
 [ "$(property MainPID)" != "$pid" ] || failed "the watchdog did not bite"
 [ "$(property ActiveState)" = active ] || failed "not started again"
 

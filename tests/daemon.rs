@@ -255,3 +255,23 @@ fn a_recording_that_is_no_service_can_be_asked_too() {
     assert!(child.0.wait().unwrap().success());
     assert!(!Capture::read(&path).gaps.iter().any(|gap| gap.losses.sum() > 0));
 }
+
+/// There is less free than is to stay free, and nothing that could be deleted.
+#[test]
+fn a_full_disk_is_borne_from_the_start_on() {
+    let mut calls = Generator::start();
+    let full = config(&calls, GETGID, "[files]\nkeep-free = '99%'\n");
+    let mut daemon = Daemon::start_with(&full, |command| {
+        command.env("WATCHDOG_USEC", "4000000");
+    });
+    daemon.wait_for("READY=1");
+    calls.make(GETGID, 10);
+    daemon.wait_until(|daemon| {
+        daemon.status()["state"].as_str().unwrap().contains("nothing can be written now")
+    });
+    // A restart would not help.
+    daemon.wait_for("WATCHDOG=1");
+    daemon.signal(Signal::TERM);
+    let (_, log) = daemon.end();
+    assert!(log.contains("99% of the disk"), "{log}");
+}

@@ -75,6 +75,11 @@ impl SelfTest {
         }
     }
 
+    /// Whether the event has come out of the rings.
+    pub(super) fn was_taken(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Whether the event is among those that have reached the output.
     pub(super) fn has_arrived(&self, written: u64) -> bool {
         self.place.is_some_and(|place| place <= written)

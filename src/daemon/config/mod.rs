@@ -1,7 +1,7 @@
 //! The service's configuration: TOML files, in which every key is a long flag of `scapd record`.
 //!
-//! Values come from three places, later ones win: the [defaults](DEFAULTS) of a service, the file, and the files of the
-//! folder `config.d` beside it, in the order of their names.
+//! Values come from three places, later ones win: the defaults of a service (packaging/scapd.toml shows them), the file,
+//! and the files of the folder `config.d` beside it, in the order of their names.
 //!
 //! ```
 //! use scapd::daemon::config::Settings;
