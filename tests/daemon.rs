@@ -51,6 +51,11 @@ fn a_service_from_its_start_to_its_end() {
     assert_eq!((code, said.as_str()), (Some(0), "changed: syscalls\n"));
     calls.make(GETEGID, 100);
     calls.make(GETGID, 30);
+    // Those that leave events out, and what is kept of old files.
+    let (code, said, _) = run(&mut ctl(&daemon, &["set", "drop-failed=true", "keep-files=100000"]));
+    assert_eq!((code, said.as_str()), (Some(0), "changed: drop-failed, keep-files\n"));
+    let (code, said, _) = run(&mut ctl(&daemon, &["reload"]));
+    assert_eq!((code, said.as_str()), (Some(0), "changed: drop-failed, keep-files\n"));
     let (code, _, said) = run(&mut ctl(&daemon, &["set", "buffer-size=1M"]));
     assert!(code == Some(1) && said.contains("buffer-size: cannot be changed while it runs"), "{said}");
     let (code, _, said) = run(&mut ctl(&daemon, &["set", "syscals=read", "snaplen=x"]));

@@ -48,17 +48,18 @@ fn the_selection_changes_while_events_are_recorded() {
         quiet: true,
         ..Config::default()
     };
+    let settings = Settings::from(&config);
     let (handle, requests) = record::requests();
     let (began, begins) = channel();
     let path = config.write.clone().unwrap();
     let recording = thread::spawn(move || record::run(&config, requests, &mut Began(began)).unwrap());
     begins.recv().unwrap();
     hundred_of_each();
-    handle.change(Settings { syscalls: set("getegid"), snaplen: 80 }).unwrap();
+    handle.change(Settings { syscalls: set("getegid"), ..settings.clone() }).unwrap();
     hundred_of_each();
-    handle.change(Settings { syscalls: None, snaplen: 80 }).unwrap();
+    handle.change(Settings { syscalls: None, ..settings.clone() }).unwrap();
     hundred_of_each();
-    handle.change(Settings { syscalls: set("none"), snaplen: 80 }).unwrap();
+    handle.change(Settings { syscalls: set("none"), ..settings.clone() }).unwrap();
     hundred_of_each();
     assert!(matches!(handle.rotate(), Err(RequestError::Refused(_))));
     handle.stop();

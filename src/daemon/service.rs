@@ -192,8 +192,7 @@ impl Service {
         }
         let next = running.adopting(&wanted, &difference.live);
         let config = record::Config::from(next.args().map_err(|e| e.to_string())?);
-        let settings = record::Settings { syscalls: config.syscalls, snaplen: config.probe.snaplen };
-        self.handle.change(settings).map_err(|e| e.to_string())?;
+        self.handle.change(record::Settings::from(&config)).map_err(|e| e.to_string())?;
         *running = next;
         Ok(difference)
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Cut, OutputError, Target, Totals,
+    Cut, OutputError, Retention, Target, Totals,
     destination::Destination,
     pool::{Packing, Pool, default_packers},
     series::{Position, Report},
@@ -122,6 +122,11 @@ impl Progress {
     /// Files of a series that its retention has deleted.
     pub fn files_deleted(&self) -> u64 {
         self.0.report.deleted.load(Ordering::Relaxed)
+    }
+
+    /// What is kept of a series from now on.
+    pub(crate) fn set_retention(&self, retention: Retention) {
+        *self.0.report.retention.lock().unwrap_or_else(PoisonError::into_inner) = Some(retention);
     }
 
     /// How far the file is that is written.

@@ -6,8 +6,12 @@ use std::sync::{
     mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
 };
 
-use super::status::Status;
-use crate::select::SyscallSet;
+use super::{Config, status::Status};
+use crate::{
+    output::Retention,
+    probe::{DynamicSnaplen, SampleRatio},
+    select::SyscallSet,
+};
 
 /// What can change while a recording runs. The rest of a [`Config`](super::Config) is fixed at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +20,27 @@ pub struct Settings {
     pub syscalls: Option<SyscallSet>,
     /// Bytes of data that an event keeps at most.
     pub snaplen: u32,
+    /// Traffic of which more is kept.
+    pub dynamic_snaplen: Option<DynamicSnaplen>,
+    /// Leave out the exit events of calls that failed.
+    pub drop_failed: bool,
+    /// Record a part of each second.
+    pub sampling: Option<SampleRatio>,
+    /// What is kept of a series of files; `None`: as before.
+    pub retention: Option<Retention>,
+}
+
+impl From<&Config> for Settings {
+    fn from(config: &Config) -> Settings {
+        Settings {
+            syscalls: config.syscalls,
+            snaplen: config.probe.snaplen,
+            dynamic_snaplen: config.probe.dynamic_snaplen,
+            drop_failed: config.probe.drop_failed,
+            sampling: config.probe.sampling,
+            retention: config.files.as_ref().map(|files| files.retention),
+        }
+    }
 }
 
 /// Why a request was not carried out.

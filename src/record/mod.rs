@@ -272,7 +272,12 @@ impl Audience<'_> {
         while let Some(request) = self.requests.next() {
             // Whoever asked may not wait for the answer.
             let _ = match request {
-                Request::Change(settings, answer) => answer.send(change(active.probe(), &settings)),
+                Request::Change(settings, answer) => {
+                    if let Some(retention) = settings.retention {
+                        drain.progress().set_retention(retention);
+                    }
+                    answer.send(change(active.probe(), &settings))
+                }
                 Request::Rotate(answer) if drain.ask_rotation() => {
                     self.rotating.push(answer);
                     Ok(())
@@ -300,7 +305,11 @@ impl Audience<'_> {
 
 fn change(probe: &Loaded, settings: &Settings) -> Result<(), String> {
     select(probe, settings.syscalls).map_err(|e| e.to_string())?;
-    probe.control().map_err(|e| e.to_string())?.set_snaplen(settings.snaplen);
+    let control = probe.control().map_err(|e| e.to_string())?;
+    control.set_snaplen(settings.snaplen);
+    control.set_dynamic_snaplen(settings.dynamic_snaplen);
+    control.set_drop_failed(settings.drop_failed);
+    control.set_sampling(settings.sampling);
     Ok(())
 }
 

@@ -30,7 +30,19 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
 ];
 
 /// Keys that can be changed while the service records; others need a restart.
-const LIVE: &[&str] = &["events", "snaplen", "syscalls", "tracepoints"];
+const LIVE: &[&str] = &[
+    "drop-failed",
+    "dynamic-snaplen",
+    "full-capture-ports",
+    "keep-age",
+    "keep-bytes",
+    "keep-files",
+    "keep-free",
+    "sample",
+    "snaplen",
+    "statsd-port",
+    "syscalls",
+];
 
 /// A part of a configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -5,7 +5,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
@@ -16,7 +16,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    Series,
+    Retention, Series,
     hook::Hooks,
     manifest,
     partial::{Partial, Whereabouts},
@@ -64,6 +64,8 @@ pub struct Report {
     pub no_room: AtomicBool,
     /// Nothing can be written now, and another attempt is waited for.
     pub waiting: AtomicBool,
+    /// What is to be kept from now on, if that has changed.
+    pub retention: Mutex<Option<Retention>>,
 }
 
 /// The thread. Dropped, it closes what it was given, and waits for the hooks for a while.
@@ -145,6 +147,10 @@ impl Work {
     fn look_after(&mut self) {
         self.hooks.look(&self.store);
         let mut store = self.store.lock();
+        let changed = self.report.retention.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(retention) = changed {
+            store.set_retention(retention);
+        }
         let room = store.tidy();
         self.report.no_room.store(!room, Ordering::Relaxed);
         self.report.deleted.store(store.deleted(), Ordering::Relaxed);

@@ -75,6 +75,11 @@ impl Store {
         store
     }
 
+    /// Keeps this much from now on.
+    pub fn set_retention(&mut self, retention: Retention) {
+        self.retention = retention;
+    }
+
     /// What the files are called.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
