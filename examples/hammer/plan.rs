@@ -302,6 +302,10 @@ impl Plan {
             (Kind::Openat, "fd") if !enter => Value::Fd(-i64::from(libc::ENOENT)),
             (Kind::Access | Kind::Openat, "name") => return Some(path(0)),
             (Kind::Linkat, "oldpath") => return Some(path(0)),
+            // There is no old path, and older kernels, 5.10 among them, do not read the new one then.
+            (Kind::Linkat, "newpath") if self.memory() != Memory::There => {
+                return Some(Expected::PathIfRead(self.path(thread, 1)));
+            }
             (Kind::Linkat, "newpath") => return Some(path(1)),
             (Kind::Access, "mode") => Value::Flags(self.mode()),
             (Kind::Openat, "dirfd") | (Kind::Linkat, "olddir") => Value::Fd(self.dirfd(0).into()),
