@@ -133,8 +133,9 @@ impl Daemon {
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let path = folder.path().join("scapd.toml");
         let write = |name: &str| folder.path().join(name).display().to_string();
+        // However full the machine's disk is.
         let own = format!(
-            "[files]\nwrite = '{}'\n[control]\ncontrol = '{}'\n",
+            "[files]\nwrite = '{}'\nkeep-free = '1M'\n[control]\ncontrol = '{}'\n",
             write("x.scap"),
             write("control.sock")
         );
