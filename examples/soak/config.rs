@@ -46,14 +46,10 @@ impl Files {
             }
         }
     }
-
-    fn name(self) -> &'static str {
-        match self {
-            Files::Packed => "soak-%H%M%S.scap.gz",
-            Files::BySize | Files::ByTime => "soak-%H%M%S.scap",
-        }
-    }
 }
+
+/// The same for all: what a daemon takes care of, kept or left behind, is what has such a name.
+const NAME: &str = "soak-%H%M%S.scap";
 
 /// What is recorded besides the marked calls.
 const OTHERS: &str = "execve,clone,clone3,vfork,read,write,connect,accept4";
@@ -75,7 +71,7 @@ impl Config {
              [files]\nwrite = '{}'\n{}[control]\ncontrol = '{}'\n",
             self.syscalls(None),
             self.snaplen,
-            folder.join(self.files.name()).display(),
+            folder.join(NAME).display(),
             self.files.keys(),
             paths.socket().display()
         )
