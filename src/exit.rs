@@ -39,7 +39,10 @@ pub const MEANINGS: &[(u8, &str)] = &[
     (NOT_PERMITTED, "not allowed to load BPF programs"),
     (UNSUPPORTED, "the kernel is too old, has no BTF, or refuses what every capture needs"),
     (OUTPUT, "the output cannot be written (the file is whole up to there)"),
-    (INPUT, "the input is no capture, or is cut off (everything before was printed)"),
+    (
+        INPUT,
+        "the input is no capture, or is cut off (everything before was printed; `scapd repair` makes it whole)",
+    ),
     (
         LOST,
         "events were lost: `scapd verify`, and `scapd record --on-loss fail` (a sample of which nothing was lost: 0)",
