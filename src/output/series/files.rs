@@ -229,7 +229,7 @@ impl Files {
     }
 
     fn try_write(&mut self, all: bool, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
-        self.check_place()?;
+        self.check_place(free)?;
         if self.current.is_none() && !self.ended {
             self.open()?;
             self.scanning.store(true, Ordering::Relaxed);
@@ -248,6 +248,20 @@ impl Files {
         if result.is_ok() && all {
             result = current.output.flush();
         }
+        if result.is_err() {
+            current.sum = None;
+        }
+        self.settle(free);
+        if result.is_err() {
+            // What was not in the file for sure was cut off.
+            self.held.iter_mut().for_each(|held| held.end = None);
+        }
+        result
+    }
+
+    /// Gives back the chunks that are in the file for sure.
+    fn settle(&mut self, free: &mut dyn FnMut(Chunk)) {
+        let Some(current) = &mut self.current else { return };
         let settled = current.output.totals().bytes_in;
         while self.held.front().is_some_and(|held| held.end.is_some_and(|end| end <= settled)) {
             let Some(held) = self.held.pop_front() else { break };
@@ -256,16 +270,10 @@ impl Files {
                 free(held.chunk);
             }
         }
-        if result.is_err() {
-            // What was not in the file for sure was cut off.
-            self.held.iter_mut().for_each(|held| held.end = None);
-            current.sum = None;
-        }
-        result
     }
 
     /// Whether the file is where it was, and may grow.
-    fn check_place(&mut self) -> Result<(), OutputError> {
+    fn check_place(&mut self, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
         let Some(current) = self.current.as_mut().filter(|current| current.looked.elapsed() >= LOOK) else {
             return Ok(());
         };
@@ -281,9 +289,12 @@ impl Files {
         if whereabouts == Whereabouts::There {
             return Ok(());
         }
+        // What it has accepted stays in it, and must not be in the next file too. An error has cut the rest off.
+        let _ = current.output.flush();
         let (path, events) = (current.partial.path.display(), current.output.totals().events);
         let became = if whereabouts == Whereabouts::Moved { "moved away" } else { "removed" };
         tracing::warn!("{path} was {became} by somebody with {events} events; going on in a new file");
+        self.settle(free);
         self.give_up(whereabouts);
         Ok(())
     }
