@@ -20,8 +20,7 @@ use crate::shared::{Call, PROCESSES, Pace, Shared};
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The process above all others of the load: starts the generators, and works beside them. Ends when it is told to, and
-/// with the process that has started it.
+/// The process above all others of the load: starts the generators, and works beside them, until it is told to stop.
 pub fn run(memory: &Path, limit: Duration) -> anyhow::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let shared = Shared::open(memory)?;
@@ -40,6 +39,9 @@ pub fn run(memory: &Path, limit: Duration) -> anyhow::Result<()> {
     for mut generator in generators {
         generator.wait()?;
     }
+    shared.set_over();
+    // Files that begin now still have this process in the state of their machine: it stays until it is killed.
+    thread::sleep(limit);
     Ok(())
 }
 

@@ -84,6 +84,7 @@ impl Slot {
 #[repr(C)]
 struct Layout {
     stop: AtomicU32,
+    over: AtomicU32,
     pace: AtomicU32,
     slots: [Slot; THREADS],
 }
@@ -141,6 +142,15 @@ impl Shared {
 
     pub fn stopped(&self) -> bool {
         self.0.stop.load(Ordering::Relaxed) != 0
+    }
+
+    /// The last call has been made.
+    pub fn set_over(&self) {
+        self.0.over.store(1, Ordering::SeqCst);
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.0.over.load(Ordering::SeqCst) != 0
     }
 
     /// Of each thread, the number of the first call that was not over before this moment.

@@ -176,3 +176,31 @@ fn what_was_not_ended_has_no_balance_and_its_name() {
     drop(writer);
     assert_eq!(fs::read(dir.path().join("a-000001.scap")).unwrap(), b"events");
 }
+
+#[test]
+fn what_a_file_has_that_was_moved_away_is_in_no_other() {
+    let dir = TempDir::new().unwrap();
+    let mut files = files(dir.path(), false, &Series::default());
+    let put = |files: &mut Files, bytes: &[u8]| {
+        let mut chunk = Chunk::of(bytes.to_vec());
+        chunk.events = 1;
+        files.put(chunk, &mut |_| ()).unwrap();
+    };
+    // Too little for a block of its own: it is not on disk when the file goes.
+    put(&mut files, b"before");
+    let moved = dir.path().join("moved");
+    fs::rename(dir.path().join("a-000001.scap.partial"), &moved).unwrap();
+    thread::sleep(Duration::from_millis(1200));
+    put(&mut files, b", after");
+    files.end(&Verdict { seen: 2, written: 2, ..Verdict::default() }, 1, &mut |_| ()).unwrap();
+    assert_eq!(files.finish().unwrap().events, 2);
+    let moved = String::from_utf8_lossy(&fs::read(moved).unwrap()).into_owned();
+    assert!(
+        moved.starts_with("before") && moved.contains(" written=1 ") && !moved.contains("after"),
+        "{moved}"
+    );
+    let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let next = names.into_iter().find(|path| path.extension().is_some_and(|e| e == "scap")).unwrap();
+    let next = String::from_utf8_lossy(&fs::read(next).unwrap()).into_owned();
+    assert!(next.starts_with("state, after") && next.contains(" written=1 "), "{next}");
+}
