@@ -1,6 +1,7 @@
 use std::{
+    path::Path,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{memory::assert_sizes, process::faults};
@@ -36,8 +37,18 @@ pub fn sched_process_exit(t: &mut Test) {
 /// Another thread of the process gets the children of one that ends.
 fn orphans_of_a_thread(t: &mut Test) {
     let captured = t.capture(|| {
-        let child = std::thread::spawn(|| Command::new("/bin/cat").stdin(Stdio::piped()).spawn().unwrap());
-        let mut child = child.join().unwrap();
+        let child = std::thread::spawn(|| {
+            let child = Command::new("/bin/cat").stdin(Stdio::piped()).spawn().unwrap();
+            (child, rustix::thread::gettid().as_raw_nonzero())
+        });
+        let (mut child, thread) = child.join().unwrap();
+        // Before Linux 6.16 a thread is joined before its event: it has that behind it once it is gone from /proc.
+        let entry = format!("/proc/self/task/{thread}");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Path::new(&entry).exists() {
+            assert!(Instant::now() < deadline, "{entry} is still there");
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let pid = child.id();
         child.kill().unwrap();
         child.wait().unwrap();
