@@ -5,6 +5,7 @@
  */
 #include "extract/registers.h"
 #include "filter.h"
+#include "template/program.h"
 
 /* A wanted event for which there was no program to call. */
 static __always_inline void dispatch__missed(void)
@@ -41,6 +42,7 @@ static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted d
 
 	if (!(wanted & direction) || !filter__is_target(task, slot == SC_NR_EXECVE))
 		return SC_SLOTS;
+	call__hand_over(task);
 	return __builtin_expect(wanted & SC_WANT_RULES, 0) ? (u64)SC_SLOT_RULES : slot;
 }
 

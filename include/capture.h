@@ -164,6 +164,8 @@ enum {
  */
 struct sc_cpu {
 	u64 running[SC_WAYS]; /* runs that have begun and not ended */
+	u32 tid;              /* what the dispatcher found out for the program that it goes on to: the current thread, */
+	u32 compat;           /* and whether its system call is a 32-bit one; nobody's, if `preemptible` */
 	u64 lost;             /* the sum of all losses below: one look tells whether there are new ones */
 	struct sc_cpu_losses losses;
 	struct sc_left_out left_out;

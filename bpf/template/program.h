@@ -11,18 +11,52 @@
 #include "counters.h"
 #include "extract/registers.h"
 
-/* What a run is to know of its task and its CPU; false if the CPU is beyond those known when the programs were loaded. */
-static __always_inline bool call__locate(struct sc_call *call)
+/* Keeps for the program what the dispatcher has found out: it costs less than to ask the kernel once more. */
+static __always_inline void call__hand_over(struct task_struct *task)
+{
+	u32 cpu_id = bpf_get_smp_processor_id();
+	struct sc_cpu *cpu;
+
+	if (sc_constants.preemptible)
+		return;
+	cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+	if (!cpu)
+		return;
+	cpu->tid = TASK_FIELD(task, pid);
+	cpu->compat = extract__is_compat(task);
+}
+
+/* What a run is to know of its CPU; false if the CPU is beyond those known when the programs were loaded. */
+static __always_inline bool call__locate_cpu(struct sc_call *call)
 {
 	/* A copy is the key: taking the address of a member would keep the whole structure on the stack. */
 	u32 cpu_id = bpf_get_smp_processor_id();
+
+	call->cpu_id = cpu_id;
+	call->cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+	return call->cpu != NULL;
+}
+
+/* What a run is to know of its task and its CPU; false as above. */
+static __always_inline bool call__locate(struct sc_call *call)
+{
 	struct task_struct *task = extract__typed_current();
 
 	call->tid = TASK_FIELD(task, pid);
 	call->compat = extract__is_compat(task);
-	call->cpu_id = cpu_id;
-	call->cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
-	return call->cpu != NULL;
+	return call__locate_cpu(call);
+}
+
+/* The same for a run that a dispatcher went on to. */
+static __always_inline bool call__locate_dispatched(struct sc_call *call)
+{
+	if (sc_constants.preemptible)
+		return call__locate(call);
+	if (!call__locate_cpu(call))
+		return false;
+	call->tid = call->cpu->tid;
+	call->compat = call->cpu->compat;
+	return true;
 }
 
 static __always_inline void call__read_clock(struct sc_call *call)
@@ -30,14 +64,20 @@ static __always_inline void call__read_clock(struct sc_call *call)
 	call->ts = sc_settings.boot_time + bpf_ktime_get_boot_ns();
 }
 
-/* Marks the start of a run on this CPU; false if the CPU is not known. */
+/* Marks the start of a run on this CPU. */
+static __always_inline void call__mark(struct sc_call *call)
+{
+	call->nested = call->cpu->running[call->way]++ != 0;
+	asm volatile("" ::: "memory"); /* first the mark, then the clock */
+	call__read_clock(call);
+}
+
+/* The start of a run of a tracepoint's program; false if the CPU is not known. */
 static __always_inline bool call__begin(struct sc_call *call)
 {
 	if (!call__locate(call))
 		return false;
-	call->nested = call->cpu->running[call->way]++ != 0;
-	asm volatile("" ::: "memory"); /* first the mark, then the clock */
-	call__read_clock(call);
+	call__mark(call);
 	return true;
 }
 
@@ -47,11 +87,15 @@ static __always_inline void call__end(struct sc_call *call)
 	call->cpu->running[call->way]--;
 }
 
+/* The same, of a system call's program. */
 static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
 {
 	call->ctx = ctx;
 	call->regs = extract__registers(ctx);
-	return call__begin(call);
+	if (!call__locate_dispatched(call))
+		return false;
+	call__mark(call);
+	return true;
 }
 
 #define SYSCALL_ENTER(program)                                             \
