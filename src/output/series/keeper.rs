@@ -2,6 +2,7 @@
 //! nor a hook holds up what is written meanwhile.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     sync::{
@@ -10,7 +11,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use sha2::{Digest, Sha256};
@@ -35,6 +36,8 @@ const CLOSING: usize = 4;
 /// Between two looks at the disk, and at hooks that run.
 const TICK: Duration = Duration::from_secs(1);
 const HOOK_TICK: Duration = Duration::from_millis(20);
+/// Between two looks for files that were left behind: as by another process, or in a folder that was away for a while.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// A file that nothing more is written to.
 #[derive(Debug)]
@@ -89,6 +92,7 @@ impl Keeper {
             manifest: series.manifest,
             store,
             report: report.clone(),
+            hopeless: BTreeSet::new(),
         };
         let thread = thread::Builder::new().name("scapd-files".to_owned()).spawn(move || work.run(&files))?;
         Ok(Keeper { closed: Some(closed), report, thread: Some(thread) })
@@ -125,14 +129,19 @@ struct Work {
     manifest: bool,
     store: Shared,
     report: Arc<Report>,
+    /// Files left behind that cannot be repaired.
+    hopeless: BTreeSet<PathBuf>,
 }
 
 impl Work {
     fn run(&mut self, files: &Receiver<Closed>) {
         privileges::keep(Keep::Files);
-        let left_behind = self.store.lock().left_behind();
-        left_behind.iter().for_each(|path| adopt(path, &self.store));
+        let mut looked: Option<Instant> = None;
         loop {
+            if looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+                looked = Some(Instant::now());
+                self.adopt();
+            }
             self.look_after();
             match files.recv_timeout(if self.hooks.is_busy() { HOOK_TICK } else { TICK }) {
                 Ok(file) => self.close(file),
@@ -140,8 +149,22 @@ impl Work {
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        self.adopt();
         self.hooks.finish(&self.store);
         self.look_after();
+    }
+
+    /// Makes whole captures of those that were left behind.
+    fn adopt(&mut self) {
+        let left_behind = self.store.lock().left_behind();
+        for path in left_behind {
+            match adopt(&path, &self.store) {
+                Ok(()) => _ = self.hopeless.remove(&path),
+                // It is tried again, as the disk may only be full; but told once.
+                Err(why) if self.hopeless.insert(path) => tracing::error!("{why}"),
+                Err(_) => {}
+            }
+        }
     }
 
     fn look_after(&mut self) {
@@ -211,22 +234,23 @@ fn write_manifest(
 }
 
 /// Makes a whole capture of one that a process left behind before it could close it.
-fn adopt(path: &Path, store: &Shared) {
+fn adopt(path: &Path, store: &Shared) -> Result<(), String> {
+    let name = path.display();
     match repair::repair(path, &repair::Options::default()) {
         Ok(report) => {
             store.lock().ended(path, Some(&report.path));
             let (whole, events) = (report.path.display(), report.events);
-            tracing::warn!("{} was left behind and not closed: now {whole}, {events} events", path.display());
+            tracing::warn!("{name} was left behind and not closed: now {whole}, {events} events");
         }
         // It ends inside the state of the machine, as on a disk that was full: there is no event in it.
         Err(RepairError::Nothing { source: ReadError::Truncated { .. }, .. }) => {
-            match fs::remove_file(path) {
-                Ok(()) => tracing::warn!("{} was left behind without an event: removed", path.display()),
-                Err(e) => tracing::error!("{} was left behind, and cannot be removed: {e}", path.display()),
-            }
+            fs::remove_file(path)
+                .map_err(|e| format!("{name} was left behind, and cannot be removed: {e}"))?;
+            tracing::warn!("{name} was left behind without an event: removed");
         }
-        Err(error) => tracing::error!("{} was left behind: {:#}", path.display(), anyhow::Error::new(error)),
+        Err(error) => return Err(format!("{name} was left behind: {:#}", anyhow::Error::new(error))),
     }
+    Ok(())
 }
 
 /// An error with what the system says.

@@ -10,6 +10,8 @@ use regex::Regex;
 
 /// What a file has behind its name while it is written.
 pub const PARTIAL: &str = ".partial";
+/// What it has when it is compressed.
+const PACKED: &str = ".gz";
 /// Digits of the number in a name without a time.
 const DIGITS: usize = 6;
 
@@ -77,6 +79,7 @@ fn known() -> String {
 /// let pattern = Pattern::parse("/var/lib/scapd/web-%Y%m%d-%H%M%S.scap".as_ref())?;
 /// assert!(pattern.matches("web-20260131-142233.scap"));
 /// assert!(pattern.matches("web-20260131-142233-1.scap"), "a second one of that second");
+/// assert!(pattern.matches("web-20260131-142233.scap.gz"), "compressed since, or by an earlier recording");
 /// assert!(!pattern.matches("notes.scap"));
 /// # Ok::<(), scapd::output::PatternError>(())
 /// ```
@@ -109,11 +112,12 @@ impl Pattern {
         }
         let (stem, extension) = split(name);
         let (stem_ours, times) = expression(name, stem)?;
-        let (extension_ours, more) = expression(name, extension)?;
+        // Compressed or not: what is kept must not depend on how it is written now.
+        let (extension_ours, more) = expression(name, extension.strip_suffix(PACKED).unwrap_or(extension))?;
         let numbered = times + more == 0;
         let number = if numbered { format!("-([0-9]{{{DIGITS},}})") } else { "(-[0-9]+)?".to_owned() };
         // Built of escaped texts and the table above: it compiles.
-        let ours = Regex::new(&format!("^{stem_ours}{number}{extension_ours}$"))
+        let ours = Regex::new(&format!("^{stem_ours}{number}{extension_ours}(\\.gz)?$"))
             .map_err(|_| PatternError::Conversion { name: name.to_owned(), conversion: String::new() })?;
         Ok(Pattern {
             dir: dir.to_owned(),
@@ -171,7 +175,7 @@ impl Pattern {
 
 /// The name without its extension, and the extension: of two parts if the second one is `.gz`.
 fn split(name: &str) -> (&str, &str) {
-    let packed = if name.ends_with(".gz") { ".gz".len() } else { 0 };
+    let packed = if name.ends_with(PACKED) { PACKED.len() } else { 0 };
     let dot = name[..name.len() - packed].rfind('.').filter(|dot| *dot > 0);
     name.split_at(dot.unwrap_or(name.len() - packed))
 }
@@ -237,9 +241,21 @@ mod tests {
         );
         assert!(first(&timed, 3, 0).iter().all(|name| timed.matches(name)));
         for other in
-            ["scapd-20260131-142203.scap", "scapd-20260131-142203.scap.gz.partial", "x", "scapd-.scap.gz"]
+            ["scapd-20260131-142203.scap.gz.partial", "scapd-20260131-142203.scap.zst", "x", "scapd-.scap.gz"]
         {
             assert!(!timed.matches(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn compressed_files_are_of_the_same_series_as_others() {
+        for series in ["a.scap", "a.scap.gz"] {
+            let series = pattern(series);
+            for name in ["a-000007.scap", "a-000007.scap.gz"] {
+                assert!(series.matches(name), "{name}");
+                assert_eq!(series.number(name), Some(7));
+            }
+            assert!(!series.matches("a-000007.scap.gz.gz"));
         }
     }
 

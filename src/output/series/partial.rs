@@ -5,6 +5,7 @@ use std::{
     io::{self, ErrorKind},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use jiff::Zoned;
@@ -99,12 +100,17 @@ pub fn partial_of(path: &Path) -> PathBuf {
     path.into()
 }
 
-/// Whether the process that wrote a file is gone.
-pub fn is_left_behind(path: &Path) -> bool {
+/// Whether nobody writes a file any more, nor did as lately as `fresh` ago.
+pub fn is_left_behind(path: &Path, fresh: Duration) -> bool {
+    let is_old = |file: &File| {
+        let age = file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
+        // A time yet to come tells nothing: as good as old.
+        age.is_ok_and(|age| age.map_or(true, |age| age >= fresh))
+    };
     File::options()
         .read(true)
         .open(path)
-        .is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_ok())
+        .is_ok_and(|file| is_old(&file) && flock(&file, FlockOperation::NonBlockingLockShared).is_ok())
 }
 
 /// Sees to it that a directory's entries are on disk.
@@ -139,14 +145,14 @@ mod tests {
         let pattern = Pattern::parse(&dir.path().join("a-%H.scap")).unwrap();
         let (first, file) = Partial::create(&pattern, &noon(), 0).unwrap();
         assert_eq!(first.path, dir.path().join("a-12.scap.partial"));
-        assert!(!is_left_behind(&first.path));
+        assert!(!is_left_behind(&first.path, Duration::ZERO));
         // Another one of that hour; then somebody takes the name of the first.
         let (second, _file) = Partial::create(&pattern, &noon(), 0).unwrap();
         assert_eq!(second.name, "a-12-1.scap");
         fs::write(dir.path().join("a-12.scap"), "somebody's").unwrap();
         assert_eq!(second.publish(&pattern).unwrap(), dir.path().join("a-12-1.scap"));
         drop(file);
-        assert!(is_left_behind(&first.path));
+        assert!(is_left_behind(&first.path, Duration::ZERO));
         let published = first.publish(&pattern).unwrap();
         assert!(pattern.matches(published.file_name().unwrap()), "{}", published.display());
         assert_eq!(fs::read(dir.path().join("a-12.scap")).unwrap(), b"somebody's");

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use indicatif::HumanBytes;
@@ -19,6 +19,8 @@ use super::{
     retention::{Disk, Retention, Stored, Unfinished},
 };
 
+/// A file that was written to since may just have been made by another recorder, and not be locked yet.
+const FRESH: Duration = Duration::from_secs(1);
 /// What `stat` counts room in.
 const SECTOR: u64 = 512;
 
@@ -100,7 +102,7 @@ impl Store {
         let names = entries(self.pattern.dir()).filter_map(|entry| entry.file_name().into_string().ok());
         let ours = |name: &String| name.strip_suffix(PARTIAL).is_some_and(|name| self.pattern.matches(name));
         let mut paths: Vec<_> = names.filter(ours).map(|name| self.pattern.join(&name)).collect();
-        paths.retain(|path| is_left_behind(path));
+        paths.retain(|path| is_left_behind(path, FRESH));
         paths.sort();
         paths
     }
@@ -234,8 +236,6 @@ fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const CAPTURE: &[u8] = &0x0A0D_0D0A_u32.to_ne_bytes();
@@ -333,11 +333,17 @@ mod tests {
     #[test]
     fn what_was_left_behind_is_found() {
         let (dir, pattern) = folder(&[CAPTURE]);
-        fs::write(dir.path().join("a-000002.scap.partial"), CAPTURE).unwrap();
-        fs::write(dir.path().join("b-000002.scap.partial"), CAPTURE).unwrap();
+        for name in ["a-000002.scap.partial", "b-000002.scap.partial", "a-000003.scap.gz.partial"] {
+            fs::write(dir.path().join(name), CAPTURE).unwrap();
+            let file = File::options().write(true).open(dir.path().join(name)).unwrap();
+            file.set_modified(SystemTime::now() - FRESH).unwrap();
+        }
+        fs::write(dir.path().join("a-000004.scap.partial"), "just made").unwrap();
         let (_partial, _file) =
-            super::super::partial::Partial::create(&pattern, &jiff::Zoned::default(), 2).unwrap();
+            super::super::partial::Partial::create(&pattern, &jiff::Zoned::default(), 4).unwrap();
         let store = Store::open(pattern, Retention::default());
-        assert_eq!(store.left_behind(), [dir.path().join("a-000002.scap.partial")]);
+        let expected =
+            ["a-000002.scap.partial", "a-000003.scap.gz.partial"].map(|name| dir.path().join(name));
+        assert_eq!(store.left_behind(), expected);
     }
 }
