@@ -7,6 +7,10 @@
 use std::io::{Cursor, sink};
 
 use scapd::{
+    daemon::{
+        config::Settings,
+        control::{Request, parse},
+    },
     print::{self, ReadArgs, Summary},
     repair::salvage::Survey,
     scap::Reader,
@@ -17,7 +21,40 @@ use scapd::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] = &[("reader", reader), ("repair", repair)];
+pub const TARGETS: &[Target] =
+    &[("config", config), ("control", control), ("reader", reader), ("repair", repair)];
+
+/// A configuration file: what is taken makes the flags of a recording, and is taken again as `scapd daemon --print-config`
+/// prints it; what is not, says why.
+pub fn config(input: &[u8]) {
+    match Settings::parse("fuzz.toml", &String::from_utf8_lossy(input)) {
+        Ok(settings) => comes_back(&settings),
+        Err(mistakes) => assert!(!mistakes.to_string().is_empty()),
+    }
+}
+
+/// A line on the control socket, and what a change of the configuration that it asks for does.
+pub fn control(input: &[u8]) {
+    let request = match parse(input) {
+        Ok(request) => request,
+        Err(why) => return assert!(!why.to_string().is_empty()),
+    };
+    let line = serde_json::to_vec(&request).expect("a request is a line");
+    assert_eq!(parse(&line).expect("a request that was written can be read"), request);
+    let Request::Set { values } = &request else { return };
+    match Settings::defaults().with(values.iter().map(|(key, value)| (key.as_str(), value.as_str()))) {
+        Ok(settings) => comes_back(&settings),
+        Err(mistakes) => assert!(!mistakes.to_string().is_empty()),
+    }
+}
+
+fn comes_back(settings: &Settings) {
+    settings.args().expect("a configuration that was taken makes flags");
+    let text = settings.to_toml();
+    let again = Settings::parse("again.toml", &text).unwrap_or_else(|why| panic!("{why}, in:\n{text}"));
+    let difference = settings.difference(&again);
+    assert!(difference.live.is_empty() && difference.restart.is_empty(), "{difference:?}, in:\n{text}");
+}
 
 /// `scapd read`, its lines and its JSON; `scapd info`; `scapd verify`.
 pub fn reader(input: &[u8]) {
