@@ -79,6 +79,7 @@ struct sc_settings {
 	u32 snaplen;      /* bytes of data that an event keeps at most; an event's size is a limit, too */
 	u32 skip_tgid;    /* a process whose events are left out (the recorder's own), or -1: the idle tasks are 0 */
 	u32 targets_only; /* record only the tasks in the map `targets` */
+	u32 submit_flags; /* BPF_RB_NO_WAKEUP; BPF_RB_FORCE_WAKEUP while the recorder waits for an event */
 	u32 backlog;      /* the recorder takes no events, as the disk is behind: why a ring is full */
 	enum sc_tracepoint tracepoints;
 	u32 dynamic_snaplen;    /* traffic of some kinds keeps more than the snaplen: see extract/snaplen.h */
@@ -164,9 +165,9 @@ enum {
  */
 struct sc_cpu {
 	u64 running[SC_WAYS]; /* runs that have begun and not ended */
-	u32 tid;              /* what the dispatcher found out for the program that it goes on to: the current thread, */
-	u32 compat;           /* and whether its system call is a 32-bit one; nobody's, if `preemptible` */
-	u64 lost;             /* the sum of all losses below: one look tells whether there are new ones */
+	u32 tid;    /* what the dispatcher found out for the program that it goes on to: the current thread, */
+	u32 compat; /* and whether its system call is a 32-bit one; nobody's, if `preemptible` */
+	u64 lost;   /* the sum of all losses below: one look tells whether there are new ones */
 	struct sc_cpu_losses losses;
 	struct sc_left_out left_out;
 	struct sc_counters events[PPM_EVENT_MAX];

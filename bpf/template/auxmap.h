@@ -89,7 +89,7 @@ static __always_inline bool auxmap__copy_to(void *ring, struct auxmap *auxmap)
 {
 	u64 size = SC_BOUND(auxmap->pos, SC_SCRATCH_HALF);
 
-	return ring && !bpf_ringbuf_output(ring, auxmap->data, size, BPF_RB_NO_WAKEUP);
+	return ring && !bpf_ringbuf_output(ring, auxmap->data, size, sc_settings.submit_flags);
 }
 
 static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *auxmap, u16 type, bool state)

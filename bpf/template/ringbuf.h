@@ -56,9 +56,9 @@ static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbu
 		*(value_type_ *)((ringbuf)->data + SC_PARAM_OFFSET(program, param)) = value_;                 \
 	} while (0)
 
-#define ringbuf__submit_event(call, ringbuf, program)                  \
-	do {                                                           \
-		if ((ringbuf)->next != program##__nparams)             \
-			sc_parameter_missing();                        \
-		bpf_ringbuf_submit((ringbuf)->data, BPF_RB_NO_WAKEUP); \
+#define ringbuf__submit_event(call, ringbuf, program)                          \
+	do {                                                                   \
+		if ((ringbuf)->next != program##__nparams)                     \
+			sc_parameter_missing();                                \
+		bpf_ringbuf_submit((ringbuf)->data, sc_settings.submit_flags); \
 	} while (0)

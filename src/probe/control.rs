@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use libbpf_rs::{MapCore, MapFlags};
+use libbpf_rs::{MapCore, MapFlags, libbpf_sys};
 
 use scapd_bpf::types::{self, sc_tracepoint as TracepointBits, sc_wanted as Wanted};
 
@@ -271,6 +271,13 @@ impl Control<'_> {
     /// Whether the recorder takes no events now, as the disk is behind: a full ring is then counted as that.
     pub fn set_backlog(&self, waiting: bool) {
         atomic_u32(&self.settings.backlog).store(waiting.into(), Ordering::Release);
+    }
+
+    /// Whether an event wakes whoever waits for one ([`Active::wait`](super::Active::wait)). A program that runs at this
+    /// moment may not know yet: look at the rings once more, some milliseconds later, before waiting.
+    pub fn set_wakeup(&self, wakeup: bool) {
+        let flags = if wakeup { libbpf_sys::BPF_RB_FORCE_WAKEUP } else { libbpf_sys::BPF_RB_NO_WAKEUP };
+        atomic_u32(&self.settings.submit_flags).store(flags, Ordering::Release);
     }
 
     /// Whether only targets are recorded, and not every task.

@@ -13,7 +13,9 @@ use libbpf_rs::{
 use scapd_bpf::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder};
 
 use super::{
-    Attach, Loaded, Opened, Preemption, ProbeError, Refused, attach,
+    Attach, Loaded, Opened, Preemption, ProbeError, Refused,
+    alarm::Alarm,
+    attach,
     control::{self, Directions},
     counters::{self, Cpus},
     messages,
@@ -183,7 +185,9 @@ impl Opened {
         refused: Vec<Refused>,
     ) -> Result<Loaded, ProbeError> {
         let boot_time = self.options.boot_time.unwrap_or_else(counters::measure_boot_time);
-        let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, self.cpus)?;
+        let alarm = Alarm::new().map_err(|e| ProbeError::failed("make an epoll instance", e))?;
+        let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, self.cpus, &alarm)?;
+        rings::watch(skel.maps.reserve.as_fd(), &alarm)?;
         all_rings.push(rings::map(skel.maps.reserve.as_fd(), self.options.reserve_size as u32)?);
         let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus, boot_time)
             .map_err(|e| ProbeError::failed("map the counters into memory", e))?;
@@ -192,6 +196,7 @@ impl Opened {
         let mut loaded = Loaded {
             skel,
             merge: Merge::new(all_rings),
+            alarm,
             cpus,
             layout: self.layout,
             attach,
@@ -204,6 +209,7 @@ impl Opened {
         loaded.set_boot_time(boot_time)?;
         let control = loaded.control()?;
         control.skip_process(None);
+        control.set_wakeup(false);
         control.set_snaplen(self.options.snaplen);
         control.set_dynamic_snaplen(self.options.dynamic_snaplen);
         control.set_drop_failed(self.options.drop_failed);

@@ -14,6 +14,7 @@
 //! # Ok::<(), scapd::probe::ProbeError>(())
 //! ```
 
+mod alarm;
 mod attach;
 mod control;
 mod counters;

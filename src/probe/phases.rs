@@ -1,13 +1,15 @@
 //! The phases of a probe.
 
-use std::{os::fd::AsFd, path::Path};
+use std::{os::fd::AsFd, path::Path, time::Duration};
 
 use libbpf_rs::{Link, ProgramMut};
 use scapd_bpf::ScapdSkel;
 
 use super::{
     Attach, Control, DynamicSnaplen, Preemption, ProbeError, ProgramCost, ProgramRuns, RawEvent, RingLayout,
-    SampleRatio, Totals, attach,
+    SampleRatio, Totals,
+    alarm::Alarm,
+    attach,
     control::{self, Directions},
     counters::{self, Cpus},
     programs,
@@ -95,6 +97,7 @@ pub struct Opened {
 pub struct Loaded {
     pub(super) skel: ScapdSkel<'static>,
     pub(super) merge: Merge<RingBuffer>,
+    pub(super) alarm: Alarm,
     pub(super) cpus: Cpus,
     pub(super) layout: RingLayout,
     pub(super) attach: Attach,
@@ -319,6 +322,12 @@ impl Active {
         let probe = &mut self.probe.probe;
         let merged = probe.merge.next(&probe.cpus)?;
         Some(RawEvent { cpu: merged.cpu, bytes: merged.bytes, late: merged.late })
+    }
+
+    /// Waits until there is something in a ring, if programs wake the recorder ([`Control::set_wakeup`]); false if the
+    /// time is over before, or a signal came.
+    pub fn wait(&self, limit: Duration) -> Result<bool, ProbeError> {
+        self.probe.probe.alarm.wait(limit).map_err(|e| ProbeError::failed("wait for an event", e))
     }
 
     /// Closes the gate. Events that are still in the rings can be drained before.

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType, libbpf_sys};
 
-use super::ProbeError;
+use super::{ProbeError, alarm::Alarm};
 use crate::ring::buffer::RingBuffer;
 
 /// How the memory for events is divided.
@@ -42,11 +42,12 @@ pub(super) fn create(size: u32) -> libbpf_rs::Result<MapHandle> {
     MapHandle::create(MapType::RingBuf, Some("scapd_ring"), 0, 0, size, &options)
 }
 
-/// Creates the rings, puts them into the programs' array and maps them.
+/// Creates the rings, puts them into the programs' array, maps them, and has the alarm wait for them.
 pub(super) fn set_up(
     array: &impl MapCore,
     layout: RingLayout,
     cpus: usize,
+    alarm: &Alarm,
 ) -> Result<Vec<RingBuffer>, ProbeError> {
     let maps = (0..layout.rings)
         .map(|_| create(layout.ring_size))
@@ -58,7 +59,17 @@ pub(super) fn set_up(
             .update(&(cpu as u32).to_ne_bytes(), &ring.to_ne_bytes(), MapFlags::ANY)
             .map_err(|e| ProbeError::libbpf(format!("give CPU {cpu} its ring"), e))?;
     }
-    maps.iter().map(|ring| map(ring.as_fd(), layout.ring_size)).collect()
+    maps.iter()
+        .map(|ring| {
+            watch(ring.as_fd(), alarm)?;
+            map(ring.as_fd(), layout.ring_size)
+        })
+        .collect()
+}
+
+/// Has the alarm wait for a ring.
+pub(super) fn watch(ring: BorrowedFd<'_>, alarm: &Alarm) -> Result<(), ProbeError> {
+    alarm.add(ring).map_err(|e| ProbeError::failed("wait for a ring", e))
 }
 
 /// Maps a ring of this size into memory. The mapping keeps it; the descriptor is not needed any more.

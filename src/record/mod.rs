@@ -4,6 +4,7 @@ mod command;
 mod drain;
 mod handle;
 mod ledger;
+mod pace;
 mod progress;
 mod rotor;
 mod self_test;
@@ -36,6 +37,7 @@ use drain::{Drain, Limits};
 use handle::{Answer, Request};
 pub use handle::{Handle, RequestError, Requests, Settings, requests};
 use ledger::Ledger;
+use pace::Pace;
 use progress::Progress;
 use self_test::SelfTest;
 use state::Scan;
@@ -45,14 +47,9 @@ pub use summary::Summary;
 
 /// Buffers between the rings and the disk: how many, and bytes of each.
 const BUFFERS: (usize, usize) = (16, 1 << 20);
-/// How long to sleep when there is nothing to do: at first, and when that goes on.
-const IDLE_SHORTEST: Duration = Duration::from_millis(1);
-const IDLE_LONGEST: Duration = Duration::from_millis(8);
 /// At what age a buffer goes to the output, full or not: to a file, and to stdout.
 const FLUSH: Duration = Duration::from_millis(250);
 const FLUSH_STDOUT: Duration = Duration::from_millis(5);
-/// So many events at once, and there may be more already.
-const MANY: usize = 256;
 /// How long to wait for programs that still run after the gate was closed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long the event of the self-test may take to the file.
@@ -213,9 +210,9 @@ fn record_events(
         held.release()?;
     }
     let mut progress = Progress::new(config.quiet, drain.target());
-    let mut idle = IDLE_SHORTEST;
+    let mut pace = Pace::new();
     while !audience.requests.stopped() {
-        let busy = drain.step(active)? >= MANY;
+        let took = drain.step(active)?;
         if let Some(ended) = command.as_mut().map(Held::try_wait).transpose()?.flatten() {
             progress.clear();
             return Ok(Some(ended));
@@ -225,10 +222,7 @@ fn record_events(
         }
         progress.show(active, drain);
         audience.serve(active, drain);
-        idle = if busy { IDLE_SHORTEST } else { (idle * 2).min(IDLE_LONGEST) };
-        if !busy {
-            thread::sleep(idle);
-        }
+        pace.rest(active, took)?;
     }
     progress.clear();
     Ok(None)
@@ -251,8 +245,8 @@ fn await_self_test(active: &mut Active, drain: &mut Drain, audience: &Audience<'
                 test.whereabouts()
             );
         }
-        if drain.step(active)? < MANY {
-            thread::sleep(IDLE_SHORTEST);
+        if drain.step(active)? < pace::MANY {
+            thread::sleep(pace::SHORTEST);
         }
     }
     Ok(false)

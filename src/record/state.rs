@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{IDLE_SHORTEST, MANY, command::Held, drain::Drain};
+use super::{command::Held, drain::Drain, pace};
 use crate::{
     output::StateSource,
     probe::Active,
@@ -74,8 +74,8 @@ impl Scan {
             .spawn(move || scan.take())
             .context("cannot start a thread")?;
         while !scan.is_finished() {
-            if drain.step(active)? < MANY {
-                thread::sleep(IDLE_SHORTEST);
+            if drain.step(active)? < pace::MANY {
+                thread::sleep(pace::SHORTEST);
             }
         }
         let mut state =

@@ -5,6 +5,8 @@ use std::{
     collections::BTreeSet,
     ffi::CStr,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::mpsc,
+    thread,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -87,6 +89,28 @@ impl Test<'_> {
         let probe = self.started();
         change(&probe.probe().control().unwrap());
         self.source.put(probe);
+    }
+
+    /// Whether what another thread does while this one waits for an event wakes it, within a time.
+    pub fn is_woken_by(&mut self, action: impl FnOnce() + Send, limit: Duration) -> bool {
+        let mut probe = self.started();
+        let (told, tid) = mpsc::channel();
+        let (go, started) = mpsc::channel();
+        let woken = thread::scope(|scope| {
+            scope.spawn(move || {
+                told.send(rustix::thread::gettid().as_raw_nonzero().get() as u32).unwrap();
+                started.recv().unwrap();
+                // Until the other one waits, most probably: else it only finds the event.
+                thread::sleep(Duration::from_millis(100));
+                action();
+            });
+            probe.probe().control().unwrap().add_target(tid.recv().unwrap(), TargetState::Active).unwrap();
+            go.send(()).unwrap();
+            probe.wait(limit).unwrap()
+        });
+        while probe.next_event().is_some() || !probe.is_drained() {}
+        self.source.put(probe);
+        woken
     }
 
     /// How many events programs began to record since the probe was started.

@@ -45,6 +45,7 @@ mod tracepoints;
 mod transfer;
 mod vectors;
 mod wait;
+mod wakeup;
 
 pub use access::*;
 pub use clone::*;
@@ -98,6 +99,8 @@ pub const SETTINGS: &[SettingTest] = &[
     ("sampling_by_clock_on_enter", "generic_e", sampling::records_a_part_of_each_second_on_enter),
     ("sampling_classes", "close_x", sampling::treats_calls_by_their_class),
     ("sampling_tracepoints", "sched_switch", sampling::leaves_out_tracepoints),
+    ("wakeup_fixed", "access_e", wakeup::by_an_event_of_fixed_size),
+    ("wakeup_variable", "access_x", wakeup::by_an_event_of_variable_size),
     ("snaplen", "read_x", snaplen::changes_while_it_runs),
     ("dynamic_snaplen_ports", "sendto_x", snaplen::goes_by_ports),
     ("dynamic_snaplen_content", "write_x", snaplen::goes_by_content),

@@ -1,0 +1,23 @@
+use std::time::Duration;
+
+use scapd::probe::Directions;
+
+use crate::{harness::Test, syscall};
+
+fn wakes(t: &mut Test, directions: Directions) {
+    t.directions(directions);
+    t.change(|control| control.set_wakeup(true));
+    let access = || _ = syscall!(SYS_access, c"/".as_ptr(), 0);
+    assert!(t.is_woken_by(access, Duration::from_secs(30)), "the event woke nobody");
+    // What the probe does on its own: the rings are empty, and whoever waits sleeps through the event.
+    t.change(|control| control.set_wakeup(false));
+    assert!(!t.is_woken_by(access, Duration::from_millis(500)), "nobody asked to be woken");
+}
+
+pub fn by_an_event_of_fixed_size(t: &mut Test) {
+    wakes(t, Directions { enter: true, exit: false });
+}
+
+pub fn by_an_event_of_variable_size(t: &mut Test) {
+    wakes(t, Directions { enter: false, exit: true });
+}
