@@ -89,6 +89,9 @@ impl fmt::Display for Section {
     }
 }
 
+/// What is wrong with a switch's value that is neither.
+pub(super) const NEEDS_BOOL: &str = "needs true or false";
+
 /// What a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
@@ -176,6 +179,10 @@ impl Keys {
 
     /// Checks the values of one key: what is wrong with them.
     pub(super) fn check(&self, key: &str, values: &[String]) -> Result<(), String> {
+        if self.takes(key) == Takes::Switch && values.iter().any(|value| value != "true" && value != "false")
+        {
+            return Err(NEEDS_BOOL.to_owned());
+        }
         let alone = self.matches([(key, values)]).map(drop);
         alone.or_else(|e| match e.kind() {
             // Whether it goes with others is seen when all are there.

@@ -8,7 +8,7 @@ use toml::{
 };
 
 use super::{
-    keys::{Keys, NoKey, Section, Takes},
+    keys::{Keys, NEEDS_BOOL, NoKey, Section, Takes},
     mistake::{Mistake, Place},
 };
 use crate::select::suggest;
@@ -125,7 +125,7 @@ impl Parser<'_> {
 fn values(takes: Takes, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     match (takes, value) {
         (Takes::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string()]),
-        (Takes::Switch, _) => Err("needs true or false".to_owned()),
+        (Takes::Switch, _) => Err(NEEDS_BOOL.to_owned()),
         (Takes::List, DeValue::Array(array)) => {
             let values: Result<Vec<_>, _> = array.iter().map(|value| scalar(value.get_ref())).collect();
             values.map(|values| vec![values.join(",")])

@@ -202,6 +202,8 @@ fn keys_are_changed_one_by_one() {
     let lines: Vec<_> = wrong.0.iter().map(ToString::to_string).collect();
     assert_eq!(lines[0], "syscals: unknown key; did you mean `syscalls`?");
     assert!(lines[1].starts_with("snaplen: ") && lines[2].starts_with("count: is no key"), "{lines:?}");
+    let wrong = Settings::defaults().with([("drop-failed", "yes")]).unwrap_err();
+    assert_eq!(wrong.to_string(), "drop-failed: needs true or false");
 }
 
 proptest::proptest! {
