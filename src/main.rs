@@ -16,6 +16,7 @@ use scapd::{
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 fn main() -> ExitCode {
+    give_back_buffers();
     let cli = Cli::parse();
     log(cli.verbose, matches!(cli.command, Command::Daemon(_)));
     match run(cli) {
@@ -25,6 +26,16 @@ fn main() -> ExitCode {
             say(&error);
             exit::code(&error)
         }
+    }
+}
+
+/// Has the memory of a buffer that is not needed any more go back to the kernel at once. By default glibc keeps such pieces
+/// once it has seen some of them, and a service would stay as large as its busiest moment made it.
+fn give_back_buffers() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: sets a limit of the allocator's, and touches no memory of ours; no other thread runs yet.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 512 << 10);
     }
 }
 

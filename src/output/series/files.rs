@@ -370,7 +370,9 @@ impl Files {
         let target = Target::File(store.pattern().path());
         let error = |e| OutputError::create(&target, e);
         let time = zoned(self.began, &self.zone).unwrap_or_default();
-        let (partial, file) = Partial::create(store.pattern(), &time, store.last()).map_err(error)?;
+        let (partial, file) =
+            Partial::create(store.pattern(), &time, store.last(), |name| store.was_used(name))
+                .map_err(error)?;
         store.begun(&partial.path, &partial.name);
         let sink = Sink::own(file).map_err(error)?;
         let output = Output::over(Target::File(partial.path.clone()), sink, self.compress);

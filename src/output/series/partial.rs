@@ -42,11 +42,16 @@ pub enum Whereabouts {
 
 impl Partial {
     /// Makes a file that nobody else has, and locks it, so that it can be told from one that was left behind. `last` is
-    /// the number of the file before.
-    pub fn create(pattern: &Pattern, time: &Zoned, last: u64) -> io::Result<(Partial, File)> {
+    /// the number of the file before; a name that `was_used` is not used again, whether its file still is there or not.
+    pub fn create(
+        pattern: &Pattern,
+        time: &Zoned,
+        last: u64,
+        was_used: impl Fn(&str) -> bool,
+    ) -> io::Result<(Partial, File)> {
         for name in pattern.names(time, last).take(TRIES) {
             let final_path = pattern.join(&name);
-            if fs::symlink_metadata(&final_path).is_ok() {
+            if was_used(&name) || fs::symlink_metadata(&final_path).is_ok() {
                 continue;
             }
             let path = partial_of(&final_path);
@@ -143,11 +148,11 @@ mod tests {
     fn a_file_gets_its_name_in_the_end_and_overwrites_none() {
         let dir = tempfile::tempdir().unwrap();
         let pattern = Pattern::parse(&dir.path().join("a-%H.scap")).unwrap();
-        let (first, file) = Partial::create(&pattern, &noon(), 0).unwrap();
+        let (first, file) = Partial::create(&pattern, &noon(), 0, |_| false).unwrap();
         assert_eq!(first.path, dir.path().join("a-12.scap.partial"));
         assert!(!is_left_behind(&first.path, Duration::ZERO));
         // Another one of that hour; then somebody takes the name of the first.
-        let (second, _file) = Partial::create(&pattern, &noon(), 0).unwrap();
+        let (second, _file) = Partial::create(&pattern, &noon(), 0, |_| false).unwrap();
         assert_eq!(second.name, "a-12-1.scap");
         fs::write(dir.path().join("a-12.scap"), "somebody's").unwrap();
         assert_eq!(second.publish(&pattern).unwrap(), dir.path().join("a-12-1.scap"));
@@ -163,9 +168,9 @@ mod tests {
     fn numbers_go_on() {
         let dir = tempfile::tempdir().unwrap();
         let pattern = Pattern::parse(&dir.path().join("a.scap")).unwrap();
-        let (partial, _file) = Partial::create(&pattern, &noon(), 6).unwrap();
+        let (partial, _file) = Partial::create(&pattern, &noon(), 6, |_| false).unwrap();
         assert_eq!(partial.name, "a-000007.scap");
-        let (partial, _file) = Partial::create(&pattern, &noon(), 6).unwrap();
+        let (partial, _file) = Partial::create(&pattern, &noon(), 6, |_| false).unwrap();
         assert_eq!(partial.name, "a-000008.scap");
     }
 
@@ -173,7 +178,7 @@ mod tests {
     fn a_file_that_is_taken_away_is_missed() {
         let dir = tempfile::tempdir().unwrap();
         let pattern = Pattern::parse(&dir.path().join("a.scap")).unwrap();
-        let (partial, file) = Partial::create(&pattern, &noon(), 0).unwrap();
+        let (partial, file) = Partial::create(&pattern, &noon(), 0, |_| false).unwrap();
         assert_eq!(partial.whereabouts(&file), Whereabouts::There);
         let moved = dir.path().join("moved");
         fs::rename(&partial.path, &moved).unwrap();

@@ -1,7 +1,7 @@
 //! The finished files of a series, and their end.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, VecDeque},
     fs::{self, File},
     io::{self, ErrorKind, Read},
     os::unix::fs::MetadataExt,
@@ -21,6 +21,9 @@ use super::{
 
 /// A file that was written to since may just have been made by another recorder, and not be locked yet.
 const FRESH: Duration = Duration::from_secs(1);
+/// So many names are remembered. Two files get the same one only if they begin in the same second (or whatever the name
+/// has): more will not.
+const USED: usize = 1000;
 /// What `stat` counts room in.
 const SECTOR: u64 = 512;
 
@@ -40,6 +43,8 @@ pub struct Store {
     strangers: BTreeSet<PathBuf>,
     /// The highest number that a file had.
     last: u64,
+    /// Names that files were begun with, the latest last.
+    used: VecDeque<String>,
     deleted: u64,
 }
 
@@ -71,6 +76,7 @@ impl Store {
             in_use: BTreeSet::new(),
             strangers: BTreeSet::new(),
             last: 0,
+            used: VecDeque::new(),
             deleted: 0,
         };
         store.look();
@@ -107,8 +113,17 @@ impl Store {
         paths
     }
 
+    /// Whether one of the latest files was begun with this name: it may be deleted by now, and the name free again.
+    pub fn was_used(&self, name: &str) -> bool {
+        self.used.iter().any(|used| used == name)
+    }
+
     /// A file is written from now on.
     pub fn begun(&mut self, partial: &Path, name: &str) {
+        if self.used.len() == USED {
+            self.used.pop_front();
+        }
+        self.used.push_back(name.to_owned());
         self.unfinished.push(partial.to_owned());
         self.last = self.last.max(self.pattern.number(name).unwrap_or(0));
     }
@@ -331,6 +346,18 @@ mod tests {
     }
 
     #[test]
+    fn names_are_not_used_again() {
+        let (_dir, pattern) = folder(&[]);
+        let mut store = Store::open(pattern, Retention::default());
+        for i in 0..=USED {
+            let name = format!("a-{i}.scap");
+            store.begun(&store.pattern().join(&name), &name);
+        }
+        assert!(store.was_used("a-1.scap") && store.was_used(&format!("a-{USED}.scap")));
+        assert!(!store.was_used("a-0.scap"), "they are not kept for ever");
+    }
+
+    #[test]
     fn what_was_left_behind_is_found() {
         let (dir, pattern) = folder(&[CAPTURE]);
         for name in ["a-000002.scap.partial", "b-000002.scap.partial", "a-000003.scap.gz.partial"] {
@@ -340,7 +367,7 @@ mod tests {
         }
         fs::write(dir.path().join("a-000004.scap.partial"), "just made").unwrap();
         let (_partial, _file) =
-            super::super::partial::Partial::create(&pattern, &jiff::Zoned::default(), 4).unwrap();
+            super::super::partial::Partial::create(&pattern, &jiff::Zoned::default(), 4, |_| false).unwrap();
         let store = Store::open(pattern, Retention::default());
         let expected =
             ["a-000002.scap.partial", "a-000003.scap.gz.partial"].map(|name| dir.path().join(name));
