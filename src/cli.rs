@@ -245,12 +245,14 @@ impl CheckArgs {
 /// `scapd verify`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 complete, or complete as a sample; 7 events were lost (or the capture does not say), 6 damaged"
+    after_help = "Exit codes: 0 complete, or complete as a sample; 7 events were lost (or the capture does not say), 6 damaged; \
+    of several captures, that of the worst"
 )]
 pub struct VerifyArgs {
-    /// The capture, plain or gzip; - for stdin
-    pub file: PathBuf,
-    /// As a JSON object
+    /// The captures, plain or gzip; - for stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// As JSON, an object for each
     #[arg(long)]
     pub json: bool,
 }

@@ -53,9 +53,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Generated::Completions => generate::completions(&args.dir)?,
         },
         Command::Verify(args) => {
-            let outcome = verify::verify(&args.file, args.json, &mut out)?;
+            let mut worst = verify::Outcome::Complete;
+            for file in &args.files {
+                worst = worst.max(verify::verify(file, args.json, &mut out)?);
+            }
             out.flush()?;
-            return Ok(exit::of_capture(outcome));
+            return Ok(exit::of_capture(worst));
         }
         Command::Repair(args) => {
             let file = args.file.clone();

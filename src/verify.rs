@@ -35,8 +35,8 @@ pub enum VerifyError {
     Write(#[from] io::Error),
 }
 
-/// What is known of a capture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is known of a capture; what is worse is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// It is whole, and nothing was lost.
     Complete,

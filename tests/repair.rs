@@ -184,6 +184,14 @@ fn the_commands_and_a_cut_capture() {
         fs::write(&path, &capture.bytes[..cut]).unwrap();
         check_commands(&path, capture.events_before(block), start);
     }
+    // Of several captures, what is to be said of the worst.
+    let damaged = file(&folder, "damaged.scap");
+    fs::write(&damaged, &capture.bytes[..len - 1]).unwrap();
+    let (code, out, _) = run(scapd().arg("verify").args([&damaged, &path]));
+    assert_eq!(code, Some(6));
+    for (name, outcome) in [(&damaged, "damaged"), (&path, "incomplete")] {
+        assert!(out.contains(&format!("{}: {outcome}", name.display())), "{out}");
+    }
 }
 
 #[test]
