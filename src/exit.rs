@@ -35,7 +35,7 @@ pub const LOST: u8 = 7;
 pub const MEANINGS: &[(u8, &str)] = &[
     (0, "done; a command's own exit status if one was recorded"),
     (FAILURE, "failed in a way that has no code of its own"),
-    (USAGE, "the command line is wrong"),
+    (USAGE, "the command line is wrong, or the configuration of the service (see `scapd daemon --check`)"),
     (NOT_PERMITTED, "not allowed to load BPF programs"),
     (UNSUPPORTED, "the kernel is too old, has no BTF, or refuses what every capture needs"),
     (OUTPUT, "the output cannot be written (the file is whole up to there)"),
