@@ -72,9 +72,9 @@ test-package: deb ## install and remove that package in a fresh Debian 12 (as ro
 	@scripts/apt-install.sh $(PACKAGE_PACKAGES)
 	scripts/test-package.sh target/debian/scapd_*.deb
 
-test-service: build ## follow docs/SERVICE.md in a fresh Debian 12 with systemd, in emulation (as root)
+test-service: build ## follow docs/SERVICE.md in a fresh Debian 12 and 13 with systemd, in emulation (as root; SUITES=trixie: 13 alone)
 	@scripts/apt-install.sh debootstrap
-	scripts/test-service.sh $(SCAPD)
+	scripts/test-service.sh $(SCAPD) $(SUITES)
 
 $(CARGO_DEB):
 	cargo install cargo-deb --version '^3.8' --locked --root target/tools

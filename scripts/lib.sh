@@ -156,24 +156,24 @@ add_program() {
 	done
 }
 
-# debian_system DEST: a Debian 12 as debootstrap installs it, with systemd and man: packages can be installed in it with
-# apt. Made once, into the cache, and copied. Needs root.
+# debian_system SUITE DEST: a Debian as debootstrap installs it, with systemd and man: packages can be installed in it
+# with apt. Made once, into the cache, and copied. Needs root.
 debian_system() {
-	local base=$cache/root-bookworm part=$cache/root-bookworm.part
+	local suite=$1 base=$cache/root-$1 part=$cache/root-$1.part
 
 	if [ ! -d "$base" ]; then
 		need debootstrap
-		debian_apt bookworm
+		debian_apt "$suite"
 		rm -rf "$part"
-		say "installing a Debian 12 in $base"
-		debootstrap --variant=minbase --include=systemd-sysv,man-db bookworm "$part" \
-			"$(sed -nE '1s/.*\] ([^ ]+) .*/\1/p' "$cache/apt/bookworm/sources.list")" >&2
+		say "installing a Debian $suite in $base"
+		debootstrap --variant=minbase --include=systemd-sysv,man-db "$suite" "$part" \
+			"$(sed -nE '1s/.*\] ([^ ]+) .*/\1/p' "$cache/apt/$suite/sources.list")" >&2
 		# Its apt finds its way to the archive as ours does.
 		apt-config dump --format '%F "%v";%n' | grep -iE '^Acquire::https?::.*".+"' >"$part/etc/apt/apt.conf.d/90way" || true
 		chroot "$part" apt-get -qq update >&2
 		mv "$part" "$base"
 	fi
-	cp -a "$base" "$1"
+	cp -a "$base" "$2"
 }
 
 # The outcome of the checks below: one line each, and a last line with their numbers.

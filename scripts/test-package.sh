@@ -30,7 +30,7 @@ everything() {
 		\( -type f -printf '%m %u %g %P ' -exec md5sum {} \; -o -printf '%m %u %g %P %l\n' \) | sed 's/ \.\/.*//' | sort)
 }
 
-debian_system "$root"
+debian_system bookworm "$root"
 everything >"$tmp/before"
 inside dpkg -l | awk '/^ii/ { print $2 }' >"$tmp/packages"
 cp "$deb" "$root/tmp/scapd.deb"

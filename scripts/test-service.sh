@@ -1,24 +1,42 @@
 #!/bin/bash
-# Boots a fresh Debian 12 with its own kernel and systemd in emulation, and follows docs/SERVICE.md in it, word by word.
-#   test-service.sh SCAPD (the program, built)
-# As root. For what the page takes as given, make and curl are in that system, and this source with the built program.
+# Boots a fresh Debian with its own kernel and systemd in emulation, follows docs/SERVICE.md in it, word by word, and looks
+# closer at the service there.  test-service.sh SCAPD [SUITE...] (the program, built)
+#
+# By default Debian 12 (bookworm: systemd 252) and 13 (trixie: systemd 257, which has Type=notify-reload), in turn. As root.
+# For what the page takes as given, make and curl are in that system, and this source with the built program.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-if [ $# != 1 ] || [ ! -x "$1" ]; then die "usage: test-service.sh SCAPD (the program, built)"; fi
+if [ $# = 0 ] || [ ! -x "$1" ]; then die "usage: test-service.sh SCAPD [SUITE...] (the program, built)"; fi
 [ "$(id -u)" = 0 ] || { as_root "$0" "$@"; exit; }
 scripts=$(realpath "$(dirname "$0")")
 scapd=$(realpath "$1")
+shift
+[ $# -gt 0 ] || set -- bookworm trixie
 tmp=$(mktemp -d)
 trap 'rm -rf --one-file-system "$tmp"' EXIT
 
-debian_system "$tmp/root"
-chroot "$tmp/root" apt-get -qq -y --no-install-recommends install make curl libelf1 zlib1g >"$tmp/install" 2>&1 ||
-	die "$(tail -n 20 "$tmp/install")"
-rm -rf "$tmp"/root/{var/cache/apt,var/lib/apt/lists,usr/share/locale}/*
-mkdir -p "$tmp"/root/src/{bpf,include,target/release}
-cp -r "$scripts" "$scripts"/../{Makefile,packaging,docs,LICENSE,LICENSES,README.md,CHANGELOG.md} "$tmp/root/src/"
-strip -o "$tmp/root/src/target/release/scapd" "$scapd"
-"$scripts/kernel-vm.sh" -s -m 2048 -t 900 bookworm "$tmp/root" \
-	env -C /src scripts/guest-follow.sh docs/SERVICE.md
+# try SUITE: everything on that release.
+try() {
+	local root=$tmp/$1 status=0
+
+	debian_system "$1" "$root"
+	# jq is for guest-service.sh.
+	chroot "$root" apt-get -qq -y --no-install-recommends install make curl libelf1 zlib1g jq >"$tmp/install" 2>&1 ||
+		die "$(tail -n 20 "$tmp/install")"
+	rm -rf "$root"/{var/cache/apt,var/lib/apt/lists,usr/share/locale}/*
+	mkdir -p "$root"/src/{bpf,include,target/release}
+	cp -r "$scripts" "$scripts"/../{Makefile,packaging,docs,LICENSE,LICENSES,README.md,CHANGELOG.md} "$root/src/"
+	strip -o "$root/src/target/release/scapd" "$scapd"
+	"$scripts/kernel-vm.sh" -s -m 2048 -t 900 "$1" "$root" env -C /src \
+		bash -c 'scripts/guest-follow.sh docs/SERVICE.md && scripts/guest-service.sh' || status=$?
+	rm -rf --one-file-system "$root"
+	return "$status"
+}
+
+for suite; do
+	echo "== $suite"
+	runs "the service on $suite" try "$suite" || true
+done
+finish

@@ -105,7 +105,9 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
 /// A message has lines, and names of files, which may be made to trick a terminal.
 fn say(error: &anyhow::Error) {
     let message = format!("scapd: {error:#}");
-    message.lines().for_each(|line| eprintln!("{}", print::escaped(line.as_bytes())));
+    // How the journal learns that a line tells of an error: sd-daemon(3).
+    let level = if stderr_is_journal() { "<3>" } else { "" };
+    message.lines().for_each(|line| eprintln!("{level}{}", print::escaped(line.as_bytes())));
 }
 
 fn log(verbose: u8, service: bool) {
@@ -117,7 +119,11 @@ fn log(verbose: u8, service: bool) {
     };
     let filter = EnvFilter::try_from_env("SCAPD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let registry = tracing_subscriber::registry().with(filter);
-    if let Some(journal) = journal().filter(|_| service) {
+    // What is logged there keeps its level and its fields.
+    if service
+        && stderr_is_journal()
+        && let Ok(journal) = tracing_journald::layer()
+    {
         return registry.with(journal).init();
     }
     let lines = tracing_subscriber::fmt::layer()
@@ -128,9 +134,7 @@ fn log(verbose: u8, service: bool) {
     registry.with(lines).init();
 }
 
-/// The journal, where stderr goes to it anyhow: what is logged then keeps its level and its fields.
-fn journal() -> Option<tracing_journald::Layer> {
-    let stream = std::env::var("JOURNAL_STREAM").ok()?;
-    let stderr = rustix::fs::fstat(io::stderr()).ok()?;
-    (stream == format!("{}:{}", stderr.st_dev, stderr.st_ino)).then(tracing_journald::layer)?.ok()
+fn stderr_is_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    rustix::fs::fstat(io::stderr()).is_ok_and(|file| stream == format!("{}:{}", file.st_dev, file.st_ino))
 }

@@ -1,0 +1,168 @@
+#!/bin/bash
+# Runs in the guest of test-service.sh, when guest-follow.sh has followed docs/SERVICE.md: installs the service again, and
+# looks closer at what it may do, what a reload does, and what it writes into the journal.  guest-service.sh
+
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+local=/etc/scapd/config.d/50-local.toml
+export SYSTEMD_PAGER='' SYSTEMD_COLORS=0
+# What is to be in the captures at the end.
+calls=()
+
+property() { systemctl show scapd --value --property="$1"; }
+
+# record NAME: writes that into the configuration.
+record() { sed -i "s/^syscalls = .*/syscalls = ['$1']/" "$local"; }
+
+# make_calls RECORDED: mkdir(2) and rmdir(2), of which that one is recorded now.
+make_calls() {
+	local folder=/tmp/scapd-test-${#calls[@]}
+
+	mkdir "$folder"
+	rmdir "$folder"
+	calls+=("$1 $folder")
+}
+
+# of_process FIELD [THREAD]: from /proc/PID/status of the service.
+of_process() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$pid/task/${2:-$pid}/status" | xargs; }
+
+# mask CAPABILITY...: their bits, as /proc has them.
+mask() {
+	local bits=0 name number
+
+	for name; do
+		number=$(systemd-analyze capability | awk -v "name=$name" '$1 == name { print $2 }')
+		bits=$((bits | 1 << number))
+	done
+	printf '%016x\n' "$bits"
+}
+
+# threads: the name of each, and its capabilities.
+threads() {
+	local task
+
+	for task in "/proc/$pid/task"/*; do
+		echo "$(<"$task/comm") $(of_process CapEff "${task##*/}")"
+	done | sort
+}
+
+# journal: what this run of the service and systemd have written about it, an object a line.
+journal() {
+	journalctl --sync
+	journalctl -u scapd -o json | jq -c --arg run "$run" \
+		'select(._SYSTEMD_INVOCATION_ID == $run or .INVOCATION_ID == $run)' >/tmp/journal
+}
+
+# logged WHAT TRANSPORT PRIORITY MESSAGE [FIELD...]: the service has written a line that matches, with a number in each
+# field.
+logged() {
+	journal
+	# shellcheck disable=SC2016 # for jq
+	runs "journal: $1" quietly jq -es --arg transport "$2" --arg priority "$3" --arg message "$4" --arg uid "$(id -u scapd)" '
+		map(select(.SYSLOG_IDENTIFIER == "scapd" and ._UID == $uid and ._TRANSPORT == $transport and
+			.PRIORITY == $priority and (.MESSAGE | test($message)))) |
+		length > 0 and all(.[]; . as $line | all($ARGS.positional[]; $line[.] | tonumber >= 0))' \
+		--args "${@:5}" </tmp/journal ||
+		jq -r '"  \(._TRANSPORT) \(.PRIORITY) \(.SYSLOG_IDENTIFIER): \(.MESSAGE)"' /tmp/journal
+}
+
+# its_rights: what the process may do, once it records.
+its_rights() {
+	local uid gid named recording set
+
+	uid=$(id -u scapd) gid=$(id -g scapd) recording=$(mask cap_sys_ptrace cap_dac_read_search)
+	read -ra named < <(sed -n 's/^CapabilityBoundingSet=//p' packaging/scapd.service | tr '[:upper:]' '[:lower:]')
+	same "it runs as the user that sysusers has made" "$uid $uid $uid $uid" "$(of_process Uid)"
+	same "as its group, and in no other" "$gid $gid $gid $gid, $gid" "$(of_process Gid), $(of_process Groups)"
+	same "it can have the capabilities that the unit names" "$(mask "${named[@]}")" "$(of_process CapBnd)"
+	for set in CapPrm CapEff; do
+		same "$set: what recording takes" "$recording" "$(of_process "$set")"
+	done
+	for set in CapInh CapAmb; do
+		same "$set: nothing for programs that it runs" "$(mask)" "$(of_process "$set")"
+	done
+	same "threads that talk to others have none" "$(printf 'scapd-%s\n' control metrics notify rotate signals)" \
+		"$(threads | awk -v "none=$(mask)" '$2 == none { print $1 }')"
+	same "the others have those two" "$recording" "$(threads | awk -v "none=$(mask)" '$2 != none { print $2 }' | sort -u)"
+	same "it cannot gain any" 1 "$(of_process NoNewPrivs)"
+	same "its calls are filtered" 2 "$(of_process Seccomp)"
+	same "its folders are its own" 'scapd 700 scapd 755' "$(stat -c '%U %a' /var/lib/scapd /run/scapd | xargs)"
+	same "its files are its own" 'scapd 600' "$(stat -c '%U %a' /var/lib/scapd/* | sort -u)"
+}
+
+# by_notice: a reload of which systemd knows by what the service tells it, and in no other way.
+by_notice() {
+	local drop_in=/run/systemd/system/scapd.service.d/test.conf steps
+
+	mkdir -p "$(dirname "$drop_in")"
+	printf '[Service]\nExecReload=\n' >"$drop_in"
+	systemctl daemon-reload
+	record mkdir
+	systemctl log-level debug
+	check "reload by signal and notice" systemctl reload scapd
+	make_calls mkdir
+	systemctl log-level info
+	journal
+	steps=$(jq -r '.MESSAGE | capture("Changed [a-z-]+ -> (?<to>[a-z-]+)$|PID [0-9]+: (?<said>RELOADING=1|READY=1)") |
+		.to // .said' /tmp/journal)
+	same "systemd has waited for it" "$(printf '%s\n' reload-signal RELOADING=1 reload-notify READY=1 running)" "$steps"
+	rm "$drop_in"
+	systemctl daemon-reload
+}
+
+quietly make install
+systemctl daemon-reload
+version=$(systemctl --version | sed -nE '1s/systemd ([0-9]+).*/\1/p')
+type=notify
+[ "$version" -lt 253 ] || type=notify-reload
+same "systemd $version takes the type" "$type" "$(property Type)"
+if [ "$type" = notify ]; then
+	journalctl _PID=1 >/tmp/systemd
+	has "and says that it does not know the other" /tmp/systemd 'scapd.service:[0-9]+: .*notify-reload'
+fi
+
+record mkdir
+runs "start" systemctl start scapd
+pid=$(property MainPID) run=$(property InvocationID)
+make_calls mkdir
+its_rights
+logged "start" journal 5 '^recording into /var/lib/scapd/'
+
+record rmdir
+check "reload" systemctl reload scapd
+make_calls rmdir
+logged "reload" journal 5 '^configuration read again: syscalls changed$'
+[ "$type" = notify ] || by_notice
+
+recorded=${calls[-1]%% *}
+record nosuchcall
+check "reload: a mistake is told" test "$(systemctl reload scapd 2>/dev/null || echo $?)" = 1
+same "and the service goes on" "$pid active" "$(property MainPID) $(property ActiveState)"
+make_calls "$recorded"
+logged "a mistake" journal 3 "old one stays:\n$local:2:[0-9]+: syscalls: unknown syscall \`nosuchcall\`"
+logged "a mistake, by ctl" stdout 3 "$local:2:[0-9]+: syscalls: unknown syscall \`nosuchcall\`"
+
+kill -USR2 "$pid"
+for _ in $(seq 100); do
+	journal
+	! grep -q '"statistics: ' /tmp/journal || break
+	sleep 0.1
+done
+logged "how it goes" journal 5 '^statistics: ' F_SECONDS F_TAKEN F_WRITTEN F_BYTES F_LOST
+
+check "stop" systemctl stop scapd
+logged "stop" journal 5 'closed with [0-9]+ events: nothing lost$' F_EVENTS F_BYTES F_LOST
+journalctl -u scapd >/tmp/lines
+has "the same as text" /tmp/lines "scapd\[$pid\]: .* closed with [0-9]+ events: nothing lost"
+check "the captures are whole" quietly scapd verify /var/lib/scapd/*.scap
+for file in /var/lib/scapd/*.scap; do
+	scapd read --json "$file"
+done | jq -r 'select(.args.path // "" | startswith("/tmp/scapd-test-")) | "\(.type) \(.args.path)"' >/tmp/recorded
+same "it has recorded what it was to record" "$(printf '%s\n' "${calls[@]}")" "$(</tmp/recorded)"
+
+check "start: a mistake is told" test "$(systemctl start scapd 2>/dev/null || echo $?)" = 1
+run=$(property InvocationID)
+same "and it is not tried again" 'failed 2 0' "$(property ActiveState) $(property ExecMainStatus) $(property NRestarts)"
+logged "why it does not start" stdout 3 "$local:2:[0-9]+: syscalls: unknown syscall \`nosuchcall\`"
+finish
