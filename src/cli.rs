@@ -387,7 +387,7 @@ impl From<ReadArgs> for print::ReadArgs {
 
 impl From<RepairArgs> for repair::Options {
     fn from(args: RepairArgs) -> repair::Options {
-        repair::Options { out: args.out, keep_damaged: args.keep }
+        repair::Options { out: args.out, keep_damaged: args.keep, in_place: false }
     }
 }
 

@@ -93,6 +93,22 @@ fn a_full_disk_costs_the_oldest_files() {
 }
 
 #[test]
+fn a_file_that_fills_the_disk_alone_makes_room_for_the_next() {
+    let _alone = alone();
+    let image = tempfile::NamedTempFile::new().unwrap();
+    let disk = Mount::ext4(image.path(), 24 << 20);
+    let rotation = Rotation { period: Some(Duration::from_secs(3600)), ..Rotation::default() };
+    let retention = Retention { files: Some(1000), ..Retention::default() };
+    let series = Series { rotation, retention, ..Series::default() };
+    let recording = Recording::start(config(disk.path().join("a.scap"), series));
+    let generator = Generator::start(2, 1000, Duration::from_millis(5));
+    wait_for("files to go that filled the disk", || recording.handle.status().files_deleted >= 2);
+    let calls: u64 = generator.stop().values().sum();
+    let verdict = recording.stop().unwrap().summary.verdict;
+    assert_eq!(verdict.written + verdict.losses.sum(), calls);
+}
+
+#[test]
 fn a_full_disk_without_old_files_pauses_the_recording() {
     let _alone = alone();
     let disk = Mount::tmpfs("size=48m");

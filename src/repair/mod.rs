@@ -15,7 +15,7 @@ use std::{
     io::{self, ErrorKind, Seek, Write},
     os::unix::{
         ffi::OsStrExt,
-        fs::{MetadataExt, fchown},
+        fs::{FileExt, MetadataExt, fchown},
     },
     path::{Path, PathBuf},
 };
@@ -43,6 +43,9 @@ pub struct Options {
     pub out: Option<PathBuf>,
     /// Keep the damaged capture too, with `.damaged` behind its name.
     pub keep_damaged: bool,
+    /// Change the damaged file itself, which takes no room. Who is interrupted in it may have less of the capture: of a
+    /// compressed one, not what was whole of its last member. The two above do not go with it.
+    pub in_place: bool,
 }
 
 /// What was done.
@@ -155,7 +158,7 @@ fn remedy(source: &io::Error) -> &'static str {
 /// damage only where the name says so: other programs' captures have no balance.
 ///
 /// # Errors
-/// Any [`RepairError`]; the capture is then as it was.
+/// Any [`RepairError`]; the capture is then as it was, unless it is repaired in place.
 pub fn repair(path: &Path, options: &Options) -> Result<Report, RepairError> {
     let opened = |source| RepairError::Open { path: path.into(), source };
     // Through links: the capture is to be replaced, not the link to it.
@@ -177,11 +180,15 @@ pub fn repair(path: &Path, options: &Options) -> Result<Report, RepairError> {
         return Err(RepairError::Exists { path: complete.clone() });
     }
     if !is_whole {
-        let repaired = write_beside(&mut file, &survey, is_whole, &path)?;
-        if options.keep_damaged {
-            report.damaged = Some(keep(&path, complete.as_deref().unwrap_or(&path))?);
-        }
-        report.cut = repaired.instead_of(&path)?;
+        report.cut = if options.in_place {
+            Some(mend(&mut file, &survey, &path)?)
+        } else {
+            let repaired = write_beside(&mut file, &survey, is_whole, &path)?;
+            if options.keep_damaged {
+                report.damaged = Some(keep(&path, complete.as_deref().unwrap_or(&path))?);
+            }
+            repaired.instead_of(&path)?
+        };
     }
     if let Some(complete) = complete {
         // Only now, so that a crash in between leaves a `.partial` that is whole.
@@ -235,6 +242,23 @@ fn write_beside(
     };
     adopt(file, new.as_file()).and_then(|()| new.as_file().sync_all()).map_err(failed)?;
     Ok(Repaired { file: new, cut })
+}
+
+/// Writes the end of what is kept over that of the damaged file.
+fn mend(file: &mut File, survey: &Survey, path: &Path) -> Result<Cut, RepairError> {
+    let mut write = || {
+        let modified = file.metadata()?.modified()?;
+        let mut rest = Vec::new();
+        let cut = survey.write_rest(file, &mut rest)?;
+        let out = File::options().write(true).open(path)?;
+        out.write_all_at(&rest, survey.kept())?;
+        out.set_len(survey.kept() + rest.len() as u64)?;
+        // Captures are kept and removed by their age.
+        out.set_modified(modified)?;
+        out.sync_all()?;
+        Ok(cut)
+    };
+    write().map_err(|source| RepairError::Write { path: path.into(), source })
 }
 
 /// Gives the new file the mode, the owner and the time of the old one.

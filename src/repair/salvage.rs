@@ -83,9 +83,23 @@ impl Survey {
     /// # Errors
     /// The first is what went wrong on reading, the second on writing.
     pub fn write(&self, input: &mut (impl Read + Seek), out: &mut impl Write) -> io::Result<Cut> {
-        let len = input.seek(SeekFrom::End(0))?;
         input.seek(SeekFrom::Start(0))?;
-        copy(input, self.keep.file, out)?;
+        copy(input, self.kept(), out)?;
+        self.write_rest(input, out)
+    }
+
+    /// Bytes at the start of the file that stay as they are.
+    pub fn kept(&self) -> u64 {
+        self.keep.file
+    }
+
+    /// Writes what comes behind [them](Survey::kept): little, even of a large capture.
+    ///
+    /// # Errors
+    /// As for [`write`](Survey::write).
+    pub fn write_rest(&self, input: &mut (impl Read + Seek), out: &mut impl Write) -> io::Result<Cut> {
+        let len = input.seek(SeekFrom::End(0))?;
+        input.seek(SeekFrom::Start(self.kept()))?;
         let cut = |bytes| Cut { cause: self.cause(), offset: self.end, bytes };
         if !self.is_compressed {
             let cut = cut(len.saturating_sub(self.end));

@@ -204,6 +204,24 @@ fn the_damaged_capture_is_kept_where_that_is_wanted() {
 }
 
 #[test]
+fn in_place_comes_the_same_out() {
+    let packed = [member(&state()), member(&whole(3)[state().len()..])].concat();
+    for damaged in
+        [&whole(5)[..whole(5).len() - 1], &unclosed(5), &packed[..packed.len() - 9], &member(&unclosed(5))]
+    {
+        let [(_kept, beside), (folder, in_place)] =
+            [with("a.scap.partial", damaged), with("a.scap.partial", damaged)];
+        let expected = repair(&beside, &Options::default()).unwrap();
+        let modified = fs::metadata(&in_place).unwrap().modified().unwrap();
+        let report = repair(&in_place, &Options { in_place: true, ..Options::default() }).unwrap();
+        assert_eq!((report.cut, report.events), (expected.cut, expected.events));
+        assert!(fs::read(&report.path).unwrap() == fs::read(&expected.path).unwrap());
+        assert_eq!(names(&folder), ["a.scap"]);
+        assert_eq!(fs::metadata(&report.path).unwrap().modified().unwrap(), modified);
+    }
+}
+
+#[test]
 fn a_partial_file_gets_its_name() {
     // Cut off; ended without closing; closed, and not renamed any more.
     for (bytes, cause) in [

@@ -35,6 +35,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// A file that was written for so long has had no trouble.
 const CALM: Duration = Duration::from_secs(60);
+/// A file of so many bytes may be what keeps others from being written.
+const MUCH: u64 = 4 << 20;
 /// How long the end of a recording waits for a disk that gives trouble.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -315,6 +317,11 @@ impl Files {
         if full && self.store.lock().make_room() {
             return Ok(());
         }
+        // Nothing could be deleted: the file that is being written may be what fills the disk. Closed, it is one as any
+        // other, and the next attempt may delete it.
+        if full && self.is_worth_deleting() {
+            self.give_up(Whereabouts::There);
+        }
         if self.trouble.is_none() {
             self.trouble = Some(Instant::now());
             self.keeper.report().waiting.store(true, Ordering::Relaxed);
@@ -328,6 +335,12 @@ impl Files {
         }
         let wait = if broken { self.backoff() } else { RETRY };
         if self.pause(wait) { Ok(()) } else { Err(error) }
+    }
+
+    /// Whether it makes room if the file that is written ends, and files are deleted to make room.
+    fn is_worth_deleting(&self) -> bool {
+        let bytes = self.current.as_ref().map_or(0, |current| current.output.totals().bytes_out);
+        bytes >= MUCH && self.store.lock().saves_room()
     }
 
     /// A full disk or a missing directory is looked at again soon; new files again and again are litter.

@@ -236,7 +236,8 @@ fn write_manifest(
 /// Makes a whole capture of one that a process left behind before it could close it.
 fn adopt(path: &Path, store: &Shared) -> Result<(), String> {
     let name = path.display();
-    match repair::repair(path, &repair::Options::default()) {
+    // There may be no room for a copy, and none to be made but by this very file.
+    match repair::repair(path, &repair::Options { in_place: true, ..repair::Options::default() }) {
         Ok(report) => {
             store.lock().ended(path, Some(&report.path));
             let (whole, events) = (report.path.display(), report.events);

@@ -162,9 +162,14 @@ impl Store {
         !self.retention.lacks(disk)
     }
 
+    /// Whether files are deleted when the disk is full.
+    pub fn saves_room(&self) -> bool {
+        self.retention.saves_room()
+    }
+
     /// The disk is full: deletes the oldest file, if files may be deleted to save room. Whether one was.
     pub fn make_room(&mut self) -> bool {
-        if !self.retention.saves_room() {
+        if !self.saves_room() {
             return false;
         }
         self.look();
