@@ -8,12 +8,13 @@ set -euo pipefail
 workload=$(realpath "$(dirname "$0")")/broad-workload.sh
 # shellcheck disable=SC2016 # for the inner shell
 exec unshare --user --map-root-user --mount --ipc --uts --net --cgroup --pid --fork --kill-child bash -euc '
+	mkdir -p "$1/mnt"
 	mount --rbind /dev "$1/dev"
 	mount -t proc proc "$1/proc"
-	mount -t tmpfs -o size=512m tmpfs "$1/work"
+	mount -t tmpfs -o size=512m tmpfs "$1/mnt"
 	mount --bind "$2" "$1/tmp"
-	cp "$3" "$1/work/workload.sh"
-	mkdir "$1/work/home"
-	exec unshare --root="$1" --wd=/work/home env -i PATH=/usr/sbin:/usr/bin HOME=/work/home TMPDIR=/work \
-		bash /work/workload.sh /tmp
+	cp "$3" "$1/mnt/workload.sh"
+	mkdir "$1/mnt/home"
+	exec unshare --root="$1" --wd=/mnt/home env -i PATH=/usr/sbin:/usr/bin HOME=/mnt/home TMPDIR=/mnt \
+		bash /mnt/workload.sh /tmp
 ' workload "$1" "$2" "$workload"

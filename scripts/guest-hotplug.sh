@@ -2,21 +2,10 @@
 # shellcheck shell=dash
 # Runs in the guest of test-hotplug.sh, which has two CPUs: one of them comes and goes while events are recorded.
 
-failed=0
-cpu=/sys/devices/system/cpu/cpu1/online
+# shellcheck source=guest-lib.sh
+. /bin/guest-lib.sh
 
-# check WHAT COMMAND [ARG...]: the command succeeds; what it said is shown when it does not.
-check() {
-	what=$1
-	shift
-	if "$@" >/tmp/output 2>&1; then
-		echo "ok: $(uname -r): $what"
-	else
-		echo "NOT OK: $(uname -r): $what: exit status $? of: $*"
-		tail -n 40 /tmp/output
-		failed=1
-	fi
-}
+cpu=/sys/devices/system/cpu/cpu1/online
 
 # toggle FILE: has CPU 1 go and come until FILE is there; how often it came is in it then.
 toggle() {

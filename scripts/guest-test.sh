@@ -3,20 +3,8 @@
 # Runs in the guests of test-kernels.sh: checks the kernel, records a program in each way to attach, reads it back, and
 # runs the kernel tests in each of both ways.
 
-failed=0
-
-# check WHAT COMMAND [ARG...]: the command succeeds; what it said is shown when it does not.
-check() {
-	what=$1
-	shift
-	if "$@" >/tmp/output 2>&1; then
-		echo "ok: $(uname -r): $what"
-	else
-		echo "NOT OK: $(uname -r): $what: exit status $? of: $*"
-		tail -n 40 /tmp/output | cut -c 1-1000
-		failed=1
-	fi
-}
+# shellcheck source=guest-lib.sh
+. /bin/guest-lib.sh
 
 # none WHAT FILE REGEX: there are lines, and none of them matches.
 none() {

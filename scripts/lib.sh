@@ -113,7 +113,7 @@ debian_root() {
 	shift 2
 	debian_apt "$suite"
 	rm -rf "$part"
-	mkdir -p "$part"/{archives/partial,root/{dev,etc,proc,tmp,work}}
+	mkdir -p "$part"/{archives/partial,root/{dev,etc,mnt,proc,tmp}}
 	for dir in bin sbin lib lib64; do
 		mkdir -p "$part/root/usr/$dir"
 		ln -s "usr/$dir" "$part/root/$dir"
@@ -142,6 +142,15 @@ libraries() {
 	amd64) ldd "$1" | grep -o '/[^ ]*' ;;
 	*) printf '/lib/%s\n' ld-linux-aarch64.so.1 aarch64-linux-gnu/lib{c.so.6,elf.so.1,gcc_s.so.1,m.so.6,z.so.1} ;;
 	esac
+}
+
+# make_guest SCRIPT...: a guest's root at $guest, with scripts of this folder. It goes at the end, with $tmp around it.
+make_guest() {
+	tmp=$(mktemp -d)
+	trap 'rm -rf "$tmp"' EXIT
+	guest=$tmp/guest
+	mkdir -p "$guest/bin"
+	(cd "$(dirname "$0")" && cp "$@" "$guest/bin/")
 }
 
 # add_program FILE NAME: into $guest, a guest's root, with its libraries where the program looks for them. (To link it statically,

@@ -20,6 +20,7 @@ as_root unshare --mount bash -c '
 	root=$1
 	shift
 	mount --rbind /dev "$root/dev"
-	mount --bind "$PWD" "$root/work"
-	exec unshare --root="$root" --wd=/work "$@"
+	mkdir -p "$root/mnt"
+	mount --bind "$PWD" "$root/mnt"
+	exec unshare --root="$root" --wd=/mnt "$@"
 ' reader "$root" "$@"

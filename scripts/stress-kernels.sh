@@ -13,11 +13,7 @@ if [ $# -lt 2 ] || [ ! -x "$1" ]; then die "usage: stress-kernels.sh HAMMER SECO
 hammer=$1 seconds=$2 suite=${3:-sid} scripts=$(dirname "$0")
 need ldd strip
 
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-guest=$tmp/guest
-mkdir -p "$guest/bin"
-cp "$scripts/guest-stress.sh" "$guest/bin/"
+make_guest guest-stress.sh
 add_program "$hammer" hammer
 
 # What the guest does besides, and how slow it may be.

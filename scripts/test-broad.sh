@@ -51,7 +51,7 @@ verified() {
 which_calls() {
 	"$scapd" list syscalls --json >calls.json
 	# shellcheck disable=SC2016 # variables of jq
-	read_by sid jq -r --slurpfile info /work/broad.json '
+	read_by sid jq -r --slurpfile info /mnt/broad.json '
 		([$info[0].by_type[].number] | unique) as $seen
 		| map(select(.program)) | (map(select(.exit_event | IN($seen[]))) | length) as $made
 		| "\($made) of \(length) calls with a program of their own were made; not made: \(map(select(.exit_event | IN($seen[]) | not).name) | join(" "))"

@@ -14,11 +14,7 @@ shift
 [ $# -gt 0 ] || set -- trixie
 need ldd strip
 
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-guest=$tmp/guest
-mkdir -p "$guest/bin"
-cp "$scripts/guest-hotplug.sh" "$guest/bin/"
+make_guest guest-lib.sh guest-hotplug.sh
 add_program "$scapd" scapd
 add_program "$hammer" hammer
 

@@ -27,11 +27,7 @@ shift
 [ $# -gt 0 ] || set -- bullseye bookworm trixie sid
 need chrt ldd strip
 
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-guest=$tmp/guest
-mkdir -p "$guest/bin"
-cp "$scripts/guest-test.sh" "$guest/bin/"
+make_guest guest-lib.sh guest-test.sh
 
 add_program "$scapd" scapd
 add_program "$(dirname "$scapd")/examples/hammer" hammer
