@@ -1,17 +1,20 @@
-//! Takes up each file as soon as it is closed: on a thread of its own, for as long as the soak runs.
+//! Takes up each file as soon as it is closed, on threads of its own, for as long as the soak runs.
 //!
-//! Files are opened when they appear, so that one that retention deletes before its turn can still be read.
+//! Retention deletes files within a second when the load is at full speed. So one thread opens them when they appear, and
+//! does nothing else; one copies those that are closed to another disk, as an open file would keep the room that retention
+//! makes; one reads the copies, which takes longest.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
-    io::{Seek, SeekFrom},
-    os::{fd::AsRawFd, unix::fs::MetadataExt},
+    io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Command,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -24,79 +27,104 @@ use crate::{
     shared::{Shared, THREADS},
 };
 
-const LOOK: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(10);
 const PARTIAL: &str = ".partial";
 /// What `scapd verify` says of a capture that is whole: with all events, or without those that it tells of.
 const WHOLE: [i32; 2] = [0, 7];
 
-/// What was found so far.
+/// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
     pub captures: Vec<Capture>,
     /// By what `scapd verify` says.
     pub verified: BTreeMap<i32, u64>,
     pub bytes: u64,
-    /// Deleted by retention before their turn, and read all the same.
+    /// Deleted by retention before they were copied, and read all the same.
     pub deleted: u64,
     pub violations: Vec<String>,
 }
 
-/// The thread.
+/// The threads.
 pub struct Collector {
-    found: Arc<Mutex<Found>>,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    watcher: JoinHandle<()>,
+    copier: JoinHandle<()>,
+    checker: JoinHandle<Found>,
 }
 
 impl Collector {
-    /// Collects the files of a folder. `root` is the process above the load.
-    pub fn start(folder: &Path, scapd: &Path, shared: Shared, root: u32) -> Collector {
-        let (found, stop) = (Arc::<Mutex<Found>>::default(), Arc::<AtomicBool>::default());
-        let mut work = Work {
-            folder: folder.to_owned(),
-            scapd: scapd.to_owned(),
-            shared,
-            root,
-            open: BTreeMap::new(),
-            done: BTreeSet::new(),
-            found: found.clone(),
-        };
-        let stopped = stop.clone();
-        let thread = thread::spawn(move || {
-            // Once more after the end: all files are closed then.
-            loop {
-                let last = stopped.load(Ordering::Relaxed);
-                work.look();
-                if last {
-                    break;
-                }
-                thread::sleep(LOOK);
-            }
-        });
-        Collector { found, stop, thread }
+    /// Collects the files of a folder, with copies in another one, which it makes. `root` is the process above the load.
+    pub fn start(
+        folder: &Path,
+        copies: &Path,
+        scapd: &Path,
+        shared: Shared,
+        root: u32,
+    ) -> io::Result<Collector> {
+        fs::create_dir(copies)?;
+        let stop = Arc::<AtomicBool>::default();
+        let (closed, to_copy) = channel();
+        let (copied, to_check) = channel();
+        let watch =
+            Watch { folder: folder.to_owned(), open: BTreeMap::new(), taken: BTreeSet::new(), closed };
+        let check = Check { scapd: scapd.to_owned(), shared, root, found: Found::default() };
+        let (stopped, copies) = (stop.clone(), copies.to_owned());
+        Ok(Collector {
+            stop,
+            watcher: thread::spawn(move || watch.run(&stopped)),
+            copier: thread::spawn(move || copy(&to_copy, &copies, &copied)),
+            checker: thread::spawn(move || check.run(&to_check)),
+        })
     }
 
     /// All there is, after the last file was closed.
     pub fn finish(self) -> anyhow::Result<Found> {
+        let panicked = |_| anyhow::anyhow!("the collector has panicked");
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().map_err(|_| anyhow::anyhow!("the collector has panicked"))?;
-        Ok(std::mem::take(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner)))
+        self.watcher.join().map_err(panicked)?;
+        self.copier.join().map_err(panicked)?;
+        self.checker.join().map_err(panicked)
     }
 }
 
-struct Work {
-    folder: PathBuf,
-    scapd: PathBuf,
-    shared: Shared,
-    root: u32,
-    /// Files that are not closed yet, by inode, with the names that they will have.
-    open: BTreeMap<u64, (String, File)>,
-    /// Names of those that were checked.
-    done: BTreeSet<String>,
-    found: Arc<Mutex<Found>>,
+/// A file that is closed.
+struct Closed {
+    name: String,
+    file: File,
+    /// It has no name any more.
+    deleted: bool,
 }
 
-impl Work {
+/// A copy of it, or why there is none.
+struct Copied {
+    name: String,
+    copy: io::Result<PathBuf>,
+    deleted: bool,
+}
+
+/// Opens files when they appear.
+struct Watch {
+    folder: PathBuf,
+    /// Files that are not closed yet, by inode, with the names that they will have.
+    open: BTreeMap<u64, (String, File)>,
+    /// Names of those that were closed.
+    taken: BTreeSet<String>,
+    closed: Sender<Closed>,
+}
+
+impl Watch {
+    fn run(mut self, stopped: &AtomicBool) {
+        // Once more after the end: all files are closed then.
+        loop {
+            let last = stopped.load(Ordering::Relaxed);
+            self.look();
+            if last {
+                break;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
     fn look(&mut self) {
         // It may be away at times, as may a file that was just listed.
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
@@ -116,7 +144,7 @@ impl Work {
                     }
                 }
                 Some(_) => {}
-                None if self.done.contains(&name) => {}
+                None if self.taken.contains(&name) => {}
                 None => closed.push((name, inode)),
             }
         }
@@ -127,7 +155,7 @@ impl Work {
                 None => File::open(self.folder.join(&name)),
             };
             if let Ok(file) = file {
-                self.check(name, file);
+                self.take(Closed { name, file, deleted: false });
             }
         }
         self.take_deleted(&there);
@@ -147,63 +175,92 @@ impl Work {
             let repaired = self.open.values().any(|(other, _)| *other == name)
                 || self.folder.join(&name).exists()
                 || self.folder.join(format!("{name}{PARTIAL}")).exists();
-            if !repaired && !self.done.contains(&name) && !self.is_cut_before_events(&file) {
-                self.lock().deleted += 1;
-                self.check(name, file);
+            if !repaired && !self.taken.contains(&name) {
+                self.take(Closed { name, file, deleted: true });
             }
         }
     }
 
-    /// Whether a file ends inside the state of the machine, as one does that was given up on a full disk: the daemon
-    /// removes it.
-    fn is_cut_before_events(&self, file: &File) -> bool {
-        let Ok(file) = File::open(format!("/proc/self/fd/{}", file.as_raw_fd())) else { return false };
-        let capture = Capture::read("", file, self.root, &[]);
-        capture.first_time == 0 && !capture.faults.is_empty()
+    fn take(&mut self, closed: Closed) {
+        self.taken.insert(closed.name.clone());
+        // It is received until this end is dropped.
+        let _ = self.closed.send(closed);
     }
+}
 
-    fn check(&mut self, name: String, mut file: File) {
-        let tids: Vec<u64> = (0..THREADS).map(|i| self.shared.slot(i).tid.load(Ordering::SeqCst)).collect();
-        let verified = self.verify(&file);
-        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-        let mut capture = match file.seek(SeekFrom::Start(0)) {
-            Ok(_) => Capture::read(&name, &file, self.root, &tids),
-            Err(e) => Capture { faults: vec![format!("{name}: {e}")], ..Capture::default() },
-        };
-        let mut found = self.lock();
-        match verified {
-            Ok((code, said)) => {
-                *found.verified.entry(code).or_default() += 1;
-                if !WHOLE.contains(&code) {
-                    found.violations.push(format!("{name}: scapd verify: exit code {code}: {said}"));
-                } else if code != 0
-                    && capture.verdict.is_none_or(|verdict| verdict.is_complete())
-                    && !capture.cut
-                {
-                    found.violations.push(format!("{name}: incomplete, and nothing says why: {said}"));
+/// Copies files, each to one of its own name, and lets go of them.
+fn copy(closed: &Receiver<Closed>, copies: &Path, copied: &Sender<Copied>) {
+    for Closed { name, mut file, deleted } in closed {
+        let path = copies.join(&name);
+        let copy = File::create(&path).and_then(|mut copy| io::copy(&mut file, &mut copy)).map(|_| path);
+        let _ = copied.send(Copied { name, copy, deleted });
+    }
+}
+
+/// Reads copies.
+struct Check {
+    scapd: PathBuf,
+    shared: Shared,
+    root: u32,
+    found: Found,
+}
+
+impl Check {
+    fn run(mut self, copied: &Receiver<Copied>) -> Found {
+        for Copied { name, copy, deleted } in copied {
+            let before = self.found.violations.len();
+            let result = copy.and_then(|path| self.check(&name, &path, deleted).map(|()| path));
+            match result {
+                // Others are evidence.
+                Ok(path) if self.found.violations.len() == before => {
+                    let _ = fs::remove_file(path);
                 }
+                Ok(_) => {}
+                Err(e) => self.found.violations.push(format!("{name}: cannot be checked: {e}")),
             }
-            Err(error) => found.violations.push(format!("{name}: scapd verify: {error}")),
         }
-        found.bytes += bytes;
-        let faults = std::mem::take(&mut capture.faults);
-        found.violations.extend(faults);
-        found.captures.push(capture);
-        drop(found);
-        self.done.insert(name);
+        self.found
     }
 
-    /// What `scapd verify` says of it, as its exit code and in words.
-    fn verify(&self, file: &File) -> std::io::Result<(i32, String)> {
-        let path = format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd());
-        let output = Command::new(&self.scapd).args(["verify", &path]).output()?;
+    fn check(&mut self, name: &str, path: &Path, deleted: bool) -> io::Result<()> {
+        let tids: Vec<u64> = (0..THREADS).map(|i| self.shared.slot(i).tid.load(Ordering::SeqCst)).collect();
+        let mut capture = Capture::read(name, File::open(path)?, self.root, &tids);
+        // It ends inside the state of the machine, as one does that was given up on a full disk: the daemon removes it.
+        if deleted && capture.first_time == 0 && !capture.faults.is_empty() {
+            return Ok(());
+        }
+        let (code, said) = self.verify(path)?;
+        let found = &mut self.found;
+        *found.verified.entry(code).or_default() += 1;
+        if !WHOLE.contains(&code) {
+            found.violations.push(format!("{name}: scapd verify: exit code {code}: {said}"));
+        } else if code != 0 && capture.verdict.is_none_or(|verdict| verdict.is_complete()) && !capture.cut {
+            found.violations.push(format!("{name}: incomplete, and nothing says why: {said}"));
+        }
+        found.deleted += u64::from(deleted);
+        found.bytes += path.metadata()?.len();
+        found.violations.append(&mut capture.faults);
+        found.captures.push(capture);
+        Ok(())
+    }
+
+    /// What `scapd verify` says of a file, as its exit code and in words.
+    fn verify(&self, path: &Path) -> io::Result<(i32, String)> {
+        let output = Command::new(&self.scapd).arg("verify").arg(path).output()?;
         let said = [output.stdout, output.stderr].concat();
         Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).trim().replace('\n', "; ")))
     }
+}
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Files that the daemon's log says were deleted, and that were not checked: this check cannot say where their events are.
+pub fn unseen(log: &str, captures: &[Capture]) -> Vec<String> {
+    let seen: BTreeSet<_> = captures.iter().map(|capture| capture.name.as_str()).collect();
+    let deleted = log.lines().filter_map(|line| line.trim_start().strip_prefix("INFO deleted "));
+    let names = deleted.filter_map(|rest| Path::new(rest.split_once(" (")?.0).file_name()?.to_str());
+    names
+        .filter(|name| !seen.contains(name))
+        .map(|name| format!("{name} was deleted before the check saw it"))
+        .collect()
 }
 
 /// Files in a folder that were not closed, and that nobody writes.
@@ -214,4 +271,18 @@ pub fn left_behind(folder: &Path) -> Vec<PathBuf> {
 
 fn is_unlocked(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| flock(&file, FlockOperation::NonBlockingLockShared).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_not_seen_is_told() {
+        let log = " INFO deleted /d/a-1.scap (8.00 MiB), as it is one too many\n WARN 7 events lost\n \
+                   INFO deleted /d/a-2.scap (1 B), as the disk is full\n";
+        let capture = |name: &str| Capture { name: name.to_owned(), ..Capture::default() };
+        assert!(unseen(log, &[capture("a-2.scap"), capture("a-1.scap")]).is_empty());
+        assert_eq!(unseen(log, &[capture("a-1.scap")]), ["a-2.scap was deleted before the check saw it"]);
+    }
 }

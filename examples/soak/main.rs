@@ -97,9 +97,12 @@ fn soak(args: RunArgs) -> anyhow::Result<ExitCode> {
     };
     let captures = std::mem::take(&mut found.captures);
     let (files, events) = (captures.len(), captures.iter().map(|c| c.events).sum());
+    let log = fs::read_to_string(run.paths.log()).context("cannot read the daemon's log")?;
+    let unseen = collect::unseen(&log, &captures);
     let account = account::account(captures, &run.lifetimes, &run.windows, &total);
     let mut violations = std::mem::take(&mut run.violations);
     violations.append(&mut found.violations);
+    violations.extend(unseen);
     violations.extend(report::judge(&run.lives));
     violations.extend(account.violations.iter().cloned());
     let text = report::text(&facts, &run, &found, (files, events), &account, &violations);

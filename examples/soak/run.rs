@@ -77,7 +77,9 @@ impl Run {
         command.arg("load").arg(&memory).arg(limit.as_secs().to_string());
         let load = command.spawn().context("cannot start the load")?;
         let paths = Paths { scapd, folder };
-        let collector = Collector::start(&disk.files(), &paths.scapd, shared, load.id());
+        let copies = paths.folder.join("copies");
+        let collector = Collector::start(&disk.files(), &copies, &paths.scapd, shared, load.id())
+            .context("cannot make the folder of copies")?;
         let mut rng = Rng::with_seed(seed);
         let config = Config { files: Files::any(&mut rng), snaplen: 80, more: false };
         let run = Run {
