@@ -154,6 +154,10 @@ impl OpenFd {
             FdKind::Ipv4Listening { local, l4 } => (FdClass::Ipv4(*l4), address(local.0.into(), local.1)),
             FdKind::Ipv6Listening { local, l4 } => (FdClass::Ipv6(*l4), address(local.0.into(), local.1)),
             FdKind::Unix { path, .. } => (FdClass::Unix, path.clone()),
+            // Kinds that some readers refuse are in the file as unsupported, with their names.
+            FdKind::Named { kind: NamedFd::Unsupported, name } => {
+                (FdClass::Named(NamedFd::of_link(name).unwrap_or(NamedFd::Unsupported)), name.clone())
+            }
             FdKind::Named { kind, name } => (FdClass::Named(*kind), name.clone()),
         };
         let close_on_exec = matches!(kind, FdKind::File { open_flags, .. } if open_flags & O_CLOEXEC != 0);

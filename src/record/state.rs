@@ -42,7 +42,7 @@ impl Scan {
         let mut snapshot = snapshot::take(&snapshot::Options { boot_time, ..Default::default() })?;
         tracing::debug!(?snapshot.report, "state of the machine");
         if !self.include_self {
-            // Nothing will refer to them, and sysdig 0.29 refuses a file that lists a descriptor of a BPF object.
+            // Nothing will refer to them: hundreds, of maps and programs.
             let own = u64::from(std::process::id());
             snapshot.state.fds.retain(|list| list.pid != own);
         }

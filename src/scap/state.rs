@@ -295,6 +295,45 @@ from_number!(L4Proto: Unknown Tcp Udp Icmp Raw);
 from_number!(NamedFd: Directory Fifo Eventfd Unsupported Signalfd Eventpoll Inotify Timerfd Netlink Bpf Userfaultfd
     IoUring Memfd Pidfd);
 
+impl NamedFd {
+    /// What the link of a descriptor in /proc says of one that is no file of a file system; none of another one.
+    pub fn of_link(link: &[u8]) -> Option<NamedFd> {
+        if link.starts_with(b"/memfd:") {
+            return Some(NamedFd::Memfd);
+        }
+        // Since Linux 6.9, where they are inodes of a file system of their own.
+        if link.starts_with(b"pidfd:") {
+            return Some(NamedFd::Pidfd);
+        }
+        let name = link.strip_prefix(b"anon_inode:")?;
+        Some(match name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]")).unwrap_or(name) {
+            b"eventfd" => NamedFd::Eventfd,
+            b"signalfd" => NamedFd::Signalfd,
+            b"eventpoll" => NamedFd::Eventpoll,
+            b"inotify" => NamedFd::Inotify,
+            b"timerfd" => NamedFd::Timerfd,
+            b"userfaultfd" => NamedFd::Userfaultfd,
+            b"io_uring" => NamedFd::IoUring,
+            b"pidfd" => NamedFd::Pidfd,
+            b"btf" => NamedFd::Bpf,
+            // Programs, maps, links, iterators, tokens.
+            name if name.starts_with(b"bpf") => NamedFd::Bpf,
+            _ => NamedFd::Unsupported,
+        })
+    }
+
+    /// A kind that every reader takes: those that came to the format last are refused by sysdig 0.29, and all of the file
+    /// with them. The name still says what it is.
+    pub const fn for_all_readers(self) -> NamedFd {
+        match self {
+            NamedFd::Bpf | NamedFd::Userfaultfd | NamedFd::IoUring | NamedFd::Memfd | NamedFd::Pidfd => {
+                NamedFd::Unsupported
+            }
+            other => other,
+        }
+    }
+}
+
 impl FdKind {
     /// The format's number of the kind.
     pub const fn number(&self) -> u8 {
@@ -306,6 +345,32 @@ impl FdKind {
             FdKind::Ipv6Listening { .. } => 6,
             FdKind::Unix { .. } => 8,
             FdKind::Named { kind, .. } => *kind as u8,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_without_a_file_are_known_by_their_links() {
+        for (link, kind) in [
+            (&b"anon_inode:[eventfd]"[..], Some(NamedFd::Eventfd)),
+            (b"anon_inode:inotify", Some(NamedFd::Inotify)),
+            (b"anon_inode:bpf-prog", Some(NamedFd::Bpf)),
+            (b"anon_inode:bpf_link", Some(NamedFd::Bpf)),
+            (b"anon_inode:btf", Some(NamedFd::Bpf)),
+            (b"anon_inode:[io_uring]", Some(NamedFd::IoUring)),
+            (b"anon_inode:[fanotify]", Some(NamedFd::Unsupported)),
+            (b"anon_inode:", Some(NamedFd::Unsupported)),
+            (b"anon_inode:[pidfd]", Some(NamedFd::Pidfd)),
+            (b"pidfd:[123]", Some(NamedFd::Pidfd)),
+            (b"/memfd:a (deleted)", Some(NamedFd::Memfd)),
+            (b"/home/a", None),
+            (b"pipe:[7]", None),
+        ] {
+            assert_eq!(NamedFd::of_link(link), kind, "{}", link.escape_ascii());
         }
     }
 }

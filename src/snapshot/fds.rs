@@ -49,33 +49,14 @@ pub(super) fn collect(known: &Known<'_>, process: &Dir, pid: u32, report: &mut R
 /// The kind of a descriptor that has a name and nothing else; none for files and devices.
 fn named(link: &[u8], status: &Statx) -> Option<NamedFd> {
     // What is no file of a file system says so in its link; its mode differs from kernel to kernel.
-    if let Some(name) = link.strip_prefix(b"anon_inode:") {
-        return Some(anonymous(name));
+    if let Some(kind) = NamedFd::of_link(link) {
+        return Some(kind.for_all_readers());
     }
     match FileType::from_raw_mode(status.stx_mode.into()) {
-        FileType::RegularFile if link.starts_with(b"/memfd:") => Some(NamedFd::Memfd),
-        FileType::RegularFile if link.starts_with(b"pidfd:") => Some(NamedFd::Pidfd),
         FileType::RegularFile | FileType::BlockDevice | FileType::CharacterDevice | FileType::Symlink => None,
         FileType::Directory => Some(NamedFd::Directory),
         FileType::Fifo => Some(NamedFd::Fifo),
         _ => Some(NamedFd::Unsupported),
-    }
-}
-
-fn anonymous(name: &[u8]) -> NamedFd {
-    match name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]")).unwrap_or(name) {
-        b"eventfd" => NamedFd::Eventfd,
-        b"signalfd" => NamedFd::Signalfd,
-        b"eventpoll" => NamedFd::Eventpoll,
-        b"inotify" => NamedFd::Inotify,
-        b"timerfd" => NamedFd::Timerfd,
-        b"userfaultfd" => NamedFd::Userfaultfd,
-        b"io_uring" => NamedFd::IoUring,
-        b"pidfd" => NamedFd::Pidfd,
-        b"btf" => NamedFd::Bpf,
-        // Programs, maps, links, iterators, tokens.
-        name if name.starts_with(b"bpf") => NamedFd::Bpf,
-        _ => NamedFd::Unsupported,
     }
 }
 
@@ -141,22 +122,5 @@ mod tests {
         );
         assert_eq!(parse_info(b"pos:\t0\nflags:\t9\nmnt_id:\n"), (None, None));
         assert_eq!(parse_info(b"a\nb\nc\nd\nflags:\t1\n"), (None, None));
-    }
-
-    #[test]
-    fn anonymous_files_are_known_by_name() {
-        for (name, kind) in [
-            (&b"[eventfd]"[..], NamedFd::Eventfd),
-            (b"inotify", NamedFd::Inotify),
-            (b"bpf-prog", NamedFd::Bpf),
-            (b"bpf_link", NamedFd::Bpf),
-            (b"btf", NamedFd::Bpf),
-            (b"[io_uring]", NamedFd::IoUring),
-            (b"[fanotify]", NamedFd::Unsupported),
-            (b"[perf_event]", NamedFd::Unsupported),
-            (b"", NamedFd::Unsupported),
-        ] {
-            assert_eq!(anonymous(name), kind);
-        }
     }
 }

@@ -103,7 +103,8 @@ fn files_that_are_none() {
     };
     let raw: Vec<i32> = fds.iter().map(|(.., fd)| fd.as_raw_fd()).collect();
     for (found, (kind, name, fd)) in fds_of_child(&raw).iter().zip(&fds) {
-        assert_eq!(found.kind, FdKind::Named { kind: *kind, name: name.as_bytes().to_vec() });
+        let expected = FdKind::Named { kind: kind.for_all_readers(), name: name.as_bytes().to_vec() };
+        assert_eq!((&found.kind, NamedFd::of_link(name.as_bytes())), (&expected, Some(*kind)));
         assert_eq!(found.ino, inode(fd.as_raw_fd()));
     }
 }
