@@ -18,6 +18,8 @@ const AT_ONCE: usize = 4;
 const WAITING: usize = 1000;
 /// How long the end of a recording waits for them.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// One that runs longer than that is told: it may hang.
+const LONG: Duration = Duration::from_secs(600);
 
 /// A command with its arguments, taken apart as a shell does it, and run without one. It gets the path of the file as its
 /// last argument, and in the environment: `SCAPD_FILE`, and `SCAPD_MANIFEST` if there is one.
@@ -75,13 +77,48 @@ struct Job {
 pub struct Hooks {
     hook: Option<Hook>,
     waiting: VecDeque<Job>,
-    running: Vec<(Job, Child)>,
+    running: Vec<Running>,
+    /// How long one may run before it is told.
+    long: Duration,
+}
+
+#[derive(Debug)]
+struct Running {
+    job: Job,
+    child: Child,
+    started: Instant,
+    /// It was told that it takes long.
+    is_told: bool,
+}
+
+impl Running {
+    /// Whether it has ended. Failures are told, and that it takes `long`.
+    fn has_ended(&mut self, long: Duration) -> bool {
+        let file = self.job.file.display();
+        match self.child.try_wait() {
+            Ok(None) => {
+                if !self.is_told && self.started.elapsed() >= long {
+                    self.is_told = true;
+                    tracing::warn!(
+                        "the hook for {file} (process {}) has run for {} minutes; the file is kept until it ends",
+                        self.child.id(),
+                        long.as_secs() / 60
+                    );
+                }
+                return false;
+            }
+            Ok(Some(status)) if status.success() => {}
+            Ok(Some(status)) => tracing::warn!("the hook for {file} failed: {status}"),
+            Err(e) => tracing::warn!("the hook for {file} failed: {e}"),
+        }
+        true
+    }
 }
 
 impl Hooks {
     /// Nothing to run yet.
     pub fn new(hook: Option<Hook>) -> Hooks {
-        Hooks { hook, waiting: VecDeque::new(), running: Vec::new() }
+        Hooks { hook, waiting: VecDeque::new(), running: Vec::new(), long: LONG }
     }
 
     /// Has the hook run for a file.
@@ -98,18 +135,13 @@ impl Hooks {
 
     /// Sees which have ended, and starts the next ones. The store keeps the files of those that run.
     pub fn look(&mut self, store: &Shared) {
-        self.running.retain_mut(|(job, child)| {
-            let failed = match child.try_wait() {
-                Ok(None) => return true,
-                Ok(Some(status)) if status.success() => None,
-                Ok(Some(status)) => Some(status.to_string()),
-                Err(e) => Some(e.to_string()),
-            };
-            if let Some(failed) = failed {
-                tracing::warn!("the hook for {} failed: {failed}", job.file.display());
+        let long = self.long;
+        self.running.retain_mut(|running| {
+            let ended = running.has_ended(long);
+            if ended {
+                store.lock().set_in_use(&running.job.file, false);
             }
-            store.lock().set_in_use(&job.file, false);
-            false
+            !ended
         });
         while let Some(hook) = self.hook.as_ref().filter(|_| self.running.len() < AT_ONCE) {
             let Some(job) = self.waiting.pop_front() else { return };
@@ -120,7 +152,9 @@ impl Hooks {
                 Err("it was deleted before its turn came".to_owned())
             };
             match started {
-                Ok(child) => self.running.push((job, child)),
+                Ok(child) => {
+                    self.running.push(Running { job, child, started: Instant::now(), is_told: false })
+                }
                 Err(why) => {
                     tracing::warn!("no hook for {}: {why}", job.file.display());
                     store.lock().set_in_use(&job.file, false);
@@ -155,6 +189,7 @@ impl Hooks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::series::{Pattern, Retention, store::Store};
 
     #[test]
     fn a_command_is_taken_apart_without_a_shell() {
@@ -162,5 +197,28 @@ mod tests {
         assert_eq!((hook.program.as_str(), hook.arguments.len()), ("send", 3));
         assert_eq!(hook.arguments[1..], ["a b", "$HOME"]);
         assert!("".parse::<Hook>().is_err() && "a 'b".parse::<Hook>().is_err());
+    }
+
+    #[test]
+    fn one_that_takes_long_is_told_once_and_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a-000001.scap");
+        std::fs::write(&file, "").unwrap();
+        let pattern = Pattern::parse(&folder.path().join("a.scap")).unwrap();
+        let store = Shared::new(Store::open(pattern, Retention::default()));
+        // It reads until the writing end of the pipe is closed.
+        let fifo = folder.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let hook = format!("sh -c 'read line <{}'", fifo.display()).parse().unwrap();
+        let mut hooks = Hooks::new(Some(hook));
+        hooks.add(&file, None);
+        hooks.look(&store);
+        assert!(!hooks.running[0].is_told);
+        hooks.long = Duration::ZERO;
+        hooks.look(&store);
+        assert!(hooks.running[0].is_told && hooks.is_busy());
+        std::fs::write(&fifo, "end\n").unwrap();
+        hooks.finish(&store);
+        assert!(!hooks.is_busy());
     }
 }
