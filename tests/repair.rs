@@ -127,6 +127,64 @@ fn cut_at_every_byte_of_its_last_64_kib() {
     });
 }
 
+/// A loss of power: what is on the disk at any moment is a beginning of what the file becomes. Of each copy, the last
+/// whole event is cut at every byte, too.
+#[test]
+fn copies_of_random_moments() {
+    let mut state = Vec::new();
+    write_state(&mut state, &MachineState::default()).unwrap();
+    let (copies, whole) = copies(&[]);
+    for bytes in &copies {
+        assert!(whole.starts_with(bytes), "{} bytes", bytes.len());
+        let blocks = blocks(bytes);
+        let end = blocks.last().unwrap().1.end;
+        let events = blocks.iter().filter(|(ty, _)| *ty == BlockType::EVENT).count();
+        let (cut_notice, out, kept) = repaired(bytes);
+        assert_eq!((cut_notice.offset, kept), (end as u64, events));
+        assert!(out.starts_with(&bytes[..end]));
+        let capture = Capture { bytes: bytes[..end].to_vec(), blocks };
+        (capture.blocks.last().unwrap().1.clone()).for_each(|cut| check_cut(&capture, &state, cut));
+    }
+    let unpacked = |bytes: &[u8]| {
+        let mut out = Vec::new();
+        let _ = MultiGzDecoder::new(bytes).read_to_end(&mut out);
+        out
+    };
+    let (copies, whole) = self::copies(&["-z"]);
+    for bytes in &copies {
+        assert!(whole.starts_with(bytes), "{} bytes", bytes.len());
+        let end = blocks(&unpacked(bytes)).last().unwrap().1.end;
+        let (_, out, events) = repaired(bytes);
+        assert!(events > 0 && unpacked(&out).starts_with(&unpacked(bytes)[..end]));
+    }
+}
+
+/// Copies of a capture at random moments of its making, with events in them; and what it has become.
+fn copies(options: &[&str]) -> (Vec<Vec<u8>>, Vec<u8>) {
+    let folder = TempDir::new().unwrap();
+    let path = file(&folder, "growing.scap");
+    let work = ["--", "sh", "-c", "i=0; while [ $i -lt 1200 ]; do /bin/true; i=$((i+1)); done"];
+    let mut command = scapd();
+    command.args(["record", "-q", "--syscalls", "%process", "-w"]).arg(&path).args(options).args(work);
+    let mut recorder = command.stdout(Stdio::null()).spawn().unwrap();
+    let mut copies: Vec<Vec<u8>> = Vec::new();
+    while recorder.try_wait().unwrap().is_none() {
+        sleep(Duration::from_millis(fastrand::u64(5..60)));
+        let copy = fs::read(&path).unwrap_or_default();
+        if copies.last().is_none_or(|last| last.len() < copy.len()) {
+            copies.push(copy);
+        }
+    }
+    assert!(recorder.wait().unwrap().success());
+    // The first ones are of the state.
+    copies.retain(|copy| Reader::new(&copy[..]).is_ok_and(|mut r| matches!(r.next_event(), Ok(Some(_)))));
+    assert!(copies.len() >= 2, "{} copies", copies.len());
+    // Enough for a test that is run often.
+    fastrand::shuffle(&mut copies);
+    copies.truncate(4);
+    (copies, fs::read(&path).unwrap())
+}
+
 fn check_cut(capture: &Capture, state: &[u8], cut: usize) {
     let block = capture.block_at(cut);
     let Range { start, .. } = capture.blocks[block].1;
