@@ -4,8 +4,8 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use super::{
     Output, OutputError, Target, Totals,
+    chunk::Chunk,
     series::{Cut, Files, Position, Report},
-    writer::Chunk,
 };
 use crate::{
     ledger::{self, Verdict},

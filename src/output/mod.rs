@@ -9,6 +9,7 @@
 //! [`WriterThread`] puts an output behind a queue of a fixed number of buffers, so that a slow disk holds up neither
 //! the rings' consumer nor fills the memory. Members are compressed on threads of their own.
 
+mod chunk;
 mod destination;
 mod direct;
 mod error;
@@ -29,12 +30,13 @@ use std::{
 use pool::Packer;
 use sink::Sink;
 
+pub use chunk::Chunk;
 pub use destination::Destination;
 pub use error::OutputError;
 pub use series::{
     Cut, Files, Free, Hook, OnError, Pattern, PatternError, Retention, Rotation, Series, StateSource,
 };
-pub use writer::{Chunk, Progress, WriterThread};
+pub use writer::{Progress, WriterThread};
 
 /// What a capture is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::{
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-use super::writer::Chunk;
+use super::chunk::Chunk;
 
 /// More would not find work: each takes some 80 ns for an event, and the one consumer that feeds them nearly as much.
 const MOST: usize = 4;

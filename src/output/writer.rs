@@ -12,11 +12,12 @@ use std::{
 
 use super::{
     Cut, OutputError, Retention, Target, Totals,
+    chunk::Chunk,
     destination::Destination,
     pool::{Packing, Pool, default_packers},
     series::{Position, Report},
 };
-use crate::ledger::{Losses, Verdict};
+use crate::ledger::Verdict;
 
 /// The end of a chunk waits so long for the next one before it is written by itself, which costs as much as half a
 /// chunk.
@@ -25,48 +26,6 @@ const FLUSH: Duration = Duration::from_millis(50);
 const EXTRA: usize = 48;
 /// Messages beside the buffers on the way to the thread.
 const MESSAGES: usize = 4;
-
-/// A buffer for whole blocks of the format. It belongs to a [`WriterThread`] and goes back to it.
-#[derive(Debug)]
-pub struct Chunk {
-    /// The blocks.
-    pub bytes: Vec<u8>,
-    /// How many of them are events.
-    pub events: u64,
-    /// Of these, those behind a younger one of their file.
-    pub late: u64,
-    /// What the notices among them tell to be lost.
-    pub losses: Losses,
-    size: usize,
-    /// The blocks as a gzip member.
-    pub(super) packed: Vec<u8>,
-}
-
-impl Chunk {
-    fn new(size: usize) -> Self {
-        Chunk { size, ..Chunk::of(Vec::with_capacity(size)) }
-    }
-
-    /// A buffer beside the others.
-    pub(super) fn of(bytes: Vec<u8>) -> Self {
-        Chunk { bytes, events: 0, late: 0, losses: Losses::default(), size: 0, packed: Vec::new() }
-    }
-
-    /// How many bytes fit without more memory. A larger block may be put in all the same.
-    pub fn room(&self) -> usize {
-        self.size.saturating_sub(self.bytes.len())
-    }
-
-    fn reset(&mut self) {
-        self.bytes.clear();
-        self.bytes.shrink_to(self.size);
-        self.packed.clear();
-        self.packed.shrink_to(self.size);
-        self.events = 0;
-        self.late = 0;
-        self.losses = Losses::default();
-    }
-}
 
 /// How far a [`WriterThread`] is, for another thread to look at.
 ///
@@ -144,10 +103,10 @@ impl Progress {
 
 /// An [`Output`](super::Output), or a series of [`Files`](super::Files), with a thread of its own.
 ///
-/// There is a fixed number of buffers, and so of memory: their size, as much again if the output is compressed, and
-/// 2 MiB for a file. While the state of the machine is read for the next file of a
-/// series, there may be a few more. Take one, fill it, submit it. When none is free, the disk is behind: leave the events in the rings,
-/// where the kernel counts what it has to drop.
+/// There is a fixed number of buffers, and so of memory: their size, as much again if the output is compressed, and 2 MiB
+/// for a file. While the state of the machine is read for the next file of a series, there may be a few more. Take one,
+/// fill it, submit it. When none is free, the disk is behind: leave the events in the rings, where the kernel counts what
+/// it has to drop.
 ///
 /// Chunks are written in the order in which they are submitted, also where several threads compress them. After an
 /// error nothing more is written; [`Progress`] then says how much is lost.

@@ -5,7 +5,7 @@
 //! whole is decompressed as far as it goes, and what came out is packed anew.
 //!
 //! At no moment is there less on disk than before: the repaired capture is written beside the damaged one, and takes its
-//! name when it is complete.
+//! name when it is complete. Only [in place](Options::in_place) is it otherwise: a full disk has no room for a second one.
 
 pub mod salvage;
 

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::partial::Partial;
 use crate::{
     ledger::{self, Verdict},
-    output::{Output, OutputError, writer::Chunk},
+    output::{Output, OutputError, chunk::Chunk},
     scap::frame_event,
 };
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     ledger::Verdict,
-    output::{Output, OutputError, Target, Totals, sink::Sink, writer::Chunk},
+    output::{Output, OutputError, Target, Totals, chunk::Chunk, sink::Sink},
 };
 
 /// Between two looks whether the file is still there.

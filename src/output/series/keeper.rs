@@ -63,7 +63,7 @@ pub struct Report {
     pub finished: AtomicU64,
     /// Files deleted.
     pub deleted: AtomicU64,
-    /// As much of the disk is free as is to stay so.
+    /// Less of the disk is free than is to stay so, and there is nothing left to delete.
     pub no_room: AtomicBool,
     /// Nothing can be written now, and another attempt is waited for.
     pub waiting: AtomicBool,
