@@ -8,6 +8,7 @@ mod notify;
 mod report;
 mod serve;
 mod service;
+mod signals;
 
 use std::{
     io::Write,
@@ -23,11 +24,9 @@ use crate::{
     exit,
     privileges::{self, Keep},
     record::{self, Handle, Observer},
-    signals,
 };
 use config::Settings;
 pub use control::Socket;
-pub use notify::line;
 use report::Reporter;
 pub use service::{Configuration, Service};
 
@@ -67,7 +66,7 @@ fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Re
     let config =
         record::Config { selectable: true, self_test: true, quiet: true, ..record::Config::from(flags) };
     let (handle, requests) = record::requests();
-    signals::stop(&handle).context("cannot listen to signals")?;
+    crate::signals::stop(&handle).context("cannot listen to signals")?;
     let configuration =
         Configuration { file: args.config.clone(), must_exist, running: Mutex::new(settings) };
     let service = Arc::new(Service::new(handle, Some(configuration))?);
