@@ -179,6 +179,28 @@ fn old_files_go_with_their_manifests_and_a_command_is_run_for_each() {
 }
 
 #[test]
+fn files_that_a_command_compresses_are_kept_within_the_same_limits() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let series = Series {
+        retention: Retention { files: Some(2), ..Retention::default() },
+        manifest: true,
+        on_close: Some("gzip".parse().unwrap()),
+        ..Series::default()
+    };
+    let recording = Recording::start(config(folder.path().join("a.scap"), series));
+    for _ in 0..5 {
+        recording.handle.rotate().unwrap();
+    }
+    recording.stop().unwrap();
+    let mut names: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["a-000005.scap.gz", "a-000005.scap.json", "a-000006.scap.gz", "a-000006.scap.json"]);
+    assert!(read(&folder.path().join(&names[0])).verdict.is_some());
+}
+
+#[test]
 fn the_next_recording_goes_on_behind_the_files_of_the_one_before() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();

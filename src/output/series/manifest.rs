@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::partial::partial_of;
+use super::{name::unpacked, partial::partial_of};
 use crate::ledger::Verdict;
 
 /// Read at once from a file whose checksum was not taken while it was written.
@@ -40,8 +40,17 @@ pub fn write(capture: &Path, contents: &Contents<'_>) -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Deletes the manifest of a file, if what is there is one.
+/// Deletes the manifest of a file that is deleted, also of one that was compressed since.
 pub fn delete(capture: &Path) {
+    delete_of(capture);
+    let before = unpacked(&name(capture)).map(|name| capture.with_file_name(name));
+    if let Some(before) = before.filter(|before| !before.exists()) {
+        delete_of(&before);
+    }
+}
+
+/// Deletes the manifest of that name, if what is there is one.
+fn delete_of(capture: &Path) {
     let path = path_of(capture);
     let is_manifest = fs::read(&path)
         .ok()

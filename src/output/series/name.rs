@@ -12,6 +12,14 @@ use regex::Regex;
 pub const PARTIAL: &str = ".partial";
 /// What it has when it is compressed.
 const PACKED: &str = ".gz";
+/// What a file has behind its name when somebody has compressed it, as a hook may, and what it begins with then.
+pub const PACKERS: [(&str, &[u8]); 5] = [
+    (PACKED, &[0x1F, 0x8B]),
+    (".xz", b"\xFD7zXZ\0"),
+    (".zst", &[0x28, 0xB5, 0x2F, 0xFD]),
+    (".bz2", b"BZh"),
+    (".lz4", &[0x04, 0x22, 0x4D, 0x18]),
+];
 /// Digits of the number in a name without a time.
 const DIGITS: usize = 6;
 
@@ -116,8 +124,9 @@ impl Pattern {
         let (extension_ours, more) = expression(name, extension.strip_suffix(PACKED).unwrap_or(extension))?;
         let numbered = times + more == 0;
         let number = if numbered { format!("-([0-9]{{{DIGITS},}})") } else { "(-[0-9]+)?".to_owned() };
+        let packed = PACKERS.map(|(name, _)| regex::escape(name)).join("|");
         // Built of escaped texts and the table above: it compiles.
-        let ours = Regex::new(&format!("^{stem_ours}{number}{extension_ours}(\\.gz)?$"))
+        let ours = Regex::new(&format!("^{stem_ours}{number}{extension_ours}({packed})?$"))
             .map_err(|_| PatternError::Conversion { name: name.to_owned(), conversion: String::new() })?;
         Ok(Pattern {
             dir: dir.to_owned(),
@@ -143,9 +152,14 @@ impl Pattern {
         self.join(&format!("{}{}", self.stem, self.extension))
     }
 
-    /// Whether a finished file of that name may be one of the series.
+    /// Whether a finished file of that name may be one of the series, compressed by whomever.
     pub fn matches(&self, name: impl AsRef<OsStr>) -> bool {
         name.as_ref().to_str().is_some_and(|name| self.ours.is_match(name))
+    }
+
+    /// Whether a recorder may have written a file of that name: it compresses in one way only.
+    pub fn is_recorders(&self, name: &str) -> bool {
+        self.matches(name) && unpacked(name).is_none_or(|_| name.ends_with(PACKED))
     }
 
     /// The number in a file's name, if the files of the series have numbers.
@@ -171,6 +185,11 @@ impl Pattern {
             nth => format!("{stem}-{nth}{extension}"),
         })
     }
+}
+
+/// The name of a file before it was compressed; none if it is not.
+pub fn unpacked(name: &str) -> Option<&str> {
+    PACKERS.iter().find_map(|(packed, _)| name.strip_suffix(packed))
 }
 
 /// The name without its extension, and the extension: of two parts if the second one is `.gz`.
@@ -241,7 +260,7 @@ mod tests {
         );
         assert!(first(&timed, 3, 0).iter().all(|name| timed.matches(name)));
         for other in
-            ["scapd-20260131-142203.scap.gz.partial", "scapd-20260131-142203.scap.zst", "x", "scapd-.scap.gz"]
+            ["scapd-20260131-142203.scap.gz.partial", "scapd-20260131-142203.scap.z", "x", "scapd-.scap.gz"]
         {
             assert!(!timed.matches(other), "{other}");
         }
@@ -252,8 +271,13 @@ mod tests {
         for series in ["a.scap", "a.scap.gz"] {
             let series = pattern(series);
             for name in ["a-000007.scap", "a-000007.scap.gz"] {
-                assert!(series.matches(name), "{name}");
+                assert!(series.matches(name) && series.is_recorders(name), "{name}");
                 assert_eq!(series.number(name), Some(7));
+            }
+            for (packer, _) in &PACKERS[1..] {
+                let name = format!("a-000007.scap{packer}");
+                assert!(series.matches(&name) && !series.is_recorders(&name), "{name}");
+                assert_eq!((series.number(&name), unpacked(&name)), (Some(7), Some("a-000007.scap")));
             }
             assert!(!series.matches("a-000007.scap.gz.gz"));
         }

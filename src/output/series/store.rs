@@ -14,7 +14,7 @@ use indicatif::HumanBytes;
 
 use super::{
     manifest,
-    name::{PARTIAL, Pattern},
+    name::{PACKERS, PARTIAL, Pattern, unpacked},
     partial::is_left_behind,
     retention::{Disk, Retention, Stored, Unfinished},
 };
@@ -106,7 +106,8 @@ impl Store {
     /// Captures that processes left behind before they could close them.
     pub fn left_behind(&self) -> Vec<PathBuf> {
         let names = entries(self.pattern.dir()).filter_map(|entry| entry.file_name().into_string().ok());
-        let ours = |name: &String| name.strip_suffix(PARTIAL).is_some_and(|name| self.pattern.matches(name));
+        let ours =
+            |name: &String| name.strip_suffix(PARTIAL).is_some_and(|name| self.pattern.is_recorders(name));
         let mut paths: Vec<_> = names.filter(ours).map(|name| self.pattern.join(&name)).collect();
         paths.retain(|path| is_left_behind(path, FRESH));
         paths.sort();
@@ -189,12 +190,18 @@ impl Store {
         self.files.iter().filter(|file| !self.in_use.contains(&file.path))
     }
 
-    /// Reads the directory.
+    /// Reads the directory. What a hook is making of a file counts when the hook has ended.
     fn look(&mut self) {
         let name = |entry: &fs::DirEntry| entry.file_name().into_string().ok();
+        let is_made = |name: &String| {
+            unpacked(name).is_some_and(|before| self.in_use.contains(&self.pattern.join(before)))
+        };
         self.files.clear();
         for entry in entries(self.pattern.dir()) {
             let Some(name) = name(&entry).filter(|name| self.pattern.matches(name)) else { continue };
+            if is_made(&name) {
+                continue;
+            }
             self.last = self.last.max(self.pattern.number(&name).unwrap_or(0));
             let file = stored(&self.pattern.join(&name));
             self.files.extend(file.filter(|file| !self.strangers.contains(&file.path)));
@@ -239,9 +246,10 @@ fn stored(path: &Path) -> Option<Stored> {
 /// Whether a file begins as a capture does, plain or compressed.
 fn is_capture(path: &Path) -> bool {
     const SECTION_HEADER: [u8; 4] = 0x0A0D_0D0A_u32.to_ne_bytes();
-    let mut magic = [0; 4];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
-    read.is_ok() && (magic == SECTION_HEADER || magic.starts_with(&[0x1F, 0x8B]))
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
+    let begins = |magic: &[u8]| start.starts_with(magic);
+    read.is_ok() && (begins(&SECTION_HEADER) || PACKERS.iter().any(|(_, magic)| begins(magic)))
 }
 
 fn disk(dir: &Path) -> io::Result<Disk> {
@@ -306,6 +314,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_hook_has_compressed_goes_with_the_manifest_of_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, content: &[u8]| fs::write(dir.path().join(name), content).unwrap();
+        for (i, (packer, magic)) in PACKERS.iter().enumerate() {
+            write(&format!("a-00000{i}.scap{packer}"), &[magic, &b"..."[..]].concat());
+            write(&format!("a-00000{i}.scap.json"), format!("{{\"file\": \"a-00000{i}.scap\"}}").as_bytes());
+        }
+        // Not what its name says; and one whose file is still there.
+        write("a-000007.scap.xz", b"a letter");
+        write("a-000000.scap", CAPTURE);
+        File::options()
+            .write(true)
+            .open(dir.path().join("a-000000.scap"))
+            .unwrap()
+            .set_modified(SystemTime::now() + Duration::from_secs(60))
+            .unwrap();
+        let pattern = Pattern::parse(&dir.path().join("a.scap")).unwrap();
+        let mut store = Store::open(pattern, Retention { files: Some(1), ..Retention::default() });
+        assert_eq!(store.last(), 7);
+        store.tidy();
+        assert_eq!(names(&dir), ["a-000000.scap", "a-000000.scap.json", "a-000007.scap.xz"]);
+    }
+
+    #[test]
     fn the_file_that_is_written_counts_and_stays() {
         let (dir, pattern) = folder(&[CAPTURE, CAPTURE]);
         let mut store = Store::open(pattern, Retention { files: Some(2), ..Retention::default() });
@@ -325,9 +357,18 @@ mod tests {
     fn a_file_that_a_hook_works_on_stays() {
         let (dir, pattern) = folder(&[CAPTURE, CAPTURE, CAPTURE]);
         let mut store = Store::open(pattern, Retention { files: Some(2), ..Retention::default() });
-        store.set_in_use(&dir.path().join("a-000001.scap"), true);
+        let first = dir.path().join("a-000001.scap");
+        store.set_in_use(&first, true);
+        // What it makes of the file is not one more, and not deleted while it is being made.
+        let made = dir.path().join("a-000001.scap.gz");
+        fs::write(&made, PACKERS[0].1).unwrap();
         store.tidy();
-        assert_eq!(names(&dir), ["a-000001.scap", "a-000003.scap"]);
+        assert_eq!(names(&dir), ["a-000001.scap", "a-000001.scap.gz", "a-000003.scap"]);
+        assert!(store.make_room() && !store.make_room());
+        assert_eq!(names(&dir), ["a-000001.scap", "a-000001.scap.gz"]);
+        fs::remove_file(&first).unwrap();
+        store.set_in_use(&first, false);
+        assert!(store.make_room() && names(&dir).is_empty());
     }
 
     #[test]
@@ -365,6 +406,7 @@ mod tests {
     #[test]
     fn what_was_left_behind_is_found() {
         let (dir, pattern) = folder(&[CAPTURE]);
+        fs::write(dir.path().join("a-000005.scap.xz.partial"), "another program's").unwrap();
         for name in ["a-000002.scap.partial", "b-000002.scap.partial", "a-000003.scap.gz.partial"] {
             fs::write(dir.path().join(name), CAPTURE).unwrap();
             let file = File::options().write(true).open(dir.path().join(name)).unwrap();
