@@ -385,9 +385,13 @@ impl From<ReadArgs> for print::ReadArgs {
     }
 }
 
-impl From<RepairArgs> for repair::Options {
-    fn from(args: RepairArgs) -> repair::Options {
-        repair::Options { out: args.out, keep_damaged: args.keep, in_place: false }
+impl From<RepairArgs> for repair::Place {
+    fn from(args: RepairArgs) -> repair::Place {
+        match args.out {
+            Some(out) => repair::Place::Elsewhere(out),
+            None if args.keep => repair::Place::InsteadOfKept,
+            None => repair::Place::Instead,
+        }
     }
 }
 

@@ -197,3 +197,18 @@ pub(super) fn named_fd(call: &str) -> Option<NamedFd> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unsupported_in_the_state_is_known_by_its_name() {
+        for (name, letter) in [("anon_inode:[pidfd]", 'P'), ("/memfd:a (deleted)", 'm'), ("socket:[7]", 'X')]
+        {
+            let kind = FdKind::Named { kind: NamedFd::Unsupported, name: name.into() };
+            let (open, _) = OpenFd::of_state(&kind);
+            assert_eq!((open.class.letter(), &*open.name), (letter, name.as_bytes()));
+        }
+    }
+}

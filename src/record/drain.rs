@@ -96,7 +96,7 @@ impl Drain {
     }
 
     /// Looks out for the event of a self-test from now on.
-    pub fn expect(&mut self, test: Option<SelfTest>) {
+    pub fn look_for(&mut self, test: Option<SelfTest>) {
         self.expected = test;
     }
 

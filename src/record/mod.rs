@@ -161,7 +161,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let limits = Limits { events, rate, rotation, compressed, flush };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe())?;
-    drain.expect(self_test);
+    drain.look_for(self_test);
     let gate_opened = Instant::now();
     let mut audience = Audience { requests, observer, watch: Watch::new(), rotating: Vec::new() };
     let ended = record_events(config, &scan, &mut active, &mut drain, &mut command, &mut audience);

@@ -5,7 +5,7 @@
 //! whole is decompressed as far as it goes, and what came out is packed anew.
 //!
 //! At no moment is there less on disk than before: the repaired capture is written beside the damaged one, and takes its
-//! name when it is complete. Only [in place](Options::in_place) is it otherwise: a full disk has no room for a second one.
+//! name when it is complete. Only [in place](Place::InPlace) is it otherwise: a full disk has no room for a second one.
 
 pub mod salvage;
 
@@ -35,17 +35,19 @@ pub const PARTIAL: &str = ".partial";
 /// What the name of a damaged capture ends with that is kept.
 pub const DAMAGED: &str = ".damaged";
 
-/// How to repair.
+/// Where the repaired capture goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Where the repaired capture goes; the damaged one is then left alone. Without it, the repaired one takes the
-    /// damaged one's name, and loses a `.partial` at its end.
-    pub out: Option<PathBuf>,
-    /// Keep the damaged capture too, with `.damaged` behind its name.
-    pub keep_damaged: bool,
-    /// Change the damaged file itself, which takes no room. Who is interrupted in it may have less of the capture: of a
-    /// compressed one, not what was whole of its last member. The two above do not go with it.
-    pub in_place: bool,
+pub enum Place {
+    /// It takes the damaged one's name, and loses a `.partial` at its end.
+    #[default]
+    Instead,
+    /// The same; the damaged one is kept too, with `.damaged` behind its name.
+    InsteadOfKept,
+    /// Into a new file; the damaged one is left alone.
+    Elsewhere(PathBuf),
+    /// Into the damaged file itself, which takes no room. Who is interrupted in it may have less of the capture: of a
+    /// compressed one, not what was whole of its last member.
+    InPlace,
 }
 
 /// What was done.
@@ -159,7 +161,7 @@ fn remedy(source: &io::Error) -> &'static str {
 ///
 /// # Errors
 /// Any [`RepairError`]; the capture is then as it was, unless it is repaired in place.
-pub fn repair(path: &Path, options: &Options) -> Result<Report, RepairError> {
+pub fn repair(path: &Path, place: &Place) -> Result<Report, RepairError> {
     let opened = |source| RepairError::Open { path: path.into(), source };
     // Through links: the capture is to be replaced, not the link to it.
     let path = fs::canonicalize(path).map_err(opened)?;
@@ -171,7 +173,7 @@ pub fn repair(path: &Path, options: &Options) -> Result<Report, RepairError> {
     let complete = complete_name(&path);
     let is_whole = survey.damage.is_none() && (survey.is_closed || complete.is_none());
     let mut report = Report { path: path.clone(), events: survey.events, cut: None, damaged: None };
-    if let Some(out) = &options.out {
+    if let Place::Elsewhere(out) = place {
         report.path = out.clone();
         report.cut = write_beside(&mut file, &survey, is_whole, out)?.into_new(out)?;
         return Ok(report);
@@ -180,11 +182,11 @@ pub fn repair(path: &Path, options: &Options) -> Result<Report, RepairError> {
         return Err(RepairError::Exists { path: complete.clone() });
     }
     if !is_whole {
-        report.cut = if options.in_place {
+        report.cut = if *place == Place::InPlace {
             Some(mend(&mut file, &survey, &path)?)
         } else {
             let repaired = write_beside(&mut file, &survey, is_whole, &path)?;
-            if options.keep_damaged {
+            if *place == Place::InsteadOfKept {
                 report.damaged = Some(keep(&path, complete.as_deref().unwrap_or(&path))?);
             }
             repaired.instead_of(&path)?

@@ -167,7 +167,7 @@ fn the_repaired_capture_takes_the_place_of_the_damaged_one() {
     let (folder, path) = with("a.scap", damaged);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
-    let report = repair(&path, &Options::default()).unwrap();
+    let report = repair(&path, &Place::Instead).unwrap();
     assert_eq!((report.events, report.cut.unwrap().cause), (5, CutCause::CutOff));
     assert_eq!(report.path.file_name(), path.file_name());
     let meta = fs::metadata(&path).unwrap();
@@ -176,7 +176,7 @@ fn the_repaired_capture_takes_the_place_of_the_damaged_one() {
     let repaired = fs::read(&path).unwrap();
     assert_eq!(events(&repaired), 5);
     // It is whole now.
-    let report = repair(&path, &Options::default()).unwrap();
+    let report = repair(&path, &Place::Instead).unwrap();
     assert_eq!((report.cut, fs::read(&path).unwrap() == repaired), (None, true));
 }
 
@@ -184,7 +184,7 @@ fn the_repaired_capture_takes_the_place_of_the_damaged_one() {
 fn the_damaged_capture_is_kept_where_that_is_wanted() {
     let file = whole(5);
     let damaged = &file[..file.len() - 1];
-    let keep = Options { keep_damaged: true, ..Options::default() };
+    let keep = Place::InsteadOfKept;
     let (folder, path) = with("a.scap", damaged);
     let report = repair(&path, &keep).unwrap();
     assert_eq!(names(&folder), ["a.scap", "a.scap.damaged"]);
@@ -195,7 +195,7 @@ fn the_damaged_capture_is_kept_where_that_is_wanted() {
     assert!(fs::read(folder.path().join("a.scap.damaged")).unwrap() == damaged);
     // Elsewhere: the damaged one is left alone.
     let out = folder.path().join("b.scap");
-    let elsewhere = Options { out: Some(out.clone()), ..Options::default() };
+    let elsewhere = Place::Elsewhere(out.clone());
     let report = repair(&path, &elsewhere).unwrap();
     assert_eq!((report.path, events(&fs::read(&out).unwrap())), (out, 5));
     assert!(fs::read(&path).unwrap() == damaged[..damaged.len() - 1]);
@@ -211,9 +211,9 @@ fn in_place_comes_the_same_out() {
     {
         let [(_kept, beside), (folder, in_place)] =
             [with("a.scap.partial", damaged), with("a.scap.partial", damaged)];
-        let expected = repair(&beside, &Options::default()).unwrap();
+        let expected = repair(&beside, &Place::Instead).unwrap();
         let modified = fs::metadata(&in_place).unwrap().modified().unwrap();
-        let report = repair(&in_place, &Options { in_place: true, ..Options::default() }).unwrap();
+        let report = repair(&in_place, &Place::InPlace).unwrap();
         assert_eq!((report.cut, report.events), (expected.cut, expected.events));
         assert!(fs::read(&report.path).unwrap() == fs::read(&expected.path).unwrap());
         assert_eq!(names(&folder), ["a.scap"]);
@@ -231,20 +231,20 @@ fn a_partial_file_gets_its_name() {
         (&member(&unclosed(5)), Some(CutCause::Unclosed)),
     ] {
         let (folder, path) = with("a.scap.partial", bytes);
-        let report = repair(&path, &Options::default()).unwrap();
+        let report = repair(&path, &Place::Instead).unwrap();
         assert_eq!((report.cut.map(|cut| cut.cause), names(&folder)), (cause, vec!["a.scap".to_owned()]));
         assert_eq!(events(&fs::read(report.path).unwrap()), 5);
     }
     // As another program leaves it.
     let (_folder, path) = with("a.scap", &unclosed(5));
-    assert_eq!(repair(&path, &Options::default()).unwrap().cut, None);
+    assert_eq!(repair(&path, &Place::Instead).unwrap().cut, None);
 }
 
 #[test]
 fn no_capture_is_overwritten() {
     let (folder, path) = with("a.scap.partial", &unclosed(5));
     fs::write(folder.path().join("a.scap"), "another").unwrap();
-    assert!(matches!(repair(&path, &Options::default()), Err(RepairError::Exists { .. })));
+    assert!(matches!(repair(&path, &Place::Instead), Err(RepairError::Exists { .. })));
     assert_eq!(names(&folder), ["a.scap", "a.scap.partial"]);
     assert_eq!(fs::read(folder.path().join("a.scap")).unwrap(), b"another");
     assert!(fs::read(&path).unwrap() == unclosed(5));
@@ -253,16 +253,16 @@ fn no_capture_is_overwritten() {
 #[test]
 fn what_cannot_be_repaired_is_left_alone() {
     let (folder, path) = with("a.scap.partial", &state()[..50]);
-    let error = repair(&path, &Options::default()).unwrap_err();
+    let error = repair(&path, &Place::Instead).unwrap_err();
     assert!(matches!(error, RepairError::Nothing { .. }), "{error}");
     assert!(fs::read(&path).unwrap() == state()[..50]);
-    assert!(matches!(repair(folder.path(), &Options::default()), Err(RepairError::NotAFile { .. })));
+    assert!(matches!(repair(folder.path(), &Place::Instead), Err(RepairError::NotAFile { .. })));
     let missing = folder.path().join("b");
-    assert!(matches!(repair(&missing, &Options::default()), Err(RepairError::Open { .. })));
+    assert!(matches!(repair(&missing, &Place::Instead), Err(RepairError::Open { .. })));
     fs::write(&path, unclosed(5)).unwrap();
     let recorder = File::open(&path).unwrap();
     flock(&recorder, FlockOperation::LockShared).unwrap();
-    assert!(matches!(repair(&path, &Options::default()), Err(RepairError::InUse { .. })));
+    assert!(matches!(repair(&path, &Place::Instead), Err(RepairError::InUse { .. })));
     assert_eq!(names(&folder), ["a.scap.partial"]);
 }
 
@@ -271,7 +271,7 @@ fn a_link_still_leads_to_the_capture() {
     let (folder, path) = with("a.scap", &whole(5)[..whole(5).len() - 1]);
     let link = folder.path().join("link");
     std::os::unix::fs::symlink("a.scap", &link).unwrap();
-    repair(&link, &Options::default()).unwrap();
+    repair(&link, &Place::Instead).unwrap();
     assert!(link.is_symlink());
     assert_eq!((events(&fs::read(&path).unwrap()), events(&fs::read(&link).unwrap())), (5, 5));
 }

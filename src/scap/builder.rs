@@ -54,12 +54,13 @@ pub enum BuildError {
 /// ```
 /// use scapd::{events::{EventType, event}, scap::{EventBuilder, EventView, Value}};
 ///
-/// let notification = event(EventType(280)).unwrap();
+/// let notification = event(EventType(280)).ok_or("no such event")?;
 /// let bytes = EventBuilder::new(notification, 1_700_000_000_000_000_000, 1)
-///     .param(Value::Text(b"drop")).unwrap()
-///     .param(Value::Text(b"12 events lost")).unwrap()
-///     .build().unwrap();
-/// assert_eq!(EventView::parse(&bytes, false).unwrap().param(0), Some(&b"drop\0"[..]));
+///     .param(Value::Text(b"drop"))?
+///     .param(Value::Text(b"12 events lost"))?
+///     .build()?;
+/// assert_eq!(EventView::parse(&bytes, false)?.param(0), Some(&b"drop\0"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct EventBuilder {

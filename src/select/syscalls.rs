@@ -40,9 +40,10 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
 ///
 /// ```
 /// # use scapd::select;
-/// let files = select::parse("%file,!/stat,close").unwrap();
+/// let files = select::parse("%file,!/stat,close")?;
 /// assert!(files.iter().any(|call| call.name == "openat"));
 /// assert!(!files.iter().any(|call| call.name == "newfstatat"));
+/// # Ok::<(), scapd::select::SelectError>(())
 /// ```
 ///
 /// # Errors

@@ -46,8 +46,9 @@ pub enum RequestError {
 /// ```
 /// use scapd::daemon::control::{Request, parse};
 ///
-/// assert_eq!(parse(br#"{"request":"rotate"}"#).unwrap(), Request::Rotate {});
+/// assert_eq!(parse(br#"{"request":"rotate"}"#)?, Request::Rotate {});
 /// assert!(parse(br#"{"request":"dance"}"#).is_err());
+/// # Ok::<(), scapd::daemon::control::RequestError>(())
 /// ```
 ///
 /// # Errors

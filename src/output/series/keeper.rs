@@ -237,7 +237,7 @@ fn write_manifest(
 fn adopt(path: &Path, store: &Shared) -> Result<(), String> {
     let name = path.display();
     // There may be no room for a copy, and none to be made but by this very file.
-    match repair::repair(path, &repair::Options { in_place: true, ..repair::Options::default() }) {
+    match repair::repair(path, &repair::Place::InPlace) {
         Ok(report) => {
             store.lock().ended(path, Some(&report.path));
             let (whole, events) = (report.path.display(), report.events);

@@ -406,8 +406,13 @@ mod tests {
     #[test]
     fn what_was_left_behind_is_found() {
         let (dir, pattern) = folder(&[CAPTURE]);
-        fs::write(dir.path().join("a-000005.scap.xz.partial"), "another program's").unwrap();
-        for name in ["a-000002.scap.partial", "b-000002.scap.partial", "a-000003.scap.gz.partial"] {
+        // The last two are others'.
+        for name in [
+            "a-000002.scap.partial",
+            "a-000003.scap.gz.partial",
+            "b-000002.scap.partial",
+            "a-000005.scap.xz.partial",
+        ] {
             fs::write(dir.path().join(name), CAPTURE).unwrap();
             let file = File::options().write(true).open(dir.path().join(name)).unwrap();
             file.set_modified(SystemTime::now() - FRESH).unwrap();
