@@ -203,13 +203,13 @@ mod tests {
     fn one_that_takes_long_is_told_once_and_goes_on() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a-000001.scap");
-        std::fs::write(&file, "").unwrap();
+        std::fs::write(&file, [0x1F, 0x8B]).unwrap();
         let pattern = Pattern::parse(&folder.path().join("a.scap")).unwrap();
-        let store = Shared::new(Store::open(pattern, Retention::default()));
+        let store = Shared::new(Store::open(pattern, Retention { files: Some(9), ..Retention::default() }));
         // It reads until the writing end of the pipe is closed.
         let fifo = folder.path().join("fifo");
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        let hook = format!("sh -c 'read line <{}'", fifo.display()).parse().unwrap();
+        let hook = format!("timeout 60 sh -c 'read line <{}'", fifo.display()).parse().unwrap();
         let mut hooks = Hooks::new(Some(hook));
         hooks.add(&file, None);
         hooks.look(&store);
@@ -217,8 +217,9 @@ mod tests {
         hooks.long = Duration::ZERO;
         hooks.look(&store);
         assert!(hooks.running[0].is_told && hooks.is_busy());
+        assert!(!store.lock().make_room(), "the hook works on it");
         std::fs::write(&fifo, "end\n").unwrap();
         hooks.finish(&store);
-        assert!(!hooks.is_busy());
+        assert!(!hooks.is_busy() && store.lock().make_room());
     }
 }
