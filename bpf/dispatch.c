@@ -8,15 +8,15 @@
 #include "template/program.h"
 
 /* A wanted event for which there was no program to call. */
-static __always_inline void dispatch__missed(void)
+static __always_inline void dispatch__missed(enum sc_way way)
 {
 	u32 cpu_id = bpf_get_smp_processor_id();
 	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
 
 	if (!cpu)
 		return;
-	counter__inc(&cpu->losses.no_program);
-	counter__inc(&cpu->lost);
+	counter__inc(&cpu->losses.no_program, way);
+	counter__inc(&cpu->lost, way);
 }
 
 #if defined(__TARGET_ARCH_x86)
@@ -71,7 +71,7 @@ SEC("tp_btf/sys_enter") int dispatch_enter(u64 *ctx)
 	if (slot == SC_SLOTS)
 		return 0;
 	dispatch__call(ctx, &enter_programs, slot);
-	dispatch__missed();
+	dispatch__missed(SC_WAY_ENTER);
 	return 0;
 }
 
@@ -86,6 +86,6 @@ SEC("tp_btf/sys_exit") int dispatch_exit(u64 *ctx)
 	if (slot == SC_SLOTS)
 		return 0;
 	dispatch__call(ctx, &exit_programs, slot);
-	dispatch__missed();
+	dispatch__missed(SC_WAY_EXIT);
 	return 0;
 }

@@ -35,7 +35,7 @@ static __always_inline bool tracepoint__wanted(enum sc_tracepoint which)
 	if (!sc_settings.active || !(tracepoints & which) || !filter__is_target(extract__typed_current(), false))
 		return false;
 	if (tracepoints & SC_TP_LEFT_OUT & which << 8) {
-		rules__sampled();
+		rules__sampled(SC_WAY_TRACEPOINT);
 		return false;
 	}
 	return true;

@@ -48,7 +48,7 @@ static __always_inline bool rules__is_time_left_out(void)
 }
 
 /* Where an event goes on that is recorded in a part of each second: the first ones of a part go by way of a mark. */
-static __always_inline u64 rules__slot_by_clock(u64 slot)
+static __always_inline u64 rules__slot_by_clock(u64 slot, enum sc_way way)
 {
 	u32 key = 0, value = 0;
 
@@ -58,7 +58,7 @@ static __always_inline u64 rules__slot_by_clock(u64 slot)
 		sc_sampling.leaving_out = 0;
 		return SC_SLOT_DROP_X;
 	}
-	rules__sampled();
+	rules__sampled(way);
 	if (sc_sampling.leaving_out || bpf_map_update_elem(&sampling_mark, &key, &value, BPF_NOEXIST))
 		return SC_SLOTS;
 	sc_sampling.leaving_out = 1;
@@ -68,25 +68,26 @@ static __always_inline u64 rules__slot_by_clock(u64 slot)
 /* Where a wanted event of a call goes on: to its own slot, to that of a mark, or nowhere (SC_SLOTS). */
 static __always_inline u64 rules__slot(u64 *ctx, u64 slot, enum sc_wanted direction)
 {
+	enum sc_way way = direction == SC_WANT_EXIT ? SC_WAY_EXIT : SC_WAY_ENTER;
 	u32 wanted = sc_settings.wanted[slot];
 	s64 ret = direction == SC_WANT_EXIT ? extract__result(ctx) : 0;
 
 	if (wanted & SC_SAMPLE_NOTHING || (direction == SC_WANT_EXIT && rules__is_of_no_use(ctx, wanted, ret))) {
-		rules__sampled();
+		rules__sampled(way);
 		return SC_SLOTS;
 	}
 	if (wanted & SC_DROP_FAILED && rules__is_failure(ret)) {
-		rules__failed();
+		rules__failed(way);
 		return SC_SLOTS;
 	}
-	return wanted & SC_SAMPLE_BY_CLOCK ? rules__slot_by_clock(slot) : slot;
+	return wanted & SC_SAMPLE_BY_CLOCK ? rules__slot_by_clock(slot, way) : slot;
 }
 
 /* Goes on to a slot's program; comes back only if there is none. */
-#define rules__go_on(ctx, programs, slot)           \
+#define rules__go_on(ctx, programs, slot, way)      \
 	do {                                        \
 		bpf_tail_call(ctx, programs, slot); \
-		dispatch__missed();                 \
+		dispatch__missed(way);              \
 	} while (0)
 
 /* The slot of the call that the context is of. */
@@ -100,7 +101,7 @@ SEC("tp_btf/sys_enter") int rules_enter(u64 *ctx)
 	u64 slot = rules__slot(ctx, rules__slot_of_call(ctx, SC_CONTEXT_WORD(ctx, 1)), SC_WANT_ENTER);
 
 	if (slot != SC_SLOTS)
-		rules__go_on(ctx, &enter_programs, slot);
+		rules__go_on(ctx, &enter_programs, slot, SC_WAY_ENTER);
 	return 0;
 }
 
@@ -109,7 +110,7 @@ SEC("tp_btf/sys_exit") int rules_exit(u64 *ctx)
 	u64 slot = rules__slot(ctx, rules__slot_of_call(ctx, extract__exit_number(ctx)), SC_WANT_EXIT);
 
 	if (slot != SC_SLOTS)
-		rules__go_on(ctx, &exit_programs, slot);
+		rules__go_on(ctx, &exit_programs, slot, SC_WAY_EXIT);
 	return 0;
 }
 
@@ -143,13 +144,13 @@ SEC("tp_btf/sys_enter") int drop_e_on_enter(u64 *ctx)
 SEC("tp_btf/sys_exit") int drop_x(u64 *ctx)
 {
 	drop__record(ctx, SC_WAY_EXIT, drop_x);
-	rules__go_on(ctx, &exit_programs, rules__slot_of_call(ctx, extract__exit_number(ctx)));
+	rules__go_on(ctx, &exit_programs, rules__slot_of_call(ctx, extract__exit_number(ctx)), SC_WAY_EXIT);
 	return 0;
 }
 
 SEC("tp_btf/sys_enter") int drop_x_on_enter(u64 *ctx)
 {
 	drop__record(ctx, SC_WAY_ENTER, drop_x);
-	rules__go_on(ctx, &enter_programs, rules__slot_of_call(ctx, SC_CONTEXT_WORD(ctx, 1)));
+	rules__go_on(ctx, &enter_programs, rules__slot_of_call(ctx, SC_CONTEXT_WORD(ctx, 1)), SC_WAY_ENTER);
 	return 0;
 }

@@ -14,19 +14,19 @@ static __always_inline struct sc_left_out *rules__counters(void)
 }
 
 /* Counts an event that sampling leaves out. */
-static __always_inline void rules__sampled(void)
+static __always_inline void rules__sampled(enum sc_way way)
 {
 	struct sc_left_out *left_out = rules__counters();
 
 	if (left_out)
-		counter__inc(&left_out->sampled);
+		counter__inc(&left_out->sampled, way);
 }
 
 /* Counts a failed call that is left out. */
-static __always_inline void rules__failed(void)
+static __always_inline void rules__failed(enum sc_way way)
 {
 	struct sc_left_out *left_out = rules__counters();
 
 	if (left_out)
-		counter__inc(&left_out->failed);
+		counter__inc(&left_out->failed, way);
 }

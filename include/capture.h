@@ -12,8 +12,8 @@ enum {
 	SC_NR_MAX = 512,
 	/*
 	 * A slot is what a call is routed and selected by: its number; SC_NR_MAX + its number for a 32-bit call on
-	 * x86-64 without a 64-bit twin; SC_SLOT_UNKNOWN for a number beyond the tables; SC_SLOT_UNKNOWN + its number
-	 * of socketcall for a call that exists only there.
+	 * x86-64 without a 64-bit twin; SC_SLOT_UNKNOWN for a number beyond the tables, and for each 32-bit call on
+	 * arm64; SC_SLOT_UNKNOWN + its number of socketcall for a call that exists only there.
 	 */
 	SC_SLOT_UNKNOWN = 2 * SC_NR_MAX,
 	SC_SOCKETCALL_MAX = 32,   /* the numbers of socketcall are below this */
@@ -23,6 +23,23 @@ enum {
 	SC_SLOT_DROP_E = SC_SLOTS - 2,
 	SC_SLOT_DROP_X = SC_SLOTS - 1,
 	SC_DIRECT = 4,
+};
+
+/*
+ * The native number in a generic event has 16 bits, and readers look it up in their table of 64-bit calls, which ends
+ * below 512, if they do not know the call's code. These numbers are in no table.
+ */
+enum sc_native {
+	SC_NATIVE_NUMBER = 0x3fff, /* the bits of the call's own number */
+	SC_NATIVE_X32 = 0x4000,    /* + the number: an x32 call; in the register the flag is 1 << 30 */
+	SC_NATIVE_32BIT = 0x8000,  /* + the number: a 32-bit call that the tables do not know */
+	SC_NATIVE_BEYOND = 0xffff, /* a number that does not fit */
+};
+
+/* Versions of the event table, by the version of Falco's libs that they came with: what P_0_25 in events.def refers to. */
+enum sc_schema {
+	SC_SCHEMA_0_23 = 23,
+	SC_SCHEMA_0_25 = 25,
 };
 
 /* How the syscall programs are attached; chosen before they are loaded. */
@@ -63,8 +80,10 @@ enum sc_tracepoint {
 /* Fixed before the programs are loaded: the verifier drops what a branch on them excludes. */
 struct sc_constants {
 	u32 attach;      /* enum sc_attach */
-	u32 preemptible; /* whether another task's program may run on this CPU in the middle of one */
-	u32 page_kib;    /* the size of a page of memory */
+	u32 preemptible; /* whether another task's program may run on this CPU in the middle of a system call's */
+	u32 tracepoints_preemptible; /* the same of a tracepoint's program */
+	u32 page_kib;                /* the size of a page of memory */
+	enum sc_schema schema;       /* parameters of later ones are left out */
 	/*
 	 * Slots whose programs are called directly: where the kernel guards indirect jumps, that saves the guard. The
 	 * verifier sees constants here, and the kernel makes such a tail call a plain jump.
@@ -102,7 +121,7 @@ struct sc_sampling {
 /* Which call a slot stands for. Written before the programs are loaded. */
 struct sc_routes {
 	u16 code[SC_SLOTS];         /* the stable code, carried by generic events */
-	u16 compat_slot[SC_NR_MAX]; /* the slot of a 32-bit call on x86-64 */
+	u16 compat_slot[SC_NR_MAX]; /* the slot of a 32-bit call */
 	/* The slot of what a socketcall is for, by its first argument; its own where there is no such call. */
 	u16 socketcall_slot[SC_SOCKETCALL_MAX];
 };

@@ -4,8 +4,7 @@
  *
  *   PPME_*                  the event types
  *   <program>__type         the event type that the program records
- *   <program>__nparams      how many parameters its row has
- *   <program>__size         the size of a fixed-size event; there is none for a variable-size one
+ *   <program>__nparams      how many parameters its row has, those of later schemas included
  *   struct <program>__params  the parameters of a fixed-size event, as they lie in it
  *   struct <program>__index   a parameter's place in the row: offsetof() of the member of its name
  *   struct <program>__types   a parameter's type in the row: the type of the member of its name
@@ -64,7 +63,8 @@ enum ppm_event_code {
 #undef EVENT_VAR
 
 #define EVENT_OLD(...)
-#define P_READ(...)
+/* Here a parameter of a later schema is one as any other: bpf/template/schema.h has the difference. */
+#define P_0_25 P
 
 /* The flags of a row that matter to its program. */
 enum {
@@ -115,23 +115,19 @@ enum {
 #undef EVENT_FIXED
 #undef EVENT_VAR
 
-/* Layout and size, of fixed-size events. */
+/* Layout, of fixed-size events. */
 #define EVENT_VAR(...)
-#define EVENT_FIXED(code, number, program, name, source, category, flags, params)                             \
-	struct program##__params {                                                                            \
-		params                                                                                        \
-	} __attribute__((packed));                                                                            \
-	enum {                                                                                                \
-		program##__size =                                                                             \
-			SC_HEADER_LEN + SC_LENGTH_LEN * program##__nparams + sizeof(struct program##__params) \
-	};
+#define EVENT_FIXED(code, number, program, name, source, category, flags, params) \
+	struct program##__params {                                                \
+		params                                                            \
+	} __attribute__((packed));
 #define P(name, type, ...) sc_pt_##type name;
 #include "events.def"
 #undef P
 #undef EVENT_FIXED
 #undef EVENT_VAR
 #undef EVENT_OLD
-#undef P_READ
+#undef P_0_25
 
 /* The place of a parameter in its event's row. */
 #define SC_INDEX(program, param) __builtin_offsetof(struct program##__index, param)

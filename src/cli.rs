@@ -8,7 +8,9 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, print,
+    bench,
+    events::Schema,
+    print,
     probe::{Attach, Directions, DynamicSnaplen, Options, Ports, SampleRatio},
     record, repair,
     select::{self, SyscallSet, TracepointSet},
@@ -84,6 +86,10 @@ pub struct RecordArgs {
     /// Record these processes and their descendants
     #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
     pids: Vec<u32>,
+    /// The version of Falco's libs whose event schema to follow: 0.23, 0.25 or latest. Readers abort on events of a
+    /// later schema than theirs (sysdig 0.41 has 0.23); an earlier one lacks parameters: see `Limits` in the README
+    #[arg(long, value_name = "VERSION", default_value_t = Schema::default())]
+    schema: Schema,
     /// Keep up to this many bytes of the data that a call moves
     #[arg(short = 's', long, value_name = "BYTES", default_value_t = 80,
           value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_SNAPLEN)))]
@@ -360,6 +366,7 @@ impl From<RecordArgs> for record::Config {
                 sampling: args.sample,
                 directions,
                 tracepoints: args.tracepoints.unwrap_or(usual),
+                schema: args.schema,
                 ..Options::default()
             },
             pids: args.pids,
@@ -448,6 +455,21 @@ mod tests {
         assert_eq!(dynamic(&["--full-capture-ports", "5-7"]), Ok(Some(full)));
         assert!(dynamic(&["--full-capture-ports", "7-5"]).unwrap_err().contains("not a range of ports"));
         assert!(dynamic(&["--sample", "3"]).unwrap_err().contains("128"));
+    }
+
+    #[test]
+    fn a_schema_has_a_version() {
+        let schema = |args: &[&str]| {
+            let cli =
+                Cli::try_parse_from(["scapd", "record"].iter().chain(args)).map_err(|e| e.to_string())?;
+            let Command::Record(args) = cli.command else { panic!("not record") };
+            Ok::<_, String>(record::Config::from(*args).probe.schema)
+        };
+        assert_eq!(schema(&[]), Ok(Schema::V0_23));
+        assert_eq!(schema(&["--schema", "0.23"]), Ok(Schema::V0_23));
+        assert_eq!(schema(&["--schema", "0.25"]), Ok(Schema::V0_25));
+        assert_eq!(schema(&["--schema", "latest"]), Ok(Schema::V0_25));
+        assert!(schema(&["--schema", "0.24"]).unwrap_err().contains("write 0.23, 0.25 or latest"));
     }
 
     #[test]

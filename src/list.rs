@@ -9,7 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::{
-    events::{Arch, EVENTS, Event, ParamInfo, SYSCALLS, Source, Syscall, Template},
+    events::{Arch, EVENTS, Event, ParamInfo, SYSCALLS, Schema, Source, Syscall, Template},
     select::{Class, SyscallSet, category_name, classes},
 };
 
@@ -79,11 +79,17 @@ struct ParameterRow {
     name: &'static str,
     #[serde(rename = "type")]
     ty: String,
+    /// The first schema that has it, if the default one does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<&'static str>,
 }
 
 impl EventRow {
     fn new(event: &'static Event) -> Self {
-        let parameter = |p: &ParamInfo| ParameterRow { name: p.name, ty: p.ty.name() };
+        let parameter = |p: &ParamInfo| {
+            let schema = (p.since > Schema::default()).then(|| p.since.version());
+            ParameterRow { name: p.name, ty: p.ty.name(), schema }
+        };
         EventRow {
             number: event.ty.0,
             code: event.code,

@@ -32,11 +32,14 @@ static __always_inline u32 cgroup__write(struct auxmap *auxmap, struct css_set *
 	*auxmap__at(auxmap, at - 1) = '=';
 	names__begin(auxmap);
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < SC_NAMES_MAX; i++) {
+	for (u32 i = 0; i < SC_NAMES_STEPS; i++) {
 		parent = cgroup__parent(node);
-		if (!parent)
+		if (!parent) {
+			names__reach_root(auxmap);
 			break;
-		names__add(auxmap, BPF_CORE_READ(node, name));
+		}
+		if (!names__add(auxmap, BPF_CORE_READ(node, name)))
+			break;
 		node = parent;
 	}
 	return names__write(auxmap, at);

@@ -96,7 +96,22 @@ static __always_inline bool vector__get(const struct sc_call *call, u64 pointer,
 	return !bpf_probe_read_user(iovec, sizeof(*iovec), (void *)(pointer + i * sizeof(*iovec)));
 }
 
-/* The size of all iovecs together, those behind one that cannot be read left out; 0 if there are too many. */
+/* A sum of sizes, at most what 32 bits hold. Without a branch: the verifier would go both ways in each turn of a loop. */
+static __always_inline u32 vector__add(u64 size, u64 length)
+{
+	u64 sum = size + length;
+	u64 beyond = (sum | length) >> 32;
+
+	asm volatile("" : "+r"(beyond));
+	sum |= (u64)((s64)(beyond | -beyond) >> 63);
+	asm volatile("%0 <<= 32; %0 >>= 32" : "+r"(sum));
+	return sum;
+}
+
+/*
+ * The size of all iovecs together, at most 4 GiB - 1, those behind one that cannot be read left out; 0 if there are too
+ * many.
+ */
 static __always_inline u32 vector__size(const struct sc_call *call, u64 pointer, u64 count)
 {
 	struct sc_iovec iovec;
@@ -107,8 +122,7 @@ static __always_inline u32 vector__size(const struct sc_call *call, u64 pointer,
 	for (i = 0; i < SC_IOV_MAX; i++) {
 		if (!vector__has(count, i) || !vector__get(call, pointer, i, &iovec))
 			break;
-		size += iovec.len;
-		asm volatile("%0 <<= 32; %0 >>= 32" : "+r"(size));
+		size = vector__add(size, iovec.len);
 	}
 	return size;
 }

@@ -14,21 +14,21 @@ static __always_inline u32 message__u32(u64 pointer)
 	return value;
 }
 
-/* A message header in user memory; empty if it cannot be read. */
-static __always_inline struct sc_msghdr message__header(const struct sc_call *call, u64 pointer)
+/* Reads a message header in user memory; false, and the header is empty, if it cannot be read. */
+static __always_inline bool message__read_header(const struct sc_call *call, u64 pointer, struct sc_msghdr *header)
 {
-	struct sc_msghdr header = {};
 	struct sc_msghdr32 header32;
 
-	if (!call->compat) {
-		bpf_probe_read_user(&header, sizeof(header), (const void *)pointer);
-	} else if (!bpf_probe_read_user(&header32, sizeof(header32), (const void *)pointer)) {
-		header.name = header32.name;
-		header.namelen = header32.namelen;
-		header.iov = header32.iov;
-		header.iovlen = header32.iovlen;
-		header.control = header32.control;
-		header.controllen = header32.controllen;
-	}
-	return header;
+	__builtin_memset(header, 0, sizeof(*header));
+	if (!call->compat)
+		return !bpf_probe_read_user(header, sizeof(*header), (const void *)pointer);
+	if (bpf_probe_read_user(&header32, sizeof(header32), (const void *)pointer))
+		return false;
+	header->name = header32.name;
+	header->namelen = header32.namelen;
+	header->iov = header32.iov;
+	header->iovlen = header32.iovlen;
+	header->control = header32.control;
+	header->controllen = header32.controllen;
+	return true;
 }

@@ -18,21 +18,25 @@ static __always_inline u16 auxmap__read_path(struct auxmap *auxmap, struct file 
 		return 0;
 	names__begin(auxmap);
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < SC_NAMES_MAX; i++) {
+	for (u32 i = 0; i < SC_NAMES_STEPS; i++) {
 		parent = BPF_CORE_READ(dentry, d_parent);
 		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
 			above = BPF_CORE_READ(mount, mnt_parent);
-			if (above == mount)
+			if (above == mount) {
+				names__reach_root(auxmap);
 				break;
+			}
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 			mount = above;
 		} else if (dentry == parent) {
 			if (!i)
 				return auxmap__read_string(auxmap, BPF_CORE_READ(dentry, d_name.name), SC_NAME_LEN,
 							   SC_KERNEL);
+			names__reach_root(auxmap);
 			break;
 		} else {
-			names__add(auxmap, BPF_CORE_READ(dentry, d_name.name));
+			if (!names__add(auxmap, BPF_CORE_READ(dentry, d_name.name)))
+				break;
 			dentry = parent;
 		}
 	}

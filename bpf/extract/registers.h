@@ -17,7 +17,7 @@ struct sc_call {
 	u32 tid;     /* of the current task */
 	u32 way;     /* enum sc_way */
 	bool nested; /* another run of this way has not ended: its scratch area is in use */
-	bool compat; /* a 32-bit system call on x86-64 */
+	bool compat; /* a 32-bit system call */
 };
 
 static __always_inline struct pt_regs *extract__registers(u64 *ctx)
@@ -45,17 +45,26 @@ static __always_inline u32 extract__number(const struct pt_regs *regs)
 #endif
 }
 
-/* Whether the current system call is a 32-bit one on x86-64; `task` is extract__typed_current(). */
-static __always_inline bool extract__is_compat(struct task_struct *task __attribute__((unused)))
+/* Whether the current system call is a 32-bit one; `task` is extract__typed_current(). */
+static __always_inline bool extract__is_compat(struct task_struct *task)
 {
 #if defined(__TARGET_ARCH_x86)
 	const u32 ts_compat = 0x2;
 
 	return TASK_FIELD(task, thread_info.status) & ts_compat;
 #else
-	return false;
+	const u32 tif_32bit = 1 << 22;
+
+	return TASK_FIELD(task, thread_info.flags) & tif_32bit;
 #endif
 }
+
+/* The bit of a number that makes it an x32 call's. */
+#if defined(__TARGET_ARCH_x86)
+#define SC_X32_BIT (1u << 30)
+#else
+#define SC_X32_BIT 0u
+#endif
 
 enum {
 #if defined(__TARGET_ARCH_x86)
@@ -64,18 +73,21 @@ enum {
 	SC_NR_RT_SIGRETURN = 139,
 #endif
 	SC_NR_I386_SOCKETCALL = 102,
-	SC_NR_I386_RT_SIGRETURN = 173,
+	SC_NR_32BIT_RT_SIGRETURN = 173, /* on both architectures */
 };
 
 /*
- * The number of a call that returns. The end of a signal's handler brings the registers of before the signal back, and
- * the kernel puts -1 where the number was: nothing tells sigreturn from rt_sigreturn then.
+ * The number of a call that returns. The end of a signal's handler restores the registers from before the signal, and
+ * the kernel puts -1 where the number was: sigreturn and rt_sigreturn look the same. A program can also ask for the call
+ * -1, which fails with ENOSYS.
  */
-static __always_inline u32 extract__number_at_exit(u32 number)
+static __always_inline u32 extract__number_at_exit(u32 number, s64 ret)
 {
-	if (number != (u32)-1)
+	const s64 enosys = 38;
+
+	if (number != (u32)-1 || ret == -enosys)
 		return number;
-	return extract__is_compat(extract__typed_current()) ? SC_NR_I386_RT_SIGRETURN : SC_NR_RT_SIGRETURN;
+	return extract__is_compat(extract__typed_current()) ? SC_NR_32BIT_RT_SIGRETURN : SC_NR_RT_SIGRETURN;
 }
 
 /* The number of the system call that a sys_exit program runs for. */
@@ -85,7 +97,7 @@ static __always_inline u32 extract__exit_number(u64 *ctx)
 			     extract__number((const struct pt_regs *)SC_CONTEXT_WORD(ctx, 0)) :
 			     SC_CONTEXT_WORD(ctx, 1);
 
-	return extract__number_at_exit(number);
+	return extract__number_at_exit(number, extract__result(ctx));
 }
 
 /* The slot of what the current socketcall is for. */

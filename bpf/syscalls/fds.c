@@ -161,6 +161,8 @@ SYSCALL_EXIT(fcntl_x)
 	ringbuf__store(&ringbuf, fcntl_x, fd, extract__int_argument(call, 0));
 	/* Parameter 3: cmd (type: PT_ENUMFLAGS8) */
 	ringbuf__store(&ringbuf, fcntl_x, cmd, fcntl__command(call));
+	/* Parameter 4: arg (type: PT_UINT64) */
+	ringbuf__store(&ringbuf, fcntl_x, arg, extract__syscall_argument(call, 2));
 	ringbuf__submit_event(call, &ringbuf, fcntl_x);
 }
 

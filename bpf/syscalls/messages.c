@@ -91,16 +91,26 @@ SYSCALL_EXIT(recvfrom_x)
 
 /* -------------------------------------------------------- sendmsg, recvmsg */
 
-/* The message header of the call. */
-static __always_inline struct sc_msghdr messages__header(const struct sc_call *call)
+/* Reads the message header of the call; false, and it is empty, if it cannot be read. */
+static __always_inline bool messages__read_header(const struct sc_call *call, struct sc_msghdr *header)
 {
-	return message__header(call, socket__argument(call, 1));
+	return message__read_header(call, socket__argument(call, 1), header);
 }
+
+/* The size of a message; one whose header cannot be read has none. */
+#define messages__store_size(auxmap, program, is_known, bytes)       \
+	do {                                                         \
+		if (is_known)                                        \
+			auxmap__store(auxmap, program, size, bytes); \
+		else                                                 \
+			auxmap__store_empty(auxmap, program, size);  \
+	} while (0)
 
 SYSCALL_ENTER(sendmsg_e)
 {
 	struct auxmap auxmap;
-	struct sc_msghdr header = messages__header(call);
+	struct sc_msghdr header;
+	bool readable = messages__read_header(call, &header);
 	u32 size = vector__size(call, header.iov, header.iovlen);
 
 	if (!auxmap__begin(call, &auxmap, sendmsg_e))
@@ -108,7 +118,7 @@ SYSCALL_ENTER(sendmsg_e)
 	/* Parameter 1: fd (type: PT_FD) */
 	auxmap__store(&auxmap, sendmsg_e, fd, socket__int_argument(call, 0));
 	/* Parameter 2: size (type: PT_UINT32) */
-	auxmap__store(&auxmap, sendmsg_e, size, size);
+	messages__store_size(&auxmap, sendmsg_e, readable, size);
 	/* Parameter 3: tuple (type: PT_SOCKTUPLE) */
 	auxmap__store_socktuple(&auxmap, sendmsg_e, tuple, socket__int_argument(call, 0), SC_OUTBOUND, header.name,
 				header.namelen);
@@ -118,7 +128,8 @@ SYSCALL_ENTER(sendmsg_e)
 SYSCALL_EXIT(sendmsg_x)
 {
 	struct auxmap auxmap;
-	struct sc_msghdr header = messages__header(call);
+	struct sc_msghdr header;
+	bool readable = messages__read_header(call, &header);
 	u32 size = vector__size(call, header.iov, header.iovlen);
 
 	if (!auxmap__begin(call, &auxmap, sendmsg_x))
@@ -131,7 +142,7 @@ SYSCALL_EXIT(sendmsg_x)
 	/* Parameter 3: fd (type: PT_FD) */
 	auxmap__store(&auxmap, sendmsg_x, fd, socket__int_argument(call, 0));
 	/* Parameter 4: size (type: PT_UINT32) */
-	auxmap__store(&auxmap, sendmsg_x, size, size);
+	messages__store_size(&auxmap, sendmsg_x, readable, size);
 	/* Parameter 5: tuple (type: PT_SOCKTUPLE) */
 	if (call->ret >= 0)
 		auxmap__store_socktuple(&auxmap, sendmsg_x, tuple, socket__int_argument(call, 0), SC_OUTBOUND,
@@ -151,7 +162,7 @@ SYSCALL_EXIT(recvmsg_x)
 	if (!auxmap__begin(call, &auxmap, recvmsg_x))
 		return;
 	if (call->ret >= 0)
-		header = messages__header(call);
+		messages__read_header(call, &header);
 	/* Parameter 1: res (type: PT_ERRNO) */
 	auxmap__store(&auxmap, recvmsg_x, res, call->ret);
 	/* Parameter 2: size (type: PT_UINT32) */

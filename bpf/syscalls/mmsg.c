@@ -23,8 +23,9 @@ static __always_inline struct mmsg mmsg__read(const struct sc_call *call, u64 po
 {
 	u64 at = call->compat ? __builtin_offsetof(struct sc_mmsghdr32, len) :
 				__builtin_offsetof(struct sc_mmsghdr, len);
-	struct mmsg message = { .header = message__header(call, pointer) };
+	struct mmsg message;
 
+	message__read_header(call, pointer, &message.header);
 	message.len = message__u32(pointer + at);
 	return message;
 }

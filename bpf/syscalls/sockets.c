@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* A socket's life: socket, socketpair, bind, connect, listen, accept, accept4, getsockname, getpeername, shutdown. */
+#include "extract/file_flags.h"
 #include "extract/sockets.h"
 #include "template/shapes.h"
 
@@ -28,6 +29,8 @@ SYSCALL_EXIT(socket_x)
 	ringbuf__store(&ringbuf, socket_x, fd, call->ret);
 	/* Parameters 2 to 4 */
 	socket__store_kind(call, &ringbuf, socket_x);
+	/* Parameter 5: flags (type: PT_FLAGS32) */
+	ringbuf__store(&ringbuf, socket_x, flags, descriptor_flags_to_scap(socket__argument(call, 1)));
 	ringbuf__submit_event(call, &ringbuf, socket_x);
 }
 

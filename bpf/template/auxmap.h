@@ -16,6 +16,7 @@
 #pragma once
 
 #include "template/program.h"
+#include "template/schema.h"
 
 enum {
 	SC_MAX_PATH = 4096, /* PATH_MAX, the terminating NUL included */
@@ -30,9 +31,10 @@ enum sc_memory {
 };
 
 struct auxmap {
-	u8 *data; /* the record: CPU, header, lengths, parameters */
-	u32 pos;  /* where the next parameter's bytes go */
-	u32 next; /* the parameter to be stored next: folds away */
+	u8 *data;    /* the record: CPU, header, lengths, parameters */
+	u32 pos;     /* where the next parameter's bytes go */
+	u32 next;    /* the parameter to be stored next: folds away */
+	u32 nparams; /* how many are recorded: folds away, too, in most programs */
 };
 
 /*
@@ -69,7 +71,7 @@ static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *aux
 {
 	struct sc_counters *counters = &call->cpu->events[type];
 
-	counter__inc(&counters->seen);
+	counter__inc(&counters->seen, call->way);
 	auxmap->data = call->cpu->scratch[call->way];
 	if (call->nested) {
 		call__lose(call, &counters->lost_no_scratch);
@@ -77,12 +79,13 @@ static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *aux
 	}
 	auxmap->pos = SC_LENGTH_OFFSET(nparams);
 	auxmap->next = 0;
+	auxmap->nparams = nparams;
 	call__fill_header(call, auxmap->data, type, nparams);
 	return true;
 }
 
 /* False, and a loss counted, if the scratch area is in use. */
-#define auxmap__begin(call, auxmap, program) auxmap__get(call, auxmap, program##__type, program##__nparams)
+#define auxmap__begin(call, auxmap, program) auxmap__get(call, auxmap, program##__type, program##__recorded())
 
 /* Whether the event was put into a ring. */
 static __always_inline bool auxmap__copy_to(void *ring, struct auxmap *auxmap)
@@ -113,17 +116,25 @@ static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *
 		auxmap__output(call, auxmap, program##__type, program##__state); \
 	} while (0)
 
-/*
- * Accounts for `length` bytes that were written at auxmap__tail() as the next parameter. For extractors that build a
- * parameter of several parts; the macros below are made of it.
- */
-static __always_inline void auxmap__push(struct auxmap *auxmap, u32 index, u16 length)
+static __always_inline void auxmap__account(struct auxmap *auxmap, u32 index, u16 length)
 {
-	if (auxmap->next++ != index)
-		sc_parameter_out_of_order();
+	if (index >= auxmap->nparams)
+		return;
 	*(u16 *)(auxmap->data + SC_LENGTH_OFFSET(index)) = length;
 	auxmap->pos += length;
 }
+
+/*
+ * Accounts for `length` bytes that were written at auxmap__tail() as the next parameter. For extractors that build a
+ * parameter of several parts; the macros below are made of it. A macro, so that clang names the line of the program
+ * that stores a parameter out of order.
+ */
+#define auxmap__push(auxmap, index, length)             \
+	do {                                            \
+		if ((auxmap)->next++ != (index))        \
+			sc_parameter_out_of_order();    \
+		auxmap__account(auxmap, index, length); \
+	} while (0)
 
 /* An integer, in the representation of its type. */
 #define auxmap__store(auxmap, program, param, expression)                            \
@@ -203,5 +214,5 @@ static __always_inline u16 auxmap__read_bytes(struct auxmap *auxmap, const void 
 			     auxmap__read_bytes(auxmap, (const void *)(pointer), length, memory)); \
 	} while (0)
 
-/* A parameter of any variable-size type without a value. */
+/* A parameter without a value. */
 #define auxmap__store_empty(auxmap, program, param) auxmap__push(auxmap, SC_INDEX(program, param), 0)

@@ -67,7 +67,7 @@ static __always_inline void call__read_clock(struct sc_call *call)
 /* Marks the start of a run on this CPU. */
 static __always_inline void call__mark(struct sc_call *call)
 {
-	call->nested = call->cpu->running[call->way]++ != 0;
+	call->nested = running__inc(&call->cpu->running[call->way], call->way);
 	asm volatile("" ::: "memory"); /* first the mark, then the clock */
 	call__read_clock(call);
 }
@@ -84,7 +84,7 @@ static __always_inline bool call__begin(struct sc_call *call)
 static __always_inline void call__end(struct sc_call *call)
 {
 	asm volatile("" ::: "memory"); /* first the event, then the mark */
-	call->cpu->running[call->way]--;
+	running__dec(&call->cpu->running[call->way], call->way);
 }
 
 /* The same, of a system call's program. */
@@ -145,8 +145,8 @@ static __always_inline void call__fill_header(const struct sc_call *call, u8 *re
 /* Counts a loss. */
 static __always_inline void call__lose(struct sc_call *call, u64 *cause)
 {
-	counter__inc(cause);
-	counter__inc(&call->cpu->lost);
+	counter__inc(cause, call->way);
+	counter__inc(&call->cpu->lost, call->way);
 }
 
 /* Counts a loss for want of room. */

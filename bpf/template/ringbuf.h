@@ -12,10 +12,12 @@
 #pragma once
 
 #include "template/program.h"
+#include "template/schema.h"
 
 struct ringbuf_struct {
 	u8 *data;
-	u32 next; /* the parameter to be stored next: folds away */
+	u32 next;    /* the parameter to be stored next: folds away */
+	u32 nparams; /* how many are recorded: folds away, too, in most programs */
 };
 
 static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbuf_struct *ringbuf, u16 type,
@@ -24,10 +26,11 @@ static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbu
 	struct sc_counters *counters = &call->cpu->events[type];
 	void *ring;
 
-	counter__inc(&counters->seen);
+	counter__inc(&counters->seen, call->way);
 	ring = call__ring(call);
 	ringbuf->data = ring ? bpf_ringbuf_reserve(ring, SC_CPU_LEN + size, 0) : NULL;
 	ringbuf->next = 0;
+	ringbuf->nparams = nparams;
 	if (!ringbuf->data && state)
 		ringbuf->data = bpf_ringbuf_reserve(&reserve, SC_CPU_LEN + size, 0);
 	if (!ringbuf->data) {
@@ -41,19 +44,27 @@ static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbu
 
 /* False, and a loss counted, if the ring is full. */
 #define ringbuf__reserve_space(call, ringbuf, program) \
-	ringbuf__reserve(call, ringbuf, program##__type, program##__nparams, program##__size, program##__state)
+	ringbuf__reserve(call, ringbuf, program##__type, program##__recorded(), program##__size(), program##__state)
 
-#define SC_PARAM_OFFSET(program, param) \
-	(SC_LENGTH_OFFSET(program##__nparams) + __builtin_offsetof(struct program##__params, param))
+/* Stores a number as the parameter at `index`, unless the schema does not have it. */
+#define ringbuf__put(ringbuf, type, index, offset, value)                                     \
+	do {                                                                                  \
+		if ((index) < (ringbuf)->nparams) {                                           \
+			u8 *params_ = (ringbuf)->data + SC_LENGTH_OFFSET((ringbuf)->nparams); \
+                                                                                              \
+			*(u16 *)((ringbuf)->data + SC_LENGTH_OFFSET(index)) = sizeof(type);   \
+			*(type *)(params_ + (offset)) = value;                                \
+		}                                                                             \
+	} while (0)
 
-#define ringbuf__store(ringbuf, program, param, expression)                                                   \
-	do {                                                                                                  \
-		typedef typeof(((struct program##__params *)0)->param) value_type_;                           \
-		value_type_ value_ = (expression);                                                            \
-		if ((ringbuf)->next++ != SC_INDEX(program, param))                                            \
-			sc_parameter_out_of_order();                                                          \
-		*(u16 *)((ringbuf)->data + SC_LENGTH_OFFSET(SC_INDEX(program, param))) = sizeof(value_type_); \
-		*(value_type_ *)((ringbuf)->data + SC_PARAM_OFFSET(program, param)) = value_;                 \
+#define ringbuf__store(ringbuf, program, param, expression)                                \
+	do {                                                                               \
+		typedef typeof(((struct program##__params *)0)->param) value_type_;        \
+		value_type_ value_ = (expression);                                         \
+		if ((ringbuf)->next++ != SC_INDEX(program, param))                         \
+			sc_parameter_out_of_order();                                       \
+		ringbuf__put(ringbuf, value_type_, SC_INDEX(program, param),               \
+			     __builtin_offsetof(struct program##__params, param), value_); \
 	} while (0)
 
 #define ringbuf__submit_event(call, ringbuf, program)                          \

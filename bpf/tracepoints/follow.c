@@ -14,7 +14,7 @@ static __always_inline void follow__add(u32 tid)
 		return;
 	cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
 	if (cpu)
-		counter__inc(&cpu->losses.targets_full);
+		counter__inc(&cpu->losses.targets_full, SC_WAY_TRACEPOINT);
 }
 
 /* Arguments: the parent, the child, which has not run yet. */

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use scapd::{
-    events::EventType,
+    events::{EventType, Schema},
     probe::RawEvent,
     scap::{EVENT_HEADER_LEN, EventView, Value},
 };
@@ -253,7 +253,7 @@ impl Open {
 /// Whether an event has the parameters of its row, and nothing behind them.
 fn is_exact(event: &EventView<'_>, bytes: &[u8]) -> bool {
     let Some(row) = event.info() else { return false };
-    let recorded = row.params.iter().filter(|param| param.recorded).count();
+    let recorded = row.recorded(Schema::default());
     let params: usize = event.params().map(|param| param.len() + size_of::<u16>()).sum();
     event.bytes().len() == bytes.len()
         && event.nparams() as usize == recorded

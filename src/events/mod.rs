@@ -13,10 +13,10 @@ mod table;
 
 pub use flags::{Flag, FlagTable, flag_table};
 pub use params::{DynEntry, ParamType, dyn_list};
-pub use syscalls::{Arch, CompatTwin, SYSCALLS, Sampling, SocketCall, Syscall};
+pub use syscalls::{Arch, CompatTwin, ForeignCall, SYSCALLS, Sampling, SocketCall, Syscall};
 pub use table::{
-    Category, Detail, EVENTS, Event, EventFlags, EventType, ParamInfo, PrintFormat, Source, Template, event,
-    event_by_program,
+    Category, Detail, EVENTS, Event, EventFlags, EventType, ParamInfo, PrintFormat, Schema, Source, Template,
+    event, event_by_program,
 };
 
 /// Compares two strings in a constant expression, where `==` is not to be had.

@@ -1,5 +1,7 @@
 //! The system calls of `include/syscalls.def`: stable codes, numbers on each architecture, 32-bit twins.
 
+use std::fmt;
+
 use super::{Event, event_by_program};
 
 /// Whether events of a call are dropped while sampling.
@@ -127,6 +129,53 @@ impl Syscall {
     }
 }
 
+/// A call without a code, whose number says that it is not one of the native table: what the native number of a generic
+/// event then stands for (`enum sc_native` in include/capture.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignCall {
+    /// An x32 call: its number without the bit that says so.
+    X32(u16),
+    /// A 32-bit call.
+    Compat(u16),
+    /// A call of a number that does not fit into an event.
+    Beyond,
+}
+
+impl ForeignCall {
+    const X32_FLAG: u16 = 1 << 14;
+    const COMPAT_FLAG: u16 = 1 << 15;
+
+    /// What a native number stands for; `None` if it is one of the native table.
+    pub const fn of(native: u16) -> Option<ForeignCall> {
+        let number = native & (Self::X32_FLAG - 1);
+        match native & (Self::X32_FLAG | Self::COMPAT_FLAG) {
+            0 => None,
+            Self::X32_FLAG => Some(ForeignCall::X32(number)),
+            Self::COMPAT_FLAG => Some(ForeignCall::Compat(number)),
+            _ => Some(ForeignCall::Beyond),
+        }
+    }
+
+    /// What calls of this kind are called in a summary.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            ForeignCall::X32(_) => "unknown (x32)",
+            ForeignCall::Compat(_) => "unknown (32-bit)",
+            ForeignCall::Beyond => "unknown (beyond all tables)",
+        }
+    }
+}
+
+impl fmt::Display for ForeignCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ForeignCall::X32(number) => write!(f, "x32 call {number}"),
+            ForeignCall::Compat(number) => write!(f, "32-bit call {number}"),
+            ForeignCall::Beyond => write!(f, "a call number above {}", Self::X32_FLAG - 1),
+        }
+    }
+}
+
 /// A 32-bit call on x86-64 whose 64-bit twin has another name, or that has none though the name is the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompatTwin {
@@ -214,6 +263,23 @@ mod tests {
         assert!(SYSCALLS.windows(2).all(|w| w[0].code < w[1].code));
         for (i, a) in SYSCALLS.iter().enumerate() {
             assert!(!SYSCALLS[i + 1..].iter().any(|b| a.name == b.name), "{} twice", a.name);
+        }
+    }
+
+    #[test]
+    fn a_foreign_number_is_in_no_table() {
+        let foreign = |native: u16| ForeignCall::of(native).map(|call| call.to_string());
+        assert_eq!(foreign(59), None);
+        assert_eq!(foreign(0x3fff), None);
+        assert_eq!(foreign(0x403b), Some("x32 call 59".into()));
+        assert_eq!(foreign(0x8011), Some("32-bit call 17".into()));
+        assert_eq!(foreign(0xbfff), Some("32-bit call 16383".into()));
+        assert_eq!(foreign(0xffff), Some("a call number above 16383".into()));
+        for arch in [Arch::X86_64, Arch::I386, Arch::Arm64] {
+            for number in SYSCALLS.iter().filter_map(|call| call.number(arch)) {
+                // The size of readers' tables.
+                assert!(number < 512 && ForeignCall::of(number).is_none());
+            }
         }
     }
 

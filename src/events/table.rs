@@ -1,6 +1,6 @@
 //! The event table of `include/events.def`.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use super::{DynEntry, FlagTable, ParamType, dyn_list, flag_table, same};
 
@@ -162,6 +162,54 @@ pub enum Template {
     None,
 }
 
+/// A version of the event table, named after the version of Falco's libs that it came with. Later ones have appended
+/// parameters to some rows, and readers built on earlier ones abort on an event that has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Schema {
+    /// What every reader takes: sysdig 0.41, Stratoshark 0.9.
+    #[default]
+    V0_23,
+    /// Falco's libs from 0.25 on.
+    V0_25,
+}
+
+impl Schema {
+    /// Every schema, the oldest first.
+    pub const ALL: [Schema; 2] = [Schema::V0_23, Schema::V0_25];
+
+    /// The newest one.
+    pub const LATEST: Schema = Schema::ALL[Schema::ALL.len() - 1];
+
+    /// The version of Falco's libs.
+    pub const fn version(self) -> &'static str {
+        match self {
+            Schema::V0_23 => "0.23",
+            Schema::V0_25 => "0.25",
+        }
+    }
+}
+
+impl fmt::Display for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.version())
+    }
+}
+
+impl FromStr for Schema {
+    type Err = String;
+
+    /// The version, or `latest`.
+    fn from_str(name: &str) -> Result<Schema, String> {
+        if name == "latest" {
+            return Ok(Schema::LATEST);
+        }
+        Schema::ALL.into_iter().find(|schema| schema.version() == name).ok_or_else(|| {
+            let known: Vec<_> = Schema::ALL.iter().map(|schema| schema.version()).collect();
+            format!("no schema of that version: write {} or latest", known.join(", "))
+        })
+    }
+}
+
 /// What more the table says of a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
@@ -186,8 +234,8 @@ pub struct ParamInfo {
     pub format: PrintFormat,
     /// What more there is to know of its value.
     pub detail: Detail,
-    /// Whether programs store it; the reader decodes it in any case.
-    pub recorded: bool,
+    /// The first schema that has it; the reader decodes it in any case.
+    pub since: Schema,
 }
 
 /// A row of the event table.
@@ -218,6 +266,11 @@ impl Event {
     pub fn param(&self, name: &str) -> Option<usize> {
         self.params.iter().position(|p| p.name == name)
     }
+
+    /// How many of its parameters an event has that is recorded by a schema.
+    pub fn recorded(&self, schema: Schema) -> usize {
+        self.params.iter().filter(|param| param.since <= schema).count()
+    }
 }
 
 const fn detail(list: &str, arg: u8) -> Detail {
@@ -242,12 +295,12 @@ macro_rules! detail {
     };
 }
 
-macro_rules! recorded {
+macro_rules! since {
     (P) => {
-        true
+        Schema::V0_23
     };
-    (P_READ) => {
-        false
+    (P_0_25) => {
+        Schema::V0_25
     };
 }
 
@@ -276,7 +329,7 @@ macro_rules! row {
                 ty: ParamType::$ty,
                 format: PrintFormat::$format,
                 detail: detail!($($list $($arg)?)?),
-                recorded: recorded!($p),
+                since: since!($p),
             }),*],
             template: $template,
             program: $program,
@@ -322,6 +375,18 @@ mod tests {
                 assert!(a.program.is_none() || a.program != b.program, "{:?} twice", a.program);
             }
         }
+    }
+
+    /// Programs and readers take a schema for a number of parameters.
+    #[test]
+    fn parameters_of_later_schemas_stand_behind_older_ones() {
+        for e in EVENTS {
+            assert!(e.params.is_sorted_by_key(|p| p.since), "{}", e.code);
+        }
+        let newer = |e: &&Event| e.recorded(Schema::V0_23) < e.params.len();
+        let rows: Vec<_> = EVENTS.iter().filter(newer).map(|e| e.code).collect();
+        assert_eq!(rows, ["PPME_SOCKET_SOCKET_X", "PPME_SYSCALL_FCNTL_X"]);
+        assert!(EVENTS.iter().all(|e| e.recorded(Schema::LATEST) == e.params.len()));
     }
 
     #[test]

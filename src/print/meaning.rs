@@ -9,7 +9,7 @@ use super::{
     text,
 };
 use crate::{
-    events::{Arch, Detail, Event, ParamInfo, ParamType, Syscall},
+    events::{Arch, Detail, Event, ForeignCall, ParamInfo, ParamType, Syscall},
     scap::{Decoded, EventView, Value},
 };
 
@@ -46,6 +46,10 @@ pub(super) fn meaning<'a>(
         Value::Pid(v) if v < 0 && info.name == "res" => errno(v),
         Value::Pid(v) if v < 0 => Meaning::None,
         Value::Pid(v) => known(names.comm(v as u64)),
+        Value::Uint(v) if info.name == "nativeID" => match u16::try_from(v).ok().and_then(ForeignCall::of) {
+            Some(call) => Meaning::Name(call.to_string().into_bytes().into()),
+            None => Meaning::None,
+        },
         Value::Syscall(code) => fixed(Syscall::by_code(code).map(|s| s.name)),
         Value::Signal(v) => fixed(kernel_names::signal(v)),
         Value::Flags(v) | Value::Mode(v) => match info.detail {

@@ -197,6 +197,9 @@ fn processes_signals_users_and_calls() {
         .event(100, "setgid_e", &[Value::Gid(5)])
         .event(100, "syscall_e", &[Value::Syscall(16), Value::Uint(39)])
         .event(100, "syscall_x", &[Value::Syscall(0), Value::Uint(39)])
+        .event(100, "syscall_e", &[Value::Syscall(0), Value::Uint(0x403b)])
+        .event(100, "syscall_x", &[Value::Syscall(0), Value::Uint(0x8011)])
+        .event(100, "syscall_x", &[Value::Syscall(0), Value::Uint(0xffff)])
         .lines();
     let getpid = if cfg!(target_arch = "x86_64") { "getpid" } else { "umount2" };
     let expected = [
@@ -207,6 +210,9 @@ fn processes_signals_users_and_calls() {
         "> setgid gid=5(tty)".to_string(),
         "> getpid ID=16(getpid) nativeID=39".to_string(),
         format!("< {getpid} ID=0 nativeID=39"),
+        "> syscall ID=0 nativeID=16443(x32 call 59)".to_string(),
+        "< syscall ID=0 nativeID=32785(32-bit call 17)".to_string(),
+        "< syscall ID=0 nativeID=65535(a call number above 16383)".to_string(),
     ];
     assert_eq!(lines, expected);
 }

@@ -100,13 +100,25 @@ pub(super) fn socktuple(tuple: &SockTuple<'_>) -> String {
     }
 }
 
+/// The bits of a mode that are one number, the file's type, and no flags.
+const S_IFMT: u32 = 0o170_000;
+
+/// The bits of a table that are one number: those of a file's type, if the table has types, which are its last rows.
+fn field_of(table: FlagTable) -> u32 {
+    if table.last().is_some_and(|flag| flag.name.starts_with("S_IF")) { S_IFMT } else { 0 }
+}
+
 /// The names of the flags that are set, tested from the first row to the last: a row that shares bits with an earlier
 /// one (`O_RDONLY` with `O_RDWR`) is not named again.
 pub(super) fn flag_names(table: FlagTable, value: u32) -> Vec<&'static str> {
+    let field = field_of(table);
     let mut left = value;
     let mut names = Vec::new();
     for flag in table {
-        let set = flag.value != 0 && left & flag.value == flag.value;
+        let set = match flag.value & field {
+            0 => flag.value != 0 && left & flag.value == flag.value,
+            _ => value & field == flag.value,
+        };
         if set || (flag.value == 0 && value == 0) {
             left &= !flag.value;
             names.push(flag.name);
@@ -177,6 +189,13 @@ mod tests {
         assert_eq!(names(4097), "O_RDONLY|O_CLOEXEC");
         assert_eq!(names(0), "O_NONE");
         assert_eq!(names(1 << 31), "");
+        let modes = |value| flag_names(flag_table("mknod_mode"), value).join("|");
+        assert_eq!(modes(0o060_600), "S_IWUSR|S_IRUSR|S_IFBLK");
+        assert_eq!(modes(0o020_600), "S_IWUSR|S_IRUSR|S_IFCHR");
+        assert_eq!(modes(0o140_000), "S_IFSOCK");
+        assert_eq!(modes(0o100_001), "S_IXOTH|S_IFREG");
+        assert_eq!(modes(0o010_000), "S_IFIFO");
+        assert_eq!(modes(0o160_000), "", "no type has this number");
         assert_eq!(enum_names(flag_table("socket_families"), 2), ["AF_INET"]);
         assert_eq!(enum_names(flag_table("socket_families"), 1), ["AF_LOCAL", "AF_UNIX"]);
         assert_eq!(enum_names(flag_table("socket_families"), 999), [""; 0]);

@@ -118,8 +118,11 @@ pub(super) fn direct_slots(calls: &[&'static Syscall]) -> impl Iterator<Item = u
     native.map(u32::from).chain(std::iter::repeat(u32::MAX))
 }
 
-/// The slot of a 32-bit call on x86-64.
+/// The slot of a 32-bit call. Those on arm64 have other numbers than the 64-bit ones, and no table here.
 fn compat_slot(number: usize) -> usize {
+    if Arch::NATIVE != Arch::X86_64 {
+        return SLOT_UNKNOWN;
+    }
     let twin = CompatTwin::of(number as u16).and_then(|call| call.number(Arch::NATIVE));
     twin.map_or(number + NR_MAX, usize::from)
 }

@@ -10,7 +10,7 @@ use libbpf_rs::{
     MapCore, MapFlags, MapHandle, OpenObject, OpenProgramMut, ProgramAttachType, ProgramType,
     skel::{OpenSkel, SkelBuilder},
 };
-use scapd_bpf::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder};
+use scapd_bpf::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder, types};
 
 use super::{
     Attach, Loaded, Opened, Preemption, ProbeError, Refused,
@@ -23,7 +23,7 @@ use super::{
     rings,
 };
 use crate::{
-    events::{EVENTS, Event, EventType, Source, Syscall, event_by_program},
+    events::{EVENTS, Event, EventType, Schema, Source, Syscall, event_by_program},
     ring::merge::Merge,
 };
 
@@ -89,7 +89,9 @@ impl Opened {
         };
         rodata.sc_constants.attach = u32::from(attach == Attach::Tracepoint);
         rodata.sc_constants.preemptible = u32::from(attach == Attach::Btf && preemption.possible);
+        rodata.sc_constants.tracepoints_preemptible = u32::from(preemption.possible);
         rodata.sc_constants.page_kib = (rustix::param::page_size() / 1024) as u32;
+        rodata.sc_constants.schema = schema_number(self.options.schema);
         for (place, slot) in rodata.sc_constants.direct.iter_mut().zip(control::direct_slots(calls)) {
             *place = slot;
         }
@@ -261,6 +263,14 @@ pub(super) fn open_bare(
     let inner = rings::create(rustix::param::page_size() as u32)?;
     open.maps.rings.set_inner_map_fd(inner.as_fd())?;
     Ok((open, inner))
+}
+
+/// A schema as the programs know it.
+fn schema_number(schema: Schema) -> types::sc_schema {
+    match schema {
+        Schema::V0_23 => types::sc_schema::SC_SCHEMA_0_23,
+        Schema::V0_25 => types::sc_schema::SC_SCHEMA_0_25,
+    }
 }
 
 /// Makes a program of a syscall tracepoint one that is attached in this way.

@@ -1,6 +1,10 @@
 //! The phases of a probe.
 
-use std::{os::fd::AsFd, path::Path, time::Duration};
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+    time::Duration,
+};
 
 use libbpf_rs::{Link, ProgramMut};
 use scapd_bpf::ScapdSkel;
@@ -15,7 +19,7 @@ use super::{
     programs,
 };
 use crate::{
-    events::{EVENTS, Event, Syscall},
+    events::{EVENTS, Event, Schema, Syscall},
     ring::{
         buffer::RingBuffer,
         merge::{Merge, Progress},
@@ -51,6 +55,8 @@ pub struct Options {
     pub tracepoints: TracepointSet,
     /// Record calls that the tables do not know, too: as generic events with code 0.
     pub unknown_calls: bool,
+    /// Which version of the event table events follow.
+    pub schema: Schema,
     /// When the machine was started, in ns since the epoch: event times are this plus the boot-time clock. `None`:
     /// worked out from the clocks of this moment.
     pub boot_time: Option<u64>,
@@ -71,6 +77,7 @@ impl Default for Options {
             targets: 0,
             tracepoints: TracepointSet::none(),
             unknown_calls: false,
+            schema: Schema::default(),
             boot_time: None,
         }
     }
@@ -260,6 +267,12 @@ impl Loaded {
     /// Epochs of the merge that were given up, as a program did not end: the order is not promised around them.
     pub fn stalled(&self) -> u64 {
         self.merge.stalled()
+    }
+
+    /// The map of the counters, `cpus` in bpf/maps.h: for tests, which change what programs find in it.
+    #[doc(hidden)]
+    pub fn counters_map(&self) -> BorrowedFd<'_> {
+        self.skel.maps.cpus.as_fd()
     }
 
     /// The counters of all CPUs.

@@ -1,13 +1,14 @@
 //! From the probe to the writer: events become blocks in the writer's buffers.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     thread,
     time::{Duration, Instant},
 };
 
 use super::{ledger::Ledger, rotor::Rotor, self_test::SelfTest};
 use crate::{
+    events::ForeignCall,
     ledger::{self, Cause, Gap, Verdict},
     output::{Chunk, OutputError, Progress, Rotation, Totals, WriterThread},
     probe::{Active, Loaded, ProbeError, RawEvent},
@@ -20,8 +21,10 @@ const STEP: usize = 1 << 16;
 /// Events that were taken, as far as the ledger does not count them.
 #[derive(Debug, Clone)]
 pub struct Counts {
-    /// Generic exit events by the call's stable code.
+    /// Generic exit events by the call's stable code; 0 is that of calls that the tables do not know.
     pub generic: Vec<u64>,
+    /// Of those with code 0: the ones whose number is none of the native table, by the kind of call.
+    pub foreign: BTreeMap<&'static str, u64>,
     /// Events altogether.
     pub total: u64,
 }
@@ -75,7 +78,7 @@ impl Drain {
         probe: &Loaded,
     ) -> Result<Drain, OutputError> {
         let state = Some(writer.take()?);
-        let counts = Counts { generic: vec![0; 1 << 10], total: 0 };
+        let counts = Counts::new();
         Ok(Drain {
             writer,
             target: target.to_owned(),
@@ -362,6 +365,10 @@ fn time_stamp(event: &[u8]) -> u64 {
 }
 
 impl Counts {
+    fn new() -> Counts {
+        Counts { generic: vec![0; 1 << 10], foreign: BTreeMap::new(), total: 0 }
+    }
+
     /// Its type. Offsets as in include/scap_event.h.
     #[inline]
     fn add(&mut self, event: &[u8]) -> usize {
@@ -369,9 +376,13 @@ impl Counts {
         let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]).into());
         let ty: usize = word(20);
         if ty == 1 {
-            // The first parameter, behind two lengths.
-            if let Some(count) = self.generic.get_mut(word(30)) {
+            // The parameters, behind two lengths.
+            let (code, native) = (word(30), word(32));
+            if let Some(count) = self.generic.get_mut(code) {
                 *count += 1;
+            }
+            if let (0, Some(call)) = (code, ForeignCall::of(native as u16)) {
+                *self.foreign.entry(call.kind()).or_default() += 1;
             }
         }
         ty

@@ -57,10 +57,13 @@ impl Summary {
             (count > 0).then_some((name, count))
         });
         let generic =
-            counts.generic.iter().enumerate().filter(|(_, count)| **count > 0).map(|(code, count)| {
-                (Syscall::by_code(code as u16).map_or("unknown", |call| call.name), *count)
-            });
-        let mut calls: Vec<_> = own.chain(generic).collect();
+            counts.generic.iter().enumerate().skip(1).filter(|(_, count)| **count > 0).map(
+                |(code, count)| (Syscall::by_code(code as u16).map_or("unknown", |call| call.name), *count),
+            );
+        let unknown = counts.generic[0] - counts.foreign.values().sum::<u64>();
+        let unknown = (unknown > 0).then_some(("unknown", unknown));
+        let foreign = counts.foreign.iter().map(|(kind, count)| (*kind, *count));
+        let mut calls: Vec<_> = own.chain(generic).chain(unknown).chain(foreign).collect();
         calls.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
         Summary {
             target: target.to_owned(),

@@ -12,13 +12,16 @@ use std::{
 
 use libtest_mimic::{Completion, Failed};
 use scapd::{
-    events::{Event, EventType, Source, Syscall, event, event_by_program},
-    ledger::LeftOut,
-    probe::{Active, Control, Directions, Options, TargetState},
+    events::{Event, EventType, Schema, Source, Syscall, event, event_by_program},
+    ledger::{LeftOut, Losses},
+    probe::{Active, Control, Counters, Directions, Options, TargetState},
     select::{TracepointSet, parse_tracepoints},
 };
 
-use crate::setup::{ProbeSource, Setup};
+use crate::{
+    marks::{Marks, Way},
+    setup::{ProbeSource, Setup},
+};
 
 /// What a panic carries that ends a test because this machine cannot do what the test is about.
 struct NotTestable(String);
@@ -71,6 +74,16 @@ impl Test<'_> {
     /// How many bytes of data the events keep from now on; 80 if not called.
     pub fn snaplen(&mut self, bytes: u32) {
         self.source.snaplen(bytes);
+    }
+
+    /// From now on, records calls that the tables do not know, too.
+    pub fn unknown_calls(&mut self) {
+        self.source.unknown_calls();
+    }
+
+    /// Which version of the event table is followed from now on; the default one if not called.
+    pub fn schema(&mut self, schema: Schema) {
+        self.source.schema(schema);
     }
 
     /// Which events of the calls are recorded; both if not called.
@@ -137,22 +150,63 @@ impl Test<'_> {
     pub fn capture(&mut self, action: impl FnOnce() -> i64) -> Captured {
         let event = self.event;
         let before = now();
-        let (ret, tid, mut events) = self.record(action);
+        let (ret, tid, mut events) = self.record_all(action);
         let after = now();
         events.retain(|recorded| recorded.ty == event.ty);
-        events.iter().for_each(|recorded| recorded.assert_header(event, before, after));
+        let params = event.recorded(self.source.options().schema);
+        events.iter().for_each(|recorded| recorded.assert_header(event, params, before, after));
         Captured { ret, tid, event, events }
     }
 
     /// The names and the time stamps of all events of this thread in `action`, as `access_x` and ns since the epoch.
     pub fn names(&mut self, action: impl FnOnce() -> i64) -> Vec<(&'static str, u64)> {
-        let (_, tid, events) = self.record(action);
+        let (_, tid, events) = self.record_all(action);
         let own = events.into_iter().filter(|recorded| recorded.tid == tid);
         own.map(|recorded| (event(recorded.ty).and_then(|row| row.program).unwrap(), recorded.ts)).collect()
     }
 
-    /// What an action returned, the thread, and all events.
-    fn record(&mut self, action: impl FnOnce() -> i64) -> (i64, u64, Vec<Captured1>) {
+    /// Makes a call of which one event is recorded or lost: by which causes.
+    pub fn loses_or_records(&mut self, call: impl FnOnce() -> i64) -> Losses {
+        let ty = self.event.ty;
+        let (ret, _, events, lost) = self.record(call);
+        assert!(ret >= 0, "the call failed: {ret}");
+        let recorded = events.iter().filter(|event| event.ty == ty).count();
+        assert_eq!(recorded as u64 + lost.sum(), 1, "{recorded} events were recorded");
+        lost
+    }
+
+    /// The same, while each CPU's scratch area of a way is in use, as if another run of it had not ended.
+    pub fn loses_while_in_use(&mut self, way: Way, call: impl FnOnce() -> i64) -> Losses {
+        self.source.keep_apart();
+        let probe = self.started();
+        let mut marks = Marks::map(probe.probe(), way);
+        self.source.put(probe);
+        marks.add(1);
+        let lost = self.loses_or_records(call);
+        marks.add(-1);
+        lost
+    }
+
+    /// The counters of the test's event since the probe was started.
+    pub fn counters(&self) -> Counters {
+        let totals = self.source.own().unwrap().probe().totals();
+        totals.events.iter().find(|(ty, _)| *ty == self.event.ty).map(|(_, c)| *c).unwrap_or_default()
+    }
+
+    /// What all CPUs together have lost since the probe was started: the number that tells whether there is a new loss.
+    pub fn lost_on_cpus(&self) -> u64 {
+        self.source.own().unwrap().probe().lost().sum()
+    }
+
+    /// What an action returned, the thread, and all events: none of them was lost.
+    fn record_all(&mut self, action: impl FnOnce() -> i64) -> (i64, u64, Vec<Captured1>) {
+        let (ret, tid, events, lost) = self.record(action);
+        assert_eq!(lost.sum(), 0, "events were lost: {:?}", lost.iter().collect::<Vec<_>>());
+        (ret, tid, events)
+    }
+
+    /// What an action returned, the thread, all events, and what was lost.
+    fn record(&mut self, action: impl FnOnce() -> i64) -> (i64, u64, Vec<Captured1>, Losses) {
         let mut probe = self.started();
         let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         let lost = probe.probe().totals().losses();
@@ -173,8 +227,7 @@ impl Test<'_> {
         }
         let lost = probe.probe().totals().losses().since(&lost);
         self.source.put(probe);
-        assert_eq!(lost.sum(), 0, "events were lost: {:?}", lost.iter().collect::<Vec<_>>());
-        (ret, u64::from(tid), events)
+        (ret, u64::from(tid), events, lost)
     }
 
     /// Makes a call that must fail with this errno: its one event.
@@ -276,7 +329,7 @@ impl Captured1 {
         }
     }
 
-    fn assert_header(&self, event: &Event, before: u64, after: u64) {
+    fn assert_header(&self, event: &Event, params: usize, before: u64, after: u64) {
         // The clocks of the day and of the machine's start are read apart: a millisecond between them is no error.
         let tolerance = 1_000_000;
         assert!(
@@ -285,10 +338,10 @@ impl Captured1 {
             self.ts
         );
         assert!(self.len >= 26);
-        let recorded = event.params.iter().filter(|p| p.recorded).count();
-        assert_eq!(self.params.len(), recorded, "number of parameters");
+        assert_eq!(self.params.len(), params, "number of parameters");
         for (info, bytes) in event.params.iter().zip(&self.params) {
-            if let Some(size) = info.ty.size() {
+            // Whether a parameter has a value is for the test to assert.
+            if let Some(size) = info.ty.size().filter(|_| !bytes.is_empty()) {
                 assert_eq!(bytes.len(), size, "size of {}", info.name);
             }
         }
@@ -340,7 +393,7 @@ impl Params {
     /// A parameter's bytes; it counts as asserted.
     #[track_caller]
     pub fn bytes_of(&self, name: &str) -> &[u8] {
-        let index = self.event.param(name).unwrap_or_else(|| panic!("{} has no {name}", self.event.code));
+        let index = self.index_of(name);
         self.asserted.borrow_mut().insert(index);
         &self.recorded.params[index]
     }
@@ -372,17 +425,27 @@ impl Params {
         self
     }
 
-    /// How many bytes a parameter has; all others count as asserted, too.
+    /// How many bytes a parameter has. That asserts nothing.
     #[track_caller]
-    pub fn length_of(self, name: &str) -> usize {
+    pub fn length_of(&self, name: &str) -> usize {
+        self.recorded.params[self.index_of(name)].len()
+    }
+
+    fn index_of(&self, name: &str) -> usize {
+        self.event.param(name).unwrap_or_else(|| panic!("{} has no {name}", self.event.code))
+    }
+
+    /// Has those parameters that were not asserted count as asserted: for a test of something else than the event.
+    pub fn rest_does_not_matter(&self) -> &Params {
         self.asserted.borrow_mut().extend(0..self.event.params.len());
-        self.bytes_of(name).len()
+        self
     }
 
     /// Asserts that a parameter has no value.
     #[track_caller]
     pub fn empty(&self, name: &str) -> &Params {
-        assert!(self.bytes_of(name).is_empty(), "{name} has a value");
+        let bytes = self.bytes_of(name);
+        assert!(bytes.is_empty(), "{name} has the value `{}`", bytes.escape_ascii());
         self
     }
 }

@@ -14,6 +14,7 @@ mod cases;
 #[cfg(target_arch = "x86_64")]
 mod compat;
 mod harness;
+mod marks;
 mod scratch;
 mod setup;
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use scapd::{
-    events::{SYSCALLS, Syscall},
+    events::{SYSCALLS, Schema, Syscall},
     probe::{Active, Attach, Directions, Opened, Options, ProbeError},
 };
 
@@ -75,6 +75,25 @@ impl ProbeSource<'_> {
     /// How many bytes of data the events keep from now on; 80 if not called.
     pub fn snaplen(&mut self, bytes: u32) {
         self.options.snaplen = bytes;
+        self.own = None;
+    }
+
+    /// What the probe is opened with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Records calls that the tables do not know, too.
+    pub fn unknown_calls(&mut self) {
+        self.options.unknown_calls = true;
+        self.keep_apart();
+        self.own = None;
+    }
+
+    /// Which version of the event table is followed; the default one if not called.
+    pub fn schema(&mut self, schema: Schema) {
+        self.options.schema = schema;
+        self.keep_apart();
         self.own = None;
     }
 

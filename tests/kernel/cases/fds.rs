@@ -4,6 +4,8 @@ use std::{
 };
 
 #[cfg(target_arch = "x86_64")]
+use scapd::events::Schema;
+
 use crate::compat::{LowMemory, syscall32};
 use crate::{
     harness::{Params, Test},
@@ -248,6 +250,19 @@ pub fn fcntl_x(t: &mut Test) {
     for (command, expected) in [(12, 17), (13, 18), (14, 19), (libc::F_GETFD as u32, 2)] {
         let params = t.fails(libc::EBADF, || syscall32(221, [BAD as u32, command, 0, 0, 0, 0]));
         params.i64("res", EBADF).i64("fd", BAD).u8("cmd", expected);
+    }
+    t.schema(Schema::V0_25);
+    t.fails(libc::EBADF, || syscall!(SYS_fcntl, BAD, libc::F_SETFL, u64::MAX - 1))
+        .i64("res", EBADF)
+        .i64("fd", BAD)
+        .u8("cmd", 5)
+        .u64("arg", u64::MAX - 1);
+    let (_, params) = t.succeeds(|| syscall!(SYS_fcntl, fd_of(&file), libc::F_SETFD, libc::FD_CLOEXEC));
+    params.i64("res", 0).i64("fd", fd_of(&file)).u8("cmd", 3).u64("arg", 1);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let params = t.fails(libc::EBADF, || syscall32(221, [BAD as u32, 2, u32::MAX, 0, 0, 0]));
+        params.i64("res", EBADF).i64("fd", BAD).u8("cmd", 3).u64("arg", u32::MAX.into());
     }
 }
 

@@ -195,4 +195,55 @@ pub fn open_by_handle_at_x(t: &mut Test) {
     assert_eq!(identity(&file), (dev, ino));
     event.i64("fd", fd).i64("mountfd", fd_of(&directory)).u32("flags", 3 | 8).text("path", &path);
     event.u32("dev", dev).u64("ino", ino);
+
+    // A path of 64 names is whole; of more, the last ones are kept, and it does not look like one from the root.
+    let top = path.to_str().unwrap().matches('/').count() - 1;
+    let mut deep = Deep::new(scratch.open());
+    deep.descend(63 - top);
+    opens_by_handle(t, &directory, &deep.file(), |path| {
+        assert_eq!(path, format!("{}{}/file", path_of(&scratch), "/d".repeat(63 - top)));
+    });
+    deep.descend(1);
+    opens_by_handle(t, &directory, &deep.file(), |path| {
+        let rest: Vec<_> = path_of(&scratch).split('/').skip(2).map(String::from).collect();
+        assert_eq!(path, format!(".../{}{}/file", rest.join("/"), "/d".repeat(64 - top)));
+    });
+    deep.descend(100);
+    opens_by_handle(t, &directory, &deep.file(), |path| {
+        assert_eq!(path, format!("...{}/file", "/d".repeat(63)))
+    });
+}
+
+/// Directories in directories.
+struct Deep(File);
+
+impl Deep {
+    fn new(top: File) -> Deep {
+        Deep(top)
+    }
+
+    fn descend(&mut self, levels: usize) {
+        for _ in 0..levels {
+            assert_eq!(syscall!(SYS_mkdirat, self.0.as_raw_fd(), c"d".as_ptr(), 0o700), 0);
+            self.0 = own(syscall!(SYS_openat, self.0.as_raw_fd(), c"d".as_ptr(), libc::O_RDONLY));
+        }
+    }
+
+    fn file(&self) -> File {
+        own(syscall!(SYS_openat, self.0.as_raw_fd(), c"file".as_ptr(), libc::O_RDWR | libc::O_CREAT, 0o600))
+    }
+}
+
+fn path_of(scratch: &Scratch) -> String {
+    scratch.path("").to_str().unwrap().trim_end_matches('/').to_owned()
+}
+
+/// Opens a file by its handle: the path in the event.
+#[track_caller]
+fn opens_by_handle(t: &mut Test, mount: &File, file: &File, assert_path: impl FnOnce(&str)) {
+    let handle = Handle::of(file);
+    let (fd, event) = t.succeeds(|| handle.open(fd_of(mount), libc::O_RDONLY));
+    drop(own(fd));
+    let path = event.rest_does_not_matter().bytes_of("path");
+    assert_path(std::str::from_utf8(path).unwrap().trim_end_matches('\0'));
 }

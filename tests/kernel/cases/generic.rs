@@ -30,10 +30,46 @@ fn compat_calls(t: &mut Test) {
     compat(t, "socketcall", libc::EINVAL, [99, 0, 0, 0, 0, 0]);
 }
 
+/// Calls that the tables do not know, none of which looks like one that they know.
+fn unknown_calls(t: &mut Test) {
+    let call = |number: i64| {
+        // SAFETY: the kernel has no such call: it does nothing.
+        move || match unsafe { libc::syscall(number) } {
+            -1 => -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap()),
+            result => result,
+        }
+    };
+    t.unknown_calls();
+    for (number, native) in [
+        (500, 500),
+        (0x3fff, 0x3fff),
+        (0x4000, 0xffff),
+        (59 | 1 << 16, 0xffff),
+        (59 | 1 << 31, 0xffff),
+        (-1, 0xffff),
+    ] {
+        t.fails(libc::ENOSYS, call(number)).u16("ID", 0).u16("nativeID", native);
+    }
+    #[cfg(target_arch = "x86_64")]
+    {
+        const X32: i64 = 1 << 30;
+        for (number, native) in [(59 | X32, 59 | 1 << 14), (540 | X32, 540 | 1 << 14), (0x5000 | X32, 0xffff)]
+        {
+            t.fails(libc::ENOSYS, call(number)).u16("ID", 0).u16("nativeID", native);
+        }
+        let unknown = [17, 31, 32, 35, 44, 53, 56, 58, 98, 222, 223, 251]
+            .map(|number| (number, 1 << 15 | number as u16));
+        for (number, native) in unknown.into_iter().chain([(0x4000_003b, 0xffff), (59 | 1 << 16, 0xffff)]) {
+            t.fails(libc::ENOSYS, || syscall32(number, [0; 6])).u16("ID", 0).u16("nativeID", native);
+        }
+    }
+}
+
 pub fn generic_e(t: &mut Test) {
     assert_call(&t.succeeds(|| syscall!(SYS_getppid)).1, "getppid", Arch::NATIVE);
     #[cfg(target_arch = "x86_64")]
     compat_calls(t);
+    unknown_calls(t);
 }
 
 pub fn generic_x(t: &mut Test) {
@@ -41,6 +77,7 @@ pub fn generic_x(t: &mut Test) {
     #[cfg(target_arch = "x86_64")]
     compat_calls(t);
     return_from_a_handler(t);
+    unknown_calls(t);
 }
 
 /// The kernel forgets the number of the call that a signal's handler ends with.

@@ -18,6 +18,7 @@ mod keyctl;
 mod limits;
 mod links;
 mod locks;
+mod losses;
 mod memory;
 mod messages;
 mod mmsg;
@@ -99,6 +100,8 @@ pub const SETTINGS: &[SettingTest] = &[
     ("sampling_by_clock_on_enter", "generic_e", sampling::records_a_part_of_each_second_on_enter),
     ("sampling_classes", "close_x", sampling::treats_calls_by_their_class),
     ("sampling_tracepoints", "sched_switch", sampling::leaves_out_tracepoints),
+    ("lost_too_large", "recvmsg_x", losses::larger_than_an_event_may_be),
+    ("lost_no_scratch", "access_x", losses::no_scratch_area),
     ("wakeup_fixed", "access_e", wakeup::by_an_event_of_fixed_size),
     ("wakeup_variable", "access_x", wakeup::by_an_event_of_variable_size),
     ("snaplen", "read_x", snaplen::changes_while_it_runs),

@@ -9,6 +9,8 @@ use std::{
 };
 
 use super::addresses::*;
+use scapd::events::Schema;
+
 use crate::{
     harness::{Params, Test},
     syscall,
@@ -53,6 +55,25 @@ pub fn socket_x(t: &mut Test) {
         drop(own(fd));
         event.i64("fd", fd).u32("domain", 2).u32("type", ty as u32).u32("proto", 17);
     }
+    t.schema(Schema::V0_25);
+    for (flags, expected) in [
+        (0, 0),
+        (libc::SOCK_CLOEXEC, O_CLOEXEC),
+        (libc::SOCK_NONBLOCK, O_NONBLOCK),
+        (libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK, O_CLOEXEC | O_NONBLOCK),
+    ] {
+        let ty = libc::SOCK_DGRAM | flags;
+        let (fd, event) = t.succeeds(|| syscall!(SYS_socket, libc::AF_INET, ty, 0));
+        drop(own(fd));
+        event.i64("fd", fd).u32("domain", 2).u32("type", ty as u32).u32("proto", 0).u32("flags", expected);
+    }
+    let ty = libc::SOCK_RAW | libc::SOCK_NONBLOCK;
+    t.fails(libc::EAFNOSUPPORT, || syscall!(SYS_socket, NO_FAMILY, ty, 5))
+        .i64("fd", errno(libc::EAFNOSUPPORT))
+        .u32("domain", 99)
+        .u32("type", ty as u32)
+        .u32("proto", 5)
+        .u32("flags", O_NONBLOCK);
 }
 
 /// Makes a socket call as a 32-bit caller does, by its number.

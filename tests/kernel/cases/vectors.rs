@@ -130,6 +130,7 @@ pub fn preadv_x(t: &mut Test) {
 }
 
 pub fn writev_e(t: &mut Test) {
+    large_sizes(t, |event, size| _ = event.i64("fd", NO_FD.into()).u32("size", size));
     t.fails(libc::EBADF, || syscall!(SYS_writev, NO_FD, pieces().as_ptr(), 4))
         .i64("fd", NO_FD.into())
         .u32("size", 8);
@@ -146,6 +147,7 @@ pub fn writev_e(t: &mut Test) {
 }
 
 pub fn writev_x(t: &mut Test) {
+    large_sizes(t, |event, size| assert_written(event, EBADF, b"", NO_FD, size));
     let file = file();
     let fd = file.as_raw_fd();
     let event = t.fails(libc::EBADF, || syscall!(SYS_writev, NO_FD, pieces().as_ptr(), 4));
@@ -199,4 +201,24 @@ pub fn pwritev_x(t: &mut Test) {
     let (_, event) = t.succeeds(|| syscall!(SYS_pwritev, fd, pieces().as_ptr(), 3, 6i64, 0));
     assert_written(&event, 4, b"abcd", fd, 4);
     event.u64("pos", 6);
+}
+
+/// Sizes that together exceed 32 bits: the kernel looks at the descriptor before it adds them up.
+fn large_sizes(t: &mut Test, assert: impl Fn(&Params, u32)) {
+    const LARGEST: usize = u32::MAX as usize;
+    for (sizes, expected) in [
+        ([LARGEST, 0], u32::MAX),
+        ([LARGEST - 7, 7], u32::MAX),
+        ([LARGEST - 7, 6], u32::MAX - 1),
+        ([LARGEST, 1], u32::MAX),
+        ([1, LARGEST], u32::MAX),
+        ([LARGEST + 8, 0], u32::MAX),
+        ([7, usize::MAX], u32::MAX),
+        ([usize::MAX, 7], u32::MAX),
+        ([1 << 63, 1 << 63], u32::MAX),
+    ] {
+        let pieces = sizes.map(|iov_len| libc::iovec { iov_base: std::ptr::null_mut(), iov_len });
+        let event = t.fails(libc::EBADF, || syscall!(SYS_writev, NO_FD, pieces.as_ptr(), 2));
+        assert(&event, expected);
+    }
 }
