@@ -96,6 +96,11 @@ impl Progress for Programs {
         (self.epoch.0.get() + 1) * EPOCH + SLACK
     }
 
+    /// No program is slow here.
+    fn elapsed(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn cpus(&self) -> usize {
         self.cpus
     }

@@ -5,6 +5,7 @@ use std::{
     mem::offset_of,
     ops::Range,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    time::Duration,
 };
 
 use libbpf_rs::libbpf_sys;
@@ -287,6 +288,11 @@ fn nanoseconds(time: rustix::time::Timespec) -> u64 {
 impl Progress for Cpus {
     fn now(&self) -> u64 {
         self.boot_time + boot_clock()
+    }
+
+    /// Without the time in which the machine sleeps: no program runs in it.
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(nanoseconds(clock_gettime(ClockId::Monotonic)))
     }
 
     fn cpus(&self) -> usize {

@@ -72,10 +72,20 @@ pub struct Limits {
 
 impl Drain {
     pub fn new(
-        mut writer: WriterThread,
+        writer: WriterThread,
         target: &str,
         limits: Limits,
         probe: &Loaded,
+    ) -> Result<Drain, OutputError> {
+        Drain::starting_at(writer, target, limits, probe.cpus(), probe.now())
+    }
+
+    fn starting_at(
+        mut writer: WriterThread,
+        target: &str,
+        limits: Limits,
+        cpus: usize,
+        now: u64,
     ) -> Result<Drain, OutputError> {
         let state = Some(writer.take()?);
         let counts = Counts::new();
@@ -88,11 +98,11 @@ impl Drain {
             since: Instant::now(),
             counts,
             limits,
-            ledger: Ledger::new(probe),
+            ledger: Ledger::new(cpus, now),
             notices: VecDeque::new(),
             latest: 0,
             latest_in_file: 0,
-            rotor: limits.rotation.map(|r| Rotor::new(r, limits.compressed, probe.now())),
+            rotor: limits.rotation.map(|r| Rotor::new(r, limits.compressed, now)),
             backlog: false,
             expected: None,
         })
@@ -388,3 +398,6 @@ impl Counts {
         ty
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,14 +34,15 @@ struct OpenGap {
 }
 
 impl Ledger {
-    pub(super) fn new(probe: &Loaded) -> Ledger {
+    /// A ledger of that many CPUs that starts at a time.
+    pub(super) fn new(cpus: usize, now: u64) -> Ledger {
         Ledger {
-            lost: vec![0; probe.cpus()],
-            looked: probe.now(),
+            lost: vec![0; cpus],
+            looked: now,
             gap: None,
             accounted: Totals::default(),
             late: 0,
-            taken: vec![vec![0; EVENTS.len()]; probe.cpus()],
+            taken: vec![vec![0; EVENTS.len()]; cpus],
         }
     }
 
@@ -120,11 +121,16 @@ impl Ledger {
             seen: sum.seen,
             written,
             losses,
-            late: self.late,
+            late: self.late(),
             unread: sum.written().saturating_sub(taken),
             left_out: totals.left_out,
             sample_ratio: probe.sampling().map_or(0, SampleRatio::get),
         }
+    }
+
+    /// Events that were taken, and stand behind a younger one.
+    pub(super) fn late(&self) -> u64 {
+        self.late
     }
 
     /// Events taken from the rings, by type.

@@ -23,7 +23,7 @@
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::buffer::{Record, RingBuffer};
@@ -68,6 +68,8 @@ impl Ring for RingBuffer {
 pub trait Progress {
     /// The time, in ns since the epoch.
     fn now(&self) -> u64;
+    /// The time since some moment, by a clock that nobody sets: the limit of an epoch is measured by it.
+    fn elapsed(&self) -> Duration;
     /// How many CPUs there are.
     fn cpus(&self) -> usize;
     /// Whether no program runs on a CPU, at one moment of this call.
@@ -107,9 +109,9 @@ struct Lane<R> {
 #[derive(Debug)]
 enum Phase {
     /// Programs that began before `now` may still run, on the CPUs from this one on.
-    Waiting { now: u64, cpu: usize, since: Instant },
+    Waiting { now: u64, cpu: usize, since: Duration },
     /// The rings are being scanned up to their limits.
-    Scanning { now: u64, since: Instant },
+    Scanning { now: u64, since: Duration },
 }
 
 /// The merge over a set of rings.
@@ -196,16 +198,19 @@ impl<R: Ring> Merge<R> {
     }
 
     fn advance_epoch(&mut self, progress: &impl Progress) {
-        let since = Instant::now();
-        let phase =
-            self.phase.take().unwrap_or_else(|| Phase::Waiting { now: progress.now(), cpu: 0, since });
+        let phase = self.phase.take().unwrap_or_else(|| Phase::Waiting {
+            now: progress.now(),
+            cpu: 0,
+            since: progress.elapsed(),
+        });
+        let is_stalled = |since| progress.elapsed().saturating_sub(since) >= STALLED;
         let phase = match phase {
             Phase::Waiting { now, mut cpu, since } => {
                 while cpu < progress.cpus() && soon(|| progress.is_idle(cpu)) {
                     cpu += 1;
                 }
                 let ended = cpu == progress.cpus();
-                if !ended && since.elapsed() < STALLED {
+                if !ended && !is_stalled(since) {
                     self.phase = Some(Phase::Waiting { now, cpu, since });
                     return;
                 }
@@ -222,7 +227,7 @@ impl<R: Ring> Merge<R> {
         for lane in &mut self.lanes {
             complete &= lane.scan();
         }
-        if !complete && since.elapsed() < STALLED {
+        if !complete && !is_stalled(since) {
             self.phase = Some(Phase::Scanning { now, since });
             return;
         }

@@ -1,5 +1,5 @@
 //! The merge against a model of what it merges: programs that begin, read the clock, reserve, commit and end, each step
-//! at any time; that interrupt each other on a CPU; that share rings.
+//! at any time; that interrupt each other on a CPU, and are preempted there by each other; that share rings.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -10,10 +10,14 @@ use super::*;
 /// How far a program has come.
 #[derive(Clone, Copy, PartialEq)]
 enum Step {
+    /// It has read the mark of its CPU, which it is to raise: if marks are not atomic.
+    Raising(u64),
     Begun,
     ClockRead(u64),
     Reserved(usize),
     Committed,
+    /// The same, and it is to lower the mark.
+    Lowering(u64),
 }
 
 /// A record: its bytes (which live for ever, so that a ring can lend them), and whether it is committed.
@@ -25,9 +29,14 @@ struct Slot {
 #[derive(Default)]
 struct Model {
     now: u64,
+    elapsed: Duration,
     /// What is still to happen, the next last.
     schedule: Vec<Action>,
-    /// For each CPU, the programs that run on it: each interrupts the one before.
+    /// Whether a program raises and lowers the mark of its CPU in one step.
+    atomic: bool,
+    /// For each CPU, how many programs run on it, as they count it: `sc_cpu.running`.
+    marks: Vec<u64>,
+    /// For each CPU, the programs that run on it.
     running: Vec<Vec<Step>>,
     rings: Vec<Vec<Slot>>,
     released: Vec<u64>,
@@ -72,13 +81,17 @@ impl Progress for Shared {
         self.borrow().now
     }
 
+    fn elapsed(&self) -> Duration {
+        self.borrow().elapsed
+    }
+
     fn cpus(&self) -> usize {
         self.borrow().running.len()
     }
 
     fn is_idle(&self, cpu: usize) -> bool {
         self.borrow_mut().go_on();
-        self.borrow().running[cpu].is_empty()
+        self.borrow().marks[cpu] == 0
     }
 }
 
@@ -87,7 +100,10 @@ impl Model {
         schedule.reverse();
         Model {
             now: 1_000_000,
+            elapsed: Duration::ZERO,
             schedule,
+            atomic: true,
+            marks: vec![0; cpus],
             running: vec![Vec::new(); cpus],
             rings: (0..rings).map(|_| Vec::new()).collect(),
             released: vec![0; rings],
@@ -101,7 +117,8 @@ impl Model {
             self.now += 1;
             match action {
                 Action::Begin(cpu) => self.begin(cpu),
-                Action::Advance(cpu) => self.advance(cpu),
+                Action::Advance(cpu) => self.advance(cpu, 0),
+                Action::AdvancePreempted(cpu, earlier) => self.advance(cpu, earlier),
                 Action::Pass(time) => self.now += time,
                 Action::Look => return,
             }
@@ -110,16 +127,27 @@ impl Model {
 
     /// Another program begins on a CPU.
     fn begin(&mut self, cpu: usize) {
-        if self.running[cpu].len() < 3 {
+        if self.running[cpu].len() == 3 {
+            return;
+        }
+        if self.atomic {
+            self.marks[cpu] += 1;
             self.running[cpu].push(Step::Begun);
+        } else {
+            self.running[cpu].push(Step::Raising(self.marks[cpu]));
         }
     }
 
-    /// The program that runs on a CPU does its next step.
-    fn advance(&mut self, cpu: usize) {
+    /// Of the programs that run on a CPU, one does its next step: the one that came last, or an earlier one.
+    fn advance(&mut self, cpu: usize, earlier: usize) {
         let ring = cpu % self.rings.len();
-        let Some(step) = self.running[cpu].pop() else { return };
-        let next = match step {
+        let Some(last) = self.running[cpu].len().checked_sub(1) else { return };
+        let program = last - earlier.min(last);
+        let next = match self.running[cpu][program] {
+            Step::Raising(mark) => {
+                self.marks[cpu] = mark + 1;
+                Step::Begun
+            }
             Step::Begun => Step::ClockRead(self.now),
             Step::ClockRead(ts) => {
                 let record = [&(cpu as u16).to_ne_bytes()[..], &ts.to_ne_bytes()].concat();
@@ -131,16 +159,36 @@ impl Model {
                 self.rings[ring][slot].committed = true;
                 Step::Committed
             }
-            Step::Committed => return,
+            Step::Committed if !self.atomic => Step::Lowering(self.marks[cpu]),
+            Step::Committed => {
+                self.marks[cpu] -= 1;
+                self.running[cpu].remove(program);
+                return;
+            }
+            Step::Lowering(mark) => {
+                self.marks[cpu] = mark.saturating_sub(1);
+                self.running[cpu].remove(program);
+                return;
+            }
         };
-        self.running[cpu].push(next);
+        self.running[cpu][program] = next;
+    }
+
+    /// Every program on a CPU ends.
+    fn end_all(&mut self, cpu: usize) {
+        while !self.running[cpu].is_empty() {
+            self.advance(cpu, 0);
+        }
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 enum Action {
     Begin(usize),
+    /// The program that began last on a CPU does its next step.
     Advance(usize),
+    /// One that began so many programs earlier does.
+    AdvancePreempted(usize, usize),
     /// Time passes.
     Pass(u64),
     /// The merge looks: at the clock, a CPU, a ring's producer, or a record.
@@ -151,6 +199,7 @@ fn action(cpus: usize) -> impl Strategy<Value = Action> {
     prop_oneof![
         2 => (0..cpus).prop_map(Action::Begin),
         8 => (0..cpus).prop_map(Action::Advance),
+        4 => (0..cpus, 1..3usize).prop_map(|(cpu, earlier)| Action::AdvancePreempted(cpu, earlier)),
         2 => (1..SLACK).prop_map(Action::Pass),
         4 => Just(Action::Look),
     ]
@@ -177,9 +226,7 @@ fn run(cpus: usize, rings: usize, schedule: Vec<Action>) {
     }
     // Every program ends in the end.
     for cpu in 0..cpus {
-        while !model.borrow().running[cpu].is_empty() {
-            model.borrow_mut().advance(cpu);
-        }
+        model.borrow_mut().end_all(cpu);
     }
     for _ in 0..3 {
         model.borrow_mut().now += 2 * SLACK;
@@ -216,9 +263,7 @@ fn an_event_on_its_way_holds_back_younger_ones() {
         let (mut merge, mut taken) = (merge_over(&model), Vec::new());
         take(&mut merge, &model, &mut taken);
         assert!(taken.is_empty());
-        while !model.borrow().running[0].is_empty() {
-            model.borrow_mut().advance(0);
-        }
+        model.borrow_mut().end_all(0);
         take(&mut merge, &model, &mut taken);
         assert!(taken.len() == 2 && taken.is_sorted(), "{taken:?}");
     }
@@ -237,9 +282,96 @@ fn an_event_behind_one_that_is_being_written_holds_back_younger_ones() {
     let (mut merge, mut taken) = (merge_over(&model), Vec::new());
     take(&mut merge, &model, &mut taken);
     assert!(taken.is_empty(), "{taken:?}");
-    while !model.borrow().running[0].is_empty() {
-        model.borrow_mut().advance(0);
-    }
+    model.borrow_mut().end_all(0);
     take(&mut merge, &model, &mut taken);
     assert!(taken.len() == 2 && taken.is_sorted(), "{taken:?}");
+}
+
+/// Two programs on CPU 0: the first is preempted as it begins, the second after it has read the clock; then the first one
+/// runs to its end.
+fn preempted_at_the_start(atomic: bool) -> Vec<Action> {
+    use Action::*;
+    // A mark that is not atomic takes one step more at the start, and at the end.
+    let more = usize::from(!atomic);
+    let second = vec![Advance(0); 1 + more];
+    let first = vec![AdvancePreempted(0, 1); 4 + 2 * more];
+    [&[Begin(0), Begin(0)][..], &second, &first, &[Pass(SLACK), Pass(SLACK)]].concat()
+}
+
+#[test]
+fn a_program_that_was_preempted_holds_back_younger_events() {
+    for (atomic, in_order) in [(true, true), (false, false)] {
+        let model: Shared = Rc::new(RefCell::new(Model::new(1, 1, preempted_at_the_start(atomic))));
+        model.borrow_mut().atomic = atomic;
+        let (mut merge, mut taken) = (merge_over(&model), Vec::new());
+        let mut late = 0;
+        for _ in 0..3 {
+            while let Some(event) = merge.next(&model) {
+                late += u32::from(event.late);
+                taken.push(time_stamp(event.bytes));
+            }
+            model.borrow_mut().end_all(0);
+            model.borrow_mut().now += 2 * SLACK;
+        }
+        assert_eq!(taken.len(), 2);
+        // Marks that are not atomic are lost, and the merge with them: the model sees it.
+        assert_eq!((taken.is_sorted(), late == 0), (in_order, in_order), "atomic: {atomic}, {taken:?}");
+    }
+}
+
+/// On CPU 0 a program has got so far, and does not end; on CPU 1 another one makes a younger event.
+fn stuck(steps: usize) -> (Shared, Merge<ModelRing>) {
+    use Action::*;
+    let on_its_way = [&[Begin(0)][..], &vec![Advance(0); steps]].concat();
+    let younger = [Begin(1), Advance(1), Advance(1), Advance(1), Advance(1), Pass(SLACK), Pass(SLACK)];
+    let model: Shared = Rc::new(RefCell::new(Model::new(2, 2, [&on_its_way[..], &younger].concat())));
+    let merge = merge_over(&model);
+    (model, merge)
+}
+
+#[test]
+fn an_epoch_whose_programs_do_not_end_is_given_up() {
+    // The clock was read; the record was reserved, too.
+    for steps in [1, 2] {
+        let (model, mut merge) = stuck(steps);
+        assert_eq!(merge.next(&model), None);
+        model.borrow_mut().elapsed += STALLED - Duration::from_nanos(1);
+        assert_eq!(merge.next(&model), None);
+        assert_eq!(merge.stalled(), 0);
+        model.borrow_mut().elapsed += Duration::from_nanos(1);
+        // A record that is being written holds back its own ring only, once that has taken too long as well.
+        let mut looks = 0;
+        let younger = loop {
+            looks += 1;
+            assert!(looks < 5, "it never gives up");
+            if let Some(event) = merge.next(&model) {
+                break (event.cpu, event.late, time_stamp(event.bytes));
+            }
+        };
+        assert_eq!((younger.0, younger.1), (1, false));
+        assert_eq!(merge.stalled(), if steps == 2 { 2 } else { 1 });
+        // What ends after all comes behind it, and says so.
+        model.borrow_mut().end_all(0);
+        model.borrow_mut().now += 2 * SLACK;
+        let older = merge.next(&model).map(|event| (event.cpu, event.late, time_stamp(event.bytes)));
+        assert!(
+            older.is_some_and(|older| (older.0, older.1) == (0, true) && older.2 < younger.2),
+            "{older:?}"
+        );
+        assert_eq!(merge.next(&model), None);
+        assert!(merge.is_drained());
+        assert_eq!(merge.stalled(), if steps == 2 { 2 } else { 1 }, "later epochs are as any other");
+    }
+}
+
+#[test]
+fn an_epoch_is_measured_from_its_own_start() {
+    let (model, mut merge) = stuck(1);
+    model.borrow_mut().elapsed = 100 * STALLED;
+    assert_eq!(merge.next(&model), None);
+    assert_eq!(merge.stalled(), 0);
+    model.borrow_mut().end_all(0);
+    let taken = std::iter::from_fn(|| merge.next(&model).map(|event| event.late)).collect::<Vec<_>>();
+    assert_eq!(taken, [false, false]);
+    assert_eq!(merge.stalled(), 0);
 }

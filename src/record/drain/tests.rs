@@ -1,0 +1,68 @@
+//! What becomes of an event on its way into a buffer.
+
+use super::*;
+use crate::{
+    events::event_by_program,
+    output::{Output, Target},
+    scap::{EventBuilder, Value},
+};
+
+/// A way to a file, with a buffer for events.
+fn drain() -> (tempfile::TempDir, Drain) {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Output::create(Target::File(folder.path().join("x.scap")), false).unwrap();
+    let writer = WriterThread::spawn(output, 4, 1 << 16).unwrap();
+    let mut drain = Drain::starting_at(writer, "x.scap", Limits::default(), 2, 0).unwrap();
+    assert!(drain.has_chunk().unwrap());
+    (folder, drain)
+}
+
+fn write(drain: &mut Drain, ts: u64, late: bool) {
+    let bytes = generic(ts, 1, 0);
+    drain.write(RawEvent { cpu: 1, late, bytes: &bytes }, ts).unwrap();
+}
+
+fn generic(ts: u64, code: u16, native: u16) -> Vec<u8> {
+    let row = event_by_program("generic_x").unwrap();
+    let id = EventBuilder::new(row, ts, 7).param(Value::Syscall(code)).unwrap();
+    id.param(Value::Uint(native.into())).unwrap().build().unwrap()
+}
+
+#[test]
+fn a_late_event_is_counted_in_its_file() {
+    let (_folder, mut drain) = drain();
+    let counted = |drain: &Drain| {
+        let chunk = drain.chunk.as_ref().unwrap();
+        (chunk.events, chunk.late, drain.ledger.late())
+    };
+    write(&mut drain, 100, false);
+    write(&mut drain, 200, false);
+    assert_eq!(counted(&drain), (2, 0, 0));
+    // The merge says that it is late; the file, that a younger one stands before it.
+    write(&mut drain, 150, true);
+    assert_eq!(counted(&drain), (3, 1, 1));
+    // As old as the youngest one is not behind it.
+    write(&mut drain, 200, true);
+    write(&mut drain, 300, true);
+    assert_eq!(counted(&drain), (5, 1, 1));
+    write(&mut drain, 299, true);
+    assert_eq!(counted(&drain), (6, 2, 2));
+    // In the next file it is the first.
+    drain.latest_in_file = 0;
+    write(&mut drain, 250, true);
+    assert_eq!(counted(&drain), (7, 2, 2));
+    assert_eq!(drain.latest, 300);
+}
+
+#[test]
+fn unknown_calls_are_counted_by_their_kind() {
+    let mut counts = Counts::new();
+    for (code, native) in
+        [(0, 500), (0, 0x403b), (0, 0x403c), (0, 0x8011), (0, 0xffff), (16, 39), (2, 0x8011)]
+    {
+        counts.add(&generic(1, code, native));
+    }
+    let foreign: Vec<_> = counts.foreign.into_iter().collect();
+    assert_eq!(foreign, [("unknown (32-bit)", 1), ("unknown (beyond all tables)", 1), ("unknown (x32)", 2)]);
+    assert_eq!((counts.total, counts.generic[0], counts.generic[16], counts.generic[2]), (7, 5, 1, 1));
+}
