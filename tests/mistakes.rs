@@ -28,14 +28,23 @@ fn compile(include: &Path, body: &str) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Checks that a program compiles as it stands, and that clang names what is wrong after a change to it.
+/// Lines of the file in front of the program: `#include`s.
+const INCLUDES: usize = 2;
+
+/// Checks that a program compiles as it stands, and that clang names what is wrong after a change to it: an error in the
+/// file of the program, at the line (of the program, from 1 on) that is wrong.
 #[track_caller]
-fn mistake(program: &str, from: &str, to: &str, named: &str) {
+fn mistake(program: &str, from: &str, to: &str, line: usize, named: &str) {
     let include = Path::new("include");
     assert_eq!(compile(include, program), "");
     assert!(program.contains(from));
     let said = compile(include, &program.replace(from, to));
-    assert!(said.contains(named), "clang does not say `{named}`: {said}");
+    let place = format!("/program.bpf.c:{}:", line + INCLUDES);
+    let error = said.lines().find(|line| line.contains("error:"));
+    assert!(
+        error.is_some_and(|error| error.contains(&place) && error.contains(named)),
+        "the first error is not `{named}` at {place}: {said}"
+    );
 }
 
 const FIXED: &str = "SYSCALL_ENTER(access_e)
@@ -63,52 +72,90 @@ const VARIABLE: &str = "SYSCALL_EXIT(access_x)
 const NAME: &str = "	auxmap__store_charbuf(&auxmap, access_x, name, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);\n";
 const MODE: &str = "	auxmap__store(&auxmap, access_x, mode, 0);\n";
 
+const FIXED_PAIR: &str = "SYSCALL_ENTER(read_e)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, read_e))
+		return;
+	ringbuf__store(&ringbuf, read_e, fd, 0);
+	ringbuf__store(&ringbuf, read_e, size, 0);
+	ringbuf__submit_event(call, &ringbuf, read_e);
+}";
+
+const FD: &str = "	ringbuf__store(&ringbuf, read_e, fd, 0);\n";
+const SIZE: &str = "	ringbuf__store(&ringbuf, read_e, size, 0);\n";
+
+const SCHEMA: &str = "SYSCALL_EXIT(socket_x)
+{
+	struct ringbuf_struct ringbuf;
+
+	if (!ringbuf__reserve_space(call, &ringbuf, socket_x)) return;
+	ringbuf__store(&ringbuf, socket_x, fd, 0);
+	ringbuf__store(&ringbuf, socket_x, domain, 0);
+	ringbuf__store(&ringbuf, socket_x, type, 0);
+	ringbuf__store(&ringbuf, socket_x, proto, 0);
+	ringbuf__store(&ringbuf, socket_x, flags, 0);
+	ringbuf__submit_event(call, &ringbuf, socket_x);
+}";
+
+const PROTO: &str = "	ringbuf__store(&ringbuf, socket_x, proto, 0);\n";
+const FLAGS: &str = "	ringbuf__store(&ringbuf, socket_x, flags, 0);\n";
+
 #[test]
 fn a_program_without_a_row() {
-    mistake(FIXED, "access_e", "acces_e", "acces_e__");
+    mistake(FIXED, "access_e", "acces_e", 5, "acces_e__");
 }
 
 #[test]
 fn a_parameter_that_the_row_does_not_have() {
-    mistake(FIXED, "mode", "flags", "no member named 'flags'");
+    mistake(FIXED, "mode", "flags", 7, "no member named 'flags'");
 }
 
 #[test]
 fn a_forgotten_parameter() {
-    mistake(FIXED, "	ringbuf__store", "	(void)sizeof(call);//", "every parameter of its row");
-    mistake(VARIABLE, MODE, "", "every parameter of its row");
+    mistake(FIXED, "	ringbuf__store", "	(void)sizeof(call);//", 8, "every parameter of its row");
+    mistake(VARIABLE, MODE, "", 9, "every parameter of its row");
 }
 
 #[test]
 fn a_skipped_parameter() {
-    mistake(VARIABLE, NAME, "", "out of the order of its row");
+    mistake(VARIABLE, NAME, "", 8, "out of the order of its row");
+}
+
+/// Of a row with parameters that not every schema has.
+#[test]
+fn a_parameter_of_a_later_schema() {
+    mistake(SCHEMA, FLAGS, "", 10, "every parameter of its row");
+    mistake(SCHEMA, &format!("{PROTO}{FLAGS}"), &format!("{FLAGS}{PROTO}"), 9, "out of the order of its row");
 }
 
 #[test]
 fn parameters_out_of_order() {
-    mistake(VARIABLE, &format!("{NAME}{MODE}"), &format!("{MODE}{NAME}"), "out of the order of its row");
+    mistake(FIXED_PAIR, &format!("{FD}{SIZE}"), &format!("{SIZE}{FD}"), 7, "out of the order of its row");
+    mistake(VARIABLE, &format!("{NAME}{MODE}"), &format!("{MODE}{NAME}"), 8, "out of the order of its row");
 }
 
 #[test]
 fn a_parameter_twice() {
-    mistake(VARIABLE, MODE, &format!("{MODE}{MODE}"), "out of the order of its row");
+    mistake(VARIABLE, MODE, &format!("{MODE}{MODE}"), 10, "out of the order of its row");
 }
 
 #[test]
 fn a_pointer_where_an_integer_belongs() {
-    mistake(FIXED, "extract__syscall_argument(call, 1)", "call->regs", "pointer to integer conversion");
-    mistake(VARIABLE, "mode, 0", "mode, (void *)call->ctx", "pointer to integer conversion");
+    mistake(FIXED, "extract__syscall_argument(call, 1)", "call->regs", 7, "pointer to integer conversion");
+    mistake(VARIABLE, "mode, 0", "mode, (void *)call->ctx", 9, "pointer to integer conversion");
 }
 
 #[test]
 fn a_string_where_an_integer_belongs() {
     let as_string = "	auxmap__store_charbuf(&auxmap, access_x, mode, 0, SC_MAX_PATH, SC_USER);\n";
-    mistake(VARIABLE, MODE, as_string, "not a string in its row");
+    mistake(VARIABLE, MODE, as_string, 9, "not a string in its row");
 }
 
 #[test]
 fn a_variable_size_event_by_the_ringbuf_template() {
-    mistake(FIXED, "access_e", "access_x", "access_x__size");
+    mistake(FIXED, "access_e", "access_x", 5, "access_x__size");
 }
 
 /// A copy of the headers with a changed table.
