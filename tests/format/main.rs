@@ -1,10 +1,8 @@
-//! The capture format from outside: files written out by hand, as older writers made them, and (in `other_readers`)
-//! files of ours in the hands of other readers.
+//! The capture format from outside: files written out by hand, as older writers made them. (tests/other_readers.rs has
+//! files of ours in the hands of other readers.)
 
 #![cfg(target_endian = "little")]
 #![allow(clippy::unwrap_used)]
-
-mod other_readers;
 
 use std::net::Ipv4Addr;
 

@@ -27,7 +27,7 @@ use crate::{
 struct NotTestable(String);
 
 /// Ends the test: it cannot be made on this machine, for this reason. It is reported as ignored.
-fn not_testable(reason: &str) -> ! {
+pub fn not_testable(reason: &str) -> ! {
     resume_unwind(Box::new(NotTestable(reason.to_owned())))
 }
 

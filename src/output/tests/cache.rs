@@ -2,20 +2,9 @@
 
 use std::{os::fd::AsRawFd, time::Duration};
 
-use super::{sink::TMPFS_MAGIC, *};
+use super::*;
 
 const MIB: usize = 1 << 20;
-
-/// A directory on the file system that the tests are built on; `None`, loudly, if that is nothing but cache.
-fn on_disk() -> Option<TempDir> {
-    let dir = TempDir::new_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
-    let fs = rustix::fs::statfs(dir.path()).unwrap();
-    if fs.f_type as u64 == TMPFS_MAGIC {
-        eprintln!("NOT TESTED: {} is on a tmpfs", dir.path().display());
-        return None;
-    }
-    Some(dir)
-}
 
 /// How many bytes of a file are in the page cache.
 fn resident(path: &Path) -> usize {
@@ -35,7 +24,7 @@ fn resident(path: &Path) -> usize {
 
 #[test]
 fn a_capture_is_not_left_in_the_page_cache() {
-    let Some(dir) = on_disk() else { return };
+    let dir = on_disk();
     let (path, target) = file(&dir, "a.scap");
     let mut writer = WriterThread::spawn(Output::create(target, false).unwrap(), 8, MIB).unwrap();
     let bytes = noise(7, MIB);
@@ -57,7 +46,7 @@ fn a_capture_is_not_left_in_the_page_cache() {
 
 #[test]
 fn through_the_cache_pages_are_let_go() {
-    let Some(dir) = on_disk() else { return };
+    let dir = on_disk();
     let (path, target) = file(&dir, "a.scap");
     let mut output = Output::over(target, Sink::new(create(&path).unwrap()).unwrap(), false);
     let bytes = noise(7, MIB);
@@ -104,7 +93,7 @@ fn blocks(seed: u64) -> Vec<u8> {
 #[test]
 #[ignore = "a measurement"]
 fn what_writing_costs() {
-    let dir = on_disk().unwrap();
+    let dir = on_disk();
     let sources: Vec<_> = (0..16).map(blocks).collect();
     // As fast as it goes; then as in a capture, with a pause after each chunk.
     for (name, compress, own, rounds, pause) in [

@@ -49,6 +49,7 @@ mod wait;
 mod wakeup;
 
 pub use access::*;
+pub use addresses::ipv6_is_here;
 pub use clone::*;
 pub use descriptors::*;
 pub use epoll::*;

@@ -1,8 +1,11 @@
-//! Debian's sysdig and tshark open what we write. A program that is not installed is named, and its test passes over:
-//! the comparison that insists on its readers is the project's own target for that.
+//! Debian's sysdig and tshark open what we write. The test of a program that is not installed is reported as ignored:
+//! `make test-readers` fetches its own.
+
+#![allow(clippy::unwrap_used)]
 
 use std::{collections::HashSet, fs, net::Ipv4Addr, path::Path, process::Command};
 
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use scapd::{
     events::{EventType, event},
     scap::{
@@ -120,27 +123,29 @@ fn write_capture(path: &Path, state: &MachineState) {
     fs::write(path, file).unwrap();
 }
 
-/// The lines that a program prints, `None` (and a word about it) where there is no such program.
-fn lines_of(program: &str, args: &[&str]) -> Option<HashSet<String>> {
+/// What a test has done; why not, if it could not.
+type Tested = Result<(), NotInstalled>;
+
+/// There is no such program.
+struct NotInstalled(&'static str);
+
+/// The lines that a program prints.
+fn lines_of(program: &'static str, args: &[&str]) -> Result<HashSet<String>, NotInstalled> {
     let output = match Command::new(program).args(args).output() {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("NOT TESTED with {program}: it is not installed");
-            return None;
-        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(NotInstalled(program)),
         output => output.unwrap(),
     };
     assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     let lines = String::from_utf8(output.stdout).unwrap();
-    Some(lines.lines().map(|l| l.trim_end().to_string()).collect())
+    Ok(lines.lines().map(|l| l.trim_end().to_string()).collect())
 }
 
-#[test]
-fn sysdig_reads_what_we_write() {
+fn sysdig_reads_what_we_write() -> Tested {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.scap");
     write_capture(&path, &machine());
     let format = "%evt.dir %evt.type|%proc.name|%proc.cmdline|%fd.name|%fd.type|%proc.pname";
-    let Some(lines) = lines_of("sysdig", &["-r", path.to_str().unwrap(), "-p", format]) else { return };
+    let lines = lines_of("sysdig", &["-r", path.to_str().unwrap(), "-p", format])?;
     let cat = "cat|cat -n /etc/passwd";
     for expected in [
         format!("< openat|{cat}|/etc/passwd|file|init"),
@@ -152,10 +157,10 @@ fn sysdig_reads_what_we_write() {
     ] {
         assert!(lines.contains(&expected), "no {expected:?} in {lines:#?}");
     }
+    Ok(())
 }
 
-#[test]
-fn sysdig_reads_a_list_in_several_blocks() {
+fn sysdig_reads_a_list_in_several_blocks() -> Tested {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("big.scap");
     let mut state = machine();
@@ -174,23 +179,39 @@ fn sysdig_reads_a_list_in_several_blocks() {
     assert!(reader.next_event().unwrap().is_some());
     assert_eq!(reader.state(), &state);
     assert_eq!(reader.block_counts()[&BlockType::PROCESS_LIST], 2);
-    let Some(lines) = lines_of("sysdig", &["-r", path.to_str().unwrap(), "-p", "%proc.name %proc.pname"])
-    else {
-        return;
-    };
+    let lines = lines_of("sysdig", &["-r", path.to_str().unwrap(), "-p", "%proc.name %proc.pname"])?;
     assert_eq!(lines, HashSet::from(["cat init".to_string()]));
+    Ok(())
 }
 
-#[test]
-fn tshark_reads_what_we_write() {
+fn tshark_reads_what_we_write() -> Tested {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("out.scap");
     write_capture(&path, &machine());
     let fields = ["-T", "fields", "-e", "frame.number", "-e", "sysdig.event_type", "-e", "sysdig.thread_id"];
     let args = [&["-r", path.to_str().unwrap()][..], &fields].concat();
-    let Some(lines) = lines_of("tshark", &args) else { return };
+    let lines = lines_of("tshark", &args)?;
     assert_eq!(lines.len(), events().len(), "{lines:#?}");
     for expected in ["2\t307\t4321", "4\t7\t4321", "14\t23\t4321"] {
         assert!(lines.contains(expected), "no {expected:?} in {lines:#?}");
     }
+    Ok(())
+}
+
+fn trial(name: &str, test: fn() -> Tested) -> Trial {
+    Trial::ignorable_test(name, move || -> Result<Completion, Failed> {
+        match test() {
+            Ok(()) => Ok(Completion::Completed),
+            Err(NotInstalled(program)) => Ok(Completion::ignored_with(format!("{program} is not installed"))),
+        }
+    })
+}
+
+fn main() {
+    let trials = vec![
+        trial("sysdig_reads_what_we_write", sysdig_reads_what_we_write),
+        trial("sysdig_reads_a_list_in_several_blocks", sysdig_reads_a_list_in_several_blocks),
+        trial("tshark_reads_what_we_write", tshark_reads_what_we_write),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
