@@ -46,6 +46,10 @@ test: lint ## everything that needs this machine only: lint, unit, integration a
 	$(RUNNER) cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
 	scripts/test-install.sh $(SCAPD)
 
+.PHONY: test-kernel
+test-kernel: setup ## the kernel tests alone (as root; T=access: those whose names have `access` in them)
+	$(RUNNER) cargo test $(CARGO_FLAGS) --test kernel -- $(T)
+
 lint: setup ## check format, lints and documentation; warnings are errors
 	cargo fmt --all --check
 	clang-format --dry-run -Werror $(C_FILES)
