@@ -262,16 +262,25 @@ fn a_signal_ends_a_capture_with_a_whole_file() {
 fn a_call_that_no_table_knows_is_a_generic_event() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "unknown.scap");
-    for number in [500, 5000] {
+    let x32 = 1 << 30;
+    for (number, native, words) in [
+        (500, 500, "nativeID=500\n"),
+        (5000, 5000, "nativeID=5000\n"),
+        (59 | x32, 59 + 16384, "nativeID=16443(x32 call 59)\n"),
+        (59 + 65536, 65535, "nativeID=65535(a call number above 16383)\n"),
+    ] {
         let perl = format!("syscall({number})");
         let (code, ..) =
             run(scapd().args(["record", "-q", "-w"]).arg(&path).args(["--", "perl", "-e", &perl]));
         assert_eq!(code, Some(0));
         let capture = Capture::read(&path);
         for program in ["generic_e", "generic_x"] {
-            let unknown = capture.of(program).filter(|e| common::number(e, "nativeID") == Some(number));
+            let unknown = capture.of(program).filter(|e| common::number(e, "nativeID") == Some(native));
             assert_eq!(unknown.count(), 1, "{program} of {number}");
         }
+        let (code, lines, _) = run(scapd().arg("read").arg(&path));
+        assert_eq!(code, Some(0));
+        assert_eq!(lines.matches(words).count(), 2, "{words}");
     }
 }
 

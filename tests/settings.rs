@@ -67,3 +67,29 @@ fn a_value_that_cannot_be_is_told_with_those_that_can() {
         assert!(said.contains(option) && said.contains(remedy), "{said}");
     }
 }
+
+/// Readers abort on a parameter that their schema does not have.
+#[test]
+fn parameters_of_a_later_schema_are_recorded_on_demand() {
+    let perl = "use Fcntl; socket(my $s, 2, 1, 0) or die; fcntl($s, F_SETFD, FD_CLOEXEC) or die";
+    for (options, flags, arg) in [
+        (&[][..], None, None),
+        (&["--schema", "0.23"], None, None),
+        (&["--schema", "latest"], Some(4096), Some(1)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, "schema.scap");
+        let (code, _, said) = run(scapd()
+            .args(["record", "--syscalls", "socket,fcntl", "-w"])
+            .arg(&path)
+            .args(options)
+            .args(["--", "perl", "-e", perl]));
+        assert_eq!(code, Some(0), "{said}");
+        let capture = Capture::read(&path);
+        let socket = capture.of("socket_x").last().unwrap();
+        assert_eq!(socket.param(4).map(<[u8]>::to_vec), flags.map(|n: u32| n.to_ne_bytes().to_vec()));
+        let fcntl = capture.of("fcntl_x").last().unwrap();
+        assert_eq!(fcntl.param(2), Some(&[3][..]));
+        assert_eq!(fcntl.param(3).map(<[u8]>::to_vec), arg.map(|n: u64| n.to_ne_bytes().to_vec()));
+    }
+}

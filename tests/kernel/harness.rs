@@ -76,6 +76,11 @@ impl Test<'_> {
         self.source.snaplen(bytes);
     }
 
+    /// Has the test have a probe of its own, whose counters no other test adds to.
+    pub fn count_apart(&mut self) {
+        self.source.keep_apart();
+    }
+
     /// From now on, records calls that the tables do not know, too.
     pub fn unknown_calls(&mut self) {
         self.source.unknown_calls();
@@ -177,7 +182,6 @@ impl Test<'_> {
 
     /// The same, while each CPU's scratch area of a way is in use, as if another run of it had not ended.
     pub fn loses_while_in_use(&mut self, way: Way, call: impl FnOnce() -> i64) -> Losses {
-        self.source.keep_apart();
         let probe = self.started();
         let mut marks = Marks::map(probe.probe(), way);
         self.source.put(probe);

@@ -51,6 +51,7 @@ fn receive(t: &mut Test, socket: &UnixDatagram, length: usize) -> Losses {
 }
 
 pub fn larger_than_an_event_may_be(t: &mut Test) {
+    t.count_apart();
     t.snaplen(u32::MAX);
     let (sender, receiver) = UnixDatagram::pair().unwrap();
     // The first is as large as may be, with what else is in the event.
@@ -63,6 +64,7 @@ pub fn larger_than_an_event_may_be(t: &mut Test) {
 }
 
 pub fn no_scratch_area(t: &mut Test) {
+    t.count_apart();
     let access = || syscall!(SYS_access, c"/".as_ptr(), 0);
     t.succeeds(access).1.rest_does_not_matter();
     assert_eq!(t.loses_while_in_use(Way::Exit, access), only(Cause::NoScratch));
