@@ -7,11 +7,14 @@ use crate::{
     scap::{EventBuilder, Value},
 };
 
+/// Bytes of a buffer.
+const SIZE: usize = 1 << 16;
+
 /// A way to a file, with a buffer for events.
 fn drain() -> (tempfile::TempDir, Drain) {
     let folder = tempfile::tempdir().unwrap();
     let output = Output::create(Target::File(folder.path().join("x.scap")), false).unwrap();
-    let writer = WriterThread::spawn(output, 4, 1 << 16).unwrap();
+    let writer = WriterThread::spawn(output, 4, SIZE).unwrap();
     let mut drain = Drain::starting_at(writer, "x.scap", Limits::default(), 2, 0).unwrap();
     assert!(drain.has_chunk().unwrap());
     (folder, drain)
@@ -65,4 +68,42 @@ fn unknown_calls_are_counted_by_their_kind() {
     let foreign: Vec<_> = counts.foreign.into_iter().collect();
     assert_eq!(foreign, [("unknown (32-bit)", 1), ("unknown (beyond all tables)", 1), ("unknown (x32)", 2)]);
     assert_eq!((counts.total, counts.generic[0], counts.generic[16], counts.generic[2]), (7, 5, 1, 1));
+}
+
+#[test]
+fn a_gap_is_told_behind_the_events_of_its_time() {
+    let (_folder, mut drain) = drain();
+    let mut gap = Gap { from: 50, to: 100, ..Gap::default() };
+    gap.losses.add(Cause::RingFull, 7);
+    drain.note(gap);
+    // One without losses is none.
+    drain.note(Gap::default());
+    for (ts, told) in [(99, 0), (100, 0), (101, 7), (102, 7)] {
+        write(&mut drain, ts, false);
+        assert_eq!(drain.chunk.as_ref().unwrap().losses.of(Cause::RingFull), told, "at {ts}");
+    }
+    assert!(drain.notices.is_empty());
+}
+
+#[test]
+fn a_buffer_without_room_for_another_event_goes_on() {
+    let (_folder, mut drain) = drain();
+    let mut written = 0;
+    while drain.waiting.as_ref().unwrap().is_empty() {
+        assert!(written < 2000, "the buffer never goes on");
+        assert!(drain.has_chunk().unwrap());
+        written += 1;
+        write(&mut drain, written, false);
+    }
+    let full = &drain.waiting.as_ref().unwrap()[0];
+    assert_eq!((full.events, full.late), (written, 0));
+    assert!((SIZE - 4096..=SIZE).contains(&full.bytes.len()), "{} bytes", full.bytes.len());
+    assert!(drain.chunk.is_none());
+    assert_eq!(drain.ledger.types().collect::<Vec<_>>()[1], written);
+}
+
+#[test]
+fn an_event_begins_with_its_time() {
+    assert_eq!(time_stamp(&generic(77, 1, 0)), 77);
+    assert_eq!(time_stamp(b"short"), 0);
 }
