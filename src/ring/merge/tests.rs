@@ -375,3 +375,17 @@ fn an_epoch_is_measured_from_its_own_start() {
     assert_eq!(taken, [false, false]);
     assert_eq!(merge.stalled(), 0);
 }
+
+#[test]
+fn what_is_not_given_out_yet_is_not_drained() {
+    use Action::*;
+    // It is committed and scanned, but younger than the horizon.
+    let schedule = vec![Begin(0), Advance(0), Advance(0), Advance(0), Advance(0)];
+    let model: Shared = Rc::new(RefCell::new(Model::new(1, 1, schedule)));
+    let mut merge = merge_over(&model);
+    assert_eq!(merge.next(&model), None);
+    assert!(!merge.is_drained());
+    model.borrow_mut().now += 2 * SLACK;
+    assert!(merge.next(&model).is_some());
+    assert!(merge.is_drained());
+}
