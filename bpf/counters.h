@@ -12,3 +12,9 @@ static __always_inline void counter__inc(u64 *counter)
 	else
 		*(volatile u64 *)counter += 1;
 }
+
+/* Counts an event that is lost, as its CPU has no entry in `cpus`. */
+static __always_inline void counter__inc_elsewhere(void)
+{
+	__sync_fetch_and_add(&sc_elsewhere.lost, 1);
+}

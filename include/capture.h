@@ -94,6 +94,11 @@ struct sc_settings {
 	u8 wanted_number[SC_NR_MAX + 1];
 };
 
+/* Events lost on CPUs that came after the programs were loaded, beyond the room for them. */
+struct sc_elsewhere {
+	u64 lost;
+};
+
 /* Where sampling stands: written and read by the programs. */
 struct sc_sampling {
 	u32 leaving_out; /* a drop_e event was made, and no drop_x event since */

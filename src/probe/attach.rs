@@ -1,10 +1,10 @@
 //! The ways to attach to the syscall tracepoints, and which to take.
 
-use std::{mem::MaybeUninit, path::Path, str::FromStr};
+use std::{mem::MaybeUninit, str::FromStr};
 
-use libbpf_rs::{Link, OpenObject, ProgramMut, TracepointCategory, skel::OpenSkel};
+use libbpf_rs::{Link, OpenObject, ProgramMut, skel::OpenSkel};
 
-use super::{ProbeError, load::open_bare, messages};
+use super::{ProbeError, load::open_bare, messages, tracefs};
 
 /// How the syscall programs are attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,7 +84,7 @@ impl Preemption {
         let (measured, said) = messages::collect(|| measure(&mut storage));
         match measured {
             Ok(Some(possible)) => Ok(Preemption { possible, evidence: Evidence::Measured }),
-            Err(error) if messages::refused_program(&said).is_none() => {
+            Err(error) if messages::refused_program(&said).is_none() || messages::out_of_descriptors(&said) => {
                 Err(ProbeError::libbpf("load a BPF program", error))
             }
             // No answer, as where the kernel hides the counter's symbol.
@@ -116,7 +116,7 @@ fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<bo
 /// Attaches a program to a tracepoint of system calls: `sys_enter` or `sys_exit`.
 pub(super) fn attach(program: &ProgramMut<'_>, style: Attach, tracepoint: &str) -> Result<Link, ProbeError> {
     let link = match style {
-        Attach::Tracepoint => program.attach_tracepoint(TracepointCategory::RawSyscalls, tracepoint),
+        Attach::Tracepoint => tracefs::attach(program, tracepoint_id(tracepoint)?),
         Attach::Auto | Attach::Btf => program.attach_trace(),
     };
     link.map_err(|e| ProbeError::libbpf(format!("attach to {tracepoint}"), e))
@@ -130,17 +130,23 @@ pub(crate) fn kernel_version() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Whether programs can be attached to tracepoints of tracefs.
+fn unavailable(reason: &str) -> ProbeError {
+    ProbeError::AttachUnavailable { attach: Attach::Tracepoint.name(), reason: reason.into() }
+}
+
+fn tracepoint_id(tracepoint: &str) -> Result<u64, ProbeError> {
+    tracefs::id(tracepoint).map_err(|error| {
+        tracing::debug!("no id of the tracepoint {tracepoint}: {error}");
+        unavailable("tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing")
+    })
+}
+
+/// Whether programs can be attached to the tracepoints of system calls.
 pub(super) fn check_tracepoint() -> Result<(), ProbeError> {
-    let unavailable = |reason: &str| {
-        Err(ProbeError::AttachUnavailable { attach: Attach::Tracepoint.name(), reason: reason.into() })
-    };
     if kernel_version() < (5, 15) {
-        return unavailable("a program cannot reach the registers there before Linux 5.15; use --attach btf");
+        return Err(unavailable(
+            "a program cannot reach the registers there before Linux 5.15; use --attach btf",
+        ));
     }
-    let roots = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-    if !roots.iter().any(|root| Path::new(root).join("events/raw_syscalls/sys_enter/id").exists()) {
-        return unavailable("tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing");
-    }
-    Ok(())
+    tracepoint_id("sys_enter").map(drop)
 }

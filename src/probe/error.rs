@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::privileges;
+use crate::{limits, privileges};
 
 /// An error of a probe.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +43,17 @@ pub enum ProbeError {
         program: String,
         /// What the verifier said.
         log: String,
+    },
+    /// The limit of open files is too low.
+    #[error(
+        "cannot {what}: the limit of open files (RLIMIT_NOFILE) is {limit}, which is too low for the programs and maps: \
+         raise the hard limit (`ulimit -Hn 4096` as root, or LimitNOFILE= of a unit), or select fewer calls"
+    )]
+    OpenFiles {
+        /// The step.
+        what: String,
+        /// The limit.
+        limit: u64,
     },
     /// A step failed that should not have.
     #[error("cannot {what}")]
@@ -87,6 +98,9 @@ impl ProbeError {
     /// An error of libbpf, told apart by what the user can do about it.
     pub(super) fn libbpf(what: impl Into<String>, error: libbpf_rs::Error) -> ProbeError {
         let what = what.into();
+        if is_out_of_descriptors(&error) {
+            return ProbeError::OpenFiles { what, limit: limits::open_files() };
+        }
         match error.kind() {
             libbpf_rs::ErrorKind::PermissionDenied => {
                 let source = io::ErrorKind::PermissionDenied.into();
@@ -95,6 +109,11 @@ impl ProbeError {
             _ => ProbeError::failed(what, error),
         }
     }
+}
+
+/// Whether the process has no descriptor left. libbpf-rs has no kind for it, and hides the number from all but the text.
+pub(super) fn is_out_of_descriptors(error: &libbpf_rs::Error) -> bool {
+    format!("{error:#}").contains(&io::Error::from_raw_os_error(libc::EMFILE).to_string())
 }
 
 fn remedy() -> String {

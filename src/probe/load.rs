@@ -18,12 +18,15 @@ use super::{
     attach,
     control::{self, Directions},
     counters::{self, Cpus},
+    error::is_out_of_descriptors,
     messages,
     programs::{self, Want},
     rings,
+    settings::Settings,
 };
 use crate::{
     events::{EVENTS, Event, EventType, Source, Syscall, event_by_program},
+    limits,
     ring::merge::Merge,
 };
 
@@ -47,6 +50,10 @@ impl Opened {
             let (result, said) = messages::collect(|| open.load());
             match result {
                 Ok(skel) => return self.loaded(skel, attach, preemption, calls, refused),
+                Err(error) if messages::out_of_descriptors(&said) || is_out_of_descriptors(&error) => {
+                    let limit = limits::open_files();
+                    return Err(ProbeError::OpenFiles { what: "load the BPF programs".into(), limit });
+                }
                 Err(error) => match messages::refused_program(&said) {
                     Some(program) if ESSENTIAL.contains(&program) || skip.contains(program) => {
                         return Err(ProbeError::Refused { program: program.into(), log: said });
@@ -101,10 +108,9 @@ impl Opened {
 
     /// Returns the ring that describes the others to the kernel: it must live until the object is loaded.
     fn set_sizes(&self, open: &mut OpenScapdSkel<'static>) -> Result<MapHandle, ProbeError> {
-        let cpus = self.cpus as u32;
         let sized = |e| ProbeError::libbpf("set the size of a map", e);
-        open.maps.cpus.set_max_entries(cpus).map_err(sized)?;
-        open.maps.rings.set_max_entries(cpus).map_err(sized)?;
+        open.maps.cpus.set_max_entries(self.cpus.counted as u32).map_err(sized)?;
+        open.maps.rings.set_max_entries(self.cpus.possible as u32).map_err(sized)?;
         open.maps.reserve.set_max_entries(self.options.reserve_size as u32).map_err(sized)?;
         open.maps.targets.set_max_entries(self.options.targets.max(1)).map_err(sized)?;
         let inner = rings::create(self.layout.ring_size).map_err(|e| {
@@ -178,7 +184,7 @@ impl Opened {
 
     fn loaded(
         &self,
-        skel: ScapdSkel<'static>,
+        mut skel: ScapdSkel<'static>,
         attach: Attach,
         preemption: Preemption,
         calls: &[&'static Syscall],
@@ -186,14 +192,18 @@ impl Opened {
     ) -> Result<Loaded, ProbeError> {
         let boot_time = self.options.boot_time.unwrap_or_else(counters::measure_boot_time);
         let alarm = Alarm::new().map_err(|e| ProbeError::failed("make an epoll instance", e))?;
-        let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, self.cpus, &alarm)?;
+        let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, &self.cpus, &alarm)?;
         rings::watch(skel.maps.reserve.as_fd(), &alarm)?;
         all_rings.push(rings::map(skel.maps.reserve.as_fd(), self.options.reserve_size as u32)?);
-        let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus, boot_time)
+        let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus.counted, boot_time)
             .map_err(|e| ProbeError::failed("map the counters into memory", e))?;
         let slots = self.loaded_routes(&skel, calls);
         fill_program_arrays(&skel, &slots)?;
+        let Some(bss) = skel.maps.bss_data.take() else {
+            return Err(ProbeError::failed("reach the settings", "the BPF object has none"));
+        };
         let mut loaded = Loaded {
+            settings: Settings::new(bss),
             skel,
             merge: Merge::new(all_rings),
             alarm,

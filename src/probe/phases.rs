@@ -1,6 +1,6 @@
 //! The phases of a probe.
 
-use std::{os::fd::AsFd, path::Path, time::Duration};
+use std::{os::fd::AsFd, path::Path, sync::atomic::Ordering, time::Duration};
 
 use libbpf_rs::{Link, ProgramMut};
 use scapd_bpf::ScapdSkel;
@@ -12,7 +12,9 @@ use super::{
     attach,
     control::{self, Directions},
     counters::{self, Cpus},
+    cpus::CpuSet,
     programs,
+    settings::Settings,
 };
 use crate::{
     events::{EVENTS, Event, Syscall},
@@ -28,7 +30,7 @@ use crate::{
 pub struct Options {
     /// How the syscall programs are attached.
     pub attach: Attach,
-    /// Bytes of each CPU's ring: a power of two.
+    /// Bytes of the ring of each CPU that is online, and of one for all others: a power of two.
     pub ring_size: u64,
     /// Bytes of all rings together: beyond it, CPUs share rings.
     pub ring_budget: u64,
@@ -90,11 +92,13 @@ pub struct Refused {
 pub struct Opened {
     pub(super) options: Options,
     pub(super) layout: RingLayout,
-    pub(super) cpus: usize,
+    pub(super) cpus: CpuSet,
 }
 
 /// The programs are in the kernel.
 pub struct Loaded {
+    // The settings lie in memory that the skeleton unmaps: they stand before it, and are dropped first.
+    pub(super) settings: Settings,
     pub(super) skel: ScapdSkel<'static>,
     pub(super) merge: Merge<RingBuffer>,
     pub(super) alarm: Alarm,
@@ -131,9 +135,10 @@ impl Opened {
         if !Path::new("/sys/kernel/btf/vmlinux").exists() {
             return Err(ProbeError::NoBtf);
         }
-        let cpus = libbpf_rs::num_possible_cpus().map_err(|e| ProbeError::libbpf("count the CPUs", e))?;
-        let layout = RingLayout::new(options.ring_size, options.ring_budget, cpus)?;
-        RingLayout::new(options.reserve_size, 0, 1)?;
+        let cpus = CpuSet::find_out().map_err(|e| ProbeError::failed("count the CPUs", e))?;
+        let layout =
+            RingLayout::new(options.ring_size, options.ring_budget, cpus.online.len(), cpus.may_come())?;
+        RingLayout::new(options.reserve_size, 0, 1, false)?;
         Ok(Opened { options: options.clone(), layout, cpus })
     }
 }
@@ -198,10 +203,7 @@ impl Loaded {
 
     /// What can be changed at any time.
     pub fn control(&self) -> Result<Control<'_>, ProbeError> {
-        match self.skel.maps.bss_data.as_deref() {
-            Some(bss) => Ok(Control { settings: &bss.sc_settings, targets: &self.skel.maps.targets }),
-            None => Err(ProbeError::failed("reach the settings", "the BPF object has none")),
-        }
+        Ok(Control { settings: &self.settings, targets: &self.skel.maps.targets })
     }
 
     /// Sets when the machine was started, in ns since the epoch: event times are this plus the boot-time clock.
@@ -265,7 +267,9 @@ impl Loaded {
     /// The counters of all CPUs.
     pub fn totals(&self) -> Totals {
         let skipped = programs::attached(&self.skel.progs).map(|p| counters::skipped_runs(p.as_fd())).sum();
-        Totals { skipped, ..self.cpus.totals(0..self.cpus()) }
+        let mut totals = Totals { skipped, ..self.cpus.totals(0..self.cpus()) };
+        totals.losses.no_cpu = self.settings.lost_elsewhere().load(Ordering::Acquire);
+        totals
     }
 
     /// How often the attached programs have run, and how long: 0, unless the kernel counts it ([`RunStatistics`], or
@@ -282,12 +286,13 @@ impl Loaded {
         self.cpus.totals(cpu..cpu + 1)
     }
 
-    /// What each CPU has lost so far, skipped runs excepted: cheap to look at often.
+    /// What each CPU has lost so far, skipped runs excepted: cheap to look at often. The last number is what was lost on
+    /// CPUs that came later and have no counters.
     pub fn lost(&self) -> impl Iterator<Item = u64> {
-        self.cpus.lost()
+        self.cpus.lost().chain([self.settings.lost_elsewhere().load(Ordering::Acquire)])
     }
 
-    /// The possible CPUs.
+    /// The CPUs that have counters: those that are there, and on most machines all that may come.
     pub fn cpus(&self) -> usize {
         self.cpus.cpus()
     }

@@ -36,7 +36,7 @@ struct OpenGap {
 impl Ledger {
     pub(super) fn new(probe: &Loaded) -> Ledger {
         Ledger {
-            lost: vec![0; probe.cpus()],
+            lost: probe.lost().map(|_| 0).collect(),
             looked: probe.now(),
             gap: None,
             accounted: Totals::default(),
@@ -58,10 +58,10 @@ impl Ledger {
     pub(super) fn look(&mut self, probe: &Loaded) -> Option<Gap> {
         let now = probe.now();
         let before = std::mem::replace(&mut self.looked, now);
+        let cpus = self.lost.len();
         for (cpu, (lost, known)) in probe.lost().zip(&mut self.lost).enumerate() {
             if lost != *known {
                 *known = lost;
-                let cpus = self.taken.len();
                 let gap = self.gap.get_or_insert_with(|| OpenGap {
                     from: before,
                     to: now,

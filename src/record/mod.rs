@@ -26,6 +26,7 @@ use anyhow::Context;
 
 use crate::{
     events::{SYSCALLS, Syscall},
+    limits::OpenFiles,
     output::{
         Destination, Files, Output, Pattern, Series, Target, WriterThread, default_name, default_pattern,
     },
@@ -111,6 +112,7 @@ pub struct Outcome {
 /// Of the probe, the snapshot, or the output. The file is complete up to the last whole block.
 pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> anyhow::Result<Outcome> {
     let started = Instant::now();
+    let limit = OpenFiles::raise();
     let targeted = !config.pids.is_empty() || (!config.command.is_empty() && !config.all);
     let options = Options {
         targets: if targeted { TARGETS } else { 0 },
@@ -139,7 +141,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     control.skip_process(left_out);
     // Attached first: children born from here on are followed.
     targets::add(&control, &config.pids)?;
-    let mut command = Held::spawn(&config.command)?;
+    let mut command = Held::spawn(&config.command, limit)?;
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(held.pid(), TargetState::AtExec)?;
     }
