@@ -159,6 +159,8 @@ fn tracepoint_bit(tracepoint: Tracepoint) -> TracepointBits {
 pub struct Control<'a> {
     pub(super) settings: &'a Settings,
     pub(super) targets: &'a libbpf_rs::MapMut<'static>,
+    /// Those that were named when the probe was loaded.
+    pub(super) tracepoints: TracepointSet,
 }
 
 impl Control<'_> {
@@ -273,10 +275,18 @@ impl Control<'_> {
         self.settings.targets_only().store(only.into(), Ordering::Release);
     }
 
-    /// Which tracepoints are recorded, of those whose programs were loaded.
-    pub fn set_tracepoints(&self, tracepoints: TracepointSet) {
+    /// Records these tracepoints, and no others, from now on.
+    ///
+    /// # Errors
+    /// [`ProbeError::NotLoaded`] for a tracepoint that was not named when the probe was loaded
+    /// ([`Options::tracepoints`](super::Options::tracepoints)); nothing changes then.
+    pub fn set_tracepoints(&self, tracepoints: TracepointSet) -> Result<(), ProbeError> {
+        if let Some(missing) = tracepoints.iter().find(|tracepoint| !self.tracepoints.contains(*tracepoint)) {
+            return Err(ProbeError::NotLoaded(missing.name().into()));
+        }
         let bits = tracepoints.iter().fold(0, |bits, tracepoint| bits | tracepoint_bit(tracepoint).0);
         self.store_tracepoints(|_| bits);
+        Ok(())
     }
 
     /// Stores which tracepoints are recorded, and which of them sampling leaves out.

@@ -74,8 +74,8 @@ pub enum ProbeError {
         /// The page size.
         page: u64,
     },
-    /// A call was selected whose program was not loaded.
-    #[error("the program of {0} is not loaded: name the call when the probe is loaded")]
+    /// A call or a tracepoint was selected whose program was not loaded.
+    #[error("the program of {0} is not loaded: name it when the probe is loaded")]
     NotLoaded(String),
     /// There is no room for another target.
     #[error("cannot follow task {tid}: {reason}")]

@@ -213,11 +213,12 @@ impl Opened {
             preemption,
             directions: self.options.directions,
             loaded: calls.to_vec(),
+            tracepoints: self.options.tracepoints,
             unknown_calls: self.options.unknown_calls,
             refused,
         };
-        loaded.set_boot_time(boot_time)?;
-        let control = loaded.control()?;
+        loaded.set_boot_time(boot_time);
+        let control = loaded.control();
         control.skip_process(None);
         control.set_wakeup(false);
         control.set_snaplen(self.options.snaplen);
@@ -225,7 +226,7 @@ impl Opened {
         control.set_drop_failed(self.options.drop_failed);
         control.set_sampling(self.options.sampling);
         control.set_targets_only(self.options.targets > 0);
-        control.set_tracepoints(self.options.tracepoints);
+        control.set_tracepoints(self.options.tracepoints)?;
         control.want(slots.iter().map(|route| (route.slot, route.directions)));
         Ok(loaded)
     }

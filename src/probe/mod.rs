@@ -4,11 +4,13 @@
 //! be done in a phase is a method of its type.
 //!
 //! ```no_run
+//! use std::time::Duration;
 //! use scapd::{events::Syscall, probe::{Opened, Options}};
 //!
 //! let calls: Vec<_> = Syscall::by_name("openat").into_iter().collect();
-//! let mut probe = Opened::new(&Options::default())?.load(&calls)?.attach()?.start()?;
-//! while let Some(event) = probe.next_event() {
+//! let mut probe = Opened::new(&Options::default())?.load(&calls)?.attach()?.start();
+//! // Until a second passes without one.
+//! while let Some(event) = probe.next_within(Duration::from_secs(1)) {
 //!     println!("{} bytes from CPU {}", event.bytes.len(), event.cpu);
 //! }
 //! # Ok::<(), scapd::probe::ProbeError>(())
@@ -28,6 +30,8 @@ mod programs;
 mod rings;
 mod rules;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod tracefs;
 
 pub(crate) use attach::kernel_version;

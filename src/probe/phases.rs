@@ -1,6 +1,12 @@
 //! The phases of a probe.
 
-use std::{os::fd::AsFd, path::Path, sync::atomic::Ordering, time::Duration};
+use std::{
+    os::fd::AsFd,
+    path::Path,
+    sync::atomic::Ordering,
+    thread,
+    time::{Duration, Instant},
+};
 
 use libbpf_rs::{Link, ProgramMut};
 use scapd_bpf::ScapdSkel;
@@ -24,6 +30,10 @@ use crate::{
     },
     select::TracepointSet,
 };
+
+/// How long to sleep between two looks at the rings: longer and longer while there is nothing.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(8);
 
 /// What is fixed when a probe is opened.
 #[derive(Debug, Clone)]
@@ -49,7 +59,7 @@ pub struct Options {
     pub directions: Directions,
     /// How many tasks can be followed at once; 0 if every task is to be recorded.
     pub targets: u32,
-    /// Tracepoints to record.
+    /// Tracepoints to record; the ends of threads by default.
     pub tracepoints: TracepointSet,
     /// Record calls that the tables do not know, too: as generic events with code 0.
     pub unknown_calls: bool,
@@ -71,7 +81,7 @@ impl Default for Options {
             sampling: None,
             directions: Directions { enter: true, exit: true },
             targets: 0,
-            tracepoints: TracepointSet::none(),
+            tracepoints: TracepointSet::default(),
             unknown_calls: false,
             boot_time: None,
         }
@@ -108,6 +118,7 @@ pub struct Loaded {
     pub(super) preemption: Preemption,
     pub(super) directions: Directions,
     pub(super) loaded: Vec<&'static Syscall>,
+    pub(super) tracepoints: TracepointSet,
     pub(super) unknown_calls: bool,
     pub(super) refused: Vec<Refused>,
 }
@@ -202,15 +213,18 @@ impl Loaded {
     }
 
     /// What can be changed at any time.
-    pub fn control(&self) -> Result<Control<'_>, ProbeError> {
-        Ok(Control { settings: &self.settings, targets: &self.skel.maps.targets })
+    pub fn control(&self) -> Control<'_> {
+        Control {
+            settings: &self.settings,
+            targets: &self.skel.maps.targets,
+            tracepoints: self.tracepoints,
+        }
     }
 
     /// Sets when the machine was started, in ns since the epoch: event times are this plus the boot-time clock.
-    pub fn set_boot_time(&mut self, boot_time: u64) -> Result<(), ProbeError> {
-        self.control()?.set_boot_time(boot_time);
+    pub fn set_boot_time(&mut self, boot_time: u64) {
+        self.control().set_boot_time(boot_time);
         self.cpus.set_boot_time(boot_time);
-        Ok(())
     }
 
     /// Records these calls, and no others, from now on.
@@ -221,7 +235,7 @@ impl Loaded {
         if let Some(call) = calls.iter().find(|call| !self.loaded.contains(call)) {
             return Err(ProbeError::NotLoaded(call.name.into()));
         }
-        let control = self.control()?;
+        let control = self.control();
         let wanted = control::wanted_slots(calls, self.directions);
         let directions =
             |slot: &usize| wanted.get(slot).map_or(Directions::NONE, |(_, directions)| *directions);
@@ -239,7 +253,7 @@ impl Loaded {
             return if wanted { Err(ProbeError::NotLoaded("unknown calls".into())) } else { Ok(()) };
         }
         let directions = if wanted { self.directions } else { Directions::NONE };
-        self.control()?.want(control::unknown_slots().map(|slot| (slot, directions)));
+        self.control().want(control::unknown_slots().map(|slot| (slot, directions)));
         Ok(())
     }
 
@@ -251,7 +265,7 @@ impl Loaded {
 
     /// What is recorded while sampling; `None` if everything is.
     pub fn sampling(&self) -> Option<SampleRatio> {
-        self.control().ok().and_then(|control| control.sampling())
+        self.control().sampling()
     }
 
     /// When the machine was started, in ns since the epoch, as event times have it.
@@ -310,9 +324,9 @@ impl Attached {
     }
 
     /// Opens the gate: from here on events are recorded.
-    pub fn start(self) -> Result<Active, ProbeError> {
-        self.probe.control()?.set_active(true);
-        Ok(Active { probe: self })
+    pub fn start(self) -> Active {
+        self.probe.control().set_active(true);
+        Active { probe: self }
     }
 
     /// The probe.
@@ -322,7 +336,27 @@ impl Attached {
 }
 
 impl Active {
-    /// The next event in time order; `None` if there is none to be had now. Does not block.
+    /// The next event in time order; `None` if none comes within this time. To record until something else happens, ask
+    /// for a part of a second at a time.
+    pub fn next_within(&mut self, limit: Duration) -> Option<RawEvent<'_>> {
+        let deadline = Instant::now().checked_add(limit);
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let probe = &mut self.probe.probe;
+            if probe.merge.is_ready(&probe.cpus) {
+                return self.next_event();
+            }
+            let left = deadline.map_or(LONGEST_PAUSE, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return None;
+            }
+            thread::sleep(pause.min(left));
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The next event in time order; `None` if there is none to be had now, as in any pause of the machine. Does not
+    /// block.
     pub fn next_event(&mut self) -> Option<RawEvent<'_>> {
         let probe = &mut self.probe.probe;
         let merged = probe.merge.next(&probe.cpus)?;
@@ -335,10 +369,11 @@ impl Active {
         self.probe.probe.alarm.wait(limit).map_err(|e| ProbeError::failed("wait for an event", e))
     }
 
-    /// Closes the gate. Events that are still in the rings can be drained before.
-    pub fn stop(self) -> Result<Attached, ProbeError> {
-        self.probe.probe.control()?.set_active(false);
-        Ok(self.probe)
+    /// Closes the gate. What is in the rings stays there, and comes out after the next [`start`](Attached::start): to have
+    /// it now, [close the gate](Self::close_gate) and drain them before.
+    pub fn stop(self) -> Attached {
+        self.close_gate();
+        self.probe
     }
 
     /// Whether every event that was recorded so far has been taken. Ask after the gate was closed.
@@ -347,9 +382,13 @@ impl Active {
     }
 
     /// Closes the gate without leaving the phase, so that what is in the rings can be drained.
-    pub fn close_gate(&self) -> Result<(), ProbeError> {
-        self.probe.probe.control()?.set_active(false);
-        Ok(())
+    pub fn close_gate(&self) {
+        self.probe.probe.control().set_active(false);
+    }
+
+    /// Opens it again.
+    pub fn open_gate(&self) {
+        self.probe.probe.control().set_active(true);
     }
 
     /// The probe.

@@ -136,7 +136,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
         select(attached.probe(), config.syscalls)?;
     }
     observer.loaded();
-    let control = attached.probe().control()?;
+    let control = attached.probe().control();
     let left_out = (!config.include_self).then(std::process::id);
     control.skip_process(left_out);
     // Attached first: children born from here on are followed.
@@ -145,7 +145,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(held.pid(), TargetState::AtExec)?;
     }
-    let mut active = attached.start()?;
+    let mut active = attached.start();
     let self_test = match config.self_test {
         true => Some(SelfTest::begin(active.probe(), config.syscalls, left_out, targeted)?),
         false => None,
@@ -168,7 +168,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let mut audience = Audience { requests, observer, watch: Watch::new(), rotating: Vec::new() };
     let ended = record_events(config, &scan, &mut active, &mut drain, &mut command, &mut audience);
     let duration = gate_opened.elapsed();
-    active.close_gate()?;
+    active.close_gate();
     let status = audience.publish(&active, &drain);
     audience.observer.closing(&status);
     let result = ended.and_then(|ended| {
@@ -301,7 +301,7 @@ impl Audience<'_> {
 
 fn change(probe: &Loaded, settings: &Settings) -> Result<(), String> {
     select(probe, settings.syscalls).map_err(|e| e.to_string())?;
-    let control = probe.control().map_err(|e| e.to_string())?;
+    let control = probe.control();
     control.set_snaplen(settings.snaplen);
     control.set_dynamic_snaplen(settings.dynamic_snaplen);
     control.set_drop_failed(settings.drop_failed);

@@ -40,7 +40,7 @@ impl SelfTest {
         targeted: bool,
     ) -> anyhow::Result<SelfTest> {
         let call = call()?;
-        let control = probe.control()?;
+        let control = probe.control();
         let thread = gettid();
         let tid = thread.as_raw_nonzero().get().unsigned_abs();
         select(probe, selected.map(|set| set.union(&[call].into_iter().collect())))?;

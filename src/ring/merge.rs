@@ -148,16 +148,21 @@ impl<R: Ring> Merge<R> {
         self.stalled
     }
 
+    /// Whether [`next`](Self::next) has an event now. Does not block.
+    pub fn is_ready(&mut self, progress: &impl Progress) -> bool {
+        if !self.head_is_due() {
+            self.release();
+            self.advance_epoch(progress);
+        }
+        self.head_is_due()
+    }
+
     /// The next event in time order, `None` if none is certain to be the next one now. Does not block.
     ///
     /// The event's bytes lie in the ring until the next call.
     pub fn next(&mut self, progress: &impl Progress) -> Option<Merged<'_>> {
-        if !self.head_is_due() {
-            self.release();
-            self.advance_epoch(progress);
-            if !self.head_is_due() {
-                return None;
-            }
+        if !self.is_ready(progress) {
+            return None;
         }
         let Reverse((_, index)) = self.heap.pop()?;
         let lane = &mut self.lanes[index];
