@@ -120,6 +120,12 @@ struct sc_preemption {
 	u32 measured; /* whether both numbers were taken */
 };
 
+/* An id of a task or of a session, as bpf/tasks.c writes it; 0 if the namespace does not have it. */
+struct sc_translated {
+	u32 own;     /* in the recorder's pid namespace */
+	u32 initial; /* in the initial one: as events have it */
+};
+
 /* An entry of the map `targets`. */
 enum sc_target {
 	SC_TARGET_ACTIVE = 1,

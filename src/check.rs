@@ -36,6 +36,9 @@ pub fn run(attach: Attach, verbose: bool, out: &mut impl Write) -> io::Result<bo
         Err(error) => return failed(out, &error),
     };
     programs(&loaded, verbose, out)?;
+    if loaded.tasks().are_translated() {
+        writeln!(out, "process ids   translated from this pid namespace to the initial one")?;
+    }
     let layout = loaded.layout();
     writeln!(out, "ring buffers  {} of {} KiB", layout.rings, layout.ring_size >> 10)?;
     let style = loaded.attach_style();

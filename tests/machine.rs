@@ -1,12 +1,13 @@
-//! Recording on a machine as it comes: nothing mounted for it, few open files allowed. Needs root: it records for real.
+//! Recording on a machine as it comes: nothing mounted for it, few open files allowed, in a container. Needs root: it records for real.
 
 #![allow(clippy::unwrap_used)]
 
 mod common;
 
-use std::process::Command;
+use std::{fs::File, path::Path, process::Command};
 
-use common::{Capture, file, run, text};
+use common::{Capture, event_type, file, run, text};
+use scapd::scap::{EventView, Reader, state::Thread};
 
 /// The command under test, started by another one.
 fn scapd_under(command: &[&str]) -> Command {
@@ -71,4 +72,92 @@ fn a_hard_limit_of_open_files_that_is_too_low_is_named() {
     let (code, out, _) = run(command.arg("check"));
     assert_eq!(code, Some(1), "{out}");
     assert!(out.contains("cannot record: ") && out.contains("RLIMIT_NOFILE"), "{out}");
+}
+
+/// Starts the command under test in a pid namespace of its own, as its process 1.
+const NEW_PIDS: [&str; 5] = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
+
+/// The threads of the state at the start.
+fn threads(path: &Path) -> Vec<Thread> {
+    let mut reader = Reader::new(File::open(path).unwrap()).unwrap();
+    while reader.next_event().unwrap().is_some() {}
+    reader.state().threads.clone()
+}
+
+/// The exit events of cat's openat of a file: their thread ids.
+fn opened(capture: &Capture, name: &str) -> Vec<u64> {
+    let opens = capture.events.iter().filter(|(ty, ..)| *ty == event_type("openat_x"));
+    let view = |bytes: &[u8]| text(&EventView::parse(bytes, false).unwrap(), "name");
+    opens.filter(|(_, _, bytes)| view(bytes) == name).map(|(_, tid, _)| *tid).collect()
+}
+
+/// In a pid namespace whose /proc has its own ids, and in one where it still has those of the initial namespace.
+#[test]
+fn a_command_in_another_pid_namespace_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "a.scap");
+    for under in [&NEW_PIDS[..], &NEW_PIDS[..4]] {
+        let mut command = scapd_under(under);
+        command.args(["record", "-q", "--syscalls", "execve,openat", "-w"]).arg(&path);
+        let (code, _, said) = run(command.args(["--", "sh", "-c", "cat /etc/hostname; true"]));
+        assert_eq!(code, Some(0), "{under:?}: {said}");
+        let capture = Capture::read(&path);
+        assert_eq!(opened(&capture, "/etc/hostname").len(), 1, "{under:?}");
+        let shell = capture.of("execve_x").find(|e| text(e, "comm") == "sh").unwrap();
+        let threads = threads(&path);
+        let held = threads.iter().find(|thread| thread.tid == shell.tid()).unwrap();
+        assert_eq!((held.pid, held.vpid), (shell.tid(), held.vtid), "{under:?}");
+        assert_ne!(held.tid, held.vtid as u64, "{under:?}: process 1's child has a small number in its namespace");
+        let scapd = threads.iter().find(|thread| thread.vtid == 1 && thread.comm == b"scapd").unwrap();
+        assert_eq!(held.ptid, scapd.tid, "{under:?}");
+    }
+}
+
+#[test]
+fn a_process_in_another_pid_namespace_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "a.scap");
+    let script = "sh -c 'while :; do cat /etc/hostname >/dev/null; sleep 0.1; done' & \
+                  \"$0\" record -q --syscalls openat --duration 1s -w \"$1\" -p $!; code=$?; kill $!; exit $code";
+    let mut command = Command::new(NEW_PIDS[0]);
+    command.args(&NEW_PIDS[1..]).args(["sh", "-c", script]).arg(env!("CARGO_BIN_EXE_scapd")).arg(&path);
+    let (code, _, said) = run(&mut command);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(opened(&Capture::read(&path), "/etc/hostname").len() > 1);
+}
+
+#[test]
+fn its_own_calls_are_left_out_in_another_pid_namespace() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "a.scap");
+    for (including, own) in [(None, false), (Some("--include-self"), true)] {
+        let mut command = scapd_under(&NEW_PIDS);
+        command.args(["record", "-q", "--duration", "1s", "-w"]).arg(&path).args(including);
+        let (code, _, said) = run(&mut command);
+        assert_eq!(code, Some(0), "{said}");
+        let scapd = threads(&path).into_iter().find(|thread| thread.vtid == 1 && thread.comm == b"scapd").unwrap();
+        let capture = Capture::read(&path);
+        assert_eq!(capture.events.iter().any(|(_, tid, _)| *tid == scapd.tid), own, "{including:?}");
+    }
+}
+
+#[test]
+fn check_says_that_process_ids_are_translated() {
+    let (code, out, _) = run(scapd_under(&NEW_PIDS).arg("check"));
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains("process ids   translated from this pid namespace"), "{out}");
+    let (_, out, _) = run(scapd_under(&NEW_PIDS[..4]).arg("check"));
+    assert!(!out.contains("process ids"), "/proc has them: {out}");
+}
+
+/// The /proc of a namespace in between has neither the ids of events nor those that the kernel lists.
+#[test]
+fn a_proc_from_which_ids_cannot_be_translated_is_refused() {
+    let two: Vec<_> = NEW_PIDS.iter().chain(&NEW_PIDS[..4]).copied().collect();
+    let (code, out, _) = run(scapd_under(&two).arg("check"));
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("cannot record: ") && out.contains("mount -t proc proc /proc"), "{out}");
+    let (code, _, said) = run(scapd_under(&two).args(["record", "-q", "-w", "/dev/null", "--", "true"]));
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("pid namespace"), "{said}");
 }

@@ -4,7 +4,7 @@ use std::{mem::MaybeUninit, str::FromStr};
 
 use libbpf_rs::{Link, OpenObject, ProgramMut, skel::OpenSkel};
 
-use super::{ProbeError, load::open_bare, messages, tracefs};
+use super::{ProbeError, load::open_bare, messages, tasks::TaskIds, tracefs};
 
 /// How the syscall programs are attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,12 +76,13 @@ impl Preemption {
     /// Looks, by a small program that reads the preempt count as it is entered.
     ///
     /// Kernels before 6.13 are known to switch preemption off; only later ones are looked at.
-    pub(super) fn find_out() -> Result<Preemption, ProbeError> {
+    pub(super) fn find_out(tasks: &TaskIds) -> Result<Preemption, ProbeError> {
         if kernel_version() < (6, 13) {
             return Ok(Preemption { possible: false, evidence: Evidence::Release });
         }
+        let (_, tid) = tasks.own().map_err(|e| ProbeError::failed("find out the id of a thread", e))?;
         let mut storage = MaybeUninit::uninit();
-        let (measured, said) = messages::collect(|| measure(&mut storage));
+        let (measured, said) = messages::collect(|| measure(&mut storage, tid));
         match measured {
             Ok(Some(possible)) => Ok(Preemption { possible, evidence: Evidence::Measured }),
             Err(error) if messages::refused_program(&said).is_none() || messages::out_of_descriptors(&said) => {
@@ -93,12 +94,12 @@ impl Preemption {
     }
 }
 
-/// Whether programs can be preempted; `None` if the program ran without an answer.
-fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<bool>> {
+/// Whether programs can be preempted; `None` if the program ran without an answer. `tid` is this thread's.
+fn measure(storage: &mut MaybeUninit<OpenObject>, tid: u32) -> libbpf_rs::Result<Option<bool>> {
     let (mut open, _inner) = open_bare(storage)?;
     open.progs.measure_preemption.set_autoload(true);
     if let Some(bss) = open.maps.bss_data.as_deref_mut() {
-        bss.sc_preemption.tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        bss.sc_preemption.tid = tid;
     }
     let skel = open.load()?;
     let link = skel.progs.measure_preemption.attach_trace()?;

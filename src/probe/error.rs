@@ -77,6 +77,9 @@ pub enum ProbeError {
     /// A call or a tracepoint was selected whose program was not loaded.
     #[error("the program of {0} is not loaded: name it when the probe is loaded")]
     NotLoaded(String),
+    /// /proc has ids of processes from which there is no way to those of events.
+    #[error("events have the process ids of the initial pid namespace, but not so /proc: {0}")]
+    PidNamespace(&'static str),
     /// There is no room for another target.
     #[error("cannot follow task {tid}: {reason}")]
     Target {

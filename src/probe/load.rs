@@ -23,6 +23,7 @@ use super::{
     programs::{self, Want},
     rings,
     settings::Settings,
+    tasks::TaskIds,
 };
 use crate::{
     events::{EVENTS, Event, EventType, Source, Syscall, event_by_program},
@@ -41,7 +42,8 @@ impl Opened {
     ///
     /// A program that the kernel refuses is left out, and reported by [`Loaded::refused`].
     pub fn load(self, calls: &[&'static Syscall]) -> Result<Loaded, ProbeError> {
-        let preemption = Preemption::find_out()?;
+        let tasks = TaskIds::find_out()?;
+        let preemption = Preemption::find_out(&tasks)?;
         let attach = self.choose_attach(preemption)?;
         let mut refused: Vec<Refused> = Vec::new();
         loop {
@@ -49,7 +51,11 @@ impl Opened {
             let (open, _template) = self.open(attach, preemption, calls, &skip)?;
             let (result, said) = messages::collect(|| open.load());
             match result {
-                Ok(skel) => return self.loaded(skel, attach, preemption, calls, refused),
+                Ok(skel) => {
+                    let mut loaded = self.loaded(skel, attach, preemption, calls, tasks)?;
+                    loaded.refused = refused;
+                    return Ok(loaded);
+                }
                 Err(error) if messages::out_of_descriptors(&said) || is_out_of_descriptors(&error) => {
                     let limit = limits::open_files();
                     return Err(ProbeError::OpenFiles { what: "load the BPF programs".into(), limit });
@@ -188,7 +194,7 @@ impl Opened {
         attach: Attach,
         preemption: Preemption,
         calls: &[&'static Syscall],
-        refused: Vec<Refused>,
+        tasks: TaskIds,
     ) -> Result<Loaded, ProbeError> {
         let boot_time = self.options.boot_time.unwrap_or_else(counters::measure_boot_time);
         let alarm = Alarm::new().map_err(|e| ProbeError::failed("make an epoll instance", e))?;
@@ -215,7 +221,8 @@ impl Opened {
             loaded: calls.to_vec(),
             tracepoints: self.options.tracepoints,
             unknown_calls: self.options.unknown_calls,
-            refused,
+            tasks,
+            refused: Vec::new(),
         };
         loaded.set_boot_time(boot_time);
         let control = loaded.control();

@@ -30,6 +30,7 @@ mod programs;
 mod rings;
 mod rules;
 mod settings;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod tracefs;
@@ -44,6 +45,7 @@ pub use floor::{Floor, Step};
 pub use phases::{Active, Attached, Loaded, Opened, Options, Refused};
 pub use rings::RingLayout;
 pub use rules::{DynamicSnaplen, Ports, RuleError, SampleRatio};
+pub use tasks::{Ids, TaskIds, id_in_proc};
 
 /// An event as it comes from the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,7 @@ use super::{
     cpus::CpuSet,
     programs,
     settings::Settings,
+    tasks::TaskIds,
 };
 use crate::{
     events::{EVENTS, Event, Syscall},
@@ -120,6 +121,7 @@ pub struct Loaded {
     pub(super) loaded: Vec<&'static Syscall>,
     pub(super) tracepoints: TracepointSet,
     pub(super) unknown_calls: bool,
+    pub(super) tasks: TaskIds,
     pub(super) refused: Vec<Refused>,
 }
 
@@ -173,6 +175,11 @@ impl Loaded {
             })?);
         }
         Ok(Attached { probe: self, _links: links })
+    }
+
+    /// Which ids the tasks of /proc have in events.
+    pub fn tasks(&self) -> &TaskIds {
+        &self.tasks
     }
 
     /// Programs that the kernel refused.

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context, anyhow};
 
-use crate::limits::OpenFiles;
+use crate::{limits::OpenFiles, probe::id_in_proc};
 
 /// A child that waits to exec, and later runs.
 #[derive(Debug)]
@@ -59,11 +59,12 @@ impl Held {
             held.join()?;
             return Err(anyhow!("cannot start {}", name.display()));
         }
-        held.pid = u32::from_ne_bytes(pid);
+        let pid = u32::from_ne_bytes(pid);
+        held.pid = id_in_proc(pid).context("cannot find the command in /proc")?;
         Ok(Some(held))
     }
 
-    /// The child's process id.
+    /// The child's process id, as /proc has it.
     pub fn pid(&self) -> u32 {
         self.pid
     }

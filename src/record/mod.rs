@@ -137,13 +137,15 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     }
     observer.loaded();
     let control = attached.probe().control();
-    let left_out = (!config.include_self).then(std::process::id);
+    let tasks = attached.probe().tasks();
+    let (own, _) = tasks.own().context("cannot find out the id of this process")?;
+    let left_out = (!config.include_self).then_some(own);
     control.skip_process(left_out);
     // Attached first: children born from here on are followed.
-    targets::add(&control, &config.pids)?;
+    targets::add(&control, tasks, &config.pids)?;
     let mut command = Held::spawn(&config.command, limit)?;
     if let (Some(held), true) = (&command, targeted) {
-        control.add_target(held.pid(), TargetState::AtExec)?;
+        control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }
     let mut active = attached.start();
     let self_test = match config.self_test {
@@ -153,6 +155,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     tracing::debug!("recording {} ms after the start", started.elapsed().as_millis());
 
     scan.set_boot_time(active.probe().boot_time());
+    scan.set_tasks(active.probe().tasks());
     let rotation = config.files.as_ref().map(|files| files.rotation);
     let flush = match output.target() {
         // Whoever reads along does not want to wait; packed, small parts would become a large whole.
