@@ -46,6 +46,15 @@ test: lint ## everything that needs this machine only: lint, unit, integration a
 	$(RUNNER) cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
 	scripts/test-install.sh $(SCAPD)
 
+# The README's two commands. ROOTS=namespace or ROOTS=debian: only there; TARGETS=run: only that.
+ROOTS   ?= namespace debian
+TARGETS ?= run test
+
+.PHONY: test-fresh
+test-fresh: ## try `make run` and `make test` in a fresh Debian and in a fresh mount namespace (as root; ROOTS=, TARGETS=)
+	@scripts/apt-install.sh debootstrap git
+	PROFILE='$(PROFILE)' scripts/test-fresh.sh $(addprefix -r ,$(ROOTS)) $(TARGETS)
+
 lint: setup ## check format, lints and documentation; warnings are errors
 	cargo fmt --all --check
 	clang-format --dry-run -Werror $(C_FILES)
