@@ -19,7 +19,8 @@ struct bpf_iter__task {
 	struct task_struct *task;
 } __attribute__((preserve_access_index));
 
-static __always_inline void tasks__translate(struct sc_translated *translated, struct pid *pid, struct pid_namespace *ns)
+static __always_inline void tasks__translate(struct sc_translated *translated, struct pid *pid,
+					     struct pid_namespace *ns)
 {
 	translated->own = extract__nr_in(pid, ns);
 	translated->initial = extract__nr(pid);

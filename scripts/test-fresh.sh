@@ -79,6 +79,8 @@ make_in_debian() {
 	debian_system "$suite" "$root" $packages
 	fresh_clone "$root/scapd" "$root/root"
 	mkdir -p "$root/opt/rust"
+	# Where the way to the crates has certificates of its own.
+	[ -z "${SSL_CERT_FILE:-}" ] || install -D -m 644 "$SSL_CERT_FILE" "$root$SSL_CERT_FILE"
 	# shellcheck disable=SC2016 # for the inner bash
 	unshare --mount --propagation private bash -euc '
 		mount --bind "$2" "$1/opt/rust"

@@ -4,7 +4,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The limit of open files as this process was started with it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct OpenFiles(Rlimit);
 
 impl OpenFiles {
@@ -24,7 +24,7 @@ impl OpenFiles {
     /// # Errors
     /// Of the kernel.
     pub fn restore(&self) -> std::io::Result<()> {
-        Ok(setrlimit(Resource::Nofile, self.0.clone())?)
+        Ok(setrlimit(Resource::Nofile, self.0)?)
     }
 }
 

@@ -76,7 +76,8 @@ pub enum Keep {
 /// unless root does.
 pub fn keep(what: Keep) {
     let result = capabilities(None).and_then(|now| {
-        let kept = now.permitted & CapabilitySet::from_bits_retain(kept(what, now.permitted.bits(), tracefs_is_mounted()));
+        let kept = now.permitted
+            & CapabilitySet::from_bits_retain(kept(what, now.permitted.bits(), tracefs_is_mounted()));
         let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
         if sets == now { Ok(()) } else { set_capabilities(None, sets) }
     });

@@ -107,7 +107,10 @@ fn a_command_in_another_pid_namespace_is_recorded() {
         let threads = threads(&path);
         let held = threads.iter().find(|thread| thread.tid == shell.tid()).unwrap();
         assert_eq!((held.pid, held.vpid), (shell.tid(), held.vtid), "{under:?}");
-        assert_ne!(held.tid, held.vtid as u64, "{under:?}: process 1's child has a small number in its namespace");
+        assert_ne!(
+            held.tid, held.vtid as u64,
+            "{under:?}: process 1's child has a small number in its namespace"
+        );
         let scapd = threads.iter().find(|thread| thread.vtid == 1 && thread.comm == b"scapd").unwrap();
         assert_eq!(held.ptid, scapd.tid, "{under:?}");
     }
@@ -135,7 +138,8 @@ fn its_own_calls_are_left_out_in_another_pid_namespace() {
         command.args(["record", "-q", "--duration", "1s", "-w"]).arg(&path).args(including);
         let (code, _, said) = run(&mut command);
         assert_eq!(code, Some(0), "{said}");
-        let scapd = threads(&path).into_iter().find(|thread| thread.vtid == 1 && thread.comm == b"scapd").unwrap();
+        let scapd =
+            threads(&path).into_iter().find(|thread| thread.vtid == 1 && thread.comm == b"scapd").unwrap();
         let capture = Capture::read(&path);
         assert_eq!(capture.events.iter().any(|(_, tid, _)| *tid == scapd.tid), own, "{including:?}");
     }

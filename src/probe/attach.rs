@@ -85,7 +85,9 @@ impl Preemption {
         let (measured, said) = messages::collect(|| measure(&mut storage, tid));
         match measured {
             Ok(Some(possible)) => Ok(Preemption { possible, evidence: Evidence::Measured }),
-            Err(error) if messages::refused_program(&said).is_none() || messages::out_of_descriptors(&said) => {
+            Err(error)
+                if messages::refused_program(&said).is_none() || messages::out_of_descriptors(&said) =>
+            {
                 Err(ProbeError::libbpf("load a BPF program", error))
             }
             // No answer, as where the kernel hides the counter's symbol.

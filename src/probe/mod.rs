@@ -36,7 +36,6 @@ mod tests;
 mod tracefs;
 
 pub(crate) use attach::kernel_version;
-pub(crate) use tracefs::is_mounted as tracefs_is_mounted;
 pub use attach::{Attach, Evidence, Preemption};
 pub use control::{Control, Directions, TargetState};
 pub use counters::{Counters, CpuLosses, ProgramCost, ProgramRuns, RunStatistics, Totals};
@@ -46,6 +45,7 @@ pub use phases::{Active, Attached, Loaded, Opened, Options, Refused};
 pub use rings::RingLayout;
 pub use rules::{DynamicSnaplen, Ports, RuleError, SampleRatio};
 pub use tasks::{Ids, TaskIds, id_in_proc};
+pub(crate) use tracefs::is_mounted as tracefs_is_mounted;
 
 /// An event as it comes from the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -221,11 +221,7 @@ impl Loaded {
 
     /// What can be changed at any time.
     pub fn control(&self) -> Control<'_> {
-        Control {
-            settings: &self.settings,
-            targets: &self.skel.maps.targets,
-            tracepoints: self.tracepoints,
-        }
+        Control { settings: &self.settings, targets: &self.skel.maps.targets, tracepoints: self.tracepoints }
     }
 
     /// Sets when the machine was started, in ns since the epoch: event times are this plus the boot-time clock.
@@ -353,7 +349,8 @@ impl Active {
             if probe.merge.is_ready(&probe.cpus) {
                 return self.next_event();
             }
-            let left = deadline.map_or(LONGEST_PAUSE, |deadline| deadline.saturating_duration_since(Instant::now()));
+            let left =
+                deadline.map_or(LONGEST_PAUSE, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return None;
             }

@@ -35,7 +35,9 @@ impl TaskIds {
     /// Where ids have to be translated, as for [`Opened::load`](super::Opened::load).
     pub(super) fn find_out() -> Result<TaskIds, ProbeError> {
         let own = fs::metadata("/proc/self/ns/pid").map_err(|_| {
-            ProbeError::PidNamespace("it does not show this process: mount the proc of its pid namespace there")
+            ProbeError::PidNamespace(
+                "it does not show this process: mount the proc of its pid namespace there",
+            )
         })?;
         // A /proc that shows a process of the initial namespace is of that one.
         if own.ino() == INITIAL {
@@ -94,7 +96,9 @@ impl Ids {
 
     /// These and later ones. What has become the id of another task meanwhile is left out.
     pub fn and(self, later: Ids) -> Ids {
-        let (Some(mut ids), Some(later)) = (self.initial, later.initial) else { return Ids { initial: None } };
+        let (Some(mut ids), Some(later)) = (self.initial, later.initial) else {
+            return Ids { initial: None };
+        };
         for (own, initial) in later {
             if ids.insert(own, initial).is_some_and(|before| before != initial) {
                 ids.remove(&own);
@@ -171,7 +175,8 @@ pub fn id_in_proc(pid: u32) -> io::Result<u32> {
     let handle = Pid::from_raw(pid.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
     let handle = pidfd_open(handle, PidfdFlags::empty())?;
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd()))?;
-    let shown = info.lines().find_map(|line| line.strip_prefix("Pid:")).and_then(|pid| pid.trim().parse().ok());
+    let shown =
+        info.lines().find_map(|line| line.strip_prefix("Pid:")).and_then(|pid| pid.trim().parse().ok());
     shown.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
@@ -185,7 +190,8 @@ mod tests {
 
     #[test]
     fn records_are_pairs_of_which_either_may_be_missing() {
-        let bytes: Vec<u8> = [1u32, 500, 1, 500, 7, 507, 0, 450].iter().flat_map(|n| n.to_ne_bytes()).collect();
+        let bytes: Vec<u8> =
+            [1u32, 500, 1, 500, 7, 507, 0, 450].iter().flat_map(|n| n.to_ne_bytes()).collect();
         assert_eq!(Ids { initial: Some(parse(&bytes)) }, ids(&[(1, 500), (7, 507)]));
     }
 
