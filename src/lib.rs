@@ -1,13 +1,4 @@
 //! Records what a Linux machine does, system call by system call, into .scap capture files.
-//!
-//! # In a program of your own
-//! Put these lines into the Cargo.toml of your workspace: a build profile is not inherited, and a release build optimizes
-//! the generated loader of the BPF programs for minutes without them.
-//!
-//! ```toml
-//! [profile.release.package.scapd-bpf]
-//! opt-level = 0
-//! ```
 
 pub mod bench;
 pub mod check;
