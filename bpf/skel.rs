@@ -1,6 +1,6 @@
 //! The generated skeleton of scapd.bpf.c.
 //!
-//! A crate of its own: it takes longer to compile than it changes. `Skel::attach` returns an error: see build.rs.
+//! A crate of its own, so that it is only compiled when a BPF program changes. `Skel::attach` returns an error: see build.rs.
 
 #![allow(missing_docs, clippy::all, unsafe_op_in_unsafe_fn)]
 

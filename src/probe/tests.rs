@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet as Affinity, gettid, sched_setaffinity};
 
-use super::{Active, Opened, Options, ProbeError, TargetState};
+use super::{Active, Opened, Options, ProbeError, RingLayout, TargetState};
 use crate::{
     events::Syscall,
     ledger::Cause,
@@ -24,6 +24,12 @@ fn probe(opened: Opened) -> Active {
     let tid = gettid().as_raw_nonzero().get().unsigned_abs();
     active.probe().control().add_target(tid, TargetState::Active).unwrap();
     active
+}
+
+fn on_cpu(cpu: usize) {
+    let mut only = Affinity::new();
+    only.set(cpu);
+    sched_setaffinity(None, &only).unwrap();
 }
 
 #[test]
@@ -79,9 +85,7 @@ fn an_event_of_a_cpu_without_counters_is_lost_and_counted() {
     assert!(last > 0, "this test needs two CPUs");
     opened.cpus.counted = last;
     let mut probe = probe(opened);
-    let mut only = Affinity::new();
-    only.set(last);
-    sched_setaffinity(None, &only).unwrap();
+    on_cpu(last);
     let _ = rustix::process::getppid();
     probe.close_gate();
     assert_eq!(probe.next_event(), None);
@@ -90,6 +94,24 @@ fn an_event_of_a_cpu_without_counters_is_lost_and_counted() {
     assert_eq!(totals.losses().of(Cause::NoCpu), 2);
     assert_eq!(totals.lost(), 2);
     assert_eq!(probe.probe().lost().last(), Some(2), "the ledger looks at this");
+}
+
+/// As if the CPU had been offline when the probe was opened.
+#[test]
+fn an_event_of_a_cpu_that_came_later_is_in_the_ring_of_such_cpus() {
+    let mut opened = Opened::new(&options()).unwrap();
+    let last = opened.cpus.online.pop().unwrap();
+    let online = opened.cpus.online.len();
+    assert!(online > 0, "this test needs two CPUs");
+    opened.layout = RingLayout::new(1 << 20, 16 << 20, online, opened.cpus.may_come()).unwrap();
+    let mut probe = probe(opened);
+    on_cpu(last);
+    let _ = rustix::process::getppid();
+    let used: Vec<_> = probe.probe().rings().map(|(used, _)| used > 0).collect();
+    // The last one is the one in reserve.
+    assert_eq!(used.iter().rposition(|used| *used), Some(online), "{used:?}");
+    assert_eq!(probe.next_within(LIMIT).map(|event| event.cpu), Some(last as u16));
+    assert_eq!(probe.probe().totals().lost(), 0);
 }
 
 #[test]
