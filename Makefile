@@ -50,6 +50,15 @@ test: lint ## everything that needs this machine only: lint, unit, integration a
 test-kernel: setup ## the kernel tests alone (as root; T=access: those whose names have `access` in them)
 	$(RUNNER) cargo test $(CARGO_FLAGS) --test kernel -- $(T)
 
+# The README's two commands. ROOTS=namespace or ROOTS=debian: only there; TARGETS=run: only that.
+ROOTS   ?= namespace debian
+TARGETS ?= run test
+
+.PHONY: test-fresh
+test-fresh: ## try `make run` and `make test` in a fresh Debian and in a fresh mount namespace (as root; ROOTS=, TARGETS=)
+	@scripts/apt-install.sh debootstrap git
+	PROFILE='$(PROFILE)' scripts/test-fresh.sh $(addprefix -r ,$(ROOTS)) $(TARGETS)
+
 lint: setup ## check format, lints and documentation; warnings are errors
 	cargo fmt --all --check
 	clang-format --dry-run -Werror $(C_FILES)

@@ -3,7 +3,12 @@
 //! Everything generated stays in `OUT_DIR`. Environment: `BPF_CLANG` names the compiler (default: clang),
 //! `BPF_CFLAGS` adds arguments to it.
 
-use std::{env, error::Error, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use libbpf_cargo::SkeletonBuilder;
 
@@ -31,10 +36,39 @@ fn main() -> Result<(), Box<dyn Error>> {
     if let Some(clang) = env::var_os("BPF_CLANG") {
         builder.clang(clang);
     }
-    builder.build_and_generate(out.join("scapd.skel.rs"))?;
+    let skeleton = out.join("scapd.skel.rs");
+    builder.build_and_generate(&skeleton)?;
+    leave_out_attach(&skeleton)?;
     println!("cargo:rerun-if-changed=.");
     println!("cargo:rerun-if-changed=../include");
     println!("cargo:rerun-if-env-changed=BPF_CLANG");
     println!("cargo:rerun-if-env-changed=BPF_CFLAGS");
     Ok(())
+}
+
+/// Replaces the function that attaches all programs: scapd attaches them one by one. An optimizing compiler works on it for
+/// minutes, as it has hundreds of links to drop wherever it may end; the rest of the skeleton takes seconds.
+fn leave_out_attach(skeleton: &Path) -> Result<(), Box<dyn Error>> {
+    const START: &str = "fn attach(&mut self) -> libbpf_rs::Result<()> {";
+    const INSTEAD: &str =
+        "Err(libbpf_rs::Error::from(std::io::Error::from(std::io::ErrorKind::Unsupported)))";
+    let text = fs::read_to_string(skeleton)?;
+    let body = text.find(START).map(|at| at + START.len());
+    let Some((start, end)) = body.and_then(|start| Some((start, start + block_end(&text[start..])?))) else {
+        println!("cargo:warning=the skeleton has another form: optimizing it will take minutes");
+        return Ok(());
+    };
+    Ok(fs::write(skeleton, format!("{}{INSTEAD}{}", &text[..start], &text[end..]))?)
+}
+
+/// Where the block ends whose inside the text begins with.
+fn block_end(text: &str) -> Option<usize> {
+    let mut depth = 1;
+    for (at, byte) in text.bytes().enumerate() {
+        depth += i32::from(byte == b'{') - i32::from(byte == b'}');
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+    None
 }

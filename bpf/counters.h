@@ -40,3 +40,9 @@ static __always_inline void running__dec(u64 *running, enum sc_way way)
 	else
 		*running -= 1;
 }
+
+/* Counts an event that is lost, as its CPU has no entry in `cpus`. */
+static __always_inline void counter__inc_elsewhere(void)
+{
+	__sync_fetch_and_add(&sc_elsewhere.lost, 1);
+}

@@ -13,8 +13,10 @@ static __always_inline void dispatch__missed(enum sc_way way)
 	u32 cpu_id = bpf_get_smp_processor_id();
 	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
 
-	if (!cpu)
+	if (!cpu) {
+		counter__inc_elsewhere();
 		return;
+	}
 	counter__inc(&cpu->losses.no_program, way);
 	counter__inc(&cpu->lost, way);
 }

@@ -13,6 +13,9 @@ const volatile struct sc_routes sc_routes = {};
 /* Written by the recorder at any time (mapped memory), read by the programs. */
 struct sc_settings sc_settings = {};
 
+/* Written by the programs on CPUs without an entry in `cpus`, read by the recorder. */
+struct sc_elsewhere sc_elsewhere = {};
+
 /* Written and read by the dispatchers. */
 struct sc_sampling sc_sampling = {};
 
@@ -35,8 +38,8 @@ struct {
 } exit_programs SEC(".maps");
 
 /*
- * The ring of each CPU: events on their way to the recorder. A ring may stand at several CPUs, to stay within a memory
- * budget. Written by the programs of its CPUs, read by the recorder. Its size and number are set before loading.
+ * The ring of each possible CPU: events on their way to the recorder. A ring may stand at several CPUs, to stay within a
+ * memory budget; those that are offline share one. Written by the programs of its CPUs, read by the recorder. Its size and number are set before loading.
  */
 struct sc_ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -45,7 +48,7 @@ struct sc_ring {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1); /* the number of CPUs */
+	__uint(max_entries, 1); /* the number of possible CPUs */
 	__type(key, u32);
 	__array(values, struct sc_ring);
 } rings SEC(".maps");
@@ -59,7 +62,10 @@ struct {
 	__uint(max_entries, 4096);
 } reserve SEC(".maps");
 
-/* Counters and scratch areas of each CPU: written by its programs, read by the recorder in mapped memory. */
+/*
+ * Counters and scratch areas of each CPU that is there, and of those that may come as long as they are not too many: written by its programs, read by the recorder in mapped
+ * memory.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);

@@ -6,6 +6,7 @@
 #include "maps.h"
 
 #include "preemption.c"
+#include "tasks.c"
 #include "dispatch.c"
 #include "rules.c"
 

@@ -2,28 +2,27 @@
 //!
 //! Run as root: `cargo build --example opens && sudo target/debug/examples/opens`
 
-use std::{
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use scapd::{
     events::Syscall,
     probe::{Directions, Opened, Options},
     scap::{EventView, Value},
+    select::TracepointSet,
 };
 
 fn main() -> anyhow::Result<()> {
     let calls: Vec<_> = ["open", "openat", "openat2"].into_iter().filter_map(Syscall::by_name).collect();
-    let options = Options { directions: Directions { enter: false, exit: true }, ..Options::default() };
-    let mut probe = Opened::new(&options)?.load(&calls)?.attach()?.start()?;
+    let options = Options {
+        directions: Directions { enter: false, exit: true },
+        tracepoints: TracepointSet::none(),
+        ..Options::default()
+    };
+    let mut probe = Opened::new(&options)?.load(&calls)?.attach()?.start();
 
     let end = Instant::now() + Duration::from_secs(3);
     while Instant::now() < end {
-        let Some(event) = probe.next_event() else {
-            sleep(Duration::from_millis(5));
-            continue;
-        };
+        let Some(event) = probe.next_within(end.saturating_duration_since(Instant::now())) else { break };
         let event = EventView::parse(event.bytes, false)?;
         if let Some(Ok(Value::Text(path))) = event.value("name").map(|name| name.map(|n| n.value)) {
             println!("{:>8}  {}", event.tid(), String::from_utf8_lossy(path));

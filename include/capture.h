@@ -113,6 +113,11 @@ struct sc_settings {
 	u8 wanted_number[SC_NR_MAX + 1];
 };
 
+/* Events lost on CPUs that came after the programs were loaded, beyond the room for them. */
+struct sc_elsewhere {
+	u64 lost;
+};
+
 /* Where sampling stands: written and read by the programs. */
 struct sc_sampling {
 	u32 leaving_out; /* a drop_e event was made, and no drop_x event since */
@@ -132,6 +137,12 @@ struct sc_preemption {
 	s32 on_entry; /* the preempt count as the program is entered */
 	s32 when_off; /* the preempt count with preemption disabled once more */
 	u32 measured; /* whether both numbers were taken */
+};
+
+/* An id of a task or of a session, as bpf/tasks.c writes it; 0 if the namespace does not have it. */
+struct sc_translated {
+	u32 own;     /* in the recorder's pid namespace */
+	u32 initial; /* in the initial one: as events have it */
 };
 
 /* An entry of the map `targets`. */

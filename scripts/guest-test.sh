@@ -87,4 +87,13 @@ if [ -x /bin/kernel ]; then
 		kernel_tests "$attach"
 	done
 fi
+# In a container: the ids of /proc are not those of events.
+check 'another pid namespace: check' unshare -p -f --mount-proc scapd check
+cp /tmp/output /tmp/said
+check 'another pid namespace: ids are translated' grep '^process ids  *translated' /tmp/said
+check 'another pid namespace: record' unshare -p -f --mount-proc scapd record -w /tmp/pids.scap --syscalls openat,execve -- \
+	/bin/busybox cat /etc/passwd
+check 'another pid namespace: read' scapd read /tmp/pids.scap
+cp /tmp/output /tmp/said
+check 'another pid namespace: the command' grep 'openat .*name=/etc/passwd' /tmp/said
 exit $failed

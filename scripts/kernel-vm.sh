@@ -143,7 +143,6 @@ make_initramfs() {
 		mkdir /dev/shm
 		mount -t tmpfs tmpfs /dev/shm
 		mount -t tmpfs tmpfs /tmp
-		mount -t tracefs tracefs /sys/kernel/tracing
 		ip link set lo up
 		for module in /modules/*.ko; do
 			[ ! -e "\$module" ] || insmod "\$module"

@@ -165,17 +165,19 @@ add_program() {
 	done
 }
 
-# debian_system SUITE DEST: a Debian as debootstrap installs it, with systemd and man: packages can be installed in it
-# with apt. Made once, into the cache, and copied. Needs root.
+# debian_system SUITE DEST [PACKAGE,...]: a Debian as debootstrap installs it, with these packages (systemd and man):
+# others can be installed in it with apt. Made once, into the cache, and copied. Needs root.
 debian_system() {
-	local suite=$1 base=$cache/root-$1 part=$cache/root-$1.part
+	local suite=$1 packages=${3:-systemd-sysv,man-db} base=$cache/root-$1${3:+-$3} part
+
+	part=$base.part
 
 	if [ ! -d "$base" ]; then
 		need debootstrap
 		debian_apt "$suite"
 		rm -rf "$part"
 		say "installing a Debian $suite in $base"
-		debootstrap --variant=minbase --include=systemd-sysv,man-db "$suite" "$part" \
+		debootstrap --variant=minbase --include="$packages" "$suite" "$part" \
 			"$(sed -nE '1s/.*\] ([^ ]+) .*/\1/p' "$cache/apt/$suite/sources.list")" >&2
 		# Its apt finds its way to the archive as ours does.
 		apt-config dump --format '%F "%v";%n' | grep -iE '^Acquire::https?::.*".+"' >"$part/etc/apt/apt.conf.d/90way" || true

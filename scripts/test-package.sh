@@ -19,7 +19,7 @@ inside() {
 	# shellcheck disable=SC2016 # for the inner bash
 	unshare --mount --propagation private bash -c '
 		mount -t proc proc "$0/proc" && mount -t sysfs sysfs "$0/sys" && mount --rbind /dev "$0/dev" &&
-		mount -t tracefs tracefs "$0/sys/kernel/tracing" && exec chroot "$0" env -i \
+		exec chroot "$0" env -i \
 		PATH=/usr/sbin:/usr/bin DEBIAN_FRONTEND=noninteractive HOME=/root LC_ALL=C.UTF-8 "$@"' "$root" "$@" </dev/null
 }
 

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::{
     events::{EVENTS, SYSCALLS, Source, event_by_program},
+    limits::OpenFiles,
     privileges,
     probe::{Attach, Loaded, Opened, Options, Preemption, ProbeError},
     select::TracepointSet,
@@ -18,6 +19,7 @@ const LOG_LINES: usize = 6;
 /// # Errors
 /// Of `out`.
 pub fn run(attach: Attach, verbose: bool, out: &mut impl Write) -> io::Result<bool> {
+    OpenFiles::raise();
     let uname = rustix::system::uname();
     let (release, machine) = (uname.release().to_string_lossy(), uname.machine().to_string_lossy());
     writeln!(out, "kernel        {release} {machine}")?;
@@ -34,6 +36,9 @@ pub fn run(attach: Attach, verbose: bool, out: &mut impl Write) -> io::Result<bo
         Err(error) => return failed(out, &error),
     };
     programs(&loaded, verbose, out)?;
+    if loaded.tasks().are_translated() {
+        writeln!(out, "process ids   translated from this pid namespace to the initial one")?;
+    }
     let layout = loaded.layout();
     writeln!(out, "ring buffers  {} of {} KiB", layout.rings, layout.ring_size >> 10)?;
     let style = loaded.attach_style();

@@ -129,7 +129,7 @@ pub struct RecordArgs {
     /// Compress the file with gzip
     #[arg(short = 'z', long, help_heading = "Files")]
     gzip: bool,
-    /// Memory for the events of each CPU, a power of two, as 8M
+    /// Memory for the events of each CPU that is online, a power of two, as 8M
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = parse_size)]
     buffer_size: u64,
     /// Memory for the events of all CPUs together: beyond it, CPUs share buffers

@@ -58,6 +58,7 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
                 ProbeError::NoBtf
                 | ProbeError::KernelTooOld { .. }
                 | ProbeError::Refused { .. }
+                | ProbeError::PidNamespace(_)
                 | ProbeError::AttachUnavailable { .. } => UNSUPPORTED,
                 _ => FAILURE,
             });

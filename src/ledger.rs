@@ -70,6 +70,8 @@ causes! {
     NoScratch = "no_scratch", "no scratch area";
     /// A wanted call whose program could not be called.
     NoProgram = "no_program", "no program";
+    /// On a CPU that came later, for which there was no room.
+    NoCpu = "no_cpu", "on a CPU that came later: restart the recording to have its events";
     /// A run that the kernel skipped, as another one was in progress on the CPU.
     Skipped = "skipped", "skipped by the kernel";
     /// Taken from the rings, and not written, as the output failed.
@@ -95,6 +97,12 @@ impl Losses {
     /// Of all causes.
     pub fn sum(&self) -> u64 {
         self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// Those that were lost before they were counted as seen.
+    pub fn unseen(&self) -> u64 {
+        let unseen = [Cause::Skipped, Cause::NoProgram, Cause::NoCpu];
+        unseen.into_iter().fold(0, |sum, cause| sum.saturating_add(self.of(cause)))
     }
 
     /// The causes that there were, each with its count.
@@ -349,8 +357,7 @@ impl Verdict {
 
     /// Events that are neither written nor accounted for: 0, unless something is wrong with scapd.
     pub fn unaccounted(&self) -> i128 {
-        let skipped = self.losses.of(Cause::Skipped).saturating_add(self.losses.of(Cause::NoProgram));
-        let lost = self.losses.sum().saturating_sub(skipped);
+        let lost = self.losses.sum().saturating_sub(self.losses.unseen());
         i128::from(self.seen) - i128::from(self.written) - i128::from(lost) - i128::from(self.unread)
     }
 

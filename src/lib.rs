@@ -9,6 +9,7 @@ pub mod events;
 pub mod exit;
 pub mod generate;
 pub mod ledger;
+pub mod limits;
 pub mod list;
 pub mod output;
 pub mod print;

@@ -2,7 +2,7 @@
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
-use crate::probe::kernel_version;
+use crate::probe::{kernel_version, tracefs_is_mounted};
 
 /// A capability that recording needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ const NEEDED: [Capability; 4] = [
     },
     Capability {
         name: "CAP_DAC_READ_SEARCH",
-        reason: "to reach tracefs, and what other users' processes have open",
+        reason: "to read tracefs where it is mounted, and what other users' processes have open",
         essential: false,
         bit: 2,
     },
@@ -76,7 +76,8 @@ pub enum Keep {
 /// unless root does.
 pub fn keep(what: Keep) {
     let result = capabilities(None).and_then(|now| {
-        let kept = now.permitted & CapabilitySet::from_bits_retain(kept(what, now.permitted.bits()));
+        let kept = now.permitted
+            & CapabilitySet::from_bits_retain(kept(what, now.permitted.bits(), tracefs_is_mounted()));
         let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
         if sets == now { Ok(()) } else { set_capabilities(None, sets) }
     });
@@ -86,15 +87,16 @@ pub fn keep(what: Keep) {
     }
 }
 
-fn kept(what: Keep, permitted: u64) -> u64 {
+fn kept(what: Keep, permitted: u64, tracefs: bool) -> u64 {
     let bit = |name: &str| NEEDED.iter().find(|c| c.name == name).map_or(0, |c| 1u64 << c.bit);
     let recording = bit("CAP_SYS_PTRACE") | bit("CAP_DAC_READ_SEARCH");
     match what {
         Keep::Loading => {
             let needed: Vec<_> = needed().collect();
             let split = needed.iter().filter(|c| c.bit >= 38).all(|c| permitted & 1 << c.bit != 0);
-            let instead = if split { 0 } else { 1 << SYS_ADMIN };
-            needed.iter().fold(instead, |bits, capability| bits | 1 << capability.bit)
+            // It also mounts tracefs where it is not.
+            let admin = if split && tracefs { 0 } else { 1 << SYS_ADMIN };
+            needed.iter().fold(admin, |bits, capability| bits | 1 << capability.bit)
         }
         // Before 5.19, whoever must not use bpf(2) cannot read either what its own programs have counted.
         Keep::Recording if kernel_version() < (5, 19) => recording | bit("CAP_BPF"),
@@ -119,15 +121,16 @@ mod tests {
     #[test]
     fn less_and_less_is_kept() {
         let (all, admin) = (u64::MAX, 1 << SYS_ADMIN);
-        let loading = kept(Keep::Loading, all);
+        let loading = kept(Keep::Loading, all, true);
         assert_eq!(loading & admin, 0, "not needed where the two split from it are there");
-        assert_eq!(kept(Keep::Loading, admin) & admin, admin);
+        assert_eq!(kept(Keep::Loading, admin, true) & admin, admin);
+        assert_eq!(kept(Keep::Loading, all, false), loading | admin, "tracefs is to be mounted");
         assert!(NEEDED.iter().all(|c| c.is_in(loading)));
-        let recording = kept(Keep::Recording, all);
+        let recording = kept(Keep::Recording, all, true);
         assert_eq!(recording & loading, recording);
         assert_eq!(recording & (1 << 38), 0, "no more programs");
-        assert_eq!(kept(Keep::Files, loading) & !recording & !(1 << 24), 0, "no programs either");
-        assert_eq!(kept(Keep::Nothing, all), 0);
+        assert_eq!(kept(Keep::Files, loading, true) & !recording & !(1 << 24), 0, "no programs either");
+        assert_eq!(kept(Keep::Nothing, all, true), 0);
     }
 
     #[test]

@@ -14,10 +14,7 @@ use std::{
 
 use anyhow::ensure;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
-use scapd::ring::{
-    buffer::Record,
-    merge::{Merge, Progress, Ring, SLACK},
-};
+use scapd::ring::merge::{Merge, Progress, Record, Ring, SLACK};
 
 use crate::{machine::Machine, report::time, stats::Quartiles};
 

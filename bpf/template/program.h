@@ -26,7 +26,7 @@ static __always_inline void call__hand_over(struct task_struct *task)
 	cpu->compat = extract__is_compat(task);
 }
 
-/* What a run is to know of its CPU; false if the CPU is beyond those known when the programs were loaded. */
+/* What a run is to know of its CPU; false, and a loss counted, if the CPU has no counters. */
 static __always_inline bool call__locate_cpu(struct sc_call *call)
 {
 	/* A copy is the key: taking the address of a member would keep the whole structure on the stack. */
@@ -34,6 +34,8 @@ static __always_inline bool call__locate_cpu(struct sc_call *call)
 
 	call->cpu_id = cpu_id;
 	call->cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+	if (!call->cpu)
+		counter__inc_elsewhere();
 	return call->cpu != NULL;
 }
 

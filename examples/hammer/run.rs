@@ -70,7 +70,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     // Memory cannot be read in the moment in which the kernel moves its page into a huge one.
     rustix::thread::disable_transparent_huge_pages(true)?;
     let selected: Vec<_> = calls.iter().flatten().map(|call| call.syscall).collect();
-    let mut probe = Opened::new(&options)?.load(&selected)?.attach()?.start()?;
+    let mut probe = Opened::new(&options)?.load(&selected)?.attach()?.start();
     // arm64 has no tracepoints of page faults.
     let mut refused = probe.probe().refused().iter().map(|refused| refused.program.as_str());
     let refused = refused.find(|program| !TRACEPOINTS.contains(program));
@@ -85,7 +85,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let _ = rustix::process::setpriority_process(None, -20);
     wait_for_threads(&shared, 1)?;
     for thread in &identities {
-        probe.probe().control()?.add_target(thread.tid, TargetState::Active)?;
+        probe.probe().control().add_target(thread.tid, TargetState::Active)?;
     }
     let mut verifier = Verifier::new(shared.mix.clone(), identities, &calls);
     signals::set_timer(true)?;
@@ -178,7 +178,7 @@ fn record(
             report::progress(now - start, probe.probe(), verifier);
         }
     }
-    probe.close_gate()?;
+    probe.close_gate();
     let deadline = Instant::now() + PATIENCE;
     while !probe.is_drained() {
         ensure!(Instant::now() < deadline, "events stay in the rings");

@@ -96,9 +96,9 @@ pub(super) fn programs(attach: Attach, calls: u32, out: &mut impl Write) -> anyh
 fn measure(name: &str, attach: Attach, calls: u32, mut turn: impl FnMut()) -> anyhow::Result<[f64; 2]> {
     let options = Options { attach, ring_size: super::kernel::RING, targets: 1, ..Options::default() };
     let selected: Vec<_> = Syscall::by_name(name).into_iter().collect();
-    let mut active = Opened::new(&options)?.load(&selected)?.attach()?.start()?;
+    let mut active = Opened::new(&options)?.load(&selected)?.attach()?.start();
     let own = rustix::thread::gettid().as_raw_nonzero().get() as u32;
-    active.probe().control()?.add_target(own, crate::probe::TargetState::Active)?;
+    active.probe().control().add_target(own, crate::probe::TargetState::Active)?;
     let mut times = [Vec::new(), Vec::new()];
     for round in 0..LONGEST {
         let before = active.probe().runs();

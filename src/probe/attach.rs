@@ -1,10 +1,10 @@
 //! The ways to attach to the syscall tracepoints, and which to take.
 
-use std::{mem::MaybeUninit, path::Path, str::FromStr};
+use std::{mem::MaybeUninit, str::FromStr};
 
-use libbpf_rs::{Link, OpenObject, ProgramMut, TracepointCategory, skel::OpenSkel};
+use libbpf_rs::{Link, OpenObject, ProgramMut, skel::OpenSkel};
 
-use super::{ProbeError, load::open_bare, messages};
+use super::{ProbeError, load::open_bare, messages, tasks::TaskIds, tracefs};
 
 /// How the syscall programs are attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -76,15 +76,18 @@ impl Preemption {
     /// Looks, by a small program that reads the preempt count as it is entered.
     ///
     /// Kernels before 6.13 are known to switch preemption off; only later ones are looked at.
-    pub(super) fn find_out() -> Result<Preemption, ProbeError> {
+    pub(super) fn find_out(tasks: &TaskIds) -> Result<Preemption, ProbeError> {
         if kernel_version() < (6, 13) {
             return Ok(Preemption { possible: false, evidence: Evidence::Release });
         }
+        let (_, tid) = tasks.own().map_err(|e| ProbeError::failed("find out the id of a thread", e))?;
         let mut storage = MaybeUninit::uninit();
-        let (measured, said) = messages::collect(|| measure(&mut storage));
+        let (measured, said) = messages::collect(|| measure(&mut storage, tid));
         match measured {
             Ok(Some(possible)) => Ok(Preemption { possible, evidence: Evidence::Measured }),
-            Err(error) if messages::refused_program(&said).is_none() => {
+            Err(error)
+                if messages::refused_program(&said).is_none() || messages::out_of_descriptors(&said) =>
+            {
                 Err(ProbeError::libbpf("load a BPF program", error))
             }
             // No answer, as where the kernel hides the counter's symbol.
@@ -93,12 +96,12 @@ impl Preemption {
     }
 }
 
-/// Whether programs can be preempted; `None` if the program ran without an answer.
-fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<bool>> {
+/// Whether programs can be preempted; `None` if the program ran without an answer. `tid` is this thread's.
+fn measure(storage: &mut MaybeUninit<OpenObject>, tid: u32) -> libbpf_rs::Result<Option<bool>> {
     let (mut open, _inner) = open_bare(storage)?;
     open.progs.measure_preemption.set_autoload(true);
     if let Some(bss) = open.maps.bss_data.as_deref_mut() {
-        bss.sc_preemption.tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        bss.sc_preemption.tid = tid;
     }
     let skel = open.load()?;
     let link = skel.progs.measure_preemption.attach_trace()?;
@@ -116,7 +119,7 @@ fn measure(storage: &mut MaybeUninit<OpenObject>) -> libbpf_rs::Result<Option<bo
 /// Attaches a program to a tracepoint of system calls: `sys_enter` or `sys_exit`.
 pub(super) fn attach(program: &ProgramMut<'_>, style: Attach, tracepoint: &str) -> Result<Link, ProbeError> {
     let link = match style {
-        Attach::Tracepoint => program.attach_tracepoint(TracepointCategory::RawSyscalls, tracepoint),
+        Attach::Tracepoint => tracefs::attach(program, tracepoint_id(tracepoint)?),
         Attach::Auto | Attach::Btf => program.attach_trace(),
     };
     link.map_err(|e| ProbeError::libbpf(format!("attach to {tracepoint}"), e))
@@ -130,17 +133,23 @@ pub(crate) fn kernel_version() -> (u32, u32) {
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
-/// Whether programs can be attached to tracepoints of tracefs.
+fn unavailable(reason: &str) -> ProbeError {
+    ProbeError::AttachUnavailable { attach: Attach::Tracepoint.name(), reason: reason.into() }
+}
+
+fn tracepoint_id(tracepoint: &str) -> Result<u64, ProbeError> {
+    tracefs::id(tracepoint).map_err(|error| {
+        tracing::debug!("no id of the tracepoint {tracepoint}: {error}");
+        unavailable("tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing")
+    })
+}
+
+/// Whether programs can be attached to the tracepoints of system calls.
 pub(super) fn check_tracepoint() -> Result<(), ProbeError> {
-    let unavailable = |reason: &str| {
-        Err(ProbeError::AttachUnavailable { attach: Attach::Tracepoint.name(), reason: reason.into() })
-    };
     if kernel_version() < (5, 15) {
-        return unavailable("a program cannot reach the registers there before Linux 5.15; use --attach btf");
+        return Err(unavailable(
+            "a program cannot reach the registers there before Linux 5.15; use --attach btf",
+        ));
     }
-    let roots = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-    if !roots.iter().any(|root| Path::new(root).join("events/raw_syscalls/sys_enter/id").exists()) {
-        return unavailable("tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing");
-    }
-    Ok(())
+    tracepoint_id("sys_enter").map(drop)
 }

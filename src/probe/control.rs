@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use libbpf_rs::{MapCore, MapFlags, libbpf_sys};
 
@@ -11,6 +11,7 @@ use scapd_bpf::types::{self, sc_tracepoint as TracepointBits, sc_wanted as Wante
 use super::{
     DynamicSnaplen, ProbeError, SampleRatio,
     rules::{SAMPLING, sampling_bits},
+    settings::Settings,
 };
 use crate::{
     events::{Arch, CompatTwin, SYSCALLS, SocketCall, Syscall},
@@ -159,38 +160,27 @@ fn tracepoint_bit(tracepoint: Tracepoint) -> TracepointBits {
 /// The settings of a loaded probe.
 #[derive(Debug)]
 pub struct Control<'a> {
-    pub(super) settings: &'a types::sc_settings,
+    pub(super) settings: &'a Settings,
     pub(super) targets: &'a libbpf_rs::MapMut<'static>,
+    /// Those that were named when the probe was loaded.
+    pub(super) tracepoints: TracepointSet,
 }
-
-macro_rules! atomic {
-    ($name:ident, $atomic:ty, $int:ty) => {
-        fn $name(value: &$int) -> &$atomic {
-            // SAFETY: the same size and alignment; the memory is a BPF map's, which the programs read meanwhile, and
-            // all of our accesses go through atomics.
-            unsafe { <$atomic>::from_ptr(std::ptr::from_ref(value).cast_mut()) }
-        }
-    };
-}
-atomic!(atomic_u8, AtomicU8, u8);
-atomic!(atomic_u32, AtomicU32, u32);
-atomic!(atomic_u64, AtomicU64, u64);
 
 impl Control<'_> {
     pub(super) fn set_active(&self, active: bool) {
-        atomic_u32(&self.settings.active).store(active.into(), Ordering::Release);
+        self.settings.active().store(active.into(), Ordering::Release);
         self.route_numbers();
     }
 
     fn is_active(&self) -> bool {
-        atomic_u32(&self.settings.active).load(Ordering::Acquire) != 0
+        self.settings.active().load(Ordering::Acquire) != 0
     }
 
     /// Works out what is wanted by number from what is wanted by slot.
     fn route_numbers(&self) {
         let directions = Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0;
         let bits = |slot: usize| self.wanted(slot).load(Ordering::Acquire) & directions;
-        for (number, wanted) in self.settings.wanted_number.iter().enumerate() {
+        for number in 0..Settings::NUMBERS {
             let either = match number {
                 _ if !self.is_active() => 0,
                 NR_MAX => bits(SLOT_UNKNOWN),
@@ -198,17 +188,17 @@ impl Control<'_> {
                     .fold(bits(number) | bits(compat_slot(number)), |either, (_, slot)| either | bits(slot)),
                 _ => bits(number) | bits(compat_slot(number)),
             };
-            atomic_u8(wanted).store(either, Ordering::Release);
+            self.settings.wanted_number(number).store(either, Ordering::Release);
         }
     }
 
     pub(super) fn set_boot_time(&self, boot_time: u64) {
-        atomic_u64(&self.settings.boot_time).store(boot_time, Ordering::Release);
+        self.settings.boot_time().store(boot_time, Ordering::Release);
     }
 
     /// How many bytes of data an event keeps at most. More than 64,495 are never kept: an event has room for no more.
     pub fn set_snaplen(&self, bytes: u32) {
-        atomic_u32(&self.settings.snaplen).store(bytes, Ordering::Release);
+        self.settings.snaplen().store(bytes, Ordering::Release);
     }
 
     /// Of which traffic more is kept than the snaplen; `None`: of none.
@@ -216,10 +206,10 @@ impl Control<'_> {
         let settings = self.settings;
         if let Some(DynamicSnaplen { full_capture, statsd_port }) = dynamic {
             let ports = full_capture.map_or(0, |ports| ports.to_word());
-            atomic_u32(&settings.full_capture_ports).store(ports, Ordering::Release);
-            atomic_u32(&settings.statsd_port).store(statsd_port.into(), Ordering::Release);
+            settings.full_capture_ports().store(ports, Ordering::Release);
+            settings.statsd_port().store(statsd_port.into(), Ordering::Release);
         }
-        atomic_u32(&settings.dynamic_snaplen).store(dynamic.is_some().into(), Ordering::Release);
+        settings.dynamic_snaplen().store(dynamic.is_some().into(), Ordering::Release);
     }
 
     /// Whether the returns of calls that failed are left out. Their entries are recorded: that a call will fail is not
@@ -232,10 +222,10 @@ impl Control<'_> {
     /// Records a part of each second, its first; `None`: all of it. `drop` events mark where a part that is left out
     /// begins, and where it ends.
     pub fn set_sampling(&self, ratio: Option<SampleRatio>) {
-        let ratio_now = &self.settings.sample_ratio;
-        atomic_u32(ratio_now).store(ratio.map_or(0, SampleRatio::get), Ordering::Release);
+        let ratio_now = self.settings.sample_ratio();
+        ratio_now.store(ratio.map_or(0, SampleRatio::get), Ordering::Release);
         if ratio.is_some() {
-            let bits = sampling_bits(self.settings.wanted.len());
+            let bits = sampling_bits(Settings::SLOTS);
             self.set_rules(SAMPLING, |slot| bits[slot]);
         } else {
             // Whoever looked at the clock still does: the end of a part that was left out gets its mark.
@@ -246,12 +236,12 @@ impl Control<'_> {
 
     /// What is recorded while sampling; `None` if everything is.
     pub fn sampling(&self) -> Option<SampleRatio> {
-        atomic_u32(&self.settings.sample_ratio).load(Ordering::Acquire).try_into().ok()
+        self.settings.sample_ratio().load(Ordering::Acquire).try_into().ok()
     }
 
     /// Sets the rules of `mask` for each slot; others stay as they are.
     fn set_rules(&self, mask: u8, bits: impl Fn(usize) -> u8) {
-        for slot in 0..self.settings.wanted.len() {
+        for slot in 0..Settings::SLOTS {
             self.update_wanted(slot, mask, bits(slot));
         }
     }
@@ -263,35 +253,43 @@ impl Control<'_> {
     }
 
     fn wanted(&self, slot: usize) -> &AtomicU8 {
-        atomic_u8(&self.settings.wanted[slot].0)
+        self.settings.wanted(slot)
     }
 
     /// A process whose events are left out, if any.
     pub fn skip_process(&self, pid: Option<u32>) {
-        atomic_u32(&self.settings.skip_tgid).store(pid.unwrap_or(u32::MAX), Ordering::Release);
+        self.settings.skip_tgid().store(pid.unwrap_or(u32::MAX), Ordering::Release);
     }
 
     /// Whether the recorder takes no events now, as the disk is behind: a full ring is then counted as that.
     pub fn set_backlog(&self, waiting: bool) {
-        atomic_u32(&self.settings.backlog).store(waiting.into(), Ordering::Release);
+        self.settings.backlog().store(waiting.into(), Ordering::Release);
     }
 
     /// Whether an event wakes whoever waits for one ([`Active::wait`](super::Active::wait)). A program that runs at this
     /// moment may not know yet: look at the rings once more, some milliseconds later, before waiting.
     pub fn set_wakeup(&self, wakeup: bool) {
         let flags = if wakeup { libbpf_sys::BPF_RB_FORCE_WAKEUP } else { libbpf_sys::BPF_RB_NO_WAKEUP };
-        atomic_u32(&self.settings.submit_flags).store(flags, Ordering::Release);
+        self.settings.submit_flags().store(flags, Ordering::Release);
     }
 
     /// Whether only targets are recorded, and not every task.
     pub fn set_targets_only(&self, only: bool) {
-        atomic_u32(&self.settings.targets_only).store(only.into(), Ordering::Release);
+        self.settings.targets_only().store(only.into(), Ordering::Release);
     }
 
-    /// Which tracepoints are recorded, of those whose programs were loaded.
-    pub fn set_tracepoints(&self, tracepoints: TracepointSet) {
+    /// Records these tracepoints, and no others, from now on.
+    ///
+    /// # Errors
+    /// [`ProbeError::NotLoaded`] for a tracepoint that was not named when the probe was loaded
+    /// ([`Options::tracepoints`](super::Options::tracepoints)); nothing changes then.
+    pub fn set_tracepoints(&self, tracepoints: TracepointSet) -> Result<(), ProbeError> {
+        if let Some(missing) = tracepoints.iter().find(|tracepoint| !self.tracepoints.contains(*tracepoint)) {
+            return Err(ProbeError::NotLoaded(missing.name().into()));
+        }
         let bits = tracepoints.iter().fold(0, |bits, tracepoint| bits | tracepoint_bit(tracepoint).0);
         self.store_tracepoints(|_| bits);
+        Ok(())
     }
 
     /// Stores which tracepoints are recorded, and which of them sampling leaves out.
@@ -300,7 +298,7 @@ impl Control<'_> {
         let left_out = Tracepoint::ALL.iter().filter(|tracepoint| sampling && is_left_out(**tracepoint));
         let left_out = left_out.fold(0, |bits, tracepoint| bits | tracepoint_bit(*tracepoint).0 << 8);
         let update = |before| Some(recorded(before & !TracepointBits::SC_TP_LEFT_OUT.0) | left_out);
-        let tracepoints = atomic_u32(&self.settings.tracepoints.0);
+        let tracepoints = self.settings.tracepoints();
         // It cannot fail: there is always a new value.
         let _ = tracepoints.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }

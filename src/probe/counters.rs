@@ -73,6 +73,8 @@ pub struct CpuLosses {
     pub no_program: u64,
     /// Children that are not followed, as there was no room for another target.
     pub targets_full: u64,
+    /// Events on CPUs that came later than the probe was loaded, and have no counters.
+    pub no_cpu: u64,
 }
 
 /// The counters of all CPUs together.
@@ -102,6 +104,7 @@ impl Totals {
     pub fn losses(&self) -> Losses {
         let mut losses = self.sum().losses();
         losses.add(Cause::NoProgram, self.losses.no_program);
+        losses.add(Cause::NoCpu, self.losses.no_cpu);
         losses.add(Cause::Skipped, self.skipped);
         losses
     }

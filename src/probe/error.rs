@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::privileges;
+use crate::{limits, privileges};
 
 /// An error of a probe.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,17 @@ pub enum ProbeError {
         /// What the verifier said.
         log: String,
     },
+    /// The limit of open files is too low.
+    #[error(
+        "cannot {what}: the limit of open files (RLIMIT_NOFILE) is {limit}, which is too low for the programs and maps: \
+         raise the hard limit (`ulimit -Hn 4096` as root, or LimitNOFILE= of a unit), or select fewer calls"
+    )]
+    OpenFiles {
+        /// The step.
+        what: String,
+        /// The limit.
+        limit: u64,
+    },
     /// A step failed that should not have.
     #[error("cannot {what}")]
     Failed {
@@ -63,9 +74,12 @@ pub enum ProbeError {
         /// The page size.
         page: u64,
     },
-    /// A call was selected whose program was not loaded.
-    #[error("the program of {0} is not loaded: name the call when the probe is loaded")]
+    /// A call or a tracepoint was selected whose program was not loaded.
+    #[error("the program of {0} is not loaded: name it when the probe is loaded")]
     NotLoaded(String),
+    /// /proc has ids of processes from which there is no way to those of events.
+    #[error("events have the process ids of the initial pid namespace, but not so /proc: {0}")]
+    PidNamespace(&'static str),
     /// There is no room for another target.
     #[error("cannot follow task {tid}: {reason}")]
     Target {
@@ -87,6 +101,9 @@ impl ProbeError {
     /// An error of libbpf, told apart by what the user can do about it.
     pub(super) fn libbpf(what: impl Into<String>, error: libbpf_rs::Error) -> ProbeError {
         let what = what.into();
+        if is_out_of_descriptors(&error) {
+            return ProbeError::OpenFiles { what, limit: limits::open_files() };
+        }
         match error.kind() {
             libbpf_rs::ErrorKind::PermissionDenied => {
                 let source = io::ErrorKind::PermissionDenied.into();
@@ -95,6 +112,11 @@ impl ProbeError {
             _ => ProbeError::failed(what, error),
         }
     }
+}
+
+/// Whether the process has no descriptor left. libbpf-rs has no kind for it, and hides the number from all but the text.
+pub(super) fn is_out_of_descriptors(error: &libbpf_rs::Error) -> bool {
+    format!("{error:#}").contains(&io::Error::from_raw_os_error(libc::EMFILE).to_string())
 }
 
 fn remedy() -> String {

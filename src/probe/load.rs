@@ -18,12 +18,16 @@ use super::{
     attach,
     control::{self, Directions},
     counters::{self, Cpus},
+    error::is_out_of_descriptors,
     messages,
     programs::{self, Want},
     rings,
+    settings::Settings,
+    tasks::TaskIds,
 };
 use crate::{
     events::{EVENTS, Event, EventType, Schema, Source, Syscall, event_by_program},
+    limits,
     ring::merge::Merge,
 };
 
@@ -38,7 +42,8 @@ impl Opened {
     ///
     /// A program that the kernel refuses is left out, and reported by [`Loaded::refused`].
     pub fn load(self, calls: &[&'static Syscall]) -> Result<Loaded, ProbeError> {
-        let preemption = Preemption::find_out()?;
+        let tasks = TaskIds::find_out()?;
+        let preemption = Preemption::find_out(&tasks)?;
         let attach = self.choose_attach(preemption)?;
         let mut refused: Vec<Refused> = Vec::new();
         loop {
@@ -46,7 +51,15 @@ impl Opened {
             let (open, _template) = self.open(attach, preemption, calls, &skip)?;
             let (result, said) = messages::collect(|| open.load());
             match result {
-                Ok(skel) => return self.loaded(skel, attach, preemption, calls, refused),
+                Ok(skel) => {
+                    let mut loaded = self.loaded(skel, attach, preemption, calls, tasks)?;
+                    loaded.refused = refused;
+                    return Ok(loaded);
+                }
+                Err(error) if messages::out_of_descriptors(&said) || is_out_of_descriptors(&error) => {
+                    let limit = limits::open_files();
+                    return Err(ProbeError::OpenFiles { what: "load the BPF programs".into(), limit });
+                }
                 Err(error) => match messages::refused_program(&said) {
                     Some(program) if ESSENTIAL.contains(&program) || skip.contains(program) => {
                         return Err(ProbeError::Refused { program: program.into(), log: said });
@@ -103,10 +116,9 @@ impl Opened {
 
     /// Returns the ring that describes the others to the kernel: it must live until the object is loaded.
     fn set_sizes(&self, open: &mut OpenScapdSkel<'static>) -> Result<MapHandle, ProbeError> {
-        let cpus = self.cpus as u32;
         let sized = |e| ProbeError::libbpf("set the size of a map", e);
-        open.maps.cpus.set_max_entries(cpus).map_err(sized)?;
-        open.maps.rings.set_max_entries(cpus).map_err(sized)?;
+        open.maps.cpus.set_max_entries(self.cpus.counted as u32).map_err(sized)?;
+        open.maps.rings.set_max_entries(self.cpus.possible as u32).map_err(sized)?;
         open.maps.reserve.set_max_entries(self.options.reserve_size as u32).map_err(sized)?;
         open.maps.targets.set_max_entries(self.options.targets.max(1)).map_err(sized)?;
         let inner = rings::create(self.layout.ring_size).map_err(|e| {
@@ -180,22 +192,26 @@ impl Opened {
 
     fn loaded(
         &self,
-        skel: ScapdSkel<'static>,
+        mut skel: ScapdSkel<'static>,
         attach: Attach,
         preemption: Preemption,
         calls: &[&'static Syscall],
-        refused: Vec<Refused>,
+        tasks: TaskIds,
     ) -> Result<Loaded, ProbeError> {
         let boot_time = self.options.boot_time.unwrap_or_else(counters::measure_boot_time);
         let alarm = Alarm::new().map_err(|e| ProbeError::failed("make an epoll instance", e))?;
-        let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, self.cpus, &alarm)?;
+        let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, &self.cpus, &alarm)?;
         rings::watch(skel.maps.reserve.as_fd(), &alarm)?;
         all_rings.push(rings::map(skel.maps.reserve.as_fd(), self.options.reserve_size as u32)?);
-        let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus, boot_time)
+        let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus.counted, boot_time)
             .map_err(|e| ProbeError::failed("map the counters into memory", e))?;
         let slots = self.loaded_routes(&skel, calls);
         fill_program_arrays(&skel, &slots)?;
+        let Some(bss) = skel.maps.bss_data.take() else {
+            return Err(ProbeError::failed("reach the settings", "the BPF object has none"));
+        };
         let mut loaded = Loaded {
+            settings: Settings::new(bss),
             skel,
             merge: Merge::new(all_rings),
             alarm,
@@ -205,11 +221,13 @@ impl Opened {
             preemption,
             directions: self.options.directions,
             loaded: calls.to_vec(),
+            tracepoints: self.options.tracepoints,
             unknown_calls: self.options.unknown_calls,
-            refused,
+            tasks,
+            refused: Vec::new(),
         };
-        loaded.set_boot_time(boot_time)?;
-        let control = loaded.control()?;
+        loaded.set_boot_time(boot_time);
+        let control = loaded.control();
         control.skip_process(None);
         control.set_wakeup(false);
         control.set_snaplen(self.options.snaplen);
@@ -217,7 +235,7 @@ impl Opened {
         control.set_drop_failed(self.options.drop_failed);
         control.set_sampling(self.options.sampling);
         control.set_targets_only(self.options.targets > 0);
-        control.set_tracepoints(self.options.tracepoints);
+        control.set_tracepoints(self.options.tracepoints)?;
         control.want(slots.iter().map(|route| (route.slot, route.directions)));
         Ok(loaded)
     }

@@ -40,6 +40,11 @@ pub(super) fn refused_program(said: &str) -> Option<&str> {
     line.split('\'').nth(1)
 }
 
+/// Whether libbpf says that a step failed as no descriptor was left. (It may pass on another error than the kernel's.)
+pub(super) fn out_of_descriptors(said: &str) -> bool {
+    said.contains("EMFILE") || said.contains("Too many open files")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

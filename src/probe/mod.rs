@@ -4,11 +4,13 @@
 //! be done in a phase is a method of its type.
 //!
 //! ```no_run
+//! use std::time::Duration;
 //! use scapd::{events::Syscall, probe::{Opened, Options}};
 //!
 //! let calls: Vec<_> = Syscall::by_name("openat").into_iter().collect();
-//! let mut probe = Opened::new(&Options::default())?.load(&calls)?.attach()?.start()?;
-//! while let Some(event) = probe.next_event() {
+//! let mut probe = Opened::new(&Options::default())?.load(&calls)?.attach()?.start();
+//! // Until a second passes without one.
+//! while let Some(event) = probe.next_within(Duration::from_secs(1)) {
 //!     println!("{} bytes from CPU {}", event.bytes.len(), event.cpu);
 //! }
 //! # Ok::<(), scapd::probe::ProbeError>(())
@@ -18,6 +20,7 @@ mod alarm;
 mod attach;
 mod control;
 mod counters;
+mod cpus;
 mod error;
 mod floor;
 mod load;
@@ -26,6 +29,11 @@ mod phases;
 mod programs;
 mod rings;
 mod rules;
+mod settings;
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod tracefs;
 
 pub(crate) use attach::kernel_version;
 pub use attach::{Attach, Evidence, Preemption};
@@ -36,6 +44,8 @@ pub use floor::{Floor, Step};
 pub use phases::{Active, Attached, Loaded, Opened, Options, Refused};
 pub use rings::RingLayout;
 pub use rules::{DynamicSnaplen, Ports, RuleError, SampleRatio};
+pub use tasks::{Ids, TaskIds, id_in_proc};
+pub(crate) use tracefs::is_mounted as tracefs_is_mounted;
 
 /// An event as it comes from the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

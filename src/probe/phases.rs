@@ -3,7 +3,9 @@
 use std::{
     os::fd::{AsFd, BorrowedFd},
     path::Path,
-    time::Duration,
+    sync::atomic::Ordering,
+    thread,
+    time::{Duration, Instant},
 };
 
 use libbpf_rs::{Link, ProgramMut};
@@ -16,7 +18,10 @@ use super::{
     attach,
     control::{self, Directions},
     counters::{self, Cpus},
+    cpus::CpuSet,
     programs,
+    settings::Settings,
+    tasks::TaskIds,
 };
 use crate::{
     events::{EVENTS, Event, Schema, Syscall},
@@ -27,12 +32,16 @@ use crate::{
     select::TracepointSet,
 };
 
+/// How long to sleep between two looks at the rings: longer and longer while there is nothing.
+const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(8);
+
 /// What is fixed when a probe is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How the syscall programs are attached.
     pub attach: Attach,
-    /// Bytes of each CPU's ring: a power of two.
+    /// Bytes of the ring of each CPU that is online, and of one for all others: a power of two.
     pub ring_size: u64,
     /// Bytes of all rings together: beyond it, CPUs share rings.
     pub ring_budget: u64,
@@ -51,7 +60,7 @@ pub struct Options {
     pub directions: Directions,
     /// How many tasks can be followed at once; 0 if every task is to be recorded.
     pub targets: u32,
-    /// Tracepoints to record.
+    /// Tracepoints to record; the ends of threads by default.
     pub tracepoints: TracepointSet,
     /// Record calls that the tables do not know, too: as generic events with code 0.
     pub unknown_calls: bool,
@@ -75,7 +84,7 @@ impl Default for Options {
             sampling: None,
             directions: Directions { enter: true, exit: true },
             targets: 0,
-            tracepoints: TracepointSet::none(),
+            tracepoints: TracepointSet::default(),
             unknown_calls: false,
             schema: Schema::default(),
             boot_time: None,
@@ -97,11 +106,13 @@ pub struct Refused {
 pub struct Opened {
     pub(super) options: Options,
     pub(super) layout: RingLayout,
-    pub(super) cpus: usize,
+    pub(super) cpus: CpuSet,
 }
 
 /// The programs are in the kernel.
 pub struct Loaded {
+    // The settings lie in memory that the skeleton unmaps: they stand before it, and are dropped first.
+    pub(super) settings: Settings,
     pub(super) skel: ScapdSkel<'static>,
     pub(super) merge: Merge<RingBuffer>,
     pub(super) alarm: Alarm,
@@ -111,7 +122,9 @@ pub struct Loaded {
     pub(super) preemption: Preemption,
     pub(super) directions: Directions,
     pub(super) loaded: Vec<&'static Syscall>,
+    pub(super) tracepoints: TracepointSet,
     pub(super) unknown_calls: bool,
+    pub(super) tasks: TaskIds,
     pub(super) refused: Vec<Refused>,
 }
 
@@ -138,9 +151,10 @@ impl Opened {
         if !Path::new("/sys/kernel/btf/vmlinux").exists() {
             return Err(ProbeError::NoBtf);
         }
-        let cpus = libbpf_rs::num_possible_cpus().map_err(|e| ProbeError::libbpf("count the CPUs", e))?;
-        let layout = RingLayout::new(options.ring_size, options.ring_budget, cpus)?;
-        RingLayout::new(options.reserve_size, 0, 1)?;
+        let cpus = CpuSet::find_out().map_err(|e| ProbeError::failed("count the CPUs", e))?;
+        let layout =
+            RingLayout::new(options.ring_size, options.ring_budget, cpus.online.len(), cpus.may_come())?;
+        RingLayout::new(options.reserve_size, 0, 1, false)?;
         Ok(Opened { options: options.clone(), layout, cpus })
     }
 }
@@ -164,6 +178,11 @@ impl Loaded {
             })?);
         }
         Ok(Attached { probe: self, _links: links })
+    }
+
+    /// Which ids the tasks of /proc have in events.
+    pub fn tasks(&self) -> &TaskIds {
+        &self.tasks
     }
 
     /// Programs that the kernel refused.
@@ -204,18 +223,14 @@ impl Loaded {
     }
 
     /// What can be changed at any time.
-    pub fn control(&self) -> Result<Control<'_>, ProbeError> {
-        match self.skel.maps.bss_data.as_deref() {
-            Some(bss) => Ok(Control { settings: &bss.sc_settings, targets: &self.skel.maps.targets }),
-            None => Err(ProbeError::failed("reach the settings", "the BPF object has none")),
-        }
+    pub fn control(&self) -> Control<'_> {
+        Control { settings: &self.settings, targets: &self.skel.maps.targets, tracepoints: self.tracepoints }
     }
 
     /// Sets when the machine was started, in ns since the epoch: event times are this plus the boot-time clock.
-    pub fn set_boot_time(&mut self, boot_time: u64) -> Result<(), ProbeError> {
-        self.control()?.set_boot_time(boot_time);
+    pub fn set_boot_time(&mut self, boot_time: u64) {
+        self.control().set_boot_time(boot_time);
         self.cpus.set_boot_time(boot_time);
-        Ok(())
     }
 
     /// Records these calls, and no others, from now on.
@@ -226,7 +241,7 @@ impl Loaded {
         if let Some(call) = calls.iter().find(|call| !self.loaded.contains(call)) {
             return Err(ProbeError::NotLoaded(call.name.into()));
         }
-        let control = self.control()?;
+        let control = self.control();
         let wanted = control::wanted_slots(calls, self.directions);
         let directions =
             |slot: &usize| wanted.get(slot).map_or(Directions::NONE, |(_, directions)| *directions);
@@ -244,7 +259,7 @@ impl Loaded {
             return if wanted { Err(ProbeError::NotLoaded("unknown calls".into())) } else { Ok(()) };
         }
         let directions = if wanted { self.directions } else { Directions::NONE };
-        self.control()?.want(control::unknown_slots().map(|slot| (slot, directions)));
+        self.control().want(control::unknown_slots().map(|slot| (slot, directions)));
         Ok(())
     }
 
@@ -256,7 +271,7 @@ impl Loaded {
 
     /// What is recorded while sampling; `None` if everything is.
     pub fn sampling(&self) -> Option<SampleRatio> {
-        self.control().ok().and_then(|control| control.sampling())
+        self.control().sampling()
     }
 
     /// When the machine was started, in ns since the epoch, as event times have it.
@@ -278,7 +293,9 @@ impl Loaded {
     /// The counters of all CPUs.
     pub fn totals(&self) -> Totals {
         let skipped = programs::attached(&self.skel.progs).map(|p| counters::skipped_runs(p.as_fd())).sum();
-        Totals { skipped, ..self.cpus.totals(0..self.cpus()) }
+        let mut totals = Totals { skipped, ..self.cpus.totals(0..self.cpus()) };
+        totals.losses.no_cpu = self.settings.lost_elsewhere().load(Ordering::Acquire);
+        totals
     }
 
     /// How often the attached programs have run, and how long: 0, unless the kernel counts it ([`RunStatistics`], or
@@ -295,12 +312,13 @@ impl Loaded {
         self.cpus.totals(cpu..cpu + 1)
     }
 
-    /// What each CPU has lost so far, skipped runs excepted: cheap to look at often.
+    /// What each CPU has lost so far, skipped runs excepted: cheap to look at often. The last number is what was lost on
+    /// CPUs that came later and have no counters.
     pub fn lost(&self) -> impl Iterator<Item = u64> {
-        self.cpus.lost()
+        self.cpus.lost().chain([self.settings.lost_elsewhere().load(Ordering::Acquire)])
     }
 
-    /// The possible CPUs.
+    /// The CPUs that have counters: those that are there, and on most machines all that may come.
     pub fn cpus(&self) -> usize {
         self.cpus.cpus()
     }
@@ -318,9 +336,9 @@ impl Attached {
     }
 
     /// Opens the gate: from here on events are recorded.
-    pub fn start(self) -> Result<Active, ProbeError> {
-        self.probe.control()?.set_active(true);
-        Ok(Active { probe: self })
+    pub fn start(self) -> Active {
+        self.probe.control().set_active(true);
+        Active { probe: self }
     }
 
     /// The probe.
@@ -330,7 +348,28 @@ impl Attached {
 }
 
 impl Active {
-    /// The next event in time order; `None` if there is none to be had now. Does not block.
+    /// The next event in time order; `None` if none comes within this time. To record until something else happens, ask
+    /// for a part of a second at a time.
+    pub fn next_within(&mut self, limit: Duration) -> Option<RawEvent<'_>> {
+        let deadline = Instant::now().checked_add(limit);
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            let probe = &mut self.probe.probe;
+            if probe.merge.is_ready(&probe.cpus) {
+                return self.next_event();
+            }
+            let left =
+                deadline.map_or(LONGEST_PAUSE, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return None;
+            }
+            thread::sleep(pause.min(left));
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The next event in time order; `None` if there is none to be had now, as in any pause of the machine. Does not
+    /// block.
     pub fn next_event(&mut self) -> Option<RawEvent<'_>> {
         let probe = &mut self.probe.probe;
         let merged = probe.merge.next(&probe.cpus)?;
@@ -343,10 +382,11 @@ impl Active {
         self.probe.probe.alarm.wait(limit).map_err(|e| ProbeError::failed("wait for an event", e))
     }
 
-    /// Closes the gate. Events that are still in the rings can be drained before.
-    pub fn stop(self) -> Result<Attached, ProbeError> {
-        self.probe.probe.control()?.set_active(false);
-        Ok(self.probe)
+    /// Closes the gate. What is in the rings stays there, and comes out after the next [`start`](Attached::start): to have
+    /// it now, [close the gate](Self::close_gate) and drain them before.
+    pub fn stop(self) -> Attached {
+        self.close_gate();
+        self.probe
     }
 
     /// Whether every event that was recorded so far has been taken. Ask after the gate was closed.
@@ -355,9 +395,13 @@ impl Active {
     }
 
     /// Closes the gate without leaving the phase, so that what is in the rings can be drained.
-    pub fn close_gate(&self) -> Result<(), ProbeError> {
-        self.probe.probe.control()?.set_active(false);
-        Ok(())
+    pub fn close_gate(&self) {
+        self.probe.probe.control().set_active(false);
+    }
+
+    /// Opens it again.
+    pub fn open_gate(&self) {
+        self.probe.probe.control().set_active(true);
     }
 
     /// The probe.

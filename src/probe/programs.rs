@@ -67,6 +67,7 @@ pub(super) fn for_each_helper(
         follow_fork,
         follow_exec,
         measure_preemption,
+        list_tasks,
         ..
     } = programs;
     for program in [
@@ -79,6 +80,7 @@ pub(super) fn for_each_helper(
         follow_fork,
         follow_exec,
         measure_preemption,
+        list_tasks,
     ] {
         visit(program);
     }

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType, libbpf_sys};
 
-use super::{ProbeError, alarm::Alarm};
+use super::{ProbeError, alarm::Alarm, cpus::CpuSet};
 use crate::ring::buffer::RingBuffer;
 
 /// How the memory for events is divided.
@@ -12,24 +12,34 @@ use crate::ring::buffer::RingBuffer;
 pub struct RingLayout {
     /// Bytes of each ring: a power of two, at least a page.
     pub ring_size: u32,
-    /// How many rings there are. CPU n writes into ring n modulo this number.
+    /// How many rings there are.
     pub rings: usize,
+    /// How many of these the CPUs take in turns that are online when the probe is opened. If this is less than `rings`, the
+    /// last ring is for all CPUs that come later.
+    pub of_online: usize,
 }
 
 impl RingLayout {
-    /// A ring of `ring_size` bytes for each of `cpus` CPUs; fewer rings, shared by CPUs, if all of them together would
-    /// take more than `budget` bytes.
-    pub fn new(ring_size: u64, budget: u64, cpus: usize) -> Result<RingLayout, ProbeError> {
+    /// A ring of `ring_size` bytes for each of `online` CPUs, and one for all those that `may_come`; fewer rings, shared
+    /// by CPUs, if all of them together would take more than `budget` bytes.
+    pub fn new(ring_size: u64, budget: u64, online: usize, may_come: bool) -> Result<RingLayout, ProbeError> {
         let page = rustix::param::page_size() as u64;
         let size = u32::try_from(ring_size).ok().filter(|s| s.is_power_of_two() && u64::from(*s) >= page);
         let Some(ring_size) = size else { return Err(ProbeError::RingSize { bytes: ring_size, page }) };
         let affordable = usize::try_from(budget / u64::from(ring_size)).unwrap_or(usize::MAX);
-        Ok(RingLayout { ring_size, rings: cpus.min(affordable).max(1) })
+        let wanted = online + usize::from(may_come);
+        let rings = wanted.min(affordable).max(1);
+        let spare = usize::from(may_come && rings > 1);
+        Ok(RingLayout { ring_size, rings, of_online: rings - spare })
     }
 
-    /// The ring that a CPU writes into.
-    pub fn ring_of(&self, cpu: usize) -> usize {
-        cpu % self.rings
+    /// The ring that each possible CPU writes into.
+    fn of_cpus(&self, cpus: &CpuSet) -> Vec<usize> {
+        let mut rings = vec![self.rings - 1; cpus.possible];
+        for (n, cpu) in cpus.online.iter().enumerate() {
+            rings[*cpu] = n % self.of_online;
+        }
+        rings
     }
 }
 
@@ -46,15 +56,15 @@ pub(super) fn create(size: u32) -> libbpf_rs::Result<MapHandle> {
 pub(super) fn set_up(
     array: &impl MapCore,
     layout: RingLayout,
-    cpus: usize,
+    cpus: &CpuSet,
     alarm: &Alarm,
 ) -> Result<Vec<RingBuffer>, ProbeError> {
     let maps = (0..layout.rings)
         .map(|_| create(layout.ring_size))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| ProbeError::libbpf(format!("create rings of {} bytes", layout.ring_size), e))?;
-    for cpu in 0..cpus {
-        let ring = maps[layout.ring_of(cpu)].as_fd().as_raw_fd();
+    for (cpu, ring) in layout.of_cpus(cpus).into_iter().enumerate() {
+        let ring = maps[ring].as_fd().as_raw_fd();
         array
             .update(&(cpu as u32).to_ne_bytes(), &ring.to_ne_bytes(), MapFlags::ANY)
             .map_err(|e| ProbeError::libbpf(format!("give CPU {cpu} its ring"), e))?;
@@ -81,18 +91,33 @@ pub(super) fn map(ring: BorrowedFd<'_>, size: u32) -> Result<RingBuffer, ProbeEr
 mod tests {
     use super::*;
 
+    fn cpus(possible: usize, online: usize) -> CpuSet {
+        CpuSet { possible, counted: online, online: (0..online).collect() }
+    }
+
     #[test]
     fn a_budget_makes_cpus_share_rings() {
-        let layout = RingLayout::new(8 << 20, 512 << 20, 256).unwrap();
+        let layout = RingLayout::new(8 << 20, 512 << 20, 256, false).unwrap();
         assert_eq!(layout.rings, 64);
-        assert_eq!(layout.ring_of(65), 1);
-        assert_eq!(RingLayout::new(8 << 20, 512 << 20, 4).unwrap().rings, 4);
-        assert_eq!(RingLayout::new(8 << 20, 0, 4).unwrap().rings, 1);
+        assert_eq!(layout.of_cpus(&cpus(256, 256))[65], 1);
+        assert_eq!(RingLayout::new(8 << 20, 512 << 20, 4, false).unwrap().rings, 4);
+        assert_eq!(RingLayout::new(8 << 20, 0, 4, false).unwrap().rings, 1);
+        let layout = RingLayout::new(8 << 20, 0, 4, true).unwrap();
+        assert_eq!(layout.of_cpus(&cpus(6, 4)), [0; 6]);
+    }
+
+    #[test]
+    fn cpus_that_are_not_there_share_one_ring() {
+        let layout = RingLayout::new(8 << 20, 512 << 20, 2, true).unwrap();
+        assert_eq!(layout.rings, 3);
+        let rings = layout.of_cpus(&cpus(128, 2));
+        assert_eq!(rings[..2], [0, 1]);
+        assert!(rings.len() == 128 && rings[2..].iter().all(|ring| *ring == 2));
     }
 
     #[test]
     fn a_ring_is_a_power_of_two() {
-        assert!(matches!(RingLayout::new(3 << 20, 1 << 30, 1), Err(ProbeError::RingSize { .. })));
-        assert!(matches!(RingLayout::new(1024, 1 << 30, 1), Err(ProbeError::RingSize { .. })));
+        assert!(matches!(RingLayout::new(3 << 20, 1 << 30, 1, false), Err(ProbeError::RingSize { .. })));
+        assert!(matches!(RingLayout::new(1024, 1 << 30, 1, false), Err(ProbeError::RingSize { .. })));
     }
 }

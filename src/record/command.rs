@@ -13,6 +13,8 @@ use std::{
 
 use anyhow::{Context, anyhow};
 
+use crate::{limits::OpenFiles, probe::id_in_proc};
+
 /// A child that waits to exec, and later runs.
 #[derive(Debug)]
 pub struct Held {
@@ -24,10 +26,10 @@ pub struct Held {
 }
 
 impl Held {
-    /// Forks a child for the command; `None` if the command is empty.
+    /// Forks a child for the command, which gets this limit of open files; `None` if the command is empty.
     ///
     /// The standard library returns from `spawn` only when the child has exec'ed, so it is called on another thread.
-    pub fn spawn(command: &[OsString]) -> anyhow::Result<Option<Held>> {
+    pub fn spawn(command: &[OsString], limit: OpenFiles) -> anyhow::Result<Option<Held>> {
         let Some((name, arguments)) = command.split_first() else { return Ok(None) };
         let (pid_reader, pid_writer) = pipe()?;
         let (go_reader, go_writer) = pipe()?;
@@ -37,6 +39,7 @@ impl Held {
         // SAFETY: between fork and exec the closure only makes system calls, on descriptors that it owns.
         unsafe {
             command.pre_exec(move || {
+                limit.restore()?;
                 let pid = rustix::process::getpid().as_raw_nonzero().get().to_ne_bytes();
                 rustix::io::write(&pid_writer, &pid)?;
                 // Ends when the parent writes, or has gone.
@@ -56,11 +59,12 @@ impl Held {
             held.join()?;
             return Err(anyhow!("cannot start {}", name.display()));
         }
-        held.pid = u32::from_ne_bytes(pid);
+        let pid = u32::from_ne_bytes(pid);
+        held.pid = id_in_proc(pid).context("cannot find the command in /proc")?;
         Ok(Some(held))
     }
 
-    /// The child's process id.
+    /// The child's process id, as /proc has it.
     pub fn pid(&self) -> u32 {
         self.pid
     }

@@ -264,7 +264,7 @@ impl Drain {
 
     fn set_backlog(&mut self, active: &Active, backlog: bool) -> Result<(), ProbeError> {
         self.backlog = backlog;
-        active.probe().control()?.set_backlog(backlog);
+        active.probe().control().set_backlog(backlog);
         Ok(())
     }
 

@@ -37,7 +37,8 @@ impl Ledger {
     /// A ledger of that many CPUs that starts at a time.
     pub(super) fn new(cpus: usize, now: u64) -> Ledger {
         Ledger {
-            lost: vec![0; cpus],
+            // One more for the CPUs that have no counters.
+            lost: vec![0; cpus + 1],
             looked: now,
             gap: None,
             accounted: Totals::default(),
@@ -59,10 +60,10 @@ impl Ledger {
     pub(super) fn look(&mut self, probe: &Loaded) -> Option<Gap> {
         let now = probe.now();
         let before = std::mem::replace(&mut self.looked, now);
+        let cpus = self.lost.len();
         for (cpu, (lost, known)) in probe.lost().zip(&mut self.lost).enumerate() {
             if lost != *known {
                 *known = lost;
-                let cpus = self.taken.len();
                 let gap = self.gap.get_or_insert_with(|| OpenGap {
                     from: before,
                     to: now,

@@ -26,6 +26,7 @@ use anyhow::Context;
 
 use crate::{
     events::{SYSCALLS, Syscall},
+    limits::OpenFiles,
     output::{
         Destination, Files, Output, Pattern, Series, Target, WriterThread, default_name, default_pattern,
     },
@@ -111,6 +112,7 @@ pub struct Outcome {
 /// Of the probe, the snapshot, or the output. The file is complete up to the last whole block.
 pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> anyhow::Result<Outcome> {
     let started = Instant::now();
+    let limit = OpenFiles::raise();
     let targeted = !config.pids.is_empty() || (!config.command.is_empty() && !config.all);
     let options = Options {
         targets: if targeted { TARGETS } else { 0 },
@@ -134,16 +136,18 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
         select(attached.probe(), config.syscalls)?;
     }
     observer.loaded();
-    let control = attached.probe().control()?;
-    let left_out = (!config.include_self).then(std::process::id);
+    let control = attached.probe().control();
+    let tasks = attached.probe().tasks();
+    let (own, _) = tasks.own().context("cannot find out the id of this process")?;
+    let left_out = (!config.include_self).then_some(own);
     control.skip_process(left_out);
     // Attached first: children born from here on are followed.
-    targets::add(&control, &config.pids)?;
-    let mut command = Held::spawn(&config.command)?;
+    targets::add(&control, tasks, &config.pids)?;
+    let mut command = Held::spawn(&config.command, limit)?;
     if let (Some(held), true) = (&command, targeted) {
-        control.add_target(held.pid(), TargetState::AtExec)?;
+        control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }
-    let mut active = attached.start()?;
+    let mut active = attached.start();
     let self_test = match config.self_test {
         true => Some(SelfTest::begin(active.probe(), config.syscalls, left_out, targeted)?),
         false => None,
@@ -151,6 +155,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     tracing::debug!("recording {} ms after the start", started.elapsed().as_millis());
 
     scan.set_boot_time(active.probe().boot_time());
+    scan.set_tasks(active.probe().tasks());
     let rotation = config.files.as_ref().map(|files| files.rotation);
     let flush = match output.target() {
         // Whoever reads along does not want to wait; packed, small parts would become a large whole.
@@ -166,7 +171,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let mut audience = Audience { requests, observer, watch: Watch::new(), rotating: Vec::new() };
     let ended = record_events(config, &scan, &mut active, &mut drain, &mut command, &mut audience);
     let duration = gate_opened.elapsed();
-    active.close_gate()?;
+    active.close_gate();
     let status = audience.publish(&active, &drain);
     audience.observer.closing(&status);
     let result = ended.and_then(|ended| {
@@ -299,7 +304,7 @@ impl Audience<'_> {
 
 fn change(probe: &Loaded, settings: &Settings) -> Result<(), String> {
     select(probe, settings.syscalls).map_err(|e| e.to_string())?;
-    let control = probe.control().map_err(|e| e.to_string())?;
+    let control = probe.control();
     control.set_snaplen(settings.snaplen);
     control.set_dynamic_snaplen(settings.dynamic_snaplen);
     control.set_drop_failed(settings.drop_failed);

@@ -65,7 +65,7 @@ impl Pace {
 
     fn set_wakeup(&mut self, active: &Active, wakeup: bool) -> Result<(), ProbeError> {
         self.wakeup = wakeup;
-        active.probe().control()?.set_wakeup(wakeup);
+        active.probe().control().set_wakeup(wakeup);
         Ok(())
     }
 }

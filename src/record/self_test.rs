@@ -40,9 +40,9 @@ impl SelfTest {
         targeted: bool,
     ) -> anyhow::Result<SelfTest> {
         let call = call()?;
-        let control = probe.control()?;
+        let control = probe.control();
         let thread = gettid();
-        let tid = thread.as_raw_nonzero().get().unsigned_abs();
+        let (_, tid) = probe.tasks().own().context("cannot find out the id of a thread")?;
         select(probe, selected.map(|set| set.union(&[call].into_iter().collect())))?;
         if targeted {
             control.add_target(tid, TargetState::Active)?;

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, bail};
 use procfs::process::{Process, all_processes};
 
-use crate::probe::{Control, TargetState};
+use crate::probe::{Control, TargetState, TaskIds};
 
 /// Adds the threads of these processes and of their descendants.
 ///
 /// The probe is attached already, so a child that is born meanwhile is followed through its parent, once the parent is
 /// a target. Children of a parent that was not one yet are found by looking again, until nothing new turns up.
-pub fn add(control: &Control<'_>, pids: &[u32]) -> anyhow::Result<()> {
+pub fn add(control: &Control<'_>, tasks: &TaskIds, pids: &[u32]) -> anyhow::Result<()> {
     let mut known = BTreeSet::new();
     for pid in pids {
         if Process::new(*pid as i32).is_err() {
@@ -20,11 +20,17 @@ pub fn add(control: &Control<'_>, pids: &[u32]) -> anyhow::Result<()> {
     }
     loop {
         let mut new = false;
+        let ids = tasks.look().context("cannot list the tasks")?;
         for pid in with_descendants(pids)? {
             for tid in threads(pid) {
-                if known.insert(tid) {
-                    control.add_target(tid, TargetState::Active)?;
-                    new = true;
+                if known.contains(&tid) {
+                    continue;
+                }
+                // A thread that was born since the tasks were listed: the next round has it, if it still lives.
+                new = true;
+                if let Some(id) = ids.initial(tid) {
+                    control.add_target(id, TargetState::Active)?;
+                    known.insert(tid);
                 }
             }
         }
@@ -32,6 +38,12 @@ pub fn add(control: &Control<'_>, pids: &[u32]) -> anyhow::Result<()> {
             return Ok(());
         }
     }
+}
+
+/// The id that events have of a process of /proc.
+pub fn id_of(tasks: &TaskIds, pid: u32) -> anyhow::Result<u32> {
+    let ids = tasks.look().context("cannot list the tasks")?;
+    ids.initial(pid).with_context(|| format!("there is no process {pid}"))
 }
 
 fn with_descendants(pids: &[u32]) -> anyhow::Result<BTreeSet<u32>> {

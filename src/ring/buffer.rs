@@ -83,7 +83,7 @@ impl RingBuffer {
 
     /// The record at a position between [`consumer_pos`](Self::consumer_pos) and
     /// [`producer_pos`](Self::producer_pos). Its bytes stay as they are until they are released.
-    pub fn record(&self, pos: u64) -> Record<'_> {
+    pub(crate) fn record(&self, pos: u64) -> Record<'_> {
         let offset = self.data + (pos & self.mask) as usize;
         let header = self.producer.half_word(offset).load(Ordering::Acquire);
         if header & BUSY != 0 {

@@ -26,7 +26,8 @@ use std::{
     time::Duration,
 };
 
-use super::buffer::{Record, RingBuffer};
+pub use super::buffer::Record;
+use super::buffer::RingBuffer;
 
 /// How much older than the start of its epoch an event must be to be given out, in ns.
 pub const SLACK: u64 = 50_000;
@@ -36,13 +37,13 @@ pub const STALLED: Duration = Duration::from_secs(1);
 
 /// A ring as the merge sees it; the tests have one of their own.
 pub trait Ring {
-    /// See [`RingBuffer::producer_pos`].
+    /// Where the next record of a program will go: everything before it is reserved.
     fn producer_pos(&self) -> u64;
-    /// See [`RingBuffer::consumer_pos`].
+    /// How far records have been released.
     fn consumer_pos(&self) -> u64;
-    /// See [`RingBuffer::record`].
+    /// The record at a position from `consumer_pos` up to `producer_pos` at which one begins.
     fn record(&self, pos: u64) -> Record<'_>;
-    /// See [`RingBuffer::release`].
+    /// Gives everything before a position back to the programs.
     fn release(&mut self, pos: u64);
 }
 
@@ -149,16 +150,21 @@ impl<R: Ring> Merge<R> {
         self.stalled
     }
 
+    /// Whether [`next`](Self::next) has an event now. Does not block.
+    pub fn is_ready(&mut self, progress: &impl Progress) -> bool {
+        if !self.head_is_due() {
+            self.release();
+            self.advance_epoch(progress);
+        }
+        self.head_is_due()
+    }
+
     /// The next event in time order, `None` if none is certain to be the next one now. Does not block.
     ///
     /// The event's bytes lie in the ring until the next call.
     pub fn next(&mut self, progress: &impl Progress) -> Option<Merged<'_>> {
-        if !self.head_is_due() {
-            self.release();
-            self.advance_epoch(progress);
-            if !self.head_is_due() {
-                return None;
-            }
+        if !self.is_ready(progress) {
+            return None;
         }
         let Reverse((_, index)) = self.heap.pop()?;
         let lane = &mut self.lanes[index];

@@ -48,6 +48,19 @@ impl Tracepoint {
         }
     }
 
+    /// The stable code that the readers' libraries have for it, in a row with those of the calls; `None` where its events
+    /// are those of a system call.
+    pub const fn code(self) -> Option<u16> {
+        match self {
+            Tracepoint::SchedProcessExit => Some(396),
+            Tracepoint::SchedProcessExec | Tracepoint::SchedProcessFork => None,
+            Tracepoint::SchedSwitch => Some(397),
+            Tracepoint::PageFaultUser => Some(398),
+            Tracepoint::PageFaultKernel => Some(399),
+            Tracepoint::SignalDeliver => Some(400),
+        }
+    }
+
     /// The name of its events, which a list may have instead; `None` where they are those of a system call.
     pub const fn event_name(self) -> Option<&'static str> {
         match self {
@@ -208,6 +221,13 @@ mod tests {
         assert_eq!(error("sched_swich"), "unknown tracepoint `sched_swich`; did you mean `sched_switch`?");
         assert!(error("x").starts_with("unknown tracepoint `x`; the tracepoints are sched_process_exit, "));
         assert!(error("switch,").starts_with("an empty term"));
+    }
+
+    #[test]
+    fn no_call_has_the_code_of_a_tracepoint() {
+        let codes: Vec<_> = Tracepoint::ALL.iter().filter_map(|tracepoint| tracepoint.code()).collect();
+        assert_eq!(codes, [396, 397, 400, 398, 399]);
+        assert!(crate::events::SYSCALLS.iter().all(|call| !codes.contains(&call.code)));
     }
 
     #[test]

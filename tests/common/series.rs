@@ -18,7 +18,7 @@ use scapd::{
     probe::{Directions, Options},
     record::{self, Config, Handle, Observer, Outcome, Status},
     scap::Reader,
-    select,
+    select::{self, TracepointSet},
 };
 
 /// A recording counts what the whole process does: one test at a time.
@@ -48,7 +48,11 @@ pub fn config(pattern: PathBuf, files: Series) -> Config {
         write: Some(pattern),
         files: Some(files),
         syscalls: Some(select::parse("pread").unwrap()),
-        probe: Options { directions: Directions { enter: false, exit: true }, ..Options::default() },
+        probe: Options {
+            directions: Directions { enter: false, exit: true },
+            tracepoints: TracepointSet::none(),
+            ..Options::default()
+        },
         pids: vec![std::process::id()],
         include_self: true,
         quiet: true,

@@ -105,7 +105,7 @@ impl Test<'_> {
     pub fn change(&mut self, change: impl FnOnce(&Control<'_>)) {
         self.source.keep_apart();
         let probe = self.started();
-        change(&probe.probe().control().unwrap());
+        change(&probe.probe().control());
         self.source.put(probe);
     }
 
@@ -122,7 +122,7 @@ impl Test<'_> {
                 thread::sleep(Duration::from_millis(100));
                 action();
             });
-            probe.probe().control().unwrap().add_target(tid.recv().unwrap(), TargetState::Active).unwrap();
+            probe.probe().control().add_target(tid.recv().unwrap(), TargetState::Active).unwrap();
             go.send(()).unwrap();
             probe.wait(limit).unwrap()
         });
@@ -214,9 +214,9 @@ impl Test<'_> {
         let mut probe = self.started();
         let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         let lost = probe.probe().totals().losses();
-        probe.probe().control().unwrap().add_target(tid, TargetState::Active).unwrap();
+        probe.probe().control().add_target(tid, TargetState::Active).unwrap();
         let ret = action();
-        probe.probe().control().unwrap().remove_target(tid).unwrap();
+        probe.probe().control().remove_target(tid).unwrap();
         let mut events = Vec::new();
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {

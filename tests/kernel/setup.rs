@@ -133,7 +133,7 @@ impl ProbeSource<'_> {
         };
         if !self.apart {
             probe.probe().select(&self.calls)?;
-            probe.probe().control()?.set_snaplen(self.options.snaplen);
+            probe.probe().control().set_snaplen(self.options.snaplen);
         }
         Ok(probe)
     }
@@ -144,6 +144,6 @@ impl ProbeSource<'_> {
 
     fn load(&self) -> Result<Active, ProbeError> {
         let calls = if self.apart { self.calls.clone() } else { SYSCALLS.iter().collect() };
-        Opened::new(&self.options)?.load(&calls)?.attach()?.start()
+        Ok(Opened::new(&self.options)?.load(&calls)?.attach()?.start())
     }
 }

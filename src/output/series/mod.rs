@@ -95,8 +95,7 @@ impl fmt::Debug for StateSource {
 
 /// A balance's part that was added up as it was written: what it saw is what it has and what it lost.
 fn seal(mut part: Verdict) -> Verdict {
-    use crate::ledger::Cause;
-    let unseen = part.losses.of(Cause::Skipped) + part.losses.of(Cause::NoProgram);
+    let unseen = part.losses.unseen();
     part.seen = part.written + part.losses.sum() - unseen;
     part
 }

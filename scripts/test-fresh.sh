@@ -1,0 +1,101 @@
+#!/bin/bash
+# Tries the README's commands as the first ones in a fresh clone, on a machine as it comes.
+#
+#   test-fresh.sh [-s SUITE] [-r ROOT]... [TARGET...]        by default both roots, and the targets run and test
+#
+# ROOT is where: `namespace`, this machine in a mount namespace without tracefs, debugfs and bpffs, with a /tmp and a home
+# of its own; `debian`, a Debian SUITE (trixie) with nothing but gcc, make and Rust. Rust is that of this machine, read-only.
+# What is committed is what is tried. As root. Environment: PROFILE, as for make.
+
+set -euo pipefail
+source "$(dirname "$0")/lib.sh"
+
+usage() { die "usage: test-fresh.sh [-s SUITE] [-r namespace|debian]... [TARGET...]"; }
+
+roots=() suite=trixie
+while getopts r:s: option; do
+	case $option in
+	r) roots+=("$OPTARG") ;;
+	s) suite=$OPTARG ;;
+	*) usage ;;
+	esac
+done
+shift $((OPTIND - 1))
+[ ${#roots[@]} -gt 0 ] || roots=(namespace debian)
+for root in "${roots[@]}"; do
+	case $root in namespace | debian) ;; *) usage ;; esac
+done
+[ $# -gt 0 ] || set -- run test
+[ "$(id -u)" = 0 ] || { as_root "$0" -s "$suite" "${roots[@]/#/-r}" "$@"; exit; }
+need git rustc unshare
+
+source_tree=$(realpath "$(dirname "$0")/..")
+toolchain=$(rustc --print sysroot)
+# On disk: a clone is built in it.
+tmp=$(mktemp -d -p /var/tmp scapd-fresh.XXXXXX)
+trap 'rm -rf --one-file-system "$tmp"' EXIT
+packages=gcc,libc6-dev,make,ca-certificates
+
+# What the way to the crates takes.
+environment=(LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive)
+for name in http_proxy https_proxy no_proxy HTTPS_PROXY SSL_CERT_FILE CARGO_HTTP_CAINFO; do
+	[ -z "${!name:-}" ] || environment+=("$name=${!name}")
+done
+
+# fresh_clone FOLDER HOME: what is committed, and a home with no more than cargo's configuration.
+fresh_clone() {
+	local configuration=${CARGO_HOME:-$HOME/.cargo}/config.toml
+
+	rm -rf "$1" "$2"
+	git -c safe.directory='*' clone -q --no-hardlinks "$source_tree" "$1"
+	mkdir -p "$2/.cargo"
+	[ ! -f "$configuration" ] || cp "$configuration" "$2/.cargo/"
+}
+
+# make_in_namespace TARGET: on this machine.
+make_in_namespace() {
+	fresh_clone "$tmp/scapd" "$tmp/home"
+	mkdir -p "$tmp/tmp" "$tmp/rust"
+	chmod 1777 "$tmp/tmp"
+	# shellcheck disable=SC2016 # for the inner bash
+	unshare --mount --propagation private bash -euc '
+		mount --bind "$2" "$1/rust"
+		mount -o remount,bind,ro "$1/rust"
+		for type in bpf tracefs debugfs; do
+			umount -a -t $type || true
+		done
+		! grep -E " (bpf|tracefs|debugfs) " /proc/mounts || { echo "these are still mounted" && exit 1; }
+		mount --bind "$1/tmp" /tmp
+		cd "$1/scapd"
+		exec env -i HOME="$1/home" PATH="$1/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin" "${@:3}"
+		' - "$tmp" "$toolchain" "${environment[@]}" make "PROFILE=${PROFILE:-release}" "$1" </dev/null
+}
+
+# make_in_debian TARGET: in a root of its own, made once for each target: a target installs packages in it.
+make_in_debian() {
+	local root=$tmp/debian
+
+	rm -rf --one-file-system "$root"
+	debian_system "$suite" "$root" $packages
+	fresh_clone "$root/scapd" "$root/root"
+	mkdir -p "$root/opt/rust"
+	# Where the way to the crates has certificates of its own.
+	[ -z "${SSL_CERT_FILE:-}" ] || install -D -m 644 "$SSL_CERT_FILE" "$root$SSL_CERT_FILE"
+	# shellcheck disable=SC2016 # for the inner bash
+	unshare --mount --propagation private bash -euc '
+		mount --bind "$2" "$1/opt/rust"
+		mount -o remount,bind,ro "$1/opt/rust"
+		mount -t proc proc "$1/proc"
+		mount -t sysfs sysfs "$1/sys"
+		mount --rbind /dev "$1/dev"
+		[ ! -e /etc/resolv.conf ] || cat /etc/resolv.conf >"$1/etc/resolv.conf"
+		exec chroot "$1" env -i -C /scapd HOME=/root PATH=/opt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin "${@:3}"
+		' - "$root" "$toolchain" "${environment[@]}" make "PROFILE=${PROFILE:-release}" "$1" </dev/null
+}
+
+for root in "${roots[@]}"; do
+	for target in "$@"; do
+		check "$root: make $target" "make_in_$root" "$target"
+	done
+done
+finish

@@ -1,0 +1,116 @@
+//! `struct sc_settings` of include/capture.h, in memory that the programs read while we write it.
+
+use std::{
+    ptr::NonNull,
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64},
+};
+
+use scapd_bpf::types;
+
+/// The mapped settings. Every access is atomic, and goes through the one pointer that came from the mutable mapping:
+/// no reference to the structure exists while the programs may read it.
+#[derive(Debug)]
+pub(super) struct Settings(NonNull<types::bss>);
+
+// SAFETY: the memory belongs to the probe that holds this value, and is only accessed through atomics.
+unsafe impl Send for Settings {}
+// SAFETY: as above.
+unsafe impl Sync for Settings {}
+
+/// A method for each field: the field as an atomic.
+macro_rules! fields {
+    ($($field:ident: $atomic:ident,)*) => {
+        $(pub(super) fn $field(&self) -> &$atomic {
+            // SAFETY: the pointer is valid as long as `self` (see `new`); the field has the size and the alignment of
+            // the atomic, and is only accessed through atomics.
+            unsafe { $atomic::from_ptr((&raw mut (*self.0.as_ptr()).sc_settings.$field).cast()) }
+        })*
+    };
+}
+
+/// The same for fields that are arrays of bytes: an element as an atomic.
+macro_rules! arrays {
+    ($($field:ident[$len:ident],)*) => {
+        $(pub(super) fn $field(&self, index: usize) -> &AtomicU8 {
+            assert!(index < Settings::$len, "no such element of the settings");
+            // SAFETY: as for `fields`; the line above holds it within the array.
+            unsafe { AtomicU8::from_ptr((&raw mut (*self.0.as_ptr()).sc_settings.$field).cast::<u8>().add(index)) }
+        }
+
+        pub(super) const $len: usize = array_len(|settings: &types::sc_settings| settings.$field);)*
+    };
+}
+
+const fn array_len<T: Copy, const N: usize>(_: fn(&types::sc_settings) -> [T; N]) -> usize {
+    // Elements of another size would not be bytes.
+    assert!(size_of::<T>() == 1);
+    N
+}
+
+impl Settings {
+    /// Takes the mapping of a loaded object. Nobody else may refer to it: so it is taken out of the skeleton. The
+    /// value must live no longer than the object, which unmaps the memory.
+    pub(super) fn new(bss: &'static mut types::bss) -> Settings {
+        Settings(NonNull::from(bss))
+    }
+
+    /// Events lost on CPUs without counters: the one number here that the programs write.
+    pub(super) fn lost_elsewhere(&self) -> &AtomicU64 {
+        // SAFETY: as for `fields`.
+        unsafe { AtomicU64::from_ptr(&raw mut (*self.0.as_ptr()).sc_elsewhere.lost) }
+    }
+
+    fields! {
+        boot_time: AtomicU64,
+        active: AtomicU32,
+        snaplen: AtomicU32,
+        skip_tgid: AtomicU32,
+        targets_only: AtomicU32,
+        submit_flags: AtomicU32,
+        backlog: AtomicU32,
+        tracepoints: AtomicU32,
+        dynamic_snaplen: AtomicU32,
+        full_capture_ports: AtomicU32,
+        statsd_port: AtomicU32,
+        sample_ratio: AtomicU32,
+    }
+
+    arrays! {
+        wanted[SLOTS],
+        wanted_number[NUMBERS],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::*;
+
+    fn zeroed() -> &'static mut types::bss {
+        // SAFETY: plain numbers, for which 0 is a value.
+        Box::leak(Box::new(unsafe { std::mem::zeroed() }))
+    }
+
+    #[test]
+    fn each_field_is_where_the_structure_has_it() {
+        let bss = zeroed();
+        let memory: *const types::bss = bss;
+        let settings = Settings::new(bss);
+        settings.boot_time().store(1, Relaxed);
+        settings.sample_ratio().store(2, Relaxed);
+        settings.wanted(Settings::SLOTS - 1).store(3, Relaxed);
+        settings.wanted_number(Settings::NUMBERS - 1).store(4, Relaxed);
+        // SAFETY: the memory is leaked, and nobody writes it any more.
+        let seen = unsafe { &*memory }.sc_settings;
+        assert_eq!((seen.boot_time, seen.sample_ratio), (1, 2));
+        assert_eq!(seen.wanted.last().map(|wanted| wanted.0), Some(3));
+        assert_eq!(seen.wanted_number.last(), Some(&4));
+    }
+
+    #[test]
+    #[should_panic(expected = "no such element")]
+    fn an_index_beyond_an_array_is_refused() {
+        Settings::new(zeroed()).wanted(Settings::SLOTS);
+    }
+}

@@ -1,0 +1,85 @@
+//! The ids of tracepoints, which tracefs has: where it is mounted, or in a mount of our own that nobody else sees.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
+};
+
+use libbpf_rs::{Link, ProgramMut, libbpf_sys};
+use rustix::{
+    fs::{Mode, OFlags, open, openat},
+    mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen},
+};
+
+const MOUNT_POINTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+/// The folder of the tracepoints that are at every system call.
+const EVENTS: &str = "events/raw_syscalls";
+const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Whether tracefs is mounted where programs look for it.
+pub(crate) fn is_mounted() -> bool {
+    mounted().is_ok()
+}
+
+fn mounted() -> rustix::io::Result<OwnedFd> {
+    let folder = |root: &str| open(format!("{root}/{EVENTS}"), FOLDER, Mode::empty());
+    folder(MOUNT_POINTS[0]).or_else(|_| folder(MOUNT_POINTS[1]))
+}
+
+/// A mount that is in no namespace, and goes with its descriptor. It takes CAP_SYS_ADMIN.
+fn detached() -> rustix::io::Result<OwnedFd> {
+    let context = fsopen("tracefs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let root = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    openat(&root, EVENTS, FOLDER, Mode::empty())
+}
+
+/// The id of a tracepoint of system calls: `sys_enter` or `sys_exit`.
+pub(super) fn id(tracepoint: &str) -> io::Result<u64> {
+    let folder = mounted().or_else(|_| detached())?;
+    let file = openat(&folder, format!("{tracepoint}/id"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut text = String::new();
+    File::from(file).read_to_string(&mut text)?;
+    text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// Attaches a program to the tracepoint of this id. (libbpf would look for the id where tracefs is mounted.)
+pub(super) fn attach(program: &ProgramMut<'_>, id: u64) -> libbpf_rs::Result<Link> {
+    let event = perf_event(id).map_err(libbpf_rs::Error::from)?;
+    let link = program.attach_perf_event(event.as_raw_fd())?;
+    // The link has taken it over.
+    let _ = event.into_raw_fd();
+    Ok(link)
+}
+
+/// The event of a tracepoint, on which programs run whatever the CPU.
+fn perf_event(id: u64) -> io::Result<OwnedFd> {
+    let attributes = libbpf_sys::perf_event_attr {
+        type_: libbpf_sys::PERF_TYPE_TRACEPOINT,
+        size: size_of::<libbpf_sys::perf_event_attr>() as u32,
+        config: id,
+        ..Default::default()
+    };
+    let (every_task, cpu, no_group) = (-1, 0, -1);
+    // SAFETY: the kernel reads the attributes, whose size they say, and returns a new descriptor or an error.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attributes,
+            every_task,
+            cpu,
+            no_group,
+            libc::c_ulong::from(libbpf_sys::PERF_FLAG_FD_CLOEXEC),
+        )
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new, and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
