@@ -6,11 +6,15 @@
 //! with commas.
 
 mod classes;
+mod companions;
+mod selection;
 mod set;
 mod syscalls;
 mod tracepoints;
 
 pub use classes::{Class, category_name, classes};
+pub(crate) use companions::{NameRule, name_rule};
+pub use selection::{Companions, Selection};
 pub use set::{Iter, SyscallSet};
 pub use syscalls::parse;
 pub use tracepoints::{Tracepoint, TracepointSet, parse_tracepoints};
