@@ -114,7 +114,8 @@ impl Handle {
         self.ask(Request::Rotate)
     }
 
-    /// Records something else from now on, and waits until that is so.
+    /// Records something else from now on, and waits until that is so. If the events refer to what was not followed so far
+    /// (descriptors, say), a series goes on in a new file, whose state has the names; in a single file some may be wrong.
     ///
     /// # Errors
     /// [`RequestError::Refused`] if the recording did not load what this takes: see

@@ -296,6 +296,10 @@ impl Audience<'_> {
         if wanted.asked() != self.wanted.asked() {
             drain.change_what_is_asked(wanted.asked(), probe.now());
         }
+        if wanted.needs_new_names(&self.wanted) {
+            // They are in the state that a file starts with. A single file is as it is.
+            drain.ask_rotation();
+        }
         self.wanted = wanted;
         let control = probe.control().map_err(|e| e.to_string())?;
         control.set_snaplen(settings.snaplen);

@@ -38,6 +38,11 @@ impl Wanted {
         Wanted { syscalls: self.syscalls.map(|set| set.union(&calls)), ..self }
     }
 
+    /// Whether a reader has to know names that it does not where it was `before`.
+    pub(super) fn needs_new_names(&self, before: &Wanted) -> bool {
+        !self.only && self.selection().follows_more_than(&before.selection())
+    }
+
     /// What a reader is to be told.
     pub(super) fn asked(&self) -> Asked {
         let Directions { enter, exit } = self.directions;
