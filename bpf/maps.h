@@ -95,3 +95,14 @@ struct {
 	__type(key, u32);
 	__type(value, u32);
 } sampling_mark SEC(".maps");
+
+/*
+ * The threads that are in a call whose entry was recorded while sampling: its return is recorded too. Written and read by
+ * the programs; emptied by the recorder when sampling begins. A call that finds it full is left out.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, SC_SAMPLED_CALLS);
+	__type(key, u32);
+	__type(value, u32);
+} sampled_calls SEC(".maps");

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What leaves out events of calls that are wanted: calls that failed, sampling. The dispatchers come here with a call to
+ * What leaves out events of calls that are wanted: calls that failed, sampling, returns that are recorded to keep names
+ * right and change none. The dispatchers come here with a call to
  * which a rule may apply; what none leaves out goes on to its own program. The first call of a part of a second that
  * sampling leaves out, or that it records, goes by way of a `drop` event, which marks that.
  */
+#include "extract/files.h"
+#include "extract/messages.h"
 #include "extract/registers.h"
+#include "extract/sockets.h"
 #include "rules.h"
 #include "template/ringbuf.h"
 
@@ -18,24 +22,92 @@ static __always_inline bool rules__is_failure(s64 ret)
 	return ret < 0 && ret >= -max_errno && ret != -einprogress;
 }
 
+/* Whether a command of fcntl duplicates a descriptor. */
+static __always_inline bool rules__duplicates(u32 command)
+{
+	const u32 f_dupfd = 0, f_dupfd_cloexec = 1030;
+
+	return command == f_dupfd || command == f_dupfd_cloexec;
+}
+
 /* Whether a command of fcntl makes or changes a descriptor. */
 static __always_inline bool rules__is_for_descriptors(u32 command)
 {
-	const u32 f_dupfd = 0, f_setfd = 2, f_dupfd_cloexec = 1030;
+	const u32 f_setfd = 2;
 
-	return command == f_dupfd || command == f_setfd || command == f_dupfd_cloexec;
+	return rules__duplicates(command) || command == f_setfd;
 }
 
-/* Whether sampling leaves out the return of a call, whatever the time. */
-static __always_inline bool rules__is_of_no_use(u64 *ctx, u32 wanted, s64 ret)
+/* Whether an option of prctl changes the name of a thread, or who becomes the parent of orphans. */
+static __always_inline bool rules__names_process(u32 option)
 {
-	const struct sc_call call = {
+	const u32 pr_set_name = 15, pr_set_child_subreaper = 36;
+
+	return option == pr_set_name || option == pr_set_child_subreaper;
+}
+
+static __always_inline bool rules__is_directory(s64 fd)
+{
+	const u32 s_ifmt = 0170000, s_ifdir = 0040000;
+
+	return (BPF_CORE_READ(extract__file(fd), f_inode, i_mode) & s_ifmt) == s_ifdir;
+}
+
+/* Whether a message header has an address, or control data, which may bring descriptors. */
+static __always_inline bool rules__is_addressed(const struct sc_call *call)
+{
+	struct sc_msghdr header;
+
+	message__read_header(call, socket__argument(call, 1), &header);
+	return header.name || header.controllen;
+}
+
+/* The call that the context is of, as far as its arguments are concerned. */
+static __always_inline struct sc_call rules__call(u64 *ctx)
+{
+	return (struct sc_call){
 		.regs = extract__registers(ctx),
 		.compat = extract__is_compat(extract__typed_current()),
 	};
+}
 
+/* Whether the return of a call that is recorded to keep names right changes one. */
+static __always_inline bool rules__changes_names(u64 *ctx, u64 slot, s64 ret)
+{
+	const struct sc_call call = rules__call(ctx);
+	u32 names = sc_routes.names[slot];
+
+	if (rules__is_failure(ret))
+		return false;
+	if (names & SC_NAMES_FCNTL && !rules__duplicates(extract__syscall_argument(&call, 1)))
+		return false;
+	if (names & SC_NAMES_PRCTL && !rules__names_process(extract__syscall_argument(&call, 0)))
+		return false;
+	if (names & SC_NAMES_ADDRESS && !socket__argument(&call, 4))
+		return false;
+	if (names & SC_NAMES_MESSAGE && !rules__is_addressed(&call))
+		return false;
+	return !(names & SC_NAMES_DESCRIPTOR && sc_settings.directories_only) || rules__is_directory(ret);
+}
+
+/* Whether both the entry and the return of a call are asked for: sampling keeps or leaves out both. */
+static __always_inline bool rules__is_pair(u32 wanted)
+{
+	return wanted & SC_WANT_ENTER && wanted & SC_WANT_EXIT && !(wanted & SC_FOR_NAMES);
+}
+
+/*
+ * Whether sampling leaves out an event of a call, whatever the time. That a call will fail is not known as it is entered:
+ * where the entry is recorded, so is the return.
+ */
+static __always_inline bool rules__is_of_no_use(u64 *ctx, u32 wanted, s64 ret)
+{
+	const struct sc_call call = rules__call(ctx);
+
+	if (wanted & SC_SAMPLE_NOTHING)
+		return true;
 	if (wanted & SC_SAMPLE_DONE)
-		return rules__is_failure(ret);
+		return !rules__is_pair(wanted) && rules__is_failure(ret);
 	return wanted & SC_SAMPLE_DESCRIPTORS && !rules__is_for_descriptors(extract__syscall_argument(&call, 1));
 }
 
@@ -48,11 +120,11 @@ static __always_inline bool rules__is_time_left_out(void)
 }
 
 /* Where an event goes on that is recorded in a part of each second: the first ones of a part go by way of a mark. */
-static __always_inline u64 rules__slot_by_clock(u64 slot, enum sc_way way)
+static __always_inline u64 rules__slot_by_clock(u64 slot, bool left_out, enum sc_way way)
 {
 	u32 key = 0, value = 0;
 
-	if (!rules__is_time_left_out()) {
+	if (!left_out) {
 		if (!sc_sampling.leaving_out || bpf_map_delete_elem(&sampling_mark, &key))
 			return slot;
 		sc_sampling.leaving_out = 0;
@@ -65,6 +137,39 @@ static __always_inline u64 rules__slot_by_clock(u64 slot, enum sc_way way)
 	return SC_SLOT_DROP_E;
 }
 
+#if defined(__TARGET_ARCH_x86)
+#define SC_NR_EXIT 60
+#define SC_NR_EXIT_GROUP 231
+#else
+#define SC_NR_EXIT 93
+#define SC_NR_EXIT_GROUP 94
+#endif
+
+/* The same of the entry of a call whose return is asked for too. */
+static __always_inline u64 rules__slot_of_entry(u64 slot, enum sc_way way)
+{
+	u32 tid = TASK_FIELD(extract__typed_current(), pid), in_call = 1;
+	bool left_out = rules__is_time_left_out();
+	bool returns = slot != SC_NR_EXIT && slot != SC_NR_EXIT_GROUP;
+
+	if (!left_out && returns && bpf_map_update_elem(&sampled_calls, &tid, &in_call, BPF_ANY)) {
+		rules__sampled(way);
+		return SC_SLOTS;
+	}
+	return rules__slot_by_clock(slot, left_out, way);
+}
+
+/* The same of the return of a call whose entry is asked for too: it follows the entry, whatever the time is by now. */
+static __always_inline u64 rules__slot_of_return(u64 slot, enum sc_way way)
+{
+	u32 tid = TASK_FIELD(extract__typed_current(), pid);
+
+	if (!bpf_map_delete_elem(&sampled_calls, &tid))
+		return slot;
+	rules__sampled(way);
+	return SC_SLOTS;
+}
+
 /* Where a wanted event of a call goes on: to its own slot, to that of a mark, or nowhere (SC_SLOTS). */
 static __always_inline u64 rules__slot(u64 *ctx, u64 slot, enum sc_wanted direction)
 {
@@ -72,7 +177,9 @@ static __always_inline u64 rules__slot(u64 *ctx, u64 slot, enum sc_wanted direct
 	u32 wanted = sc_settings.wanted[slot];
 	s64 ret = direction == SC_WANT_EXIT ? extract__result(ctx) : 0;
 
-	if (wanted & SC_SAMPLE_NOTHING || (direction == SC_WANT_EXIT && rules__is_of_no_use(ctx, wanted, ret))) {
+	if (direction == SC_WANT_EXIT && wanted & SC_FOR_NAMES)
+		return rules__changes_names(ctx, slot, ret) ? slot : (u64)SC_SLOTS;
+	if (rules__is_of_no_use(ctx, wanted, ret)) {
 		rules__sampled(way);
 		return SC_SLOTS;
 	}
@@ -80,7 +187,12 @@ static __always_inline u64 rules__slot(u64 *ctx, u64 slot, enum sc_wanted direct
 		rules__failed(way);
 		return SC_SLOTS;
 	}
-	return wanted & SC_SAMPLE_BY_CLOCK ? rules__slot_by_clock(slot, way) : slot;
+	if (!(wanted & SC_SAMPLE_BY_CLOCK))
+		return slot;
+	/* When sampling has ended, entries are not remembered any more. */
+	if (!rules__is_pair(wanted) || !sc_settings.sample_ratio)
+		return rules__slot_by_clock(slot, rules__is_time_left_out(), way);
+	return direction == SC_WANT_ENTER ? rules__slot_of_entry(slot, way) : rules__slot_of_return(slot, way);
 }
 
 /* Goes on to a slot's program; comes back only if there is none. */

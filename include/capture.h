@@ -23,6 +23,8 @@ enum {
 	SC_SLOT_DROP_E = SC_SLOTS - 2,
 	SC_SLOT_DROP_X = SC_SLOTS - 1,
 	SC_DIRECT = 4,
+	/* Calls that can be in progress at once while sampling: see sampled_calls. */
+	SC_SAMPLED_CALLS = 16384,
 };
 
 /*
@@ -55,13 +57,24 @@ enum sc_attach {
 enum sc_wanted {
 	SC_WANT_ENTER = 1,
 	SC_WANT_EXIT = 2,
-	SC_WANT_RULES = 0x7c, /* those below */
+	SC_WANT_RULES = 0xfc, /* those below */
 	SC_DROP_FAILED = 4,   /* no returns of calls that failed */
 	/* While sampling: */
 	SC_SAMPLE_BY_CLOCK = 8,     /* nothing but in the first part of each second */
 	SC_SAMPLE_NOTHING = 16,     /* nothing */
-	SC_SAMPLE_DONE = 32,        /* no returns of calls that failed */
-	SC_SAMPLE_DESCRIPTORS = 64, /* no returns of an fcntl that changes no descriptor */
+	SC_SAMPLE_DONE = 32,        /* no returns of calls that failed, unless their entries are recorded */
+	SC_SAMPLE_DESCRIPTORS = 64, /* no fcntl that changes no descriptor */
+	/* Returns are recorded to keep names right, and only those that change a name. No other rule applies to them. */
+	SC_FOR_NAMES = 128,
+} __attribute__((packed));
+
+/* How to tell whether the return of a call changes a name: the bits of sc_routes.names. Without one, every success does. */
+enum sc_names {
+	SC_NAMES_DESCRIPTOR = 1, /* the result is a descriptor, which may be of a directory */
+	SC_NAMES_FCNTL = 2,      /* only commands that duplicate a descriptor do */
+	SC_NAMES_PRCTL = 4,      /* only some options do */
+	SC_NAMES_ADDRESS = 8,    /* only with an address in argument 4 */
+	SC_NAMES_MESSAGE = 16,   /* only with an address or control data in the message header of argument 1 */
 } __attribute__((packed));
 
 /* Which tracepoint events are wanted: bits of sc_settings.tracepoints. */
@@ -105,6 +118,7 @@ struct sc_settings {
 	u32 full_capture_ports; /* for it: the first port of a range, and in the high half the last one; or 0 */
 	u32 statsd_port;        /* for it: where statsd listens; or 0 */
 	u32 sample_ratio;       /* one part of so many of each second is recorded; 0: not sampling */
+	u32 directories_only;   /* of the descriptors, only the names of directories are needed: see SC_FOR_NAMES */
 	enum sc_wanted wanted[SC_SLOTS];
 	/*
 	 * The same by the number that a call has, whoever makes it; the last one stands for all numbers beyond. What is not
@@ -126,6 +140,7 @@ struct sc_sampling {
 /* Which call a slot stands for. Written before the programs are loaded. */
 struct sc_routes {
 	u16 code[SC_SLOTS];         /* the stable code, carried by generic events */
+	enum sc_names names[SC_SLOTS];
 	u16 compat_slot[SC_NR_MAX]; /* the slot of a 32-bit call */
 	/* The slot of what a socketcall is for, by its first argument; its own where there is no such call. */
 	u16 socketcall_slot[SC_SOCKETCALL_MAX];

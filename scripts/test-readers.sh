@@ -25,7 +25,7 @@ record() {
 	shift
 	mkdir "$name"
 	runs "record $name" "$scapd" record -q -w "$name.scap" "$@" -- env -i "PATH=$PATH" bash "$scripts/workload.sh" "$tmp/$name" &&
-		"$scapd" info --json "$name.scap" >"$name.json"
+		"$scapd" info --json --all "$name.scap" >"$name.json"
 }
 
 fields='*%evt.type|%proc.name|%fd.name|%evt.args|%proc.cmdline'
@@ -93,6 +93,17 @@ if record exits --events exit; then
 		-e proc.cmdline >strato.txt
 	same "strato counts what scapd counts" "$(counts_in exits "$shown")" "$(cut -d'|' -f1 strato.txt | count)"
 	check_names strato strato.txt "$tmp/exits"
+fi
+
+# Some calls: names are right, as what changes them is recorded besides.
+if record some --syscalls openat,read,write; then
+	check_counts some ", of some calls"
+	read -r client server <some/ports
+	has "some calls: writing, through a duplicate of a descriptor" some.txt "^write\|bash\|$tmp/some/notes.txt\|.*the first line"
+	has "some calls: a descriptor that is used again" some.txt "^read\|bash\|$tmp/some/notes.txt\|.*the first line"
+	has "some calls: a file that is not there" some.txt "^openat\|cat\|.*ENOENT.*missing.txt.*$tmp/some/missing.txt"
+	has "some calls: sending" some.txt "^write\|perl\|127.0.0.1:$client->127.0.0.1:$server\|.*ping"
+	same "some calls: no process without a name" 0 "$(grep -c '^[^|]*|<NA>|' some.txt)"
 fi
 
 # A process that was there before: its name and its descriptors come from the state at the start. A pidfd is of a kind that

@@ -74,13 +74,17 @@ pub struct RecordArgs {
     /// The files.
     #[command(flatten)]
     files: FilesArgs,
-    /// Record these calls only: names, !name, %class, /regex, ?name; see `scapd list syscalls`
+    /// Record these calls: names, !name, %class, /regex, ?name; see `scapd list syscalls`. The returns of calls that say
+    /// what processes, directories and descriptors are called are recorded besides: see --only
     #[arg(long, value_name = "LIST", value_parser = select::parse)]
     syscalls: Option<SyscallSet>,
+    /// Record nothing besides --syscalls and --events: names in the capture may then be wrong
+    #[arg(long)]
+    only: bool,
     /// Which events of a call to record
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "enter,exit")]
     events: Vec<Direction>,
-    /// Tracepoints to record besides the calls [default: sched_process_exit, none with --syscalls]
+    /// Tracepoints to record besides the calls [default: sched_process_exit, none with --syscalls and --only]
     #[arg(long, value_name = "LIST", value_parser = select::parse_tracepoints)]
     tracepoints: Option<TracepointSet>,
     /// Record these processes and their descendants
@@ -108,10 +112,11 @@ pub struct RecordArgs {
     #[arg(long)]
     drop_failed: bool,
     /// Record the first 1/N of each second: 1, 2, 4 to 128; calls that say which processes and descriptors there are in
-    /// full, frequent ones of little use (stat, futex, poll, ...) not at all
+    /// full, frequent ones of little use (stat, futex, poll, ...) not at all. The entry and the return of a call are kept
+    /// or left out together
     #[arg(long, value_name = "N")]
     sample: Option<SampleRatio>,
-    /// Stop after this many events
+    /// Stop after this many events, not counting those that keep names right
     #[arg(short = 'n', long = "count", value_name = "EVENTS")]
     count: Option<u64>,
     /// Stop after this time, as 10s, 5m, 1h30m
@@ -197,6 +202,9 @@ pub struct ReadArgs {
     /// Print events of these processes only
     #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
     pub pids: Vec<u64>,
+    /// Print the events too that were recorded only to keep names right
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `scapd info`.
@@ -210,6 +218,9 @@ pub struct InfoArgs {
     /// How many event types and processes to show
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub top: usize,
+    /// Count the events too that were recorded only to keep names right
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `scapd list`.
@@ -345,7 +356,7 @@ impl From<RecordArgs> for record::Config {
             enter: args.events.contains(&Direction::Enter),
             exit: args.events.contains(&Direction::Exit),
         };
-        // A reader that is to keep its list of processes needs their ends; one that gets a few calls does not.
+        // With some calls, the ends of processes are recorded to keep names right, and need not be asked for.
         let dynamic_snaplen = args.dynamic_snaplen();
         let syscalls = args.syscalls.filter(|set| *set != SyscallSet::all());
         let usual = if syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
@@ -354,6 +365,7 @@ impl From<RecordArgs> for record::Config {
             files: args.files.series(),
             compress: args.gzip,
             syscalls,
+            only: args.only,
             self_test: false,
             selectable: false,
             probe: Options {
@@ -388,7 +400,14 @@ impl From<ReadArgs> for print::ReadArgs {
         let filter = args.syscalls.map(|set| -> print::Filter {
             Box::new(move |event| print::syscall(event).is_some_and(|call| set.contains(call)))
         });
-        print::ReadArgs { file: args.file, limit: args.count, json: args.json, filter, pids: args.pids }
+        print::ReadArgs {
+            file: args.file,
+            limit: args.count,
+            json: args.json,
+            filter,
+            pids: args.pids,
+            all: args.all,
+        }
     }
 }
 
@@ -404,7 +423,7 @@ impl From<RepairArgs> for repair::Place {
 
 impl From<InfoArgs> for print::InfoArgs {
     fn from(args: InfoArgs) -> print::InfoArgs {
-        print::InfoArgs { file: args.file, json: args.json, top: args.top }
+        print::InfoArgs { file: args.file, json: args.json, top: args.top, all: args.all }
     }
 }
 

@@ -11,6 +11,9 @@
 //!   What was to be left out is not among them: `failed=5` returns of calls that failed, `sampled=900` events in the rest
 //!   of each second of which sampling records the first of `sample_ratio=8` parts (it is then `verdict=sample`).
 //!   Skipped runs ([`Cause::Skipped`]) were never seen as events; they stand beside that sum.
+//! - [`SELECTED`], before the first event that it is about: which events were asked for, `syscalls=read,write
+//!   events=enter,exit tracepoints=none`, the lists as the command line takes them. Others are there to keep the names
+//!   in these right. Without such a notice, all were asked for.
 //! - [`CUT`], where `scapd repair` found a capture's end: `cause=cut_off offset=104552 bytes=17`. From `offset` on, in
 //!   bytes of the uncompressed capture, so many bytes were left out.
 
@@ -21,6 +24,7 @@ use indicatif::HumanCount;
 use crate::{
     events::{EventType, event},
     scap::{EventBuilder, EventView, Value},
+    select::Asked,
 };
 
 /// The type of a notice: `PPME_NOTIFICATION_E`.
@@ -29,6 +33,8 @@ pub const NOTIFICATION: EventType = EventType(280);
 pub const GAP: &str = "scapd.gap";
 /// The id of the notice at a capture's end.
 pub const VERDICT: &str = "scapd.verdict";
+/// The id of the notice of what was asked for.
+pub const SELECTED: &str = "scapd.selected";
 /// The id of the notice that a repaired capture ends with.
 pub const CUT: &str = "scapd.cut";
 
@@ -271,6 +277,8 @@ pub enum Notice {
     Verdict(Verdict),
     /// The end of a repaired capture.
     Cut(Cut),
+    /// What was asked for, from here on.
+    Selected(Asked),
 }
 
 impl Gap {
@@ -432,6 +440,11 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             offset: fields.number("offset"),
             bytes: fields.number("bytes"),
         })),
+        SELECTED => Some(Notice::Selected(Asked::parse(
+            fields.text("syscalls"),
+            fields.text("events"),
+            fields.text("tracepoints"),
+        ))),
         _ => None,
     }
 }
@@ -456,6 +469,11 @@ impl<'a> Fields<'a> {
     /// 0 if there is none.
     fn number(&self, key: &str) -> u64 {
         self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    /// Empty if there is none.
+    fn text(&self, key: &str) -> &'a str {
+        self.0.get(key).copied().unwrap_or_default()
     }
 
     fn cut_cause(&self) -> CutCause {

@@ -157,6 +157,7 @@ impl Report {
                     self.cuts.push(cut);
                 }
             }
+            Some(Notice::Selected(_)) => {}
             None if event.ty() == ledger::NOTIFICATION => {}
             None => self.in_section.events += 1,
         }

@@ -56,6 +56,9 @@ fn a_service_from_its_start_to_its_end() {
     assert_eq!((code, said.as_str()), (Some(0), "changed: drop-failed, keep-files\n"));
     let (code, said, _) = run(&mut ctl(&daemon, &["reload"]));
     assert_eq!((code, said.as_str()), (Some(0), "changed: drop-failed, keep-files\n"));
+    assert_eq!(run(&mut ctl(&daemon, &["set", "only=true"])).1, "changed: only\n");
+    // The names that were not followed meanwhile stand at the start of a new file.
+    assert_eq!(run(&mut ctl(&daemon, &["reload"])).1, "changed: only\n");
     let (code, _, said) = run(&mut ctl(&daemon, &["set", "buffer-size=1M"]));
     assert!(code == Some(1) && said.contains("buffer-size: cannot be changed while it runs"), "{said}");
     let (code, _, said) = run(&mut ctl(&daemon, &["set", "syscals=read", "snaplen=x"]));
@@ -71,7 +74,7 @@ fn a_service_from_its_start_to_its_end() {
     assert!(!daemon.socket().exists(), "the socket is left behind");
     // Of generic events, that of the self-test alone.
     assert_eq!(daemon.count(["generic_x", "getgid_x", "getegid_x"]), [1, 1040, 200], "{log}");
-    assert_eq!(daemon.files().len(), 3);
+    assert_eq!(daemon.files().len(), 4);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn million(buffer: &str) -> (u64, u64) {
     let path = file(&folder, "million.scap");
     let calls = perl_calls("access", 1_000_000);
     let (code, _, said) = run(scapd()
-        .args(["record", "--syscalls", "access", "--buffer-size", buffer, "-w"])
+        .args(["record", "--only", "--syscalls", "access", "--buffer-size", buffer, "-w"])
         .arg(&path)
         .arg("--")
         .args(&calls));
@@ -59,7 +59,7 @@ fn perl_alone() -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "perl.scap");
     let (code, _, said) = run(scapd()
-        .args(["record", "--syscalls", "access", "-w"])
+        .args(["record", "--only", "--syscalls", "access", "-w"])
         .arg(&path)
         .arg("--")
         .args(perl_calls("access", 0)));
@@ -384,7 +384,7 @@ fn a_selection_starts_at_once_and_loads_little() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "access.scap");
     let (code, _, said) = run(scapd()
-        .args(["record", "-v", "--syscalls", "access", "-w"])
+        .args(["record", "-v", "--only", "--syscalls", "access", "-w"])
         .arg(&path)
         .args(["--", "perl", "-e", ""]));
     assert_eq!(code, Some(0), "{said}");

@@ -70,6 +70,14 @@ fn the_selection_changes_while_events_are_recorded() {
     assert_eq!(status.pending(), 0);
     assert!(status.taken > 800 && status.cpus.iter().map(|cpu| cpu.seen).sum::<u64>() >= status.taken);
     let capture = Capture::read(&path);
+    let asked: Vec<_> = capture.asked.iter().map(ToString::to_string).collect();
+    let expected = ["getppid", "getegid", "all", "none"]
+        .map(|calls| format!("syscalls={calls} events=enter,exit tracepoints=none"));
+    assert_eq!(asked, expected);
+    // Each counts from its time on: there are no more pairs than were asked for.
+    let (code, shown, _) =
+        common::run(common::scapd().args(["read", "--syscalls", "getppid,getegid"]).arg(&path));
+    assert_eq!((code, shown.lines().count()), (Some(0), 800), "of three selections");
     for program in ["getegid_e", "getegid_x"] {
         assert_eq!(capture.count(program), 200, "{program}");
     }

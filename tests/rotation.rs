@@ -9,6 +9,8 @@ use std::{fs, process::Command, thread, time::Duration};
 use common::series::{Generator, Recording, alone, assert_whole, captures, config, read, wait_for};
 use scapd::{
     output::{Retention, Rotation, Series},
+    record::{Config, Settings},
+    select,
     verify::{Outcome, Report},
 };
 
@@ -249,4 +251,30 @@ fn what_a_killed_recorder_left_behind_is_repaired_by_the_next_one() {
         .map(|report| report.outcome())
         .collect();
     assert_eq!(outcomes, [Outcome::Incomplete, Outcome::Complete]);
+}
+
+/// The events of the new selection refer to descriptors, which were not followed before.
+#[test]
+fn a_selection_that_needs_more_names_begins_a_new_file() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let base = config(folder.path().join("a.scap"), Series::default());
+    let config = Config { only: false, selectable: true, syscalls: select::parse("getppid").ok(), ..base };
+    let settings = Settings::from(&config);
+    let recording = Recording::start(config);
+    let path = folder.path().join("opened unseen.json");
+    fs::write(&path, "x").unwrap();
+    let opened = fs::File::open(&path).unwrap();
+    recording.handle.change(Settings { syscalls: select::parse("getgid").ok(), ..settings.clone() }).unwrap();
+    recording.handle.change(Settings { syscalls: select::parse("pread").ok(), ..settings }).unwrap();
+    wait_for("a new file", || recording.handle.status().files >= 2);
+    // Its state is there soon after.
+    thread::sleep(Duration::from_millis(500));
+    std::os::unix::fs::FileExt::read_at(&opened, &mut [0], 0).unwrap();
+    recording.stop().unwrap();
+    let paths = captures(folder.path());
+    assert_eq!(paths.len(), 2);
+    paths.iter().for_each(|path| drop(read(path)));
+    let (_, shown, _) = common::run(common::scapd().args(["read", "--syscalls", "pread"]).arg(&paths[1]));
+    assert!(shown.contains(&format!("(<f>{})", path.display())), "{shown}");
 }

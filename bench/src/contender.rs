@@ -214,8 +214,8 @@ impl Contender {
             Contender::Scapd => scapd(job, &[]),
             Contender::ScapdMachine => scapd(job, &["-a"]),
             Contender::ScapdExit => scapd(job, &["--events", "exit"]),
-            Contender::ScapdOnly => scapd(job, &["--syscalls", &calls]),
-            Contender::ScapdOther => scapd(job, &["--syscalls", OTHER_CALL]),
+            Contender::ScapdOnly => scapd(job, &["--only", "--syscalls", &calls]),
+            Contender::ScapdOther => scapd(job, &["--only", "--syscalls", OTHER_CALL]),
             Contender::Strace => text(&["strace", "-f", "-ttt", "-s", "80", "-o", &capture, "--"]),
             Contender::StraceSeccomp => {
                 let trace = format!("trace={calls}");

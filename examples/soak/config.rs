@@ -67,7 +67,7 @@ pub struct Config {
 impl Config {
     pub fn text(&self, paths: &Paths, folder: &std::path::Path, root: u32) -> String {
         format!(
-            "[record]\nsyscalls = '{}'\nevents = ['enter', 'exit']\nsnaplen = {}\npid = {root}\nbuffer-size = '1M'\n\
+            "[record]\nsyscalls = '{}'\nonly = true\nevents = ['enter', 'exit']\nsnaplen = {}\npid = {root}\nbuffer-size = '1M'\n\
              [files]\nwrite = '{}'\n{}[control]\ncontrol = '{}'\n",
             self.syscalls(None),
             self.snaplen,

@@ -24,7 +24,7 @@ pub struct FilesArgs {
     /// Begin it by the clock: with -G 1h at the full hour, local time
     #[arg(long, requires = "rotate_time", help_heading = "Files")]
     align: bool,
-    /// Begin a new file after this many events
+    /// Begin a new file after this many events, those that keep names right among them
     #[arg(short = 'e', long, value_name = "EVENTS", help_heading = "Files",
           value_parser = clap::value_parser!(u64).range(1..))]
     rotate_events: Option<u64>,

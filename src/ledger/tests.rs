@@ -81,3 +81,14 @@ fn another_notice_is_none_of_ours() {
     let bytes = notice("falco", "lost=1", 1);
     assert_eq!(parse(&EventView::parse(&bytes, false).unwrap()), None);
 }
+
+#[test]
+fn what_was_asked_for_is_read_back() {
+    let text = "syscalls=read,write events=exit tracepoints=none";
+    let bytes = notice(SELECTED, text, 1);
+    let Some(Notice::Selected(asked)) = parse(&EventView::parse(&bytes, false).unwrap()) else {
+        panic!("not that notice")
+    };
+    assert_eq!(asked.to_string(), text);
+    assert!(!asked.enter && asked.exit);
+}

@@ -13,6 +13,11 @@ pub struct Chunk {
     pub late: u64,
     /// What the notices among them tell to be lost.
     pub losses: Losses,
+    /// The time of the last event, ns since the epoch.
+    pub latest: u64,
+    /// What the last notice of what was asked for says, if there is one. A file in which the recording goes on, as this
+    /// one breaks, says so too, unless it is empty.
+    pub selected: Option<String>,
     size: usize,
     /// The blocks as a gzip member.
     pub(super) packed: Vec<u8>,
@@ -26,7 +31,16 @@ impl Chunk {
 
     /// A buffer beside the others.
     pub(super) fn of(bytes: Vec<u8>) -> Self {
-        Chunk { bytes, events: 0, late: 0, losses: Losses::default(), size: 0, packed: Vec::new() }
+        Chunk {
+            bytes,
+            events: 0,
+            late: 0,
+            losses: Losses::default(),
+            latest: 0,
+            selected: None,
+            size: 0,
+            packed: Vec::new(),
+        }
     }
 
     /// How many bytes fit without more memory. A larger block may be put in all the same.
@@ -43,5 +57,7 @@ impl Chunk {
         self.events = 0;
         self.late = 0;
         self.losses = Losses::default();
+        self.latest = 0;
+        self.selected = None;
     }
 }

@@ -39,6 +39,8 @@ pub struct InfoArgs {
     pub json: bool,
     /// How many event types, and how many processes, the tables show; the JSON object has all.
     pub top: usize,
+    /// Whether to count the events too that were recorded only to keep the names in others right.
+    pub all: bool,
 }
 
 /// How many events of a type there are.
@@ -89,6 +91,9 @@ pub struct Summary {
     pub fds: usize,
     /// Events.
     pub events: u64,
+    /// Events that were recorded to keep the names in others right. The numbers here are without them, unless they were
+    /// to be with them.
+    pub for_names: u64,
     /// Time of the first and of the last event, in ns since the epoch.
     pub times: Option<(u64, u64)>,
     /// Events that are older than the one before them.
@@ -110,13 +115,22 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Reads a capture to its end. Where that is not the regular one, the summary is of all that comes before it.
+    /// Reads a capture to its end. Where that is not the regular one, the summary is of all that comes before it. Events
+    /// that were recorded to keep the names in others right are only counted.
     pub fn collect<R: Read>(reader: &mut Reader<R>) -> (Summary, Option<ReadError>) {
+        Summary::collect_events(reader, false)
+    }
+
+    /// The same; `all` events are in every number.
+    pub fn collect_events<R: Read>(reader: &mut Reader<R>, all: bool) -> (Summary, Option<ReadError>) {
         let mut summary = Summary::default();
         let mut types: HashMap<EventType, HashMap<String, u64>> = HashMap::new();
         let mut processes: HashMap<u64, (Option<Vec<u8>>, u64)> = HashMap::new();
         let end = for_each_event(reader, |numbered, names| {
-            summary.count(numbered, names, &mut types, &mut processes);
+            summary.look(numbered);
+            if numbered.asked || all {
+                summary.count(numbered, names, &mut types, &mut processes);
+            }
             ControlFlow::<()>::Continue(())
         });
         summary.machine = reader.state().machine.clone();
@@ -138,6 +152,15 @@ impl Summary {
         (summary, end.err())
     }
 
+    /// What is told of every event.
+    fn look(&mut self, numbered: &Numbered<'_>) {
+        let event = &numbered.captured.event;
+        self.for_names += u64::from(!numbered.asked);
+        let (first, last) = self.times.unwrap_or((event.ts(), event.ts()));
+        self.out_of_order += u64::from(event.ts() < last);
+        self.times = Some((first, event.ts()));
+    }
+
     fn count(
         &mut self,
         numbered: &Numbered<'_>,
@@ -147,10 +170,6 @@ impl Summary {
     ) {
         let event = &numbered.captured.event;
         self.events += 1;
-        let (first, last) = self.times.unwrap_or((event.ts(), event.ts()));
-        self.out_of_order += u64::from(event.ts() < last);
-        self.times = Some((first, event.ts()));
-
         let name = event_name(event);
         let of_type = types.entry(event.ty()).or_default();
         match of_type.get_mut(&*name) {
@@ -213,6 +232,7 @@ impl Summary {
             "threads": self.threads,
             "fds": self.fds,
             "events": self.events,
+            "events_for_names": self.for_names,
             "first_ts": self.times.map(|t| t.0),
             "first_time": self.times.and_then(|t| rfc3339(t.0)),
             "last_ts": self.times.map(|t| t.1),
@@ -295,6 +315,15 @@ impl Summary {
         if self.out_of_order > 0 {
             row("events out of order", self.out_of_order.to_string());
         }
+        if self.for_names > 0 {
+            row("to keep names right", self.for_names.to_string());
+        }
+        if let Some(asked) = self.ledger.asked.first() {
+            row("asked for", asked.to_string());
+        }
+        if self.ledger.asked.len() > 1 {
+            row("changes of that", (self.ledger.asked.len() - 1).to_string());
+        }
         row("drop events", self.drops.to_string());
         row("other notices", self.notice_count.to_string());
         table
@@ -330,7 +359,7 @@ fn ranking(header: [&str; 3], rows: impl ExactSizeIterator<Item = [String; 3]>, 
 pub fn info(args: &InfoArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let damaged = |source| PrintError::Read { path: args.file.clone(), source };
     let mut reader = Reader::new(open(&args.file)?).map_err(damaged)?;
-    let (summary, error) = Summary::collect(&mut reader);
+    let (summary, error) = Summary::collect_events(&mut reader, args.all);
     let mut page = String::new();
     if args.json {
         escape_json(&mut page, &format!("{:#}\n", summary.to_json()));

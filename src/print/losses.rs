@@ -9,6 +9,7 @@ use super::{info::plain_table, json::rfc3339};
 use crate::{
     events::event,
     ledger::{Cut, Gap, Losses, Notice, Verdict},
+    select::Asked,
 };
 
 /// Gaps beyond this many are only counted; of balances and cuts, a section has one.
@@ -25,6 +26,8 @@ pub struct Ledger {
     pub gap_count: u64,
     /// Where sections ended before they were repaired; a hundred at most.
     pub cuts: Vec<Cut>,
+    /// What was asked for, if that was not everything, and each change of it; a hundred at most.
+    pub asked: Vec<Asked>,
 }
 
 impl Ledger {
@@ -32,7 +35,8 @@ impl Ledger {
         match notice {
             Notice::Verdict(verdict) if self.verdicts.len() < MAX_GAPS => self.verdicts.push(verdict),
             Notice::Cut(cut) if self.cuts.len() < MAX_GAPS => self.cuts.push(cut),
-            Notice::Verdict(_) | Notice::Cut(_) => {}
+            Notice::Selected(asked) if self.asked.len() < MAX_GAPS => self.asked.push(asked),
+            Notice::Verdict(_) | Notice::Cut(_) | Notice::Selected(_) => {}
             Notice::Gap(gap) => {
                 self.gap_count += 1;
                 if self.gaps.len() < MAX_GAPS {
@@ -65,6 +69,7 @@ impl Ledger {
                 "lost": gap.losses.sum(),
                 "causes": gap.losses.to_json(),
             })).collect::<Vec<_>>(),
+            "asked_for": self.asked.iter().map(Asked::to_string).collect::<Vec<_>>(),
             "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
         })
     }

@@ -33,7 +33,11 @@ pub use meaning::{event_name, syscall};
 pub use names::Names;
 pub use text::escaped;
 
-use crate::scap::{CapturedEvent, EventView, ReadError, Reader};
+use crate::{
+    ledger,
+    scap::{CapturedEvent, EventView, ReadError, Reader},
+    select::Judge,
+};
 
 /// Why a capture could not be shown, or not all of it.
 #[derive(Debug, Error)]
@@ -76,11 +80,15 @@ pub struct ReadArgs {
     pub filter: Option<Filter>,
     /// Show only events of these processes and threads; of all, if empty.
     pub pids: Vec<u64>,
+    /// Show the events too that were recorded only to keep the names in others right.
+    pub all: bool,
 }
 
 /// An event with its number in the capture, from 1 on.
 struct Numbered<'a> {
     num: u64,
+    /// It was asked for when the capture was made.
+    asked: bool,
     captured: CapturedEvent<'a>,
 }
 
@@ -118,7 +126,7 @@ pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -
         return Ok(());
     }
     let written = for_each_event(&mut reader, |numbered, names| {
-        if !args.wants(&numbered.captured.event, names) {
+        if !(numbered.asked || args.all) || !args.wants(&numbered.captured.event, names) {
             return ControlFlow::Continue(());
         }
         line.clear();
@@ -156,18 +164,29 @@ fn for_each_event<R: Read, B>(
 ) -> Result<Option<B>, ReadError> {
     let mut names = Names::default();
     let (mut num, mut section) = (0, 0);
+    let mut judge = Judge::default();
     while let Some(captured) = reader.next_event()? {
         if captured.section != section {
             section = captured.section;
             names = Names::of_state(captured.state);
+            judge = Judge::default();
         }
         num += 1;
         names.apply(&captured.event);
-        if let ControlFlow::Break(b) = f(&Numbered { num, captured }, &names) {
+        if let Some(ledger::Notice::Selected(asked)) = ledger::parse(&captured.event) {
+            judge = Judge::new(asked);
+        }
+        let asked = judge.is_asked(captured.event.ty(), || generic_code(&captured.event));
+        if let ControlFlow::Break(b) = f(&Numbered { num, asked, captured }, &names) {
             return Ok(Some(b));
         }
     }
     Ok(None)
+}
+
+/// The stable code that a generic event has for its call.
+fn generic_code(event: &EventView<'_>) -> u16 {
+    event.param(0).and_then(<[u8]>::first_chunk).map_or(0, |code| u16::from_ne_bytes(*code))
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read>, PrintError> {

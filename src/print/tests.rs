@@ -105,8 +105,14 @@ impl Capture {
     fn read(&self, change: impl FnOnce(&mut ReadArgs)) -> (String, Result<(), PrintError>) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &self.bytes).unwrap();
-        let mut args =
-            ReadArgs { file: file.path().into(), limit: None, json: false, filter: None, pids: vec![] };
+        let mut args = ReadArgs {
+            file: file.path().into(),
+            limit: None,
+            json: false,
+            filter: None,
+            pids: vec![],
+            all: false,
+        };
         change(&mut args);
         let mut out = Vec::new();
         let result = read(&args, &mut out);

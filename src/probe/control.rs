@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     events::{Arch, CompatTwin, SYSCALLS, SocketCall, Syscall},
-    select::{Tracepoint, TracepointSet},
+    select::{NameRule, Selection, SyscallSet, Tracepoint, TracepointSet, name_rule},
 };
 
 /// Where a followed task stands.
@@ -37,7 +37,34 @@ pub struct Directions {
 }
 
 impl Directions {
-    pub(super) const NONE: Directions = Directions { enter: false, exit: false };
+    /// These events of calls.
+    pub(super) fn of(self, calls: &[&'static Syscall]) -> Selection {
+        let calls: SyscallSet = calls.iter().copied().collect();
+        let of = |wanted: bool| if wanted { calls } else { SyscallSet::none() };
+        Selection { enter: of(self.enter), exit: of(self.exit), ..Selection::default() }
+    }
+}
+
+/// Which events of a slot are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SlotEvents {
+    /// The call that the slot stands for.
+    pub call: &'static Syscall,
+    /// Its entry.
+    pub enter: bool,
+    /// Its return.
+    pub exit: bool,
+    /// Its return, where that changes a name.
+    pub for_names: bool,
+}
+
+impl SlotEvents {
+    fn bits(self) -> u8 {
+        let bit = |wanted: bool, bit: Wanted| if wanted { bit.0 } else { 0 };
+        bit(self.enter, Wanted::SC_WANT_ENTER)
+            | bit(self.exit || self.for_names, Wanted::SC_WANT_EXIT)
+            | bit(self.for_names && !self.exit, Wanted::SC_FOR_NAMES)
+    }
 }
 
 /// The slots of a call: see `SC_SLOT_UNKNOWN` in include/capture.h.
@@ -55,18 +82,25 @@ pub(super) fn slots(call: &Syscall) -> impl Iterator<Item = usize> + '_ {
     native.into_iter().chain(compat).chain(socketcall)
 }
 
-/// The slots that are to be recorded for these calls, each with the call that it stands for.
-pub(super) fn wanted_slots(
-    calls: &[&'static Syscall],
-    directions: Directions,
-) -> BTreeMap<usize, (&'static Syscall, Directions)> {
-    let returns_as = calls.iter().filter_map(|call| returns_as(call)).flat_map(|call| {
-        slots(call).map(move |slot| (slot, (call, Directions { enter: false, ..directions })))
-    });
-    let asked_for = calls.iter().flat_map(|call| iter::once(*call).chain(call.compat_only()));
-    let own = asked_for.flat_map(|call| slots(call).map(move |slot| (slot, (call, directions))));
-    // In this order: what was asked for itself replaces what comes along.
-    returns_as.chain(own).collect()
+/// The slots that are to be recorded, each with its events.
+pub(super) fn wanted_slots(selection: &Selection) -> BTreeMap<usize, SlotEvents> {
+    let mut wanted = BTreeMap::new();
+    let mut want = |call: &'static Syscall, event: fn(&mut SlotEvents) -> &mut bool| {
+        for slot in slots(call) {
+            let none = SlotEvents { call, enter: false, exit: false, for_names: false };
+            *event(wanted.entry(slot).or_insert(none)) = true;
+        }
+    };
+    let kin = |calls: SyscallSet| calls.iter().flat_map(|call| iter::once(call).chain(call.compat_only()));
+    kin(selection.enter).for_each(|call| want(call, |events| &mut events.enter));
+    for call in kin(selection.exit) {
+        want(call, |events| &mut events.exit);
+        if let Some(call) = returns_as(call) {
+            want(call, |events| &mut events.exit);
+        }
+    }
+    kin(selection.for_names.calls).for_each(|call| want(call, |events| &mut events.for_names));
+    wanted
 }
 
 /// On x86-64 the kernel makes a successful execveat return as an execve.
@@ -101,19 +135,34 @@ pub(super) fn fill_routes(routes: &mut types::sc_routes) {
         routes.socketcall_slot[number] = slot as u16;
     }
     for call in SYSCALLS {
+        let names = name_rule(call).map_or(0, names_bits);
         for slot in slots(call) {
             routes.code[slot] = call.code;
+            routes.names[slot].0 = names;
         }
+    }
+}
+
+/// The bits of `sc_routes.names` for a rule.
+fn names_bits(rule: NameRule) -> u8 {
+    type Bits = types::sc_names;
+    match rule {
+        NameRule::Success => 0,
+        NameRule::Descriptor => Bits::SC_NAMES_DESCRIPTOR.0,
+        NameRule::Fcntl => Bits::SC_NAMES_DESCRIPTOR.0 | Bits::SC_NAMES_FCNTL.0,
+        NameRule::Prctl => Bits::SC_NAMES_PRCTL.0,
+        NameRule::Address => Bits::SC_NAMES_ADDRESS.0,
+        NameRule::Message => Bits::SC_NAMES_MESSAGE.0,
     }
 }
 
 /// The slots whose programs are called directly (see `sc_constants.direct`): of the wanted calls, those that programs
 /// make most often.
-pub(super) fn direct_slots(calls: &[&'static Syscall]) -> impl Iterator<Item = u32> {
+pub(super) fn direct_slots(calls: SyscallSet) -> impl Iterator<Item = u32> {
     const OFTEN: [&str; 8] =
         ["read", "write", "futex", "close", "openat", "recvfrom", "sendto", "epoll_wait"];
     let rank = |call: &Syscall| OFTEN.iter().position(|name| *name == call.name).unwrap_or(OFTEN.len());
-    let mut ranked: Vec<_> = calls.to_vec();
+    let mut ranked: Vec<_> = calls.iter().collect();
     ranked.sort_by_key(|call| rank(call));
     let native = ranked.into_iter().filter_map(|call| call.number(Arch::NATIVE));
     native.map(u32::from).chain(std::iter::repeat(u32::MAX))
@@ -164,6 +213,7 @@ pub struct Control<'a> {
     pub(super) targets: &'a libbpf_rs::MapMut<'static>,
     /// Those that were named when the probe was loaded.
     pub(super) tracepoints: TracepointSet,
+    pub(super) sampled_calls: &'a libbpf_rs::MapMut<'static>,
 }
 
 impl Control<'_> {
@@ -219,9 +269,13 @@ impl Control<'_> {
         self.set_rules(bit, |_| if drop { bit } else { 0 });
     }
 
-    /// Records a part of each second, its first; `None`: all of it. `drop` events mark where a part that is left out
+    /// Records a part of each second, its first; `None`: all of it. Of a call whose entry and return are both recorded,
+    /// both are kept or both left out. `drop` events mark where a part that is left out
     /// begins, and where it ends.
     pub fn set_sampling(&self, ratio: Option<SampleRatio>) {
+        if ratio.is_some() && self.sampling().is_none() {
+            self.forget_sampled_calls();
+        }
         let ratio_now = self.settings.sample_ratio();
         ratio_now.store(ratio.map_or(0, SampleRatio::get), Ordering::Release);
         if ratio.is_some() {
@@ -232,6 +286,14 @@ impl Control<'_> {
             self.set_rules(SAMPLING & !Wanted::SC_SAMPLE_BY_CLOCK.0, |_| 0);
         }
         self.store_tracepoints(|before| before);
+    }
+
+    /// What is left from an earlier sampling: calls that had not returned as it ended.
+    fn forget_sampled_calls(&self) {
+        for tid in self.sampled_calls.keys() {
+            // That it has been deleted already is no matter.
+            let _ = self.sampled_calls.delete(&tid);
+        }
     }
 
     /// What is recorded while sampling; `None` if everything is.
@@ -303,15 +365,29 @@ impl Control<'_> {
         let _ = tracepoints.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }
 
-    /// Records these slots in these directions; others stay as they are.
-    pub(super) fn want(&self, slots: impl IntoIterator<Item = (usize, Directions)>) {
-        for (slot, directions) in slots {
-            let bit = |wanted: bool, bit: Wanted| if wanted { bit.0 } else { 0 };
-            let bits =
-                bit(directions.enter, Wanted::SC_WANT_ENTER) | bit(directions.exit, Wanted::SC_WANT_EXIT);
-            self.update_wanted(slot, Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0, bits);
+    /// Records these events of these slots, `None` for none of them; other slots stay as they are.
+    pub(super) fn want(&self, slots: impl IntoIterator<Item = (usize, Option<SlotEvents>)>) {
+        let mask = Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0 | Wanted::SC_FOR_NAMES.0;
+        for (slot, events) in slots {
+            self.update_wanted(slot, mask, events.map_or(0, SlotEvents::bits));
         }
         self.route_numbers();
+    }
+
+    /// Records calls that the tables do not know in these directions; `None`: not at all.
+    pub(super) fn want_unknown(&self, directions: Option<Directions>) {
+        let mask = Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0;
+        let bit = |wanted: bool, bit: Wanted| if wanted { bit.0 } else { 0 };
+        let bits = directions.map_or(0, |directions| {
+            bit(directions.enter, Wanted::SC_WANT_ENTER) | bit(directions.exit, Wanted::SC_WANT_EXIT)
+        });
+        unknown_slots().for_each(|slot| self.update_wanted(slot, mask, bits));
+        self.route_numbers();
+    }
+
+    /// Whether, of what is recorded to keep names right, only directories matter.
+    pub(super) fn set_directories_only(&self, only: bool) {
+        self.settings.directories_only().store(only.into(), Ordering::Release);
     }
 
     /// Records a task (a thread id) and the children that it will have.
@@ -345,24 +421,42 @@ impl Control<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::select::SyscallSet;
+
+    fn call(name: &str) -> &'static Syscall {
+        Syscall::by_name(name).unwrap()
+    }
+
+    fn set(names: &[&str]) -> SyscallSet {
+        names.iter().map(|name| call(name)).collect()
+    }
 
     #[test]
     fn all_selected_calls_are_all_calls_of_the_tables() {
-        let both = Directions { enter: true, exit: true };
-        let selected: Vec<_> = SyscallSet::all().iter().collect();
-        let known: Vec<_> = SYSCALLS.iter().collect();
-        let slots =
-            |calls: &[&'static Syscall]| -> Vec<_> { wanted_slots(calls, both).into_iter().collect() };
-        assert_eq!(slots(&selected), slots(&known));
+        let known: SyscallSet = SYSCALLS.iter().collect();
+        let known = Selection { enter: known, exit: known, ..Selection::default() };
+        assert_eq!(wanted_slots(&Selection::all()), wanted_slots(&known));
     }
 
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn a_call_brings_that_of_32_bit_programs_with_it() {
-        let both = Directions { enter: true, exit: true };
-        let wanted = wanted_slots(&[Syscall::by_name("wait4").unwrap()], both);
-        let calls: Vec<_> = wanted.values().map(|(call, _)| call.name).collect();
+        let wanted = wanted_slots(&Selection { exit: set(&["wait4"]), ..Selection::default() });
+        let calls: Vec<_> = wanted.values().map(|events| events.call.name).collect();
         assert_eq!(calls, ["wait4", "waitpid"]);
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn each_call_has_its_own_directions() {
+        let for_names = crate::select::Companions { calls: set(&["execve", "close"]), ..Default::default() };
+        let selection =
+            Selection { enter: set(&["read"]), exit: set(&["read", "write", "execveat"]), for_names };
+        let wanted = wanted_slots(&selection);
+        let bits = |name| wanted[&usize::from(call(name).number(Arch::NATIVE).unwrap())].bits();
+        let (enter, exit) = (Wanted::SC_WANT_ENTER.0, Wanted::SC_WANT_EXIT.0);
+        assert_eq!(bits("read"), enter | exit);
+        assert_eq!(bits("write"), exit);
+        assert_eq!(bits("close"), exit | Wanted::SC_FOR_NAMES.0);
+        assert_eq!(bits("execve"), exit, "the return of an execveat, which was asked for");
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     events::{EVENTS, Event, EventType, Schema, Source, Syscall, event_by_program},
     limits,
     ring::merge::Merge,
+    select::Selection,
 };
 
 /// The number of the generic pair's events.
@@ -38,21 +39,28 @@ const GENERIC: (EventType, EventType) = (EventType(0), EventType(1));
 const ESSENTIAL: [&str; 4] = ["dispatch_enter", "dispatch_exit", "generic_e", "generic_x"];
 
 impl Opened {
-    /// Loads the programs that these calls need, and no others.
+    /// Loads the programs that these calls need, and no others: for their events in the directions of the
+    /// [options](super::Options::directions).
     ///
     /// A program that the kernel refuses is left out, and reported by [`Loaded::refused`].
     pub fn load(self, calls: &[&'static Syscall]) -> Result<Loaded, ProbeError> {
+        let selection = self.options.directions.of(calls);
+        self.load_events(&selection)
+    }
+
+    /// The same for each call's own events: all returns, say, and the entries of some calls.
+    pub fn load_events(self, selection: &Selection) -> Result<Loaded, ProbeError> {
         let tasks = TaskIds::find_out()?;
         let preemption = Preemption::find_out(&tasks)?;
         let attach = self.choose_attach(preemption)?;
         let mut refused: Vec<Refused> = Vec::new();
         loop {
             let skip: BTreeSet<&str> = refused.iter().map(|r| r.program.as_str()).collect();
-            let (open, _template) = self.open(attach, preemption, calls, &skip)?;
+            let (open, _template) = self.open(attach, preemption, selection, &skip)?;
             let (result, said) = messages::collect(|| open.load());
             match result {
                 Ok(skel) => {
-                    let mut loaded = self.loaded(skel, attach, preemption, calls, tasks)?;
+                    let mut loaded = self.loaded(skel, attach, preemption, selection, tasks)?;
                     loaded.refused = refused;
                     return Ok(loaded);
                 }
@@ -87,7 +95,7 @@ impl Opened {
         &self,
         attach: Attach,
         preemption: Preemption,
-        calls: &[&'static Syscall],
+        selection: &Selection,
         skip: &BTreeSet<&str>,
     ) -> Result<(OpenScapdSkel<'static>, MapHandle), ProbeError> {
         // The skeleton borrows this storage for as long as it lives, and a probe owns its skeleton: two words for
@@ -105,12 +113,17 @@ impl Opened {
         rodata.sc_constants.tracepoints_preemptible = u32::from(preemption.possible);
         rodata.sc_constants.page_kib = (rustix::param::page_size() / 1024) as u32;
         rodata.sc_constants.schema = schema_number(self.options.schema);
-        for (place, slot) in rodata.sc_constants.direct.iter_mut().zip(control::direct_slots(calls)) {
+        for (place, slot) in rodata
+            .sc_constants
+            .direct
+            .iter_mut()
+            .zip(control::direct_slots(selection.enter.union(&selection.exit)))
+        {
             *place = slot;
         }
         control::fill_routes(&mut rodata.sc_routes);
-        let events = self.wanted_events(calls, skip);
-        self.choose_programs(&mut open.progs, attach, &events, skip);
+        let routes = self.routes(selection, |program| !skip.contains(program));
+        self.choose_programs(&mut open.progs, attach, &routes, skip);
         Ok((open, template))
     }
 
@@ -131,24 +144,17 @@ impl Opened {
         Ok(inner)
     }
 
-    /// The events that these calls are recorded as.
-    fn wanted_events(&self, calls: &[&'static Syscall], skip: &BTreeSet<&str>) -> BTreeSet<EventType> {
-        let routes = self.routes(calls, |program| !skip.contains(program));
-        let wanted = |wanted: bool, event| wanted.then_some(event);
-        routes
-            .iter()
-            .flat_map(|r| [wanted(r.directions.enter, r.enter), wanted(r.directions.exit, r.exit)])
-            .flatten()
-            .collect()
-    }
-
     fn choose_programs(
         &self,
         programs: &mut OpenScapdProgs<'static>,
         attach: Attach,
-        events: &BTreeSet<EventType>,
+        routes: &[Route],
         skip: &BTreeSet<&str>,
     ) {
+        let events: BTreeSet<_> =
+            routes.iter().flat_map(|route| [route.enter, route.exit]).flatten().collect();
+        let enters = routes.iter().any(|route| route.enter.is_some());
+        let exits = routes.iter().any(|route| route.exit.is_some());
         let set_up = |program: &mut OpenProgramMut<'_>, wanted: bool, syscall: bool| {
             program.set_autoload(wanted && !skip.contains(program.name().to_string_lossy().as_ref()));
             if syscall {
@@ -161,17 +167,16 @@ impl Opened {
             set_up(program, syscall && events.contains(&event), syscall);
         });
         programs::for_each_helper(programs, &mut |program| program.set_autoload(false));
-        let directions = self.options.directions;
-        set_up(&mut programs.dispatch_enter, directions.enter, true);
-        set_up(&mut programs.dispatch_exit, directions.exit, true);
+        set_up(&mut programs.dispatch_enter, enters, true);
+        set_up(&mut programs.dispatch_exit, exits, true);
         // A setting that needs them may be made at any time.
         let OpenScapdProgs { rules_enter, drop_e_on_enter, drop_x_on_enter, .. } = programs;
         for program in [rules_enter, drop_e_on_enter, drop_x_on_enter] {
-            set_up(program, directions.enter, true);
+            set_up(program, enters, true);
         }
         let OpenScapdProgs { rules_exit, drop_e, drop_x, .. } = programs;
         for program in [rules_exit, drop_e, drop_x] {
-            set_up(program, directions.exit, true);
+            set_up(program, exits, true);
         }
         let follow = self.options.targets > 0;
         let tracepoints = self.options.tracepoints;
@@ -195,7 +200,7 @@ impl Opened {
         mut skel: ScapdSkel<'static>,
         attach: Attach,
         preemption: Preemption,
-        calls: &[&'static Syscall],
+        selection: &Selection,
         tasks: TaskIds,
     ) -> Result<Loaded, ProbeError> {
         let boot_time = self.options.boot_time.unwrap_or_else(counters::measure_boot_time);
@@ -205,8 +210,8 @@ impl Opened {
         all_rings.push(rings::map(skel.maps.reserve.as_fd(), self.options.reserve_size as u32)?);
         let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus.counted, boot_time)
             .map_err(|e| ProbeError::failed("map the counters into memory", e))?;
-        let slots = self.loaded_routes(&skel, calls);
-        fill_program_arrays(&skel, &slots)?;
+        let routes = self.loaded_routes(&skel, selection);
+        fill_program_arrays(&skel, &routes)?;
         let Some(bss) = skel.maps.bss_data.take() else {
             return Err(ProbeError::failed("reach the settings", "the BPF object has none"));
         };
@@ -220,7 +225,7 @@ impl Opened {
             attach,
             preemption,
             directions: self.options.directions,
-            loaded: calls.to_vec(),
+            loaded: *selection,
             tracepoints: self.options.tracepoints,
             unknown_calls: self.options.unknown_calls,
             tasks,
@@ -236,36 +241,40 @@ impl Opened {
         control.set_sampling(self.options.sampling);
         control.set_targets_only(self.options.targets > 0);
         control.set_tracepoints(self.options.tracepoints)?;
-        control.want(slots.iter().map(|route| (route.slot, route.directions)));
+        loaded.select_events(selection)?;
+        loaded.select_unknown(self.options.unknown_calls)?;
         Ok(loaded)
     }
 
-    fn loaded_routes(&self, skel: &ScapdSkel<'static>, calls: &[&'static Syscall]) -> Vec<Route> {
-        self.routes(calls, |program| {
+    fn loaded_routes(&self, skel: &ScapdSkel<'static>, selection: &Selection) -> Vec<Route> {
+        self.routes(selection, |program| {
             event_by_program(program)
                 .is_some_and(|event| programs::descriptor(&skel.progs, event.ty).is_some())
         })
     }
 
-    /// Where these calls go: to programs of their own where those are to be had, else to the generic ones.
-    fn routes(&self, calls: &[&'static Syscall], available: impl Fn(&str) -> bool) -> Vec<Route> {
-        let own = |event: Option<&'static Event>, generic| match event {
-            Some(event) if event.program.is_some_and(&available) => event.ty,
-            _ => generic,
+    /// Where these calls go: to programs of their own where those are to be had, else to the generic ones. A generic
+    /// event keeps no name right.
+    fn routes(&self, selection: &Selection, available: impl Fn(&str) -> bool) -> Vec<Route> {
+        let own = |event: Option<&'static Event>| {
+            event.filter(|event| event.program.is_some_and(&available)).map(|event| event.ty)
         };
-        let known = control::wanted_slots(calls, self.options.directions).into_iter().map(
-            |(slot, (call, directions))| Route {
+        let known = control::wanted_slots(selection).into_iter().map(|(slot, events)| {
+            let (enter, exit) = (|| own(events.call.enter()), || own(events.call.exit()));
+            Route {
                 slot,
-                directions,
-                enter: own(call.enter(), GENERIC.0),
-                exit: own(call.exit(), GENERIC.1),
-            },
-        );
+                enter: events.enter.then(|| enter().unwrap_or(GENERIC.0)),
+                exit: match events.exit {
+                    true => Some(exit().unwrap_or(GENERIC.1)),
+                    false if events.for_names => exit(),
+                    false => None,
+                },
+            }
+        });
         let unknown = self.options.unknown_calls.then(control::unknown_slots).into_iter().flatten();
-        let directions = self.options.directions;
-        known
-            .chain(unknown.map(|slot| Route { slot, directions, enter: GENERIC.0, exit: GENERIC.1 }))
-            .collect()
+        let Directions { enter, exit } = self.options.directions;
+        let (enter, exit) = (enter.then_some(GENERIC.0), exit.then_some(GENERIC.1));
+        known.chain(unknown.map(|slot| Route { slot, enter, exit })).collect()
     }
 }
 
@@ -303,18 +312,18 @@ pub(super) fn set_style(program: &mut OpenProgramMut<'_>, attach: Attach) {
 /// What a slot is recorded as.
 struct Route {
     slot: usize,
-    directions: Directions,
-    enter: EventType,
-    exit: EventType,
+    /// The event of its entry, if that is recorded.
+    enter: Option<EventType>,
+    /// The event of its return, if that is.
+    exit: Option<EventType>,
 }
 
 fn fill_program_arrays(skel: &ScapdSkel<'static>, routes: &[Route]) -> Result<(), ProbeError> {
     let (on_enter, on_exit) = (&skel.maps.enter_programs, &skel.maps.exit_programs);
     for route in routes {
-        for (wanted, array, event) in
-            [(route.directions.enter, on_enter, route.enter), (route.directions.exit, on_exit, route.exit)]
-        {
-            set_program(array, route.slot, programs::descriptor(&skel.progs, event).filter(|_| wanted))?;
+        for (array, event) in [(on_enter, route.enter), (on_exit, route.exit)] {
+            let program = event.and_then(|event| programs::descriptor(&skel.progs, event));
+            set_program(array, route.slot, program)?;
         }
     }
     for (array, is_enter) in [(on_enter, true), (on_exit, false)] {

@@ -29,7 +29,7 @@ use crate::{
         buffer::RingBuffer,
         merge::{Merge, Progress},
     },
-    select::TracepointSet,
+    select::{Selection, TracepointSet},
 };
 
 /// How long to sleep between two looks at the rings: longer and longer while there is nothing.
@@ -56,7 +56,7 @@ pub struct Options {
     pub drop_failed: bool,
     /// Record a part of each second.
     pub sampling: Option<SampleRatio>,
-    /// Which events of a call are recorded.
+    /// Which events of a call are recorded, of those that are given to [`Opened::load`] and [`Loaded::select`].
     pub directions: Directions,
     /// How many tasks can be followed at once; 0 if every task is to be recorded.
     pub targets: u32,
@@ -121,7 +121,7 @@ pub struct Loaded {
     pub(super) attach: Attach,
     pub(super) preemption: Preemption,
     pub(super) directions: Directions,
-    pub(super) loaded: Vec<&'static Syscall>,
+    pub(super) loaded: Selection,
     pub(super) tracepoints: TracepointSet,
     pub(super) unknown_calls: bool,
     pub(super) tasks: TaskIds,
@@ -224,7 +224,12 @@ impl Loaded {
 
     /// What can be changed at any time.
     pub fn control(&self) -> Control<'_> {
-        Control { settings: &self.settings, targets: &self.skel.maps.targets, tracepoints: self.tracepoints }
+        Control {
+            settings: &self.settings,
+            targets: &self.skel.maps.targets,
+            tracepoints: self.tracepoints,
+            sampled_calls: &self.skel.maps.sampled_calls,
+        }
     }
 
     /// Sets when the machine was started, in ns since the epoch: event times are this plus the boot-time clock.
@@ -233,20 +238,28 @@ impl Loaded {
         self.cpus.set_boot_time(boot_time);
     }
 
-    /// Records these calls, and no others, from now on.
+    /// Records these calls, and no others, from now on, in the directions of the [options](Options::directions).
     ///
     /// # Errors
     /// [`ProbeError::NotLoaded`] for a call that was not named when the probe was loaded; nothing changes then.
     pub fn select(&self, calls: &[&'static Syscall]) -> Result<(), ProbeError> {
-        if let Some(call) = calls.iter().find(|call| !self.loaded.contains(call)) {
+        self.select_events(&self.directions.of(calls))
+    }
+
+    /// Records these events, and no others of calls that the tables know, from now on.
+    ///
+    /// # Errors
+    /// [`ProbeError::NotLoaded`] for a call of which this event was not named when the probe was loaded; nothing changes
+    /// then.
+    pub fn select_events(&self, selection: &Selection) -> Result<(), ProbeError> {
+        if let Some(call) = self.loaded.missing(selection) {
             return Err(ProbeError::NotLoaded(call.name.into()));
         }
         let control = self.control();
-        let wanted = control::wanted_slots(calls, self.directions);
-        let directions =
-            |slot: &usize| wanted.get(slot).map_or(Directions::NONE, |(_, directions)| *directions);
-        let loaded = control::wanted_slots(&self.loaded, self.directions);
-        control.want(loaded.keys().map(|slot| (*slot, directions(slot))));
+        control.set_directories_only(selection.for_names.directories_only);
+        let wanted = control::wanted_slots(selection);
+        let loaded = control::wanted_slots(&self.loaded);
+        control.want(loaded.keys().map(|slot| (*slot, wanted.get(slot).copied())));
         Ok(())
     }
 
@@ -258,8 +271,7 @@ impl Loaded {
         if !self.unknown_calls {
             return if wanted { Err(ProbeError::NotLoaded("unknown calls".into())) } else { Ok(()) };
         }
-        let directions = if wanted { self.directions } else { Directions::NONE };
-        self.control().want(control::unknown_slots().map(|slot| (slot, directions)));
+        self.control().want_unknown(wanted.then_some(self.directions));
         Ok(())
     }
 

@@ -172,6 +172,7 @@ mod tests {
         assert_eq!(of("close"), sc_wanted::SC_SAMPLE_DONE.0);
         assert_eq!(of("fcntl"), sc_wanted::SC_SAMPLE_BY_CLOCK.0 | sc_wanted::SC_SAMPLE_DESCRIPTORS.0);
         assert!(bits.iter().all(|b| b & !SAMPLING == 0));
-        assert_eq!(SAMPLING | sc_wanted::SC_DROP_FAILED.0, sc_wanted::SC_WANT_RULES.0);
+        let rules = SAMPLING | sc_wanted::SC_DROP_FAILED.0 | sc_wanted::SC_FOR_NAMES.0;
+        assert_eq!(rules, sc_wanted::SC_WANT_RULES.0);
     }
 }

@@ -73,6 +73,7 @@ impl Settings {
         full_capture_ports: AtomicU32,
         statsd_port: AtomicU32,
         sample_ratio: AtomicU32,
+        directories_only: AtomicU32,
     }
 
     arrays! {

@@ -8,11 +8,12 @@ use std::{
 
 use super::{ledger::Ledger, rotor::Rotor, self_test::SelfTest};
 use crate::{
-    events::ForeignCall,
+    events::{EVENTS, EventType, ForeignCall},
     ledger::{self, Cause, Gap, Verdict},
     output::{Chunk, OutputError, Progress, Rotation, Totals, WriterThread},
     probe::{Active, Loaded, ProbeError, RawEvent},
     scap::{event_block_len, frame_event},
+    select::{Asked, Judge},
 };
 
 /// Events taken in one step, so that the caller gets to look at its clock.
@@ -21,12 +22,16 @@ const STEP: usize = 1 << 16;
 /// Events that were taken, as far as the ledger does not count them.
 #[derive(Debug, Clone)]
 pub struct Counts {
-    /// Generic exit events by the call's stable code; 0 is that of calls that the tables do not know.
+    /// Events that were asked for, by type.
+    pub types: Vec<u64>,
+    /// Generic exit events that were asked for, by the call's stable code; 0 is that of calls that the tables do not know.
     pub generic: Vec<u64>,
     /// Of those with code 0: the ones whose number is none of the native table, by the kind of call.
     pub foreign: BTreeMap<&'static str, u64>,
     /// Events altogether.
     pub total: u64,
+    /// Of these, events that were asked for.
+    pub asked: u64,
 }
 
 /// The way from the probe to the writer.
@@ -42,8 +47,14 @@ pub struct Drain {
     counts: Counts,
     limits: Limits,
     ledger: Ledger,
-    /// Gaps whose notices are to stand behind the events up to a time.
-    notices: VecDeque<(u64, Gap)>,
+    /// Notices that are to stand behind the events up to a time.
+    notices: VecDeque<(u64, Note)>,
+    /// Which of the events that come next were asked for.
+    judge: Judge,
+    /// What each file is to say of that, unless it is everything.
+    selected: Option<Asked>,
+    /// When the file began, if it does not say so yet.
+    unsaid: Option<u64>,
     /// The latest time stamp that was written; and into this file.
     latest: u64,
     latest_in_file: u64,
@@ -55,10 +66,17 @@ pub struct Drain {
     expected: Option<SelfTest>,
 }
 
+/// What a notice is about.
+#[derive(Debug)]
+enum Note {
+    Gap(Gap),
+    Selected(Asked),
+}
+
 /// When to stop, and how fast to go.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
-    /// Events to take.
+    /// Events to take that were asked for.
     pub events: Option<u64>,
     /// Events to take in a second: a recorder that is too slow, for tests.
     pub rate: Option<u64>,
@@ -100,6 +118,9 @@ impl Drain {
             limits,
             ledger: Ledger::new(cpus, now),
             notices: VecDeque::new(),
+            judge: Judge::default(),
+            selected: None,
+            unsaid: None,
             latest: 0,
             latest_in_file: 0,
             rotor: limits.rotation.map(|r| Rotor::new(r, limits.compressed, now)),
@@ -122,6 +143,19 @@ impl Drain {
         self.expected.as_ref()
     }
 
+    /// Has the file say what was asked for, before its first event. To be called before there is one; `began` is when the
+    /// gate was opened.
+    pub fn say_what_is_asked(&mut self, asked: Asked, began: u64) {
+        self.judge = Judge::new(asked);
+        self.selected = Some(asked).filter(|_| self.judge.is_strict());
+        self.unsaid = Some(began);
+    }
+
+    /// Something else is asked for since `at`.
+    pub fn change_what_is_asked(&mut self, asked: Asked, at: u64) {
+        self.notices.push_back((at.max(self.latest), Note::Selected(asked)));
+    }
+
     /// Writes what stands before the first event, and the events that have come since.
     pub fn start(&mut self, state: &[u8]) -> Result<(), OutputError> {
         if let Some(rotor) = &mut self.rotor {
@@ -129,6 +163,10 @@ impl Drain {
         }
         if let Some(mut chunk) = self.state.take() {
             chunk.bytes.extend_from_slice(state);
+            if let (Some(asked), Some(began)) = (&self.selected, self.unsaid.take()) {
+                let block = write_selected(&mut chunk, asked, began);
+                self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
+            }
             self.writer.submit(chunk)?;
         }
         for chunk in self.waiting.take().into_iter().flatten() {
@@ -200,12 +238,20 @@ impl Drain {
     #[inline]
     fn write(&mut self, event: RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
         while self.notices.front().is_some_and(|(after, _)| *after < ts) {
-            let Some((at, gap)) = self.notices.pop_front() else { break };
-            self.write_notice(&gap, at)?;
+            let Some((at, note)) = self.notices.pop_front() else { break };
+            self.write_notice(note, at)?;
         }
         let Some(chunk) = &mut self.chunk else { return Ok(()) };
+        // Events that came before the state of the machine was read stand behind it, and its notice.
+        if let (Some(began), None) = (self.unsaid, &self.waiting) {
+            self.unsaid = None;
+            if let Some(asked) = &self.selected {
+                let block = write_selected(chunk, asked, began.min(ts));
+                self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
+            }
+        }
         let late = event.late && ts < self.latest_in_file;
-        let ty = self.counts.add(event.bytes);
+        let ty = self.counts.add(event.bytes, &mut self.judge);
         self.ledger.take(event.cpu, ty, late);
         if let Some(test) = &mut self.expected {
             test.look(event.bytes, self.counts.total);
@@ -223,13 +269,24 @@ impl Drain {
         if chunk.room() < block.max(4096) { self.flush() } else { Ok(()) }
     }
 
-    fn write_notice(&mut self, gap: &Gap, at: u64) -> Result<(), OutputError> {
+    fn write_notice(&mut self, note: Note, at: u64) -> Result<(), OutputError> {
         let mut chunk = match self.chunk.take() {
             Some(chunk) => chunk,
             None => self.writer.take_or_make()?,
         };
-        frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::GAP, &gap.text(), at));
-        gap.losses.iter().for_each(|(cause, count)| chunk.losses.add(cause, count));
+        match note {
+            Note::Gap(gap) => {
+                frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::GAP, &gap.text(), at));
+                gap.losses.iter().for_each(|(cause, count)| chunk.losses.add(cause, count));
+            }
+            Note::Selected(asked) => {
+                let block = write_selected(&mut chunk, &asked, at);
+                self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
+                self.judge = Judge::new(asked);
+                self.selected = Some(asked).filter(|_| self.judge.is_strict());
+                self.unsaid = None;
+            }
+        }
         self.chunk = Some(chunk);
         Ok(())
     }
@@ -240,13 +297,18 @@ impl Drain {
         if let Some(gap) = self.ledger.gap_before(probe, end) {
             self.note(gap);
         }
-        let (told, later): (VecDeque<_>, _) = self.notices.drain(..).partition(|(_, gap)| gap.from <= end);
+        let is_of_file = |(at, note): &(u64, Note)| match note {
+            Note::Gap(gap) => gap.from <= end,
+            Note::Selected(_) => *at <= end,
+        };
+        let (told, later): (VecDeque<_>, _) = self.notices.drain(..).partition(is_of_file);
         self.notices = later;
-        for (_, gap) in told {
-            self.write_notice(&gap, end)?;
+        for (_, note) in told {
+            self.write_notice(note, end)?;
         }
         self.flush()?;
         self.latest_in_file = 0;
+        self.unsaid = Some(at.max(end));
         let Some(rotor) = &mut self.rotor else { return Ok(()) };
         let cut = rotor.cut(at.max(end), now, self.ledger.beside(probe));
         self.writer.cut(cut)
@@ -272,11 +334,14 @@ impl Drain {
     fn note(&mut self, gap: Gap) {
         // What came while the gap before was being counted is in that one.
         if gap.losses.sum() > 0 {
-            self.notices.push_back((gap.to.max(self.latest), gap));
+            self.notices.push_back((gap.to.max(self.latest), Note::Gap(gap)));
         }
     }
 
     fn flush(&mut self) -> Result<(), OutputError> {
+        if let Some(chunk) = &mut self.chunk {
+            chunk.latest = chunk.latest.max(self.latest);
+        }
         match (self.chunk.take_if(|chunk| !chunk.bytes.is_empty()), &mut self.waiting) {
             (Some(chunk), Some(waiting)) => waiting.push(chunk),
             (Some(chunk), None) => self.writer.submit(chunk)?,
@@ -291,7 +356,7 @@ impl Drain {
 
     /// Whether the limit of events is reached.
     pub fn is_full(&self) -> bool {
-        self.limits.events.is_some_and(|limit| self.counts.total >= limit)
+        self.limits.events.is_some_and(|limit| self.counts.asked >= limit)
     }
 
     /// Events taken so far.
@@ -345,8 +410,8 @@ impl Drain {
             self.note(gap);
         }
         let last = self.notices.back().map_or(self.latest, |(ts, _)| *ts).max(probe.now());
-        while let Some((at, gap)) = self.notices.pop_front() {
-            self.write_notice(&gap, at)?;
+        while let Some((at, note)) = self.notices.pop_front() {
+            self.write_notice(note, at)?;
         }
         self.flush()?;
         self.writer.end(self.verdict(probe), last)
@@ -368,6 +433,15 @@ impl Drain {
     }
 }
 
+/// Writes the notice of what was asked for; returns the size of its block.
+fn write_selected(chunk: &mut Chunk, asked: &Asked, at: u64) -> usize {
+    let (text, before) = (asked.to_string(), chunk.bytes.len());
+    frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::SELECTED, &text, at));
+    chunk.latest = chunk.latest.max(at);
+    chunk.selected = Some(if asked.is_everything() { String::new() } else { text });
+    chunk.bytes.len() - before
+}
+
 /// The first field of an event.
 #[inline]
 fn time_stamp(event: &[u8]) -> u64 {
@@ -376,26 +450,40 @@ fn time_stamp(event: &[u8]) -> u64 {
 
 impl Counts {
     fn new() -> Counts {
-        Counts { generic: vec![0; 1 << 10], foreign: BTreeMap::new(), total: 0 }
+        Counts {
+            types: vec![0; EVENTS.len()],
+            generic: vec![0; 1 << 10],
+            foreign: BTreeMap::new(),
+            total: 0,
+            asked: 0,
+        }
     }
 
     /// Its type. Offsets as in include/scap_event.h.
     #[inline]
-    fn add(&mut self, event: &[u8]) -> usize {
+    fn add(&mut self, event: &[u8], judge: &mut Judge) -> usize {
         self.total += 1;
-        let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]).into());
-        let ty: usize = word(20);
-        if ty == 1 {
-            // The parameters, behind two lengths.
-            let (code, native) = (word(30), word(32));
-            if let Some(count) = self.generic.get_mut(code) {
+        let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]));
+        let ty = word(20);
+        // The first parameters of a generic event, behind two lengths.
+        let (code, native) = (|| word(30), || word(32));
+        if judge.is_asked(EventType(ty), code) {
+            self.asked += 1;
+            if let Some(count) = self.types.get_mut(usize::from(ty)) {
                 *count += 1;
             }
-            if let (0, Some(call)) = (code, ForeignCall::of(native as u16)) {
+            if ty == 1
+                && let Some(count) = self.generic.get_mut(usize::from(code()))
+            {
+                *count += 1;
+            }
+            if ty == 1
+                && let (0, Some(call)) = (code(), ForeignCall::of(native()))
+            {
                 *self.foreign.entry(call.kind()).or_default() += 1;
             }
         }
-        ty
+        ty.into()
     }
 }
 

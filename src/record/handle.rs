@@ -18,6 +18,8 @@ use crate::{
 pub struct Settings {
     /// The calls; `None`: all of them, those that the tables do not know included.
     pub syscalls: Option<SyscallSet>,
+    /// Nothing besides: see [`Config::only`].
+    pub only: bool,
     /// Bytes of data that an event keeps at most.
     pub snaplen: u32,
     /// Traffic of which more is kept.
@@ -34,6 +36,7 @@ impl From<&Config> for Settings {
     fn from(config: &Config) -> Settings {
         Settings {
             syscalls: config.syscalls,
+            only: config.only,
             snaplen: config.probe.snaplen,
             dynamic_snaplen: config.probe.dynamic_snaplen,
             drop_failed: config.probe.drop_failed,
@@ -111,7 +114,8 @@ impl Handle {
         self.ask(Request::Rotate)
     }
 
-    /// Records something else from now on, and waits until that is so.
+    /// Records something else from now on, and waits until that is so. If the events refer to what was not followed so far
+    /// (descriptors, say), a series goes on in a new file, whose state has the names; in a single file some may be wrong.
     ///
     /// # Errors
     /// [`RequestError::Refused`] if the recording did not load what this takes: see

@@ -134,11 +134,6 @@ impl Ledger {
         self.late
     }
 
-    /// Events taken from the rings, by type.
-    pub(super) fn types(&self) -> impl Iterator<Item = u64> {
-        (0..EVENTS.len()).map(|ty| self.taken.iter().map(|types| types[ty]).sum())
-    }
-
     /// What belongs to a balance so far besides events and their losses: skipped runs, which are of no event, and what was
     /// left out on purpose.
     pub(super) fn beside(&self, probe: &Loaded) -> Verdict {

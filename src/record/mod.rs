@@ -13,6 +13,7 @@ mod stats;
 mod status;
 mod summary;
 mod targets;
+mod wanted;
 
 use std::{
     path::PathBuf,
@@ -25,12 +26,11 @@ use std::{
 use anyhow::Context;
 
 use crate::{
-    events::{SYSCALLS, Syscall},
     limits::OpenFiles,
     output::{
         Destination, Files, Output, Pattern, Series, Target, WriterThread, default_name, default_pattern,
     },
-    probe::{Active, Loaded, Opened, Options, ProbeError, TargetState},
+    probe::{Active, Loaded, Opened, Options, TargetState},
     select::SyscallSet,
 };
 use command::Held;
@@ -45,6 +45,7 @@ use state::Scan;
 use status::Watch;
 pub use status::{CpuStatus, Observer, RingStatus, Status};
 pub use summary::Summary;
+use wanted::Wanted;
 
 /// Buffers between the rings and the disk: how many, and bytes of each.
 const BUFFERS: (usize, usize) = (16, 1 << 20);
@@ -69,11 +70,15 @@ pub struct Config {
     pub compress: bool,
     /// The calls; `None`: all of them, those that the tables do not know included.
     pub syscalls: Option<SyscallSet>,
+    /// Record these alone. Otherwise the returns of calls that change what their events refer to (processes, working
+    /// directories, descriptors) are recorded besides: see [`Selection::companions`](crate::select::Selection::companions).
+    pub only: bool,
     /// Make one call that is recorded, and count as [started](Observer::started) only when its event is in the file.
     pub self_test: bool,
     /// Load what any call takes, so that `syscalls` can be [changed](Handle::change) to others.
     pub selectable: bool,
-    /// The probe's options; its `targets` and `unknown_calls` are set here.
+    /// The probe's options; its `targets` and `unknown_calls` are set here, and the end of threads is added to the
+    /// tracepoints unless only what was asked for is recorded.
     pub probe: Options,
     /// Processes to record, with their descendants.
     pub pids: Vec<u32>,
@@ -83,7 +88,7 @@ pub struct Config {
     pub all: bool,
     /// Record scapd's own calls too.
     pub include_self: bool,
-    /// Stop after so many events.
+    /// Stop after so many events that were asked for.
     pub limit: Option<u64>,
     /// Stop after this time.
     pub duration: Option<Duration>,
@@ -114,27 +119,18 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let started = Instant::now();
     let limit = OpenFiles::raise();
     let targeted = !config.pids.is_empty() || (!config.command.is_empty() && !config.all);
-    let options = Options {
-        targets: if targeted { TARGETS } else { 0 },
-        unknown_calls: config.selectable || config.syscalls.is_none(),
-        ..config.probe.clone()
-    };
-    let mut calls = wanted_calls(config.syscalls.filter(|_| !config.selectable));
-    if config.self_test {
-        calls.extend(Some(self_test::call()?).filter(|call| !calls.contains(call)));
-    }
+    let wanted = Wanted::new(config);
+    let (selection, options) = wanted.to_load(config, if targeted { TARGETS } else { 0 })?;
     let scan = Scan::new(config.include_self);
     let output = create_output(config, &scan)?;
     let target = output.target().to_string();
 
-    let attached = Opened::new(&options)?.load(&calls)?.attach()?;
+    let attached = Opened::new(&options)?.load_events(&selection)?.attach()?;
     for refused in attached.probe().refused() {
         tracing::warn!("this kernel refuses {}: its events are recorded as generic ones", refused.program);
     }
     tracing::debug!("{} programs of events loaded", attached.probe().programs());
-    if config.selectable || config.self_test {
-        select(attached.probe(), config.syscalls)?;
-    }
+    wanted.select(attached.probe())?;
     observer.loaded();
     let control = attached.probe().control();
     let tasks = attached.probe().tasks();
@@ -147,9 +143,10 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }
+    let began = attached.probe().now();
     let mut active = attached.start();
     let self_test = match config.self_test {
-        true => Some(SelfTest::begin(active.probe(), config.syscalls, left_out, targeted)?),
+        true => Some(SelfTest::begin(active.probe(), &wanted, left_out, targeted)?),
         false => None,
     };
     tracing::debug!("recording {} ms after the start", started.elapsed().as_millis());
@@ -166,9 +163,10 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let limits = Limits { events, rate, rotation, compressed, flush };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe())?;
+    drain.say_what_is_asked(wanted.asked(), began);
     drain.look_for(self_test);
     let gate_opened = Instant::now();
-    let mut audience = Audience { requests, observer, watch: Watch::new(), rotating: Vec::new() };
+    let mut audience = Audience { requests, observer, watch: Watch::new(), rotating: Vec::new(), wanted };
     let ended = record_events(config, &scan, &mut active, &mut drain, &mut command, &mut audience);
     let duration = gate_opened.elapsed();
     active.close_gate();
@@ -264,6 +262,8 @@ struct Audience<'a> {
     watch: Watch,
     /// Those who wait for the next file.
     rotating: Vec<Answer>,
+    /// What is recorded.
+    wanted: Wanted,
 }
 
 impl Audience<'_> {
@@ -275,7 +275,7 @@ impl Audience<'_> {
                     if let Some(retention) = settings.retention {
                         drain.progress().set_retention(retention);
                     }
-                    answer.send(change(active.probe(), &settings))
+                    answer.send(self.change(active.probe(), &settings, drain))
                 }
                 Request::Rotate(answer) if drain.ask_rotation() => {
                     self.rotating.push(answer);
@@ -295,6 +295,25 @@ impl Audience<'_> {
         }
     }
 
+    fn change(&mut self, probe: &Loaded, settings: &Settings, drain: &mut Drain) -> Result<(), String> {
+        let wanted = self.wanted.changed(settings);
+        wanted.select(probe).map_err(|e| e.to_string())?;
+        if wanted.asked() != self.wanted.asked() {
+            drain.change_what_is_asked(wanted.asked(), probe.now());
+        }
+        if wanted.needs_new_names(&self.wanted) {
+            // They are in the state that a file starts with. A single file is as it is.
+            drain.ask_rotation();
+        }
+        self.wanted = wanted;
+        let control = probe.control();
+        control.set_snaplen(settings.snaplen);
+        control.set_dynamic_snaplen(settings.dynamic_snaplen);
+        control.set_drop_failed(settings.drop_failed);
+        control.set_sampling(settings.sampling);
+        Ok(())
+    }
+
     fn publish(&mut self, active: &Active, drain: &Drain) -> Arc<Status> {
         let status = Arc::new(self.watch.look(active.probe(), drain));
         self.requests.publish(status.clone());
@@ -302,33 +321,10 @@ impl Audience<'_> {
     }
 }
 
-fn change(probe: &Loaded, settings: &Settings) -> Result<(), String> {
-    select(probe, settings.syscalls).map_err(|e| e.to_string())?;
-    let control = probe.control();
-    control.set_snaplen(settings.snaplen);
-    control.set_dynamic_snaplen(settings.dynamic_snaplen);
-    control.set_drop_failed(settings.drop_failed);
-    control.set_sampling(settings.sampling);
-    Ok(())
-}
-
-/// Records these calls; `None`: all.
-fn select(probe: &Loaded, calls: Option<SyscallSet>) -> Result<(), ProbeError> {
-    probe.select(&wanted_calls(calls))?;
-    probe.select_unknown(calls.is_none())
-}
-
 fn write_stats(config: &Config, summary: &Summary, ledger: &Ledger, active: &Active) -> anyhow::Result<()> {
     let Some(path) = &config.stats else { return Ok(()) };
     stats::write(path, summary, ledger, active.probe())
         .with_context(|| format!("cannot write the balance to {}", path.display()))
-}
-
-fn wanted_calls(selected: Option<SyscallSet>) -> Vec<&'static Syscall> {
-    match selected {
-        Some(set) => set.iter().collect(),
-        None => SYSCALLS.iter().collect(),
-    }
 }
 
 fn create_output(config: &Config, scan: &Scan) -> anyhow::Result<Destination> {

@@ -65,6 +65,13 @@ impl Rotor {
         }
     }
 
+    /// Counts a notice's block.
+    pub(super) fn count_notice(&mut self, block: usize) {
+        if !self.compressed {
+            self.bytes += block as u64;
+        }
+    }
+
     /// Counts what was written of a compressed file.
     pub(super) fn look(&mut self, writer: &WriterThread) {
         if self.compressed && self.state.is_some() {

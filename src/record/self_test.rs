@@ -7,11 +7,10 @@
 use anyhow::Context;
 use rustix::thread::{gettid, sched_getaffinity};
 
-use super::select;
+use super::wanted::Wanted;
 use crate::{
     events::Syscall,
     probe::{Loaded, TargetState},
-    select::SyscallSet,
 };
 
 const CALL: &str = "sched_getaffinity";
@@ -35,7 +34,7 @@ impl SelfTest {
     /// takes; what is recorded is as before afterwards.
     pub(super) fn begin(
         probe: &Loaded,
-        selected: Option<SyscallSet>,
+        wanted: &Wanted,
         left_out: Option<u32>,
         targeted: bool,
     ) -> anyhow::Result<SelfTest> {
@@ -43,7 +42,7 @@ impl SelfTest {
         let control = probe.control();
         let thread = gettid();
         let (_, tid) = probe.tasks().own().context("cannot find out the id of a thread")?;
-        select(probe, selected.map(|set| set.union(&[call].into_iter().collect())))?;
+        wanted.and([call].into_iter().collect()).select(probe)?;
         if targeted {
             control.add_target(tid, TargetState::Active)?;
         }
@@ -56,7 +55,7 @@ impl SelfTest {
         if targeted {
             control.remove_target(tid)?;
         }
-        select(probe, selected)?;
+        wanted.select(probe)?;
         made.context("cannot make the call that shows that events are recorded")?;
         Ok(SelfTest { tid: tid.into(), code: call.code, place: None })
     }

@@ -47,6 +47,7 @@ fn json(summary: &Summary, ledger: &Ledger, probe: &Loaded) -> Value {
         "complete": verdict.is_complete(),
         "seen": verdict.seen,
         "written": verdict.written,
+        "written_for_names": summary.for_names,
         "lost": verdict.losses.sum(),
         "late": verdict.late,
         "unread": verdict.unread,

@@ -26,8 +26,10 @@ pub struct Summary {
     pub deleted: u64,
     /// How long the gate was open.
     pub duration: Duration,
-    /// Events in the file.
+    /// Events in the file that were asked for.
     pub events: u64,
+    /// Events besides, which keep the names in those right.
+    pub for_names: u64,
     /// What was written.
     pub written: Written,
     /// The balance of what was seen.
@@ -49,7 +51,7 @@ impl Summary {
         probe: &Loaded,
     ) -> Summary {
         let counts = drain.counts();
-        let types: Vec<_> = drain.ledger().types().collect();
+        let types = &counts.types;
         let own = EVENTS.iter().skip(2).step_by(2).filter_map(|enter| {
             let exit = event(enter.ty.pair());
             let count = types[usize::from(enter.ty.0)] + types[usize::from(enter.ty.pair().0)];
@@ -70,7 +72,8 @@ impl Summary {
             files: drain.progress().files(),
             deleted: drain.progress().files_deleted(),
             duration,
-            events: counts.total,
+            events: counts.asked,
+            for_names: counts.total - counts.asked,
             written: Written { events: counts.total, bytes_in: 0, bytes_out: drain.progress().bytes_out() },
             verdict,
             totals: probe.totals(),
@@ -150,6 +153,9 @@ impl fmt::Display for Summary {
         write!(f, "{} events in {seconds:.1} s", HumanCount(self.events))?;
         if seconds > 0.0 {
             write!(f, " ({}/s)", HumanCount((self.events as f64 / seconds) as u64))?;
+        }
+        if self.for_names > 0 {
+            write!(f, ", and {} that keep names right", HumanCount(self.for_names))?;
         }
         write!(f, ", {} written to {}", HumanBytes(self.written.bytes_out), self.target)?;
         if self.files != 1 || self.deleted > 0 {

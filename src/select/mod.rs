@@ -5,12 +5,19 @@
 //! A term with `?` before it (after the `!`) is no error where it names nothing. To combine several lists, join them
 //! with commas.
 
+mod asked;
 mod classes;
+mod companions;
+mod selection;
 mod set;
 mod syscalls;
 mod tracepoints;
 
+pub use asked::Asked;
+pub(crate) use asked::Judge;
 pub use classes::{Class, category_name, classes};
+pub(crate) use companions::{NameRule, name_rule};
+pub use selection::{Companions, Selection};
 pub use set::{Iter, SyscallSet};
 pub use syscalls::parse;
 pub use tracepoints::{Tracepoint, TracepointSet, parse_tracepoints};

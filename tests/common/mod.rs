@@ -17,6 +17,7 @@ use scapd::{
     events::{EventType, event_by_program},
     ledger::{self, Cause, Gap, Notice, Verdict},
     scap::{Decoded, EventView, Reader, Value},
+    select::Asked,
 };
 
 /// The command under test.
@@ -58,13 +59,16 @@ pub struct Capture {
     pub events: Vec<(EventType, u64, Vec<u8>)>,
     pub gaps: Vec<Gap>,
     pub verdict: Verdict,
+    /// What it says was asked for.
+    pub asked: Vec<Asked>,
 }
 
 impl Capture {
     pub fn read(path: &Path) -> Capture {
         let mut reader = Reader::new(std::fs::File::open(path).unwrap()).unwrap();
         let (counts, verdict) = (BTreeMap::new(), Verdict::default());
-        let mut capture = Capture { counts, events: Vec::new(), gaps: Vec::new(), verdict };
+        let mut capture =
+            Capture { counts, events: Vec::new(), gaps: Vec::new(), verdict, asked: Vec::new() };
         let (mut last, mut ended) = (0, false);
         while let Some(captured) = reader.next_event().unwrap() {
             let event = captured.event;
@@ -75,6 +79,7 @@ impl Capture {
                 Some(Notice::Gap(gap)) => capture.gaps.push(gap),
                 Some(Notice::Verdict(verdict)) => (capture.verdict, ended) = (verdict, true),
                 Some(Notice::Cut(cut)) => panic!("it was cut, and repaired: {cut:?}"),
+                Some(Notice::Selected(asked)) => capture.asked.push(asked),
                 None => {}
             }
             if event.ty() == ledger::NOTIFICATION {

@@ -48,6 +48,7 @@ pub fn config(pattern: PathBuf, files: Series) -> Config {
         write: Some(pattern),
         files: Some(files),
         syscalls: Some(select::parse("pread").unwrap()),
+        only: true,
         probe: Options {
             directions: Directions { enter: false, exit: true },
             tracepoints: TracepointSet::none(),
@@ -152,7 +153,7 @@ pub struct Found {
 pub fn read(path: &Path) -> Found {
     let mut reader = Reader::new(std::fs::File::open(path).unwrap()).unwrap();
     let mut found = Found { calls: BTreeMap::new(), verdict: None };
-    let (mut events, mut lost, mut last) = (0, 0, 0);
+    let (mut events, mut lost, mut last, mut asked) = (0, 0, 0, false);
     while let Some(captured) = reader.next_event().unwrap_or_else(|e| panic!("{}: {e}", path.display())) {
         let event = captured.event;
         assert!(found.verdict.is_none(), "an event behind the balance in {}", path.display());
@@ -161,7 +162,12 @@ pub fn read(path: &Path) -> Found {
         match ledger::parse(&event) {
             Some(Notice::Gap(gap)) => lost += gap.losses.sum(),
             Some(Notice::Verdict(verdict)) => found.verdict = Some(verdict),
-            _ => events += 1,
+            Some(Notice::Selected(_)) => asked = true,
+            Some(Notice::Cut(_)) => {}
+            None => {
+                assert!(asked, "{} does not say what was asked for before its first event", path.display());
+                events += 1;
+            }
         }
         if event.ty() == super::event_type("pread64_x") {
             let number = super::number(&event, "pos").unwrap();

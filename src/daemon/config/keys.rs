@@ -38,6 +38,7 @@ const LIVE: &[&str] = &[
     "keep-bytes",
     "keep-files",
     "keep-free",
+    "only",
     "sample",
     "snaplen",
     "statsd-port",

@@ -72,3 +72,8 @@ pub fn notice(verdict: &Verdict, at: u64) -> Chunk {
     frame_event(&mut bytes, 0, &ledger::notice(ledger::VERDICT, &verdict.text(), at));
     Chunk::of(bytes)
 }
+
+/// Appends the notice of what was asked for, at a time in ns since the epoch.
+pub fn selected_notice(bytes: &mut Vec<u8>, text: &str, at: u64) {
+    frame_event(bytes, 0, &ledger::notice(ledger::SELECTED, text, at));
+}

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Cut, OnError, Pattern, Series, StateSource,
-    current::{Current, Held, notice},
+    current::{Current, Held, notice, selected_notice},
     keeper::{Closed, Keeper, Report, chain},
     partial::{Partial, Whereabouts},
     rotation::zoned,
@@ -58,6 +58,9 @@ pub struct Files {
     opened: u64,
     /// The balances of the files before.
     earlier: Verdict,
+    /// What was asked for, as the notice in the file says, and the time of its last event: as far as it is there for sure.
+    selected: String,
+    latest: u64,
     /// There is no further file.
     ended: bool,
     /// What was written into them.
@@ -113,6 +116,8 @@ impl Files {
             opened: 0,
             earlier: Verdict::default(),
             before: Totals::default(),
+            selected: String::new(),
+            latest: 0,
             ended: false,
             trouble: None,
             backoff: Duration::ZERO,
@@ -191,6 +196,8 @@ impl Files {
             seal(balance)
         })?;
         self.began = cut.at;
+        // The next file is told anew what to say of that.
+        self.selected.clear();
         self.write(false, free)
     }
 
@@ -235,7 +242,11 @@ impl Files {
         if self.current.is_none() && !self.ended {
             self.open()?;
             self.scanning.store(true, Ordering::Relaxed);
-            let state = Chunk::of((self.state.0)());
+            let mut state = (self.state.0)();
+            if !self.selected.is_empty() {
+                selected_notice(&mut state, &self.selected, self.latest);
+            }
+            let state = Chunk::of(state);
             self.scanning.store(false, Ordering::Relaxed);
             self.held.push_front(Held { chunk: state, end: None, own: true });
         }
@@ -268,6 +279,10 @@ impl Files {
         while self.held.front().is_some_and(|held| held.end.is_some_and(|end| end <= settled)) {
             let Some(held) = self.held.pop_front() else { break };
             current.settle(&held.chunk);
+            self.latest = self.latest.max(held.chunk.latest);
+            if let Some(selected) = &held.chunk.selected {
+                self.selected.clone_from(selected);
+            }
             if !held.own {
                 free(held.chunk);
             }

@@ -100,6 +100,8 @@ pub const SETTINGS: &[SettingTest] = &[
     ("sampling_by_clock", "generic_x", sampling::records_a_part_of_each_second),
     ("sampling_by_clock_on_enter", "generic_e", sampling::records_a_part_of_each_second_on_enter),
     ("sampling_classes", "close_x", sampling::treats_calls_by_their_class),
+    ("sampling_pairs", "generic_x", sampling::keeps_or_leaves_out_pairs),
+    ("sampling_returns_alone", "close_x", sampling::judges_returns_alone_by_their_result),
     ("sampling_tracepoints", "sched_switch", sampling::leaves_out_tracepoints),
     ("lost_too_large", "recvmsg_x", losses::larger_than_an_event_may_be),
     ("lost_no_scratch", "access_x", losses::no_scratch_area),
