@@ -2,6 +2,8 @@
 //!
 //! The functions [`read()`] and [`info()`] are the commands of those names, without the command line.
 
+mod apply;
+mod control;
 mod fd_table;
 mod fds;
 mod info;
@@ -11,10 +13,13 @@ mod line;
 mod losses;
 mod meaning;
 mod names;
+mod namespaces;
 mod paths;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod text;
+mod transitions;
 
 use std::{
     fs::File,
@@ -31,9 +36,9 @@ pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
 pub use losses::Ledger;
 pub use meaning::{event_name, syscall};
 pub use names::Names;
-pub use text::escaped;
+pub use text::{escaped, for_terminal};
 
-use crate::scap::{CapturedEvent, EventView, ReadError, Reader};
+use crate::scap::{CapturedEvent, EventView, Joiner, ReadError, Reader};
 
 /// Why a capture could not be shown, or not all of it.
 #[derive(Debug, Error)]
@@ -154,13 +159,15 @@ fn for_each_event<R: Read, B>(
     reader: &mut Reader<R>,
     mut f: impl FnMut(&Numbered<'_>, &Names) -> ControlFlow<B>,
 ) -> Result<Option<B>, ReadError> {
-    let mut names = Names::default();
+    let (mut names, mut joiner) = (Names::default(), Joiner::default());
     let (mut num, mut section) = (0, 0);
     while let Some(captured) = reader.next_event()? {
         if captured.section != section {
             section = captured.section;
             names = Names::of_state(captured.state);
+            joiner = Joiner::default();
         }
+        let captured = CapturedEvent { event: joiner.join(captured.event), ..captured };
         num += 1;
         names.apply(&captured.event);
         if let ControlFlow::Break(b) = f(&Numbered { num, captured }, &names) {
