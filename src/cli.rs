@@ -11,7 +11,7 @@ use crate::{
     bench, print,
     probe::{Attach, Directions, DynamicSnaplen, Options, Ports, SampleRatio},
     record, repair,
-    select::{self, SyscallSet, TracepointSet},
+    select::{self, EventSet, SyscallSet, TracepointSet},
     units::{parse_duration, parse_size},
 };
 
@@ -185,9 +185,12 @@ pub struct ReadArgs {
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
-    /// Print events of these calls only
-    #[arg(long, value_name = "LIST", value_parser = select::parse)]
-    pub syscalls: Option<SyscallSet>,
+    /// Print these events only: names of calls and of other events (procexit, switch, ...), !name, %class, /regex, ?name
+    #[arg(long, value_name = "LIST", value_parser = select::parse_events)]
+    pub syscalls: Option<EventSet>,
+    /// Print internal events, too (procinfo, drop, ...); by default only those that --syscalls names
+    #[arg(long)]
+    pub all: bool,
     /// Print events of these processes only
     #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
     pub pids: Vec<u64>,
@@ -378,10 +381,15 @@ impl From<RecordArgs> for record::Config {
 
 impl From<ReadArgs> for print::ReadArgs {
     fn from(args: ReadArgs) -> print::ReadArgs {
-        let filter = args.syscalls.map(|set| -> print::Filter {
-            Box::new(move |event| print::syscall(event).is_some_and(|call| set.contains(call)))
-        });
-        print::ReadArgs { file: args.file, limit: args.count, json: args.json, filter, pids: args.pids }
+        let filter = args.syscalls.map(|set| -> print::Filter { Box::new(move |event| set.contains(event)) });
+        print::ReadArgs {
+            file: args.file,
+            limit: args.count,
+            json: args.json,
+            filter,
+            all: args.all,
+            pids: args.pids,
+        }
     }
 }
 

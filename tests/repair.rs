@@ -87,7 +87,14 @@ fn blocks(bytes: &[u8]) -> Vec<(BlockType, Range<usize>)> {
 
 /// What `scapd read` shows: the number of lines, and the error.
 fn shown(bytes: &[u8]) -> (usize, Option<ReadError>) {
-    let args = ReadArgs { file: "cut.scap".into(), limit: None, json: false, filter: None, pids: Vec::new() };
+    let args = ReadArgs {
+        file: "cut.scap".into(),
+        limit: None,
+        json: false,
+        filter: None,
+        all: false,
+        pids: Vec::new(),
+    };
     let mut out = Vec::new();
     let error = match show_events_of(bytes, &args, &mut out) {
         Ok(()) => None,

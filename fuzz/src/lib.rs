@@ -59,7 +59,8 @@ fn comes_back(settings: &Settings) {
 /// `scapd read`, its lines and its JSON; `scapd info`; `scapd verify`.
 pub fn reader(input: &[u8]) {
     let shown = |json| {
-        let args = ReadArgs { file: "-".into(), limit: None, json, filter: None, pids: Vec::new() };
+        let args =
+            ReadArgs { file: "-".into(), limit: None, json, filter: None, all: false, pids: Vec::new() };
         print::show_events_of(input, &args, &mut sink())
     };
     let (lines, json) = (shown(false), shown(true));

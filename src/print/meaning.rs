@@ -189,8 +189,7 @@ pub fn syscall(event: &EventView<'_>) -> Option<&'static Syscall> {
             _ => None,
         });
     }
-    let stem = row.program.and_then(|p| p.strip_suffix("_e").or_else(|| p.strip_suffix("_x")));
-    stem.and_then(Syscall::by_name).or_else(|| Syscall::by_name(row.name))
+    row.syscall()
 }
 
 fn is_generic(row: &Event) -> bool {

@@ -38,7 +38,10 @@ pub use meaning::{event_name, syscall};
 pub use names::Names;
 pub use text::{escaped, for_terminal};
 
-use crate::scap::{CapturedEvent, EventView, Joiner, ReadError, Reader};
+use crate::{
+    scap::{CapturedEvent, EventView, Joiner, ReadError, Reader},
+    select,
+};
 
 /// Why a capture could not be shown, or not all of it.
 #[derive(Debug, Error)]
@@ -79,6 +82,8 @@ pub struct ReadArgs {
     pub json: bool,
     /// Which events to show, `None` for all. [`syscall`] tells an event's system call.
     pub filter: Option<Filter>,
+    /// Whether to show internal events, too, where no filter says which are shown.
+    pub all: bool,
     /// Show only events of these processes and threads; of all, if empty.
     pub pids: Vec<u64>,
 }
@@ -149,7 +154,9 @@ pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -
 impl ReadArgs {
     fn wants(&self, event: &EventView<'_>, names: &Names) -> bool {
         let of_process = |p: &u64| *p == names.pid(event.tid()) || *p == event.tid();
-        (self.pids.is_empty() || self.pids.iter().any(of_process))
+        let is_internal = || event.info().is_some_and(select::is_internal);
+        (self.all || self.filter.is_some() || !is_internal())
+            && (self.pids.is_empty() || self.pids.iter().any(of_process))
             && self.filter.as_ref().is_none_or(|filter| filter(event))
     }
 }

@@ -130,8 +130,14 @@ impl Capture {
     fn read(&self, change: impl FnOnce(&mut ReadArgs)) -> (String, Result<(), PrintError>) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &self.bytes).unwrap();
-        let mut args =
-            ReadArgs { file: file.path().into(), limit: None, json: false, filter: None, pids: vec![] };
+        let mut args = ReadArgs {
+            file: file.path().into(),
+            limit: None,
+            json: false,
+            filter: None,
+            all: false,
+            pids: vec![],
+        };
         change(&mut args);
         let mut out = Vec::new();
         let result = read(&args, &mut out);
@@ -146,7 +152,7 @@ impl Capture {
     }
 
     fn json(&self) -> Vec<Json> {
-        let (out, result) = self.read(|args| args.json = true);
+        let (out, result) = self.read(|args| (args.json, args.all) = (true, true));
         result.unwrap();
         out.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }

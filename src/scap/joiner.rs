@@ -123,7 +123,7 @@ fn write(out: &mut Vec<u8>, exit: &EventView<'_>, row: &Event, values: &[Vec<u8>
 }
 
 /// The row that has taken the place of an old one: of the same name, but that both `accept`s once had one.
-fn successor(old: &'static Event) -> &'static Event {
+pub(crate) fn successor(old: &'static Event) -> &'static Event {
     if !old.flags.contains(EventFlags::OLD_VERSION) {
         return old;
     }

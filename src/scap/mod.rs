@@ -24,6 +24,7 @@ pub use event::{EVENT_HEADER_LEN, EventError, EventView};
 pub(crate) use fields::Fields;
 pub use gzip::Place;
 pub use joiner::Joiner;
+pub(crate) use joiner::successor;
 pub use reader::{CapturedEvent, ReadError, Reader};
 pub use state::MachineState;
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};

@@ -6,11 +6,13 @@
 //! with commas.
 
 mod classes;
+mod events;
 mod set;
 mod syscalls;
 mod tracepoints;
 
 pub use classes::{Class, category_name, classes};
+pub use events::{EventSet, is_internal, parse_events};
 pub use set::{Iter, SyscallSet};
 pub use syscalls::parse;
 pub use tracepoints::{Tracepoint, TracepointSet, parse_tracepoints};
@@ -27,6 +29,14 @@ pub enum SelectError {
     /// No system call has that name, on any architecture.
     #[error("unknown syscall `{name}`{}", remedy(*suggestion, "`scapd list syscalls` prints them all"))]
     UnknownSyscall {
+        /// As it was written.
+        name: String,
+        /// A name that looks like it.
+        suggestion: Option<&'static str>,
+    },
+    /// No event, and no system call, has that name.
+    #[error("unknown event `{name}`{}", remedy(*suggestion, "`scapd list events` prints them all"))]
+    UnknownEvent {
         /// As it was written.
         name: String,
         /// A name that looks like it.
