@@ -70,7 +70,8 @@ impl Apply<'_> {
             Transition::Socket => {
                 let args = &self.args;
                 let class = socket_class(args.flags("domain"), args.uint("type"), args.uint("proto"));
-                self.open("fd", OpenFd::new(class, b""), self.has_sock_cloexec("type"));
+                let cloexec = self.has_sock_cloexec("type") || self.args.has_flag("flags", O_CLOEXEC);
+                self.open("fd", OpenFd::new(class, b""), cloexec);
             }
             Transition::SocketPair if self.succeeded() => {
                 for fd in ["fd1", "fd2"] {
