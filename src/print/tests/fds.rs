@@ -83,13 +83,17 @@ fn a_number_below_0_is_an_error_where_it_is_the_result_alone() {
 
 #[test]
 fn a_close_that_fails_closes_all_the_same() {
-    let looks = Capture::new()
+    let capture = Capture::new()
         .event(100, "close_x", &[Value::Errno(-5), Value::Fd(3)])
         .look(100, 3)
         .event(100, "close_x", &[Value::Errno(-9), Value::Fd(4)])
-        .look(100, 4)
-        .looks();
-    assert_eq!(looks, ["3", "4"]);
+        .look(100, 4);
+    assert_eq!(capture.looks(), ["3", "4"]);
+    let lines = capture.lines();
+    assert_eq!(
+        [&lines[0], &lines[2]],
+        ["< close res=-5(EIO) fd=3(<f>/srv/data)", "< close res=-9(EBADF) fd=4"]
+    );
 }
 
 /// A child of 100 in either order of telling, with these `clone_flags`.

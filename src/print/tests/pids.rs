@@ -97,7 +97,9 @@ fn a_child_in_a_namespace_is_named_there() {
         );
         assert!(parents.contains("vtid=1(box-init) vpid=1(box-init)"), "{parents}");
         let capture = kill(kill(kill(capture, 507, 8), 508, 1), 1, 8).exec(508, "prog");
-        assert_eq!(killed(&kill(capture, 507, 8)), ["8(sh)", "1(box-init)", "8", "8(prog)"]);
+        let exit = [Value::Errno(0), Value::Errno(0), Value::Signal(0), Value::Uint(0), Value::Pid(1)];
+        let capture = kill(kill(capture, 507, 8).event(508, "procexit_e", &exit), 507, 8);
+        assert_eq!(killed(&capture), ["8(sh)", "1(box-init)", "8", "8(prog)", "8"]);
     }
 }
 
@@ -142,5 +144,8 @@ fn a_child_that_runs_before_anybody_tells_of_it() {
 fn an_event_without_a_thread_has_none() {
     let capture = Capture::new().event(u64::MAX, "close_e", &[Value::Fd(3)]);
     assert!(capture.read(|_| {}).0.contains(" <NA> (-1) > close fd=3"));
+    let (summary, _) = Summary::collect(&mut Reader::new(&capture.bytes[..]).unwrap());
+    assert_eq!(summary.to_json()["by_process"][0]["pid"], -1);
+    assert!(!summary.to_text(9).contains("18446744073709551615"));
     assert_eq!((&capture.json()[0]["tid"], &capture.json()[0]["pid"]), (&json!(-1), &json!(-1)));
 }
