@@ -4,6 +4,13 @@
 
 mod common;
 
+use std::{
+    io::Write,
+    net::{TcpListener, TcpStream},
+    thread::sleep,
+    time::Duration,
+};
+
 use common::{file, run, scapd};
 use scapd::events::{Arch, Syscall};
 
@@ -100,4 +107,31 @@ fn processes_of_a_pid_namespace() {
     assert_eq!(born, "2(sh)");
     let returned = parameter(&lines, &[" sh (", "< ", "fork res=2("], "res");
     assert!(["2(sh)", "2(true)"].contains(&returned), "{returned}");
+}
+
+/// Both ends of a connection that was there before are shown from client to server.
+#[test]
+fn sockets_of_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "sockets.scap");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    let pid = std::process::id().to_string();
+    let mut recorder = scapd();
+    recorder.args(["record", "-q", "-p", &pid, "--duration", "1", "-w"]).arg(&path);
+    let mut recorder = recorder.spawn().unwrap();
+    while recorder.try_wait().unwrap().is_none() {
+        client.write_all(b"from client").unwrap();
+        server.write_all(b"from server").unwrap();
+        sleep(Duration::from_millis(50));
+    }
+    let (code, lines, said) = run(scapd().arg("read").arg(&path).args(["--syscalls", "sendto,write"]));
+    assert_eq!(code, Some(0), "{said}");
+    let port = |socket: &TcpStream| socket.local_addr().unwrap().port();
+    let name = format!("127.0.0.1:{}->127.0.0.1:{})", port(&client), port(&server));
+    for data in ["data=from client", "data=from server"] {
+        let sent: Vec<_> = lines.lines().filter(|line| line.contains(data)).collect();
+        assert!(!sent.is_empty() && sent.iter().all(|line| line.contains(&name)), "{name}: {sent:#?}");
+    }
 }
