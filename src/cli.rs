@@ -13,7 +13,7 @@ use crate::{
     print,
     probe::{Attach, Directions, DynamicSnaplen, Options, Ports, SampleRatio},
     record, repair,
-    select::{self, SyscallSet, TracepointSet},
+    select::{self, EventSet, SyscallSet, TracepointSet},
     units::{parse_duration, parse_size},
 };
 
@@ -196,13 +196,13 @@ pub struct ReadArgs {
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
-    /// Print events of these calls only
-    #[arg(long, value_name = "LIST", value_parser = select::parse)]
-    pub syscalls: Option<SyscallSet>,
+    /// Print these events only: names of calls and of other events (procexit, switch, ...), !name, %class, /regex, ?name
+    #[arg(long, value_name = "LIST", value_parser = select::parse_events)]
+    pub syscalls: Option<EventSet>,
     /// Print events of these processes only
     #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
     pub pids: Vec<u64>,
-    /// Print the events too that were recorded only to keep names right
+    /// Print the events, too, that were recorded only to keep names right, and internal ones (procinfo, drop, ...)
     #[arg(long)]
     pub all: bool,
 }
@@ -397,9 +397,7 @@ impl From<RecordArgs> for record::Config {
 
 impl From<ReadArgs> for print::ReadArgs {
     fn from(args: ReadArgs) -> print::ReadArgs {
-        let filter = args.syscalls.map(|set| -> print::Filter {
-            Box::new(move |event| print::syscall(event).is_some_and(|call| set.contains(call)))
-        });
+        let filter = args.syscalls.map(|set| -> print::Filter { Box::new(move |event| set.contains(event)) });
         print::ReadArgs {
             file: args.file,
             limit: args.count,

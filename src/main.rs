@@ -107,7 +107,7 @@ fn say(error: &anyhow::Error) {
     let message = format!("scapd: {error:#}");
     // How the journal learns that a line tells of an error: sd-daemon(3).
     let level = if stderr_is_journal() { "<3>" } else { "" };
-    message.lines().for_each(|line| eprintln!("{level}{}", print::escaped(line.as_bytes())));
+    message.lines().for_each(|line| eprintln!("{level}{}", print::for_terminal(line)));
 }
 
 fn log(verbose: u8, service: bool) {

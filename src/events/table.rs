@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{DynEntry, FlagTable, ParamType, dyn_list, flag_table, same};
+use super::{DynEntry, FlagTable, ParamType, Syscall, dyn_list, flag_table, same};
 
 /// The number of an event type. Even numbers are enter events, odd ones exit events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -262,6 +262,15 @@ pub struct Event {
 }
 
 impl Event {
+    /// The system call whose entry or return it is; none for a generic event, of which each tells its own.
+    pub fn syscall(&self) -> Option<&'static Syscall> {
+        if self.source != Source::Syscall || self.ty.0 <= 1 {
+            return None;
+        }
+        let stem = self.program.and_then(|p| p.strip_suffix("_e").or_else(|| p.strip_suffix("_x")));
+        stem.and_then(Syscall::by_name).or_else(|| Syscall::by_name(self.name))
+    }
+
     /// The place of a parameter.
     pub fn param(&self, name: &str) -> Option<usize> {
         self.params.iter().position(|p| p.name == name)

@@ -213,6 +213,8 @@ pub(super) const PAGES: &[Page] = &[
             "A line has the event's number, its time, the CPU, the process and its thread id, `>` for a call or `<` \
              for its return, the name, and the arguments with what they mean. A file that is cut off is printed up to \
              there.",
+            "`--syscalls` takes what it takes when recording, and the names of other events (procexit, switch, \
+             signaldeliver, container, ...). Captures of old have one name, accept, for two calls: it finds both.",
         ],
         exit: &[0, 1, 2, 6],
         examples: &[

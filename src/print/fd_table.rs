@@ -84,7 +84,7 @@ mod tests {
     use crate::print::FdClass;
 
     fn open(name: &str) -> OpenFd {
-        OpenFd { class: FdClass::File, name: name.as_bytes().into() }
+        OpenFd::new(FdClass::File, name.as_bytes())
     }
 
     fn numbers(table: &FdTable) -> Vec<i64> {

@@ -1,11 +1,11 @@
 //! What file descriptors refer to.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
-use super::{names::flag, text};
+use super::{text, transitions::flag};
 use crate::scap::{
     SockAddr, SockTuple,
-    state::{FdKind, L4Proto, NamedFd},
+    state::{FdKind, FdList, L4Proto, NamedFd},
 };
 
 pub(super) const O_CLOEXEC: u32 = flag("file_flags", "O_CLOEXEC");
@@ -79,7 +79,7 @@ impl FdClass {
         }
     }
 
-    /// What a socket of that address is.
+    /// What a socket of that address is. IPv4 in IPv6's form is IPv4.
     pub(super) fn of_address(address: &SockAddr<'_>) -> FdClass {
         match address {
             SockAddr::Inet(ip, _) => FdClass::of_ip(*ip, L4Proto::Unknown),
@@ -89,7 +89,24 @@ impl FdClass {
     }
 
     fn of_ip(ip: IpAddr, l4: L4Proto) -> FdClass {
-        if ip.is_ipv4() { FdClass::Ipv4(l4) } else { FdClass::Ipv6(l4) }
+        if ip.to_canonical().is_ipv4() { FdClass::Ipv4(l4) } else { FdClass::Ipv6(l4) }
+    }
+
+    /// Whether a socket of this class may exchange data with one peer after the other.
+    const fn has_many_peers(self) -> bool {
+        match self {
+            FdClass::Ipv4(l4) | FdClass::Ipv6(l4) => !matches!(l4, L4Proto::Tcp),
+            _ => true,
+        }
+    }
+
+    /// An IPv6 socket may speak to IPv4 peers: it is what its addresses are.
+    pub(super) const fn with_family_of(self, address: FdClass) -> FdClass {
+        match (self, address) {
+            (FdClass::Ipv4(l4), FdClass::Ipv6(_)) => FdClass::Ipv6(l4),
+            (FdClass::Ipv6(l4), FdClass::Ipv4(_)) => FdClass::Ipv4(l4),
+            _ => self,
+        }
     }
 
     pub(super) const fn is_socket(self) -> bool {
@@ -133,26 +150,101 @@ impl FdClass {
 pub struct OpenFd {
     /// What it refers to.
     pub class: FdClass,
-    /// Its name: a path, a socket's ends; may be empty. Duplicates share it.
+    /// A path, a name, or a socket's ends; may be empty. Duplicates share it.
     pub name: Arc<[u8]>,
+    pub(super) detail: FdDetail,
+}
+
+/// What more is known of a descriptor, for the events to come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum FdDetail {
+    #[default]
+    None,
+    /// A socket's side, and its ends where its peer is known.
+    Socket(Role, Option<Ends>),
+    /// The process of a pidfd, as the capture numbers it.
+    Process(u64),
+}
+
+/// The side of a connection that a socket is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Client,
+    Server,
+}
+
+/// Which way data goes, seen from the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Direction {
+    In,
+    Out,
+}
+
+/// Both ends of a socket, in the order in which a tuple has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    Inet((IpAddr, u16), (IpAddr, u16)),
+    /// The kernel's addresses of the sockets.
+    Unix(u64, u64),
+}
+
+impl Ends {
+    pub fn of_tuple(tuple: &SockTuple<'_>) -> Option<Ends> {
+        match *tuple {
+            SockTuple::Inet { source, destination } => {
+                let canonical = |end: (IpAddr, u16)| (end.0.to_canonical(), end.1);
+                Some(Ends::Inet(canonical(source), canonical(destination)))
+            }
+            SockTuple::Unix { source, destination, .. } => Some(Ends::Unix(source, destination)),
+            SockTuple::Other(..) => None,
+        }
+    }
+
+    fn turned(self) -> Ends {
+        match self {
+            Ends::Inet(a, b) => Ends::Inet(b, a),
+            Ends::Unix(a, b) => Ends::Unix(b, a),
+        }
+    }
+
+    /// Whether the first end, or the second, is the same in both.
+    fn has_same(self, other: Ends, second: bool) -> bool {
+        match (if second { self.turned() } else { self }, if second { other.turned() } else { other }) {
+            (Ends::Inet(a, _), Ends::Inet(b, _)) => a == b,
+            (Ends::Unix(a, _), Ends::Unix(b, _)) => a == b,
+            _ => false,
+        }
+    }
+
+    /// Whether the first end is that of nobody in particular.
+    fn begins_nowhere(self) -> bool {
+        match self {
+            Ends::Inet((ip, port), _) => ip.is_unspecified() && port == 0,
+            Ends::Unix(socket, _) => socket == 0,
+        }
+    }
 }
 
 impl OpenFd {
+    pub(super) fn new(class: FdClass, name: &[u8]) -> OpenFd {
+        OpenFd { class, name: name.into(), detail: FdDetail::None }
+    }
+
     /// A descriptor of the state that a capture starts with, and whether an exec closes it.
-    pub(super) fn of_state(kind: &FdKind) -> (OpenFd, bool) {
-        let ends =
-            |source, destination| text::socktuple(&SockTuple::Inet { source, destination }).into_bytes();
-        let address = |address, port| text::sockaddr(&SockAddr::Inet(address, port)).into_bytes();
+    pub(super) fn of_state(kind: &FdKind, listening: &ServerPorts) -> (OpenFd, bool) {
+        let address = |address, port| text::sockaddr(&SockAddr::Inet(address, port));
         let (class, name) = match kind {
             FdKind::File { path, .. } => (FdClass::File, path.clone()),
             FdKind::Ipv4 { source: s, destination: d, l4 } => {
-                (FdClass::Ipv4(*l4), ends((s.0.into(), s.1), (d.0.into(), d.1)))
+                return (connected((s.0.into(), s.1), (d.0.into(), d.1), *l4, listening), false);
             }
             FdKind::Ipv6 { source: s, destination: d, l4 } => {
-                (FdClass::Ipv6(*l4), ends((s.0.into(), s.1), (d.0.into(), d.1)))
+                return (connected((s.0.into(), s.1), (d.0.into(), d.1), *l4, listening), false);
             }
             FdKind::Ipv4Listening { local, l4 } => (FdClass::Ipv4(*l4), address(local.0.into(), local.1)),
-            FdKind::Ipv6Listening { local, l4 } => (FdClass::Ipv6(*l4), address(local.0.into(), local.1)),
+            FdKind::Ipv6Listening { local: (ip, port), l4 } => {
+                (FdClass::of_ip((*ip).into(), *l4), address((*ip).into(), *port))
+            }
             FdKind::Unix { path, .. } => (FdClass::Unix, path.clone()),
             // Kinds that some readers refuse are in the file as unsupported, with their names.
             FdKind::Named { kind: NamedFd::Unsupported, name } => {
@@ -161,8 +253,75 @@ impl OpenFd {
             FdKind::Named { kind, name } => (FdClass::Named(*kind), name.clone()),
         };
         let close_on_exec = matches!(kind, FdKind::File { open_flags, .. } if open_flags & O_CLOEXEC != 0);
-        (OpenFd { class, name: name.into() }, close_on_exec)
+        (OpenFd::new(class, &name), close_on_exec)
     }
+
+    pub(super) fn process(&self) -> Option<u64> {
+        match self.detail {
+            FdDetail::Process(pid) => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// Takes over the ends that an event gives a socket.
+    pub(super) fn set_ends(&mut self, role: Role, tuple: &SockTuple<'_>) {
+        self.name = text::socktuple(tuple).into();
+        self.detail = Ends::of_tuple(tuple).map_or(FdDetail::None, |ends| FdDetail::Socket(role, Some(ends)));
+    }
+
+    /// Takes over the ends of a transfer: those of a socket that had none, and those of another peer where a socket
+    /// may have several. Who sends first is the client.
+    pub(super) fn follow(&mut self, direction: Direction, ends: Ends, tuple: &SockTuple<'_>) {
+        let peer_first = if direction == Direction::In { ends } else { ends.turned() };
+        if !self.name.is_empty() && (!self.class.has_many_peers() || peer_first.begins_nowhere()) {
+            return;
+        }
+        let guess = if direction == Direction::In { Role::Server } else { Role::Client };
+        let (role, known) = match self.detail {
+            FdDetail::Socket(role, known) => (role, known),
+            _ => (guess, None),
+        };
+        // The peer is the first of a server's ends, and the second of a client's.
+        let wanted = if role == Role::Server { peer_first } else { peer_first.turned() };
+        if known.is_some_and(|known| known.has_same(wanted, role == Role::Client)) {
+            return;
+        }
+        match *tuple {
+            SockTuple::Inet { source, destination } if wanted != ends => {
+                self.set_ends(role, &SockTuple::Inet { source: destination, destination: source });
+            }
+            _ => self.set_ends(role, tuple),
+        }
+        self.detail = FdDetail::Socket(role, Some(wanted));
+    }
+}
+
+/// The local ports that sockets of a capture's state listen on.
+#[derive(Debug, Default)]
+pub(super) struct ServerPorts(HashSet<(u8, u16)>);
+
+impl ServerPorts {
+    pub fn of_state(lists: &[FdList]) -> ServerPorts {
+        let ports = lists.iter().flat_map(|list| &list.fds).filter_map(|fd| match fd.kind {
+            FdKind::Ipv4Listening { local: (_, port), l4 } => Some((l4 as u8, port)),
+            FdKind::Ipv6Listening { local: (_, port), l4 } => Some((l4 as u8, port)),
+            _ => None,
+        });
+        ServerPorts(ports.filter(|(_, port)| *port != 0).collect())
+    }
+}
+
+/// A connected socket of the state, whose source is the local end. Who connected is not in the state: the end whose
+/// port is listened on is the server's.
+fn connected(local: (IpAddr, u16), peer: (IpAddr, u16), l4: L4Proto, listening: &ServerPorts) -> OpenFd {
+    let (role, source, destination) = match listening.0.contains(&(l4 as u8, local.1)) {
+        true => (Role::Server, peer, local),
+        false => (Role::Client, local, peer),
+    };
+    let tuple = SockTuple::Inet { source, destination };
+    let mut open = OpenFd::new(FdClass::of_tuple(&tuple, l4), b"");
+    open.set_ends(role, &tuple);
+    open
 }
 
 /// What `socket` returns for its arguments; domain in the format's numbers.
@@ -182,22 +341,6 @@ pub(super) fn socket_class(domain: Option<u32>, ty: Option<u64>, protocol: Optio
     }
 }
 
-/// What a call returns a descriptor of that has no path.
-pub(super) fn named_fd(call: &str) -> Option<NamedFd> {
-    Some(match call {
-        "eventfd" | "eventfd2" => NamedFd::Eventfd,
-        "epoll_create" | "epoll_create1" => NamedFd::Eventpoll,
-        "signalfd" | "signalfd4" => NamedFd::Signalfd,
-        "timerfd_create" => NamedFd::Timerfd,
-        "inotify_init" | "inotify_init1" => NamedFd::Inotify,
-        "memfd_create" => NamedFd::Memfd,
-        "userfaultfd" => NamedFd::Userfaultfd,
-        "pidfd_open" => NamedFd::Pidfd,
-        "io_uring_setup" => NamedFd::IoUring,
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,7 +350,7 @@ mod tests {
         for (name, letter) in [("anon_inode:[pidfd]", 'P'), ("/memfd:a (deleted)", 'm'), ("socket:[7]", 'X')]
         {
             let kind = FdKind::Named { kind: NamedFd::Unsupported, name: name.into() };
-            let (open, _) = OpenFd::of_state(&kind);
+            let (open, _) = OpenFd::of_state(&kind, &ServerPorts::default());
             assert_eq!((open.class.letter(), &*open.name), (letter, name.as_bytes()));
         }
     }

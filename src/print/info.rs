@@ -243,7 +243,7 @@ impl Summary {
                 "type": e.name, "dir": direction(e.ty), "number": e.ty.0, "count": e.count,
             })).collect::<Vec<_>>(),
             "by_process": self.by_process.iter().map(|p| json!({
-                "pid": p.pid, "proc": p.comm.as_deref().map(bytes), "count": p.count,
+                "pid": p.pid as i64, "proc": p.comm.as_deref().map(bytes), "count": p.count,
             })).collect::<Vec<_>>(),
             "blocks": self.blocks.iter().map(|(ty, count)| json!({
                 "block": ty.name(), "number": ty.0, "count": count,
@@ -270,10 +270,9 @@ impl Summary {
             [format!("{direction} {}", e.name), e.ty.to_string(), e.count.to_string()]
         });
         let _ = writeln!(out, "\n{}", ranking(["event", "number", "count"], types, top).trim_fmt());
-        let processes = self
-            .by_process
-            .iter()
-            .map(|p| [escaped(p.comm.as_deref().unwrap_or(b"<NA>")), p.pid.to_string(), p.count.to_string()]);
+        let processes = self.by_process.iter().map(|p| {
+            [escaped(p.comm.as_deref().unwrap_or(b"<NA>")), (p.pid as i64).to_string(), p.count.to_string()]
+        });
         let _ = writeln!(out, "\n{}", ranking(["process", "pid", "events"], processes, top).trim_fmt());
         let blocks =
             self.blocks.iter().map(|(ty, n)| [ty.name().into(), format!("{:#x}", ty.0), n.to_string()]);

@@ -20,7 +20,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Numbered,
-    meaning::{Meaning, event_name, meaning},
+    meaning::{Meaning, event_name, meaning, shown},
     names::Names,
     text,
 };
@@ -36,8 +36,8 @@ pub(super) struct Object<'a> {
     ts: u64,
     time: Option<String>,
     cpu: u16,
-    tid: u64,
-    pid: u64,
+    tid: i64,
+    pid: i64,
     proc: Option<Json>,
     dir: &'static str,
     r#type: Cow<'a, str>,
@@ -54,8 +54,8 @@ impl<'a> Object<'a> {
             ts: event.ts(),
             time: rfc3339(event.ts()),
             cpu: captured.cpu,
-            tid: event.tid(),
-            pid: names.pid(event.tid()),
+            tid: event.tid() as i64,
+            pid: names.pid(event.tid()) as i64,
             proc: names.comm(event.tid()).map(bytes),
             dir: if event.ty().is_enter() { ">" } else { "<" },
             r#type: event_name(&event),
@@ -83,6 +83,7 @@ impl Serialize for Args<'_> {
         serializer.collect_map(self.event.values().zip(self.event.params()).map(|((info, decoded), raw)| {
             let json = match decoded {
                 Ok(decoded) => {
+                    let decoded = shown(&self.event, info, decoded);
                     with_meaning(value(&decoded.value), meaning(self.names, &self.event, info, &decoded))
                 }
                 Err(_) => json!({ "invalid": hex(raw) }),
@@ -159,7 +160,7 @@ fn family(address: IpAddr) -> &'static str {
 
 fn sockaddr(address: &SockAddr<'_>) -> Json {
     match *address {
-        SockAddr::Inet(ip, port) => json!({ "family": family(ip), "ip": ip, "port": port }),
+        SockAddr::Inet(ip, port) => json!({ "family": family(ip), "ip": ip.to_canonical(), "port": port }),
         SockAddr::Unix(path) => json!({ "family": "AF_UNIX", "path": bytes(path) }),
         SockAddr::Other(family, raw) => json!({ "family": family, "hex": hex(raw) }),
     }
@@ -169,8 +170,8 @@ fn socktuple(tuple: &SockTuple<'_>) -> Json {
     match *tuple {
         SockTuple::Inet { source, destination } => json!({
             "family": family(source.0),
-            "source": { "ip": source.0, "port": source.1 },
-            "destination": { "ip": destination.0, "port": destination.1 },
+            "source": { "ip": source.0.to_canonical(), "port": source.1 },
+            "destination": { "ip": destination.0.to_canonical(), "port": destination.1 },
         }),
         SockTuple::Unix { source, destination, path } => {
             json!({ "family": "AF_UNIX", "source": source, "destination": destination, "path": bytes(path) })

@@ -18,7 +18,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     Numbered,
-    meaning::{Meaning, event_name, meaning},
+    meaning::{Meaning, event_name, meaning, shown},
     names::Names,
     text,
 };
@@ -36,12 +36,14 @@ pub(super) fn write_line(out: &mut String, numbered: &Numbered<'_>, names: &Name
     let _ = write!(out, " {} ", numbered.captured.cpu);
     text::escape(out, names.comm(event.tid()).unwrap_or(b"<NA>"));
     let direction = if event.ty().is_enter() { '>' } else { '<' };
-    let _ = write!(out, " ({}) {direction} ", event.tid());
+    // As sysdig has it: an event without a thread has the thread -1.
+    let _ = write!(out, " ({}) {direction} ", event.tid() as i64);
     text::escape(out, event_name(event).as_bytes());
     for (info, decoded) in event.values() {
         let _ = write!(out, " {}=", info.name);
         match decoded {
             Ok(decoded) => {
+                let decoded = shown(event, info, decoded);
                 value(out, numbered, names, &decoded, tz);
                 meant(out, meaning(names, event, info, &decoded));
             }
@@ -112,8 +114,8 @@ fn value(out: &mut String, numbered: &Numbered<'_>, names: &Names, decoded: &Dec
         Value::Ip(v) => write!(out, "{v}"),
         Value::Text(v) => return text::escape(out, v),
         Value::Bytes(v) | Value::Texts(v) => return text::dots(out, v),
-        Value::SockAddr(v) => write!(out, "{}", text::sockaddr(&v)),
-        Value::SockTuple(v) => write!(out, "{}", text::socktuple(&v)),
+        Value::SockAddr(v) => return text::escape(out, &text::sockaddr(&v)),
+        Value::SockTuple(v) => return text::escape(out, &text::socktuple(&v)),
         Value::FdList(v) => return fd_list(out, numbered.captured.event.tid(), names, &v),
     };
 }

@@ -7,9 +7,10 @@ use super::{
     kernel_names,
     names::{AT_FDCWD, Names},
     text,
+    transitions::{self, Transition, flag, transition},
 };
 use crate::{
-    events::{Arch, Detail, Event, ForeignCall, ParamInfo, ParamType, Syscall},
+    events::{Arch, Detail, Event, ForeignCall, ParamInfo, ParamType, Source, Syscall},
     scap::{Decoded, EventView, Value},
 };
 
@@ -39,13 +40,13 @@ pub(super) fn meaning<'a>(
     let errno = |v: i64| fixed(v.checked_neg().and_then(kernel_names::errno));
     match decoded.value {
         Value::Errno(v) => errno(v),
-        Value::Fd(AT_FDCWD) => fixed(Some("AT_FDCWD")),
-        Value::Fd(v) if v < 0 => errno(v),
-        Value::Fd(v) => names.fd(event.tid(), v).map_or(Meaning::None, Meaning::Fd),
-        // An argument below 0 names everyone, or a group of processes.
-        Value::Pid(v) if v < 0 && info.name == "res" => errno(v),
-        Value::Pid(v) if v < 0 => Meaning::None,
-        Value::Pid(v) => known(names.comm(v as u64)),
+        Value::Fd(v) if v < 0 && is_result(event, info) => errno(v),
+        Value::Fd(AT_FDCWD) if is_directory(info) => fixed(Some("AT_FDCWD")),
+        Value::Fd(v) => fd(names, event, info, v).map_or(Meaning::None, Meaning::Fd),
+        Value::Pid(v) if v < 0 && is_result(event, info) => errno(v),
+        // 0 and below name the caller, everyone, or a group of processes.
+        Value::Pid(v) if v <= 0 => Meaning::None,
+        Value::Pid(v) => known(comm(names, event, info, v as u64)),
         Value::Uint(v) if info.name == "nativeID" => match u16::try_from(v).ok().and_then(ForeignCall::of) {
             Some(call) => Meaning::Name(call.to_string().into_bytes().into()),
             None => Meaning::None,
@@ -70,6 +71,85 @@ pub(super) fn meaning<'a>(
             absolute(names, event, info, path)
         }
         _ => Meaning::None,
+    }
+}
+
+/// Whether a parameter is what the call returned.
+fn is_result(event: &EventView<'_>, info: &ParamInfo) -> bool {
+    let is_first = |row: &Event| row.params.first().is_some_and(|first| first.name == info.name);
+    !event.ty().is_enter() && event.info().is_some_and(is_first)
+}
+
+/// Whether a descriptor is a directory that a path is relative to.
+fn is_directory(info: &ParamInfo) -> bool {
+    info.name.contains("dir") || info.name == "mountfd"
+}
+
+/// What a descriptor refers to; none where the number is not that of a descriptor of the caller.
+fn fd<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, fd: i64) -> Option<&'a OpenFd> {
+    const MAP_ANONYMOUS: u32 = flag("mmap_flags", "MAP_ANONYMOUS");
+    let row = event.info()?;
+    let command = || match event.value("cmd")?.ok()?.value {
+        Value::Enum(command) => Some(command),
+        _ => None,
+    };
+    let flags = || match event.value("flags")?.ok()?.value {
+        Value::Flags(flags) => Some(flags),
+        _ => None,
+    };
+    let is_anothers = match (transition(row), info.name) {
+        (Some(Transition::PidfdGetfd), "target_fd") => {
+            let pidfd = event.value("pid_fd")?.ok()?.value;
+            return if let Value::Fd(pidfd) = pidfd {
+                names.fd_of_pidfd(event.tid(), pidfd, fd)
+            } else {
+                None
+            };
+        }
+        (Some(Transition::Fcntl), "res") => !command().is_some_and(transitions::fcntl_duplicates),
+        (Some(Transition::Bpf), "fd") => !command().is_some_and(transitions::bpf_creates),
+        // The kernel ignores it.
+        _ if row.name.starts_with("mmap") => flags().is_some_and(|flags| flags & MAP_ANONYMOUS != 0),
+        _ => false,
+    };
+    if is_anothers { None } else { names.fd(event.tid(), fd) }
+}
+
+/// The command name of a process. What the kernel tells of tasks has their numbers in the initial pid namespace; what a
+/// call takes and returns has those of the caller's.
+fn comm<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, id: u64) -> Option<&'a [u8]> {
+    let row = event.info()?;
+    let of_kernel = match (row.source, transition(row)) {
+        // The sender of a signal is as the receiver sees it.
+        (Source::Tracepoint, _) => info.name != "spid",
+        (Source::Iter, _) | (_, Some(Transition::Clone | Transition::Exec)) => {
+            info.name != "res" && !info.name.starts_with('v')
+        }
+        _ => false,
+    };
+    if of_kernel {
+        // A new thread may run before anybody has told of it.
+        let unborn = || names.tasks.unborn_comm().filter(|_| row.name == "switch");
+        return names.last_comm(id).or_else(unborn);
+    }
+    let is_child = transition(row) == Some(Transition::Clone) && info.name == "res";
+    // A child that has yet to tell of itself has its parent's name.
+    names.comm_within(event.tid(), id).or_else(|| names.comm(event.tid()).filter(|_| is_child))
+}
+
+/// The value as it is shown: a number that the table has without a sign, and the call takes with one, gets it.
+pub(super) fn shown<'a>(event: &EventView<'_>, info: &ParamInfo, decoded: Decoded<'a>) -> Decoded<'a> {
+    let is_signed = match info.name {
+        "offset" | "pos" | "offin" | "offout" => true,
+        // As recorders of old stored it: an int, its sign extended.
+        "val" => event.info().is_some_and(|row| row.name == "futex"),
+        _ => false,
+    };
+    match decoded.value {
+        Value::Uint(v) if is_signed => {
+            Decoded { ty: ParamType::INT64, value: Value::Int(v as i64), ..decoded }
+        }
+        _ => decoded,
     }
 }
 
@@ -113,8 +193,7 @@ pub fn syscall(event: &EventView<'_>) -> Option<&'static Syscall> {
             _ => None,
         });
     }
-    let stem = row.program.and_then(|p| p.strip_suffix("_e").or_else(|| p.strip_suffix("_x")));
-    stem.and_then(Syscall::by_name).or_else(|| Syscall::by_name(row.name))
+    row.syscall()
 }
 
 fn is_generic(row: &Event) -> bool {

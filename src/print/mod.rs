@@ -2,6 +2,8 @@
 //!
 //! The functions [`read()`] and [`info()`] are the commands of those names, without the command line.
 
+mod apply;
+mod control;
 mod fd_table;
 mod fds;
 mod info;
@@ -11,10 +13,13 @@ mod line;
 mod losses;
 mod meaning;
 mod names;
+mod namespaces;
 mod paths;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod text;
+mod transitions;
 
 use std::{
     fs::File,
@@ -31,12 +36,12 @@ pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
 pub use losses::Ledger;
 pub use meaning::{event_name, syscall};
 pub use names::Names;
-pub use text::escaped;
+pub use text::{escaped, for_terminal};
 
 use crate::{
     ledger,
-    scap::{CapturedEvent, EventView, ReadError, Reader},
-    select::Judge,
+    scap::{CapturedEvent, EventView, Joiner, ReadError, Reader},
+    select::{self, Judge},
 };
 
 /// Why a capture could not be shown, or not all of it.
@@ -80,7 +85,8 @@ pub struct ReadArgs {
     pub filter: Option<Filter>,
     /// Show only events of these processes and threads; of all, if empty.
     pub pids: Vec<u64>,
-    /// Show the events too that were recorded only to keep the names in others right.
+    /// Whether to show the events, too, that were recorded only to keep the names in others right, and internal ones
+    /// where no filter says which are shown.
     pub all: bool,
 }
 
@@ -152,7 +158,9 @@ pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -
 impl ReadArgs {
     fn wants(&self, event: &EventView<'_>, names: &Names) -> bool {
         let of_process = |p: &u64| *p == names.pid(event.tid()) || *p == event.tid();
-        (self.pids.is_empty() || self.pids.iter().any(of_process))
+        let is_internal = || event.info().is_some_and(select::is_internal);
+        (self.all || self.filter.is_some() || !is_internal())
+            && (self.pids.is_empty() || self.pids.iter().any(of_process))
             && self.filter.as_ref().is_none_or(|filter| filter(event))
     }
 }
@@ -162,7 +170,7 @@ fn for_each_event<R: Read, B>(
     reader: &mut Reader<R>,
     mut f: impl FnMut(&Numbered<'_>, &Names) -> ControlFlow<B>,
 ) -> Result<Option<B>, ReadError> {
-    let mut names = Names::default();
+    let (mut names, mut joiner) = (Names::default(), Joiner::default());
     let (mut num, mut section) = (0, 0);
     let mut judge = Judge::default();
     while let Some(captured) = reader.next_event()? {
@@ -170,7 +178,9 @@ fn for_each_event<R: Read, B>(
             section = captured.section;
             names = Names::of_state(captured.state);
             judge = Judge::default();
+            joiner = Joiner::default();
         }
+        let captured = CapturedEvent { event: joiner.join(captured.event), ..captured };
         num += 1;
         names.apply(&captured.event);
         if let Some(ledger::Notice::Selected(asked)) = ledger::parse(&captured.event) {

@@ -101,6 +101,31 @@ impl Capture {
         self.event(tid, "fork_x", &values)
     }
 
+    /// A capture that starts with another state.
+    fn of(state: &MachineState) -> Capture {
+        let mut capture = Capture::new();
+        capture.bytes.clear();
+        write_state(&mut capture.bytes, state).unwrap();
+        capture
+    }
+
+    /// A row that no newer one of its name hides.
+    fn old(self, tid: u64, code: &str, values: &[Value<'_>]) -> Capture {
+        self.row(tid, EVENTS.iter().find(|e| e.code == code).unwrap(), values)
+    }
+
+    /// A look at a descriptor: its line ends with what is known of it.
+    fn look(self, tid: u64, fd: i64) -> Capture {
+        self.event(tid, "fchdir_e", &[Value::Fd(fd)])
+    }
+
+    /// What the looks at descriptors found.
+    fn looks(&self) -> Vec<String> {
+        let looks =
+            self.lines().into_iter().filter_map(|l| l.strip_prefix("> fchdir fd=").map(str::to_string));
+        looks.collect()
+    }
+
     /// Reads it back as the commands do: from a file.
     fn read(&self, change: impl FnOnce(&mut ReadArgs)) -> (String, Result<(), PrintError>) {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -127,7 +152,7 @@ impl Capture {
     }
 
     fn json(&self) -> Vec<Json> {
-        let (out, result) = self.read(|args| args.json = true);
+        let (out, result) = self.read(|args| (args.json, args.all) = (true, true));
         result.unwrap();
         out.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
@@ -385,7 +410,8 @@ fn the_enter_event_fills_in_for_an_old_exit_event() {
         .event(100, "close_x", &[Value::Errno(0)])
         .event(100, "read_e", &[Value::Fd(3), Value::Uint(1)])
         .lines();
-    assert_eq!(lines, ["> close fd=3(<f>/srv/data)", "< close res=0", "> read fd=3 size=1"]);
+    let closed = "< close res=0 fd=3(<f>/srv/data)";
+    assert_eq!(lines, ["> close fd=3(<f>/srv/data)", closed, "> read fd=3 size=1"]);
 }
 
 /// The command name, and whether descriptor 3 is known.
@@ -432,5 +458,9 @@ fn a_thread_is_renamed() {
     assert!(out.contains(" new\\u{1b}name (101) < prctl res=0 option=15(PR_SET_NAME)"), "{out}");
 }
 
+mod fds;
 mod hostile;
+mod old;
+mod pids;
+mod sockets;
 mod whole;

@@ -1,9 +1,6 @@
 //! Values as text, where neither a table nor a name is needed.
 
-use std::{
-    fmt::Write,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{fmt::Write, net::IpAddr};
 
 use crate::{
     events::{FlagTable, ParamType, PrintFormat},
@@ -17,11 +14,16 @@ pub(super) fn is_obeyed(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Appends text that may be no UTF-8 and may have control characters, which a terminal would obey: both escaped.
+/// Appends text of a capture: what is not UTF-8, what a terminal obeys, and the backslash are escaped, so that two
+/// different texts never look alike.
 pub(super) fn escape(out: &mut String, bytes: &[u8]) {
+    write_escaped(out, bytes, |c| c == '\\' || is_obeyed(c));
+}
+
+fn write_escaped(out: &mut String, bytes: &[u8], is_special: impl Fn(char) -> bool) {
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            if is_obeyed(c) { out.extend(c.escape_default()) } else { out.push(c) }
+            if is_special(c) { out.extend(c.escape_default()) } else { out.push(c) }
         }
         for byte in chunk.invalid() {
             // Writing to a string cannot fail.
@@ -30,10 +32,17 @@ pub(super) fn escape(out: &mut String, bytes: &[u8]) {
     }
 }
 
-/// Text for a terminal: what is no UTF-8, and what the terminal would obey, is escaped.
+/// A name for a terminal, with everything escaped that could make it look like another.
 pub fn escaped(bytes: &[u8]) -> String {
     let mut out = String::new();
     escape(&mut out, bytes);
+    out
+}
+
+/// A message for a terminal: as [`escaped`], but a backslash stays, for names in it may be escaped already.
+pub fn for_terminal(message: &str) -> String {
+    let mut out = String::new();
+    write_escaped(&mut out, message.as_bytes(), is_obeyed);
     out
 }
 
@@ -56,47 +65,35 @@ pub(super) fn integer(out: &mut String, ty: ParamType, format: PrintFormat, bits
     };
 }
 
-/// An address and a port. sysdig has no brackets around IPv6 addresses.
+/// An address and a port, an IPv4 address always in its own form. sysdig has no brackets around IPv6 addresses.
 pub(super) fn end(address: IpAddr, port: u16) -> String {
-    format!("{address}:{port}")
+    format!("{}:{port}", address.to_canonical())
 }
 
-/// A socket's address.
-pub(super) fn sockaddr(address: &SockAddr<'_>) -> String {
+/// A socket's address, not escaped.
+pub(super) fn sockaddr(address: &SockAddr<'_>) -> Vec<u8> {
     match *address {
-        SockAddr::Inet(address, port) => end(address, port),
-        SockAddr::Unix(path) => {
-            let mut text = String::new();
-            escape(&mut text, path);
-            text
-        }
-        SockAddr::Other(family, _) => format!("family {family}"),
+        SockAddr::Inet(address, port) => end(address, port).into(),
+        SockAddr::Unix(path) => path.into(),
+        SockAddr::Other(family, _) => format!("family {family}").into(),
     }
 }
 
-/// Both ends of a socket; IPv4 in IPv6's clothes as IPv4.
-pub(super) fn socktuple(tuple: &SockTuple<'_>) -> String {
+/// Both ends of a socket, not escaped.
+pub(super) fn socktuple(tuple: &SockTuple<'_>) -> Vec<u8> {
     match *tuple {
-        SockTuple::Inet { source: (source, sport), destination: (destination, dport) } => {
-            let mapped = |a: IpAddr| match a {
-                IpAddr::V6(a) => Ipv6Addr::to_ipv4_mapped(&a).map(IpAddr::from),
-                IpAddr::V4(_) => None,
-            };
-            let (source, destination) = match (mapped(source), mapped(destination)) {
-                (Some(s), Some(d)) => (s, d),
-                _ => (source, destination),
-            };
-            format!("{}->{}", end(source, sport), end(destination, dport))
+        SockTuple::Inet { source, destination } => {
+            format!("{}->{}", end(source.0, source.1), end(destination.0, destination.1)).into()
         }
         SockTuple::Unix { source, destination, path } => {
-            let mut text = format!("{source:x}->{destination:x}");
+            let mut text = format!("{source:x}->{destination:x}").into_bytes();
             if !path.is_empty() {
-                text.push(' ');
-                escape(&mut text, path);
+                text.push(b' ');
+                text.extend_from_slice(path);
             }
             text
         }
-        SockTuple::Other(family, _) => format!("family {family}"),
+        SockTuple::Other(family, _) => format!("family {family}").into(),
     }
 }
 
@@ -140,7 +137,9 @@ mod tests {
     #[test]
     fn text_is_escaped() {
         assert_eq!(escaped("a\u{202e}b\u{2028}\u{9b}".as_bytes()), "a\\u{202e}b\\u{2028}\\u{9b}");
-        assert_eq!(escaped("häl\\lo wörld".as_bytes()), "häl\\lo wörld");
+        assert_eq!(escaped("häl\\lo wörld".as_bytes()), "häl\\\\lo wörld");
+        assert_ne!(escaped(b"lit\\n_"), escaped(b"lit\n_"));
+        assert_eq!(for_terminal("lit\\n\x07"), "lit\\n\\u{7}");
         assert_eq!(escaped(b"a\nb\x1b[31m\x7f"), "a\\nb\\u{1b}[31m\\u{7f}");
         assert_eq!(escaped(b"a\xff\xc3"), "a\\xff\\xc3");
     }
@@ -169,16 +168,19 @@ mod tests {
 
     #[test]
     fn sockets() {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let v4 = |port| (IpAddr::from([127, 0, 0, 1]), port);
         let mapped = |port| ("::ffff:127.0.0.1".parse::<IpAddr>().unwrap(), port);
-        let v6 = |port| (IpAddr::from(Ipv6Addr::LOCALHOST), port);
-        let tuple = |source, destination| socktuple(&SockTuple::Inet { source, destination });
+        let v6 = |port| (IpAddr::from(std::net::Ipv6Addr::LOCALHOST), port);
+        let tuple = |source, destination| text(socktuple(&SockTuple::Inet { source, destination }));
         assert_eq!(tuple(v4(1), v4(2)), "127.0.0.1:1->127.0.0.1:2");
         assert_eq!(tuple(mapped(1), mapped(2)), "127.0.0.1:1->127.0.0.1:2");
         assert_eq!(tuple(v6(1), v6(2)), "::1:1->::1:2");
-        assert_eq!(socktuple(&SockTuple::Unix { source: 0xab, destination: 0, path: b"/s" }), "ab->0 /s");
-        assert_eq!(sockaddr(&SockAddr::Unix(b"/s")), "/s");
-        assert_eq!(sockaddr(&SockAddr::Other(16, b"")), "family 16");
+        assert_eq!(text(sockaddr(&SockAddr::Inet(mapped(1).0, 1))), "127.0.0.1:1");
+        let unix = SockTuple::Unix { source: 0xab, destination: 0, path: b"/s" };
+        assert_eq!(text(socktuple(&unix)), "ab->0 /s");
+        assert_eq!(text(sockaddr(&SockAddr::Unix(b"/s"))), "/s");
+        assert_eq!(text(sockaddr(&SockAddr::Other(16, b""))), "family 16");
     }
 
     #[test]

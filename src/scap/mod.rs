@@ -8,6 +8,7 @@ mod builder;
 mod event;
 mod fields;
 pub(crate) mod gzip;
+mod joiner;
 mod legacy;
 mod lists;
 #[cfg(test)]
@@ -20,7 +21,10 @@ mod writer;
 pub use block::{BlockType, MAX_EVENT, event_block_len, frame_event};
 pub use builder::{BuildError, EventBuilder};
 pub use event::{EVENT_HEADER_LEN, EventError, EventView};
+pub(crate) use fields::Fields;
 pub use gzip::Place;
+pub use joiner::Joiner;
+pub(crate) use joiner::successor;
 pub use reader::{CapturedEvent, ReadError, Reader};
 pub use state::MachineState;
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};

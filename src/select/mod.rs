@@ -8,6 +8,7 @@
 mod asked;
 mod classes;
 mod companions;
+mod events;
 mod selection;
 mod set;
 mod syscalls;
@@ -17,6 +18,7 @@ pub use asked::Asked;
 pub(crate) use asked::Judge;
 pub use classes::{Class, category_name, classes};
 pub(crate) use companions::{NameRule, name_rule};
+pub use events::{EventSet, is_internal, parse_events};
 pub use selection::{Companions, Selection};
 pub use set::{Iter, SyscallSet};
 pub use syscalls::parse;
@@ -34,6 +36,14 @@ pub enum SelectError {
     /// No system call has that name, on any architecture.
     #[error("unknown syscall `{name}`{}", remedy(*suggestion, "`scapd list syscalls` prints them all"))]
     UnknownSyscall {
+        /// As it was written.
+        name: String,
+        /// A name that looks like it.
+        suggestion: Option<&'static str>,
+    },
+    /// No event, and no system call, has that name.
+    #[error("unknown event `{name}`{}", remedy(*suggestion, "`scapd list events` prints them all"))]
+    UnknownEvent {
         /// As it was written.
         name: String,
         /// A name that looks like it.

@@ -63,7 +63,7 @@ pub fn parse(list: &str) -> Result<SyscallSet, SelectError> {
 }
 
 /// The calls of one term, whatever is to happen to them.
-fn resolve(term: Term<'_>) -> Result<SyscallSet, SelectError> {
+pub(super) fn resolve(term: Term<'_>) -> Result<SyscallSet, SelectError> {
     let calls = match term.text {
         "all" => Ok(SyscallSet::all()),
         "none" => Ok(SyscallSet::none()),

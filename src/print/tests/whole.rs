@@ -24,6 +24,15 @@ fn what_is_asked_for_is_shown() {
 }
 
 #[test]
+fn what_is_internal_is_shown_if_asked_for() {
+    let capture = three().old(100, "PPME_PROCINFO_E", &[Value::Uint(1), Value::Uint(2)]);
+    assert_eq!(numbers(&capture.read(|_| {}).0), ["1", "2", "3"]);
+    assert_eq!(numbers(&capture.read(|a| a.all = true).0), ["1", "2", "3", "4"]);
+    let named = |e: &EventView<'_>| e.info().is_some_and(|row| row.name == "procinfo");
+    assert_eq!(numbers(&capture.read(|a| a.filter = Some(Box::new(named))).0), ["4"]);
+}
+
+#[test]
 fn all_before_a_cut_is_shown_then_the_error() {
     let mut capture = three();
     let whole = capture.bytes.len();
@@ -143,7 +152,7 @@ proptest! {
             .map(|((row, values), tid)| proptests::built(row, values, 1, u64::from(tid % 3)))
             .collect();
         let capture = Capture { bytes: proptests::capture(&state, &events), ts: 0 };
-        let (lines, result) = capture.read(|_| {});
+        let (lines, result) = capture.read(|args| args.all = true);
         prop_assert!(result.is_ok());
         prop_assert_eq!(lines.lines().count(), events.len());
         prop_assert!(!lines.contains(|c: char| c.is_control() && c != '\n'));
