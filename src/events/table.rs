@@ -218,6 +218,14 @@ impl Event {
     pub fn param(&self, name: &str) -> Option<usize> {
         self.params.iter().position(|p| p.name == name)
     }
+
+    /// The name, or that of the call's other event where this one has none: enter events of late calls have `NA`.
+    pub fn common_name(&self) -> &'static str {
+        match event(self.ty.pair()) {
+            Some(other) if self.name == "NA" => other.name,
+            _ => self.name,
+        }
+    }
 }
 
 const fn detail(list: &str, arg: u8) -> Detail {

@@ -9,11 +9,13 @@ mod classes;
 mod set;
 mod syscalls;
 mod tracepoints;
+mod variants;
 
 pub use classes::{Class, category_name, classes};
 pub use set::{Iter, SyscallSet};
 pub use syscalls::parse;
 pub use tracepoints::{Tracepoint, TracepointSet, parse_tracepoints};
+pub use variants::variants;
 
 /// A list that does not say what to record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
