@@ -9,7 +9,9 @@ use std::{
 use crate::{
     daemon::config::Mistakes,
     output::{OutputError, PatternError},
+    print::PrintError,
     probe::ProbeError,
+    record::{CommandError, StatsError},
     repair::RepairError,
     scap::ReadError,
     verify::Outcome,
@@ -27,6 +29,11 @@ pub const UNSUPPORTED: u8 = 4;
 pub const OUTPUT: u8 = 5;
 /// The input is not a capture, or is damaged or cut off.
 pub const INPUT: u8 = 6;
+
+/// The command was found, and the kernel refuses to execute it.
+pub const COMMAND_REFUSED: u8 = 126;
+/// There is no such command.
+pub const COMMAND_NOT_FOUND: u8 = 127;
 
 /// Events were lost: of a capture that is verified, or of a recording for which that was to be a failure.
 pub const LOST: u8 = 7;
@@ -47,10 +54,16 @@ pub const MEANINGS: &[(u8, &str)] = &[
         LOST,
         "events were lost: `scapd verify`, and `scapd record --on-loss fail` (a sample of which nothing was lost: 0)",
     ),
+    (COMMAND_REFUSED, "the command to record cannot be executed"),
+    (COMMAND_NOT_FOUND, "there is no such command to record"),
 ];
 
 /// The code that stands for an error.
 pub fn code(error: &anyhow::Error) -> ExitCode {
+    // What writes to stdout adds nothing to its errors.
+    if error.chain().count() == 1 && error.is::<io::Error>() {
+        return ExitCode::from(OUTPUT);
+    }
     let code = error.chain().find_map(|cause| {
         if let Some(probe) = cause.downcast_ref::<ProbeError>() {
             return Some(match probe {
@@ -63,7 +76,19 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
                 _ => FAILURE,
             });
         }
-        if cause.is::<OutputError>() {
+        if cause.is::<OutputError>() || cause.is::<StatsError>() {
+            return Some(OUTPUT);
+        }
+        if let Some(command) = cause.downcast_ref::<CommandError>() {
+            return Some(match command {
+                CommandError::NotFound { .. } => COMMAND_NOT_FOUND,
+                CommandError::Refused { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                    COMMAND_NOT_FOUND
+                }
+                CommandError::Refused { .. } => COMMAND_REFUSED,
+            });
+        }
+        if let Some(PrintError::Write(_)) = cause.downcast_ref() {
             return Some(OUTPUT);
         }
         if cause.is::<PatternError>() || cause.is::<Mistakes>() {
@@ -78,11 +103,15 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
 }
 
 /// Whether the reader of our output has gone: nothing that failed.
+///
+/// Anything else may meet a broken pipe, too, such as the request of `scapd ctl`: so an [`io::Error`] counts only where
+/// nothing was added to it. What writes to stdout adds nothing.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        matches!(cause.downcast_ref::<OutputError>(), Some(OutputError::BrokenPipe { .. }))
-            || cause.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe)
-    })
+    let is_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    match error.downcast_ref::<OutputError>() {
+        Some(OutputError::BrokenPipe { .. }) => true,
+        _ => error.root_cause().downcast_ref().is_some_and(is_pipe) && error.chain().count() == 1,
+    }
 }
 
 /// The code of a capture that was verified.

@@ -89,17 +89,26 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     let serve = args.serve.clone();
     let config = record::Config::from(args);
     let (handle, requests) = record::requests();
-    signals::stop(&handle).context("cannot listen to signals")?;
+    signals::stop_foreground(&handle).context("cannot listen to signals")?;
     let (mut observer, _socket) = daemon::attend(&serve, &handle)?;
     let outcome = record::run(&config, requests, observer.as_mut())?;
     if !config.quiet {
         eprint!("{}", outcome.summary);
     }
+    // What follows is told in any case; the command's failure decides the exit code.
+    let stats = outcome.stats.map_err(anyhow::Error::from).inspect_err(say);
+    if let Some(failure) = outcome.failure {
+        return Err(failure);
+    }
     if config.fail_on_loss && !outcome.summary.verdict.is_complete() {
         eprintln!("scapd: {}", outcome.summary.balance());
         return Ok(ExitCode::from(exit::LOST));
     }
-    Ok(outcome.command.map_or(ExitCode::SUCCESS, exit::of_command))
+    match (outcome.command, stats) {
+        (Some(status), _) if !status.success() => Ok(exit::of_command(status)),
+        (_, Err(error)) => Ok(exit::code(&error)),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// A message has lines, and names of files, which may be made to trick a terminal.

@@ -83,6 +83,7 @@ fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Re
         summary.events,
         summary.balance()
     );
+    outcome.stats?;
     let failed = config.fail_on_loss && !summary.verdict.is_complete();
     Ok(ExitCode::from(if failed { exit::LOST } else { 0 }))
 }

@@ -280,6 +280,14 @@ impl Event {
     pub fn recorded(&self, schema: Schema) -> usize {
         self.params.iter().filter(|param| param.since <= schema).count()
     }
+
+    /// The name, or that of the call's other event where this one has none: enter events of late calls have `NA`.
+    pub fn common_name(&self) -> &'static str {
+        match event(self.ty.pair()) {
+            Some(other) if self.name == "NA" => other.name,
+            _ => self.name,
+        }
+    }
 }
 
 const fn detail(list: &str, arg: u8) -> Detail {

@@ -209,6 +209,6 @@ pub fn event_name<'a>(event: &EventView<'a>) -> Cow<'a, str> {
             _ => row.name.into(),
         },
         _ if is_generic(row) => syscall(event).map_or(row.name, |s| s.name).into(),
-        name => name.into(),
+        _ => row.common_name().into(),
     }
 }

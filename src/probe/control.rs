@@ -412,6 +412,11 @@ impl Control<'_> {
         }
     }
 
+    /// Whether there is any target.
+    pub fn has_targets(&self) -> bool {
+        self.targets.keys().next().is_some()
+    }
+
     /// Whether a task is recorded.
     pub fn is_target(&self, tid: u32) -> bool {
         matches!(self.targets.lookup(&tid.to_ne_bytes(), MapFlags::ANY), Ok(Some(_)))

@@ -1,66 +1,100 @@
 //! A command that is started for the recording: held before it execs, until the recording is ready.
+//!
+//! The child keeps nothing of the recorder: descriptors that an exec would close are closed at once, signal handlers are
+//! reset, and the kernel ends it with the recorder's thread. So it cannot outlive a recorder that fails or is killed.
 
 use std::{
     env,
-    ffi::{OsStr, OsString},
+    ffi::{CString, OsStr, OsString, c_char, c_int},
     fs::{self, File},
     io::{self, Read, Write},
-    os::{fd::AsFd, unix::process::CommandExt},
+    os::{
+        fd::{AsRawFd, OwnedFd, RawFd},
+        unix::{ffi::OsStrExt, process::CommandExt},
+    },
     path::PathBuf,
-    process::{Child, Command, ExitStatus},
-    thread::{self, JoinHandle},
+    process::{Child, Command, ExitStatus, Stdio},
+    ptr,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
+use rustix::process::{Pid, Signal};
 
 use crate::{limits::OpenFiles, probe::id_in_proc};
+
+/// Why a command does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no program of that name.
+    #[error("cannot run {}: there is no such program{}", .name.display(), .place)]
+    NotFound {
+        /// As it was typed.
+        name: OsString,
+        /// Where it was looked for.
+        place: &'static str,
+    },
+    /// The kernel refuses to execute it.
+    #[error("cannot run {}", .name.display())]
+    Refused {
+        /// As it was typed.
+        name: OsString,
+        /// What the kernel says.
+        source: io::Error,
+    },
+}
+
+/// Where the command's standard output goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stdout {
+    /// To the recorder's.
+    Inherited,
+    /// To the recorder's standard error, as the capture goes to its standard output.
+    Stderr,
+}
 
 /// A child that waits to exec, and later runs.
 #[derive(Debug)]
 pub struct Held {
     pid: u32,
+    child: Child,
     name: OsString,
+    /// Written to let the child exec; closed to end it.
     go: Option<File>,
-    spawner: Option<JoinHandle<io::Result<Child>>>,
-    child: Option<Child>,
+    /// The errno of an exec that failed; ends without one when the child has exec'ed.
+    failure: File,
 }
 
 impl Held {
-    /// Forks a child for the command, which gets this limit of open files; `None` if the command is empty.
+    /// Forks a child for the command, which gets this limit of open files; `None` if the command is empty. The calling thread must live as long as the child is
+    /// held.
     ///
-    /// The standard library returns from `spawn` only when the child has exec'ed, so it is called on another thread.
-    pub fn spawn(command: &[OsString], limit: OpenFiles) -> anyhow::Result<Option<Held>> {
+    /// # Errors
+    /// [`CommandError::NotFound`] if there is no such program, and those of fork(2) and pipe(2).
+    pub fn spawn(command: &[OsString], stdout: Stdout, limit: OpenFiles) -> anyhow::Result<Option<Held>> {
         let Some((name, arguments)) = command.split_first() else { return Ok(None) };
-        let (pid_reader, pid_writer) = pipe()?;
-        let (go_reader, go_writer) = pipe()?;
-        // Looked up here, so that the recording starts with the one execve that counts.
-        let mut command = Command::new(find(name).unwrap_or_else(|| name.into()));
-        command.arg0(name).args(arguments);
-        // SAFETY: between fork and exec the closure only makes system calls, on descriptors that it owns.
-        unsafe {
-            command.pre_exec(move || {
-                limit.restore()?;
-                let pid = rustix::process::getpid().as_raw_nonzero().get().to_ne_bytes();
-                rustix::io::write(&pid_writer, &pid)?;
-                // Ends when the parent writes, or has gone.
-                rustix::io::retry_on_intr(|| rustix::io::read(go_reader.as_fd(), &mut [0u8]))?;
-                Ok(())
-            });
+        let image = Image::new(name, arguments)?;
+        let (go_reader, go) = pipe()?;
+        let (failure, failure_writer) = pipe()?;
+        let child = Inside {
+            image,
+            limit,
+            parent: rustix::process::getpid(),
+            go: go_reader.into(),
+            failure: failure_writer.into(),
+            highest: highest_descriptor(),
+        };
+        // The name serves errors of fork alone: the child execs by itself, and never comes back.
+        let mut started = Command::new(name);
+        if stdout == Stdout::Stderr {
+            let stderr =
+                rustix::io::fcntl_dupfd_cloexec(io::stderr(), 3).context("cannot duplicate stderr")?;
+            started.stdout(Stdio::from(stderr));
         }
-        let spawner = thread::Builder::new()
-            .name("scapd-command".into())
-            .spawn(move || command.spawn())
-            .context("cannot start a thread")?;
-        let mut pid = [0; 4];
-        let mut held =
-            Held { pid: 0, name: name.clone(), go: Some(go_writer), spawner: Some(spawner), child: None };
-        if { pid_reader }.read_exact(&mut pid).is_err() {
-            // The fork failed: the thread knows why.
-            held.join()?;
-            return Err(anyhow!("cannot start {}", name.display()));
-        }
-        let pid = u32::from_ne_bytes(pid);
-        held.pid = id_in_proc(pid).context("cannot find the command in /proc")?;
+        // SAFETY: between fork and exec the closure makes system calls alone, on memory and descriptors that it owns.
+        unsafe { started.pre_exec(move || child.run()) };
+        let child = started.spawn().with_context(|| format!("cannot start {}", name.display()))?;
+        let mut held = Held { pid: 0, child, name: name.clone(), go: Some(go), failure };
+        held.pid = id_in_proc(held.child.id()).context("cannot find the command in /proc")?;
         Ok(Some(held))
     }
 
@@ -72,42 +106,191 @@ impl Held {
     /// Whether the child will still have a descriptor when it has exec'ed.
     pub fn keeps(&self, fd: u64) -> bool {
         const CLOSE_ON_EXEC: u32 = 0o2_000_000;
-        let info = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", self.pid)).unwrap_or_default();
+        let info = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", self.pid())).unwrap_or_default();
         let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
         flags
             .and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok())
             .is_some_and(|f| f & CLOSE_ON_EXEC == 0)
     }
 
-    /// Lets the child exec.
+    /// Lets the child exec, and waits until it has.
+    ///
+    /// # Errors
+    /// [`CommandError::Refused`] if the kernel does not execute the program.
     pub fn release(&mut self) -> anyhow::Result<()> {
-        if let Some(mut go) = self.go.take() {
-            go.write_all(&[1]).context("cannot start the command")?;
+        let Some(mut go) = self.go.take() else { return Ok(()) };
+        match go.write_all(&[1]) {
+            // It was killed meanwhile: its status says so.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("cannot start the command")?,
         }
-        self.join()
-    }
-
-    fn join(&mut self) -> anyhow::Result<()> {
-        let Some(spawner) = self.spawner.take() else { return Ok(()) };
-        let child = spawner.join().map_err(|_| anyhow!("the thread that starts the command has panicked"))?;
-        self.child = Some(child.with_context(|| format!("cannot run {}", self.name.display()))?);
-        Ok(())
+        let mut errno = [0; size_of::<c_int>()];
+        match self.failure.read_exact(&mut errno) {
+            Ok(()) => {
+                let source = io::Error::from_raw_os_error(c_int::from_ne_bytes(errno));
+                Err(CommandError::Refused { name: self.name.clone(), source }.into())
+            }
+            // It has exec'ed, or was killed: its status says so.
+            Err(_) => Ok(()),
+        }
     }
 
     /// How the command ended; `None` while it runs.
     pub fn try_wait(&mut self) -> anyhow::Result<Option<ExitStatus>> {
-        match &mut self.child {
-            Some(child) => child.try_wait().context("cannot wait for the command"),
-            None => Ok(None),
+        self.child.try_wait().context("cannot wait for the command")
+    }
+}
+
+/// A child that was never let go ends with its recording.
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.go.take().is_some() {
+            // Either fails only for a child that has ended.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
         }
     }
 }
 
-/// The program of that name in `PATH`; `None` for one with a slash, or if there is none.
-fn find(name: &OsStr) -> Option<PathBuf> {
-    if name.as_encoded_bytes().contains(&b'/') {
-        return None;
+/// What execvp(3) takes: made before the fork, as nothing may be allocated behind it.
+struct Image {
+    program: CString,
+    /// Held for the pointers.
+    _arguments: Vec<CString>,
+    /// To the arguments, with a null pointer at the end.
+    pointers: Vec<*const c_char>,
+}
+
+// SAFETY: the pointers point into strings that the value owns and that never change.
+unsafe impl Send for Image {}
+// SAFETY: as above.
+unsafe impl Sync for Image {}
+
+/// Looks for the program of a command; an empty command is none.
+///
+/// # Errors
+/// [`CommandError::NotFound`] if there is no such program.
+pub fn check(command: &[OsString]) -> anyhow::Result<()> {
+    let Some((name, arguments)) = command.split_first() else { return Ok(()) };
+    Image::new(name, arguments).map(drop)
+}
+
+impl Image {
+    /// The program is looked up here, so that the recording starts with the one execve that counts.
+    fn new(name: &OsStr, arguments: &[OsString]) -> anyhow::Result<Image> {
+        let not_found = |place| CommandError::NotFound { name: name.to_owned(), place };
+        let has_slash = name.as_bytes().contains(&b'/');
+        let program = match has_slash {
+            true => PathBuf::from(name),
+            false => find(name).ok_or_else(|| not_found(" in PATH"))?,
+        };
+        if !program.exists() {
+            return Err(not_found("").into());
+        }
+        let text = |text: &OsStr| {
+            CString::new(text.as_bytes()).context("an argument of the command has a NUL in it")
+        };
+        let arguments = [name].into_iter().chain(arguments.iter().map(OsString::as_os_str));
+        let arguments = arguments.map(text).collect::<anyhow::Result<Vec<_>>>()?;
+        let pointers = arguments.iter().map(|argument| argument.as_ptr()).chain([ptr::null()]).collect();
+        Ok(Image { program: text(program.as_os_str())?, _arguments: arguments, pointers })
     }
+}
+
+/// The child, between fork and exec.
+struct Inside {
+    image: Image,
+    limit: OpenFiles,
+    parent: Pid,
+    go: OwnedFd,
+    failure: OwnedFd,
+    highest: RawFd,
+}
+
+impl Inside {
+    /// Waits until it may go on, then executes the program. Makes system calls alone.
+    ///
+    /// # Errors
+    /// None: it ends the process instead of returning.
+    fn run(&self) -> io::Result<()> {
+        self.leave_parent();
+        if self.limit.restore().is_err() {
+            exit(1);
+        }
+        let mut byte = [0];
+        // Its end without a byte: the recorder has failed, or is gone.
+        let go = rustix::io::retry_on_intr(|| rustix::io::read(&self.go, &mut byte));
+        if go != Ok(1) {
+            exit(1);
+        }
+        // It has its own life from here on.
+        let _ = rustix::process::set_parent_process_death_signal(None);
+        // SAFETY: the strings end with NUL, the array with a null pointer, and both live.
+        unsafe { libc::execvp(self.image.program.as_ptr(), self.image.pointers.as_ptr()) };
+        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
+        let _ = rustix::io::write(&self.failure, &errno.to_ne_bytes());
+        exit(1)
+    }
+
+    /// Lets go of what a fork copies from the recorder.
+    fn leave_parent(&self) {
+        let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+        if rustix::process::getppid() != Some(self.parent) {
+            exit(1);
+        }
+        for fd in 3..=self.highest {
+            if fd != self.go.as_raw_fd() && fd != self.failure.as_raw_fd() {
+                close_if_on_exec(fd);
+            }
+        }
+        reset_handlers();
+    }
+}
+
+/// Closes a descriptor that an exec would close: maps and programs of BPF, mostly. What the recorder was given stays.
+fn close_if_on_exec(fd: RawFd) {
+    // SAFETY: fcntl(2) and close(2) take numbers. The descriptors are copies that nobody in this process uses.
+    unsafe {
+        let flags = libc::fcntl(fd, libc::F_GETFD);
+        if flags >= 0 && flags & libc::FD_CLOEXEC != 0 {
+            libc::close(fd);
+        }
+    }
+}
+
+/// Signals that the recorder handles end this process again; those that it ignores stay ignored, as nohup has it.
+fn reset_handlers() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: the structure is plain numbers, and the handler is one of the kernel's.
+        unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            if libc::sigaction(signal, ptr::null(), &mut action) == 0
+                && action.sa_sigaction != libc::SIG_IGN
+                && action.sa_sigaction != libc::SIG_DFL
+            {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+        }
+    }
+}
+
+/// Ends the child at once: what exit(3) would do is the recorder's to do.
+fn exit(code: c_int) -> ! {
+    // SAFETY: takes a number, and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// The highest descriptor that may be open, and some more for those that are opened until the fork.
+fn highest_descriptor() -> RawFd {
+    const MARGIN: RawFd = 64;
+    const WITHOUT_PROC: RawFd = 1 << 16;
+    let Ok(open) = fs::read_dir("/proc/self/fd") else { return WITHOUT_PROC };
+    let numbers = open.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<RawFd>().ok());
+    numbers.max().map_or(WITHOUT_PROC, |highest| highest + MARGIN)
+}
+
+/// The program of that name in `PATH`.
+fn find(name: &OsStr) -> Option<PathBuf> {
     let executable =
         |path: &PathBuf| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(executable)

@@ -72,6 +72,7 @@ pub(super) enum Request {
 #[derive(Debug, Clone)]
 pub struct Handle {
     stop: Arc<AtomicBool>,
+    signalled: Arc<AtomicBool>,
     requests: Sender<Request>,
     status: Arc<Mutex<Arc<Status>>>,
 }
@@ -90,7 +91,7 @@ pub fn requests() -> (Handle, Requests) {
     let stop = Arc::new(AtomicBool::new(false));
     let status = Arc::new(Mutex::new(Arc::new(Status::default())));
     (
-        Handle { stop: stop.clone(), requests: sender, status: status.clone() },
+        Handle { stop: stop.clone(), signalled: Arc::default(), requests: sender, status: status.clone() },
         Requests { stop, requests: receiver, status },
     )
 }
@@ -104,6 +105,11 @@ impl Handle {
     /// What [`stop`](Handle::stop) sets, for signal handlers.
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         self.stop.clone()
+    }
+
+    /// Set by the first signal that ends the recording: the next one does not wait.
+    pub(crate) fn signalled_flag(&self) -> Arc<AtomicBool> {
+        self.signalled.clone()
     }
 
     /// Goes on in a new file, and waits until it does.

@@ -16,6 +16,7 @@ mod targets;
 mod wanted;
 
 use std::{
+    io,
     path::PathBuf,
     process::ExitStatus,
     sync::Arc,
@@ -31,9 +32,10 @@ use crate::{
         Destination, Files, Output, Pattern, Series, Target, WriterThread, default_name, default_pattern,
     },
     probe::{Active, Loaded, Opened, Options, TargetState},
-    select::SyscallSet,
+    select::{self, SyscallSet},
 };
-use command::Held;
+pub use command::CommandError;
+use command::{Held, Stdout};
 use drain::{Drain, Limits};
 use handle::{Answer, Request};
 pub use handle::{Handle, RequestError, Requests, Settings, requests};
@@ -109,6 +111,10 @@ pub struct Outcome {
     pub summary: Summary,
     /// How the command ended, if there was one, and it did.
     pub command: Option<ExitStatus>,
+    /// Why the command did not run: the capture is whole all the same.
+    pub failure: Option<anyhow::Error>,
+    /// Whether the balance was written to [`Config::stats`].
+    pub stats: Result<(), StatsError>,
 }
 
 /// Records until the command ends, the limit or the time is reached, or it is asked to stop.
@@ -117,6 +123,8 @@ pub struct Outcome {
 /// Of the probe, the snapshot, or the output. The file is complete up to the last whole block.
 pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> anyhow::Result<Outcome> {
     let started = Instant::now();
+    command::check(&config.command)?;
+    targets::check(&config.pids)?;
     let limit = OpenFiles::raise();
     let targeted = !config.pids.is_empty() || (!config.command.is_empty() && !config.all);
     let wanted = Wanted::new(config);
@@ -139,7 +147,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     control.skip_process(left_out);
     // Attached first: children born from here on are followed.
     targets::add(&control, tasks, &config.pids)?;
-    let mut command = Held::spawn(&config.command, limit)?;
+    let mut command = Held::spawn(&config.command, command_stdout(config), limit)?;
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }
@@ -181,18 +189,59 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
         Ok(_) => drain.verdict(active.probe()),
         Err(_) => drain.verdict_of_output(active.probe()),
     };
-    let summary = Summary::new(&target, duration, &drain, verdict, active.probe());
-    write_stats(config, &summary, drain.ledger(), &active)?;
+    let summary = Summary {
+        variants: config.syscalls.as_ref().map(select::variants).unwrap_or_default(),
+        ..Summary::new(&target, duration, &drain, verdict, active.probe())
+    };
+    let stats = write_stats(config, &summary, drain.ledger(), &active);
     match result {
-        Ok((command, written)) => Ok(Outcome { summary: Summary { written, ..summary }, command }),
+        Ok((ended, written)) => {
+            let summary = Summary { written, ..summary };
+            Ok(Outcome { summary, command: ended.status, failure: ended.failure, stats })
+        }
         Err(error) => {
-            tracing::warn!("{}", summary.balance());
+            // The first error is the one to return.
+            if let Err(stats) = stats {
+                tracing::warn!("{:#}", anyhow::Error::from(stats));
+            }
+            if drain.events() > 0 {
+                tracing::warn!("{}", summary.balance());
+            }
             Err(error)
         }
     }
 }
 
-/// From the state of the machine to the end of the command, the limit, the time, or a stop: how the command ended.
+/// What ended a recording, beside its limits and those who asked it to stop.
+#[derive(Debug, Default)]
+struct Ended {
+    /// How the command ended, if it did.
+    status: Option<ExitStatus>,
+    /// Why the command did not run.
+    failure: Option<anyhow::Error>,
+}
+
+/// Where the command's standard output goes: a capture that goes to stdout must stay clean.
+fn command_stdout(config: &Config) -> Stdout {
+    let (Some(path), false) = (&config.write, config.command.is_empty()) else { return Stdout::Inherited };
+    let same = |file: rustix::fs::Stat| {
+        rustix::fs::fstat(io::stdout()).is_ok_and(|stdout| {
+            (stdout.st_dev, stdout.st_ino, stdout.st_rdev) == (file.st_dev, file.st_ino, file.st_rdev)
+        })
+    };
+    let shared = match Target::from_arg(path) {
+        Target::Stdout => true,
+        // /dev/stdout, or the file to which stdout was redirected.
+        Target::File(path) => rustix::fs::stat(path.as_path()).is_ok_and(same),
+    };
+    if !shared {
+        return Stdout::Inherited;
+    }
+    tracing::warn!("the capture goes to stdout: the command's own output goes to stderr instead");
+    Stdout::Stderr
+}
+
+/// From the state of the machine to the end of the command or the processes, the limit, the time, or a stop.
 fn record_events(
     config: &Config,
     scan: &Scan,
@@ -200,7 +249,7 @@ fn record_events(
     drain: &mut Drain,
     command: &mut Option<Held>,
     audience: &mut Audience<'_>,
-) -> anyhow::Result<Option<ExitStatus>> {
+) -> anyhow::Result<Ended> {
     let state = scan.take_beside(active, drain, command.as_ref())?;
     drain.start(&state)?;
     let ready = await_self_test(active, drain, audience)?;
@@ -209,16 +258,22 @@ fn record_events(
         audience.observer.started(&status);
     }
     let gate_opened = Instant::now();
-    if let Some(held) = command {
-        held.release()?;
+    if let Some(Err(failure)) = command.as_mut().map(Held::release) {
+        return Ok(Ended { failure: Some(failure), ..Ended::default() });
     }
+    let mut watched = (!config.pids.is_empty() && command.is_none()).then(targets::Watched::new);
     let mut progress = Progress::new(config.quiet, drain.target());
     let mut pace = Pace::new();
     while !audience.requests.stopped() {
         let took = drain.step(active)?;
         if let Some(ended) = command.as_mut().map(Held::try_wait).transpose()?.flatten() {
             progress.clear();
-            return Ok(Some(ended));
+            return Ok(Ended { status: Some(ended), ..Ended::default() });
+        }
+        if let Some(watched) = &mut watched
+            && watched.have_ended(&active.probe().control())
+        {
+            break;
         }
         if config.duration.is_some_and(|limit| gate_opened.elapsed() >= limit) || drain.is_full() {
             break;
@@ -228,7 +283,7 @@ fn record_events(
         pace.rest(active, took)?;
     }
     progress.clear();
-    Ok(None)
+    Ok(Ended::default())
 }
 
 /// Goes on until the event of the self-test is in the file, if there is one to wait for; false if it is to stop before.
@@ -321,10 +376,23 @@ impl Audience<'_> {
     }
 }
 
-fn write_stats(config: &Config, summary: &Summary, ledger: &Ledger, active: &Active) -> anyhow::Result<()> {
+/// The balance cannot be written to the file of [`Config::stats`].
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the balance to {}", path.display())]
+pub struct StatsError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+fn write_stats(
+    config: &Config,
+    summary: &Summary,
+    ledger: &Ledger,
+    active: &Active,
+) -> Result<(), StatsError> {
     let Some(path) = &config.stats else { return Ok(()) };
     stats::write(path, summary, ledger, active.probe())
-        .with_context(|| format!("cannot write the balance to {}", path.display()))
+        .map_err(|source| StatsError { path: path.clone(), source })
 }
 
 fn create_output(config: &Config, scan: &Scan) -> anyhow::Result<Destination> {

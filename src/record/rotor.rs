@@ -54,6 +54,12 @@ impl Rotor {
     pub(super) fn started(&mut self, state: u64) {
         self.state = Some(state);
         self.started = true;
+        if let Some(limit) = self.rotation.size.filter(|limit| *limit < 2 * state) {
+            tracing::warn!(
+                "each file begins with the state of the machine, which takes {state} bytes here: files grow larger than \
+                 the {limit} of -C"
+            );
+        }
     }
 
     /// Counts an event's block.

@@ -6,7 +6,7 @@ use indicatif::{HumanBytes, HumanCount};
 
 use super::drain::Drain;
 use crate::{
-    events::{EVENTS, EventType, Syscall, event},
+    events::{EVENTS, Event, EventType, Syscall, event},
     ledger::Verdict,
     output::Totals as Written,
     probe::{Loaded, Totals},
@@ -40,6 +40,13 @@ pub struct Summary {
     pub calls: Vec<(&'static str, u64)>,
     /// Epochs of the merge that were given up.
     pub stalled: u64,
+    /// Calls that were not selected, and do the same as selected ones.
+    pub variants: Vec<&'static str>,
+}
+
+/// The name of an event type.
+fn event_name(ty: EventType) -> &'static str {
+    event(ty).map_or("unknown", Event::common_name)
 }
 
 impl Summary {
@@ -53,10 +60,8 @@ impl Summary {
         let counts = drain.counts();
         let types = &counts.types;
         let own = EVENTS.iter().skip(2).step_by(2).filter_map(|enter| {
-            let exit = event(enter.ty.pair());
             let count = types[usize::from(enter.ty.0)] + types[usize::from(enter.ty.pair().0)];
-            let name = if enter.name == "NA" { exit.map_or("NA", |e| e.name) } else { enter.name };
-            (count > 0).then_some((name, count))
+            (count > 0).then_some((event_name(enter.ty), count))
         });
         let generic =
             counts.generic.iter().enumerate().skip(1).filter(|(_, count)| **count > 0).map(
@@ -79,6 +84,7 @@ impl Summary {
             totals: probe.totals(),
             calls,
             stalled: probe.stalled(),
+            variants: Vec::new(),
         }
     }
 
@@ -104,7 +110,16 @@ impl Summary {
 
     fn write_balance(&self, f: &mut impl fmt::Write) -> fmt::Result {
         let lost = self.verdict.losses.sum();
-        if lost == 0 {
+        if lost == 0 && self.events == 0 {
+            writeln!(f, "nothing was recorded")?;
+            if !self.variants.is_empty() {
+                writeln!(
+                    f,
+                    "the C library may have made a variant of the call: {}",
+                    self.variants.join(", ")
+                )?;
+            }
+        } else if lost == 0 {
             writeln!(f, "nothing lost")?;
         } else {
             let causes: Vec<_> = self
@@ -118,7 +133,8 @@ impl Summary {
                 .most_lost()
                 .iter()
                 .map(|(ty, count)| {
-                    format!("{} {}", event(*ty).map_or("unknown", |e| e.name), HumanCount(*count))
+                    let direction = if ty.is_enter() { '>' } else { '<' };
+                    format!("{direction} {} {}", event_name(*ty), HumanCount(*count))
                 })
                 .collect();
             if !types.is_empty() {

@@ -1,11 +1,53 @@
-//! `-p`: which tasks there are to be followed when the recording starts.
+//! `-p`: which tasks there are to be followed when the recording starts, and when the last of them has ended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use procfs::process::{Process, all_processes};
 
 use crate::probe::{Control, TargetState, TaskIds};
+
+/// How often to look whether a target is left.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Refuses a process that is not there.
+///
+/// # Errors
+/// Names the first such process.
+pub fn check(pids: &[u32]) -> anyhow::Result<()> {
+    match pids.iter().find(|pid| !is_there(**pid)) {
+        Some(pid) => bail!("there is no process {pid}"),
+        None => Ok(()),
+    }
+}
+
+fn is_there(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| Process::new(pid).is_ok())
+}
+
+/// Looks, from time to time, whether a target is left. The programs remove each thread that ends.
+#[derive(Debug)]
+pub struct Watched {
+    looked: Instant,
+}
+
+impl Watched {
+    pub fn new() -> Watched {
+        Watched { looked: Instant::now() }
+    }
+
+    /// Whether the last target has ended.
+    pub fn have_ended(&mut self, control: &Control<'_>) -> bool {
+        if self.looked.elapsed() < INTERVAL {
+            return false;
+        }
+        self.looked = Instant::now();
+        !control.has_targets()
+    }
+}
 
 /// Adds the threads of these processes and of their descendants.
 ///
@@ -13,10 +55,8 @@ use crate::probe::{Control, TargetState, TaskIds};
 /// a target. Children of a parent that was not one yet are found by looking again, until nothing new turns up.
 pub fn add(control: &Control<'_>, tasks: &TaskIds, pids: &[u32]) -> anyhow::Result<()> {
     let mut known = BTreeSet::new();
-    for pid in pids {
-        if Process::new(*pid as i32).is_err() {
-            bail!("there is no process {pid}");
-        }
+    if let Some(pid) = pids.iter().find(|pid| !is_there(**pid)) {
+        bail!("process {pid} ended before the recording began");
     }
     loop {
         let mut new = false;

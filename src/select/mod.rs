@@ -13,6 +13,7 @@ mod selection;
 mod set;
 mod syscalls;
 mod tracepoints;
+mod variants;
 
 pub use asked::Asked;
 pub(crate) use asked::Judge;
@@ -23,6 +24,7 @@ pub use selection::{Companions, Selection};
 pub use set::{Iter, SyscallSet};
 pub use syscalls::parse;
 pub use tracepoints::{Tracepoint, TracepointSet, parse_tracepoints};
+pub use variants::variants;
 
 /// A list that does not say what to record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
