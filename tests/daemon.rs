@@ -4,6 +4,8 @@
 
 mod common;
 
+#[path = "daemon/attacks.rs"]
+mod attacks;
 #[path = "daemon/harness.rs"]
 mod harness;
 

@@ -54,6 +54,8 @@ const FLUSH_STDOUT: Duration = Duration::from_millis(5);
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long the event of the self-test may take to the file.
 const SELF_TEST_LIMIT: Duration = Duration::from_secs(30);
+/// Those who wait for the next file: more of them than wait at one time.
+const ROTATING: usize = 64;
 /// Tasks that can be followed at once.
 const TARGETS: u32 = 1 << 16;
 
@@ -273,6 +275,10 @@ impl Audience<'_> {
                     answer.send(change(active.probe(), &settings))
                 }
                 Request::Rotate(answer) if drain.ask_rotation() => {
+                    // Those who asked first do not wait any more by then.
+                    if self.rotating.len() >= ROTATING {
+                        self.rotating.remove(0);
+                    }
                     self.rotating.push(answer);
                     Ok(())
                 }

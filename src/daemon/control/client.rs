@@ -88,11 +88,13 @@ fn ask(path: &Path, request: &Request) -> Result<Map<String, Value>, CtlError> {
     stream.set_read_timeout(Some(PATIENCE)).map_err(unreachable)?;
     let mut line = serde_json::to_vec(request).map_err(|e| no_answer(e.to_string()))?;
     line.push(b'\n');
-    // It may refuse a request before it has read all of it.
+    // It may refuse a request before it has read all of it: then its answer counts, and not that it stopped reading.
     let sent = stream.write_all(&line);
     let mut answer = String::new();
     let read = BufReader::new(stream.take(LONGEST)).read_line(&mut answer);
-    sent.and(read).map_err(|e| no_answer(e.to_string()))?;
+    if answer.is_empty() {
+        sent.and(read).map_err(|e| no_answer(e.to_string()))?;
+    }
     if answer.is_empty() {
         return Err(no_answer("it has too many clients, or is just ending; try again".into()));
     }

@@ -3,7 +3,9 @@
 mod client;
 mod protocol;
 mod server;
+mod socket;
 
 pub use client::{CtlError, ctl};
 pub use protocol::{MAX_REQUEST, Request, RequestError, parse};
-pub use server::{Socket, serve};
+pub use server::serve;
+pub use socket::Socket;
