@@ -3,6 +3,7 @@
 pub mod config;
 pub mod control;
 mod health;
+mod http;
 mod metrics;
 mod notify;
 mod report;
@@ -106,12 +107,14 @@ fn start_serving(args: &ServeArgs, service: &Arc<Service>) -> anyhow::Result<Opt
     if let Some(address) = args.metrics {
         let listener = metrics::listen(address, args.metrics_allow_remote)?;
         tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
-        metrics::serve(listener, service.handle().clone(), service.health().clone())
+        let hosts = http::Hosts::new(&args.metrics_host);
+        metrics::serve(listener, hosts, service.handle().clone(), service.health().clone())
             .context("cannot serve metrics")?;
     }
     let Some(path) = &args.control else { return Ok(None) };
     let socket = Socket::bind(path, args.control_mode)?;
-    let answering = service.clone();
-    control::serve(&socket, move |request| answering.answer(request)).context("cannot take requests")?;
+    let (answering, allowed) = (service.clone(), args.control_allow.clone());
+    let answer = move |request| control::check(&request, &allowed).and_then(|()| answering.answer(request));
+    control::serve(&socket, answer).context("cannot take requests")?;
     Ok(Some(socket))
 }

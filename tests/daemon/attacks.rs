@@ -164,3 +164,54 @@ fn requests_that_never_end_keep_nobody_from_the_metrics() {
         assert!(http(address, &long).starts_with("HTTP/1.1 405 Method Not Allowed\r\n"));
     }
 }
+
+/// A page of the web whose name leads to 127.0.0.1 has a browser on this machine ask for the metrics.
+#[test]
+fn a_page_of_the_web_learns_nothing() {
+    let calls = Generator::start();
+    let more = "[metrics]\nmetrics = '127.0.0.1:0'\nmetrics-host = 'metrics.example.org'\n";
+    let mut daemon = Daemon::start(&config(&calls, GETGID, more));
+    daemon.wait_for("READY=1");
+    let address = metrics(&mut daemon);
+    let ask = |host: &str, path: &str| {
+        http(address, format!("GET {path} HTTP/1.1\r\nHost: {host}:{}\r\n\r\n", address.port()).as_bytes())
+    };
+    for path in ["/metrics", "/healthz"] {
+        let answer = ask("rebound.example.com", path);
+        assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("metrics-host"), "{answer}");
+        assert!(!answer.contains("scapd_") && !answer.contains("ok\n"), "{answer}");
+        for host in ["localhost", "127.0.0.1", "metrics.example.org"] {
+            assert!(ask(host, path).starts_with("HTTP/1.1 200 OK\r\n"), "{host}");
+        }
+    }
+}
+
+/// A member of the control group has old files deleted: by a lower limit, or by so many new ones.
+#[test]
+fn deletions_can_be_kept_from_the_control_group() {
+    let calls = Generator::start();
+    let more = "[files]\nkeep-files = 2\n[control]\ncontrol-mode = '0666'\ncontrol-allow = 'reload,set'\n";
+    let mut daemon = Daemon::start(&config(&calls, GETGID, more));
+    daemon.wait_for("READY=1");
+    daemon.open_folder();
+    let ask = "use IO::Socket::UNIX; my ($path, $request) = @ARGV; \
+               my $s = IO::Socket::UNIX->new(Peer => $path) or die; print $s qq($request\\n); $s->flush; \
+               print scalar <$s>";
+    let ask = |request: &str| run(&mut nobody(ask, &[daemon.socket().to_str().unwrap(), request])).1;
+    for (request, name) in [
+        (r#"{"request":"rotate"}"#, "rotate"),
+        (r#"{"request":"set","values":{"keep-files":"1"}}"#, "keep"),
+        (r#"{"request":"set","values":{"snaplen":"90","keep-bytes":"1"}}"#, "keep"),
+        (r#"{"request":"stop"}"#, "stop"),
+        (r#"{"request":"set","values":{"control-allow":"keep,rotate"}}"#, "control-allow"),
+    ] {
+        let said = ask(request);
+        assert!(said.contains("\"ok\":false") && said.contains(name), "{request}: {said}");
+    }
+    for request in [r#"{"request":"status"}"#, r#"{"request":"set","values":{"snaplen":"90"}}"#] {
+        assert!(ask(request).contains("\"ok\":true"), "{request}");
+    }
+    // A signal is only the owner's to send.
+    daemon.signal(rustix::process::Signal::USR1);
+    daemon.wait_for_log("a new file is written");
+}
