@@ -8,7 +8,10 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    bench, print,
+    bench,
+    confine::Confinement,
+    output::Series,
+    print,
     probe::{Attach, Directions, DynamicSnaplen, Options, Ports, SampleRatio},
     record, repair,
     select::{self, SyscallSet, TracepointSet},
@@ -138,6 +141,9 @@ pub struct RecordArgs {
     /// Record scapd's own calls, too
     #[arg(long)]
     include_self: bool,
+    /// What scapd gives up once it records, so that a mistake in it does less harm; what it executes is not confined
+    #[arg(long, value_name = "HOW", value_enum, default_value = "auto")]
+    confine: Confinement,
     /// No progress, no summary
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -345,7 +351,8 @@ impl From<RecordArgs> for record::Config {
         let usual = if syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
         record::Config {
             write: args.write,
-            files: args.files.series(),
+            files: args.files.series().map(|series| Series { confine: args.confine, ..series }),
+            confine: args.confine,
             compress: args.gzip,
             syscalls,
             self_test: false,

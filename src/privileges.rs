@@ -18,6 +18,10 @@ pub struct Capability {
 
 const SYS_ADMIN: u32 = 21;
 
+/// CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL and CAP_SYS_RESOURCE (the blocks of a file system that are
+/// reserved): what root expects of a program that writes to any folder, and stops what it has started.
+const FILES: u64 = 1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 24;
+
 const NEEDED: [Capability; 4] = [
     Capability { name: "CAP_BPF", reason: "to load programs", essential: true, bit: 39 },
     Capability {
@@ -64,9 +68,12 @@ pub fn missing() -> Option<Vec<Capability>> {
 pub enum Keep {
     /// Load programs, and all below.
     Loading,
-    /// Read what other users' processes have open, each time a file begins with the state of the machine.
+    /// Read what other users' processes have open, each time a file begins with the state of the machine; and see to files
+    /// wherever root may.
+    Foreground,
+    /// Read what other users' processes have open.
     Recording,
-    /// All but what BPF takes: for a thread that only sees to files.
+    /// See to files, wherever root may.
     Files,
     /// Nothing that needs a capability.
     Nothing,
@@ -99,7 +106,8 @@ fn kept(what: Keep, permitted: u64) -> u64 {
         // Before 5.19, whoever must not use bpf(2) cannot read either what its own programs have counted.
         Keep::Recording if kernel_version() < (5, 19) => recording | bit("CAP_BPF"),
         Keep::Recording => recording,
-        Keep::Files => permitted & !(bit("CAP_BPF") | bit("CAP_PERFMON") | 1 << SYS_ADMIN),
+        Keep::Foreground => kept(Keep::Recording, permitted) | FILES,
+        Keep::Files => FILES | bit("CAP_DAC_READ_SEARCH"),
         Keep::Nothing => 0,
     }
 }
@@ -126,7 +134,10 @@ mod tests {
         let recording = kept(Keep::Recording, all);
         assert_eq!(recording & loading, recording);
         assert_eq!(recording & (1 << 38), 0, "no more programs");
-        assert_eq!(kept(Keep::Files, loading) & !recording & !(1 << 24), 0, "no programs either");
+        assert_eq!(kept(Keep::Files, all) & (1 << 39 | 1 << 38 | admin), 0, "no programs either");
+        let foreground = kept(Keep::Foreground, all);
+        assert_eq!(foreground & (recording | FILES), recording | FILES);
+        assert_eq!(foreground & (1 << 38 | admin), 0, "no more programs, and not everything else");
         assert_eq!(kept(Keep::Nothing, all), 0);
     }
 

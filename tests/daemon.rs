@@ -6,6 +6,8 @@ mod common;
 
 #[path = "daemon/attacks.rs"]
 mod attacks;
+#[path = "daemon/confined.rs"]
+mod confined;
 #[path = "daemon/harness.rs"]
 mod harness;
 

@@ -21,6 +21,7 @@ use super::{
     serve,
 };
 use crate::{
+    confine::Confinement,
     ledger::{Cause, Losses},
     record::{Handle, Status},
 };
@@ -48,8 +49,14 @@ pub fn listen(address: SocketAddr, allow_remote: bool) -> anyhow::Result<TcpList
 }
 
 /// Answers requests from now on, on threads of its own: those for one of the hosts.
-pub fn serve(listener: TcpListener, hosts: Hosts, handle: Handle, health: Arc<Health>) -> io::Result<()> {
-    serve::start("scapd-metrics", listener, PATIENCE, move |client| {
+pub fn serve(
+    listener: TcpListener,
+    hosts: Hosts,
+    confine: Confinement,
+    handle: Handle,
+    health: Arc<Health>,
+) -> io::Result<()> {
+    serve::start("scapd-metrics", listener, PATIENCE, confine, move |client| {
         let request = client.read_up_to(LONGEST, |bytes| parse(bytes, &hosts));
         let plain = |status, body| Response { status, content: TEXT, body };
         let response = match request {

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::privileges::{self, Keep};
+use crate::confine::{self, Confinement, Task};
 
 /// Connections at one time.
 const CONNECTIONS: usize = 32;
@@ -269,13 +269,15 @@ pub(super) fn start<L: Listener>(
     name: &'static str,
     listener: L,
     time: Duration,
+    confine: Confinement,
     answer: impl Fn(&mut Client<L::Connection>) -> io::Result<()> + Send + Sync + 'static,
 ) -> io::Result<()> {
     let answer = Arc::new(answer);
     let crowd = Arc::new(Crowd::new());
     let accept = move || {
         // Of this thread, and of those that it starts.
-        privileges::keep(Keep::Nothing);
+        let in_force = confine::thread(confine, Task::Talking);
+        tracing::debug!("{name}: {in_force}");
         loop {
             let Ok(connection) = listener.accept() else {
                 thread::sleep(PAUSE);
@@ -374,7 +376,7 @@ mod tests {
     fn an_answer_arrives_though_not_all_of_the_request_was_read() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        start("test", listener, LONG, |client| {
+        start("test", listener, LONG, Confinement::Auto, |client| {
             let _ = client.read_up_to(100, line);
             client.write_all(b"answer")
         })

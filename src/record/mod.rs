@@ -25,6 +25,7 @@ use std::{
 use anyhow::Context;
 
 use crate::{
+    confine::{self, Confinement, Task},
     events::{SYSCALLS, Syscall},
     output::{
         Destination, Files, Output, Pattern, Series, Target, WriterThread, default_name, default_pattern,
@@ -92,6 +93,8 @@ pub struct Config {
     pub rate: Option<u64>,
     /// Write the balance to this file, as JSON.
     pub stats: Option<PathBuf>,
+    /// What the calling thread, and those that it starts, give up as the recording begins.
+    pub confine: Confinement,
     /// Count a loss as a failure.
     pub fail_on_loss: bool,
     /// Say nothing unless something fails.
@@ -145,6 +148,9 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(held.pid(), TargetState::AtExec)?;
     }
+    // All that is loaded is loaded, and the command has its process: it keeps the rights that it was started with.
+    let in_force = confine::thread(config.confine, Task::Recording);
+    tracing::info!("the recording: {in_force}");
     let mut active = attached.start()?;
     let self_test = match config.self_test {
         true => Some(SelfTest::begin(active.probe(), config.syscalls, left_out, targeted)?),

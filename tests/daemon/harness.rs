@@ -69,6 +69,10 @@ impl Generator {
         generator
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
+    }
+
     /// Returns when the calls have been made.
     pub fn make(&mut self, call: &str, count: u32) {
         let number = Syscall::by_name(call).unwrap().number(Arch::NATIVE).unwrap();
@@ -248,6 +252,13 @@ impl Daemon {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child.0), signal).unwrap();
+    }
+
+    /// /proc/PID/task/TID/status of each of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.0.id())).unwrap();
+        // One may end meanwhile.
+        tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("status")).ok()).collect()
     }
 
     /// The capabilities that any of its threads still has, as bits.

@@ -8,7 +8,10 @@ use super::{
     protocol::{MAX_REQUEST, Request, answer, parse},
     socket::Socket,
 };
-use crate::daemon::serve::{self, Waiting};
+use crate::{
+    confine::Confinement,
+    daemon::serve::{self, Waiting},
+};
 
 /// How long a client may take to make its request and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,11 +24,12 @@ const MOST: usize = 8;
 /// If there is no thread to be had.
 pub fn serve(
     socket: &Socket,
+    confine: Confinement,
     handle: impl Fn(Request) -> Result<Map<String, Value>, String> + Send + Sync + 'static,
 ) -> io::Result<()> {
     let handle = Arc::new(handle);
     let (rotations, changes) = (Waiting::new(MOST), Waiting::new(MOST));
-    serve::start("scapd-control", socket.listener().try_clone()?, PATIENCE, move |client| {
+    serve::start("scapd-control", socket.listener().try_clone()?, PATIENCE, confine, move |client| {
         let line = client.read_up_to(MAX_REQUEST, |bytes| {
             let end = bytes.iter().position(|byte| *byte == b'\n')?;
             Some(bytes[..end].to_vec())
@@ -76,7 +80,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");
         let socket = Socket::bind(&path, 0o600).unwrap();
-        serve(&socket, |request| match request {
+        serve(&socket, Confinement::Auto, |request| match request {
             Request::Rotate {} => Err("cannot".into()),
             _ => Ok(Map::from_iter([("file".into(), "f".into())])),
         })
@@ -97,7 +101,7 @@ mod tests {
         let socket = Socket::bind(&path, 0o600).unwrap();
         let ((go, held), (here, came)) = (channel::<()>(), channel());
         let held = std::sync::Mutex::new(held);
-        serve(&socket, move |request| match request {
+        serve(&socket, Confinement::Auto, move |request| match request {
             Request::Rotate {} => {
                 here.send(()).unwrap();
                 held.lock().unwrap().recv().map(|()| Map::new()).map_err(|e| e.to_string())
