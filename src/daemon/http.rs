@@ -5,10 +5,12 @@ use std::net::{IpAddr, Ipv6Addr};
 /// Headers that a request may have.
 const HEADERS: usize = 64;
 
-/// Why a request is not answered: the status line's end, and what to do about it.
+/// Why a request is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub struct Refusal {
+    /// The end of the status line.
     pub status: &'static str,
+    /// What to do about it, for the one who asks.
     pub remedy: &'static str,
 }
 
@@ -22,13 +24,13 @@ const ELSEWHERE: Refusal = Refusal {
 /// The names that the metrics are served by. A page of the web can have a browser on this machine ask for anything at
 /// 127.0.0.1, under a name of the page's (DNS rebinding), and then read the answer: such a name is none of these.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Hosts {
+pub struct Hosts {
     names: Vec<String>,
 }
 
 impl Hosts {
     /// `localhost`, the machine's own name, and more names.
-    pub(super) fn new(more: &[String]) -> Hosts {
+    pub fn new(more: &[String]) -> Hosts {
         let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let names = ["localhost".to_owned(), machine].into_iter().chain(more.iter().cloned());
         Hosts { names: names.filter(|name| !name.is_empty()).collect() }
@@ -52,7 +54,7 @@ fn is_port(text: &str) -> bool {
 }
 
 /// The path of a request, or why it is refused; `None` if it has not come as a whole.
-pub(super) fn parse(bytes: &[u8], ours: &Hosts) -> Option<Result<String, Refusal>> {
+pub fn parse(bytes: &[u8], ours: &Hosts) -> Option<Result<String, Refusal>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(bytes) {

@@ -3,7 +3,7 @@
 pub mod config;
 pub mod control;
 mod health;
-mod http;
+pub mod http;
 mod metrics;
 mod notify;
 mod report;
