@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     os::unix::fs::{MetadataExt, PermissionsExt, chown},
     process::{Command, Stdio},
@@ -112,15 +112,39 @@ fn rotations_that_cannot_be_made_keep_neither_status_nor_stop_out() {
         assert!(daemon.status()["state"].is_string());
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
+    // Each of them learns what has become of it: 8 that wait, and 12 that may not.
+    let mut told = String::new();
+    let mut answers = BufReader::new(attacker.0.stderr.take().unwrap());
+    for _ in 0..20 {
+        answers.read_line(&mut told).unwrap();
+    }
+    let count = |what: &str| told.matches(what).count();
+    assert_eq!((count("wait already; try again"), count("not done within 30 s")), (12, 8), "{told}");
     // What would help can be set, too.
     assert_eq!(run(&mut ctl(&daemon, &["set", "keep-files=1000"])).0, Some(0));
     assert_eq!(run(&mut ctl(&daemon, &["stop"])).0, Some(0));
-    let (_, log) = daemon.end();
-    let mut told = String::new();
-    let mut stderr = attacker.0.stderr.take().unwrap();
-    attacker.0.kill().unwrap();
-    stderr.read_to_string(&mut told).unwrap();
-    assert!(told.contains("requests of this kind wait already"), "{told} {log}");
+    daemon.end();
+}
+
+/// docs/SECURITY.md names the tests that hold what it says.
+#[test]
+fn the_page_on_security_names_tests_that_there_are() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let (_, sources, _) = run(Command::new("grep")
+        .args(["-rhoE", "--include=*.rs", "^ *fn [a-z0-9_]+"])
+        .args([format!("{root}/src"), format!("{root}/tests")]));
+    let page = fs::read_to_string(format!("{root}/docs/SECURITY.md")).unwrap();
+    let column =
+        page.lines().filter_map(|line| line.strip_suffix(" |")?.strip_prefix("| ")?.split(" | ").nth(2));
+    let names: Vec<_> = column
+        .flat_map(|column| column.split('`').skip(1).step_by(2))
+        .map(|name| name.strip_prefix("attacks::").unwrap_or(name))
+        .filter(|name| name.contains('_') && !name.contains(':'))
+        .collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(sources.lines().any(|line| line.trim_start().strip_prefix("fn ") == Some(name)), "{name}");
+    }
 }
 
 fn metrics(daemon: &mut Daemon) -> SocketAddr {

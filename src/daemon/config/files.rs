@@ -90,7 +90,10 @@ fn regular(pinned: &OwnedFd) -> io::Result<Option<File>> {
     if FileType::from_raw_mode(fstat(pinned)?.st_mode) != FileType::RegularFile {
         return Ok(None);
     }
-    File::open(format!("/proc/self/fd/{}", pinned.as_raw_fd())).map(Some)
+    match File::open(format!("/proc/self/fd/{}", pinned.as_raw_fd())) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Err(io::Error::other("/proc is not mounted")),
+        opened => opened.map(Some),
+    }
 }
 
 /// Reads a file's text.

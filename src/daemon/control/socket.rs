@@ -47,9 +47,7 @@ impl Socket {
         listen(&listener, BACKLOG).with_context(fail)?;
         let made = place.stat().ok().flatten();
         if let Some(got) = made.map(|made| made.st_mode & 0o7777).filter(|got| *got != mode) {
-            tracing::warn!(
-                "the control socket has the permissions {got:04o}: a sandbox keeps the umask in force"
-            );
+            tracing::warn!("the control socket has the permissions {got:04o}, as its file system has it");
         }
         Ok(Socket { place, id: made.map(|made| (made.st_dev, made.st_ino)), listener: listener.into() })
     }
@@ -133,6 +131,7 @@ impl Place {
         let address = self.address().context("its name is too long")?;
         fchmod(socket, mode)?;
         match without_umask(|| bind(socket, &address))? {
+            Err(Errno::NOENT) => bail!("its folder has gone, or /proc is not mounted"),
             Err(Errno::ADDRINUSE) => {
                 bail!("something else is there; remove it, or name another path with --control")
             }
@@ -141,14 +140,18 @@ impl Place {
     }
 }
 
-/// Runs something on a thread that has a umask of its own, which takes nothing away.
+/// Runs something on a thread that has a umask of its own, which takes nothing away. A sandbox may forbid that: then it is
+/// the process's umask for a moment. No other thread makes files by then: the recording begins later.
 fn without_umask<T: Send>(run: impl FnOnce() -> T + Send) -> io::Result<T> {
     let run = || {
         // SAFETY: of what threads share, only the working folder, the root and the umask become this thread's own.
-        if unsafe { unshare_unsafe(UnshareFlags::FS) }.is_ok() {
-            umask(Mode::empty());
+        let is_own = unsafe { unshare_unsafe(UnshareFlags::FS) }.is_ok();
+        let before = umask(Mode::empty());
+        let done = run();
+        if !is_own {
+            umask(before);
         }
-        run()
+        done
     };
     thread::scope(|scope| {
         let thread = thread::Builder::new().name("scapd-bind".into()).spawn_scoped(scope, run)?;
@@ -167,6 +170,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::confine;
 
     fn mode(path: &Path) -> u32 {
         fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
@@ -210,6 +214,18 @@ mod tests {
             })
         });
         assert_eq!(modes.unwrap(), [(0o666, 0o077), (0o666, 0o777), (0o666, 0)]);
+    }
+
+    #[test]
+    fn a_sandbox_that_forbids_a_umask_of_ones_own_is_borne() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let bound = std::thread::spawn(move || {
+            confine::thread(confine::Confinement::Auto, confine::Task::Recording);
+            let _socket = Socket::bind(&path, 0o666).unwrap();
+            mode(&path)
+        });
+        assert_eq!(bound.join().unwrap(), 0o666);
     }
 
     #[test]
