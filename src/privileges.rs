@@ -96,6 +96,8 @@ pub fn keep(what: Keep) {
 fn kept(what: Keep, permitted: u64) -> u64 {
     let bit = |name: &str| NEEDED.iter().find(|c| c.name == name).map_or(0, |c| 1u64 << c.bit);
     let recording = bit("CAP_SYS_PTRACE") | bit("CAP_DAC_READ_SEARCH");
+    // Before 5.19, whoever must not use bpf(2) cannot read either what its own programs have counted.
+    let counting = if kernel_version() < (5, 19) { bit("CAP_BPF") } else { 0 };
     match what {
         Keep::Loading => {
             let needed: Vec<_> = needed().collect();
@@ -103,10 +105,8 @@ fn kept(what: Keep, permitted: u64) -> u64 {
             let instead = if split { 0 } else { 1 << SYS_ADMIN };
             needed.iter().fold(instead, |bits, capability| bits | 1 << capability.bit)
         }
-        // Before 5.19, whoever must not use bpf(2) cannot read either what its own programs have counted.
-        Keep::Recording if kernel_version() < (5, 19) => recording | bit("CAP_BPF"),
-        Keep::Recording => recording,
-        Keep::Foreground => kept(Keep::Recording, permitted) | FILES,
+        Keep::Recording => recording | counting,
+        Keep::Foreground => recording | counting | FILES,
         Keep::Files => FILES | bit("CAP_DAC_READ_SEARCH"),
         Keep::Nothing => 0,
     }
