@@ -98,7 +98,8 @@ fn rotations_that_cannot_be_made_keep_neither_status_nor_stop_out() {
     daemon.open_folder();
     let ask = "use IO::Socket::UNIX; my ($path, $rotating) = @ARGV; my @all; \
                for (1..60) { my $s = IO::Socket::UNIX->new(Peer => $path) or next; push @all, $s; \
-               print $s $_ <= $rotating ? qq({\"request\":\"rotate\"}\\n) : qq({); $s->flush } \
+               print $s $_ <= $rotating ? qq({\"request\":\"rotate\"}\\n) : qq({); $s->flush; \
+               sleep 1 if $_ == $rotating } \
                print qq(there\\n); close STDOUT; \
                for (@all[0 .. $rotating - 1]) { my $line = <$_>; print STDERR $line } sleep 100";
     let socket = daemon.socket();
