@@ -84,7 +84,10 @@ its_rights() {
 	done
 	same "threads that talk to others have none" "$(printf 'scapd-%s\n' control metrics notify rotate signals)" \
 		"$(threads | awk -v "none=$(mask)" '$2 == none { print $1 }')"
-	same "the others have those two" "$recording" "$(threads | awk -v "none=$(mask)" '$2 != none { print $2 }' | sort -u)"
+	same "the thread that closes files reads any file, and no more" "scapd-files $(mask cap_dac_read_search)" \
+		"$(threads | grep '^scapd-files ')"
+	same "the others have those two" "$recording" \
+		"$(threads | awk -v "none=$(mask)" '$2 != none && $1 != "scapd-files" { print $2 }' | sort -u)"
 	same "it cannot gain any" 1 "$(of_process NoNewPrivs)"
 	same "its calls are filtered" 2 "$(of_process Seccomp)"
 	same "its folders are its own" 'scapd 700 scapd 755' "$(stat -c '%U %a' /var/lib/scapd /run/scapd | xargs)"
@@ -127,6 +130,8 @@ runs "start" systemctl start scapd
 pid=$(property MainPID) run=$(property InvocationID)
 make_calls mkdir
 its_rights
+logged "what it has given up" journal 5 \
+	'^the recording: capabilities left: CAP_DAC_READ_SEARCH CAP_SYS_PTRACE; seccomp refuses [0-9]+ system calls$'
 logged "start" journal 5 '^recording into /var/lib/scapd/'
 
 record rmdir

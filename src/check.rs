@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::{
+    confine,
     events::{EVENTS, SYSCALLS, Source, event_by_program},
     limits::OpenFiles,
     privileges,
@@ -24,6 +25,7 @@ pub fn run(attach: Attach, verbose: bool, out: &mut impl Write) -> io::Result<bo
     let (release, machine) = (uname.release().to_string_lossy(), uname.machine().to_string_lossy());
     writeln!(out, "kernel        {release} {machine}")?;
     capabilities(out)?;
+    writeln!(out, "confinement   {}", confine::possible().of_this_machine())?;
     let options = Options { attach, targets: 1, tracepoints: TracepointSet::all(), ..Options::default() };
     let opened = match Opened::new(&options) {
         Ok(opened) => opened,

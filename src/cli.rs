@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     bench,
+    confine::Confinement,
     events::Schema,
+    output::Series,
     print,
     probe::{Attach, Directions, DynamicSnaplen, Options, Ports, SampleRatio},
     record, repair,
@@ -149,6 +151,9 @@ pub struct RecordArgs {
     /// Record scapd's own calls, too
     #[arg(long)]
     include_self: bool,
+    /// What scapd gives up once it records, so that a mistake in it does less harm; what it executes is not confined
+    #[arg(long, value_name = "HOW", value_enum, default_value = "auto")]
+    confine: Confinement,
     /// No progress, no summary
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -362,7 +367,8 @@ impl From<RecordArgs> for record::Config {
         let usual = if syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
         record::Config {
             write: args.write,
-            files: args.files.series(),
+            files: args.files.series().map(|series| Series { confine: args.confine, ..series }),
+            confine: args.confine,
             compress: args.gzip,
             syscalls,
             only: args.only,

@@ -90,7 +90,7 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     let config = record::Config::from(args);
     let (handle, requests) = record::requests();
     signals::stop_foreground(&handle).context("cannot listen to signals")?;
-    let (mut observer, _socket) = daemon::attend(&serve, &handle)?;
+    let (mut observer, _socket) = daemon::attend(&serve, config.confine, &handle)?;
     let outcome = record::run(&config, requests, observer.as_mut())?;
     if !config.quiet {
         eprint!("{}", outcome.summary);

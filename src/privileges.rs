@@ -18,6 +18,10 @@ pub struct Capability {
 
 const SYS_ADMIN: u32 = 21;
 
+/// CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL and CAP_SYS_RESOURCE (the blocks of a file system that are
+/// reserved): what root expects of a program that writes to any folder, and stops what it has started.
+const FILES: u64 = 1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 24;
+
 const NEEDED: [Capability; 4] = [
     Capability { name: "CAP_BPF", reason: "to load programs", essential: true, bit: 39 },
     Capability {
@@ -64,9 +68,12 @@ pub fn missing() -> Option<Vec<Capability>> {
 pub enum Keep {
     /// Load programs, and all below.
     Loading,
-    /// Read what other users' processes have open, each time a file begins with the state of the machine.
+    /// Read what other users' processes have open, each time a file begins with the state of the machine; and see to files
+    /// wherever root may.
+    Foreground,
+    /// Read what other users' processes have open.
     Recording,
-    /// All but what BPF takes: for a thread that only sees to files.
+    /// See to files, wherever root may.
     Files,
     /// Nothing that needs a capability.
     Nothing,
@@ -90,6 +97,8 @@ pub fn keep(what: Keep) {
 fn kept(what: Keep, permitted: u64, tracefs: bool) -> u64 {
     let bit = |name: &str| NEEDED.iter().find(|c| c.name == name).map_or(0, |c| 1u64 << c.bit);
     let recording = bit("CAP_SYS_PTRACE") | bit("CAP_DAC_READ_SEARCH");
+    // Before 5.19, whoever must not use bpf(2) cannot read either what its own programs have counted.
+    let counting = if kernel_version() < (5, 19) { bit("CAP_BPF") } else { 0 };
     match what {
         Keep::Loading => {
             let needed: Vec<_> = needed().collect();
@@ -98,10 +107,9 @@ fn kept(what: Keep, permitted: u64, tracefs: bool) -> u64 {
             let admin = if split && tracefs { 0 } else { 1 << SYS_ADMIN };
             needed.iter().fold(admin, |bits, capability| bits | 1 << capability.bit)
         }
-        // Before 5.19, whoever must not use bpf(2) cannot read either what its own programs have counted.
-        Keep::Recording if kernel_version() < (5, 19) => recording | bit("CAP_BPF"),
-        Keep::Recording => recording,
-        Keep::Files => permitted & !(bit("CAP_BPF") | bit("CAP_PERFMON") | 1 << SYS_ADMIN),
+        Keep::Recording => recording | counting,
+        Keep::Foreground => recording | counting | FILES,
+        Keep::Files => FILES | bit("CAP_DAC_READ_SEARCH"),
         Keep::Nothing => 0,
     }
 }
@@ -129,7 +137,10 @@ mod tests {
         let recording = kept(Keep::Recording, all, true);
         assert_eq!(recording & loading, recording);
         assert_eq!(recording & (1 << 38), 0, "no more programs");
-        assert_eq!(kept(Keep::Files, loading, true) & !recording & !(1 << 24), 0, "no programs either");
+        assert_eq!(kept(Keep::Files, all, true) & (1 << 39 | 1 << 38 | admin), 0, "no programs either");
+        let foreground = kept(Keep::Foreground, all, true);
+        assert_eq!(foreground & (recording | FILES), recording | FILES);
+        assert_eq!(foreground & (1 << 38 | admin), 0, "no more programs, and not everything else");
         assert_eq!(kept(Keep::Nothing, all, true), 0);
     }
 

@@ -4,6 +4,10 @@
 
 mod common;
 
+#[path = "daemon/attacks.rs"]
+mod attacks;
+#[path = "daemon/confined.rs"]
+mod confined;
 #[path = "daemon/harness.rs"]
 mod harness;
 

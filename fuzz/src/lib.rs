@@ -10,6 +10,7 @@ use scapd::{
     daemon::{
         config::Settings,
         control::{Request, parse},
+        http::{self, Hosts},
     },
     print::{self, ReadArgs, Summary},
     repair::salvage::Survey,
@@ -22,7 +23,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] =
-    &[("config", config), ("control", control), ("reader", reader), ("repair", repair)];
+    &[("config", config), ("control", control), ("http", http), ("reader", reader), ("repair", repair)];
 
 /// A configuration file: what is taken makes the flags of a recording, and is taken again as `scapd daemon --print-config`
 /// prints it; what is not, says why.
@@ -46,6 +47,20 @@ pub fn control(input: &[u8]) {
         Ok(settings) => comes_back(&settings),
         Err(mistakes) => assert!(!mistakes.to_string().is_empty()),
     }
+}
+
+/// A request for metrics: what it is does not depend on what comes behind it, or in how many parts it comes. It is answered
+/// only if it has a host of ours in it, or is of HTTP/1.0.
+pub fn http(input: &[u8]) {
+    let ours = Hosts::new(&[]);
+    let whole = http::parse(input, &ours);
+    if let Some(first) = (0..input.len()).find_map(|end| http::parse(&input[..end], &ours)) {
+        assert_eq!(Some(&first), whole.as_ref());
+    }
+    let Some(Ok(path)) = whole else { return };
+    let text = String::from_utf8_lossy(input).to_ascii_lowercase();
+    assert!(text.contains("host:") || text.contains("http/1.0"), "{text}");
+    assert!(text.contains(&path.to_ascii_lowercase()));
 }
 
 fn comes_back(settings: &Settings) {

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
+use crate::daemon::control::Allowed;
+
 /// Where the service's configuration is.
 pub const CONFIG: &str = "/etc/scapd/scapd.toml";
 /// Where the service can be reached.
@@ -32,12 +34,25 @@ pub struct ServeArgs {
     /// The permissions of that socket, in octal
     #[arg(long, value_name = "MODE", default_value = "0660", value_parser = parse_mode, help_heading = "Control")]
     pub control_mode: u32,
+    /// What requests on that socket may ask for, besides the status
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_enum,
+        value_delimiter = ',',
+        default_value = "rotate,reload,set,keep,stop",
+        help_heading = "Control"
+    )]
+    pub control_allow: Vec<Allowed>,
     /// Serve numbers for Prometheus at http://ADDRESS:PORT/metrics, and the state of things at /healthz
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Metrics")]
     pub metrics: Option<SocketAddr>,
     /// Serve them to other machines, too: to whoever reaches the address
     #[arg(long, help_heading = "Metrics")]
     pub metrics_allow_remote: bool,
+    /// Serve them by these names, too; besides, by any address, localhost, and the machine's own name
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Metrics")]
+    pub metrics_host: Vec<String>,
 }
 
 /// `scapd ctl`.

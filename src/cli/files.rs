@@ -74,6 +74,7 @@ impl FilesArgs {
             manifest: self.write_manifest,
             on_close: self.on_close,
             on_error: self.on_write_error,
+            ..Series::default()
         })
     }
 }

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod control;
 mod health;
+pub mod http;
 mod metrics;
 mod notify;
 mod report;
@@ -21,6 +22,7 @@ use anyhow::Context;
 
 use crate::{
     cli::{CONFIG, DaemonArgs, ServeArgs},
+    confine::Confinement,
     exit,
     privileges::{self, Keep},
     record::{self, Handle, Observer},
@@ -56,23 +58,26 @@ pub fn run(args: &DaemonArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> 
 }
 
 fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Result<ExitCode> {
-    // Before anything is opened or made: what fails without them should fail now, and not at the first rotation.
-    privileges::keep(Keep::Loading);
-    for capability in privileges::missing().into_iter().flatten().filter(|c| !c.essential) {
-        tracing::warn!("{} is missing: it is needed {}", capability.name, capability.reason);
-    }
     let flags = settings.args()?;
     let serve = flags.serve.clone();
     let config =
         record::Config { selectable: true, self_test: true, quiet: true, ..record::Config::from(flags) };
+    let is_confined = config.confine != Confinement::Off;
+    // Before anything is opened or made: what fails without them should fail now, and not at the first rotation.
+    if is_confined {
+        privileges::keep(Keep::Loading);
+    }
+    for capability in privileges::missing().into_iter().flatten().filter(|c| !c.essential) {
+        tracing::warn!("{} is missing: it is needed {}", capability.name, capability.reason);
+    }
     let (handle, requests) = record::requests();
     crate::signals::stop(&handle).context("cannot listen to signals")?;
     let configuration =
         Configuration { file: args.config.clone(), must_exist, running: Mutex::new(settings) };
-    let service = Arc::new(Service::new(handle, Some(configuration))?);
+    let service = Arc::new(Service::new(handle, Some(configuration), config.confine)?);
     signals::serve(service.clone()).context("cannot listen to signals")?;
     let _socket = start_serving(&serve, &service)?;
-    let outcome = record::run(&config, requests, &mut Reporter::new(service, true))?;
+    let outcome = record::run(&config, requests, &mut Reporter::new(service, is_confined))?;
     let summary = &outcome.summary;
     tracing::info!(
         events = summary.events,
@@ -93,11 +98,15 @@ fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Re
 ///
 /// # Errors
 /// Of the sockets.
-pub fn attend(args: &ServeArgs, handle: &Handle) -> anyhow::Result<(Box<dyn Observer>, Option<Socket>)> {
+pub fn attend(
+    args: &ServeArgs,
+    confine: Confinement,
+    handle: &Handle,
+) -> anyhow::Result<(Box<dyn Observer>, Option<Socket>)> {
     if args.control.is_none() && args.metrics.is_none() {
         return Ok((Box::new(()), None));
     }
-    let service = Arc::new(Service::new(handle.clone(), None)?);
+    let service = Arc::new(Service::new(handle.clone(), None, confine)?);
     let socket = start_serving(args, &service)?;
     Ok((Box::new(Reporter::new(service, false)), socket))
 }
@@ -107,12 +116,15 @@ fn start_serving(args: &ServeArgs, service: &Arc<Service>) -> anyhow::Result<Opt
     if let Some(address) = args.metrics {
         let listener = metrics::listen(address, args.metrics_allow_remote)?;
         tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
-        metrics::serve(listener, service.handle().clone(), service.health().clone())
+        let hosts = http::Hosts::new(&args.metrics_host);
+        let (handle, health) = (service.handle().clone(), service.health().clone());
+        metrics::serve(listener, hosts, service.confinement(), handle, health)
             .context("cannot serve metrics")?;
     }
     let Some(path) = &args.control else { return Ok(None) };
     let socket = Socket::bind(path, args.control_mode)?;
-    let answering = service.clone();
-    control::serve(&socket, move |request| answering.answer(request)).context("cannot take requests")?;
+    let (answering, allowed) = (service.clone(), args.control_allow.clone());
+    let answer = move |request| control::check(&request, &allowed).and_then(|()| answering.answer(request));
+    control::serve(&socket, service.confinement(), answer).context("cannot take requests")?;
     Ok(Some(socket))
 }

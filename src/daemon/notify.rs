@@ -14,7 +14,7 @@ use sd_notify::NotifyState;
 
 use super::health::Ill;
 use crate::{
-    privileges::{self, Keep},
+    confine::{self, Confinement, Task},
     record::Status,
 };
 
@@ -33,13 +33,13 @@ impl Notifier {
     ///
     /// # Errors
     /// If there is no thread to be had.
-    pub fn from_env() -> io::Result<Notifier> {
+    pub fn from_env(confine: Confinement) -> io::Result<Notifier> {
         if env::var_os("NOTIFY_SOCKET").is_none() {
             return Ok(Notifier { queue: None });
         }
         let (queue, messages) = sync_channel::<String>(QUEUE);
         let send = move || {
-            privileges::keep(Keep::Nothing);
+            confine::thread(confine, Task::Talking);
             for message in messages {
                 if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&message)]) {
                     tracing::debug!("the service manager cannot be told: {error}");

@@ -32,7 +32,8 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Of a service's recording. If the process does nothing else, it can give up the rights that only loading takes.
+    /// Of a service's recording. If the process does nothing else, and is confined, it gives up the rights that only
+    /// loading takes.
     pub fn new(service: Arc<Service>, alone: bool) -> Reporter {
         Reporter { service, watchdog: Watchdog::from_env(), alone, told: None, losses: Losses::default() }
     }

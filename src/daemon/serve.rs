@@ -1,28 +1,37 @@
-//! Connections of others, whoever they are: each has a thread of its own, which ends after a fixed time whatever the
-//! other side does, and there are only so many of them.
+//! Connections of others, whoever they are. Each has a thread of its own, which ends after a fixed time whatever the other
+//! side does. There are only so many of them: the oldest goes when another one comes, so that clients that send nothing
+//! keep nobody out.
 
 use std::{
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     os::unix::net::{UnixListener, UnixStream},
     sync::{
-        Arc,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
-use crate::privileges::{self, Keep};
+use crate::confine::{self, Confinement, Task};
 
-/// Connections at one time; further ones are closed at once.
-const CONNECTIONS: usize = 8;
+/// Connections at one time.
+const CONNECTIONS: usize = 32;
+/// A connection is not dropped for another one before it had so much time: a client that sends its request at once gets its
+/// answer, however many others come.
+const YOUNG: Duration = Duration::from_millis(50);
 /// How long after an error the next connection is waited for: there may be no descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
+/// What a client may still send after its answer: bytes and time.
+const AFTERWARDS: (usize, Duration) = (1 << 20, Duration::from_secs(2));
 
 /// A way to the outside that has timeouts.
-pub(super) trait Connection: Read + Write + Send + 'static {
+pub(super) trait Connection: Send + Sync + 'static {
     fn set_timeout(&self, timeout: Duration) -> io::Result<()>;
+    fn read(&self, bytes: &mut [u8]) -> io::Result<usize>;
+    fn write(&self, bytes: &[u8]) -> io::Result<usize>;
+    fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 }
 
 /// Where connections come in.
@@ -38,6 +47,18 @@ macro_rules! sockets {
                 self.set_read_timeout(Some(timeout))?;
                 self.set_write_timeout(Some(timeout))
             }
+
+            fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+                Read::read(&mut &*self, bytes)
+            }
+
+            fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+                Write::write(&mut &*self, bytes)
+            }
+
+            fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+                <$stream>::shutdown(self, how)
+            }
         }
 
         impl Listener for $listener {
@@ -50,16 +71,145 @@ macro_rules! sockets {
 }
 sockets!(UnixListener => UnixStream, TcpListener => TcpStream);
 
-/// A connection that ends at a deadline.
+/// The connections that may be dropped for others, in the order in which they came.
 #[derive(Debug)]
-pub(super) struct Limited<C> {
-    connection: C,
-    deadline: Instant,
+struct Crowd<C> {
+    members: Mutex<Members<C>>,
+    fewer: Condvar,
 }
 
-impl<C: Connection> Limited<C> {
-    pub(super) fn new(connection: C, time: Duration) -> Limited<C> {
-        Limited { connection, deadline: Instant::now() + time }
+#[derive(Debug)]
+struct Members<C> {
+    list: Vec<Member<C>>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Member<C> {
+    id: u64,
+    since: Instant,
+    connection: Arc<C>,
+}
+
+impl<C: Connection> Crowd<C> {
+    fn new() -> Crowd<C> {
+        Crowd { members: Mutex::new(Members { list: Vec::new(), next: 0 }), fewer: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Members<C>> {
+        // The list is whole after every step.
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a connection in. If there are too many, the oldest is dropped, as soon as it is not young any more.
+    fn admit(&self, connection: &Arc<C>) -> u64 {
+        let mut members = self.lock();
+        while members.list.len() >= CONNECTIONS {
+            let age = members.list[0].since.elapsed();
+            if age >= YOUNG {
+                let oldest = members.list.remove(0);
+                // Its thread notices, and ends.
+                let _ = oldest.connection.shutdown(Shutdown::Both);
+            } else {
+                let waited = self.fewer.wait_timeout(members, YOUNG - age);
+                members = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
+        }
+        members.add(connection)
+    }
+
+    fn remove(&self, id: u64) {
+        self.lock().list.retain(|member| member.id != id);
+        self.fewer.notify_one();
+    }
+}
+
+impl<C> Members<C> {
+    fn add(&mut self, connection: &Arc<C>) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        self.list.push(Member { id, since: Instant::now(), connection: connection.clone() });
+        id
+    }
+}
+
+/// How many clients may wait for the recording at one time.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    most: usize,
+    now: AtomicUsize,
+}
+
+impl Waiting {
+    pub(super) fn new(most: usize) -> Waiting {
+        Waiting { most, now: AtomicUsize::new(0) }
+    }
+
+    fn enter(&self) -> Option<Leaves<'_>> {
+        let before = self.now.fetch_add(1, Ordering::Relaxed);
+        let leaves = Leaves(&self.now);
+        (before < self.most).then_some(leaves)
+    }
+}
+
+struct Leaves<'a>(&'a AtomicUsize);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection that ends at a deadline.
+#[derive(Debug)]
+pub(super) struct Client<C: Connection> {
+    connection: Arc<C>,
+    time: Duration,
+    deadline: Instant,
+    crowd: Arc<Crowd<C>>,
+    id: u64,
+}
+
+impl<C: Connection> Drop for Client<C> {
+    fn drop(&mut self) {
+        self.crowd.remove(self.id);
+    }
+}
+
+impl<C: Connection> Client<C> {
+    fn new(connection: C, time: Duration, crowd: &Arc<Crowd<C>>) -> Client<C> {
+        let connection = Arc::new(connection);
+        let id = crowd.admit(&connection);
+        Client { connection, time, deadline: Instant::now() + time, crowd: crowd.clone(), id }
+    }
+
+    /// Does something that may take long. Meanwhile the client cannot be dropped, and its time stands still. `None` if so
+    /// many others wait already.
+    pub(super) fn wait_for<T>(&mut self, waiting: &Waiting, work: impl FnOnce() -> T) -> Option<T> {
+        let _leaves = waiting.enter()?;
+        self.crowd.remove(self.id);
+        let done = work();
+        self.id = self.crowd.lock().add(&self.connection);
+        self.deadline = Instant::now() + self.time;
+        Some(done)
+    }
+
+    /// Waits until the client has taken its answer: a socket that is closed before all was read from it resets the
+    /// connection, and the answer is lost.
+    fn finish(&mut self) -> io::Result<()> {
+        self.connection.shutdown(Shutdown::Write)?;
+        self.deadline = self.deadline.min(Instant::now() + AFTERWARDS.1);
+        let (mut rest, mut part) = (AFTERWARDS.0, [0; 4096]);
+        while rest > 0 {
+            self.wait()?;
+            match self.connection.read(&mut part) {
+                Ok(0) => return Ok(()),
+                Ok(read) => rest = rest.saturating_sub(read),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 
     fn wait(&self) -> io::Result<()> {
@@ -119,47 +269,31 @@ pub(super) fn start<L: Listener>(
     name: &'static str,
     listener: L,
     time: Duration,
-    answer: impl Fn(&mut Limited<L::Connection>) -> io::Result<()> + Send + Sync + 'static,
+    confine: Confinement,
+    answer: impl Fn(&mut Client<L::Connection>) -> io::Result<()> + Send + Sync + 'static,
 ) -> io::Result<()> {
     let answer = Arc::new(answer);
-    let open = Arc::new(AtomicUsize::new(0));
+    let crowd = Arc::new(Crowd::new());
     let accept = move || {
         // Of this thread, and of those that it starts.
-        privileges::keep(Keep::Nothing);
+        let in_force = confine::thread(confine, Task::Talking);
+        tracing::debug!("{name}: {in_force}");
         loop {
             let Ok(connection) = listener.accept() else {
                 thread::sleep(PAUSE);
                 continue;
             };
-            let Some(place) = Place::take(&open) else { continue };
             let answer = answer.clone();
-            let mut connection = Limited::new(connection, time);
+            let mut client = Client::new(connection, time, &crowd);
             // Without a thread it is closed, and others are waited for.
             let _ = thread::Builder::new().name(name.into()).spawn(move || {
-                if let Err(error) = answer(&mut connection) {
+                if let Err(error) = answer(&mut client).and_then(|()| client.finish()) {
                     tracing::debug!("{name}: {error}");
                 }
-                drop((connection, place));
             });
         }
     };
     thread::Builder::new().name(name.into()).spawn(accept).map(drop)
-}
-
-/// One of the connections that there may be.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(open: &Arc<AtomicUsize>) -> Option<Place> {
-        let place = Place(open.clone());
-        (open.fetch_add(1, Ordering::Relaxed) < CONNECTIONS).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]
@@ -168,9 +302,9 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    fn pair(time: Duration) -> (Limited<UnixStream>, UnixStream) {
+    fn pair(time: Duration) -> (Client<UnixStream>, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        (Limited::new(ours, time), theirs)
+        (Client::new(ours, time, &Arc::new(Crowd::new())), theirs)
     }
 
     fn line(bytes: &[u8]) -> Option<usize> {
@@ -201,12 +335,56 @@ mod tests {
     }
 
     #[test]
-    fn there_are_only_so_many_places_and_each_is_given_back() {
-        let open = Arc::default();
-        for _ in 0..3 {
-            let taken: Vec<_> = std::iter::from_fn(|| Place::take(&open)).collect();
-            assert_eq!(taken.len(), CONNECTIONS);
-        }
-        assert_eq!(open.load(Ordering::Relaxed), 0);
+    fn the_oldest_goes_when_another_one_comes_but_not_while_it_is_young_or_waits() {
+        let crowd = Arc::new(Crowd::new());
+        let mut theirs = Vec::new();
+        let mut come = || {
+            let (our, their) = UnixStream::pair().unwrap();
+            theirs.push(their);
+            Client::new(our, LONG, &crowd)
+        };
+        let start = Instant::now();
+        let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| come()).collect();
+        let waiting = Waiting::new(1);
+        clients[0].wait_for(&waiting, || {
+            assert_eq!(crowd.lock().list.len(), CONNECTIONS - 1, "who waits takes nobody's place");
+        });
+        let another = come();
+        assert!(start.elapsed() >= YOUNG);
+        let is_open = |at: usize| crowd.lock().list.iter().any(|member| member.id == at as u64);
+        assert!(!is_open(1) && is_open(2), "that of the second client is the oldest by now");
+        assert_eq!(clients[1].read_up_to(10, line).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(another.connection.write(b"x").is_ok());
+        drop((clients, another));
+        assert!(crowd.lock().list.is_empty());
+    }
+
+    #[test]
+    fn only_so_many_wait_and_their_time_stands_still() {
+        let waiting = Waiting::new(1);
+        let (mut first, _theirs) = pair(Duration::from_millis(200));
+        let (mut second, _) = pair(LONG);
+        first.wait_for(&waiting, || {
+            assert_eq!(second.wait_for(&waiting, || ()), None);
+            thread::sleep(Duration::from_millis(250));
+        });
+        assert!(first.write_all(b"late").is_ok(), "the answer has its own time");
+        assert_eq!(second.wait_for(&waiting, || 7), Some(7), "each place is given back");
+    }
+
+    #[test]
+    fn an_answer_arrives_though_not_all_of_the_request_was_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        start("test", listener, LONG, Confinement::Auto, |client| {
+            let _ = client.read_up_to(100, line);
+            client.write_all(b"answer")
+        })
+        .unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(&vec![b'x'; 512 << 10]).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "answer");
     }
 }

@@ -15,7 +15,10 @@ use super::{
     health::Health,
     notify::Notifier,
 };
-use crate::record::{self, Handle};
+use crate::{
+    confine::Confinement,
+    record::{self, Handle},
+};
 
 /// A recording, and its configuration if it has one.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub struct Service {
     health: Arc<Health>,
     notifier: Notifier,
     configuration: Option<Configuration>,
+    confine: Confinement,
 }
 
 /// Where a configuration comes from, and what of it is in force.
@@ -42,8 +46,18 @@ impl Service {
     ///
     /// # Errors
     /// If there is no thread to be had, of which the service manager, if there is one, is told things.
-    pub fn new(handle: Handle, configuration: Option<Configuration>) -> io::Result<Service> {
-        Ok(Service { handle, health: Arc::default(), notifier: Notifier::from_env()?, configuration })
+    pub fn new(
+        handle: Handle,
+        configuration: Option<Configuration>,
+        confine: Confinement,
+    ) -> io::Result<Service> {
+        let notifier = Notifier::from_env(confine)?;
+        Ok(Service { handle, health: Arc::default(), notifier, configuration, confine })
+    }
+
+    /// What those threads give up that talk to others.
+    pub fn confinement(&self) -> Confinement {
+        self.confine
     }
 
     /// To tell the service manager.

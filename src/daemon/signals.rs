@@ -8,7 +8,7 @@ use signal_hook::{
 };
 
 use super::{notify::line, service::Service};
-use crate::privileges::{self, Keep};
+use crate::confine::{self, Task};
 
 /// SIGHUP reads the configuration of a service again, SIGUSR1 begins a new file, SIGUSR2 logs how it goes.
 ///
@@ -36,7 +36,7 @@ fn on(
 ) -> io::Result<()> {
     let mut signals = Signals::new(signals)?;
     let listen = move || {
-        privileges::keep(Keep::Nothing);
+        confine::thread(service.confinement(), Task::Talking);
         signals.forever().for_each(|signal| answer(&service, signal));
     };
     thread::Builder::new().name(name.into()).spawn(listen).map(drop)

@@ -94,7 +94,7 @@ impl Serialize for Args<'_> {
 }
 
 /// Appends JSON for a terminal: serde_json leaves characters of more than a byte as they are.
-pub(super) fn escape(out: &mut String, json: &str) {
+pub(crate) fn escape(out: &mut String, json: &str) {
     for c in json.chars() {
         // Those below the space are escaped, or spaces between the values.
         if c >= '\x7f' && text::is_obeyed(c) {

@@ -33,6 +33,7 @@ use thiserror::Error;
 
 pub use fds::{FdClass, OpenFd};
 pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
+pub(crate) use json::escape as escape_json;
 pub use losses::Ledger;
 pub use meaning::{event_name, syscall};
 pub use names::Names;

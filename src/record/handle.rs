@@ -1,9 +1,12 @@
 //! What other threads ask of a recording: to stop, to rotate, to change what it records.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
-    mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
+    },
+    time::Duration,
 };
 
 use super::{Config, status::Status};
@@ -12,6 +15,9 @@ use crate::{
     probe::{DynamicSnaplen, SampleRatio},
     select::SyscallSet,
 };
+
+/// How long a request waits to be carried out. A rotation reads the state of the machine first.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What can change while a recording runs. The rest of a [`Config`](super::Config) is fixed at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +61,12 @@ pub enum RequestError {
     /// It cannot be done.
     #[error("{0}")]
     Refused(String),
+    /// It has not been done yet.
+    #[error(
+        "not done within {} s, as while nothing can be written (see the log); it is done as soon as it can be",
+        .0.as_secs()
+    )]
+    Late(Duration),
 }
 
 /// The answer to a request.
@@ -112,28 +124,33 @@ impl Handle {
         self.signalled.clone()
     }
 
-    /// Goes on in a new file, and waits until it does.
+    /// Goes on in a new file, and waits until it does, for half a minute.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] if the recording goes to a single file, or the new one cannot be made.
+    /// [`RequestError::Refused`] if the recording goes to a single file, or the new one cannot be made;
+    /// [`RequestError::Late`] if there is none by then.
     pub fn rotate(&self) -> Result<(), RequestError> {
-        self.ask(Request::Rotate)
+        self.ask(Request::Rotate, PATIENCE)
     }
 
-    /// Records something else from now on, and waits until that is so. If the events refer to what was not followed so far
+    /// Records something else from now on, and waits until that is so, for half a minute. If the events refer to what was not followed so far
     /// (descriptors, say), a series goes on in a new file, whose state has the names; in a single file some may be wrong.
     ///
     /// # Errors
     /// [`RequestError::Refused`] if the recording did not load what this takes: see
-    /// [`Config::selectable`](super::Config::selectable).
+    /// [`Config::selectable`](super::Config::selectable); [`RequestError::Late`] if it is not so by then.
     pub fn change(&self, settings: Settings) -> Result<(), RequestError> {
-        self.ask(|answer| Request::Change(settings, answer))
+        self.ask(|answer| Request::Change(settings, answer), PATIENCE)
     }
 
-    fn ask(&self, request: impl FnOnce(Answer) -> Request) -> Result<(), RequestError> {
+    fn ask(&self, request: impl FnOnce(Answer) -> Request, patience: Duration) -> Result<(), RequestError> {
         let (answer, answered) = sync_channel(1);
         self.requests.send(request(answer)).map_err(|_| RequestError::Ended)?;
-        answered.recv().map_err(|_| RequestError::Ended)?.map_err(RequestError::Refused)
+        match answered.recv_timeout(patience) {
+            Ok(done) => done.map_err(RequestError::Refused),
+            Err(RecvTimeoutError::Timeout) => Err(RequestError::Late(patience)),
+            Err(RecvTimeoutError::Disconnected) => Err(RequestError::Ended),
+        }
     }
 
     /// How it goes, as of a second ago at most; all zero before it begins.
@@ -157,5 +174,20 @@ impl Requests {
     /// Shows how it goes to those who ask.
     pub(super) fn publish(&self, status: Arc<Status>) {
         *self.status.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = status;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_waits_only_so_long() {
+        let (handle, requests) = requests();
+        let asked = handle.ask(Request::Rotate, Duration::from_millis(10));
+        assert!(matches!(asked, Err(RequestError::Late(_))), "{asked:?}");
+        assert!(matches!(requests.next(), Some(Request::Rotate(_))), "it can still be done");
+        drop(requests);
+        assert!(matches!(handle.rotate(), Err(RequestError::Ended)));
     }
 }

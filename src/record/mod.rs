@@ -27,6 +27,7 @@ use std::{
 use anyhow::Context;
 
 use crate::{
+    confine::{self, Confinement, Task},
     limits::OpenFiles,
     output::{
         Destination, Files, Output, Pattern, Series, Target, WriterThread, default_name, default_pattern,
@@ -58,6 +59,8 @@ const FLUSH_STDOUT: Duration = Duration::from_millis(5);
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long the event of the self-test may take to the file.
 const SELF_TEST_LIMIT: Duration = Duration::from_secs(30);
+/// Those who wait for the next file: more of them than wait at one time.
+const ROTATING: usize = 64;
 /// Tasks that can be followed at once.
 const TARGETS: u32 = 1 << 16;
 
@@ -98,6 +101,8 @@ pub struct Config {
     pub rate: Option<u64>,
     /// Write the balance to this file, as JSON.
     pub stats: Option<PathBuf>,
+    /// What the calling thread, and those that it starts, give up as the recording begins.
+    pub confine: Confinement,
     /// Count a loss as a failure.
     pub fail_on_loss: bool,
     /// Say nothing unless something fails.
@@ -151,6 +156,9 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }
+    // All that is loaded is loaded, and the command has its process: it keeps the rights that it was started with.
+    let in_force = confine::thread(config.confine, Task::Recording);
+    tracing::info!("the recording: {in_force}");
     let began = attached.probe().now();
     let mut active = attached.start();
     let self_test = match config.self_test {
@@ -333,6 +341,10 @@ impl Audience<'_> {
                     answer.send(self.change(active.probe(), &settings, drain))
                 }
                 Request::Rotate(answer) if drain.ask_rotation() => {
+                    // Those who asked first do not wait any more by then.
+                    if self.rotating.len() >= ROTATING {
+                        self.rotating.remove(0);
+                    }
                     self.rotating.push(answer);
                     Ok(())
                 }

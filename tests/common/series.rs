@@ -13,6 +13,7 @@ use std::{
 };
 
 use scapd::{
+    confine::Confinement,
     ledger::{self, Cause, Notice, Verdict},
     output::Series,
     probe::{Directions, Options},
@@ -46,7 +47,7 @@ impl Observer for Began {
 pub fn config(pattern: PathBuf, files: Series) -> Config {
     Config {
         write: Some(pattern),
-        files: Some(files),
+        files: Some(Series { confine: Confinement::Auto, ..files }),
         syscalls: Some(select::parse("pread").unwrap()),
         only: true,
         probe: Options {
@@ -57,6 +58,8 @@ pub fn config(pattern: PathBuf, files: Series) -> Config {
         pids: vec![std::process::id()],
         include_self: true,
         quiet: true,
+        // As the command has it.
+        confine: Confinement::Auto,
         ..Config::default()
     }
 }

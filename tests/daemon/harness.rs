@@ -21,7 +21,8 @@ use crate::common::{Capture, run, scapd};
 
 /// How long anything may take before a test gives up: loading all programs on a busy machine is the longest.
 const LIMIT: Duration = Duration::from_secs(120);
-const NOBODY: u32 = 65534;
+/// A user who owns nothing.
+pub const NOBODY: u32 = 65534;
 /// The capabilities that a recording keeps, as bits.
 pub const RECORDING: u64 = 1 << 19 | 1 << 2;
 
@@ -66,6 +67,10 @@ impl Generator {
         // What it does to start is over.
         generator.make("getgid", 0);
         generator
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.0.id()
     }
 
     /// Returns when the calls have been made.
@@ -191,6 +196,11 @@ impl Daemon {
         self.folder.path().join("control.sock")
     }
 
+    /// Has every user reach what is in its folder.
+    pub fn open_folder(&self) {
+        fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
@@ -242,6 +252,13 @@ impl Daemon {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child.0), signal).unwrap();
+    }
+
+    /// /proc/PID/task/TID/status of each of its threads.
+    pub fn threads(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.0.id())).unwrap();
+        // One may end meanwhile.
+        tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("status")).ok()).collect()
     }
 
     /// The capabilities that any of its threads still has, as bits.

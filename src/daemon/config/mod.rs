@@ -10,6 +10,7 @@
 //! assert_eq!(mistakes.to_string(), "scapd.toml:3:1: syscals: unknown key; did you mean `syscalls`?");
 //! ```
 
+mod files;
 mod keys;
 mod mistake;
 mod parse;
@@ -17,9 +18,8 @@ mod parse;
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    fs::File,
-    io::{self, ErrorKind, Read},
-    path::{Path, PathBuf},
+    io::{self, ErrorKind},
+    path::Path,
 };
 
 use crate::cli::RecordArgs;
@@ -30,8 +30,6 @@ pub use mistake::{Mistake, Mistakes, Place};
 
 /// The folder of further files.
 const FOLDER: &str = "config.d";
-/// The most that a file may have, in bytes.
-const LONGEST: u64 = 1 << 20;
 
 /// A configuration: the value of each key that is not left to its default, and where it comes from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,7 +60,8 @@ impl Settings {
         Settings::default()
     }
 
-    /// Reads a file, and those of `config.d` beside it. A file that is not there is an error only if it `must_exist`.
+    /// Reads a file, and those of `config.d` beside it. A file that is not there is an error only if it `must_exist`. What
+    /// is not a regular file in `config.d` is left alone, and the log says so.
     ///
     /// # Errors
     /// All mistakes in all files.
@@ -70,22 +69,32 @@ impl Settings {
         let keys = Keys::new();
         let mut settings = Settings::defaults();
         let mut mistakes = Vec::new();
+        match files::open(file) {
+            Ok(opened) => mistakes.extend(settings.read(&keys, file, opened)),
+            Err(e) if e.kind() == ErrorKind::NotFound && !must_exist => {}
+            Err(e) => mistakes.push(unreadable_file(file, &e)),
+        }
         let folder = file.parent().unwrap_or(Path::new("")).join(FOLDER);
-        let (further, unreadable) = match files_of(&folder) {
-            Ok(files) => (files, None),
-            Err(e) => (Vec::new(), Some(unreadable(&folder, &e))),
-        };
-        mistakes.extend(unreadable);
-        for (path, must_exist) in
-            std::iter::once((file, must_exist)).chain(further.iter().map(|path| (path.as_path(), true)))
-        {
-            match read(path) {
-                Ok(text) => mistakes.extend(settings.add(&keys, path, &text)),
-                Err(e) if e.kind() == ErrorKind::NotFound && !must_exist => {}
-                Err(e) => mistakes.push(unreadable_file(path, &e)),
+        match files::open_all(&folder) {
+            Ok(found) => {
+                for (path, opened) in found.files {
+                    mistakes.extend(settings.read(&keys, &path, opened));
+                }
+                mistakes.extend(found.failed.iter().map(|(path, e)| unreadable_file(path, e)));
+                for path in found.others {
+                    tracing::warn!("{} is not a regular file: it is left alone", path.display());
+                }
             }
+            Err(e) => mistakes.push(unreadable_file(&folder, &e)),
         }
         settings.finish(&keys, mistakes)
+    }
+
+    fn read(&mut self, keys: &Keys, path: &Path, opened: std::fs::File) -> Vec<Mistake> {
+        match files::read(opened) {
+            Ok(text) => self.add(keys, path, &text),
+            Err(e) => vec![unreadable_file(path, &e)],
+        }
     }
 
     /// Reads a text in place of a file.
@@ -231,42 +240,12 @@ fn check(keys: &Keys, key: &str, values: &[String]) -> Result<(), String> {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("it has more than {LONGEST} bytes")));
-    }
-    String::from_utf8(bytes).map_err(|e| {
-        let line =
-            1 + e.as_bytes()[..e.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        io::Error::new(ErrorKind::InvalidData, format!("line {line} is not UTF-8"))
-    })
-}
-
-/// The files of a folder whose names end in `.toml`, in the order of their names; none if there is no such folder.
-fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-    let hidden = |path: &Path| path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml") && !hidden(path));
-    files.sort();
-    Ok(files)
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Mistake {
-    Mistake { place: Some(Place::file(path)), key: None, what: format!("cannot be read: {error}") }
-}
-
 fn unreadable_file(path: &Path, error: &io::Error) -> Mistake {
-    let mut mistake = unreadable(path, error);
-    if error.kind() == ErrorKind::NotFound {
-        mistake.what = "there is no such file; name another with --config".to_owned();
-    }
-    mistake
+    let what = match error.kind() {
+        ErrorKind::NotFound => "there is no such file; name another with --config".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    Mistake { place: Some(Place::file(path)), key: None, what }
 }
 
 #[cfg(test)]

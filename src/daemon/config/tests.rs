@@ -1,6 +1,6 @@
 //! The tests of the configuration.
 
-use std::fs;
+use std::{fs, os::unix::fs::symlink};
 
 use clap::CommandFactory;
 
@@ -145,6 +145,35 @@ fn later_files_win() {
     let mistakes = Settings::load(&file, true).unwrap_err().to_string();
     assert!(mistakes.contains("scapd.toml: cannot be read: line 2 is not UTF-8"), "{mistakes}");
     assert!(mistakes.contains("25-x.toml:2:11: snaplen: "), "{mistakes}");
+}
+
+#[test]
+fn what_is_no_regular_file_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, further) = (folder.path().join("scapd.toml"), folder.path().join("config.d"));
+    fs::create_dir(&further).unwrap();
+    let fifo = |path: &std::path::Path| {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    };
+    // Opened or read, each of the first three would never end.
+    fifo(&further.join("10-fifo.toml"));
+    symlink("/dev/zero", further.join("20-zero.toml")).unwrap();
+    symlink(further.join("10-fifo.toml"), further.join("30-link.toml")).unwrap();
+    fs::create_dir(further.join("40-folder.toml")).unwrap();
+    fs::write(folder.path().join("kept.toml"), "[record]\nsnaplen = 7\n").unwrap();
+    symlink("../kept.toml", further.join("50-kept.toml")).unwrap();
+    let settings = Settings::load(&file, false).unwrap();
+    assert!(settings.to_toml().contains("snaplen = \"7\" # "), "a link to a file is followed");
+
+    fs::write(further.join("60-large.toml"), vec![b' '; files::LONGEST as usize + 1]).unwrap();
+    symlink("gone.toml", further.join("70-gone.toml")).unwrap();
+    let mistakes = Settings::load(&file, false).unwrap_err().to_string();
+    assert!(mistakes.contains("70-gone.toml: there is no such file"), "{mistakes}");
+    assert!(mistakes.contains("60-large.toml: cannot be read: it has more than 1048576 bytes"), "{mistakes}");
+    // One that was named must be one.
+    let mistakes = Settings::load(&further.join("10-fifo.toml"), true).unwrap_err().to_string();
+    assert!(mistakes.contains("10-fifo.toml: cannot be read: it is not a regular file"), "{mistakes}");
 }
 
 #[test]

@@ -13,7 +13,10 @@ use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde_json::{Map, Value};
 
 use super::protocol::Request;
-use crate::cli::{CtlArgs, CtlRequest};
+use crate::{
+    cli::{CtlArgs, CtlRequest},
+    print,
+};
 
 /// How long the answer may take: a rotation reads the state of the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -71,14 +74,19 @@ pub fn ctl(args: &CtlArgs, out: &mut impl Write) -> anyhow::Result<()> {
         let error = answer.get("error").and_then(Value::as_str).unwrap_or("it does not say why");
         return Err(CtlError::Refused(error.to_owned()).into());
     }
-    if args.json {
-        writeln!(out, "{:#}", Value::Object(answer))?;
-    } else if request == (Request::Status {}) {
-        out.write_all(status(&answer).as_bytes())?;
-    } else {
-        out.write_all(changes(&answer).as_bytes())?;
-    }
+    out.write_all(shown(answer, &request, args.json).as_bytes())?;
     Ok(())
+}
+
+/// An answer for a terminal: it need not come from the service.
+fn shown(answer: Map<String, Value>, request: &Request, as_json: bool) -> String {
+    let mut text = String::new();
+    if as_json {
+        print::escape_json(&mut text, &format!("{:#}\n", Value::Object(answer)));
+        return text;
+    }
+    let lines = if *request == (Request::Status {}) { status(&answer) } else { changes(&answer) };
+    lines.lines().fold(text, |text, line| text + &print::escaped(line.as_bytes()) + "\n")
 }
 
 fn ask(path: &Path, request: &Request) -> Result<Map<String, Value>, CtlError> {
@@ -88,11 +96,13 @@ fn ask(path: &Path, request: &Request) -> Result<Map<String, Value>, CtlError> {
     stream.set_read_timeout(Some(PATIENCE)).map_err(unreachable)?;
     let mut line = serde_json::to_vec(request).map_err(|e| no_answer(e.to_string()))?;
     line.push(b'\n');
-    // It may refuse a request before it has read all of it.
+    // It may refuse a request before it has read all of it: then its answer counts, and not that it stopped reading.
     let sent = stream.write_all(&line);
     let mut answer = String::new();
     let read = BufReader::new(stream.take(LONGEST)).read_line(&mut answer);
-    sent.and(read).map_err(|e| no_answer(e.to_string()))?;
+    if answer.is_empty() {
+        sent.and(read).map_err(|e| no_answer(e.to_string()))?;
+    }
     if answer.is_empty() {
         return Err(no_answer("it has too many clients, or is just ending; try again".into()));
     }
@@ -174,6 +184,22 @@ mod tests {
             assert!(text.lines().any(|l| l.split_whitespace().eq(line.split_whitespace())), "{line}\n{text}");
         }
         assert!(status(&Map::new()).contains("nothing"), "an answer of another version");
+    }
+
+    #[test]
+    fn an_answer_has_nothing_that_a_terminal_obeys() {
+        let evil = "a\u{1b}]0;x\u{7}\u{9b}2J\u{202e}é";
+        let answer = object(json!({ "file": evil, "state": evil, "changed": [evil], "losses": { evil: 1 } }));
+        for (request, as_json) in
+            [(Request::Status {}, false), (Request::Status {}, true), (Request::Stop {}, false)]
+        {
+            let text = shown(answer.clone(), &request, as_json);
+            assert!(
+                text.contains('é') && !text.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']),
+                "{text:?}"
+            );
+            assert!(!as_json || serde_json::from_str::<Value>(&text).unwrap()["file"] == evil);
+        }
     }
 
     #[test]

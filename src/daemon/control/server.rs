@@ -1,82 +1,22 @@
-//! The service's end of the socket.
+//! The service's end of the socket: takes requests and answers them.
 
-use std::{
-    fs, io,
-    os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
-        net::{UnixListener, UnixStream},
-    },
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
 use serde_json::{Map, Value};
 
-use super::protocol::{MAX_REQUEST, Request, answer, parse};
-use crate::daemon::serve;
+use super::{
+    protocol::{MAX_REQUEST, Request, answer, parse},
+    socket::Socket,
+};
+use crate::{
+    confine::Confinement,
+    daemon::serve::{self, Waiting},
+};
 
 /// How long a client may take to make its request and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A socket in the file system; removed when dropped.
-#[derive(Debug)]
-pub struct Socket {
-    path: PathBuf,
-    listener: UnixListener,
-}
-
-impl Socket {
-    /// Makes the socket, with those permissions from its first moment on. One that nobody listens to is replaced.
-    ///
-    /// # Errors
-    /// If something else is there, somebody listens, or the file system does not allow it.
-    pub fn bind(path: &Path, mode: u32) -> anyhow::Result<Socket> {
-        let fail = || format!("cannot make the control socket {}", path.display());
-        if let Some(folder) =
-            path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
-        {
-            bail!(
-                "{}: there is no folder {}; make it, or name another path with --control",
-                fail(),
-                folder.display()
-            );
-        }
-        match fs::symlink_metadata(path) {
-            Ok(there) if !there.file_type().is_socket() => {
-                bail!("{}: something else is there; remove it, or name another path with --control", fail());
-            }
-            Ok(_) if UnixStream::connect(path).is_ok() => {
-                bail!(
-                    "{}: another scapd listens there; stop it, or name another path with --control",
-                    fail()
-                );
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e).with_context(fail),
-            Ok(_) => {}
-        }
-        // Beside its place first: it is not to be reached before it has its permissions.
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".{}", std::process::id()));
-        let beside = PathBuf::from(beside);
-        let listener = UnixListener::bind(&beside).with_context(fail)?;
-        let placed = fs::set_permissions(&beside, fs::Permissions::from_mode(mode))
-            .and_then(|()| fs::rename(&beside, path));
-        if placed.is_err() {
-            let _ = fs::remove_file(&beside);
-        }
-        placed.with_context(fail)?;
-        Ok(Socket { path: path.to_owned(), listener })
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
-    }
-}
+/// So many may wait for a new file, and as many for a change of the configuration.
+const MOST: usize = 8;
 
 /// Answers requests from now on, on threads of its own.
 ///
@@ -84,28 +24,46 @@ impl Drop for Socket {
 /// If there is no thread to be had.
 pub fn serve(
     socket: &Socket,
+    confine: Confinement,
     handle: impl Fn(Request) -> Result<Map<String, Value>, String> + Send + Sync + 'static,
 ) -> io::Result<()> {
     let handle = Arc::new(handle);
-    serve::start("scapd-control", socket.listener.try_clone()?, PATIENCE, move |client| {
+    let (rotations, changes) = (Waiting::new(MOST), Waiting::new(MOST));
+    serve::start("scapd-control", socket.listener().try_clone()?, PATIENCE, confine, move |client| {
         let line = client.read_up_to(MAX_REQUEST, |bytes| {
             let end = bytes.iter().position(|byte| *byte == b'\n')?;
             Some(bytes[..end].to_vec())
         });
-        let result = match line {
-            Ok(line) => parse(&line).map_err(|e| e.to_string()).and_then(|request| handle(request)),
+        let request = match line {
+            Ok(line) => parse(&line).map_err(|e| e.to_string()),
             Err(e) if e.kind() == io::ErrorKind::FileTooLarge => {
                 Err(format!("a request has at most {MAX_REQUEST} bytes"))
             }
             Err(e) => return Err(e),
         };
+        let result = request.and_then(|request| {
+            let waiting = match request {
+                // Answered at once, whoever else waits.
+                Request::Status {} | Request::Stop {} => return handle(request),
+                Request::Rotate {} => &rotations,
+                Request::Reload {} | Request::Set { .. } => &changes,
+            };
+            client
+                .wait_for(waiting, || handle(request))
+                .unwrap_or_else(|| Err(format!("{MOST} requests of this kind wait already; try again")))
+        });
         client.write_all(&answer(result))
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
+    use std::{
+        io::{Read, Write},
+        os::unix::net::UnixStream,
+        path::Path,
+        sync::mpsc::channel,
+    };
 
     use super::*;
 
@@ -118,33 +76,11 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("control.sock");
-        drop(UnixListener::bind(&path).unwrap());
-        assert!(path.exists(), "a listener leaves its socket behind");
-        let socket = Socket::bind(&path, 0o600).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let said = format!("{:#}", Socket::bind(&path, 0o600).unwrap_err());
-        assert!(said.contains("another scapd listens there"), "{said}");
-        drop(socket);
-        assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing is left behind");
-        fs::write(&path, "").unwrap();
-        let said = format!("{:#}", Socket::bind(&path, 0o600).unwrap_err());
-        assert!(said.contains("something else is there"), "{said}");
-        let long = folder.path().join("x".repeat(120));
-        assert!(
-            format!("{:#}", Socket::bind(&long, 0o600).unwrap_err())
-                .contains("cannot make the control socket")
-        );
-    }
-
-    #[test]
     fn requests_are_answered_while_other_clients_misbehave() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.sock");
         let socket = Socket::bind(&path, 0o600).unwrap();
-        serve(&socket, |request| match request {
+        serve(&socket, Confinement::Auto, |request| match request {
             Request::Rotate {} => Err("cannot".into()),
             _ => Ok(Map::from_iter([("file".into(), "f".into())])),
         })
@@ -153,11 +89,42 @@ mod tests {
         assert_eq!(ask(&path, b"{\"request\":\"status\"}\n"), "{\"ok\":true,\"file\":\"f\"}\n");
         assert_eq!(ask(&path, b"{\"request\":\"rotate\"}\n"), "{\"ok\":false,\"error\":\"cannot\"}\n");
         assert!(ask(&path, b"hello\n").starts_with("{\"ok\":false,\"error\":\"not a request: "));
-        let mut stream = UnixStream::connect(&path).unwrap();
-        // The answer may come before all is taken.
-        let _ = stream.write_all(&vec![b' '; MAX_REQUEST + 2048]);
-        let mut answer = String::new();
-        let _ = stream.read_to_string(&mut answer);
-        assert!(answer.is_empty() || answer.contains("at most"), "{answer}");
+        // Told, though the service has not read all of it.
+        let said = ask(&path, &vec![b' '; MAX_REQUEST + 2048]);
+        assert!(said.contains("at most"), "{said}");
+    }
+
+    #[test]
+    fn those_that_wait_keep_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let socket = Socket::bind(&path, 0o600).unwrap();
+        let ((go, held), (here, came)) = (channel::<()>(), channel());
+        let held = std::sync::Mutex::new(held);
+        serve(&socket, Confinement::Auto, move |request| match request {
+            Request::Rotate {} => {
+                here.send(()).unwrap();
+                held.lock().unwrap().recv().map(|()| Map::new()).map_err(|e| e.to_string())
+            }
+            _ => Ok(Map::new()),
+        })
+        .unwrap();
+        let mut rotating: Vec<_> = (0..MOST).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        for client in &mut rotating {
+            client.write_all(b"{\"request\":\"rotate\"}\n").unwrap();
+        }
+        let ok = "{\"ok\":true}\n";
+        (0..MOST).for_each(|_| came.recv().unwrap());
+        assert!(ask(&path, b"{\"request\":\"rotate\"}\n").contains("wait already"));
+        let _silent: Vec<_> = (0..100).map(|_| UnixStream::connect(&path).unwrap()).collect();
+        for request in ["status", "reload", "stop"] {
+            assert_eq!(ask(&path, format!("{{\"request\":\"{request}\"}}\n").as_bytes()), ok, "{request}");
+        }
+        (0..MOST).for_each(|_| go.send(()).unwrap());
+        for mut client in rotating {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert_eq!(answer, ok, "each is told");
+        }
     }
 }

@@ -121,6 +121,11 @@ impl Hooks {
         Hooks { hook, waiting: VecDeque::new(), running: Vec::new(), long: LONG }
     }
 
+    /// Whether there is a command to run.
+    pub fn is_wanted(&self) -> bool {
+        self.hook.is_some()
+    }
+
     /// Has the hook run for a file.
     pub fn add(&mut self, file: &Path, manifest: Option<PathBuf>) {
         if self.hook.is_none() {

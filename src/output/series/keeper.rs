@@ -24,9 +24,9 @@ use super::{
     store::Shared,
 };
 use crate::{
+    confine::{self, Confinement, Task},
     ledger::Verdict,
     output::{Output, OutputError},
-    privileges::{self, Keep},
     repair::{self, RepairError},
     scap::ReadError,
 };
@@ -90,6 +90,7 @@ impl Keeper {
         let mut work = Work {
             hooks: Hooks::new(series.on_close.clone()),
             manifest: series.manifest,
+            confine: series.confine,
             store,
             report: report.clone(),
             hopeless: BTreeSet::new(),
@@ -127,6 +128,7 @@ impl Drop for Keeper {
 struct Work {
     hooks: Hooks,
     manifest: bool,
+    confine: Confinement,
     store: Shared,
     report: Arc<Report>,
     /// Files left behind that cannot be repaired.
@@ -135,7 +137,8 @@ struct Work {
 
 impl Work {
     fn run(&mut self, files: &Receiver<Closed>) {
-        privileges::keep(Keep::Files);
+        let in_force = confine::thread(self.confine, Task::Files { hooks: self.hooks.is_wanted() });
+        tracing::debug!("the thread that closes files: {in_force}");
         let mut looked: Option<Instant> = None;
         loop {
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK) {

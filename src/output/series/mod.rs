@@ -38,7 +38,7 @@ pub(super) use files::Position;
 pub(super) use keeper::Report;
 pub(super) use partial::{Partial, Whereabouts};
 
-use crate::ledger::Verdict;
+use crate::{confine::Confinement, ledger::Verdict};
 
 /// How a capture is divided into files, and which of them are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -54,6 +54,8 @@ pub struct Series {
     pub on_close: Option<Hook>,
     /// What to do when a file cannot be written.
     pub on_error: OnError,
+    /// What the thread that looks after closed files gives up.
+    pub confine: Confinement,
 }
 
 /// What to do when a file cannot be written.

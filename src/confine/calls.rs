@@ -1,0 +1,179 @@
+//! seccomp: system calls that a recording never makes once it runs. They fail with EPERM.
+
+use std::collections::BTreeMap;
+
+use libc::*;
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
+
+/// Each of them gives more rights, reaches into other processes or the kernel, or starts a program.
+const REFUSED: &[c_long] = &[
+    // Other programs, and other processes' memory and descriptors.
+    SYS_execve,
+    SYS_execveat,
+    SYS_ptrace,
+    SYS_process_vm_readv,
+    SYS_process_vm_writev,
+    SYS_process_madvise,
+    SYS_pidfd_getfd,
+    SYS_kcmp,
+    // Code of the kernel, and what it runs.
+    SYS_init_module,
+    SYS_finit_module,
+    SYS_delete_module,
+    SYS_kexec_load,
+    SYS_kexec_file_load,
+    SYS_reboot,
+    // Probes are attached by then.
+    SYS_perf_event_open,
+    SYS_userfaultfd,
+    SYS_io_uring_setup,
+    SYS_io_uring_enter,
+    SYS_io_uring_register,
+    // Name spaces and mounts.
+    SYS_unshare,
+    SYS_setns,
+    SYS_mount,
+    SYS_umount2,
+    SYS_pivot_root,
+    SYS_chroot,
+    SYS_open_tree,
+    SYS_move_mount,
+    SYS_fsopen,
+    SYS_fsconfig,
+    SYS_fsmount,
+    SYS_fspick,
+    SYS_mount_setattr,
+    SYS_open_by_handle_at,
+    SYS_mknodat,
+    // Other users.
+    SYS_setuid,
+    SYS_setgid,
+    SYS_setreuid,
+    SYS_setregid,
+    SYS_setresuid,
+    SYS_setresgid,
+    SYS_setgroups,
+    SYS_setfsuid,
+    SYS_setfsgid,
+    // Keys.
+    SYS_add_key,
+    SYS_request_key,
+    SYS_keyctl,
+    // The machine's settings.
+    SYS_acct,
+    SYS_quotactl,
+    SYS_swapon,
+    SYS_swapoff,
+    SYS_syslog,
+    SYS_sethostname,
+    SYS_setdomainname,
+    SYS_settimeofday,
+    SYS_clock_settime,
+    SYS_clock_adjtime,
+    SYS_adjtimex,
+    SYS_personality,
+    SYS_vhangup,
+    #[cfg(target_arch = "x86_64")]
+    SYS_iopl,
+    #[cfg(target_arch = "x86_64")]
+    SYS_ioperm,
+    #[cfg(target_arch = "x86_64")]
+    SYS_modify_ldt,
+    #[cfg(target_arch = "x86_64")]
+    SYS_mknod,
+];
+
+/// What bpf(2) can still do is look at maps and programs that are there, and change what is in maps.
+const REFUSED_OF_BPF: &[u32] = &[
+    libbpf_sys::BPF_MAP_CREATE,
+    libbpf_sys::BPF_PROG_LOAD,
+    libbpf_sys::BPF_OBJ_PIN,
+    libbpf_sys::BPF_OBJ_GET,
+    libbpf_sys::BPF_PROG_ATTACH,
+    libbpf_sys::BPF_PROG_TEST_RUN,
+    libbpf_sys::BPF_PROG_GET_FD_BY_ID,
+    libbpf_sys::BPF_MAP_GET_FD_BY_ID,
+    libbpf_sys::BPF_RAW_TRACEPOINT_OPEN,
+    libbpf_sys::BPF_BTF_LOAD,
+    libbpf_sys::BPF_BTF_GET_FD_BY_ID,
+    libbpf_sys::BPF_LINK_CREATE,
+    libbpf_sys::BPF_LINK_UPDATE,
+    libbpf_sys::BPF_LINK_GET_FD_BY_ID,
+    libbpf_sys::BPF_PROG_BIND_MAP,
+    libbpf_sys::BPF_TOKEN_CREATE,
+];
+
+/// Calls of x32 have this bit; a few have a number of their own besides (execve, ptrace, kexec_load,
+/// process_vm_readv and _writev, execveat).
+#[cfg(target_arch = "x86_64")]
+const X32: (i64, [i64; 6]) = (0x4000_0000, [520, 521, 528, 539, 540, 545]);
+
+/// Has these calls of this thread, and of those that it will start, fail: how many there are.
+///
+/// # Errors
+/// Why they do not.
+pub(super) fn refuse() -> Result<usize, String> {
+    let program = filter().map_err(|e| e.to_string())?;
+    seccompiler::apply_filter(&program).map_err(|e| e.to_string())?;
+    Ok(REFUSED.len())
+}
+
+fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+    let of_bpf = REFUSED_OF_BPF.iter().map(|command| {
+        let is = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(*command))?;
+        SeccompRule::new(vec![is])
+    });
+    rules.insert(SYS_bpf, of_bpf.collect::<Result<_, _>>()?);
+    #[cfg(target_arch = "x86_64")]
+    {
+        let (bit, own) = X32;
+        let twins: Vec<_> = rules.iter().map(|(call, rules)| (call | bit, rules.clone())).collect();
+        rules.extend(twins);
+        rules.extend(own.map(|call| (call | bit, Vec::new())));
+    }
+    let (refuse, allow) = (SeccompAction::Errno(EPERM as u32), SeccompAction::Allow);
+    SeccompFilter::new(rules, allow, refuse, std::env::consts::ARCH.try_into()?)?.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errno() -> Option<i32> {
+        std::io::Error::last_os_error().raw_os_error()
+    }
+
+    #[test]
+    fn a_program_cannot_be_loaded_but_a_map_can_be_looked_at() {
+        let outcome = std::thread::spawn(|| {
+            refuse().unwrap();
+            [libbpf_sys::BPF_PROG_LOAD, libbpf_sys::BPF_MAP_LOOKUP_ELEM].map(|command| {
+                // SAFETY: there is nothing at that address: it fails, before or after it is looked at.
+                (unsafe { syscall(SYS_bpf, command, std::ptr::null::<u8>(), 8) }, errno())
+            })
+        });
+        let [load, look] = outcome.join().unwrap();
+        assert_eq!(load, (-1, Some(EPERM)));
+        assert!(look.0 == -1 && look.1 != Some(EPERM), "{look:?}");
+    }
+
+    #[test]
+    fn each_call_is_refused() {
+        let allowed = std::thread::spawn(|| {
+            refuse().unwrap();
+            let call = |number: &c_long| {
+                // SAFETY: with arguments that are none, a call that is not refused fails or does nothing.
+                let result = unsafe { syscall(*number, -1, 0, 0, 0, 0, 0) };
+                (result, errno())
+            };
+            // These would do something if they were not refused.
+            let harmful = [SYS_vhangup, SYS_reboot, SYS_sethostname, SYS_setdomainname, SYS_kexec_load];
+            let harmless = REFUSED.iter().filter(|call| !harmful.contains(call));
+            harmless.filter(|number| call(number) != (-1, Some(EPERM))).copied().collect::<Vec<_>>()
+        });
+        assert_eq!(allowed.join().unwrap(), [0; 0]);
+    }
+}

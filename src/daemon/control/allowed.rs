@@ -1,0 +1,75 @@
+//! Which requests those may make who can write to the socket.
+
+use clap::ValueEnum;
+
+use super::protocol::Request;
+
+/// A kind of request. Anyone who reaches the socket may ask for the status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Allowed {
+    /// Begin a new file; with a limit on the number of files, each new one has the oldest deleted
+    Rotate,
+    /// Read the configuration again
+    Reload,
+    /// Change what is recorded
+    Set,
+    /// Change what is kept of old files: the keep-... keys of `set`
+    Keep,
+    /// End
+    Stop,
+    /// No more than the status
+    Status,
+}
+
+/// Whether a request is among those that are allowed.
+///
+/// # Errors
+/// What is not.
+pub fn check(request: &Request, allowed: &[Allowed]) -> Result<(), String> {
+    needs(request).into_iter().find(|needed| !allowed.contains(needed)).map_or(Ok(()), |needed| {
+        let name = needed.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        Err(format!(
+            "`{name}` is not allowed here; control-allow in the service's configuration says what is"
+        ))
+    })
+}
+
+fn needs(request: &Request) -> Vec<Allowed> {
+    match request {
+        Request::Status {} => Vec::new(),
+        Request::Rotate {} => vec![Allowed::Rotate],
+        Request::Reload {} => vec![Allowed::Reload],
+        Request::Stop {} => vec![Allowed::Stop],
+        Request::Set { values } => values
+            .keys()
+            .map(|key| if key.starts_with("keep-") { Allowed::Keep } else { Allowed::Set })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_deletes_can_be_forbidden() {
+        let set = |keys: &[&str]| Request::Set {
+            values: keys.iter().map(|key| ((*key).to_owned(), "1".to_owned())).collect(),
+        };
+        let allowed = [Allowed::Reload, Allowed::Set, Allowed::Stop];
+        for request in [Request::Status {}, Request::Reload {}, Request::Stop {}, set(&["snaplen", "sample"])]
+        {
+            assert_eq!(check(&request, &allowed), Ok(()), "{request:?}");
+        }
+        for (request, name) in [
+            (Request::Rotate {}, "`rotate`"),
+            (set(&["keep-files"]), "`keep`"),
+            (set(&["snaplen", "keep-age"]), "`keep`"),
+        ] {
+            let said = check(&request, &allowed).unwrap_err();
+            assert!(said.starts_with(name) && said.contains("control-allow"), "{said}");
+        }
+        assert_eq!(check(&Request::Status {}, &[Allowed::Status]), Ok(()));
+        assert!(check(&Request::Stop {}, &[Allowed::Status]).is_err());
+    }
+}

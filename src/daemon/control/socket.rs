@@ -1,0 +1,277 @@
+//! The control socket in the file system. Its folder may be somebody else's, who may swap what is in it at any moment:
+//! nothing is done by path after the folder was opened.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::net::UnixListener,
+    },
+    path::{Path, PathBuf},
+    thread,
+};
+
+use anyhow::{Context, bail};
+use rustix::{
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fchmod, openat, statat, unlinkat},
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with},
+    process::umask,
+    thread::{UnshareFlags, unshare_unsafe},
+};
+
+/// Clients that wait to be taken on.
+const BACKLOG: i32 = 128;
+
+/// A socket in the file system; removed when dropped.
+#[derive(Debug)]
+pub struct Socket {
+    place: Place,
+    /// Device and inode.
+    id: Option<(u64, u64)>,
+    listener: UnixListener,
+}
+
+impl Socket {
+    /// Makes the socket, with those permissions from its first moment on. One that nobody listens to is replaced.
+    ///
+    /// # Errors
+    /// If something else is there, somebody listens, or the file system does not allow it.
+    pub fn bind(path: &Path, mode: u32) -> anyhow::Result<Socket> {
+        let fail = || format!("cannot make the control socket {}", path.display());
+        let place = Place::open(path).with_context(fail)?;
+        place.make_room().with_context(fail)?;
+        let listener = socket(SocketFlags::CLOEXEC).with_context(fail)?;
+        place.bind(&listener, Mode::from_raw_mode(mode)).with_context(fail)?;
+        listen(&listener, BACKLOG).with_context(fail)?;
+        let made = place.stat().ok().flatten();
+        if let Some(got) = made.map(|made| made.st_mode & 0o7777).filter(|got| *got != mode) {
+            tracing::warn!("the control socket has the permissions {got:04o}, as its file system has it");
+        }
+        Ok(Socket { place, id: made.map(|made| (made.st_dev, made.st_ino)), listener: listener.into() })
+    }
+
+    /// Where clients come in.
+    pub(super) fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let there = self.place.stat().ok().flatten().map(|there| (there.st_dev, there.st_ino));
+        if there.is_some() && there == self.id {
+            let _ = unlinkat(&self.place.folder, &self.place.name, AtFlags::empty());
+        }
+    }
+}
+
+fn socket(flags: SocketFlags) -> io::Result<OwnedFd> {
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+/// A name in a folder that is open.
+#[derive(Debug)]
+struct Place {
+    folder: OwnedFd,
+    name: OsString,
+}
+
+impl Place {
+    fn open(path: &Path) -> anyhow::Result<Place> {
+        let Some(name) = path.file_name() else { bail!("it has no name; name another path with --control") };
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat(CWD, folder, flags, Mode::empty()) {
+            Ok(handle) => Ok(Place { folder: handle, name: name.to_owned() }),
+            Err(Errno::NOENT | Errno::NOTDIR) => {
+                bail!("there is no folder {}; make it, or name another path with --control", folder.display())
+            }
+            Err(e) => Err(e).with_context(|| folder.display().to_string()),
+        }
+    }
+
+    /// What has the name; a link is not followed.
+    fn stat(&self) -> io::Result<Option<Stat>> {
+        match statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(None),
+            there => Ok(Some(there?)),
+        }
+    }
+
+    /// bind(2) and connect(2) take paths only: this one leads to the open folder, whatever its own path is by now.
+    fn address(&self) -> io::Result<SocketAddrUnix> {
+        let folder = PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_raw_fd()));
+        Ok(SocketAddrUnix::new(folder.join(&self.name))?)
+    }
+
+    /// Removes a socket that nobody listens to.
+    fn make_room(&self) -> anyhow::Result<()> {
+        let Some(there) = self.stat()? else { return Ok(()) };
+        if FileType::from_raw_mode(there.st_mode) != FileType::Socket {
+            bail!("something else is there; remove it, or name another path with --control");
+        }
+        // It does not wait for one that takes nobody on.
+        match connect(&socket(SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?, &self.address()?) {
+            Err(Errno::CONNREFUSED | Errno::NOENT) => {}
+            Ok(()) | Err(Errno::AGAIN) => {
+                bail!("another scapd listens there; stop it, or name another path with --control")
+            }
+            Err(e) => return Err(e.into()),
+        }
+        match unlinkat(&self.folder, &self.name, AtFlags::empty()) {
+            Err(Errno::NOENT) => Ok(()),
+            removed => Ok(removed?),
+        }
+    }
+
+    /// Gives a socket its name. The file gets the permissions that the socket has by then, less the umask.
+    fn bind(&self, socket: &OwnedFd, mode: Mode) -> anyhow::Result<()> {
+        let address = self.address().context("its name is too long")?;
+        fchmod(socket, mode)?;
+        match without_umask(|| bind(socket, &address))? {
+            Err(Errno::NOENT) => bail!("its folder has gone, or /proc is not mounted"),
+            Err(Errno::ADDRINUSE) => {
+                bail!("something else is there; remove it, or name another path with --control")
+            }
+            bound => Ok(bound?),
+        }
+    }
+}
+
+/// Runs something on a thread that has a umask of its own, which takes nothing away. A sandbox may forbid that: then it is
+/// the process's umask for a moment. No other thread makes files by then: the recording begins later.
+fn without_umask<T: Send>(run: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let run = || {
+        // SAFETY: of what threads share, only the working folder, the root and the umask become this thread's own.
+        let is_own = unsafe { unshare_unsafe(UnshareFlags::FS) }.is_ok();
+        let before = umask(Mode::empty());
+        let done = run();
+        if !is_own {
+            umask(before);
+        }
+        done
+    };
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("scapd-bind".into()).spawn_scoped(scope, run)?;
+        thread.join().map_err(|_| io::Error::other("the thread that makes it has panicked"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::{
+            fs::{FileTypeExt, PermissionsExt, symlink},
+            net::UnixStream,
+        },
+    };
+
+    use super::*;
+    use crate::confine;
+
+    fn mode(path: &Path) -> u32 {
+        fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "a listener leaves its socket behind");
+        let socket = Socket::bind(&path, 0o600).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        let said = format!("{:#}", Socket::bind(&path, 0o600).unwrap_err());
+        assert!(said.contains("another scapd listens there"), "{said}");
+        drop(socket);
+        assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing is left behind");
+        fs::write(&path, "").unwrap();
+        let said = format!("{:#}", Socket::bind(&path, 0o600).unwrap_err());
+        assert!(said.contains("something else is there"), "{said}");
+        let long = folder.path().join("x".repeat(120));
+        let said = format!("{:#}", Socket::bind(&long, 0o600).unwrap_err());
+        assert!(said.contains("cannot make the control socket") && said.contains("too long"), "{said}");
+        let said = format!("{:#}", Socket::bind(Path::new("/no/such/folder/x"), 0o600).unwrap_err());
+        assert!(said.contains("there is no folder /no/such/folder"), "{said}");
+    }
+
+    #[test]
+    fn the_permissions_are_those_that_are_wanted_whatever_the_umask() {
+        let folder = tempfile::tempdir().unwrap();
+        // A umask of this thread's own, so that other tests keep theirs.
+        let modes = without_umask(|| {
+            [0o077, 0o777, 0].map(|mask| {
+                umask(Mode::from_raw_mode(mask));
+                let path = folder.path().join(format!("{mask:o}"));
+                let socket = Socket::bind(&path, 0o666).unwrap();
+                let mode = mode(&path);
+                drop(socket);
+                let after = umask(Mode::empty());
+                (mode, after.as_raw_mode())
+            })
+        });
+        assert_eq!(modes.unwrap(), [(0o666, 0o077), (0o666, 0o777), (0o666, 0)]);
+    }
+
+    #[test]
+    fn a_sandbox_that_forbids_a_umask_of_ones_own_is_borne() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let bound = std::thread::spawn(move || {
+            confine::thread(confine::Confinement::Auto, confine::Task::Recording);
+            let _socket = Socket::bind(&path, 0o666).unwrap();
+            mode(&path)
+        });
+        assert_eq!(bound.join().unwrap(), 0o666);
+    }
+
+    #[test]
+    fn a_folder_with_a_long_path_will_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let deep = folder.path().join("x".repeat(100)).join("y".repeat(100));
+        fs::create_dir_all(&deep).unwrap();
+        let path = deep.join("control.sock");
+        let _socket = Socket::bind(&path, 0o600).unwrap();
+        assert!(fs::symlink_metadata(&path).unwrap().file_type().is_socket());
+    }
+
+    #[test]
+    fn links_are_not_followed_and_others_sockets_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("control.sock"), folder.path().join("other"));
+        symlink(&other, &path).unwrap();
+        for there in [false, true] {
+            if there {
+                drop(UnixListener::bind(&other).unwrap());
+            }
+            let said = format!("{:#}", Socket::bind(&path, 0o600).unwrap_err());
+            assert!(said.contains("something else is there"), "{said}");
+            assert_eq!(other.exists(), there);
+        }
+        fs::remove_file(&path).unwrap();
+        let socket = Socket::bind(&path, 0o600).unwrap();
+        // Somebody has put his own in its place.
+        fs::remove_file(&path).unwrap();
+        let theirs = UnixListener::bind(&path).unwrap();
+        drop(socket);
+        assert!(path.exists() && UnixStream::connect(&path).is_ok());
+        // One that takes nobody on holds nobody up.
+        let mut waiting = Vec::new();
+        loop {
+            let client = super::socket(SocketFlags::NONBLOCK).unwrap();
+            let address = SocketAddrUnix::new(&path).unwrap();
+            let connected = connect(&client, &address);
+            waiting.push(client);
+            match connected {
+                Ok(()) => assert!(waiting.len() < 10_000),
+                Err(e) => break assert_eq!(e, Errno::AGAIN),
+            }
+        }
+        let said = format!("{:#}", Socket::bind(&path, 0o600).unwrap_err());
+        assert!(said.contains("another scapd listens there"), "{said}");
+        drop(theirs);
+    }
+}
