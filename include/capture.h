@@ -139,7 +139,7 @@ struct sc_sampling {
 
 /* Which call a slot stands for. Written before the programs are loaded. */
 struct sc_routes {
-	u16 code[SC_SLOTS];         /* the stable code, carried by generic events */
+	u16 code[SC_SLOTS]; /* the stable code, carried by generic events */
 	enum sc_names names[SC_SLOTS];
 	u16 compat_slot[SC_NR_MAX]; /* the slot of a 32-bit call */
 	/* The slot of what a socketcall is for, by its first argument; its own where there is no such call. */

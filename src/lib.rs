@@ -23,5 +23,6 @@ pub mod scap;
 pub mod select;
 pub mod signals;
 pub mod snapshot;
+mod time_namespace;
 pub mod units;
 pub mod verify;

@@ -3,6 +3,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// With fewer open files than this nothing can be recorded, and what libbpf then says is not always that.
+pub const FEWEST: u64 = 64;
+
 /// The limit of open files as this process was started with it.
 #[derive(Debug, Clone, Copy)]
 pub struct OpenFiles(Rlimit);

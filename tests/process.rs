@@ -87,9 +87,21 @@ fn a_held_command_ends_by_one_signal() {
     assert_eq!(recorder.wait().unwrap().code(), Some(128 + 15));
 }
 
-/// Without /proc the state of the machine cannot be read, which is found out while the command is held.
+/// That the output takes nothing is found out while the command is held, or a moment later.
 #[test]
-fn a_held_command_ends_with_a_start_that_fails() {
+fn a_held_command_ends_with_an_output_that_fails() {
+    let (code, _, said) = run(scapd().args(["record", "-q", "-w", "/dev/full", "--", "sleep", "0.125"]));
+    assert_eq!(code, Some(5), "{said}");
+    let mut left = Vec::new();
+    wait_for("the end of the command", || {
+        left = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path().join("cmdline")).collect();
+        left.retain(|path| fs::read(path).is_ok_and(|command| command.ends_with(b"sleep\x000.125\0")));
+        left.is_empty()
+    });
+}
+
+#[test]
+fn a_start_without_proc_fails() {
     let folder = tempfile::tempdir().unwrap();
     let (path, mark) = (file(&folder, "no.scap"), file(&folder, "mark"));
     let script = format!(
@@ -99,7 +111,7 @@ fn a_held_command_ends_with_a_start_that_fails() {
         mark.display()
     );
     let (code, _, said) = run(Command::new("unshare").args(["-m", "sh", "-c", &script]));
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(4), "{said}");
     assert!(!mark.exists(), "the command has run");
     let left = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
@@ -406,4 +418,27 @@ fn files_smaller_than_the_state_are_said() {
         .args(["--syscalls", "getcwd", "--", "true"]));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("larger than the 8"), "{said}");
+}
+
+/// The programs read the machine's clock, the recorder that of its time namespace.
+#[test]
+fn a_time_namespace_does_not_shift_the_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "time.scap");
+    let now = || jiff::Timestamp::now().as_nanosecond() as u64;
+    let before = now();
+    let (code, _, said) = run(Command::new("unshare")
+        .args(["--time", "--boottime", "86400", env!("CARGO_BIN_EXE_scapd"), "record", "-q", "-w"])
+        .arg(&path)
+        .args(["--syscalls", "getppid", "--", "perl", "-e", "getppid for 1..9"]));
+    assert_eq!(code, Some(0), "{said}");
+    let capture = Capture::read(&path);
+    let times: Vec<_> =
+        capture.of("generic_x").chain(capture.of("execve_x")).map(|event| event.ts()).collect();
+    assert!(!times.is_empty(), "{:?}", capture.counts);
+    let slack = 1_000_000;
+    assert!(times.iter().all(|ts| (before - slack..now() + slack).contains(ts)), "{before}: {times:?}");
+    assert_eq!(capture.verdict.late, 0);
+    let (_, info, _) = run(scapd().arg("info").arg(&path));
+    assert!(info.contains("first event"), "{info}");
 }

@@ -360,7 +360,7 @@ fn a_command_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let (code, _, said) =
         run(scapd().args(["record", "-w"]).arg(file(&folder, "x.scap")).args(["--", "no-such-command"]));
-    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(code, Some(127), "{said}");
     assert!(said.contains("no-such-command"), "{said}");
 }
 

@@ -11,8 +11,9 @@ use std::{
 
 use common::{Capture, file};
 use scapd::{
+    probe::Options,
     record::{self, Config, Observer, RequestError, Settings, Status},
-    select::{self, SyscallSet},
+    select::{self, SyscallSet, TracepointSet},
 };
 
 /// Tells when the recording has begun.
@@ -43,6 +44,7 @@ fn the_selection_changes_while_events_are_recorded() {
         write: Some(file(&folder, "changed.scap")),
         syscalls: set("getppid"),
         selectable: true,
+        probe: Options { tracepoints: TracepointSet::none(), ..Options::default() },
         pids: vec![std::process::id()],
         include_self: true,
         quiet: true,

@@ -64,7 +64,11 @@ impl Opened {
                     loaded.refused = refused;
                     return Ok(loaded);
                 }
-                Err(error) if messages::out_of_descriptors(&said) || is_out_of_descriptors(&error) => {
+                Err(error)
+                    if messages::out_of_descriptors(&said)
+                        || is_out_of_descriptors(&error)
+                        || limits::open_files() < limits::FEWEST =>
+                {
                     let limit = limits::open_files();
                     return Err(ProbeError::OpenFiles { what: "load the BPF programs".into(), limit });
                 }

@@ -25,7 +25,10 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-use crate::scap::state::{FdList, MachineState};
+use crate::{
+    scap::state::{FdList, MachineState},
+    time_namespace::boot_clock_ahead,
+};
 use dir::Dir;
 use processes::Walk;
 
@@ -133,7 +136,9 @@ pub fn take(options: &Options) -> Result<Snapshot, SnapshotError> {
     let interfaces = interfaces::collect(&options.sys_root, &mut report);
     let (users, groups) = users::collect(&options.etc_root, &mut report);
     let pids = proc.numbers().map_err(unreadable)?;
-    let mut walk = Walk::new(&proc, machine.boot_time, &mut report);
+    // Where the boot time is the machine's, the times of /proc are still those of this process's time namespace.
+    let ahead = options.boot_time.map_or(0, |_| boot_clock_ahead());
+    let mut walk = Walk::new(&proc, machine.boot_time.saturating_add_signed(-ahead), &mut report);
     walk.run(&pids);
     let Walk { mounts, sockets, threads, .. } = walk;
     let mut fds = Vec::new();
