@@ -11,6 +11,8 @@
 //!   What was to be left out is not among them: `failed=5` returns of calls that failed, `sampled=900` events in the rest
 //!   of each second of which sampling records the first of `sample_ratio=8` parts (it is then `verdict=sample`).
 //!   Skipped runs ([`Cause::Skipped`]) were never seen as events; they stand beside that sum.
+//! - [`CLOCK`], where the wall clock was stepped while it was recorded: `stepped by=-3600000000000 at=T`, in ns. Event times
+//!   follow a step forward at once. After a step backward they run at half speed until they agree with the clock again.
 //! - [`CUT`], where `scapd repair` found a capture's end: `cause=cut_off offset=104552 bytes=17`. From `offset` on, in
 //!   bytes of the uncompressed capture, so many bytes were left out.
 
@@ -29,6 +31,8 @@ pub const NOTIFICATION: EventType = EventType(280);
 pub const GAP: &str = "scapd.gap";
 /// The id of the notice at a capture's end.
 pub const VERDICT: &str = "scapd.verdict";
+/// The id of a notice of a step of the wall clock.
+pub const CLOCK: &str = "scapd.clock";
 /// The id of the notice that a repaired capture ends with.
 pub const CUT: &str = "scapd.cut";
 
@@ -254,6 +258,29 @@ impl Cut {
     }
 }
 
+/// A step of the wall clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClockStep {
+    /// By how much, in ns.
+    pub by: i64,
+    /// When, in ns since the epoch, as event times had it before the step.
+    pub at: u64,
+}
+
+impl ClockStep {
+    /// The `desc` of its notice.
+    pub fn text(&self) -> String {
+        format!("stepped by={} at={}", self.by, self.at)
+    }
+
+    /// By how much, for people.
+    pub fn by_text(&self) -> String {
+        let sign = if self.by < 0 { '-' } else { '+' };
+        let by = self.by.unsigned_abs();
+        format!("{sign}{}.{:06} s", by / 1_000_000_000, by % 1_000_000_000 / 1000)
+    }
+}
+
 /// A notice that was read in a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -261,8 +288,32 @@ pub enum Notice {
     Gap(Gap),
     /// The balance.
     Verdict(Verdict),
+    /// A step of the wall clock.
+    Clock(ClockStep),
     /// The end of a repaired capture.
     Cut(Cut),
+}
+
+impl Notice {
+    /// Its `id`.
+    pub const fn id(&self) -> &'static str {
+        match self {
+            Notice::Gap(_) => GAP,
+            Notice::Verdict(_) => VERDICT,
+            Notice::Clock(_) => CLOCK,
+            Notice::Cut(_) => CUT,
+        }
+    }
+
+    /// Its `desc`.
+    pub fn text(&self) -> String {
+        match self {
+            Notice::Gap(gap) => gap.text(),
+            Notice::Verdict(verdict) => verdict.text(),
+            Notice::Clock(step) => step.text(),
+            Notice::Cut(cut) => cut.text(),
+        }
+    }
 }
 
 impl Gap {
@@ -420,6 +471,7 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             left_out: LeftOut { failed: fields.number("failed"), sampled: fields.number("sampled") },
             sample_ratio: fields.number("sample_ratio").try_into().unwrap_or(0),
         })),
+        CLOCK => Some(Notice::Clock(ClockStep { by: fields.signed("by"), at: fields.number("at") })),
         CUT => Some(Notice::Cut(Cut {
             cause: fields.cut_cause(),
             offset: fields.number("offset"),
@@ -448,6 +500,11 @@ impl<'a> Fields<'a> {
 
     /// 0 if there is none.
     fn number(&self, key: &str) -> u64 {
+        self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
+    }
+
+    /// The same, of a number that may be negative.
+    fn signed(&self, key: &str) -> i64 {
         self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 

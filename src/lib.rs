@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod check;
 pub mod cli;
+mod clocks;
 pub mod daemon;
 #[macro_use]
 pub mod events;

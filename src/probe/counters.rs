@@ -8,13 +8,11 @@ use std::{
 };
 
 use libbpf_rs::libbpf_sys;
-use rustix::{
-    mm::ProtFlags,
-    time::{ClockId, clock_gettime},
-};
+use rustix::mm::ProtFlags;
 use scapd_bpf::types;
 
 use crate::{
+    clocks::{Clocks, Machine},
     events::{EVENTS, EventType},
     ledger::{Cause, LeftOut, Losses},
     ring::{buffer::Mapping, merge::Progress},
@@ -117,6 +115,7 @@ pub(super) struct Cpus {
     memory: Mapping,
     cpus: usize,
     boot_time: u64,
+    clocks: Machine,
 }
 
 const WAYS: usize = 3;
@@ -125,7 +124,8 @@ const STRIDE: usize = size_of::<types::sc_cpu>().next_multiple_of(8);
 impl Cpus {
     pub(super) fn map(fd: impl AsFd, cpus: usize, boot_time: u64) -> io::Result<Cpus> {
         let len = (STRIDE * cpus).next_multiple_of(rustix::param::page_size());
-        Ok(Cpus { memory: Mapping::new(&fd, len, ProtFlags::READ, 0)?, cpus, boot_time })
+        let memory = Mapping::new(&fd, len, ProtFlags::READ, 0)?;
+        Ok(Cpus { memory, cpus, boot_time, clocks: Machine::new() })
     }
 
     pub(super) fn set_boot_time(&mut self, boot_time: u64) {
@@ -258,35 +258,9 @@ fn info(program: BorrowedFd<'_>) -> Option<libbpf_sys::bpf_prog_info> {
     (result == 0).then_some(info)
 }
 
-/// The boot-time clock, in ns.
-pub(super) fn boot_clock() -> u64 {
-    nanoseconds(clock_gettime(ClockId::Boottime))
-}
-
-/// The clock of the day, in ns since the epoch.
-fn wall_clock() -> u64 {
-    nanoseconds(clock_gettime(ClockId::Realtime))
-}
-
-/// When the machine was started, in ns since the epoch.
-pub(super) fn measure_boot_time() -> u64 {
-    // This thread may have to wait between two clocks: the reading that took the least time counts.
-    let reading = || {
-        let before = boot_clock();
-        let wall = wall_clock();
-        let after = boot_clock();
-        (after - before, wall - before.midpoint(after))
-    };
-    (1..8).fold(reading(), |best, _| best.min(reading())).1
-}
-
-fn nanoseconds(time: rustix::time::Timespec) -> u64 {
-    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
-}
-
 impl Progress for Cpus {
     fn now(&self) -> u64 {
-        self.boot_time + boot_clock()
+        self.boot_time + self.clocks.boot()
     }
 
     fn cpus(&self) -> usize {

@@ -17,12 +17,13 @@ use super::{
     alarm::Alarm,
     attach,
     control::{self, Directions},
-    counters::{self, Cpus},
+    counters::Cpus,
     messages,
     programs::{self, Want},
     rings,
 };
 use crate::{
+    clocks::Machine,
     events::{EVENTS, Event, EventType, Source, Syscall, event_by_program},
     ring::merge::Merge,
 };
@@ -184,7 +185,7 @@ impl Opened {
         calls: &[&'static Syscall],
         refused: Vec<Refused>,
     ) -> Result<Loaded, ProbeError> {
-        let boot_time = self.options.boot_time.unwrap_or_else(counters::measure_boot_time);
+        let boot_time = self.options.boot_time.unwrap_or_else(|| Machine::new().boot_time());
         let alarm = Alarm::new().map_err(|e| ProbeError::failed("make an epoll instance", e))?;
         let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, self.cpus, &alarm)?;
         rings::watch(skel.maps.reserve.as_fd(), &alarm)?;

@@ -52,7 +52,8 @@ pub struct Options {
     /// Record calls that the tables do not know, too: as generic events with code 0.
     pub unknown_calls: bool,
     /// When the machine was started, in ns since the epoch: event times are this plus the boot-time clock. `None`:
-    /// worked out from the clocks of this moment.
+    /// worked out from the clocks of this moment. A recording ([`record`](crate::record)) follows the wall clock from there
+    /// on.
     pub boot_time: Option<u64>,
 }
 

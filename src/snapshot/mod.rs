@@ -25,6 +25,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
+use crate::clocks;
 use crate::scap::state::{FdList, MachineState};
 use dir::Dir;
 use processes::Walk;
@@ -133,7 +134,10 @@ pub fn take(options: &Options) -> Result<Snapshot, SnapshotError> {
     let interfaces = interfaces::collect(&options.sys_root, &mut report);
     let (users, groups) = users::collect(&options.etc_root, &mut report);
     let pids = proc.numbers().map_err(unreadable)?;
-    let mut walk = Walk::new(&proc, machine.boot_time, &mut report);
+    // A boot time that was given is that of the initial time namespace; /proc shows the times of this one.
+    let offset = if options.boot_time.is_some() { clocks::namespace_offset() } else { 0 };
+    let boot_time = machine.boot_time.saturating_add_signed(offset.saturating_neg());
+    let mut walk = Walk::new(&proc, boot_time, &mut report);
     walk.run(&pids);
     let Walk { mounts, sockets, threads, .. } = walk;
     let mut fds = Vec::new();

@@ -157,6 +157,7 @@ pub fn read(path: &Path) -> Found {
         match ledger::parse(&event) {
             Some(Notice::Gap(gap)) => lost += gap.losses.sum(),
             Some(Notice::Verdict(verdict)) => found.verdict = Some(verdict),
+            Some(Notice::Clock(_)) => {}
             _ => events += 1,
         }
         if event.ty() == super::event_type("pread64_x") {
