@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod check;
 pub mod cli;
+mod clocks;
 pub mod confine;
 pub mod daemon;
 #[macro_use]
@@ -23,6 +24,5 @@ pub mod scap;
 pub mod select;
 pub mod signals;
 pub mod snapshot;
-mod time_namespace;
 pub mod units;
 pub mod verify;

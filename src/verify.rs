@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::{
     events::event,
-    ledger::{self, Cause, Cut, Gap, Notice, Verdict},
+    ledger::{self, Cause, ClockStep, Cut, Gap, Notice, Verdict},
     print,
     scap::{CapturedEvent, ReadError, Reader},
 };
@@ -59,6 +59,10 @@ pub struct Report {
     pub gaps: Vec<Gap>,
     /// How many there are.
     pub gap_count: u64,
+    /// The steps of the wall clock that it tells of: the first thousand.
+    pub clock_steps: Vec<ClockStep>,
+    /// How many there are.
+    pub clock_step_count: u64,
     /// Where it ended before it was repaired; at most one for each section.
     pub cuts: Vec<Cut>,
     /// Its balance: that of all sections together, if each of them has one.
@@ -150,6 +154,12 @@ impl Report {
                     self.gaps.push(gap);
                 }
             }
+            Some(Notice::Clock(step)) => {
+                self.clock_step_count += 1;
+                if self.clock_steps.len() < TOLD {
+                    self.clock_steps.push(step);
+                }
+            }
             Some(Notice::Verdict(verdict)) => self.in_section.verdict = Some(verdict),
             Some(Notice::Cut(cut)) => {
                 self.in_section.is_cut = true;
@@ -217,6 +227,11 @@ impl Report {
                 "causes": gap.losses.to_json(),
             })).collect::<Vec<_>>(),
             "gap_count": self.gap_count,
+            "clock_steps": self.clock_steps.iter().map(|step| json!({
+                "at": step.at,
+                "by": step.by,
+            })).collect::<Vec<_>>(),
+            "clock_step_count": self.clock_step_count,
             "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
             "faults": self.faults,
         })
@@ -254,6 +269,13 @@ impl Report {
         if more > 0 {
             writeln!(out, "  and {} more gaps", HumanCount(more))?;
         }
+        for step in &self.clock_steps {
+            writeln!(out, "  {}: the clock was stepped by {}", local_time(step.at), step.by_text())?;
+        }
+        let more = self.clock_step_count - self.clock_steps.len() as u64;
+        if more > 0 {
+            writeln!(out, "  and {} more steps of the clock", HumanCount(more))?;
+        }
         for fault in &self.faults {
             writeln!(out, "  {fault}")?;
         }
@@ -279,18 +301,19 @@ fn causes(losses: &ledger::Losses) -> String {
     causes.join(",")
 }
 
+fn local_time(ns: u64) -> String {
+    let ns = i128::from(ns);
+    let time = Timestamp::from_nanosecond(ns).ok().map(|t| t.to_zoned(TimeZone::system()));
+    time.map_or_else(|| ns.to_string(), |t| t.strftime("%H:%M:%S.%6f").to_string())
+}
+
 fn write_gap(gap: &Gap, out: &mut impl Write) -> io::Result<()> {
-    let time = |ns: u64| {
-        let ns = i128::from(ns);
-        let time = Timestamp::from_nanosecond(ns).ok().map(|t| t.to_zoned(TimeZone::system()));
-        time.map_or_else(|| ns.to_string(), |t| t.strftime("%H:%M:%S.%6f").to_string())
-    };
     let cpus: Vec<_> = gap.cpus.iter().map(ToString::to_string).collect();
     write!(
         out,
         "  {} to {}, CPU {}: {} lost,{}",
-        time(gap.from),
-        time(gap.to),
+        local_time(gap.from),
+        local_time(gap.to),
         cpus.join(" "),
         HumanCount(gap.losses.sum()),
         causes(&gap.losses)
@@ -431,6 +454,22 @@ mod tests {
         let mut out = Vec::new();
         report.write("x.scap", &mut out).unwrap();
         assert!(String::from_utf8(out).unwrap().contains("and 5 more gaps"));
+    }
+
+    #[test]
+    fn steps_of_the_clock_are_told_and_are_no_fault() {
+        let step = ClockStep { by: 2_000_000_000, at: 1000 };
+        let mut notices = vec![(ledger::CLOCK, step.text()); TOLD + 5];
+        notices.push(balance(2, 2, 0, 0));
+        let report = Report::of(&capture(&[1, 2], &notices)[..]);
+        assert_eq!((report.outcome(), report.clock_steps[0]), (Outcome::Complete, step));
+        assert_eq!(report.to_json()["clock_steps"][0]["by"], 2_000_000_000);
+        assert_eq!(report.to_json()["clock_step_count"], TOLD + 5);
+        let mut out = Vec::new();
+        report.write("x.scap", &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains(": the clock was stepped by +2.000000 s\n"), "{text}");
+        assert!(text.contains("and 5 more steps of the clock"), "{text}");
     }
 
     #[test]

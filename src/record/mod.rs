@@ -1,5 +1,6 @@
 //! Recording: from the probe into a capture file, until told to stop.
 
+mod clock;
 mod command;
 mod drain;
 mod handle;
@@ -178,7 +179,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let (events, rate, compressed) = (config.limit, config.rate, config.compress);
     let limits = Limits { events, rate, rotation, compressed, flush };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
-    let mut drain = Drain::new(writer, &target, limits, active.probe())?;
+    let mut drain = Drain::new(writer, &target, limits, active.probe(), scan.clone())?;
     drain.say_what_is_asked(wanted.asked(), began);
     drain.look_for(self_test);
     let gate_opened = Instant::now();
