@@ -28,8 +28,8 @@ const TOLERANCE: u64 = 10_000;
 const STEP: u64 = 1_000_000;
 /// Slewing changes the clock by one part in so many at most: 1000 ppm.
 const SLEW: u64 = 1000;
-/// While the rings are found empty, no event that is older than this comes any more (ns). Longer than the merge waits.
-const SETTLED: u64 = 2_000_000_000;
+/// While the rings are found empty, no event that is older than this comes any more (ns): the merge waits less.
+const SETTLED: u64 = 3_000_000_000;
 /// Changes that may wait for older events. The clock is not followed any further until some of them have come.
 const MAX_CHANGES: usize = 1024;
 
