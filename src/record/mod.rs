@@ -26,7 +26,7 @@ use std::{
 use crate::{
     events::{SYSCALLS, Syscall},
     output::{
-        Destination, Files, Output, Pattern, Series, Target, WriterThread, default_name, default_pattern,
+        Destination, Files, Pattern, Reserved, Series, Target, WriterThread, default_name, default_pattern,
     },
     probe::{Active, Loaded, Opened, Options, ProbeError, TargetState},
     select::{self, SyscallSet},
@@ -128,8 +128,10 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
         calls.extend(Some(self_test::call()?).filter(|call| !calls.contains(call)));
     }
     let scan = Scan::new(config.include_self);
-    let output = create_output(config, &scan)?;
-    let target = output.target().to_string();
+    if let Some(path) = &config.stats {
+        stats::check(path).map_err(|source| StatsError { path: path.clone(), source })?;
+    }
+    let reserved = reserve_output(config, &scan)?;
 
     let attached = Opened::new(&options)?.load(&calls)?.attach()?;
     for refused in attached.probe().refused() {
@@ -149,6 +151,12 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(held.pid(), TargetState::AtExec)?;
     }
+    // Late: until here nothing of a file that is there has changed.
+    let output = match reserved {
+        Reservation::Single(reserved) => reserved.open()?.into(),
+        Reservation::Series(files) => Destination::from(*files),
+    };
+    let target = output.target();
     let mut active = attached.start()?;
     let self_test = match config.self_test {
         true => Some(SelfTest::begin(active.probe(), config.syscalls, left_out, targeted)?),
@@ -158,12 +166,13 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
 
     scan.set_boot_time(active.probe().boot_time());
     let rotation = config.files.as_ref().map(|files| files.rotation);
-    let flush = match output.target() {
+    let flush = match target {
         // Whoever reads along does not want to wait; packed, small parts would become a large whole.
         Target::Stdout if !config.compress => FLUSH_STDOUT,
         _ => FLUSH,
     };
     let (events, rate, compressed) = (config.limit, config.rate, config.compress);
+    let target = target.to_string();
     let limits = Limits { events, rate, rotation, compressed, flush };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe())?;
@@ -392,7 +401,14 @@ fn wanted_calls(selected: Option<SyscallSet>) -> Vec<&'static Syscall> {
     }
 }
 
-fn create_output(config: &Config, scan: &Scan) -> anyhow::Result<Destination> {
+/// An output that is not open yet.
+enum Reservation {
+    Single(Reserved),
+    /// It replaces no file.
+    Series(Box<Files>),
+}
+
+fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
     let host = || rustix::system::uname().nodename().to_bytes().to_vec();
     let now = jiff::Zoned::now();
     let Some(series) = &config.files else {
@@ -400,12 +416,13 @@ fn create_output(config: &Config, scan: &Scan) -> anyhow::Result<Destination> {
             Some(path) => Target::from_arg(path),
             None => Target::File(default_name(&host(), &now, config.compress)),
         };
-        return Ok(Output::create(target, config.compress)?.into());
+        return Ok(Reservation::Single(Reserved::new(target, config.compress)?));
     };
     let path = config.write.clone().unwrap_or_else(|| default_pattern(&host(), config.compress));
     let pattern = Pattern::parse(&path)?;
     let now = u64::try_from(now.timestamp().as_nanosecond()).unwrap_or(0);
-    Ok(Files::create(pattern, series, config.compress, now, scan.source())?.into())
+    let files = Files::create(pattern, series, config.compress, now, scan.source())?;
+    Ok(Reservation::Series(Box::new(files)))
 }
 
 /// Takes what is left in the rings after the gate was closed, and writes how it all ended.
