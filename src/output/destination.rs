@@ -133,6 +133,17 @@ impl Destination {
         }
     }
 
+    /// Ends without a balance. A single file does not get its name.
+    pub(super) fn abandon(mut self) -> Result<Totals, OutputError> {
+        match &mut self {
+            Destination::Single(output) => {
+                output.flush()?;
+                Ok(output.totals())
+            }
+            Destination::Series(_) => self.finish(),
+        }
+    }
+
     pub(super) fn finish(self) -> Result<Totals, OutputError> {
         match self {
             Destination::Single(output) => output.finish(),

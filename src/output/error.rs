@@ -1,6 +1,10 @@
 //! What can go wrong with an output, and what to do about it.
 
-use std::io::{self, ErrorKind};
+use std::{
+    io::{self, ErrorKind},
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+};
 
 use super::{Target, Totals};
 
@@ -18,10 +22,51 @@ pub enum OutputError {
         /// Why not.
         source: io::Error,
     },
+    /// Another recorder writes the file, or `scapd repair` is at work on it.
+    #[error("{} is being written by another process: stop that one first, or name another file with -w", path.display())]
+    Busy {
+        /// What was to be opened.
+        target: Target,
+        /// The file that is locked.
+        path: PathBuf,
+    },
+    /// What a recorder left behind, or another's, has the name that the file is to have while it is written.
+    #[error(
+        "cannot create {target}, as {0} is there: `scapd repair {0}`, move it away, or name another file with -w",
+        path.display()
+    )]
+    InTheWay {
+        /// What was to be opened.
+        target: Target,
+        /// What is there.
+        path: PathBuf,
+        /// Why it stays there.
+        source: io::Error,
+    },
+    /// The file has lost its name while it was written.
+    #[error("{} was {became} while it was written: {target} was not recorded", path.display())]
+    Missing {
+        /// What was to be written.
+        target: Target,
+        /// The name that the file had.
+        path: PathBuf,
+        /// What became of it.
+        became: &'static str,
+    },
+    /// The file is whole, and cannot get its name.
+    #[error("cannot rename {}, which is complete, to {target}", path.display())]
+    Publish {
+        /// What it was to be called.
+        target: Target,
+        /// Where it is.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The disk is full, or the user's share of it.
     #[error(
-        "no room for {target}, which is complete up to byte {} with {} events; free some, or write elsewhere with -w",
-        .written.bytes_out, .written.events
+        "no room for {target}, which is complete up to byte {} with {} events; free some, or write elsewhere with -w{}",
+        .written.bytes_out, .written.events, repair_remedy(target, written)
     )]
     NoSpace {
         /// What was written to.
@@ -43,8 +88,8 @@ pub enum OutputError {
     },
     /// The target cannot be written to any more.
     #[error(
-        "cannot write to {target}, which is complete up to byte {} with {} events{}",
-        .written.bytes_out, .written.events, write_remedy(source)
+        "cannot write to {target}, which is complete up to byte {} with {} events{}{}",
+        .written.bytes_out, .written.events, write_remedy(source), repair_remedy(target, written)
     )]
     Write {
         /// What was written to.
@@ -108,5 +153,15 @@ fn write_remedy(source: &io::Error) -> &'static str {
         ErrorKind::FileTooLarge => " (there is a limit on the size of files, see ulimit -f)",
         ErrorKind::ReadOnlyFilesystem => " (the file system became read-only, see dmesg)",
         _ => "",
+    }
+}
+
+/// What to do with a file that did not get its name.
+fn repair_remedy(target: &Target, written: &Totals) -> String {
+    match target {
+        Target::File(path) if written.bytes_out > 0 && path.as_os_str().as_bytes().ends_with(b".partial") => {
+            format!("; keep what there is with `scapd repair {target}`")
+        }
+        _ => String::new(),
     }
 }

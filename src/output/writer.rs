@@ -151,6 +151,8 @@ struct Shared {
     scanning: Arc<AtomicBool>,
     /// Nothing more is to come: the destination is not to wait for the disk for ever.
     closing: Arc<AtomicBool>,
+    /// Nobody waits for the end: the recording has failed.
+    abandoned: AtomicBool,
 }
 
 impl WriterThread {
@@ -342,9 +344,10 @@ impl WriterThread {
     }
 }
 
-/// Dropped without [`finish`](WriterThread::finish), it still writes what it was given.
+/// Dropped without [`finish`](WriterThread::finish), it still writes what it was given; a single file does not get its name.
 impl Drop for WriterThread {
     fn drop(&mut self) {
+        self.shared.abandoned.store(true, Ordering::Relaxed);
         let _ = self.join();
     }
 }
@@ -377,6 +380,9 @@ impl Work {
         // After an error, too: it may have cost chunks that were accepted before, or saved their ends.
         self.progress.set(&destination);
         result?;
+        if self.shared.abandoned.load(Ordering::Relaxed) {
+            return destination.abandon();
+        }
         destination.finish()
     }
 

@@ -31,7 +31,7 @@ use crate::{
     confine::{self, Confinement, Task},
     limits::OpenFiles,
     output::{
-        Destination, Files, Output, Pattern, Series, Target, WriterThread, default_name, default_pattern,
+        Destination, Files, Pattern, Reserved, Series, Target, WriterThread, default_name, default_pattern,
     },
     probe::{Active, Loaded, Opened, Options, TargetState},
     select::{self, SyscallSet},
@@ -136,8 +136,10 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let wanted = Wanted::new(config);
     let (selection, options) = wanted.to_load(config, if targeted { TARGETS } else { 0 })?;
     let scan = Scan::new(config.include_self);
-    let output = create_output(config, &scan)?;
-    let target = output.target().to_string();
+    if let Some(path) = &config.stats {
+        stats::check(path).map_err(|source| StatsError { path: path.clone(), source })?;
+    }
+    let reserved = reserve_output(config, &scan)?;
 
     let attached = Opened::new(&options)?.load_events(&selection)?.attach()?;
     for refused in attached.probe().refused() {
@@ -157,6 +159,12 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }
+    // Late: until here nothing of a file that is there has changed.
+    let output = match reserved {
+        Reservation::Single(reserved) => reserved.open()?.into(),
+        Reservation::Series(files) => Destination::from(*files),
+    };
+    let target = output.target();
     // All that is loaded is loaded, and the command has its process: it keeps the rights that it was started with.
     let in_force = confine::thread(config.confine, Task::Recording);
     tracing::info!("the recording: {in_force}");
@@ -171,12 +179,13 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     scan.set_boot_time(active.probe().boot_time());
     scan.set_tasks(active.probe().tasks());
     let rotation = config.files.as_ref().map(|files| files.rotation);
-    let flush = match output.target() {
+    let flush = match target {
         // Whoever reads along does not want to wait; packed, small parts would become a large whole.
         Target::Stdout if !config.compress => FLUSH_STDOUT,
         _ => FLUSH,
     };
     let (events, rate, compressed) = (config.limit, config.rate, config.compress);
+    let target = target.to_string();
     let limits = Limits { events, rate, rotation, compressed, flush };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe(), scan.clone())?;
@@ -408,7 +417,14 @@ fn write_stats(
         .map_err(|source| StatsError { path: path.clone(), source })
 }
 
-fn create_output(config: &Config, scan: &Scan) -> anyhow::Result<Destination> {
+/// An output that is not open yet.
+enum Reservation {
+    Single(Reserved),
+    /// It replaces no file.
+    Series(Box<Files>),
+}
+
+fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
     let host = || rustix::system::uname().nodename().to_bytes().to_vec();
     let now = jiff::Zoned::now();
     let Some(series) = &config.files else {
@@ -416,12 +432,13 @@ fn create_output(config: &Config, scan: &Scan) -> anyhow::Result<Destination> {
             Some(path) => Target::from_arg(path),
             None => Target::File(default_name(&host(), &now, config.compress)),
         };
-        return Ok(Output::create(target, config.compress)?.into());
+        return Ok(Reservation::Single(Reserved::new(target, config.compress)?));
     };
     let path = config.write.clone().unwrap_or_else(|| default_pattern(&host(), config.compress));
     let pattern = Pattern::parse(&path)?;
     let now = u64::try_from(now.timestamp().as_nanosecond()).unwrap_or(0);
-    Ok(Files::create(pattern, series, config.compress, now, scan.source())?.into())
+    let files = Files::create(pattern, series, config.compress, now, scan.source())?;
+    Ok(Reservation::Series(Box::new(files)))
 }
 
 /// Takes what is left in the rings after the gate was closed, and writes how it all ended.

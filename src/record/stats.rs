@@ -1,23 +1,52 @@
 //! The ledger as JSON, for `--stats-file`.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::{
+    io::Errno,
+    time::{ClockId, clock_gettime},
+};
 use serde_json::{Map, Value, json};
 
 use super::{ledger::Ledger, summary::Summary};
 use crate::{
     events::event,
+    output::can_create_in,
     probe::{Counters, Loaded},
 };
 
 /// Writes the file: beside its place first, then renamed, so that nobody reads half of it.
 pub(super) fn write(path: &Path, summary: &Summary, ledger: &Ledger, probe: &Loaded) -> io::Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
     let text = format!("{:#}\n", json(summary, ledger, probe));
+    if is_special(path) {
+        return fs::write(path, text);
+    }
+    let partial = partial_of(path);
     fs::write(&partial, text)?;
     fs::rename(&partial, path)
+}
+
+/// Whether the file can be written, as far as can be told before.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(Errno::ISDIR.into()),
+        Ok(_) if is_special(path) => Ok(()),
+        _ => can_create_in(path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))),
+    }
+}
+
+/// Whether it is a pipe or a device, which must not be replaced by a file.
+fn is_special(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+fn partial_of(path: &Path) -> PathBuf {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    partial.into()
 }
 
 fn json(summary: &Summary, ledger: &Ledger, probe: &Loaded) -> Value {

@@ -25,8 +25,33 @@ pub struct Partial {
     pub name: String,
     /// When it began.
     time: Zoned,
+    identity: Identity,
+}
+
+/// What a file is known by, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
     device: u64,
     inode: u64,
+}
+
+impl Identity {
+    /// The identity of an open file.
+    pub fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Identity { device: metadata.dev(), inode: metadata.ino() })
+    }
+
+    /// Looks where the file is now that was made at `path`.
+    pub fn whereabouts(self, path: &Path, file: &File) -> Whereabouts {
+        let here = fs::symlink_metadata(path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
+        match file.metadata().map(|metadata| metadata.nlink()) {
+            _ if here => Whereabouts::There,
+            Ok(0) => Whereabouts::Removed,
+            _ => Whereabouts::Moved,
+        }
+    }
 }
 
 /// Where a file is.
@@ -61,22 +86,15 @@ impl Partial {
             };
             // A file system without locks costs no more than the repair of what is left behind.
             let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
-            let metadata = file.metadata()?;
-            let (device, inode) = (metadata.dev(), metadata.ino());
-            return Ok((Partial { path, name, time: time.clone(), device, inode }, file));
+            let identity = Identity::of(&file)?;
+            return Ok((Partial { path, name, time: time.clone(), identity }, file));
         }
         Err(ErrorKind::AlreadyExists.into())
     }
 
     /// Looks where the file is now.
     pub fn whereabouts(&self, file: &File) -> Whereabouts {
-        let here = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
-        match file.metadata().map(|metadata| metadata.nlink()) {
-            _ if here => Whereabouts::There,
-            Ok(0) => Whereabouts::Removed,
-            _ => Whereabouts::Moved,
-        }
+        self.identity.whereabouts(&self.path, file)
     }
 
     /// Gives the file its own name, or the next one if somebody has taken that, and sees to it that the directory knows:
@@ -124,7 +142,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 }
 
 /// Renames a file, and never overwrites one.
-fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+pub fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::io::Errno;
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // Some file systems of the network do not know the flag; a link is never made over a file either.

@@ -3,8 +3,9 @@ mod series;
 mod thread;
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{Read, Seek, SeekFrom, Write},
+    path::Path,
     process::Command,
 };
 
@@ -19,6 +20,10 @@ use super::{
 fn file(dir: &TempDir, name: &str) -> (PathBuf, Target) {
     let path = dir.path().join(name);
     (path.clone(), Target::File(path))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(true).open(path)
 }
 
 /// Bytes that do not compress, others for each seed.
