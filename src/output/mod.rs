@@ -27,11 +27,12 @@ use sink::Sink;
 pub use chunk::Chunk;
 pub use destination::Destination;
 pub use error::OutputError;
+pub(crate) use series::partial_of;
 pub use series::{
     Cut, Files, Free, Hook, OnError, Pattern, PatternError, Retention, Rotation, Series, StateSource,
 };
 pub use single::Reserved;
-pub(crate) use single::can_create_in;
+pub(crate) use single::{can_create_in, folder_of};
 pub use writer::{Progress, WriterThread};
 
 /// What a capture is written to.

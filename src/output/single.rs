@@ -168,7 +168,8 @@ fn name_of(path: &Path) -> io::Result<Option<PathBuf>> {
     Err(Errno::LOOP.into())
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that a file is in, or is to be in.
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -1,9 +1,6 @@
 //! The ledger as JSON, for `--stats-file`.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
 use rustix::{
     io::Errno,
@@ -14,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{ledger::Ledger, summary::Summary};
 use crate::{
     events::event,
-    output::can_create_in,
+    output::{can_create_in, folder_of, partial_of},
     probe::{Counters, Loaded},
 };
 
@@ -34,19 +31,13 @@ pub(super) fn check(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => Err(Errno::ISDIR.into()),
         Ok(_) if is_special(path) => Ok(()),
-        _ => can_create_in(path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))),
+        _ => can_create_in(folder_of(path)),
     }
 }
 
 /// Whether it is a pipe or a device, which must not be replaced by a file.
 fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
-}
-
-fn partial_of(path: &Path) -> PathBuf {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    partial.into()
 }
 
 fn json(summary: &Summary, ledger: &Ledger, probe: &Loaded) -> Value {

@@ -36,7 +36,8 @@ pub use rotation::Rotation;
 
 pub(super) use files::Position;
 pub(super) use keeper::Report;
-pub(super) use partial::{Identity, Partial, Whereabouts, partial_of, rename_to_free, sync_dir};
+pub(crate) use partial::partial_of;
+pub(super) use partial::{Identity, Partial, Whereabouts, rename_to_free, sync_dir};
 
 use crate::ledger::Verdict;
 
