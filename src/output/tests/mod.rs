@@ -226,6 +226,7 @@ fn past_the_cache_a_full_disk_costs_the_end_that_was_carried_at_most() {
 fn chunks_of_any_size_come_together_past_the_cache() {
     let dir = TempDir::new().unwrap();
     let (path, target) = file(&dir, "a.scap");
+    let partial = partial_of(&path);
     let mut output = Output::create(target, false).unwrap();
     let mut expected = Vec::new();
     let sizes = [1, 4_094, 1, 1, 4_095, 8_192, 100, 2 << 20, (2 << 20) - 100, 5_000_000, 3, 5];
@@ -233,17 +234,17 @@ fn chunks_of_any_size_come_together_past_the_cache() {
         let chunk = noise(i as u64, size);
         output.write(&chunk, 1).unwrap();
         expected.extend(chunk);
-        let there = fs::read(&path).unwrap();
+        let there = fs::read(&partial).unwrap();
         assert!(expected.starts_with(&there) && expected.len() - there.len() < 4096, "{size}");
         assert!(output.totals().bytes_out <= there.len() as u64);
         if i % 3 == 0 {
             output.flush().unwrap();
-            assert!(fs::read(&path).unwrap() == expected);
+            assert!(fs::read(&partial).unwrap() == expected);
             assert_eq!(output.totals().events, i as u64 + 1);
         }
     }
     drop(output);
-    assert!(fs::read(&path).unwrap() == expected);
+    assert!(fs::read(&partial).unwrap() == expected);
 }
 
 #[test]
