@@ -4,8 +4,8 @@
 #   compare-lines.pl PARAMETERS SCAPD SYSDIG
 #
 # PARAMETERS has a line for each type: name and parameters' names; SCAPD is what `scapd read` prints, SYSDIG lines of
-# '%evt.time %thread.tid %evt.dir %evt.type %evt.args'. Compared are the values themselves, not what stands for them in
-# parentheses. Fails when no event was compared.
+# '%evt.time %thread.tid %evt.dir %evt.type %evt.args'. Compared are the values themselves, and of what stands for them in
+# parentheses what both say of a descriptor: its type, its protocol, its name. Fails when no event was compared.
 
 use strict;
 use warnings;
@@ -33,11 +33,21 @@ sub values_of {
 	return @values;
 }
 
+# What is said of a descriptor in parentheses, where both say something. Of a new socket sysdig does not know the protocol,
+# and of what has no path not the name.
+sub same_descriptor {
+	my ($ours, $theirs) = @_;
+	my ($our_type, $our_name) = $ours =~ /^-?\d+\(<(\w+)>(.*)\)$/s or return 1;
+	my ($type, $name) = $theirs =~ /^-?\d+\(<(\w+)>(.*)\)$/s or return 1;
+	return index($our_type, $type) == 0 && ($name eq '' || $name eq $our_name);
+}
+
 # The same, but for the form: sysdig shortens texts and data, prints numbers of 64 bits as signed ones, addresses in
 # decimal, an octet that is not ASCII in many ways, and no time zone.
 sub alike {
 	my ($ours, $theirs) = @_;
 	return 1 if $ours eq $theirs || $ours =~ /[^ -~]|\\/;
+	return 0 unless same_descriptor($ours, $theirs);
 	s/^(-?[0-9A-Fa-fx]+)\(.*/$1/s, s/ +$// for $ours, $theirs;
 	return 1 if $ours eq $theirs;
 	return 1 if $theirs =~ s/\.\.\.$// && index($ours, $theirs) == 0;

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # How many events of each type a capture has, as scapd says it and as readers do; read with `source`, after lib.sh, by
-# the tests that compare them. A list has '<event name> <count>' a line; needs $scripts and $tmp.
+# the tests that compare them. A list has '<event name> <count>' a line; needs $scripts, $scapd and $tmp.
 
 # read_by RELEASE PROGRAM [ARG...]: runs a reader, in the current folder.
 # shellcheck disable=SC2154 # of those who read this file
@@ -15,6 +15,12 @@ shown='.number < 450 and (.number % 2 == 1 or (.type | IN("procexit", "switch", 
 counts_in() {
 	read_by sid jq -r ".by_type[] | select($2) | \"\(${3:-.type}) \(.count)\"" <"$1.json" |
 		awk '{ n[$1 == "syscall" ? "unknown" : $1] += $2 } END { for (key in n) print key, n[key] }' | sort
+}
+
+# parameters: the events that scapd records and the readers show, a line each: name and parameters' names.
+parameters() {
+	"$scapd" list events --json | read_by sid jq -r '.[]
+		| select(.program and (.number % 2 == 1 or .source == "tracepoint")) | [.name] + [.parameters[].name] | join(" ")'
 }
 
 # count: of the lines of stdin, one for each event.

@@ -106,6 +106,36 @@ if record some --syscalls openat,read,write; then
 	same "some calls: no process without a name" 0 "$(grep -c '^[^|]*|<NA>|' some.txt)"
 fi
 
+# check_lines NAME: sysdig prints the parameters that scapd prints, descriptors' types and names included.
+check_lines() {
+	"$scapd" read --all "$1.scap" >"$1.lines"
+	read_by sid sysdig -r "$1.scap" -p '*%evt.time %thread.tid %evt.dir %evt.type %evt.args' >"$1.sysdig"
+	if perl "$scripts/compare-lines.pl" parameters.txt "$1.lines" "$1.sysdig" >differ.txt && [ ! -s differ.txt ]; then
+		ok "sysdig prints the parameters that scapd prints, in $1.scap"
+	else
+		not_ok "sysdig prints other parameters than scapd, in $1.scap"
+		cat differ.txt
+	fi
+}
+parameters >parameters.txt
+export TZ=UTC
+[ ! -e all.json ] || check_lines all
+
+# Descriptors of every kind that were open before, field by field: each has a call of its own in the capture.
+perl "$scripts/descriptors.pl" expected 60 &
+before=$!
+for _ in {1..100}; do [ -e expected ] || sleep 0.05; done
+if runs "record descriptors that were open before" "$scapd" record -q -w open.scap -p "$before" --duration 1s; then
+	read_by sid sysdig -r open.scap -p '*%fd.num|%fd.type|%fd.l4proto|%fd.name|%fd.cip|%fd.cport|%fd.sip|%fd.sport' \
+		evt.type=lseek | sort -un >open.sysdig
+	same "sysdig: types, protocols and ends of descriptors that were open before" "$(cat expected)" "$(cat open.sysdig)"
+	same "scapd: the same" "$(tr '\0' 0 <expected.scapd)" "$("$scapd" read --json open.scap --syscalls lseek |
+		read_by sid jq -rj '.args.fd | "\(.value) \(.kind) \(.protocol // "-") \(.name)\n"' | tr '\0' 0 | sort -un)"
+	check_lines open
+fi
+kill "$before"
+wait "$before" 2>/dev/null || true
+
 # A process that was there before: its name and its descriptors come from the state at the start. A pidfd is of a kind that
 # sysdig 0.29 does not know.
 echo 'something to read' >before.txt

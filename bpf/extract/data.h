@@ -82,9 +82,9 @@ static __always_inline bool vector__has(u64 count, u32 i)
 	return count <= SC_IOV_MAX && i < SC_BOUND(count, 2 * SC_IOV_MAX);
 }
 
-static __always_inline bool vector__get(const struct sc_call *call, u64 pointer, u32 i, struct sc_iovec *iovec)
+static __always_inline bool vector__get(bool compat, u64 pointer, u32 i, struct sc_iovec *iovec)
 {
-	if (call->compat) {
+	if (compat) {
 		struct sc_iovec32 iovec32;
 
 		if (bpf_probe_read_user(&iovec32, sizeof(iovec32), (void *)(pointer + i * sizeof(iovec32))))
@@ -110,9 +110,10 @@ static __always_inline u32 vector__add(u64 size, u64 length)
 
 /*
  * The size of all iovecs together, at most 4 GiB - 1, those behind one that cannot be read left out; 0 if there are too
- * many.
+ * many. A global function: the verifier goes through its loop once, and not once for each way that leads to it or from
+ * it.
  */
-static __always_inline u32 vector__size(const struct sc_call *call, u64 pointer, u64 count)
+__noinline u32 vector__sum(u64 pointer, u64 count, u32 compat)
 {
 	struct sc_iovec iovec;
 	u64 size = 0;
@@ -120,11 +121,16 @@ static __always_inline u32 vector__size(const struct sc_call *call, u64 pointer,
 
 #pragma clang loop unroll(disable)
 	for (i = 0; i < SC_IOV_MAX; i++) {
-		if (!vector__has(count, i) || !vector__get(call, pointer, i, &iovec))
+		if (!vector__has(count, i) || !vector__get(compat, pointer, i, &iovec))
 			break;
 		size = vector__add(size, iovec.len);
 	}
 	return size;
+}
+
+static __always_inline u32 vector__size(const struct sc_call *call, u64 pointer, u64 count)
+{
+	return vector__sum(pointer, count, call->compat);
 }
 
 /* Writes up to `limit` bytes of what the iovecs point to at the tail: returns how many could be read. */
@@ -137,7 +143,7 @@ static __always_inline u16 vector__gather(const struct sc_call *call, const stru
 
 #pragma clang loop unroll(disable)
 	for (i = 0; i < SC_GATHERED_IOVECS; i++) {
-		if (kept >= limit || !vector__has(count, i) || !vector__get(call, pointer, i, &iovec))
+		if (kept >= limit || !vector__has(count, i) || !vector__get(call->compat, pointer, i, &iovec))
 			break;
 		bytes = iovec.len < limit - kept ? iovec.len : limit - kept;
 		bytes = SC_BOUND(bytes, SC_SCRATCH_HALF);

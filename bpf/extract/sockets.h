@@ -9,9 +9,13 @@
  *              AF_INET, AF_INET6:  source address, source port, destination address, destination port
  *              AF_UNIX:            socket u64, socket u64, path with its NUL
  *
- * Ports are in host order, addresses in network order. An abstract path is without the NUL that it starts with; the
- * path of an unnamed socket is empty. In both directions the first of the two unix sockets, kernel addresses, is the
- * one that the data or the connection goes to, and the path is its.
+ * Ports are in host order, addresses in network order. In both directions the first of the two unix sockets, kernel
+ * addresses, is the one that the data or the connection goes to, and the path is its.
+ *
+ * A unix socket's path:
+ *   abstract   '@' in place of the NUL that it starts with; NULs inside are kept, and one is added
+ *   relative   as it is; where it starts with '@' itself, "./" comes before it
+ *   unnamed    empty
  */
 #pragma once
 
@@ -98,20 +102,40 @@ static __always_inline bool address__is(struct address address, u16 family, u32 
 	return address.len >= size && *(const u16 *)address.bytes == family;
 }
 
-/* Writes a unix address's path at `to`: its length, with the NUL. */
-static __always_inline u16 address__write_path(struct address address, u8 *to)
+/*
+ * Writes the path of a unix address at `to`: its length, with the NUL. `size` is the address's without its family. An
+ * abstract name ends where the address does, a path at its first NUL: one that is missing stands behind the address. A
+ * function, so that it takes no registers from the programs.
+ */
+static __noinline u32 unix__write_path(const char *path, u64 size, u8 *to)
 {
-	const char *path = ((const struct sc_sockaddr_un *)address.bytes)->path;
+	u32 before = 0;
 	long n;
 
+	if (!*path) {
+		size = SC_BOUND(size < SC_MAX_SUN_PATH ? size : SC_MAX_SUN_PATH, SC_MAX_SOCKADDR);
+		bpf_probe_read_kernel(to, size, path);
+		to[0] = '@';
+		to[size] = 0;
+		return size + 1;
+	}
+	if (*path == '@') {
+		to[0] = '.';
+		to[1] = '/';
+		before = 2;
+	}
+	n = bpf_probe_read_kernel_str(to + before, SC_MAX_SUN_PATH + 1, path);
+	return n > 0 ? n + before : 0;
+}
+
+/* The same of an address; an empty path for one without a name. */
+static __always_inline u16 address__write_path(struct address address, u8 *to)
+{
 	if (address.len <= sizeof(u16)) {
 		*to = 0;
 		return 1;
 	}
-	if (!*path)
-		path++;
-	n = bpf_probe_read_kernel_str(to, SC_MAX_SUN_PATH + 1, path);
-	return n > 0 ? n : 0;
+	return unix__write_path(((const struct sc_sockaddr_un *)address.bytes)->path, address.len - sizeof(u16), to);
 }
 
 /* Writes a sockaddr at `to`: its length, 0 for a family that the format has no form for. */

@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::IpAddr, sync::Arc};
 use super::{text, transitions::flag};
 use crate::scap::{
     SockAddr, SockTuple,
-    state::{FdKind, FdList, L4Proto, NamedFd},
+    state::{FdKind, FdList, L4Proto, NamedFd, memfd_name},
 };
 
 pub(super) const O_CLOEXEC: u32 = flag("file_flags", "O_CLOEXEC");
@@ -64,7 +64,7 @@ impl FdClass {
                 L4Proto::Udp => Some('u'),
                 L4Proto::Icmp => Some('i'),
                 L4Proto::Raw => Some('r'),
-                L4Proto::Unknown => None,
+                L4Proto::Unknown | L4Proto::NotAvailable => None,
             },
             _ => None,
         }
@@ -248,9 +248,12 @@ impl OpenFd {
             FdKind::Unix { path, .. } => (FdClass::Unix, path.clone()),
             // Kinds that some readers refuse are in the file as unsupported, with their names.
             FdKind::Named { kind: NamedFd::Unsupported, name } => {
-                (FdClass::Named(NamedFd::of_link(name).unwrap_or(NamedFd::Unsupported)), name.clone())
+                let kind = NamedFd::of_link(name).unwrap_or(NamedFd::Unsupported);
+                (FdClass::Named(kind), memfd_name(name).unwrap_or(name).to_vec())
             }
-            FdKind::Named { kind, name } => (FdClass::Named(*kind), name.clone()),
+            FdKind::Named { kind, name } => {
+                (FdClass::Named(*kind), memfd_name(name).unwrap_or(name).to_vec())
+            }
         };
         let close_on_exec = matches!(kind, FdKind::File { open_flags, .. } if open_flags & O_CLOEXEC != 0);
         (OpenFd::new(class, &name), close_on_exec)
@@ -347,11 +350,15 @@ mod tests {
 
     #[test]
     fn what_is_unsupported_in_the_state_is_known_by_its_name() {
-        for (name, letter) in [("anon_inode:[pidfd]", 'P'), ("/memfd:a (deleted)", 'm'), ("socket:[7]", 'X')]
-        {
+        for (name, letter, shown) in [
+            ("anon_inode:[pidfd]", 'P', "anon_inode:[pidfd]"),
+            ("/memfd:a (deleted)", 'm', "memfd:a"),
+            ("memfd:a", 'm', "memfd:a"),
+            ("socket:[7]", 'X', "socket:[7]"),
+        ] {
             let kind = FdKind::Named { kind: NamedFd::Unsupported, name: name.into() };
             let (open, _) = OpenFd::of_state(&kind, &ServerPorts::default());
-            assert_eq!((open.class.letter(), &*open.name), (letter, name.as_bytes()));
+            assert_eq!((open.class.letter(), &*open.name), (letter, shown.as_bytes()));
         }
     }
 }

@@ -398,7 +398,7 @@ fn names_follow_the_rarer_calls() {
         "> read fd=31 size=1",
         "> read fd=32(<4>127.0.0.1:53) size=1",
         "> read fd=33 size=1",
-        "> read fd=34(<m>mem) size=1",
+        "> read fd=34(<m>memfd:mem) size=1",
     ];
     assert_eq!(lines[12..], reads);
 }

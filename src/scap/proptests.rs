@@ -118,7 +118,7 @@ fn thread() -> impl Strategy<Value = Thread> {
 }
 
 fn fd() -> impl Strategy<Value = Fd> {
-    let l4 = || (0..5u8).prop_map(|n| L4Proto::from_number(n).unwrap());
+    let l4 = || (0..6u8).prop_map(|n| L4Proto::from_number(n).unwrap());
     let named = select((0..=u8::MAX).filter_map(NamedFd::from_number).collect::<Vec<_>>());
     let port = any::<u16>;
     let kind = prop_oneof![

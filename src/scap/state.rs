@@ -247,10 +247,12 @@ pub enum FdKind {
 #[repr(u8)]
 pub enum L4Proto {
     Unknown = 0,
-    Tcp = 1,
-    Udp = 2,
-    Icmp = 3,
-    Raw = 4,
+    /// Of what is no socket. No writer that is known gives it to one.
+    NotAvailable = 1,
+    Tcp = 2,
+    Udp = 3,
+    Icmp = 4,
+    Raw = 5,
 }
 
 /// The kinds of descriptor that have a name and nothing else, with the format's number.
@@ -291,14 +293,14 @@ macro_rules! from_number {
         const _: fn($enum) = |v| match v { $($enum::$variant => (),)* };
     };
 }
-from_number!(L4Proto: Unknown Tcp Udp Icmp Raw);
+from_number!(L4Proto: Unknown NotAvailable Tcp Udp Icmp Raw);
 from_number!(NamedFd: Directory Fifo Eventfd Unsupported Signalfd Eventpoll Inotify Timerfd Netlink Bpf Userfaultfd
     IoUring Memfd Pidfd);
 
 impl NamedFd {
     /// What the link of a descriptor in /proc says of one that is no file of a file system; none of another one.
     pub fn of_link(link: &[u8]) -> Option<NamedFd> {
-        if link.starts_with(b"/memfd:") {
+        if memfd_name(link).is_some() {
             return Some(NamedFd::Memfd);
         }
         // Since Linux 6.9, where they are inodes of a file system of their own.
@@ -334,6 +336,16 @@ impl NamedFd {
     }
 }
 
+/// The name of a memfd, `memfd:` and what its maker called it, as events have it of a program in one: from that, or from a
+/// link in /proc, which has `/memfd:NAME (deleted)`.
+pub fn memfd_name(link: &[u8]) -> Option<&[u8]> {
+    let name = match link.strip_prefix(b"/") {
+        Some(name) => name.strip_suffix(b" (deleted)")?,
+        None => link,
+    };
+    name.starts_with(b"memfd:").then_some(name)
+}
+
 impl FdKind {
     /// The format's number of the kind.
     pub const fn number(&self) -> u8 {
@@ -367,6 +379,8 @@ mod tests {
             (b"anon_inode:[pidfd]", Some(NamedFd::Pidfd)),
             (b"pidfd:[123]", Some(NamedFd::Pidfd)),
             (b"/memfd:a (deleted)", Some(NamedFd::Memfd)),
+            (b"memfd:a", Some(NamedFd::Memfd)),
+            (b"/memfd:a", None),
             (b"/home/a", None),
             (b"pipe:[7]", None),
         ] {
@@ -375,5 +389,18 @@ mod tests {
             assert!(kind.is_none_or(|kind| kind.for_all_readers() as u8 <= 16), "{kind:?}");
         }
         assert_eq!(NamedFd::Timerfd.for_all_readers(), NamedFd::Timerfd);
+    }
+
+    #[test]
+    fn a_memfd_has_one_name() {
+        for (link, name) in [
+            (&b"/memfd:a b (deleted)"[..], Some(&b"memfd:a b"[..])),
+            (b"memfd: (deleted)", Some(b"memfd: (deleted)")),
+            (b"/memfd: (deleted) (deleted)", Some(b"memfd: (deleted)")),
+            (b"/memfd:a", None),
+            (b"/tmp/memfd:a (deleted)", None),
+        ] {
+            assert_eq!(memfd_name(link), name, "{}", link.escape_ascii());
+        }
     }
 }

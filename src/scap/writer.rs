@@ -301,11 +301,11 @@ mod tests {
         let (a, b) = ([1, 2, 3, 4].into(), [5, 6, 7, 8].into());
         assert_eq!(
             encode(FdKind::Ipv4 { source: (a, 0x102), destination: (b, 80), l4 }),
-            [&head(34, 3)[..], &[1, 2, 3, 4, 5, 6, 7, 8, 2, 1, 80, 0, 1]].concat()
+            [&head(34, 3)[..], &[1, 2, 3, 4, 5, 6, 7, 8, 2, 1, 80, 0, 2]].concat()
         );
         assert_eq!(
             encode(FdKind::Ipv4Listening { local: (a, 80), l4: L4Proto::Udp }),
-            [&head(28, 5)[..], &[1, 2, 3, 4, 80, 0, 2]].concat()
+            [&head(28, 5)[..], &[1, 2, 3, 4, 80, 0, 3]].concat()
         );
         assert_eq!(
             encode(FdKind::File { open_flags: 1, path: b"/x".into(), dev: 0x10_0003 }),

@@ -36,10 +36,15 @@ impl Dir {
         open_directory(&self.0, name).map(Self)
     }
 
+    /// Opens a file below this one.
+    pub(super) fn file(&self, name: impl Arg) -> Result<OwnedFd> {
+        rustix::fs::openat(&self.0, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    }
+
     /// Replaces the contents of `buffer` by the first `limit` bytes of a file.
     pub(super) fn read_into(&self, name: impl Arg, limit: usize, buffer: &mut Vec<u8>) -> Result<()> {
         buffer.clear();
-        let file = rustix::fs::openat(&self.0, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let file = self.file(name)?;
         while buffer.len() < limit {
             buffer.reserve(4096);
             match rustix::io::read(&file, spare_capacity(buffer)) {

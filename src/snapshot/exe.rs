@@ -7,6 +7,7 @@ use super::Report;
 use super::dir::{Dir, SMALL};
 use super::mounts::{Mount, Mounts};
 use super::text::{fields, lines, number};
+use crate::scap::state::memfd_name;
 
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 
@@ -42,7 +43,9 @@ pub(super) fn look(
     mounts: &Mounts,
     report: &mut Report,
 ) -> Exe {
-    let from_memfd = path.starts_with(b"/memfd:");
+    let memfd = memfd_name(&path).map(<[u8]>::to_vec);
+    let from_memfd = memfd.is_some();
+    let path = memfd.unwrap_or(path);
     let Some(status) = report.optional(process.status("exe")) else {
         return Exe { path, from_memfd, ..Exe::default() };
     };

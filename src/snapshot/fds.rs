@@ -11,7 +11,7 @@ use super::mounts::{Mounts, device};
 use super::sockets::{Sockets, unlisted};
 use super::text::{fields, lines, number, shortened};
 use super::{MAX_PATH, Report};
-use crate::scap::state::{Fd, FdKind, NamedFd};
+use crate::scap::state::{Fd, FdKind, NamedFd, memfd_name};
 
 /// What is known of the machine before descriptors are looked at.
 pub(super) struct Known<'a> {
@@ -37,7 +37,10 @@ pub(super) fn collect(known: &Known<'_>, process: &Dir, pid: u32, report: &mut R
         let kind = match FileType::from_raw_mode(status.stx_mode.into()) {
             FileType::Socket => known.socket(pid, number, status.stx_ino),
             _ => match named(&link, &status) {
-                Some(kind) => FdKind::Named { kind, name: shortened(link, MAX_PATH) },
+                Some(kind) => {
+                    let name = memfd_name(&link).map_or(&link[..], |name| name).to_vec();
+                    FdKind::Named { kind, name: shortened(name, MAX_PATH) }
+                }
                 None => known.file(info.as_ref(), &name, link, &status, report),
             },
         };

@@ -18,6 +18,7 @@ mod sockets;
 mod tests;
 mod text;
 mod threads;
+mod unix_names;
 mod users;
 
 use std::io;

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::dir::{Dir, LARGE};
 use super::text::{fields, hex, lines, number, split_once};
-use super::{MAX_PATH, Report};
+use super::{MAX_PATH, Report, unix_names};
 use crate::scap::state::{FdKind, L4Proto, NamedFd};
 
 const TABLES: [(&str, L4Proto); 8] = [
@@ -53,12 +53,25 @@ impl Sockets {
         }
         if report.optional(process.read_into("net/unix", LARGE, &mut buffer)).is_some() {
             self.by_inode.extend(lines(&buffer).filter_map(unix));
+            self.name_unix_sockets(process, &namespace);
             // Otherwise the process has ended meanwhile: another one of the namespace may do.
             self.namespaces.insert(namespace);
         }
         if report.optional(process.read_into("net/netlink", LARGE, &mut buffer)).is_some() {
             let inodes = lines(&buffer).filter_map(|line| number(fields(line).nth(9)?));
             self.by_inode.extend(inodes.map(|inode| (inode, netlink(inode))));
+        }
+    }
+
+    /// Gives the unix sockets of a namespace their exact names. Where the kernel does not tell them, those of
+    /// /proc/net/unix stay.
+    fn name_unix_sockets(&mut self, process: &Dir, namespace: &[u8]) {
+        let own = rustix::fs::readlink("/proc/thread-self/ns/net", Vec::new());
+        let is_own = own.is_ok_and(|own| own.as_bytes() == namespace);
+        for (inode, name) in unix_names::of_namespace(process, is_own).unwrap_or_default() {
+            if let Some(FdKind::Unix { path, .. }) = self.by_inode.get_mut(&inode) {
+                *path = name;
+            }
         }
     }
 
@@ -188,8 +201,8 @@ fn v6(address: IpAddr) -> Ipv6Addr {
 /// A line of the table of unix sockets: `address: references protocol flags type state inode [path]`.
 ///
 /// Unless it may show addresses, the kernel puts zero or a hash of at most 32 bits in place of the address; the
-/// socket's inode takes its place then. The path of an abstract socket begins with `@`. A path with a line break in
-/// it breaks the line, and is kept up to there.
+/// socket's inode takes its place then. The path has an `@` for each NUL of an abstract name: see
+/// [`unix_names`](super::unix_names). A path with a line break in it breaks the line, and is kept up to there.
 fn unix(line: &[u8]) -> Option<(u64, FdKind)> {
     let mut rest = line;
     let mut words = [&b""[..]; 7];

@@ -4,22 +4,27 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::process::Command;
 
-use super::{FIRST_FD, owned, sleep, snapshot, start_with};
+use super::{FIRST_FD, Running, is_root, owned, sleep, snapshot, start_with};
 use crate::scap::state::{Fd, FdKind, L4Proto, NamedFd};
 
 /// The descriptors of a child that was given these.
 fn fds_of_child(fds: &[i32]) -> Vec<Fd> {
-    let child = start_with(sleep("/bin/sleep"), fds.to_vec());
+    given_to(&start_with(sleep("/bin/sleep"), fds.to_vec()), fds.len())
+}
+
+/// The first `count` descriptors that a child was given.
+fn given_to(child: &Running, count: usize) -> Vec<Fd> {
     let snapshot = snapshot();
     let list = snapshot.state.fds.into_iter().find(|list| list.pid == u64::from(child.0.id())).unwrap();
     // A child also has what the test itself has inherited.
     let numbers = u64::try_from(FIRST_FD).unwrap()..;
-    let numbers: Vec<u64> = numbers.take(fds.len()).collect();
+    let numbers: Vec<u64> = numbers.take(count).collect();
     let mut given: Vec<Fd> = list.fds.into_iter().filter(|fd| numbers.contains(&fd.fd)).collect();
     given.sort_by_key(|fd| fd.fd);
     assert_eq!(given.iter().map(|fd| fd.fd).collect::<Vec<_>>(), numbers);
@@ -91,7 +96,7 @@ fn files_that_are_none() {
             (NamedFd::Inotify, "anon_inode:inotify", owned(libc::inotify_init1(libc::IN_CLOEXEC))),
             (
                 NamedFd::Memfd,
-                "/memfd:a name (deleted)",
+                "memfd:a name",
                 owned(libc::memfd_create(c"a name".as_ptr(), libc::MFD_CLOEXEC)),
             ),
             (
@@ -187,4 +192,37 @@ fn unix_and_netlink_sockets() {
     assert_eq!(found[0].ino, inode(listener.as_raw_fd()));
     let name = format!("socket:[{}]", inode(netlink.as_raw_fd())).into_bytes();
     assert_eq!(found[2].kind, FdKind::Named { kind: NamedFd::Netlink, name });
+}
+
+/// An abstract socket whose name has a NUL inside and one behind, and its name as a capture has it.
+fn abstract_socket() -> (UnixListener, Vec<u8>) {
+    let name = format!("scapd-{}\0inside\0", std::process::id());
+    let socket = UnixListener::bind_addr(&UnixAddr::from_abstract_name(&name).unwrap()).unwrap();
+    (socket, format!("@{name}").into_bytes())
+}
+
+fn unix_path(fd: &Fd) -> &[u8] {
+    let FdKind::Unix { path, .. } = &fd.kind else { panic!("{fd:?}") };
+    path
+}
+
+#[test]
+fn abstract_sockets_have_their_whole_names() {
+    let (socket, name) = abstract_socket();
+    assert_eq!(unix_path(&fds_of_child(&[socket.as_raw_fd()])[0]), name);
+}
+
+#[test]
+fn abstract_sockets_of_another_network_namespace_have_theirs() {
+    if !is_root() {
+        return eprintln!("not root: another network namespace is NOT tested");
+    }
+    let there = std::thread::spawn(|| {
+        // SAFETY: the thread leaves a namespace that the others of this process stay in.
+        unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
+        let (socket, name) = abstract_socket();
+        (start_with(sleep("/bin/sleep"), vec![socket.as_raw_fd()]), name)
+    });
+    let (child, name) = there.join().unwrap();
+    assert_eq!(unix_path(&given_to(&child, 1)[0]), name);
 }

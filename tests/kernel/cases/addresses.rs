@@ -1,7 +1,6 @@
 //! Socket addresses: as calls take them, and as events hold them.
 
 use std::{
-    ffi::CStr,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd},
     path::Path,
@@ -80,8 +79,8 @@ pub fn sockaddr(addr: SocketAddr) -> Vec<u8> {
 }
 
 /// A `sockaddr` parameter of a unix socket.
-pub fn sockaddr_unix(path: &CStr) -> Vec<u8> {
-    [b"\x01", path.to_bytes_with_nul()].concat()
+pub fn sockaddr_unix(path: &[u8]) -> Vec<u8> {
+    [b"\x01", path, b"\0"].concat()
 }
 
 /// A `socktuple` parameter.
@@ -125,18 +124,23 @@ impl UnixEnds {
 
 /// Asserts the tuple of a unix socket.
 #[track_caller]
-pub fn assert_unix_tuple(event: &Params, path: &CStr) -> UnixEnds {
+pub fn assert_unix_tuple(event: &Params, path: &[u8]) -> UnixEnds {
     let bytes = event.bytes_of("tuple");
-    assert_eq!(bytes.len(), 17 + path.to_bytes_with_nul().len(), "tuple: {bytes:x?}");
+    assert_eq!(bytes.len(), 17 + path.len() + 1, "tuple: {bytes:x?}");
     assert_eq!(bytes[0], 1);
-    assert_eq!(&bytes[17..], path.to_bytes_with_nul());
+    assert_eq!(bytes[17..].split_last(), Some((&0, path)));
     let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
     UnixEnds { receiver: word(1), sender: word(9) }
 }
 
-/// An abstract name of this process, without the NUL in front, and with one behind.
-pub fn abstract_name(test: &str) -> std::ffi::CString {
-    std::ffi::CString::new(format!("scapd-{}-{test}", std::process::id())).unwrap()
+/// A name of an abstract socket of this process, as a call takes it: with a NUL in front, one inside, and one behind.
+pub fn abstract_name(test: &str) -> Vec<u8> {
+    format!("\0scapd-{}\0{test}\0", std::process::id()).into_bytes()
+}
+
+/// The same as an event has it, without the NUL that ends the parameter.
+pub fn recorded(abstract_name: &[u8]) -> Vec<u8> {
+    [b"@", &abstract_name[1..]].concat()
 }
 
 /// A path as C and the kernel take it.

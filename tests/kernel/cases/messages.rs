@@ -101,18 +101,18 @@ pub fn sendto_x(t: &mut Test) {
     let sender = UnixDatagram::unbound().unwrap();
     let (_, event) = t.succeeds(|| sendto(sender.as_raw_fd(), &raw_unix(path.to_bytes())));
     assert_sent(&event, 7, TEXT, sender.as_raw_fd(), 7);
-    assert_unix_tuple(&event, &path).sender_alone();
+    assert_unix_tuple(&event, path.to_bytes()).sender_alone();
     sender.connect(path.to_str().unwrap()).unwrap();
     let (_, event) = t.succeeds(|| send(sender.as_raw_fd()));
     assert_sent(&event, 7, TEXT, sender.as_raw_fd(), 7);
-    assert_unix_tuple(&event, &path).both();
+    assert_unix_tuple(&event, path.to_bytes()).both();
 
     // Neither end has a name.
     let (one, other) = UnixStream::pair().unwrap();
     let mut ends = [&one, &other].map(|socket| {
         let (_, event) = t.succeeds(|| send(socket.as_raw_fd()));
         assert_sent(&event, 7, TEXT, socket.as_raw_fd(), 7);
-        assert_unix_tuple(&event, c"").both()
+        assert_unix_tuple(&event, b"").both()
     });
     ends[1] = ends[1].swapped();
     assert_eq!(ends[0], ends[1]);
@@ -200,14 +200,14 @@ pub fn recvfrom_x(t: &mut Test) {
     UnixDatagram::unbound().unwrap().send_to(TEXT, &path).unwrap();
     let (_, event) = t.succeeds(|| recvfrom(fd, Some(&mut addr)));
     assert_received(&event, 7, TEXT, fd);
-    assert_unix_tuple(&event, &c_path(&path)).receiver_alone();
+    assert_unix_tuple(&event, c_path(&path).to_bytes()).receiver_alone();
 
     let (one, other) = UnixStream::pair().unwrap();
     let mut ends = [(&one, &other), (&other, &one)].map(|(receiver, mut sender)| {
         sender.write_all(TEXT).unwrap();
         let (_, event) = t.succeeds(|| recvfrom(receiver.as_raw_fd(), None));
         assert_received(&event, 7, TEXT, receiver.as_raw_fd());
-        assert_unix_tuple(&event, c"").both()
+        assert_unix_tuple(&event, b"").both()
     });
     ends[1] = ends[1].swapped();
     assert_eq!(ends[0], ends[1]);
@@ -267,13 +267,13 @@ pub fn sendmsg_x(t: &mut Test) {
     event.bytes("tuple", &tuple(from, to));
 
     let name = abstract_name("sendmsg");
-    let mut addr = raw_unix(&[b"\0", name.to_bytes()].concat());
+    let mut addr = raw_unix(&name);
     let receiver = new_socket(libc::AF_UNIX, libc::SOCK_DGRAM);
     assert_eq!(syscall!(SYS_bind, receiver.as_raw_fd(), addr.as_ptr(), addr.len()), 0);
     let sender = UnixDatagram::unbound().unwrap();
     let (_, event) = t.succeeds(|| sendmsg(sender.as_raw_fd(), &message(&mut iovecs, &mut addr)));
     assert_sent(&event, 7, TEXT, sender.as_raw_fd(), 7);
-    assert_unix_tuple(&event, &name).sender_alone();
+    assert_unix_tuple(&event, &recorded(&name)).sender_alone();
     #[cfg(target_arch = "x86_64")]
     {
         let mut memory = crate::compat::LowMemory::new();
@@ -369,6 +369,6 @@ pub fn recvmsg_x(t: &mut Test) {
     let received = i32::from_ne_bytes(control[16..20].try_into().unwrap());
     let _received = own(received.into());
     assert_message(&event, 7, TEXT, receiver.as_raw_fd());
-    assert_unix_tuple(&event, c"").both();
+    assert_unix_tuple(&event, b"").both();
     event.bytes("msgcontrol", &control_message(received)[..message.msg_controllen]);
 }

@@ -186,6 +186,6 @@ pub fn recvmmsg_x(t: &mut Test) {
     let received = i32::from_ne_bytes(control[16..20].try_into().unwrap());
     let _received = own(received.into());
     assert_message(&events[0], 7, receiver.as_raw_fd(), 7, TEXT);
-    assert_unix_tuple(&events[0], c"").both();
+    assert_unix_tuple(&events[0], b"").both();
     events[0].bytes("msgcontrol", &control_message(received)[..messages[0].msg_hdr.msg_controllen]);
 }

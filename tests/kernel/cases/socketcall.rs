@@ -69,7 +69,7 @@ mod x86_64 {
         event.empty("tuple");
         let (_, event) = t.succeeds(|| socketcall(&mut memory, SEND, &[fd as u32, text, 7, 0]));
         assert_exit(&event, 7, TEXT, fd, 7);
-        assert_unix_tuple(&event, c"").both();
+        assert_unix_tuple(&event, b"").both();
         let mut received = [0; 7];
         receiver.read_exact(&mut received).unwrap();
         assert_eq!(&received, TEXT);
@@ -111,12 +111,12 @@ mod x86_64 {
         let fd = receiver.as_raw_fd();
         let (_, event) = t.succeeds(|| socketcall(&mut memory, RECV, &[fd as u32, buffer, 64, 0]));
         assert_exit(&event, 7, TEXT, fd, 64);
-        assert_unix_tuple(&event, c"").both();
+        assert_unix_tuple(&event, b"").both();
         // A message of nothing.
         sender.send(b"").unwrap();
         let (_, event) = t.succeeds(|| socketcall(&mut memory, RECV, &[fd as u32, buffer, 64, 0]));
         assert_exit(&event, 0, b"", fd, 64);
-        assert_unix_tuple(&event, c"").both();
+        assert_unix_tuple(&event, b"").both();
 
         let (receiver, to) = datagram(LOOPBACK);
         let (sender, from) = datagram(LOOPBACK);

@@ -210,16 +210,32 @@ pub fn bind_x(t: &mut Test) {
         assert_binds(t, libc::AF_INET6, &raw(addr), &sockaddr(addr));
         assert_binds(t, libc::AF_INET6, &raw(mapped(LOOPBACK)), &sockaddr(mapped(LOOPBACK)));
     }
-    // A path: with its NUL, without it, abstract (its NUL in front is left out), none.
+    // A path: with its NUL, without it, abstract, none.
     let dir = tempfile::tempdir().unwrap();
     let path = c_path(&dir.path().join("with"));
-    assert_binds(t, libc::AF_UNIX, &raw_unix(path.to_bytes_with_nul()), &sockaddr_unix(&path));
+    assert_binds(t, libc::AF_UNIX, &raw_unix(path.to_bytes_with_nul()), &sockaddr_unix(path.to_bytes()));
     let path = c_path(&dir.path().join("without"));
-    assert_binds(t, libc::AF_UNIX, &raw_unix(path.to_bytes()), &sockaddr_unix(&path));
+    assert_binds(t, libc::AF_UNIX, &raw_unix(path.to_bytes()), &sockaddr_unix(path.to_bytes()));
     let name = abstract_name("bind");
-    let addr = raw_unix(&[b"\0", name.to_bytes()].concat());
-    assert_binds(t, libc::AF_UNIX, &addr, &sockaddr_unix(&name));
-    assert_binds(t, libc::AF_UNIX, &raw_unix(b""), &sockaddr_unix(c""));
+    assert_binds(t, libc::AF_UNIX, &raw_unix(&name), &sockaddr_unix(&recorded(&name)));
+    assert_binds(t, libc::AF_UNIX, &raw_unix(b""), &sockaddr_unix(b""));
+    // The shortest and the longest abstract name, and relative paths that look like one.
+    let mut longest = [b'x'; 108];
+    longest[0] = 0;
+    let paths: [(&[u8], &[u8]); 5] = [
+        (b"\0", b"@"),
+        (&longest, &recorded(&longest)),
+        (b"\0abs8", b"@abs8"),
+        (b"abs8\0tail", b"abs8"),
+        (b"@abs8", b"./@abs8"),
+    ];
+    for (path, recorded) in paths {
+        let addr = raw_unix(path);
+        t.fails(libc::EBADF, || syscall!(SYS_bind, NO_FD, addr.as_ptr(), addr.len()))
+            .i64("res", errno(libc::EBADF))
+            .bytes("addr", &sockaddr_unix(recorded))
+            .i64("fd", NO_FD.into());
+    }
     #[cfg(target_arch = "x86_64")]
     {
         let mut memory = crate::compat::LowMemory::new();
@@ -269,7 +285,7 @@ fn assert_connects(t: &mut Test, ty: i32, server: SocketAddr) {
 }
 
 #[track_caller]
-fn assert_connects_unix(t: &mut Test, addr: &[u8], path: &std::ffi::CStr) {
+fn assert_connects_unix(t: &mut Test, addr: &[u8], path: &[u8]) {
     let client = new_socket(libc::AF_UNIX, libc::SOCK_STREAM);
     let fd = client.as_raw_fd();
     let (_, event) = t.succeeds(|| syscall!(SYS_connect, fd, addr.as_ptr(), addr.len()));
@@ -311,13 +327,13 @@ pub fn connect_x(t: &mut Test) {
     let dir = tempfile::tempdir().unwrap();
     let path = c_path(&dir.path().join("socket"));
     let _listener = UnixListener::bind(path.to_str().unwrap()).unwrap();
-    assert_connects_unix(t, &raw_unix(path.to_bytes_with_nul()), &path);
+    assert_connects_unix(t, &raw_unix(path.to_bytes_with_nul()), path.to_bytes());
     let name = abstract_name("connect");
-    let addr = raw_unix(&[b"\0", name.to_bytes()].concat());
+    let addr = raw_unix(&name);
     let listener = new_socket(libc::AF_UNIX, libc::SOCK_STREAM);
     assert_eq!(syscall!(SYS_bind, listener.as_raw_fd(), addr.as_ptr(), addr.len()), 0);
     assert_eq!(syscall!(SYS_listen, listener.as_raw_fd(), 1), 0);
-    assert_connects_unix(t, &addr, &name);
+    assert_connects_unix(t, &addr, &recorded(&name));
 }
 
 // ------------------------------------------------------------------ listen
@@ -417,7 +433,7 @@ fn assert_accepts(t: &mut Test, call: impl Fn(i32) -> i64, check: impl Fn(&Param
     let (fd, event) = t.succeeds(|| call(listener.as_raw_fd()));
     let _accepted = own(fd);
     event.i64("fd", fd);
-    assert_unix_tuple(&event, &c_path(&path)).both();
+    assert_unix_tuple(&event, c_path(&path).to_bytes()).both();
     assert_queue(&event, 0, 0, 9);
     check(&event);
 }
