@@ -38,6 +38,9 @@ pub const COMMAND_NOT_FOUND: u8 = 127;
 /// Events were lost: of a capture that is verified, or of a recording for which that was to be a failure.
 pub const LOST: u8 = 7;
 
+/// A capture that is verified does not say what was lost.
+pub const NO_LEDGER: u8 = 8;
+
 /// Each code and what it means, for the manual and the README. Names between backticks are commands.
 pub const MEANINGS: &[(u8, &str)] = &[
     (0, "done; a command's own exit status if one was recorded"),
@@ -53,6 +56,10 @@ pub const MEANINGS: &[(u8, &str)] = &[
     (
         LOST,
         "events were lost: `scapd verify`, and `scapd record --on-loss fail` (a sample of which nothing was lost: 0)",
+    ),
+    (
+        NO_LEDGER,
+        "the capture carries no ledger, as scapd has not made it: `scapd verify` cannot say what was lost",
     ),
     (COMMAND_REFUSED, "the command to record cannot be executed"),
     (COMMAND_NOT_FOUND, "there is no such command to record"),
@@ -118,8 +125,9 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 pub fn of_capture(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Complete | Outcome::Sample => ExitCode::SUCCESS,
+        Outcome::NoLedger => ExitCode::from(NO_LEDGER),
         Outcome::Incomplete => ExitCode::from(LOST),
-        Outcome::Damaged => ExitCode::from(INPUT),
+        Outcome::Damaged | Outcome::NotACapture => ExitCode::from(INPUT),
     }
 }
 

@@ -42,10 +42,14 @@ pub enum Outcome {
     Complete,
     /// The same of what sampling was to record.
     Sample,
-    /// It is whole, and events were lost, or it does not say.
+    /// It says nothing of what was lost: scapd has not made it, or was ended before it could.
+    NoLedger,
+    /// It is whole, and events were lost, or its balance is missing.
     Incomplete,
     /// It is cut off, or contradicts itself.
     Damaged,
+    /// It is something else.
+    NotACapture,
 }
 
 /// What was found in a capture.
@@ -63,9 +67,14 @@ pub struct Report {
     pub cuts: Vec<Cut>,
     /// Its balance: that of all sections together, if each of them has one.
     pub verdict: Option<Verdict>,
+    /// Sections: captures that were put together.
+    pub sections: u32,
+    /// Those that begin before the one in front of them has ended.
+    pub early_sections: u32,
     /// What is wrong with it, each with its place.
     pub faults: Vec<String>,
-    section: u32,
+    is_none: bool,
+    has_ledger: bool,
     in_section: Section,
 }
 
@@ -78,6 +87,8 @@ struct Section {
     last: u64,
     verdict: Option<Verdict>,
     is_cut: bool,
+    /// The last time in the section before, until this one's first event has been compared with it.
+    before: Option<u64>,
 }
 
 /// Faults that are told one by one.
@@ -91,6 +102,7 @@ impl Report {
         let mut report = Report { verdict: Some(Verdict::default()), ..Report::default() };
         let end = Reader::new(input).and_then(|mut reader| report.read(&mut reader));
         if let Err(error) = end {
+            report.is_none = matches!(error, ReadError::NotScap(_));
             report.fault(error.to_string());
         }
         report.end_section();
@@ -100,7 +112,9 @@ impl Report {
     /// What it comes to.
     pub fn outcome(&self) -> Outcome {
         match self.verdict {
+            _ if self.is_none => Outcome::NotACapture,
             _ if !self.faults.is_empty() => Outcome::Damaged,
+            _ if !self.has_ledger => Outcome::NoLedger,
             Some(verdict) if verdict.is_complete() && self.cuts.is_empty() => match verdict.is_sample() {
                 true => Outcome::Sample,
                 false => Outcome::Complete,
@@ -111,11 +125,11 @@ impl Report {
 
     fn read(&mut self, reader: &mut Reader<impl Read>) -> Result<(), ReadError> {
         while let Some(captured) = reader.next_event()? {
-            if captured.section != self.section {
-                if self.section != 0 {
+            if captured.section != self.sections {
+                if self.sections != 0 {
                     self.end_section();
                 }
-                self.section = captured.section;
+                self.sections = captured.section;
             }
             self.event(&captured);
         }
@@ -126,6 +140,7 @@ impl Report {
         let event = &captured.event;
         let at = captured.offset;
         let notice = ledger::parse(event);
+        self.has_ledger |= notice.is_some();
         for (param, value) in event.values() {
             if let Err(error) = value {
                 self.fault(format!("the event at byte {at} is malformed: {}: {error}", param.name));
@@ -136,6 +151,9 @@ impl Report {
         }
         if self.in_section.is_cut {
             self.fault(format!("the event at byte {at} stands behind the end of a repaired capture"));
+        }
+        if self.in_section.before.take().is_some_and(|before| event.ts() < before) {
+            self.early_sections += 1;
         }
         if event.ts() < self.in_section.last {
             self.in_section.late += 1;
@@ -164,7 +182,8 @@ impl Report {
     }
 
     fn end_section(&mut self) {
-        let section = std::mem::take(&mut self.in_section);
+        let before = self.in_section.before.or(Some(self.in_section.last));
+        let section = std::mem::replace(&mut self.in_section, Section { before, ..Section::default() });
         self.events += section.events;
         self.late += section.late;
         let Some(verdict) = section.verdict else {
@@ -200,6 +219,8 @@ impl Report {
             "outcome": self.outcome().name(),
             "events": self.events,
             "late": self.late,
+            "sections": self.sections,
+            "early_sections": self.early_sections,
             "balance": self.verdict.map(|verdict| json!({
                 "seen": verdict.seen,
                 "written": verdict.written,
@@ -224,17 +245,33 @@ impl Report {
 
     fn write(&self, name: &str, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{name}: {}", self.outcome().name())?;
+        if self.is_none {
+            return self.faults.iter().try_for_each(|fault| writeln!(out, "  {fault}"));
+        }
         let order = match self.late {
+            0 if self.early_sections > 0 => "in time order within each section".to_owned(),
             0 => "in time order".to_owned(),
             late => format!("{} of them behind a younger one", HumanCount(late)),
         };
         writeln!(out, "  {} events, {order}", HumanCount(self.events))?;
+        if self.early_sections > 0 {
+            let (early, all) = (self.early_sections, self.sections);
+            writeln!(
+                out,
+                "  captures were put together out of order: {early} of {all} sections begin before the one in front of them has ended"
+            )?;
+        }
         for cut in &self.cuts {
             write_cut(cut, out)?;
         }
         match &self.verdict {
+            None if !self.has_ledger => writeln!(
+                out,
+                "  it carries no ledger: scapd has not made it, or was ended before it could write one"
+            )?,
             None if !self.cuts.is_empty() => writeln!(out, "  it does not end with its balance")?,
-            None => writeln!(out, "  it does not end with its balance: not closed, or not made by scapd")?,
+            None if self.sections > 1 => writeln!(out, "  a section does not end with its balance")?,
+            None => writeln!(out, "  it does not end with its balance: it was not closed")?,
             Some(verdict) if verdict.losses.sum() == 0 => writeln!(out, "  nothing lost")?,
             Some(verdict) => writeln!(
                 out,
@@ -267,8 +304,10 @@ impl Outcome {
         match self {
             Outcome::Complete => "complete",
             Outcome::Sample => "sample",
+            Outcome::NoLedger => "no ledger",
             Outcome::Incomplete => "incomplete",
             Outcome::Damaged => "damaged",
+            Outcome::NotACapture => "not a capture",
         }
     }
 }
@@ -374,7 +413,8 @@ mod tests {
         assert_eq!(outcome(&[1, 2], &[balance(2, 2, 0, 0)]), Outcome::Complete);
         assert_eq!(outcome(&[1, 2], &[gap(3), balance(5, 2, 3, 0)]), Outcome::Incomplete);
         assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 1)]), Outcome::Incomplete);
-        assert_eq!(outcome(&[1, 2], &[]), Outcome::Incomplete);
+        assert_eq!(outcome(&[1, 2], &[]), Outcome::NoLedger);
+        assert_eq!(outcome(&[1, 2], &[gap(3)]), Outcome::Incomplete);
         let mut sample = Verdict { seen: 2, written: 2, sample_ratio: 4, ..Verdict::default() };
         sample.left_out.failed = 1;
         assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Complete);
@@ -440,5 +480,52 @@ mod tests {
         let report = Report::of(&two[..]);
         assert_eq!((report.outcome(), report.events, report.gaps.len()), (Outcome::Incomplete, 3, 1));
         assert_eq!(report.verdict.map(|v| (v.seen, v.losses.sum())), Some((7, 4)));
+    }
+
+    fn text_of(report: &Report) -> String {
+        let mut out = Vec::new();
+        report.write("x.scap", &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_is_no_capture_is_called_so() {
+        for file in [&b"hello\n"[..], b"#!/bin/sh\nexit 0\n", b"\nx"] {
+            let report = Report::of(file);
+            assert_eq!(report.outcome(), Outcome::NotACapture, "{file:?}");
+            assert!(text_of(&report).starts_with("x.scap: not a capture\n  not a .scap capture: "));
+        }
+        assert_eq!(Report::of(&capture(&[1], &[])[..6]).outcome(), Outcome::Damaged);
+    }
+
+    #[test]
+    fn a_capture_of_others_has_no_ledger() {
+        let report = Report::of(&capture(&[1, 2], &[("id", "somebody else's notice".to_owned())])[..]);
+        assert_eq!((report.outcome(), report.events), (Outcome::NoLedger, 2));
+        let text = text_of(&report);
+        assert!(text.contains("x.scap: no ledger") && text.contains("scapd has not made it"), "{text}");
+    }
+
+    #[test]
+    fn captures_that_were_put_together_out_of_order() {
+        let part = |times: &[u64]| {
+            let mut part = capture(times, &[]);
+            let (id, text) = balance(times.len() as u64, times.len() as u64, 0, 0);
+            if let Some(last) = times.last() {
+                frame_event(&mut part, 0, &ledger::notice(id, &text, *last));
+            }
+            part
+        };
+        let report =
+            |parts: &[&[u64]]| Report::of(&parts.iter().flat_map(|t| part(t)).collect::<Vec<_>>()[..]);
+        let wrong = report(&[&[2000, 3000], &[], &[1500, 1600], &[5000]]);
+        assert_eq!((wrong.sections, wrong.early_sections, wrong.late), (4, 1, 0));
+        let text = text_of(&wrong);
+        assert!(text.contains("out of order: 1 of 4 sections begin before"), "{text}");
+        assert!(text.contains("in time order within each section"), "{text}");
+        assert_eq!(wrong.to_json()["early_sections"], 1);
+        let right = report(&[&[1500, 1600], &[2000, 3000]]);
+        assert_eq!((right.outcome(), right.early_sections), (Outcome::Complete, 0));
+        assert!(!text_of(&right).contains("section"));
     }
 }

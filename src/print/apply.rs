@@ -224,8 +224,10 @@ impl Apply<'_> {
             NamedFd::IoUring => true,
             _ => self.args.has_flag("flags", O_CLOEXEC),
         };
-        let label = self.args.text("name").unwrap_or_default();
-        self.open(param, OpenFd::new(FdClass::Named(kind), label), cloexec);
+        let name = self.args.text("name").unwrap_or_default();
+        // As the state at the start has it.
+        let label = if kind == NamedFd::Memfd { [b"memfd:", name].concat() } else { name.to_vec() };
+        self.open(param, OpenFd::new(FdClass::Named(kind), &label), cloexec);
     }
 
     fn bound(&mut self) {

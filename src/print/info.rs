@@ -94,9 +94,11 @@ pub struct Summary {
     /// Events that were recorded to keep the names in others right. The numbers here are without them, unless they were
     /// to be with them.
     pub for_names: u64,
-    /// Time of the first and of the last event, in ns since the epoch.
+    /// Time of the oldest and of the youngest event, in ns since the epoch.
     pub times: Option<(u64, u64)>,
-    /// Events that are older than the one before them.
+    /// Sections that begin before the one in front of them has ended.
+    pub early_sections: u64,
+    /// Events that are older than the one before them in their section.
     pub out_of_order: u64,
     /// Events by type, the most frequent first.
     pub by_type: Vec<EventCount>,
@@ -112,6 +114,10 @@ pub struct Summary {
     pub notices: Vec<Notice>,
     /// How many of these there are.
     pub notice_count: u64,
+    /// The time of the event that was read last.
+    previous: u64,
+    /// What the file is compressed by, if it is.
+    pub compression: Option<&'static str>,
 }
 
 impl Summary {
@@ -138,6 +144,7 @@ impl Summary {
         summary.fds = reader.state().fds.iter().map(|list| list.fds.len()).sum();
         summary.sections = reader.section();
         summary.size = reader.offset();
+        summary.compression = reader.compression();
         summary.blocks = reader.block_counts().clone();
         summary.by_type = types
             .into_iter()
@@ -157,8 +164,11 @@ impl Summary {
         let event = &numbered.captured.event;
         self.for_names += u64::from(!numbered.asked);
         let (first, last) = self.times.unwrap_or((event.ts(), event.ts()));
-        self.out_of_order += u64::from(event.ts() < last);
-        self.times = Some((first, event.ts()));
+        self.early_sections += u64::from(numbered.turns_back);
+        self.out_of_order +=
+            u64::from(event.ts() < self.previous && self.sections == numbered.captured.section);
+        (self.previous, self.sections) = (event.ts(), numbered.captured.section);
+        self.times = Some((first.min(event.ts()), last.max(event.ts())));
     }
 
     fn count(
@@ -228,6 +238,8 @@ impl Summary {
                 "boot_time": rfc3339(self.machine.boot_time),
             },
             "sections": self.sections,
+            "early_sections": self.early_sections,
+            "compression": self.compression,
             "size": self.size,
             "threads": self.threads,
             "fds": self.fds,
@@ -308,8 +320,14 @@ impl Summary {
         row("threads at the start", self.threads.to_string());
         row("descriptors at the start", self.fds.to_string());
         row("bytes, uncompressed", self.size.to_string());
+        if let Some(format) = self.compression {
+            row("compressed by", format.to_owned());
+        }
         if self.sections > 1 {
             row("sections", self.sections.to_string());
+        }
+        if self.early_sections > 0 {
+            row("sections out of order", self.early_sections.to_string());
         }
         if self.out_of_order > 0 {
             row("events out of order", self.out_of_order.to_string());

@@ -25,6 +25,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Read, Write},
     ops::ControlFlow,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
 };
 
@@ -96,6 +97,8 @@ struct Numbered<'a> {
     num: u64,
     /// It was asked for when the capture was made.
     asked: bool,
+    /// It begins a section, and is older than one of the section before.
+    turns_back: bool,
     captured: CapturedEvent<'a>,
 }
 
@@ -132,7 +135,15 @@ pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -
     if left == 0 {
         return Ok(());
     }
+    let mut warned = false;
     let written = for_each_event(&mut reader, |numbered, names| {
+        if numbered.turns_back && !std::mem::replace(&mut warned, true) {
+            let (file, section) = (escaped(args.file.as_os_str().as_bytes()), numbered.captured.section);
+            tracing::warn!(
+                "{file}: captures were put together out of order: section {section} begins before section {} has ended",
+                section - 1
+            );
+        }
         if !(numbered.asked || args.all) || !args.wants(&numbered.captured.event, names) {
             return ControlFlow::Continue(());
         }
@@ -172,9 +183,11 @@ fn for_each_event<R: Read, B>(
     mut f: impl FnMut(&Numbered<'_>, &Names) -> ControlFlow<B>,
 ) -> Result<Option<B>, ReadError> {
     let (mut names, mut joiner) = (Names::default(), Joiner::default());
-    let (mut num, mut section) = (0, 0);
+    let (mut num, mut section, mut last) = (0, 0, 0);
     let mut judge = Judge::default();
     while let Some(captured) = reader.next_event()? {
+        let turns_back = captured.section != section && captured.event.ts() < last;
+        last = captured.event.ts().max(last);
         if captured.section != section {
             section = captured.section;
             names = Names::of_state(captured.state);
@@ -188,7 +201,7 @@ fn for_each_event<R: Read, B>(
             judge = Judge::new(asked);
         }
         let asked = judge.is_asked(captured.event.ty(), || generic_code(&captured.event));
-        if let ControlFlow::Break(b) = f(&Numbered { num, asked, captured }, &names) {
+        if let ControlFlow::Break(b) = f(&Numbered { num, asked, turns_back, captured }, &names) {
             return Ok(Some(b));
         }
     }

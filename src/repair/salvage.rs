@@ -56,6 +56,11 @@ impl Survey {
             }
         };
         is_closed &= reader.section() == section;
+        if let Some(format) = reader.compression().filter(|format| *format != "gzip")
+            && (damage.is_some() || !is_closed)
+        {
+            return Err(ReadError::Packed(format));
+        }
         let blocks = reader.block_counts();
         let is_event = |ty: &BlockType| matches!(ty.kind(), BlockKind::Event { .. });
         let events = blocks.iter().filter(|(ty, _)| is_event(ty)).map(|(_, count)| count).sum();
@@ -72,7 +77,7 @@ impl Survey {
             damage,
             is_closed,
             keep: reader.restart(),
-            is_compressed: reader.is_compressed(),
+            is_compressed: reader.compression().is_some(),
             last,
             state: (events == 0).then_some(state),
         })

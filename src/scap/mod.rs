@@ -11,6 +11,7 @@ pub(crate) mod gzip;
 mod joiner;
 mod legacy;
 mod lists;
+mod packed;
 #[cfg(test)]
 pub(crate) mod proptests;
 mod reader;

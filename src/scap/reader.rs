@@ -1,4 +1,4 @@
-//! Reading a capture, from a file or a pipe, plain or gzip.
+//! Reading a capture, from a file or a pipe, plain or compressed.
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +14,7 @@ use super::{
     gzip::{self, Members, Place},
     legacy,
     lists::read_block,
+    packed::{self, Unpacked},
     state::MachineState,
     writer::{MAGIC, VERSION},
 };
@@ -34,6 +35,9 @@ pub enum ReadError {
     /// It is something else.
     #[error("not a .scap capture: {0}")]
     NotScap(&'static str),
+    /// It is compressed in a way of which nothing can be written.
+    #[error("it is compressed by {0}: decompress it first")]
+    Packed(&'static str),
     /// It ends in the middle.
     #[error("the capture is cut off: it ends inside the block at byte {offset} ({what})")]
     Truncated {
@@ -110,13 +114,30 @@ type Start<R> = BufReader<Chain<Cursor<Vec<u8>>, R>>;
 enum Input<R: Read> {
     Plain(Start<R>),
     Gzip(Box<BufReader<Members<Start<R>>>>),
+    Packed(Box<BufReader<Unpacked<Start<R>>>>),
 }
 
 impl<R: Read> Input<R> {
+    /// Looks for what it is compressed by.
+    fn of(mut input: R) -> io::Result<Input<R>> {
+        let mut start = Vec::new();
+        input.by_ref().take(packed::MAGIC_LEN as u64).read_to_end(&mut start)?;
+        let (is_gzip, format) = (start.starts_with(&gzip::MAGIC), packed::Format::of(&start));
+        let plain = BufReader::with_capacity(BUFFER, Cursor::new(start).chain(input));
+        Ok(match format {
+            _ if is_gzip => Input::Gzip(Box::new(BufReader::with_capacity(BUFFER, Members::new(plain)))),
+            Some(format) => {
+                Input::Packed(Box::new(BufReader::with_capacity(BUFFER, Unpacked::new(format, plain))))
+            }
+            None => Input::Plain(plain),
+        })
+    }
+
     fn has_buffered(&self) -> bool {
         match self {
             Input::Plain(r) => !r.buffer().is_empty(),
             Input::Gzip(r) => !r.buffer().is_empty(),
+            Input::Packed(r) => !r.buffer().is_empty(),
         }
     }
 }
@@ -126,6 +147,7 @@ impl<R: Read> Read for Input<R> {
         match self {
             Input::Plain(r) => r.read(buf),
             Input::Gzip(r) => r.read(buf),
+            Input::Packed(r) => r.read(buf),
         }
     }
 }
@@ -135,6 +157,7 @@ impl<R: Read> BufRead for Input<R> {
         match self {
             Input::Plain(r) => r.fill_buf(),
             Input::Gzip(r) => r.fill_buf(),
+            Input::Packed(r) => r.fill_buf(),
         }
     }
 
@@ -142,26 +165,18 @@ impl<R: Read> BufRead for Input<R> {
         match self {
             Input::Plain(r) => r.consume(n),
             Input::Gzip(r) => r.consume(n),
+            Input::Packed(r) => r.consume(n),
         }
     }
 }
 
 impl<R: Read> Reader<R> {
-    /// Starts to read: looks for gzip, and reads the first section's header.
+    /// Starts to read: looks for compression (gzip, xz, zstd, bzip2, lz4), and reads the first section's header.
     ///
     /// # Errors
     /// If the input is not a capture, or one of another byte order or newer version, or cannot be read.
-    pub fn new(mut input: R) -> Result<Reader<R>, ReadError> {
-        let mut start = Vec::new();
-        let first = input.by_ref().take(gzip::MAGIC.len() as u64).read_to_end(&mut start);
-        first.map_err(|source| ReadError::Io { offset: 0, source })?;
-        let gzip = start == gzip::MAGIC;
-        let plain = BufReader::with_capacity(BUFFER, Cursor::new(start).chain(input));
-        let input = if gzip {
-            Input::Gzip(Box::new(BufReader::with_capacity(BUFFER, Members::new(plain))))
-        } else {
-            Input::Plain(plain)
-        };
+    pub fn new(input: R) -> Result<Reader<R>, ReadError> {
+        let input = Input::of(input).map_err(|source| ReadError::Io { offset: 0, source })?;
         let mut reader = Reader {
             input,
             offset: 0,
@@ -201,17 +216,22 @@ impl<R: Read> Reader<R> {
         self.offset
     }
 
-    /// Whether the file is compressed.
-    pub fn is_compressed(&self) -> bool {
-        matches!(self.input, Input::Gzip(_))
+    /// What the file is compressed by, if it is.
+    pub fn compression(&self) -> Option<&'static str> {
+        match &self.input {
+            Input::Plain(_) => None,
+            Input::Gzip(_) => Some("gzip"),
+            Input::Packed(input) => Some(input.get_ref().format().name()),
+        }
     }
 
-    /// The last place at or before [`offset`](Self::offset) from which on the file can be read again: of a compressed
-    /// one, the start of a gzip member.
+    /// The last place at or before [`offset`](Self::offset) from which on the file can be read again: of a gzip file, the
+    /// start of a member; of one that is compressed in another way, its start.
     pub fn restart(&mut self) -> Place {
         match &mut self.input {
             Input::Plain(_) => Place { file: self.offset, capture: self.offset },
             Input::Gzip(input) => input.get_mut().settle(self.offset),
+            Input::Packed(_) => Place::default(),
         }
     }
 
@@ -272,11 +292,13 @@ impl<R: Read> Reader<R> {
 
     /// Type and length of the next block; `None` at the end of the input.
     fn block_header(&mut self) -> Result<Option<(BlockType, u32)>, ReadError> {
+        const NO_SECTION: ReadError = ReadError::NotScap("it does not start with a section header");
         let mut header = [0; HEADER_LEN];
         let mut got = 0;
         while got < HEADER_LEN {
             match self.input.read(&mut header[got..]) {
                 Ok(0) if got == 0 => return Ok(None),
+                Ok(0) if self.sections == 0 && !is_section_start(&header[..got]) => return Err(NO_SECTION),
                 Ok(0) => return Err(self.cut("header")),
                 Ok(n) => got += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -286,7 +308,7 @@ impl<R: Read> Reader<R> {
         let [a, b, c, d, len @ ..] = header;
         let (ty, len) = (BlockType(u32::from_ne_bytes([a, b, c, d])), u32::from_ne_bytes(len));
         if self.sections == 0 && ty != BlockType::SECTION_HEADER {
-            return Err(ReadError::NotScap("it does not start with a section header"));
+            return Err(NO_SECTION);
         }
         // The length of a section header of the other byte order is for its magic to explain.
         if len < (HEADER_LEN + TRAILER_LEN) as u32 {
@@ -397,14 +419,21 @@ impl<R: Read> Reader<R> {
         ReadError::Corrupt { offset: self.offset, what }
     }
 
-    /// What an error of the input means: a gzip stream reports its own damage so.
+    /// What an error of the input means: decompression reports the damage of its stream so.
     fn failed(&self, source: io::Error, what: &'static str) -> ReadError {
         match (&self.input, source.kind()) {
-            (Input::Gzip(_), io::ErrorKind::UnexpectedEof) => self.cut(what),
-            (Input::Gzip(_), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
-                self.corrupt(format!("the compressed data are damaged, in a block's {what}: {source}"))
-            }
+            (Input::Gzip(_) | Input::Packed(_), io::ErrorKind::UnexpectedEof) => self.cut(what),
+            (
+                Input::Gzip(_) | Input::Packed(_),
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory,
+            ) => self.corrupt(format!("the compressed data are damaged, in a block's {what}: {source}")),
             _ => ReadError::Io { offset: self.offset, source },
         }
     }
+}
+
+/// Whether the first bytes of a file can be those of a section header.
+fn is_section_start(bytes: &[u8]) -> bool {
+    let ty = BlockType::SECTION_HEADER.0.to_ne_bytes();
+    bytes.iter().zip(ty).all(|(byte, expected)| *byte == expected)
 }

@@ -4,6 +4,9 @@
 #![cfg(target_endian = "little")]
 #![allow(clippy::unwrap_used)]
 
+mod commands;
+mod packed;
+
 use std::net::Ipv4Addr;
 
 use scapd::scap::{
