@@ -163,7 +163,7 @@ has "the same as text" /tmp/lines "scapd\[$pid\]: .* closed with [0-9]+ events: 
 check "the captures are whole" quietly scapd verify /var/lib/scapd/*.scap
 for file in /var/lib/scapd/*.scap; do
 	scapd read --json "$file"
-done | jq -r 'select(.args.path // "" | startswith("/tmp/scapd-test-")) | "\(.type) \(.args.path)"' >/tmp/recorded
+done | jq -r 'select(.args.path.value? // "" | startswith("/tmp/scapd-test-")) | "\(.type) \(.args.path.value)"' >/tmp/recorded
 same "it has recorded what it was to record" "$(printf '%s\n' "${calls[@]}")" "$(</tmp/recorded)"
 
 check "start: a mistake is told" test "$(systemctl start scapd 2>/dev/null || echo $?)" = 1

@@ -121,6 +121,14 @@ parameters >parameters.txt
 export TZ=UTC
 [ ! -e all.json ] || check_lines all
 
+# No number is too large for jq, which takes each for a double as soon as it calculates with it.
+if [ -e all.json ]; then
+	"$scapd" read --all --json all.scap >events.json
+	# shellcheck disable=SC2016 # of jq
+	same "the JSON form survives jq" "$(read_by sid jq -c . <events.json)" \
+		"$(read_by sid jq -c 'walk(if type == "number" then . + 0 else . end)' <events.json)"
+fi
+
 # Descriptors of every kind that were open before, field by field: each has a call of its own in the capture.
 perl "$scripts/descriptors.pl" expected 60 &
 before=$!

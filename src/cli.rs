@@ -193,12 +193,12 @@ enum Direction {
 /// `scapd read`.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
-    /// The capture, plain or gzip; - for stdin
+    /// The capture, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
     pub file: PathBuf,
     /// Stop after this many events
     #[arg(short = 'n', long = "count", value_name = "EVENTS")]
     pub count: Option<u64>,
-    /// One JSON object a line
+    /// One JSON object a line: its form is in docs/JSON.md
     #[arg(long)]
     pub json: bool,
     /// Print these events only: names of calls and of other events (procexit, switch, ...), !name, %class, /regex, ?name
@@ -215,7 +215,7 @@ pub struct ReadArgs {
 /// `scapd info`.
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// The capture, plain or gzip; - for stdin
+    /// The capture, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
     pub file: PathBuf,
     /// As a JSON object
     #[arg(long)]
@@ -271,7 +271,7 @@ impl CheckArgs {
     of several captures, that of the worst"
 )]
 pub struct VerifyArgs {
-    /// The captures, plain or gzip; - for stdin
+    /// The captures, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// As JSON, an object for each

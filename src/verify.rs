@@ -215,7 +215,8 @@ impl Report {
 
     /// As a JSON object.
     pub fn to_json(&self) -> serde_json::Value {
-        json!({
+        print::safe_json(json!({
+            "v": print::JSON_VERSION,
             "outcome": self.outcome().name(),
             "events": self.events,
             "late": self.late,
@@ -231,8 +232,8 @@ impl Report {
                 "left_out": verdict.left_out.to_json(),
             })),
             "gaps": self.gaps.iter().map(|gap| json!({
-                "from": gap.from,
-                "to": gap.to,
+                "from": gap.from.to_string(),
+                "to": gap.to.to_string(),
                 "cpus": gap.cpus,
                 "lost": gap.losses.sum(),
                 "causes": gap.losses.to_json(),
@@ -240,7 +241,7 @@ impl Report {
             "gap_count": self.gap_count,
             "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
             "faults": self.faults,
-        })
+        }))
     }
 
     fn write(&self, name: &str, out: &mut impl Write) -> io::Result<()> {

@@ -70,6 +70,20 @@ impl FdClass {
         }
     }
 
+    /// A word for a socket's protocol.
+    pub const fn protocol_word(self) -> Option<&'static str> {
+        match self {
+            FdClass::Ipv4(l4) | FdClass::Ipv6(l4) => match l4 {
+                L4Proto::Tcp => Some("tcp"),
+                L4Proto::Udp => Some("udp"),
+                L4Proto::Icmp => Some("icmp"),
+                L4Proto::Raw => Some("raw"),
+                L4Proto::Unknown | L4Proto::NotAvailable => None,
+            },
+            _ => None,
+        }
+    }
+
     /// What a socket of that tuple is.
     pub(super) fn of_tuple(tuple: &SockTuple<'_>, l4: L4Proto) -> FdClass {
         match tuple {

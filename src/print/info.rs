@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     Numbered, PrintError, for_each_event,
-    json::{bytes, escape as escape_json, rfc3339},
+    json::{VERSION, bytes, escape as escape_json, ns, rfc3339, safe},
     losses::Ledger,
     meaning::event_name,
     names::Names,
@@ -228,13 +228,14 @@ impl Summary {
     /// All of it as a JSON object: times in ns since the epoch and, beside them, as text.
     pub fn to_json(&self) -> Json {
         let direction = |ty: EventType| if ty.is_enter() { ">" } else { "<" };
-        json!({
+        safe(json!({
+            "v": VERSION,
             "machine": {
                 "hostname": bytes(&self.machine.hostname),
                 "cpus": self.machine.num_cpus,
                 "memory": self.machine.memory_size,
                 "max_pid": self.machine.max_pid,
-                "boot_ts": self.machine.boot_time,
+                "boot_ts": ns(self.machine.boot_time),
                 "boot_time": rfc3339(self.machine.boot_time),
             },
             "sections": self.sections,
@@ -245,9 +246,9 @@ impl Summary {
             "fds": self.fds,
             "events": self.events,
             "events_for_names": self.for_names,
-            "first_ts": self.times.map(|t| t.0),
+            "first_ts": self.times.map(|t| ns(t.0)),
             "first_time": self.times.and_then(|t| rfc3339(t.0)),
-            "last_ts": self.times.map(|t| t.1),
+            "last_ts": self.times.map(|t| ns(t.1)),
             "last_time": self.times.and_then(|t| rfc3339(t.1)),
             "duration_ns": self.duration().as_nanos() as u64,
             "out_of_order": self.out_of_order,
@@ -264,9 +265,9 @@ impl Summary {
             "drops": self.drops,
             "notifications": self.notice_count,
             "notices": self.notices.iter().map(|n| json!({
-                "ts": n.ts, "time": rfc3339(n.ts), "id": bytes(&n.id), "text": bytes(&n.text),
+                "ts": ns(n.ts), "time": rfc3339(n.ts), "id": bytes(&n.id), "text": bytes(&n.text),
             })).collect::<Vec<_>>(),
-        })
+        }))
     }
 
     /// A page for people, with the `top` most frequent event types and processes.

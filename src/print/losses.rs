@@ -5,7 +5,10 @@ use std::time::Duration;
 use comfy_table::{CellAlignment, Table};
 use serde_json::{Value as Json, json};
 
-use super::{info::plain_table, json::rfc3339};
+use super::{
+    info::plain_table,
+    json::{ns, rfc3339},
+};
 use crate::{
     events::event,
     ledger::{Cut, Gap, Losses, Notice, Verdict},
@@ -62,9 +65,9 @@ impl Ledger {
             })).collect::<Vec<_>>(),
             "gap_count": self.gap_count,
             "gaps": self.gaps.iter().map(|gap| json!({
-                "from": gap.from,
+                "from": ns(gap.from),
                 "from_time": rfc3339(gap.from),
-                "to": gap.to,
+                "to": ns(gap.to),
                 "cpus": gap.cpus,
                 "lost": gap.losses.sum(),
                 "causes": gap.losses.to_json(),

@@ -34,7 +34,8 @@ use thiserror::Error;
 
 pub use fds::{FdClass, OpenFd};
 pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
-pub(crate) use json::escape as escape_json;
+pub use json::VERSION as JSON_VERSION;
+pub(crate) use json::{escape as escape_json, safe as safe_json};
 pub use losses::Ledger;
 pub use meaning::{event_name, syscall};
 pub use names::Names;
@@ -135,7 +136,7 @@ pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -
     if left == 0 {
         return Ok(());
     }
-    let mut warned = false;
+    let (mut json, mut warned) = (json::Writer::default(), false);
     let written = for_each_event(&mut reader, |numbered, names| {
         if numbered.turns_back && !std::mem::replace(&mut warned, true) {
             let (file, section) = (escaped(args.file.as_os_str().as_bytes()), numbered.captured.section);
@@ -148,18 +149,16 @@ pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -
             return ControlFlow::Continue(());
         }
         line.clear();
-        let made = if args.json {
-            let json = serde_json::to_string(&json::Object::new(numbered, names));
-            json.map(|json| json::escape(&mut line, &json)).map_err(io::Error::from)
+        if args.json {
+            json.write(&mut line, numbered, names);
         } else {
             line::write_line(&mut line, numbered, names, &tz);
-            Ok(())
-        };
-        let written = made.and_then(|()| out.write_all(line.as_bytes()));
+        }
+        line.push('\n');
         left -= 1;
         // Of a pipe, what has come so far is to be seen before the wait for more.
         let flush = |out: &mut dyn Write| if numbered.captured.more { Ok(()) } else { out.flush() };
-        match written.and_then(|()| out.write_all(b"\n")).and_then(|()| flush(out)) {
+        match out.write_all(line.as_bytes()).and_then(|()| flush(out)) {
             Ok(()) if left > 0 => ControlFlow::Continue(()),
             done => ControlFlow::Break(done),
         }

@@ -282,6 +282,8 @@ fn sockets_times_and_lists() {
     assert_eq!(json[1]["args"]["addr"], json!({ "family": "AF_INET", "ip": "127.0.0.1", "port": 2 }));
     assert_eq!(json[4]["args"]["fds"][1], json!({ "fd": 9, "events": { "value": 4, "names": ["POLLOUT"] } }));
     assert_eq!(json[4]["args"]["timeout"], json!({ "value": 1_500_000_000, "name": "1.5s" }));
+    assert_eq!(json[5]["args"]["timeout"], json!({ "value": "18446744073709551615" }));
+    assert_eq!(json[4]["args"]["sigmask"], json!({ "value": 6, "names": ["SIGINT", "SIGQUIT"] }));
     assert_eq!(json[5]["args"]["fds"], Json::Null);
 }
 
@@ -296,8 +298,9 @@ fn json_has_typed_values() {
         .event(101, "read_x", &[Value::Errno(-9), Value::Bytes(b"\xff\0"), Value::Fd(6), Value::Uint(2)])
         .json();
     let expected = json!({
+        "v": 1,
         "num": 1,
-        "ts": 1_700_000_000_000_000_001u64,
+        "ts": "1700000000000000001",
         "time": "2023-11-14T22:13:20.000000001Z",
         "cpu": 1,
         "tid": 101,
@@ -316,7 +319,7 @@ fn json_has_typed_values() {
     });
     assert_eq!(json[0], expected);
     assert_eq!(json[1]["args"]["res"], json!({ "value": -9, "name": "EBADF" }));
-    assert_eq!(json[1]["args"]["data"], json!({ "hex": "ff00" }));
+    assert_eq!(json[1]["args"]["data"], json!("\\xff\0"));
 }
 
 #[test]
@@ -460,6 +463,7 @@ fn a_thread_is_renamed() {
 
 mod fds;
 mod hostile;
+mod json_form;
 mod old;
 mod pids;
 mod sockets;

@@ -78,7 +78,7 @@ fn a_number_below_0_is_an_error_where_it_is_the_result_alone() {
     has(3, "res=-24(EMFILE) fd1=-1 fd2=-1");
     has(4, "res=-9(EBADF) fd=-100");
     has(5, "fd=-1(EPERM)");
-    assert_eq!(capture.json()[0]["args"]["fd"], -1);
+    assert_eq!(capture.json()[0]["args"]["fd"], json!({ "value": -1 }));
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn a_terminal_is_shown_nothing_to_obey() {
         assert!(out.contains('é'));
         assert_eq!(out.lines().count(), 2);
     }
-    assert_eq!(capture.json()[1]["args"]["name"], name);
+    assert_eq!(capture.json()[1]["args"]["name"]["value"], name);
     assert_eq!(capture.json()[1]["proc"], "\x1b[2Jsh");
 }
 
