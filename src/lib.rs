@@ -9,6 +9,7 @@ pub mod daemon;
 #[macro_use]
 pub mod events;
 pub mod exit;
+mod folder;
 pub mod generate;
 pub mod ledger;
 pub mod limits;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{Target, Totals};
+use crate::print::shown;
 
 /// A capture that cannot be written, or not further.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +24,7 @@ pub enum OutputError {
         source: io::Error,
     },
     /// Another recorder writes the file, or `scapd repair` is at work on it.
-    #[error("{} is being written by another process: stop that one first, or name another file with -w", path.display())]
+    #[error("{} is being written by another process: stop that one first, or name another file with -w", shown(path))]
     Busy {
         /// What was to be opened.
         target: Target,
@@ -33,7 +34,7 @@ pub enum OutputError {
     /// What a recorder left behind, or another's, has the name that the file is to have while it is written.
     #[error(
         "cannot create {target}, as {0} is there: `scapd repair {0}`, move it away, or name another file with -w",
-        path.display()
+        shown(path)
     )]
     InTheWay {
         /// What was to be opened.
@@ -43,8 +44,14 @@ pub enum OutputError {
         /// Why it stays there.
         source: io::Error,
     },
+    /// Nobody reads the pipe.
+    #[error("nobody has opened {target} to read it: nothing was recorded")]
+    NoReader {
+        /// What was to be opened.
+        target: Target,
+    },
     /// The file has lost its name while it was written.
-    #[error("{} was {became} while it was written: {target} was not recorded", path.display())]
+    #[error("{} was {became} while it was written: {target} was not recorded", shown(path))]
     Missing {
         /// What was to be written.
         target: Target,
@@ -54,7 +61,7 @@ pub enum OutputError {
         became: &'static str,
     },
     /// The file is whole, and cannot get its name.
-    #[error("cannot rename {}, which is complete, to {target}", path.display())]
+    #[error("cannot rename {}, which is complete, to {target}", shown(path))]
     Publish {
         /// What it was to be called.
         target: Target,
@@ -134,6 +141,10 @@ impl OutputError {
 
 /// What the message adds about an error on opening; the system's own words follow as the source.
 fn create_remedy(source: &io::Error) -> &'static str {
+    // Our own errors name their remedy.
+    if source.get_ref().is_some() {
+        return "";
+    }
     match source.kind() {
         ErrorKind::NotFound => " (make its directory first, or name another file with -w)",
         ErrorKind::PermissionDenied => " (run as a user who may write there, or name another file with -w)",

@@ -24,15 +24,15 @@ use std::{collections::VecDeque, fmt, io, path::PathBuf};
 use pool::Packer;
 use sink::Sink;
 
+use crate::{folder::Whereabouts, print::shown};
+
 pub use chunk::Chunk;
 pub use destination::Destination;
 pub use error::OutputError;
-pub(crate) use series::partial_of;
 pub use series::{
     Cut, Files, Free, Hook, OnError, Pattern, PatternError, Retention, Rotation, Series, StateSource,
 };
 pub use single::Reserved;
-pub(crate) use single::{can_create_in, folder_of};
 pub use writer::{Progress, WriterThread};
 
 /// What a capture is written to.
@@ -50,12 +50,20 @@ impl Target {
         let path = arg.into();
         if path.as_os_str() == "-" { Target::Stdout } else { Target::File(path) }
     }
+
+    /// Its path, for messages.
+    fn path(&self) -> PathBuf {
+        match self {
+            Target::File(path) => path.clone(),
+            Target::Stdout => PathBuf::from("stdout"),
+        }
+    }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Target::File(path) => path.display().fmt(f),
+            Target::File(path) => f.write_str(&shown(path)),
             Target::Stdout => f.write_str("stdout"),
         }
     }
@@ -93,7 +101,7 @@ impl Output {
     /// # Errors
     /// Those of [`Reserved::new`] and [`Reserved::open`].
     pub fn create(target: Target, compress: bool) -> Result<Self, OutputError> {
-        Reserved::new(target, compress)?.open()
+        Reserved::new(target, compress)?.open(&|| false)
     }
 
     fn over(target: Target, sink: Sink, compress: bool) -> Self {
@@ -161,7 +169,7 @@ impl Output {
 
     fn error(&self, e: io::Error) -> OutputError {
         // The name that the file has now.
-        let target = self.place.as_ref().map(|place| Target::File(place.path().to_owned()));
+        let target = self.place.as_ref().map(|place| Target::File(place.path()));
         OutputError::write(target.as_ref().unwrap_or(&self.target), self.totals, e)
     }
 
@@ -176,7 +184,7 @@ impl Output {
     }
 
     /// Where a file is that was made for a series.
-    fn whereabouts(&self, partial: &series::Partial) -> series::Whereabouts {
+    fn whereabouts(&self, partial: &series::Partial) -> Whereabouts {
         partial.whereabouts(self.sink.file())
     }
 

@@ -8,40 +8,32 @@
 //! locked at once and emptied late.
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{File, Permissions},
     io::{self, ErrorKind, IsTerminal},
-    os::{
-        fd::AsFd,
-        unix::{
-            ffi::OsStrExt,
-            fs::{OpenOptionsExt, PermissionsExt},
-        },
-    },
-    path::{Path, PathBuf},
+    os::{fd::AsFd, unix::fs::PermissionsExt},
+    path::PathBuf,
 };
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FlockOperation, Mode, OFlags, StatxAttributes, StatxFlags, flock, fstat, open, statfs,
-        statx,
+        AtFlags, FlockOperation, OFlags, Stat, StatxAttributes, StatxFlags, fcntl_getfl, fcntl_setfl, flock,
+        fstat, statx,
     },
     io::Errno,
+    process::geteuid,
 };
 
-use super::{
-    Output, OutputError, Target,
-    series::{Identity, Whereabouts, partial_of, rename_to_free, sync_dir},
-    sink::Sink,
+use super::{Output, OutputError, Target, sink::Sink};
+use crate::{
+    folder::{self, Identity, Special, Spot, Whereabouts, is_own},
+    print::shown,
+    repair::PARTIAL,
 };
 
-/// Links that are followed from a name, as many as the kernel follows.
-const LINKS: usize = 40;
 /// Attempts to create a file while others put theirs in its place.
 const TRIES: usize = 8;
 /// Numbers that are tried for a file that was left behind.
 const NUMBERS: usize = 10_000;
-/// What `statfs` says of /proc (linux/magic.h).
-const PROC_MAGIC: u64 = 0x9fa0;
 
 /// A target that can be opened, as far as can be told; nothing was changed yet.
 #[derive(Debug)]
@@ -55,11 +47,11 @@ pub struct Reserved {
 enum Way {
     Stdout,
     /// A pipe, a device, or a descriptor's name in /proc.
-    InPlace(PathBuf),
+    InPlace(Special),
     /// A regular file that is written in place, locked.
-    Locked(PathBuf, File),
+    Locked(Spot, File),
     /// A regular file that is written beside its name.
-    Beside(PathBuf),
+    Beside(Spot),
 }
 
 impl Reserved {
@@ -72,7 +64,7 @@ impl Reserved {
         let way = match &target {
             Target::Stdout if io::stdout().is_terminal() => return Err(OutputError::Terminal),
             Target::Stdout => Way::Stdout,
-            Target::File(path) => Way::to(&target, path)?,
+            Target::File(path) => Way::to(&target, path.clone())?,
         };
         Ok(Reserved { target, compress, way })
     }
@@ -82,11 +74,12 @@ impl Reserved {
         &self.target
     }
 
-    /// Opens the target: creates the file, or empties it where it is written in place. For a FIFO it waits for a reader.
+    /// Opens the target: creates the file, or empties it where it is written in place. For a FIFO it waits for a reader,
+    /// unless that is to be given up.
     ///
     /// # Errors
-    /// [`OutputError::Create`], and [`OutputError::Busy`] if another recorder was faster.
-    pub fn open(self) -> Result<Output, OutputError> {
+    /// [`OutputError::Create`], [`OutputError::NoReader`], and [`OutputError::Busy`] if another recorder was faster.
+    pub fn open(self, give_up: &dyn Fn() -> bool) -> Result<Output, OutputError> {
         let Reserved { target, compress, way } = self;
         let failed = |e| OutputError::create(&target, e);
         let (sink, place) = match way {
@@ -94,21 +87,24 @@ impl Reserved {
             Way::Stdout => {
                 (io::stdout().as_fd().try_clone_to_owned().map(File::from).and_then(Sink::new), None)
             }
-            Way::InPlace(path) => {
-                let file = File::options().write(true).open(&path).map_err(failed)?;
+            Way::InPlace(special) => {
+                let Some(file) = special.open(give_up).map_err(failed)? else {
+                    return Err(OutputError::NoReader { target });
+                };
+                wait_for_readers(&file).map_err(failed)?;
                 if file.metadata().map_err(failed)?.is_file() {
-                    lock(&target, &path, &file)?;
-                    empty(&path, &file).map_err(failed)?;
+                    lock(&target, target.path(), &file)?;
+                    empty(&target, &file).map_err(failed)?;
                 }
                 (Sink::own(file), None)
             }
-            Way::Locked(path, file) => {
-                empty(&path, &file).map_err(failed)?;
+            Way::Locked(spot, file) => {
+                empty(&target, &file).map_err(failed)?;
                 let identity = Identity::of(&file).map_err(failed)?;
-                (Sink::own(file), Some(Place { path, identity, becomes: None }))
+                (Sink::own(file), Some(Place { spot, identity, becomes: None }))
             }
-            Way::Beside(path) => {
-                let (file, place) = create_beside(&target, path)?;
+            Way::Beside(spot) => {
+                let (file, place) = create_beside(&target, spot)?;
                 (Sink::own(file), Some(place))
             }
         };
@@ -120,111 +116,86 @@ impl Reserved {
 }
 
 impl Way {
-    fn to(target: &Target, path: &Path) -> Result<Way, OutputError> {
+    fn to(target: &Target, path: PathBuf) -> Result<Way, OutputError> {
         let failed = |e| OutputError::create(target, e);
-        let Some(path) = name_of(path).map_err(failed)? else { return Ok(Way::InPlace(path.into())) };
-        let old = match open_old(&path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => None,
-            old => Some(old.map_err(failed)?),
+        let spot = match Special::find(path).map_err(failed)? {
+            Ok(spot) => spot,
+            Err(special) => return Ok(Way::InPlace(special)),
         };
-        match (can_create_in(folder_of(&path)), old) {
-            (Ok(()), old) if old.is_none() || !is_mount_point(&path) => {
-                drop(left_behind(target, &partial_of(&path))?);
-                Ok(Way::Beside(path))
+        let old = match spot.folder.regular(&spot.name, OFlags::WRONLY) {
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            old => Some(old.map_err(failed)?.ok_or_else(|| failed(Errno::EXIST.into()))?),
+        };
+        let is_mount_point = is_mount_point(&spot);
+        match (spot.folder.can_create(), old) {
+            (Ok(()), None) => Way::beside(target, spot),
+            (Ok(()), Some(old)) if !is_mount_point && may_replace(&spot, &old).map_err(failed)? => {
+                Way::beside(target, spot)
             }
-            (_, Some(file)) => {
-                lock(target, &path, &file)?;
-                Ok(Way::Locked(path, file))
+            (_, Some(old)) => {
+                // Whoever owns it could read what is written into it.
+                if !is_mount_point && !is_own(&fstat(&old).map_err(|e| failed(e.into()))?) {
+                    return Err(failed(Errno::PERM.into()));
+                }
+                lock(target, spot.path(), &old)?;
+                Ok(Way::Locked(spot, old))
             }
-            (created, None) => {
-                created.map_err(failed)?;
-                Ok(Way::Beside(path))
-            }
+            (Err(e), None) => Err(failed(e)),
         }
     }
-}
 
-/// The name of a regular file, with links resolved; `None` for what is no regular file, or is named by a descriptor.
-fn name_of(path: &Path) -> io::Result<Option<PathBuf>> {
-    let bytes = path.as_os_str().as_bytes();
-    match fs::metadata(path) {
-        Ok(found) if found.is_dir() => return Err(Errno::ISDIR.into()),
-        Ok(found) if !found.is_file() => return Ok(None),
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-        Err(_) if bytes.ends_with(b"/") || bytes.ends_with(b"/.") => return Err(Errno::ISDIR.into()),
-        _ => {}
-    }
-    let mut name = path.to_owned();
-    for _ in 0..LINKS {
-        let folder = folder_of(&name);
-        if statfs(folder)?.f_type as u64 == PROC_MAGIC {
-            return Ok(None);
-        }
-        match fs::read_link(&name) {
-            Ok(to) => name = folder.join(to),
-            Err(_) => return Ok(Some(name)),
-        }
-    }
-    Err(Errno::LOOP.into())
-}
-
-/// The folder that a file is in, or is to be in.
-pub fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Opens the file that is there, unchanged.
-fn open_old(path: &Path) -> io::Result<File> {
-    File::options().write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
-}
-
-/// Tries whether a file can be made in a folder, by one that never has a name.
-pub fn can_create_in(folder: &Path) -> io::Result<()> {
-    match open(folder, OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
-        // The file system has no such files: the real one will tell.
-        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(()),
-        made => Ok(made.map(drop)?),
+    fn beside(target: &Target, spot: Spot) -> Result<Way, OutputError> {
+        drop(left_behind(target, &spot.with(PARTIAL))?);
+        Ok(Way::Beside(spot))
     }
 }
 
 /// Nothing can be renamed over a mount point, as a container's volume of one file is.
-fn is_mount_point(path: &Path) -> bool {
-    statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())
+fn is_mount_point(spot: &Spot) -> bool {
+    statx(&*spot.folder, &spot.name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())
         .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-fn lock(target: &Target, path: &Path, file: &File) -> Result<(), OutputError> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(OutputError::Busy { target: target.clone(), path: path.into() }),
-        // A file system that knows no locks has none that are held.
-        _ => Ok(()),
-    }
+/// In a sticky folder, only the owners of a file and of the folder may rename another one over it.
+fn may_replace(spot: &Spot, old: &File) -> io::Result<bool> {
+    const STICKY: u32 = 0o1000;
+    let is_ours = |found: &Stat| is_own(found) || geteuid().is_root();
+    let folder = fstat(&*spot.folder)?;
+    Ok(folder.st_mode & STICKY == 0 || is_ours(&folder) || is_ours(&fstat(old)?))
+}
+
+/// From now on, a write to a full pipe waits.
+fn wait_for_readers(file: &File) -> io::Result<()> {
+    Ok(fcntl_setfl(file, fcntl_getfl(file)?.difference(OFlags::NONBLOCK))?)
+}
+
+fn lock(target: &Target, path: PathBuf, file: &File) -> Result<(), OutputError> {
+    if folder::lock(file) { Ok(()) } else { Err(OutputError::Busy { target: target.clone(), path }) }
 }
 
 /// Empties a file that is written in place, and makes it its owner's alone.
-fn empty(path: &Path, file: &File) -> io::Result<()> {
+fn empty(target: &Target, file: &File) -> io::Result<()> {
     if let Err(e) = file.set_permissions(Permissions::from_mode(0o600)) {
-        tracing::warn!("the permissions of {} stay as they are: {e}", path.display());
+        tracing::warn!("the permissions of {target} stay as they are: {e}");
     }
     file.set_len(0)
 }
 
-fn create_beside(target: &Target, path: PathBuf) -> Result<(File, Place), OutputError> {
+fn create_beside(target: &Target, becomes: Spot) -> Result<(File, Place), OutputError> {
     let failed = |e| OutputError::create(target, e);
-    let partial = partial_of(&path);
+    let spot = becomes.with(PARTIAL);
     for _ in 0..TRIES {
-        // It holds what the whole machine does: data, arguments, environments.
-        match File::options().write(true).create_new(true).mode(0o600).open(&partial) {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => put_aside(target, &path, &partial)?,
+        match spot.folder.create(&spot.name) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => put_aside(target, &becomes, &spot)?,
             Err(e) => return Err(failed(e)),
             Ok(file) => {
-                lock(target, &partial, &file)?;
+                lock(target, spot.path(), &file)?;
                 let identity = Identity::of(&file).map_err(failed)?;
                 // Before the lock, another recorder may have taken it for one that was left behind.
-                if identity.whereabouts(&partial, &file) != Whereabouts::There {
-                    return Err(OutputError::Busy { target: target.clone(), path: partial });
+                if spot.whereabouts(identity, &file) != Whereabouts::There {
+                    return Err(OutputError::Busy { target: target.clone(), path: spot.path() });
                 }
-                return Ok((file, Place { path: partial, identity, becomes: Some(path) }));
+                return Ok((file, Place { spot, identity, becomes: Some(becomes) }));
             }
         }
     }
@@ -232,18 +203,15 @@ fn create_beside(target: &Target, path: PathBuf) -> Result<(File, Place), Output
 }
 
 /// The file that a recorder left behind, locked; `None` if there is none.
-fn left_behind(target: &Target, partial: &Path) -> Result<Option<File>, OutputError> {
-    let in_the_way = |source| OutputError::InTheWay { target: target.clone(), path: partial.into(), source };
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    let file = match File::options().read(true).custom_flags(flags).open(partial) {
+fn left_behind(target: &Target, partial: &Spot) -> Result<Option<File>, OutputError> {
+    let in_the_way = |source| OutputError::InTheWay { target: target.clone(), path: partial.path(), source };
+    let file = match partial.folder.own(&partial.name, OFlags::RDONLY) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        file => file.map_err(in_the_way)?,
+        // No recorder of this user made it.
+        file => file.and_then(|own| own.ok_or_else(|| Errno::EXIST.into())).map_err(in_the_way)?,
     };
-    if !file.metadata().map_err(in_the_way)?.is_file() {
-        return Err(in_the_way(Errno::EXIST.into()));
-    }
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(OutputError::Busy { target: target.clone(), path: partial.into() }),
+        Err(Errno::WOULDBLOCK) => Err(OutputError::Busy { target: target.clone(), path: partial.path() }),
         // Without locks it cannot be told from one that is still being written.
         Err(e) => Err(in_the_way(e.into())),
         Ok(()) => Ok(Some(file)),
@@ -251,33 +219,30 @@ fn left_behind(target: &Target, partial: &Path) -> Result<Option<File>, OutputEr
 }
 
 /// Makes room for a new file, and keeps what was recorded.
-fn put_aside(target: &Target, path: &Path, partial: &Path) -> Result<(), OutputError> {
-    let in_the_way = |source| OutputError::InTheWay { target: target.clone(), path: partial.into(), source };
+fn put_aside(target: &Target, becomes: &Spot, partial: &Spot) -> Result<(), OutputError> {
+    let in_the_way = |source| OutputError::InTheWay { target: target.clone(), path: partial.path(), source };
     let Some(file) = left_behind(target, partial)? else { return Ok(()) };
     let identity = Identity::of(&file).map_err(in_the_way)?;
-    if identity.whereabouts(partial, &file) != Whereabouts::There {
+    if partial.whereabouts(identity, &file) != Whereabouts::There {
         return Ok(());
     }
     if file.metadata().map_err(in_the_way)?.len() == 0 {
-        return fs::remove_file(partial).map_err(in_the_way);
+        return partial.folder.remove(&partial.name).map_err(in_the_way);
     }
     for number in 1..NUMBERS {
-        let mut name = path.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        let aside = partial_of(Path::new(&name));
         // `scapd repair` gives it this name.
-        if fs::symlink_metadata(&name).is_ok() {
+        let name = becomes.with(&format!(".{number}"));
+        if name.stat().map_err(in_the_way)?.is_some() {
             continue;
         }
-        match rename_to_free(partial, &aside) {
+        let aside = name.with(PARTIAL);
+        match partial.folder.rename_new(&partial.name, &aside.name) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             Err(e) => return Err(in_the_way(e)),
             Ok(()) => {
+                let [partial, name, aside] = [partial, &name, &aside].map(|spot| shown(&spot.path()));
                 tracing::warn!(
-                    "{} was left behind by a recorder, and is now {2}: `scapd repair {2}` makes it {1}",
-                    partial.display(),
-                    Path::new(&name).display(),
-                    aside.display()
+                    "{partial} was left behind by a recorder, and is now {aside}: `scapd repair {aside}` makes it {name}"
                 );
                 return Ok(());
             }
@@ -289,33 +254,34 @@ fn put_aside(target: &Target, path: &Path, partial: &Path) -> Result<(), OutputE
 /// The name of the file that is written.
 #[derive(Debug)]
 pub struct Place {
-    path: PathBuf,
+    spot: Spot,
     identity: Identity,
     /// The name that it gets when it is whole; `None`: it has it.
-    becomes: Option<PathBuf>,
+    becomes: Option<Spot>,
 }
 
 impl Place {
     /// Where the file is that is written.
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self) -> PathBuf {
+        self.spot.path()
     }
 
     /// Gives the file, which is whole and on disk, its name.
     pub fn publish(&self, target: &Target, file: &File) -> Result<(), OutputError> {
-        let became = match self.identity.whereabouts(&self.path, file) {
+        let became = match self.spot.whereabouts(self.identity, file) {
             Whereabouts::There => None,
             Whereabouts::Moved => Some("moved away"),
             Whereabouts::Removed => Some("removed"),
         };
         if let Some(became) = became {
-            return Err(OutputError::Missing { target: target.clone(), path: self.path.clone(), became });
+            return Err(OutputError::Missing { target: target.clone(), path: self.path(), became });
         }
-        let Some(name) = &self.becomes else { return Ok(()) };
-        let renamed = fs::rename(&self.path, name).and_then(|()| sync_dir(folder_of(name)));
+        let Some(becomes) = &self.becomes else { return Ok(()) };
+        let folder = &self.spot.folder;
+        let renamed = folder.rename(&self.spot.name, &becomes.name).and_then(|()| folder.sync());
         renamed.map_err(|source| OutputError::Publish {
             target: target.clone(),
-            path: self.path.clone(),
+            path: self.path(),
             source,
         })
     }
@@ -325,9 +291,9 @@ impl Place {
         let is_empty = fstat(file).is_ok_and(|found| found.st_size == 0);
         if self.becomes.is_some()
             && is_empty
-            && self.identity.whereabouts(&self.path, file) == Whereabouts::There
+            && self.spot.whereabouts(self.identity, file) == Whereabouts::There
         {
-            let _ = fs::remove_file(&self.path);
+            let _ = self.spot.folder.remove(&self.spot.name);
         }
     }
 }

@@ -37,7 +37,7 @@ pub(crate) use json::escape as escape_json;
 pub use losses::Ledger;
 pub use meaning::{event_name, syscall};
 pub use names::Names;
-pub use text::{escaped, for_terminal};
+pub use text::{escaped, for_terminal, shown};
 
 use crate::{
     ledger,

@@ -161,7 +161,11 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     }
     // Late: until here nothing of a file that is there has changed.
     let output = match reserved {
-        Reservation::Single(reserved) => reserved.open()?.into(),
+        Reservation::Single(reserved) => {
+            let waiting = Instant::now();
+            let is_over = || config.duration.is_some_and(|limit| waiting.elapsed() >= limit);
+            reserved.open(&|| requests.stopped() || is_over())?.into()
+        }
         Reservation::Series(files) => Destination::from(*files),
     };
     let target = output.target();

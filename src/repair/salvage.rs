@@ -78,6 +78,11 @@ impl Survey {
         })
     }
 
+    /// Whether it can be read to its end.
+    pub fn is_whole(&self) -> bool {
+        self.damage.is_none()
+    }
+
     /// Writes what is kept of the capture, and behind it the notice of what was left out.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
-use std::{io::Cursor, os::unix::fs::PermissionsExt};
+use std::{fs, io::Cursor, os::unix::fs::PermissionsExt};
 
 use flate2::{Compression, write::GzEncoder};
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use super::*;

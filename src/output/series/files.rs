@@ -18,14 +18,16 @@ use super::{
     Cut, OnError, Pattern, Series, StateSource,
     current::{Current, Held, notice, selected_notice},
     keeper::{Closed, Keeper, Report, chain},
-    partial::{Partial, Whereabouts},
+    partial::Partial,
     rotation::zoned,
     seal,
     store::{Shared, Store},
 };
 use crate::{
+    folder::Whereabouts,
     ledger::Verdict,
     output::{Output, OutputError, Target, Totals, chunk::Chunk, sink::Sink},
+    print::shown,
 };
 
 /// Between two looks whether the file is still there.
@@ -308,7 +310,7 @@ impl Files {
         }
         // What it has accepted stays in it, and must not be in the next file too. An error has cut the rest off.
         let _ = current.output.flush();
-        let (path, events) = (current.partial.path.display(), current.output.totals().events);
+        let (path, events) = (shown(&current.partial.path), current.output.totals().events);
         let became = if whereabouts == Whereabouts::Moved { "moved away" } else { "removed" };
         tracing::warn!("{path} was {became} by somebody with {events} events; going on in a new file");
         self.settle(free);
@@ -388,7 +390,7 @@ impl Files {
         }
         if let Some(since) = self.trouble.take() {
             self.keeper.report().waiting.store(false, Ordering::Relaxed);
-            let path = current.partial.path.display();
+            let path = shown(&current.partial.path);
             tracing::info!("writing to {path} again after {:.0} s", since.elapsed().as_secs_f64());
         }
     }
@@ -451,7 +453,7 @@ impl Files {
         if current.output.totals().bytes_out == 0 {
             let Some(current) = self.current.take() else { return };
             // An empty file is of no use; that it cannot be removed is no new trouble.
-            let _ = std::fs::remove_file(&current.partial.path);
+            let _ = current.partial.remove();
             self.store.lock().ended(&current.partial.path, None);
             return;
         }

@@ -36,8 +36,7 @@ pub use rotation::Rotation;
 
 pub(super) use files::Position;
 pub(super) use keeper::Report;
-pub(crate) use partial::partial_of;
-pub(super) use partial::{Identity, Partial, Whereabouts, rename_to_free, sync_dir};
+pub(super) use partial::Partial;
 
 use crate::{confine::Confinement, ledger::Verdict};
 

@@ -23,6 +23,9 @@ pub const PACKERS: [(&str, &[u8]); 5] = [
 /// Digits of the number in a name without a time.
 const DIGITS: usize = 6;
 
+/// No recorder gets as far. A greater number is somebody's who wants the series to end.
+const LAST: u64 = 999_999_999_999;
+
 /// Conversions that a name may have, as strftime knows them, each with what it becomes.
 const CONVERSIONS: [(char, &str); 20] = [
     ('Y', "[0-9]{4}"),
@@ -167,7 +170,8 @@ impl Pattern {
         if !self.numbered {
             return None;
         }
-        self.ours.captures(name)?.get(1)?.as_str().parse().ok()
+        let number = self.ours.captures(name)?.get(1)?.as_str().parse().ok();
+        number.filter(|number| *number <= LAST)
     }
 
     /// The names for a file that begins at a time, the first choice first, the next one each time that one is taken.
@@ -290,6 +294,10 @@ mod tests {
         assert_eq!(first(&numbered, 2, 41), ["100%-000042.scap", "100%-000043.scap"]);
         assert_eq!(numbered.number("100%-000042.scap"), Some(42));
         assert_eq!(numbered.number("100%-1000000.scap"), Some(1_000_000));
+        for far in ["1000000000000", "18446744073709551615", "99999999999999999999"] {
+            let name = format!("100%-{far}.scap");
+            assert!(numbered.matches(&name) && numbered.number(&name).is_none(), "{name}");
+        }
         assert!(!numbered.matches("100%.scap") && !numbered.matches("100%-42.scap"));
         assert_eq!(first(&pattern("trace"), 1, 0), ["trace-000001"]);
         assert_eq!(first(&pattern(".hidden"), 1, 0), [".hidden-000001"]);
