@@ -16,6 +16,7 @@ use crate::{
     events::event,
     ledger::{self, Cause, ClockStep, Cut, Gap, Notice, Verdict},
     print,
+    repair::{PARTIAL, salvage},
     scap::{CapturedEvent, ReadError, Reader},
 };
 
@@ -23,7 +24,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// The file cannot be opened.
-    #[error("cannot open {}", path.display())]
+    #[error("cannot open {}", print::shown(path))]
     Open {
         /// The file.
         path: PathBuf,
@@ -44,7 +45,9 @@ pub enum Outcome {
     Sample,
     /// It is whole, and events were lost, or it does not say.
     Incomplete,
-    /// It is cut off, or contradicts itself.
+    /// It is whole, and contradicts itself: what it says was written is not there, or cannot be understood.
+    Contradictory,
+    /// It cannot be read to its end: `scapd repair` makes a whole one of it, if anything can be saved.
     Damaged,
 }
 
@@ -67,8 +70,12 @@ pub struct Report {
     pub cuts: Vec<Cut>,
     /// Its balance: that of all sections together, if each of them has one.
     pub verdict: Option<Verdict>,
-    /// What is wrong with it, each with its place.
+    /// Why it is not whole.
+    pub damage: Option<String>,
+    /// What else is wrong with it, each with its place.
     pub faults: Vec<String>,
+    /// Whether its last section says how it ended: by its balance, or as it was repaired.
+    pub is_closed: bool,
     section: u32,
     in_section: Section,
 }
@@ -95,7 +102,7 @@ impl Report {
         let mut report = Report { verdict: Some(Verdict::default()), ..Report::default() };
         let end = Reader::new(input).and_then(|mut reader| report.read(&mut reader));
         if let Err(error) = end {
-            report.fault(error.to_string());
+            report.damage = Some(error.to_string());
         }
         report.end_section();
         report
@@ -104,7 +111,8 @@ impl Report {
     /// What it comes to.
     pub fn outcome(&self) -> Outcome {
         match self.verdict {
-            _ if !self.faults.is_empty() => Outcome::Damaged,
+            _ if self.damage.is_some() => Outcome::Damaged,
+            _ if !self.faults.is_empty() => Outcome::Contradictory,
             Some(verdict) if verdict.is_complete() && self.cuts.is_empty() => match verdict.is_sample() {
                 true => Outcome::Sample,
                 false => Outcome::Complete,
@@ -123,7 +131,9 @@ impl Report {
             }
             self.event(&captured);
         }
-        Ok(())
+        let is_last = reader.section() == self.section;
+        self.is_closed = is_last && (self.in_section.verdict.is_some() || self.in_section.is_cut);
+        salvage::missing_state(reader).map_or(Ok(()), Err)
     }
 
     fn event(&mut self, captured: &CapturedEvent<'_>) {
@@ -233,6 +243,7 @@ impl Report {
             })).collect::<Vec<_>>(),
             "clock_step_count": self.clock_step_count,
             "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
+            "damage": self.damage,
             "faults": self.faults,
         })
     }
@@ -276,7 +287,7 @@ impl Report {
         if more > 0 {
             writeln!(out, "  and {} more steps of the clock", HumanCount(more))?;
         }
-        for fault in &self.faults {
+        for fault in self.damage.iter().chain(&self.faults) {
             writeln!(out, "  {fault}")?;
         }
         Ok(())
@@ -290,6 +301,7 @@ impl Outcome {
             Outcome::Complete => "complete",
             Outcome::Sample => "sample",
             Outcome::Incomplete => "incomplete",
+            Outcome::Contradictory => "contradictory",
             Outcome::Damaged => "damaged",
         }
     }
@@ -342,7 +354,13 @@ pub fn verify(path: &Path, as_json: bool, out: &mut impl Write) -> Result<Outcom
         Report::of(io::stdin().lock())
     } else {
         let file = File::open(path).map_err(|source| VerifyError::Open { path: path.into(), source })?;
-        Report::of(BufReader::new(file))
+        let mut report = Report::of(BufReader::new(file));
+        // Its recorder closes it before it gets its name.
+        if path.as_os_str().as_bytes().ends_with(PARTIAL.as_bytes()) && !report.is_closed {
+            let unclosed = "it is not closed: its recorder is at work, or has left it behind (`scapd repair`)";
+            report.damage.get_or_insert_with(|| unclosed.to_owned());
+        }
+        report
     };
     if as_json {
         writeln!(out, "{:#}", report.to_json())?;
@@ -404,11 +422,11 @@ mod tests {
         sample.left_out.sampled = 9;
         assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Sample);
         // Each contradicts itself: an event too few, a gap too few, out of order, a balance that does not add up.
-        assert_eq!(outcome(&[1], &[balance(2, 2, 0, 0)]), Outcome::Damaged);
-        assert_eq!(outcome(&[1, 2], &[balance(5, 2, 3, 0)]), Outcome::Damaged);
-        assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 0)]), Outcome::Damaged);
-        assert_eq!(outcome(&[1, 2], &[gap(3), balance(6, 2, 3, 0)]), Outcome::Damaged);
-        assert_eq!(outcome(&[1], &[balance(1, 1, 0, 0), balance(1, 1, 0, 0)]), Outcome::Damaged);
+        assert_eq!(outcome(&[1], &[balance(2, 2, 0, 0)]), Outcome::Contradictory);
+        assert_eq!(outcome(&[1, 2], &[balance(5, 2, 3, 0)]), Outcome::Contradictory);
+        assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 0)]), Outcome::Contradictory);
+        assert_eq!(outcome(&[1, 2], &[gap(3), balance(6, 2, 3, 0)]), Outcome::Contradictory);
+        assert_eq!(outcome(&[1], &[balance(1, 1, 0, 0), balance(1, 1, 0, 0)]), Outcome::Contradictory);
     }
 
     #[test]
@@ -420,11 +438,8 @@ mod tests {
         }
         let report = Report::of(&whole[..whole.len() - 1]);
         assert_eq!(report.outcome(), Outcome::Damaged);
-        assert!(
-            report.faults[0].contains("byte") || report.faults[0].contains("offset"),
-            "{}",
-            report.faults[0]
-        );
+        let damage = report.damage.unwrap();
+        assert!(damage.contains("byte") || damage.contains("offset"), "{damage}");
     }
 
     #[test]
@@ -443,7 +458,7 @@ mod tests {
         // What stood behind the balance was no event, and yet something.
         assert_eq!(report(&[1, 2], &[balance(2, 2, 0, 0), cut(17)]).outcome(), Outcome::Incomplete);
         // Nobody writes behind the end.
-        assert_eq!(report(&[1], &[cut(17), balance(1, 1, 0, 0)]).outcome(), Outcome::Damaged);
+        assert_eq!(report(&[1], &[cut(17), balance(1, 1, 0, 0)]).outcome(), Outcome::Contradictory);
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //!
 //! On the way to a folder, links are followed that root or this process's user made, and no others: see [`walk`].
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 mod draft;
 mod special;
 #[cfg(test)]
@@ -292,6 +294,11 @@ pub enum Whereabouts {
     Moved,
     /// It has no name any more.
     Removed,
+}
+
+/// Whether there is anything of that path.
+pub fn is_there(path: &Path) -> bool {
+    Spot::find(path).is_ok_and(|spot| spot.is_some_and(|spot| spot.stat().is_ok_and(|found| found.is_some())))
 }
 
 /// Whether it is a regular file.

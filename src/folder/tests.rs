@@ -96,8 +96,8 @@ fn paths_lead_where_the_kernel_has_them_lead() {
     symlink("loop", root.join("loop")).unwrap();
     let find = |path: &str| Spot::find(&root.join(path)).map(|spot| spot.unwrap().path());
     for path in ["a/file", "down/../file", "down/up", "absolute", "a/./b/../file"] {
-        assert_eq!(find(path).unwrap(), root.join("a/file"), "{path}");
-        assert_eq!(fs::canonicalize(root.join(path)).unwrap(), root.join("a/file"), "{path}");
+        let found = [find(path).unwrap(), root.join(path)].map(|path| fs::canonicalize(path).unwrap());
+        assert_eq!(found, [root.join("a/file"), root.join("a/file")], "{path}");
     }
     assert_eq!(find("dangling").unwrap(), root.join("nothing"));
     let kind = |path: &str| find(path).unwrap_err().raw_os_error().map(Errno::from_raw_os_error);

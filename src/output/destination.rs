@@ -1,6 +1,9 @@
 //! What a writer's thread writes to: one output, or the files of a series.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64},
+};
 
 use super::{
     Output, OutputError, Target, Totals,
@@ -62,6 +65,14 @@ impl Destination {
         match self {
             Destination::Single(_) => Arc::default(),
             Destination::Series(files) => files.scanning(),
+        }
+    }
+
+    /// The bytes that were taken, if that depends on a reader.
+    pub(super) fn taken(&self) -> Option<Arc<AtomicU64>> {
+        match self {
+            Destination::Single(output) => output.sink.taken(),
+            Destination::Series(_) => None,
         }
     }
 

@@ -93,6 +93,17 @@ pub enum OutputError {
         /// What the system says.
         source: io::Error,
     },
+    /// The reader of the pipe is there, and reads no more.
+    #[error("the reader of {target} takes no more after {} events: the rest was given up", .written.events)]
+    Stalled {
+        /// What was written to.
+        target: Target,
+        /// What it has got.
+        written: Totals,
+    },
+    /// Stdout was closed when the process began.
+    #[error("stdout is closed: name a file with -w, or pipe it into a reader")]
+    Closed,
     /// The target cannot be written to any more.
     #[error(
         "cannot write to {target}, which is complete up to byte {} with {} events{}{}",

@@ -9,6 +9,8 @@
 //! [`WriterThread`] puts an output behind a queue of a fixed number of buffers, so that a slow disk holds up neither
 //! the rings' consumer nor fills the memory. Members are compressed on threads of their own.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 mod chunk;
 mod destination;
 mod direct;

@@ -49,7 +49,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum PrintError {
     /// The file cannot be opened.
-    #[error("cannot open {}", path.display())]
+    #[error("cannot open {}", shown(path))]
     Open {
         /// The file.
         path: PathBuf,
@@ -58,7 +58,7 @@ pub enum PrintError {
         source: io::Error,
     },
     /// The capture is damaged, cut off, or none. All before that place has been shown.
-    #[error("{}", path.display())]
+    #[error("{}", shown(path))]
     Read {
         /// The file.
         path: PathBuf,

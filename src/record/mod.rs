@@ -33,6 +33,7 @@ use crate::{
     output::{
         Destination, Files, Pattern, Reserved, Series, Target, WriterThread, default_name, default_pattern,
     },
+    print::shown,
     probe::{Active, Loaded, Opened, Options, TargetState},
     select::{self, SyscallSet},
 };
@@ -404,7 +405,7 @@ impl Audience<'_> {
 
 /// The balance cannot be written to the file of [`Config::stats`].
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the balance to {}", path.display())]
+#[error("cannot write the balance to {}", shown(path))]
 pub struct StatsError {
     path: PathBuf,
     source: io::Error,

@@ -1,5 +1,7 @@
 //! The ledger as JSON, for `--stats-file`.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 use std::{
     fs::File,
     io::{self, ErrorKind, Write},

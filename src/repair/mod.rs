@@ -7,6 +7,8 @@
 //! At no moment is there less on disk than before: the repaired capture is written beside the damaged one, and takes its
 //! name when it is complete. Only [in place](Place::InPlace) is it otherwise: a full disk has no room for a second one.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod salvage;
 
 use std::{

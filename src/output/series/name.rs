@@ -8,6 +8,8 @@ use std::{
 use jiff::Zoned;
 use regex::Regex;
 
+use crate::print::shown;
+
 /// What a file has behind its name while it is written.
 pub const PARTIAL: &str = ".partial";
 /// What it has when it is compressed.
@@ -54,13 +56,13 @@ const CONVERSIONS: [(char, &str); 20] = [
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// It has no file name.
-    #[error("{} names no file", .0.display())]
+    #[error("{} names no file", shown(.0))]
     NoName(PathBuf),
     /// It is stdout.
     #[error("several files cannot go to stdout: name them with -w, as in -w scapd-%Y%m%d-%H%M%S.scap")]
     Stdout,
     /// The name is not UTF-8.
-    #[error("the name of {} is not UTF-8, which the names of several files have to be", .0.display())]
+    #[error("the name of {} is not UTF-8, which the names of several files have to be", shown(.0))]
     NotText(PathBuf),
     /// An unknown conversion.
     #[error(
@@ -74,7 +76,7 @@ pub enum PatternError {
         conversion: String,
     },
     /// A conversion in the directory.
-    #[error("{} has a % in its directory: only the file's own name can have the time in it", .0.display())]
+    #[error("{} has a % in its directory: only the file's own name can have the time in it", shown(.0))]
     Directory(PathBuf),
 }
 

@@ -255,7 +255,7 @@ fn names(folder: &Folder) -> Vec<String> {
 fn stored(path: PathBuf, found: &Stat) -> Option<Stored> {
     // Anyone may set the time of his own file.
     let seconds = u64::try_from(found.st_mtime).ok()?;
-    let closed = seconds.saturating_mul(1_000_000_000).saturating_add(found.st_mtime_nsec as u64);
+    let closed = seconds.saturating_mul(1_000_000_000).saturating_add(found.st_mtime_nsec);
     is_regular(found).then_some(Stored { path, bytes: found.st_blocks as u64 * SECTOR, closed })
 }
 

@@ -26,6 +26,11 @@ fn create(path: &Path) -> io::Result<File> {
     File::options().write(true).create(true).truncate(true).open(path)
 }
 
+/// The name that a file has while it is written.
+fn partial_of(path: &Path) -> PathBuf {
+    format!("{}.partial", path.display()).into()
+}
+
 /// Bytes that do not compress, others for each seed.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut x = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

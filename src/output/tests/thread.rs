@@ -230,6 +230,6 @@ fn dropping_the_thread_writes_what_it_has() {
     writer.submit(chunk).unwrap();
     drop(writer);
     // Nobody said that it is whole.
-    assert_eq!(fs::read(crate::output::partial_of(&path)).unwrap(), b"block");
+    assert_eq!(fs::read(partial_of(&path)).unwrap(), b"block");
     assert!(!path.exists());
 }
