@@ -357,7 +357,8 @@ pub fn verify(path: &Path, as_json: bool, out: &mut impl Write) -> Result<Outcom
         let mut report = Report::of(BufReader::new(file));
         // Its recorder closes it before it gets its name.
         if path.as_os_str().as_bytes().ends_with(PARTIAL.as_bytes()) && !report.is_closed {
-            let unclosed = "it is not closed: its recorder is at work, or has left it behind (`scapd repair`)";
+            let unclosed =
+                "it is not closed: its recorder is at work, or has left it behind (`scapd repair`)";
             report.damage.get_or_insert_with(|| unclosed.to_owned());
         }
         report

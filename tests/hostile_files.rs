@@ -60,7 +60,8 @@ impl Scene {
 
     /// That root's folder is as it was.
     fn assert_no_harm(&self) {
-        let names: Vec<_> = fs::read_dir(&self.ours).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            fs::read_dir(&self.ours).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["victim"]);
         assert_eq!(fs::read(&self.victim).unwrap(), SECRET);
         let victim = fs::metadata(&self.victim).unwrap();

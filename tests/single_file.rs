@@ -137,6 +137,19 @@ fn a_second_recorder_is_refused() {
 }
 
 #[test]
+fn a_file_that_is_being_written_is_not_repaired() {
+    let (folder, path) = with_old();
+    let recorder = started(&path, &partial(&path));
+    let (code, _, said) = run(scapd().arg("repair").arg(partial(&path)));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("is still being written: stop its recorder first"), "{said}");
+    let (code, said) = stop(recorder);
+    assert_eq!(code, Some(0), "{said}");
+    Capture::read(&path);
+    assert_eq!(names(&folder), ["a.scap"]);
+}
+
+#[test]
 fn a_file_that_is_taken_away_is_an_error() {
     let removed = |path: &Path| fs::remove_file(path).unwrap();
     let replaced = |path: &Path| {

@@ -27,7 +27,8 @@ impl Draft {
     /// Those of open(2).
     pub fn beside(name: &Spot) -> io::Result<Draft> {
         for number in 0..TRIES {
-            let spot = if number == 0 { name.with(".partial") } else { name.with(&format!(".{number}.partial")) };
+            let spot =
+                if number == 0 { name.with(".partial") } else { name.with(&format!(".{number}.partial")) };
             let file = match spot.folder.create(&spot.name) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 file => file?,

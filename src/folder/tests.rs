@@ -37,7 +37,9 @@ fn a_name_does_not_lead_out() {
     let (_dir, folder) = folder();
     for name in ["", ".", "..", "../x", "/etc/passwd", "a/b"] {
         assert_eq!(folder.create(name).unwrap_err().kind(), ErrorKind::InvalidInput, "{name}");
-        assert!(folder.stat(name).is_err() && folder.remove(name).is_err() && folder.rename(name, "x").is_err());
+        assert!(
+            folder.stat(name).is_err() && folder.remove(name).is_err() && folder.rename(name, "x").is_err()
+        );
     }
 }
 

@@ -149,6 +149,7 @@ impl Destination {
         match &mut self {
             Destination::Single(output) => {
                 output.flush()?;
+                output.say_where();
                 Ok(output.totals())
             }
             Destination::Series(_) => self.finish(),

@@ -24,7 +24,10 @@ pub enum OutputError {
         source: io::Error,
     },
     /// Another recorder writes the file, or `scapd repair` is at work on it.
-    #[error("{} is being written by another process: stop that one first, or name another file with -w", shown(path))]
+    #[error(
+        "{} is being written by another process: stop that one first, or name another file with -w",
+        shown(path)
+    )]
     Busy {
         /// What was to be opened.
         target: Target,

@@ -32,7 +32,8 @@ pub use chunk::Chunk;
 pub use destination::Destination;
 pub use error::OutputError;
 pub use series::{
-    Cut, Files, Free, Hook, OnError, Pattern, PatternError, Retention, Rotation, Series, StateSource,
+    Cut, Files, Free, Hook, OnError, Pattern, PatternError, ReservedFiles, Retention, Rotation, Series,
+    StateSource,
 };
 pub use single::Reserved;
 pub use writer::{Progress, WriterThread};
@@ -173,6 +174,14 @@ impl Output {
         // The name that the file has now.
         let target = self.place.as_ref().map(|place| Target::File(place.path()));
         OutputError::write(target.as_ref().unwrap_or(&self.target), self.totals, e)
+    }
+
+    /// Says where a file is that does not get its name.
+    fn say_where(&self) {
+        if let Some(place) = self.place.as_ref().filter(|_| self.totals.bytes_out > 0) {
+            let path = shown(&place.path());
+            tracing::warn!("what was recorded is in {path}: `scapd repair {path}` makes it whole");
+        }
     }
 
     /// What has been written so far: chunks of which each byte is in the file, or in the pipe.

@@ -279,11 +279,7 @@ impl Place {
         let Some(becomes) = &self.becomes else { return Ok(()) };
         let folder = &self.spot.folder;
         let renamed = folder.rename(&self.spot.name, &becomes.name).and_then(|()| folder.sync());
-        renamed.map_err(|source| OutputError::Publish {
-            target: target.clone(),
-            path: self.path(),
-            source,
-        })
+        renamed.map_err(|source| OutputError::Publish { target: target.clone(), path: self.path(), source })
     }
 
     /// Removes a file beside its name that nothing was written to.

@@ -343,7 +343,10 @@ impl WriterThread {
             && !ends_in_time(thread, taken)
         {
             // It waits in a write that may never end; the process does not wait for it.
-            return Err(OutputError::Stalled { target: self.target.clone(), written: self.progress.totals() });
+            return Err(OutputError::Stalled {
+                target: self.target.clone(),
+                written: self.progress.totals(),
+            });
         }
         match thread.map(JoinHandle::join) {
             Some(Ok(result)) => result,

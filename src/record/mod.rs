@@ -31,7 +31,8 @@ use crate::{
     confine::{self, Confinement, Task},
     limits::OpenFiles,
     output::{
-        Destination, Files, Pattern, Reserved, Series, Target, WriterThread, default_name, default_pattern,
+        Destination, Pattern, Reserved, ReservedFiles, Series, Target, WriterThread, default_name,
+        default_pattern,
     },
     print::shown,
     probe::{Active, Loaded, Opened, Options, TargetState},
@@ -167,7 +168,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
             let is_over = || config.duration.is_some_and(|limit| waiting.elapsed() >= limit);
             reserved.open(&|| requests.stopped() || is_over())?.into()
         }
-        Reservation::Series(files) => Destination::from(*files),
+        Reservation::Series(reserved) => Destination::from(reserved.begin()?),
     };
     let target = output.target();
     // All that is loaded is loaded, and the command has its process: it keeps the rights that it was started with.
@@ -425,8 +426,7 @@ fn write_stats(
 /// An output that is not open yet.
 enum Reservation {
     Single(Reserved),
-    /// It replaces no file.
-    Series(Box<Files>),
+    Series(Box<ReservedFiles>),
 }
 
 fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
@@ -442,8 +442,8 @@ fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
     let path = config.write.clone().unwrap_or_else(|| default_pattern(&host(), config.compress));
     let pattern = Pattern::parse(&path)?;
     let now = u64::try_from(now.timestamp().as_nanosecond()).unwrap_or(0);
-    let files = Files::create(pattern, series, config.compress, now, scan.source())?;
-    Ok(Reservation::Series(Box::new(files)))
+    let reserved = ReservedFiles::new(pattern, series, config.compress, now, scan.source())?;
+    Ok(Reservation::Series(Box::new(reserved)))
 }
 
 /// Takes what is left in the rings after the gate was closed, and writes how it all ended.

@@ -222,7 +222,9 @@ impl Capture {
             (report.path, report.cut) = (out.clone(), cut);
             return Ok((report, elsewhere));
         }
-        if let Some(complete) = complete.as_ref().filter(|name| name.stat().is_ok_and(|found| found.is_some())) {
+        if let Some(complete) =
+            complete.as_ref().filter(|name| name.stat().is_ok_and(|found| found.is_some()))
+        {
             return Err(RepairError::Exists { path: complete.path() });
         }
         if !is_whole {
@@ -248,11 +250,7 @@ impl Capture {
     }
 
     /// Writes what is kept into the folder of `target`.
-    fn write_beside(
-        &mut self,
-        is_whole: bool,
-        target: &Spot,
-    ) -> Result<(Draft, Option<Cut>), RepairError> {
+    fn write_beside(&mut self, is_whole: bool, target: &Spot) -> Result<(Draft, Option<Cut>), RepairError> {
         let Capture { file, survey, .. } = self;
         let failed = |source| write_error(target, source);
         let draft = Draft::beside(&target.beside(".scapd-repair")).map_err(failed)?;

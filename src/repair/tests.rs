@@ -1,8 +1,10 @@
 use std::{fs, io::Cursor, os::unix::fs::PermissionsExt};
 
 use flate2::{Compression, write::GzEncoder};
+use proptest::prelude::{
+    ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_assert_ne, prop_oneof, proptest,
+};
 use rustix::fs::{FlockOperation, flock};
-use proptest::prelude::{ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_assert_ne, prop_oneof, proptest};
 use tempfile::TempDir;
 
 use super::*;

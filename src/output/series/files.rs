@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fs::File,
     io::{self, ErrorKind},
     sync::{
         Arc,
@@ -88,33 +89,56 @@ pub struct Position {
     pub bytes: u64,
 }
 
-impl Files {
-    /// Opens the first file. The state of the machine in it is the caller's to submit; `state` is asked for that of each
+/// A series whose first file is made, and empty. What is there of earlier recordings is as it was; dropped, so is the
+/// folder.
+#[derive(Debug)]
+pub struct ReservedFiles {
+    series: Series,
+    compress: bool,
+    began: u64,
+    state: StateSource,
+    store: Shared,
+    /// Until the series begins.
+    first: Option<(Partial, File)>,
+}
+
+impl ReservedFiles {
+    /// Makes the first file. The state of the machine in it is the caller's to submit; `state` is asked for that of each
     /// later one. `now` is in ns since the epoch.
     ///
     /// # Errors
-    /// [`OutputError::Create`] if the file cannot be made, [`OutputError::Thread`] if the system gives no thread.
-    pub fn create(
+    /// [`OutputError::Create`] if the file cannot be made.
+    pub fn new(
         pattern: Pattern,
         series: &Series,
         compress: bool,
         now: u64,
         state: StateSource,
-    ) -> Result<Files, OutputError> {
-        let target = Target::File(pattern.path());
+    ) -> Result<ReservedFiles, OutputError> {
         let store = Shared::new(Store::open(pattern, series.retention));
-        let keeper =
-            Keeper::spawn(series, store.clone()).map_err(|source| OutputError::Thread { target, source })?;
+        let first = Some(make(&store, now, &TimeZone::system())?);
+        Ok(ReservedFiles { series: series.clone(), compress, began: now, state, store, first })
+    }
+
+    /// Begins the series: from now on files are closed, repaired and deleted.
+    ///
+    /// # Errors
+    /// [`OutputError::Thread`] if the system gives no thread.
+    pub fn begin(mut self) -> Result<Files, OutputError> {
+        let target = Target::File(self.store.lock().pattern().path());
+        let keeper = Keeper::spawn(&self.series, self.store.clone())
+            .map_err(|source| OutputError::Thread { target, source })?;
+        let state = std::mem::replace(&mut self.state, StateSource::new(Vec::new));
         let mut files = Files {
-            series: series.clone(),
-            compress,
+            series: self.series.clone(),
+            compress: self.compress,
             zone: TimeZone::system(),
             state,
-            store,
+            store: self.store.clone(),
             keeper,
             current: None,
             held: VecDeque::new(),
-            began: now,
+            began: self.began,
             opened: 0,
             earlier: Verdict::default(),
             before: Totals::default(),
@@ -127,8 +151,45 @@ impl Files {
             closing: Arc::default(),
             closing_since: None,
         };
-        files.open()?;
+        if let Some((partial, file)) = self.first.take() {
+            files.write_to(partial, file)?;
+        }
         Ok(files)
+    }
+}
+
+impl Drop for ReservedFiles {
+    fn drop(&mut self) {
+        if let Some((partial, _)) = &self.first {
+            // An empty file is of no use; the next recorder removes it if this one cannot.
+            let _ = partial.remove();
+        }
+    }
+}
+
+/// Makes a file that begins at a time, in ns since the epoch.
+fn make(store: &Shared, began: u64, zone: &TimeZone) -> Result<(Partial, File), OutputError> {
+    let mut store = store.lock();
+    let time = zoned(began, zone).unwrap_or_default();
+    let made = Partial::create(store.pattern(), &time, store.last(), |name| store.was_used(name));
+    let (partial, file) = made.map_err(|e| OutputError::create(&Target::File(store.pattern().path()), e))?;
+    store.begun(&partial.path, &partial.name);
+    Ok((partial, file))
+}
+
+impl Files {
+    /// Begins a series at once: see [`ReservedFiles`].
+    ///
+    /// # Errors
+    /// Those of [`ReservedFiles::new`] and [`ReservedFiles::begin`].
+    pub fn create(
+        pattern: Pattern,
+        series: &Series,
+        compress: bool,
+        now: u64,
+        state: StateSource,
+    ) -> Result<Files, OutputError> {
+        ReservedFiles::new(pattern, series, compress, now, state)?.begin()
     }
 
     /// What the files are called.
@@ -396,15 +457,13 @@ impl Files {
     }
 
     fn open(&mut self) -> Result<(), OutputError> {
-        let mut store = self.store.lock();
-        let target = Target::File(store.pattern().path());
-        let error = |e| OutputError::create(&target, e);
-        let time = zoned(self.began, &self.zone).unwrap_or_default();
-        let (partial, file) =
-            Partial::create(store.pattern(), &time, store.last(), |name| store.was_used(name))
-                .map_err(error)?;
-        store.begun(&partial.path, &partial.name);
-        let sink = Sink::own(file).map_err(error)?;
+        let (partial, file) = make(&self.store, self.began, &self.zone)?;
+        self.write_to(partial, file)
+    }
+
+    fn write_to(&mut self, partial: Partial, file: File) -> Result<(), OutputError> {
+        let failed = |e| OutputError::create(&self.target(), e);
+        let sink = Sink::own(file).map_err(failed)?;
         let output = Output::over(Target::File(partial.path.clone()), sink, self.compress);
         let now = Instant::now();
         self.opened += 1;

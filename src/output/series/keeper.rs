@@ -17,13 +17,7 @@ use std::{
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Retention, Series,
-    hook::Hooks,
-    manifest,
-    partial::Partial,
-    store::Shared,
-};
+use super::{Retention, Series, hook::Hooks, manifest, partial::Partial, store::Shared};
 use crate::{
     confine::{self, Confinement, Task},
     folder::{Identity, Spot, Whereabouts},
@@ -242,7 +236,9 @@ fn write_manifest(
         manifest::write(spot, &manifest::Contents { span, verdict, bytes, sha256: &sha256 })
     };
     write()
-        .inspect_err(|e: &io::Error| tracing::warn!("cannot write the manifest of {}: {e}", shown(&spot.path())))
+        .inspect_err(|e: &io::Error| {
+            tracing::warn!("cannot write the manifest of {}: {e}", shown(&spot.path()))
+        })
         .ok()
 }
 

@@ -28,7 +28,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-pub use files::Files;
+pub use files::{Files, ReservedFiles};
 pub use hook::Hook;
 pub use name::{Pattern, PatternError};
 pub use retention::{Free, Retention};

@@ -188,7 +188,8 @@ impl Store {
 
     fn surplus(&self, folder: &Folder, disk: Disk) -> usize {
         let names = self.unfinished.iter().filter_map(|path| path.file_name());
-        let sizes = names.filter_map(|name| folder.stat(name).ok().flatten()).map(|found| found.st_size as u64);
+        let sizes =
+            names.filter_map(|name| folder.stat(name).ok().flatten()).map(|found| found.st_size as u64);
         let unfinished = Unfinished { files: self.unfinished.len() as u64, bytes: sizes.sum() };
         self.retention.surplus(&self.files, unfinished, disk, now())
     }
@@ -301,8 +302,7 @@ mod tests {
     }
 
     fn names(dir: &tempfile::TempDir) -> Vec<String> {
-        let mut names: Vec<_> =
-            super::names(&Folder::open(dir.path()).unwrap());
+        let mut names: Vec<_> = super::names(&Folder::open(dir.path()).unwrap());
         names.sort();
         names
     }
