@@ -1,0 +1,152 @@
+//! What is said of captures that are whole, cut off, damaged, or of others.
+
+use super::*;
+use crate::{
+    events::{EventType, event},
+    scap::{EventBuilder, MachineState, Value, frame_event, write_state},
+};
+
+/// A capture of events of `close` at these times, and notices behind them.
+fn capture(times: &[u64], notices: &[(&str, String)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_state(&mut bytes, &MachineState::default()).unwrap();
+    for ts in times {
+        let close = EventBuilder::new(event(EventType(4)).unwrap(), *ts, 1).param(Value::Fd(3)).unwrap();
+        frame_event(&mut bytes, 0, &close.build().unwrap());
+    }
+    for (id, text) in notices {
+        frame_event(&mut bytes, 0, &ledger::notice(id, text, 1000));
+    }
+    bytes
+}
+
+fn balance(seen: u64, written: u64, ring_full: u64, late: u64) -> (&'static str, String) {
+    let mut verdict = Verdict { seen, written, late, ..Verdict::default() };
+    verdict.losses.add(Cause::RingFull, ring_full);
+    (ledger::VERDICT, verdict.text())
+}
+
+fn cut(bytes: u64) -> (&'static str, String) {
+    let cut = Cut { cause: ledger::CutCause::CutOff, offset: 100, bytes };
+    (ledger::CUT, cut.text())
+}
+
+fn gap(ring_full: u64) -> (&'static str, String) {
+    let mut gap = Gap { from: 1, to: 2, cpus: vec![1], ..Gap::default() };
+    gap.losses.add(Cause::RingFull, ring_full);
+    (ledger::GAP, gap.text())
+}
+
+#[test]
+fn complete_incomplete_or_damaged() {
+    let outcome = |times: &[u64], notices: &[_]| Report::of(&capture(times, notices)[..]).outcome();
+    assert_eq!(outcome(&[1, 2], &[balance(2, 2, 0, 0)]), Outcome::Complete);
+    assert_eq!(outcome(&[1, 2], &[gap(3), balance(5, 2, 3, 0)]), Outcome::Incomplete);
+    assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 1)]), Outcome::Incomplete);
+    assert_eq!(outcome(&[1, 2], &[]), Outcome::NoLedger);
+    assert_eq!(outcome(&[1, 2], &[gap(3)]), Outcome::Incomplete);
+    let mut sample = Verdict { seen: 2, written: 2, sample_ratio: 4, ..Verdict::default() };
+    sample.left_out.failed = 1;
+    assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Complete);
+    sample.left_out.sampled = 9;
+    assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Sample);
+    // Each contradicts itself: an event too few, a gap too few, out of order, a balance that does not add up.
+    assert_eq!(outcome(&[1], &[balance(2, 2, 0, 0)]), Outcome::Damaged);
+    assert_eq!(outcome(&[1, 2], &[balance(5, 2, 3, 0)]), Outcome::Damaged);
+    assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 0)]), Outcome::Damaged);
+    assert_eq!(outcome(&[1, 2], &[gap(3), balance(6, 2, 3, 0)]), Outcome::Damaged);
+    assert_eq!(outcome(&[1], &[balance(1, 1, 0, 0), balance(1, 1, 0, 0)]), Outcome::Damaged);
+}
+
+#[test]
+fn a_cut_capture_is_damaged_at_a_place() {
+    let whole = capture(&[1, 2], &[balance(2, 2, 0, 0)]);
+    for end in 1..whole.len() {
+        let report = Report::of(&whole[..end]);
+        assert_ne!(report.outcome(), Outcome::Complete, "cut at {end}");
+    }
+    let report = Report::of(&whole[..whole.len() - 1]);
+    assert_eq!(report.outcome(), Outcome::Damaged);
+    assert!(report.faults[0].contains("byte") || report.faults[0].contains("offset"), "{}", report.faults[0]);
+}
+
+#[test]
+fn a_repaired_capture_is_whole_and_incomplete() {
+    let report = |times: &[u64], notices: &[_]| Report::of(&capture(times, notices)[..]);
+    let repaired = report(&[1, 2], &[gap(3), cut(17)]);
+    assert_eq!((repaired.outcome(), repaired.events), (Outcome::Incomplete, 2));
+    let mut out = Vec::new();
+    repaired.write("x.scap", &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("repaired: cut off at byte 100, and 17 bytes behind it were left out"), "{text}");
+    assert_eq!(repaired.to_json()["cuts"][0]["bytes"], 17);
+    // What stood behind the balance was no event, and yet something.
+    assert_eq!(report(&[1, 2], &[balance(2, 2, 0, 0), cut(17)]).outcome(), Outcome::Incomplete);
+    // Nobody writes behind the end.
+    assert_eq!(report(&[1], &[cut(17), balance(1, 1, 0, 0)]).outcome(), Outcome::Damaged);
+}
+
+#[test]
+fn gaps_without_number_are_counted() {
+    let gaps = vec![gap(u64::MAX); TOLD + 5];
+    let report = Report::of(&capture(&[1], &gaps)[..]);
+    assert_eq!((report.gaps.len(), report.gap_count), (TOLD, TOLD as u64 + 5));
+    let mut out = Vec::new();
+    report.write("x.scap", &mut out).unwrap();
+    assert!(String::from_utf8(out).unwrap().contains("and 5 more gaps"));
+}
+
+#[test]
+fn the_balances_of_sections_are_added() {
+    let two =
+        [capture(&[1, 2], &[balance(2, 2, 0, 0)]), capture(&[1], &[gap(4), balance(5, 1, 4, 0)])].concat();
+    let report = Report::of(&two[..]);
+    assert_eq!((report.outcome(), report.events, report.gaps.len()), (Outcome::Incomplete, 3, 1));
+    assert_eq!(report.verdict.map(|v| (v.seen, v.losses.sum())), Some((7, 4)));
+}
+
+fn text_of(report: &Report) -> String {
+    let mut out = Vec::new();
+    report.write("x.scap", &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn what_is_no_capture_is_called_so() {
+    for file in [&b"hello\n"[..], b"#!/bin/sh\nexit 0\n", b"\nx"] {
+        let report = Report::of(file);
+        assert_eq!(report.outcome(), Outcome::NotACapture, "{file:?}");
+        assert!(text_of(&report).starts_with("x.scap: not a capture\n  not a .scap capture: "));
+    }
+    assert_eq!(Report::of(&capture(&[1], &[])[..6]).outcome(), Outcome::Damaged);
+}
+
+#[test]
+fn a_capture_of_others_has_no_ledger() {
+    let report = Report::of(&capture(&[1, 2], &[("id", "somebody else's notice".to_owned())])[..]);
+    assert_eq!((report.outcome(), report.events), (Outcome::NoLedger, 2));
+    let text = text_of(&report);
+    assert!(text.contains("x.scap: no ledger") && text.contains("scapd has not made it"), "{text}");
+}
+
+#[test]
+fn captures_that_were_put_together_out_of_order() {
+    let part = |times: &[u64]| {
+        let mut part = capture(times, &[]);
+        let (id, text) = balance(times.len() as u64, times.len() as u64, 0, 0);
+        if let Some(last) = times.last() {
+            frame_event(&mut part, 0, &ledger::notice(id, &text, *last));
+        }
+        part
+    };
+    let report = |parts: &[&[u64]]| Report::of(&parts.iter().flat_map(|t| part(t)).collect::<Vec<_>>()[..]);
+    let wrong = report(&[&[2000, 3000], &[], &[1500, 1600], &[5000]]);
+    assert_eq!((wrong.sections, wrong.early_sections, wrong.late), (4, 1, 0));
+    let text = text_of(&wrong);
+    assert!(text.contains("out of order: 1 of 4 sections begin before"), "{text}");
+    assert!(text.contains("in time order within each section"), "{text}");
+    assert_eq!(wrong.to_json()["early_sections"], 1);
+    let right = report(&[&[1500, 1600], &[2000, 3000]]);
+    assert_eq!((right.outcome(), right.early_sections), (Outcome::Complete, 0));
+    assert!(!text_of(&right).contains("section"));
+}
