@@ -137,7 +137,7 @@ impl CheckArgs {
 /// `scapd verify`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 complete, or complete as a sample; 7 events were lost (or the capture does not say), 6 damaged; \
+    after_help = "Exit codes: 0 complete, or complete as a sample; 7 events were lost (or the capture does not say), 6 damaged, or it contradicts itself; \
     of several captures, that of the worst"
 )]
 pub struct VerifyArgs {

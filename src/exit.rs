@@ -14,7 +14,7 @@ use crate::{
     record::{CommandError, StatsError},
     repair::RepairError,
     scap::ReadError,
-    verify::Outcome,
+    verify::{Outcome, VerifyError},
 };
 
 /// Anything without a code of its own.
@@ -48,10 +48,15 @@ pub const MEANINGS: &[(u8, &str)] = &[
     (USAGE, "the command line is wrong, or the configuration of the service (see `scapd daemon --check`)"),
     (NOT_PERMITTED, "not allowed to load BPF programs"),
     (UNSUPPORTED, "the kernel is too old, has no BTF, or refuses what every capture needs"),
-    (OUTPUT, "the output cannot be written (the file is whole up to there)"),
+    (
+        OUTPUT,
+        "the output cannot be written, was removed meanwhile, or has another recorder (what was written is whole, in \
+         `FILE.partial`)",
+    ),
     (
         INPUT,
-        "the input is no capture, or is cut off (everything before was printed; `scapd repair` makes it whole)",
+        "the input is no capture, or is cut off (everything before was printed; `scapd repair` makes it whole), or `scapd \
+         verify` found that it contradicts itself",
     ),
     (
         LOST,
@@ -98,6 +103,9 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
         if let Some(PrintError::Write(_)) = cause.downcast_ref() {
             return Some(OUTPUT);
         }
+        if let Some(VerifyError::Write(_)) = cause.downcast_ref() {
+            return Some(OUTPUT);
+        }
         if cause.is::<PatternError>() || cause.is::<Mistakes>() {
             return Some(USAGE);
         }
@@ -127,7 +135,7 @@ pub fn of_capture(outcome: Outcome) -> ExitCode {
         Outcome::Complete | Outcome::Sample => ExitCode::SUCCESS,
         Outcome::NoLedger => ExitCode::from(NO_LEDGER),
         Outcome::Incomplete => ExitCode::from(LOST),
-        Outcome::Damaged | Outcome::NotACapture => ExitCode::from(INPUT),
+        Outcome::Damaged | Outcome::Contradictory | Outcome::NotACapture => ExitCode::from(INPUT),
     }
 }
 

@@ -14,6 +14,8 @@
 //! - [`SELECTED`], before the first event that it is about: which events were asked for, `syscalls=read,write
 //!   events=enter,exit tracepoints=none`, the lists as the command line takes them. Others are there to keep the names
 //!   in these right. Without such a notice, all were asked for.
+//! - [`CLOCK`], where the wall clock was stepped while it was recorded: `stepped by=-3600000000000 at=T`, in ns. Event times
+//!   follow a step forward at once. After a step backward they run at half speed until they agree with the clock again.
 //! - [`CUT`], where `scapd repair` found a capture's end: `cause=cut_off offset=104552 bytes=17`. From `offset` on, in
 //!   bytes of the uncompressed capture, so many bytes were left out.
 
@@ -35,6 +37,8 @@ pub const GAP: &str = "scapd.gap";
 pub const VERDICT: &str = "scapd.verdict";
 /// The id of the notice of what was asked for.
 pub const SELECTED: &str = "scapd.selected";
+/// The id of a notice of a step of the wall clock.
+pub const CLOCK: &str = "scapd.clock";
 /// The id of the notice that a repaired capture ends with.
 pub const CUT: &str = "scapd.cut";
 
@@ -268,6 +272,29 @@ impl Cut {
     }
 }
 
+/// A step of the wall clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClockStep {
+    /// By how much, in ns.
+    pub by: i64,
+    /// When, in ns since the epoch, as event times had it before the step.
+    pub at: u64,
+}
+
+impl ClockStep {
+    /// The `desc` of its notice.
+    pub fn text(&self) -> String {
+        format!("stepped by={} at={}", self.by, self.at)
+    }
+
+    /// By how much, for people.
+    pub fn by_text(&self) -> String {
+        let sign = if self.by < 0 { '-' } else { '+' };
+        let by = self.by.unsigned_abs();
+        format!("{sign}{}.{:06} s", by / 1_000_000_000, by % 1_000_000_000 / 1000)
+    }
+}
+
 /// A notice that was read in a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -275,10 +302,36 @@ pub enum Notice {
     Gap(Gap),
     /// The balance.
     Verdict(Verdict),
+    /// A step of the wall clock.
+    Clock(ClockStep),
     /// The end of a repaired capture.
     Cut(Cut),
     /// What was asked for, from here on.
     Selected(Asked),
+}
+
+impl Notice {
+    /// Its `id`.
+    pub const fn id(&self) -> &'static str {
+        match self {
+            Notice::Gap(_) => GAP,
+            Notice::Verdict(_) => VERDICT,
+            Notice::Clock(_) => CLOCK,
+            Notice::Cut(_) => CUT,
+            Notice::Selected(_) => SELECTED,
+        }
+    }
+
+    /// Its `desc`.
+    pub fn text(&self) -> String {
+        match self {
+            Notice::Gap(gap) => gap.text(),
+            Notice::Verdict(verdict) => verdict.text(),
+            Notice::Clock(step) => step.text(),
+            Notice::Cut(cut) => cut.text(),
+            Notice::Selected(asked) => asked.to_string(),
+        }
+    }
 }
 
 impl Gap {
@@ -435,6 +488,7 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             left_out: LeftOut { failed: fields.number("failed"), sampled: fields.number("sampled") },
             sample_ratio: fields.number("sample_ratio").try_into().unwrap_or(0),
         })),
+        CLOCK => Some(Notice::Clock(ClockStep { by: fields.signed("by"), at: fields.number("at") })),
         CUT => Some(Notice::Cut(Cut {
             cause: fields.cut_cause(),
             offset: fields.number("offset"),
@@ -474,6 +528,11 @@ impl<'a> Fields<'a> {
     /// Empty if there is none.
     fn text(&self, key: &str) -> &'a str {
         self.0.get(key).copied().unwrap_or_default()
+    }
+
+    /// The same, of a number that may be negative.
+    fn signed(&self, key: &str) -> i64 {
+        self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
     fn cut_cause(&self) -> CutCause {

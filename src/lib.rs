@@ -3,11 +3,13 @@
 pub mod bench;
 pub mod check;
 pub mod cli;
+mod clocks;
 pub mod confine;
 pub mod daemon;
 #[macro_use]
 pub mod events;
 pub mod exit;
+mod folder;
 pub mod generate;
 pub mod ledger;
 pub mod limits;
@@ -23,6 +25,5 @@ pub mod scap;
 pub mod select;
 pub mod signals;
 pub mod snapshot;
-mod time_namespace;
 pub mod units;
 pub mod verify;

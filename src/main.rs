@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -11,9 +12,32 @@ use scapd::{
     bench, check,
     cli::{Cli, Command, Generated, Listed, Measured, RecordArgs},
     daemon::{self, control},
-    exit, generate, list, print, record, repair, signals, verify,
+    exit, generate, list,
+    output::OutputError,
+    print, record, repair, signals, verify,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// Whether stdout was open as the process began. Before `main`, std opens /dev/null in the place of one that is closed, and
+/// what is written there is gone.
+#[ctor::ctor(unsafe)]
+static STDOUT_IS_OPEN: bool = {
+    // SAFETY: asks for the flags of a descriptor, and touches no memory.
+    unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) != -1 }
+};
+
+/// A stdout that is closed.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other("stdout is closed"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 fn main() -> ExitCode {
     give_back_buffers();
@@ -40,7 +64,9 @@ fn give_back_buffers() {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let stdout: Box<dyn Write> =
+        if *STDOUT_IS_OPEN { Box::new(io::stdout().lock()) } else { Box::new(Closed) };
+    let mut out = BufWriter::new(stdout);
     match cli.command {
         Command::Record(args) => return record(*args),
         Command::Daemon(args) => {
@@ -88,6 +114,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     let serve = args.serve.clone();
     let config = record::Config::from(args);
+    let to_stdout = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].map(Path::new);
+    if !*STDOUT_IS_OPEN && config.write.as_deref().is_some_and(|path| to_stdout.contains(&path)) {
+        return Err(OutputError::Closed.into());
+    }
     let (handle, requests) = record::requests();
     signals::stop_foreground(&handle).context("cannot listen to signals")?;
     let (mut observer, _socket) = daemon::attend(&serve, config.confine, &handle)?;

@@ -14,8 +14,9 @@ use thiserror::Error;
 
 use crate::{
     events::event,
-    ledger::{self, Cause, Cut, Gap, Notice, Verdict},
+    ledger::{self, Cause, ClockStep, Cut, Gap, Notice, Verdict},
     print,
+    repair::{PARTIAL, salvage},
     scap::{CapturedEvent, ReadError, Reader},
 };
 
@@ -23,7 +24,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// The file cannot be opened.
-    #[error("cannot open {}", path.display())]
+    #[error("cannot open {}", print::shown(path))]
     Open {
         /// The file.
         path: PathBuf,
@@ -46,7 +47,9 @@ pub enum Outcome {
     NoLedger,
     /// It is whole, and events were lost, or its balance is missing.
     Incomplete,
-    /// It is cut off, or contradicts itself.
+    /// It is whole, and contradicts itself: what it says was written is not there, or cannot be understood.
+    Contradictory,
+    /// It cannot be read to its end: `scapd repair` makes a whole one of it, if anything can be saved.
     Damaged,
     /// It is something else.
     NotACapture,
@@ -63,6 +66,10 @@ pub struct Report {
     pub gaps: Vec<Gap>,
     /// How many there are.
     pub gap_count: u64,
+    /// The steps of the wall clock that it tells of: the first thousand.
+    pub clock_steps: Vec<ClockStep>,
+    /// How many there are.
+    pub clock_step_count: u64,
     /// Where it ended before it was repaired; at most one for each section.
     pub cuts: Vec<Cut>,
     /// Its balance: that of all sections together, if each of them has one.
@@ -71,8 +78,12 @@ pub struct Report {
     pub sections: u32,
     /// Those that begin before the one in front of them has ended.
     pub early_sections: u32,
-    /// What is wrong with it, each with its place.
+    /// Why it is not whole.
+    pub damage: Option<String>,
+    /// What else is wrong with it, each with its place.
     pub faults: Vec<String>,
+    /// Whether its last section says how it ended: by its balance, or as it was repaired.
+    pub is_closed: bool,
     is_none: bool,
     has_ledger: bool,
     in_section: Section,
@@ -103,7 +114,7 @@ impl Report {
         let end = Reader::new(input).and_then(|mut reader| report.read(&mut reader));
         if let Err(error) = end {
             report.is_none = matches!(error, ReadError::NotScap(_));
-            report.fault(error.to_string());
+            report.damage = Some(error.to_string());
         }
         report.end_section();
         report
@@ -113,7 +124,8 @@ impl Report {
     pub fn outcome(&self) -> Outcome {
         match self.verdict {
             _ if self.is_none => Outcome::NotACapture,
-            _ if !self.faults.is_empty() => Outcome::Damaged,
+            _ if self.damage.is_some() => Outcome::Damaged,
+            _ if !self.faults.is_empty() => Outcome::Contradictory,
             _ if !self.has_ledger => Outcome::NoLedger,
             Some(verdict) if verdict.is_complete() && self.cuts.is_empty() => match verdict.is_sample() {
                 true => Outcome::Sample,
@@ -133,7 +145,9 @@ impl Report {
             }
             self.event(&captured);
         }
-        Ok(())
+        let is_last = reader.section() == self.sections;
+        self.is_closed = is_last && (self.in_section.verdict.is_some() || self.in_section.is_cut);
+        salvage::missing_state(reader).map_or(Ok(()), Err)
     }
 
     fn event(&mut self, captured: &CapturedEvent<'_>) {
@@ -166,6 +180,12 @@ impl Report {
                 self.gap_count += 1;
                 if self.gaps.len() < TOLD {
                     self.gaps.push(gap);
+                }
+            }
+            Some(Notice::Clock(step)) => {
+                self.clock_step_count += 1;
+                if self.clock_steps.len() < TOLD {
+                    self.clock_steps.push(step);
                 }
             }
             Some(Notice::Verdict(verdict)) => self.in_section.verdict = Some(verdict),
@@ -239,7 +259,13 @@ impl Report {
                 "causes": gap.losses.to_json(),
             })).collect::<Vec<_>>(),
             "gap_count": self.gap_count,
+            "clock_steps": self.clock_steps.iter().map(|step| json!({
+                "at": step.at,
+                "by": step.by,
+            })).collect::<Vec<_>>(),
+            "clock_step_count": self.clock_step_count,
             "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
+            "damage": self.damage,
             "faults": self.faults,
         }))
     }
@@ -247,7 +273,7 @@ impl Report {
     fn write(&self, name: &str, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{name}: {}", self.outcome().name())?;
         if self.is_none {
-            return self.faults.iter().try_for_each(|fault| writeln!(out, "  {fault}"));
+            return self.damage.iter().try_for_each(|damage| writeln!(out, "  {damage}"));
         }
         let order = match self.late {
             0 if self.early_sections > 0 => "in time order within each section".to_owned(),
@@ -292,7 +318,14 @@ impl Report {
         if more > 0 {
             writeln!(out, "  and {} more gaps", HumanCount(more))?;
         }
-        for fault in &self.faults {
+        for step in &self.clock_steps {
+            writeln!(out, "  {}: the clock was stepped by {}", local_time(step.at), step.by_text())?;
+        }
+        let more = self.clock_step_count - self.clock_steps.len() as u64;
+        if more > 0 {
+            writeln!(out, "  and {} more steps of the clock", HumanCount(more))?;
+        }
+        for fault in self.damage.iter().chain(&self.faults) {
             writeln!(out, "  {fault}")?;
         }
         Ok(())
@@ -307,6 +340,7 @@ impl Outcome {
             Outcome::Sample => "sample",
             Outcome::NoLedger => "no ledger",
             Outcome::Incomplete => "incomplete",
+            Outcome::Contradictory => "contradictory",
             Outcome::Damaged => "damaged",
             Outcome::NotACapture => "not a capture",
         }
@@ -319,18 +353,19 @@ fn causes(losses: &ledger::Losses) -> String {
     causes.join(",")
 }
 
+fn local_time(ns: u64) -> String {
+    let ns = i128::from(ns);
+    let time = Timestamp::from_nanosecond(ns).ok().map(|t| t.to_zoned(TimeZone::system()));
+    time.map_or_else(|| ns.to_string(), |t| t.strftime("%H:%M:%S.%6f").to_string())
+}
+
 fn write_gap(gap: &Gap, out: &mut impl Write) -> io::Result<()> {
-    let time = |ns: u64| {
-        let ns = i128::from(ns);
-        let time = Timestamp::from_nanosecond(ns).ok().map(|t| t.to_zoned(TimeZone::system()));
-        time.map_or_else(|| ns.to_string(), |t| t.strftime("%H:%M:%S.%6f").to_string())
-    };
     let cpus: Vec<_> = gap.cpus.iter().map(ToString::to_string).collect();
     write!(
         out,
         "  {} to {}, CPU {}: {} lost,{}",
-        time(gap.from),
-        time(gap.to),
+        local_time(gap.from),
+        local_time(gap.to),
         cpus.join(" "),
         HumanCount(gap.losses.sum()),
         causes(&gap.losses)
@@ -359,7 +394,14 @@ pub fn verify(path: &Path, as_json: bool, out: &mut impl Write) -> Result<Outcom
         Report::of(io::stdin().lock())
     } else {
         let file = File::open(path).map_err(|source| VerifyError::Open { path: path.into(), source })?;
-        Report::of(BufReader::new(file))
+        let mut report = Report::of(BufReader::new(file));
+        // Its recorder closes it before it gets its name.
+        if path.as_os_str().as_bytes().ends_with(PARTIAL.as_bytes()) && !report.is_closed {
+            let unclosed =
+                "it is not closed: its recorder is at work, or has left it behind (`scapd repair`)";
+            report.damage.get_or_insert_with(|| unclosed.to_owned());
+        }
+        report
     };
     if as_json {
         writeln!(out, "{:#}", report.to_json())?;

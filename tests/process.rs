@@ -327,19 +327,20 @@ fn a_process_that_is_not_there_is_said() {
 fn an_error_of_the_stats_file_hides_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "stats.scap");
+    let gone = file(&folder, "gone");
+    let stats = gone.join("stats");
+    // The folder is there at the start.
     let record = |command: &str| {
-        run(scapd().args(["record", "--stats-file", "/dev/full/stats", "-w"]).arg(&path).args([
-            "--syscalls",
-            "getcwd",
-            "--",
-            "sh",
-            "-c",
-            command,
-        ]))
+        fs::create_dir(&gone).unwrap();
+        let command = format!("rmdir {}; {command}", gone.display());
+        let mut record = scapd();
+        record.args(["record", "--syscalls", "getcwd", "--stats-file"]).arg(&stats).arg("-w").arg(&path);
+        run(record.args(["--", "sh", "-c", &command]))
     };
     let (code, _, said) = record("exit 9");
     assert_eq!(code, Some(9), "{said}");
-    assert!(said.contains("cannot write the balance to /dev/full/stats"), "{said}");
+    let expected = format!("cannot write the balance to {}", stats.display());
+    assert!(said.contains(&expected), "{said}");
     let (code, _, said) = record("exit 0");
     assert_eq!(code, Some(5), "{said}");
 }

@@ -231,6 +231,7 @@ fn a_signal_ends_a_capture_with_a_whole_file() {
     for signal in [Signal::INT, Signal::TERM] {
         let folder = tempfile::tempdir().unwrap();
         let path = file(&folder, "signal.scap.gz");
+        let partial = file(&folder, "signal.scap.gz.partial");
         let busy = Busy::start();
         let mut child = scapd()
             .args(["record", "-z", "-w"])
@@ -242,7 +243,7 @@ fn a_signal_ends_a_capture_with_a_whole_file() {
         let pid = Pid::from_child(&child);
         // It records until it is told to end: so nothing here may fail before that.
         let deadline = Instant::now() + Duration::from_secs(120);
-        while std::fs::metadata(&path).map_or(0, |m| m.len()) < 20_000
+        while std::fs::metadata(&partial).map_or(0, |m| m.len()) < 20_000
             && child.try_wait().unwrap().is_none()
             && Instant::now() < deadline
         {

@@ -170,6 +170,7 @@ fn copies_of_random_moments() {
 fn copies(options: &[&str]) -> (Vec<Vec<u8>>, Vec<u8>) {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "growing.scap");
+    let partial = file(&folder, "growing.scap.partial");
     // Longer than a buffer waits to be written.
     let work = ["--", "sh", "-c", "i=0; while [ $i -lt 60 ]; do sleep 0.03; i=$((i+1)); done"];
     let mut command = scapd();
@@ -178,7 +179,7 @@ fn copies(options: &[&str]) -> (Vec<Vec<u8>>, Vec<u8>) {
     let mut copies: Vec<Vec<u8>> = Vec::new();
     while recorder.try_wait().unwrap().is_none() {
         sleep(Duration::from_millis(fastrand::u64(5..60)));
-        let copy = fs::read(&path).unwrap_or_default();
+        let copy = fs::read(&partial).unwrap_or_default();
         if copies.last().is_none_or(|last| last.len() < copy.len()) {
             copies.push(copy);
         }
@@ -296,9 +297,10 @@ fn a_compressed_capture_is_decompressed_as_far_as_it_goes() {
 fn killed(options: &[&str]) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "killed.scap.partial");
+    let name = file(&folder, "killed.scap");
     let work = ["--", "sh", "-c", "i=0; while [ $i -lt 3000 ]; do /bin/true; i=$((i+1)); done"];
     let mut command = scapd();
-    command.args(["record", "-q", "-w"]).arg(&path).args(options).args(work);
+    command.args(["record", "-q", "-w"]).arg(&name).args(options).args(work);
     let mut recorder = command.stdout(Stdio::null()).spawn().unwrap();
     let size = || fs::metadata(&path).map_or(0, |meta| meta.len());
     // It has written its state, and then some.

@@ -278,3 +278,25 @@ fn a_selection_that_needs_more_names_begins_a_new_file() {
     let (_, shown, _) = common::run(common::scapd().args(["read", "--syscalls", "pread"]).arg(&paths[1]));
     assert!(shown.contains(&format!("(<f>{})", path.display())), "{shown}");
 }
+
+#[test]
+fn a_start_that_fails_leaves_a_series_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = 0x0A0D_0D0A_u32.to_ne_bytes();
+    let names = ["a-000001.scap", "a-000002.scap", "a-000003.scap.partial"];
+    for name in names {
+        fs::write(folder.path().join(name), capture).unwrap();
+    }
+    // What was just made might be another recorder's.
+    thread::sleep(Duration::from_millis(1100));
+    let mut record = common::scapd();
+    record.args(["record", "-q", "-W", "1", "--buffer-size", "5000", "-w"]).arg(folder.path().join("a.scap"));
+    let (code, _, said) = common::run(record.args(["--", "true"]));
+    assert_ne!(code, Some(0), "{said}");
+    let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, names, "{said}");
+    for name in names {
+        assert_eq!(fs::read(folder.path().join(name)).unwrap(), capture, "{name}");
+    }
+}

@@ -145,6 +145,7 @@ impl Capture {
                 self.verdict = Some(verdict);
                 return;
             }
+            Some(Notice::Clock(_)) => return,
             Some(Notice::Cut(_)) => {
                 self.cut = true;
                 return;

@@ -21,8 +21,9 @@ const MAX_SNAPLEN: u32 = 65_535;
 /// `scapd record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// Write to this file, - for stdout [default: a name with host and time]. With an option on several files, the name
-    /// may have the time in it, as scapd-%Y%m%d-%H%M%S.scap; one without gets a number: x-000001.scap
+    /// Write to this file, - for stdout [default: a name with host and time]. It is FILE.partial until it is whole, and
+    /// then replaces FILE. With an option on several files, the name may have the time in it, as
+    /// scapd-%Y%m%d-%H%M%S.scap; one without gets a number: x-000001.scap
     #[arg(short = 'w', long = "write", value_name = "FILE", help_heading = "Files")]
     write: Option<PathBuf>,
     /// The files.

@@ -23,7 +23,7 @@ use anyhow::Context;
 use crate::{
     cli::{CONFIG, DaemonArgs, ServeArgs},
     confine::Confinement,
-    exit,
+    exit, print,
     privileges::{self, Keep},
     record::{self, Handle, Observer},
 };
@@ -47,7 +47,7 @@ pub fn run(args: &DaemonArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> 
         settings => settings?,
     };
     if args.check {
-        writeln!(out, "{}: nothing is wrong with it", args.config.display())?;
+        writeln!(out, "{}: nothing is wrong with it", print::shown(&args.config))?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.print_config {

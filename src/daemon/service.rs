@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     confine::Confinement,
+    print,
     record::{self, Handle},
 };
 
@@ -177,7 +178,7 @@ impl Service {
                 restart => Err(format!(
                     "{}: cannot be changed while it runs; write it into {} and restart the service",
                     restart.join(", "),
-                    configuration.file.display()
+                    print::shown(&configuration.file)
                 )),
             }
         })?;

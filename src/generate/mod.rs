@@ -14,11 +14,11 @@ use clap::CommandFactory;
 use clap_complete::{Shell, generate_to};
 use thiserror::Error;
 
-use crate::cli::Cli;
+use crate::{cli::Cli, print::shown};
 
 /// Why a file could not be made.
 #[derive(Debug, Error)]
-#[error("cannot write {}; name a directory that can be written to", path.display())]
+#[error("cannot write {}; name a directory that can be written to", shown(path))]
 pub struct GenerateError {
     /// The file, or its directory.
     path: PathBuf,

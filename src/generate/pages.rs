@@ -89,6 +89,9 @@ pub(super) const PAGES: &[Page] = &[
              but the time of entry. When events come faster than they can be taken, those that build a reader's \
              picture (processes, descriptors) are kept longest; each gap leaves a notice in the capture, which ends \
              with its balance.",
+            "A file is written as FILE.partial, which scapd-read(1) reads meanwhile, and replaces FILE when it is whole. \
+             After a kill or an error, scapd-repair(1) makes FILE.partial a whole capture; the next recording keeps it as \
+             FILE.1.partial. A second recorder of the same file is refused.",
         ],
         exit: &[0, 1, 2, 3, 4, 5, 7],
         environment: &[LOG],

@@ -67,6 +67,15 @@ fn a_cut_is_read_back() {
 }
 
 #[test]
+fn a_step_of_the_clock_is_read_back() {
+    let step = ClockStep { by: -3_600_000_001_000, at: 1_700_000_000_000_000_000 };
+    assert_eq!(step.text(), "stepped by=-3600000001000 at=1700000000000000000");
+    assert_eq!(step.by_text(), "-3600.000001 s");
+    let bytes = notice(CLOCK, &step.text(), step.at);
+    assert_eq!(parse(&EventView::parse(&bytes, false).unwrap()), Some(Notice::Clock(step)));
+}
+
+#[test]
 fn numbers_beyond_all_bounds_are_no_panic() {
     let mut losses = Losses::default();
     Cause::ALL.into_iter().for_each(|cause| losses.add(cause, u64::MAX));

@@ -1,6 +1,9 @@
 //! What a writer's thread writes to: one output, or the files of a series.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64},
+};
 
 use super::{
     Output, OutputError, Target, Totals,
@@ -62,6 +65,14 @@ impl Destination {
         match self {
             Destination::Single(_) => Arc::default(),
             Destination::Series(files) => files.scanning(),
+        }
+    }
+
+    /// The bytes that were taken, if that depends on a reader.
+    pub(super) fn taken(&self) -> Option<Arc<AtomicU64>> {
+        match self {
+            Destination::Single(output) => output.sink.taken(),
+            Destination::Series(_) => None,
         }
     }
 
@@ -130,6 +141,18 @@ impl Destination {
                 output.write(&bytes, 0)
             }
             Destination::Series(files) => files.end(verdict, at, free),
+        }
+    }
+
+    /// Ends without a balance. A single file does not get its name.
+    pub(super) fn abandon(mut self) -> Result<Totals, OutputError> {
+        match &mut self {
+            Destination::Single(output) => {
+                output.flush()?;
+                output.say_where();
+                Ok(output.totals())
+            }
+            Destination::Series(_) => self.finish(),
         }
     }
 

@@ -9,39 +9,39 @@
 //! [`WriterThread`] puts an output behind a queue of a fixed number of buffers, so that a slow disk holds up neither
 //! the rings' consumer nor fills the memory. Members are compressed on threads of their own.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 mod chunk;
 mod destination;
 mod direct;
 mod error;
 mod pool;
 mod series;
+mod single;
 mod sink;
 mod writer;
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    fs::File,
-    io::{self, IsTerminal},
-    os::{fd::AsFd, unix::fs::OpenOptionsExt},
-    path::{Path, PathBuf},
-};
+use std::{collections::VecDeque, fmt, io, path::PathBuf};
 
 use pool::Packer;
 use sink::Sink;
+
+use crate::{folder::Whereabouts, print::shown};
 
 pub use chunk::Chunk;
 pub use destination::Destination;
 pub use error::OutputError;
 pub use series::{
-    Cut, Files, Free, Hook, OnError, Pattern, PatternError, Retention, Rotation, Series, StateSource,
+    Cut, Files, Free, Hook, OnError, Pattern, PatternError, ReservedFiles, Retention, Rotation, Series,
+    StateSource,
 };
+pub use single::Reserved;
 pub use writer::{Progress, WriterThread};
 
 /// What a capture is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A file of that path. One that is there is overwritten.
+    /// A file of that path. One that is there is replaced when the new one is whole.
     File(PathBuf),
     /// Standard output.
     Stdout,
@@ -53,12 +53,20 @@ impl Target {
         let path = arg.into();
         if path.as_os_str() == "-" { Target::Stdout } else { Target::File(path) }
     }
+
+    /// Its path, for messages.
+    fn path(&self) -> PathBuf {
+        match self {
+            Target::File(path) => path.clone(),
+            Target::Stdout => PathBuf::from("stdout"),
+        }
+    }
 }
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Target::File(path) => path.display().fmt(f),
+            Target::File(path) => f.write_str(&shown(path)),
             Target::Stdout => f.write_str("stdout"),
         }
     }
@@ -80,6 +88,8 @@ pub struct Totals {
 pub struct Output {
     target: Target,
     sink: Sink,
+    /// The file of a single capture, until it is published.
+    place: Option<single::Place>,
     /// Makes gzip members, and the last one, for its memory.
     packer: Option<(Packer, Vec<u8>)>,
     totals: Totals,
@@ -88,24 +98,18 @@ pub struct Output {
 }
 
 impl Output {
-    /// Opens the target; a file is made, readable by its owner alone, or emptied if it is there.
+    /// Opens the target at once: see [`Reserved`]. A file is readable by its owner alone, and has its name when it is
+    /// [finished](Output::finish).
     ///
     /// # Errors
-    /// [`OutputError::Terminal`] if stdout is a terminal, [`OutputError::Create`] if the target cannot be opened.
+    /// Those of [`Reserved::new`] and [`Reserved::open`].
     pub fn create(target: Target, compress: bool) -> Result<Self, OutputError> {
-        let sink = match &target {
-            Target::File(path) => create(path).and_then(Sink::own),
-            Target::Stdout if io::stdout().is_terminal() => return Err(OutputError::Terminal),
-            // Past the buffer that std keeps for its own stdout.
-            Target::Stdout => io::stdout().as_fd().try_clone_to_owned().map(File::from).and_then(Sink::new),
-        };
-        let sink = sink.map_err(|e| OutputError::create(&target, e))?;
-        Ok(Output::over(target, sink, compress))
+        Reserved::new(target, compress)?.open(&|| false)
     }
 
     fn over(target: Target, sink: Sink, compress: bool) -> Self {
         let packer = compress.then(|| (Packer::new(), Vec::new()));
-        Output { target, sink, packer, totals: Totals::default(), coming: VecDeque::new() }
+        Output { target, sink, place: None, packer, totals: Totals::default(), coming: VecDeque::new() }
     }
 
     /// Writes a chunk: whole blocks of the format, with that many events among them. Its last bytes, less than 4 KiB,
@@ -167,7 +171,17 @@ impl Output {
     }
 
     fn error(&self, e: io::Error) -> OutputError {
-        OutputError::write(&self.target, self.totals, e)
+        // The name that the file has now.
+        let target = self.place.as_ref().map(|place| Target::File(place.path()));
+        OutputError::write(target.as_ref().unwrap_or(&self.target), self.totals, e)
+    }
+
+    /// Says where a file is that does not get its name.
+    fn say_where(&self) {
+        if let Some(place) = self.place.as_ref().filter(|_| self.totals.bytes_out > 0) {
+            let path = shown(&place.path());
+            tracing::warn!("what was recorded is in {path}: `scapd repair {path}` makes it whole");
+        }
     }
 
     /// What has been written so far: chunks of which each byte is in the file, or in the pipe.
@@ -181,31 +195,34 @@ impl Output {
     }
 
     /// Where a file is that was made for a series.
-    fn whereabouts(&self, partial: &series::Partial) -> series::Whereabouts {
+    fn whereabouts(&self, partial: &series::Partial) -> Whereabouts {
         partial.whereabouts(self.sink.file())
     }
 
-    /// Sees to it that the capture is on disk, and not in the page cache any more.
+    /// Sees to it that the capture is on disk, and not in the page cache any more, and gives a single file its name.
     ///
     /// # Errors
     /// As for [`write`](Output::write): some file systems find out late that they have no room.
+    /// [`OutputError::Missing`] if the file was removed or moved meanwhile, [`OutputError::Publish`] if it cannot be renamed.
     pub fn finish(mut self) -> Result<Totals, OutputError> {
         self.flush()?;
         self.sink.sync().map_err(|e| self.error(e))?;
+        if let Some(place) = self.place.take() {
+            place.publish(&self.target, self.sink.file())?;
+        }
         Ok(self.totals)
     }
 }
 
-/// Dropped without [`finish`](Output::finish), it still puts into the file what it has accepted.
+/// Dropped without [`finish`](Output::finish), it still puts into the file what it has accepted; the file does not
+/// get its name.
 impl Drop for Output {
     fn drop(&mut self) {
         let _ = self.flush();
+        if let Some(place) = &self.place {
+            place.discard(self.sink.file());
+        }
     }
-}
-
-/// A new file is its owner's alone, as it holds what the whole machine does: data, arguments, environments.
-fn create(path: &Path) -> io::Result<File> {
-    File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 /// The name of a capture for which none was given: `scapd-HOST-20260131-142233.scap`, in local time, with `.gz` if

@@ -4,6 +4,10 @@
 use std::{
     fs::File,
     io::{self, ErrorKind, Seek, SeekFrom, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustix::fs::{Advice, fadvise, fstatfs};
@@ -12,6 +16,9 @@ use super::direct::Direct;
 
 /// So many bytes go through the cache between two requests to drop them.
 const FORGET: u64 = 8 << 20;
+/// What a pipe is given at once. A write to a full pipe returns when all of it was taken: the smaller it is, the better is
+/// a slow reader told from one that has stopped.
+const PIPE: usize = 16 << 10;
 /// What `statfs` says of a file system that is nothing but cache (linux/magic.h).
 pub(super) const TMPFS_MAGIC: u64 = 0x0102_1994;
 
@@ -23,8 +30,8 @@ pub struct Sink {
 
 #[derive(Debug)]
 enum Way {
-    /// What is written is gone.
-    Stream,
+    /// What is written is gone. Counts the bytes that were taken, for those who wait for that.
+    Stream(Arc<AtomicU64>),
     /// A regular file, written where it stands; so many bytes since pages were dropped.
     Cached(u64),
     /// A regular file, empty at first.
@@ -34,7 +41,7 @@ enum Way {
 impl Sink {
     /// A sink that writes to where the file stands.
     pub fn new(file: File) -> io::Result<Self> {
-        let way = if file.metadata()?.is_file() { Way::Cached(0) } else { Way::Stream };
+        let way = if file.metadata()?.is_file() { Way::Cached(0) } else { Way::Stream(Arc::default()) };
         Ok(Sink { file, way })
     }
 
@@ -61,6 +68,11 @@ impl Sink {
         &self.file
     }
 
+    /// The bytes that the reader of a pipe has taken, or a device; `None` for a regular file.
+    pub fn taken(&self) -> Option<Arc<AtomicU64>> {
+        if let Way::Stream(taken) = &self.way { Some(taken.clone()) } else { None }
+    }
+
     /// How many of the last bytes are not in the file yet.
     pub fn carried(&self) -> usize {
         if let Way::Direct(direct) = &self.way { direct.carried() } else { 0 }
@@ -70,7 +82,13 @@ impl Sink {
     /// then be lost too: [`carried`](Sink::carried) still says so, and [`cut_to`](Sink::cut_to) is to follow.
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.way {
-            Way::Stream => write_counted(&mut self.file, bytes).map_err(|(_, e)| e),
+            Way::Stream(taken) => {
+                for part in bytes.chunks(PIPE) {
+                    write_counted(&mut self.file, part).map_err(|(_, e)| e)?;
+                    taken.fetch_add(part.len() as u64, Ordering::Relaxed);
+                }
+                Ok(())
+            }
             Way::Cached(since) => {
                 if let Err((written, e)) = write_counted(&mut self.file, bytes) {
                     return Err(also(e, cut(&mut self.file, written)));
@@ -123,7 +141,7 @@ impl Sink {
 
     /// Waits until a regular file is on disk, and empties the page cache of it.
     pub fn sync(&mut self) -> io::Result<()> {
-        if !matches!(self.way, Way::Stream) {
+        if !matches!(self.way, Way::Stream(_)) {
             self.file.sync_all()?;
             self.forget();
         }

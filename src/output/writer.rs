@@ -7,7 +7,7 @@ use std::{
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -22,6 +22,9 @@ use crate::ledger::Verdict;
 /// The end of a chunk waits so long for the next one before it is written by itself, which costs as much as half a
 /// chunk.
 const FLUSH: Duration = Duration::from_millis(50);
+/// How long the end waits for a reader that takes nothing, and between two looks at that.
+const PATIENCE: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(1);
 /// So many buffers more there may be while the state of the machine is read for the next file.
 const EXTRA: usize = 48;
 /// Messages beside the buffers on the way to the thread.
@@ -56,6 +59,10 @@ impl Progress {
         let written = self.events();
         // Later than the others, so never less.
         self.0.submitted.load(Ordering::Relaxed).saturating_sub(written)
+    }
+
+    fn totals(&self) -> Totals {
+        Totals { events: self.events(), bytes_in: 0, bytes_out: self.bytes_out() }
     }
 
     /// Bytes written, after compression.
@@ -151,6 +158,10 @@ struct Shared {
     scanning: Arc<AtomicBool>,
     /// Nothing more is to come: the destination is not to wait for the disk for ever.
     closing: Arc<AtomicBool>,
+    /// Nobody waits for the end: the recording has failed.
+    abandoned: AtomicBool,
+    /// The bytes that a reader has taken, if there is one to wait for.
+    taken: Option<Arc<AtomicU64>>,
 }
 
 impl WriterThread {
@@ -195,6 +206,7 @@ impl WriterThread {
         let shared = Arc::new(Shared {
             scanning: destination.scanning(),
             closing: destination.closing(),
+            taken: destination.taken(),
             ..Shared::default()
         });
         let work = Work { recycle, progress: progress.clone(), shared: shared.clone() };
@@ -326,7 +338,17 @@ impl WriterThread {
         // Waits for its threads, which are not behind what the writer still has to write.
         self.pool = None;
         let stopped = || OutputError::Stopped { target: self.target.clone() };
-        match self.thread.take().map(JoinHandle::join) {
+        let thread = self.thread.take();
+        if let (Some(thread), Some(taken)) = (&thread, &self.shared.taken)
+            && !ends_in_time(thread, taken)
+        {
+            // It waits in a write that may never end; the process does not wait for it.
+            return Err(OutputError::Stalled {
+                target: self.target.clone(),
+                written: self.progress.totals(),
+            });
+        }
+        match thread.map(JoinHandle::join) {
             Some(Ok(result)) => result,
             // A panic has been printed where it happened.
             Some(Err(_)) | None => Err(stopped()),
@@ -342,9 +364,25 @@ impl WriterThread {
     }
 }
 
-/// Dropped without [`finish`](WriterThread::finish), it still writes what it was given.
+/// Waits for the thread as long as somebody takes what it writes: whether it has ended.
+fn ends_in_time<T>(thread: &JoinHandle<T>, taken: &AtomicU64) -> bool {
+    let (mut last, mut since) = (taken.load(Ordering::Relaxed), Instant::now());
+    while !thread.is_finished() {
+        let now = taken.load(Ordering::Relaxed);
+        if now != last {
+            (last, since) = (now, Instant::now());
+        } else if since.elapsed() >= PATIENCE {
+            return false;
+        }
+        thread::sleep(LOOK);
+    }
+    true
+}
+
+/// Dropped without [`finish`](WriterThread::finish), it still writes what it was given; a single file does not get its name.
 impl Drop for WriterThread {
     fn drop(&mut self) {
+        self.shared.abandoned.store(true, Ordering::Relaxed);
         let _ = self.join();
     }
 }
@@ -377,6 +415,9 @@ impl Work {
         // After an error, too: it may have cost chunks that were accepted before, or saved their ends.
         self.progress.set(&destination);
         result?;
+        if self.shared.abandoned.load(Ordering::Relaxed) {
+            return destination.abandon();
+        }
         destination.finish()
     }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     events::event,
-    ledger::{Cut, Gap, Losses, Notice, Verdict},
+    ledger::{ClockStep, Cut, Gap, Losses, Notice, Verdict},
     select::Asked,
 };
 
@@ -27,6 +27,10 @@ pub struct Ledger {
     pub gaps: Vec<Gap>,
     /// How many there are.
     pub gap_count: u64,
+    /// The first hundred steps of the wall clock.
+    pub clock_steps: Vec<ClockStep>,
+    /// How many there are.
+    pub clock_step_count: u64,
     /// Where sections ended before they were repaired; a hundred at most.
     pub cuts: Vec<Cut>,
     /// What was asked for, if that was not everything, and each change of it; a hundred at most.
@@ -44,6 +48,12 @@ impl Ledger {
                 self.gap_count += 1;
                 if self.gaps.len() < MAX_GAPS {
                     self.gaps.push(gap);
+                }
+            }
+            Notice::Clock(step) => {
+                self.clock_step_count += 1;
+                if self.clock_steps.len() < MAX_GAPS {
+                    self.clock_steps.push(step);
                 }
             }
         }
@@ -73,20 +83,43 @@ impl Ledger {
                 "causes": gap.losses.to_json(),
             })).collect::<Vec<_>>(),
             "asked_for": self.asked.iter().map(Asked::to_string).collect::<Vec<_>>(),
+            "clock_step_count": self.clock_step_count,
+            "clock_steps": self.clock_steps.iter().map(|step| json!({
+                "at": step.at,
+                "at_time": rfc3339(step.at),
+                "by": step.by,
+            })).collect::<Vec<_>>(),
             "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
         })
     }
 
-    /// The balance, the gaps and the cuts, if it tells of them: each a table.
+    /// The balance, the gaps, the steps of the clock and the cuts, if it tells of them: each a table.
     pub(super) fn tables(&self) -> Vec<Table> {
         let mut tables: Vec<_> = self.verdicts.iter().map(balance).collect();
         if !self.gaps.is_empty() {
             tables.push(self.gap_table());
         }
+        if !self.clock_steps.is_empty() {
+            tables.push(self.clock_table());
+        }
         if !self.cuts.is_empty() {
             tables.push(self.cut_table());
         }
         tables
+    }
+
+    fn clock_table(&self) -> Table {
+        let mut table = plain_table();
+        table.set_header(["clock stepped at", "by"]);
+        for step in &self.clock_steps {
+            table.add_row([rfc3339(step.at).unwrap_or_default(), step.by_text()]);
+        }
+        let more = self.clock_step_count - self.clock_steps.len() as u64;
+        if more > 0 {
+            table.add_row([format!("… and {more} more")]);
+        }
+        align_right(&mut table, 1);
+        table
     }
 
     fn cut_table(&self) -> Table {
@@ -207,7 +240,14 @@ mod tests {
         let verdict = Verdict { seen: 10, written: 3, losses: losses(), left_out, ..Verdict::default() };
         ledger.add(Notice::Verdict(verdict));
         ledger.add(Notice::Cut(Cut { offset: 1234, bytes: 17, ..Cut::default() }));
-        let [balance, gaps, cuts] = &ledger.tables()[..] else { panic!("not three tables") };
+        for _ in 0..=MAX_GAPS {
+            ledger.add(Notice::Clock(ClockStep { by: -1_500_000_000, at: 1_000_000 }));
+        }
+        let [balance, gaps, steps, cuts] = &ledger.tables()[..] else { panic!("not four tables") };
+        let steps = steps.to_string();
+        assert!(steps.contains("-1.500000 s") && steps.contains("and 1 more"), "{steps}");
+        assert_eq!(ledger.to_json()["clock_steps"][0]["by"], -1_500_000_000);
+        assert_eq!(ledger.to_json()["clock_step_count"], MAX_GAPS + 1);
         assert!(cuts.to_string().contains("not closed     1234              17"), "{cuts}");
         let balance = balance.to_string();
         for (name, count) in

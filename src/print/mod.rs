@@ -39,7 +39,7 @@ pub(crate) use json::{escape as escape_json, safe as safe_json};
 pub use losses::Ledger;
 pub use meaning::{event_name, syscall};
 pub use names::Names;
-pub use text::{escaped, for_terminal};
+pub use text::{escaped, for_terminal, shown};
 
 use crate::{
     ledger,
@@ -51,7 +51,7 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum PrintError {
     /// The file cannot be opened.
-    #[error("cannot open {}", path.display())]
+    #[error("cannot open {}", shown(path))]
     Open {
         /// The file.
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum PrintError {
         source: io::Error,
     },
     /// The capture is damaged, cut off, or none. All before that place has been shown.
-    #[error("{}", path.display())]
+    #[error("{}", shown(path))]
     Read {
         /// The file.
         path: PathBuf,

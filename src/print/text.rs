@@ -1,6 +1,6 @@
 //! Values as text, where neither a table nor a name is needed.
 
-use std::{fmt::Write, net::IpAddr};
+use std::{fmt::Write, net::IpAddr, os::unix::ffi::OsStrExt, path::Path};
 
 use crate::{
     events::{FlagTable, ParamType, PrintFormat},
@@ -37,6 +37,11 @@ pub fn escaped(bytes: &[u8]) -> String {
     let mut out = String::new();
     escape(&mut out, bytes);
     out
+}
+
+/// A path for a message: it never makes a line of its own.
+pub fn shown(path: &Path) -> String {
+    escaped(path.as_os_str().as_bytes())
 }
 
 /// A message for a terminal: as [`escaped`], but a backslash stays, for names in it may be escaped already.

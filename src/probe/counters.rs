@@ -16,10 +16,10 @@ use rustix::{
 use scapd_bpf::types;
 
 use crate::{
+    clocks::{Clocks, Machine},
     events::{EVENTS, EventType},
     ledger::{Cause, LeftOut, Losses},
     ring::{buffer::Mapping, merge::Progress},
-    time_namespace::boot_clock_ahead,
 };
 
 /// What became of the events of one type. What was seen and not lost was put into a ring.
@@ -122,7 +122,7 @@ pub(super) struct Cpus {
     memory: Mapping,
     cpus: usize,
     boot_time: u64,
-    clock: BootClock,
+    clocks: Machine,
 }
 
 const WAYS: usize = 3;
@@ -131,12 +131,8 @@ const STRIDE: usize = size_of::<types::sc_cpu>().next_multiple_of(8);
 impl Cpus {
     pub(super) fn map(fd: impl AsFd, cpus: usize, boot_time: u64) -> io::Result<Cpus> {
         let len = (STRIDE * cpus).next_multiple_of(rustix::param::page_size());
-        Ok(Cpus {
-            memory: Mapping::new(&fd, len, ProtFlags::READ, 0)?,
-            cpus,
-            boot_time,
-            clock: BootClock::new(),
-        })
+        let memory = Mapping::new(&fd, len, ProtFlags::READ, 0)?;
+        Ok(Cpus { memory, cpus, boot_time, clocks: Machine::new() })
     }
 
     pub(super) fn set_boot_time(&mut self, boot_time: u64) {
@@ -269,54 +265,15 @@ fn info(program: BorrowedFd<'_>) -> Option<libbpf_sys::bpf_prog_info> {
     (result == 0).then_some(info)
 }
 
-/// The machine's boot-time clock, which the programs read.
-#[derive(Debug, Clone, Copy)]
-struct BootClock {
-    /// How far that of this process's time namespace is ahead, in ns.
-    ahead: i64,
-}
-
-impl BootClock {
-    fn new() -> BootClock {
-        BootClock { ahead: boot_clock_ahead() }
-    }
-
-    /// The time, in ns.
-    fn now(self) -> u64 {
-        nanoseconds(clock_gettime(ClockId::Boottime)).saturating_add_signed(-self.ahead)
-    }
-}
-
-/// The clock of the day, in ns since the epoch.
-fn wall_clock() -> u64 {
-    nanoseconds(clock_gettime(ClockId::Realtime))
-}
-
-/// When the machine was started, in ns since the epoch.
-pub(super) fn measure_boot_time() -> u64 {
-    // This thread may have to wait between two clocks: the reading that took the least time counts.
-    let clock = BootClock::new();
-    let reading = || {
-        let before = clock.now();
-        let wall = wall_clock();
-        let after = clock.now();
-        (after - before, wall - before.midpoint(after))
-    };
-    (1..8).fold(reading(), |best, _| best.min(reading())).1
-}
-
-fn nanoseconds(time: rustix::time::Timespec) -> u64 {
-    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
-}
-
 impl Progress for Cpus {
     fn now(&self) -> u64 {
-        self.boot_time + self.clock.now()
+        self.boot_time + self.clocks.boot()
     }
 
     /// Without the time in which the machine sleeps: no program runs in it.
     fn elapsed(&self) -> Duration {
-        Duration::from_nanos(nanoseconds(clock_gettime(ClockId::Monotonic)))
+        let now = clock_gettime(ClockId::Monotonic);
+        Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))
     }
 
     fn cpus(&self) -> usize {

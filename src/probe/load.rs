@@ -17,7 +17,7 @@ use super::{
     alarm::Alarm,
     attach,
     control::{self, Directions},
-    counters::{self, Cpus},
+    counters::Cpus,
     error::is_out_of_descriptors,
     messages,
     programs::{self, Want},
@@ -26,6 +26,7 @@ use super::{
     tasks::TaskIds,
 };
 use crate::{
+    clocks::Machine,
     events::{EVENTS, Event, EventType, Schema, Source, Syscall, event_by_program},
     limits,
     ring::merge::Merge,
@@ -207,7 +208,7 @@ impl Opened {
         selection: &Selection,
         tasks: TaskIds,
     ) -> Result<Loaded, ProbeError> {
-        let boot_time = self.options.boot_time.unwrap_or_else(counters::measure_boot_time);
+        let boot_time = self.options.boot_time.unwrap_or_else(|| Machine::new().boot_time());
         let alarm = Alarm::new().map_err(|e| ProbeError::failed("make an epoll instance", e))?;
         let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, &self.cpus, &alarm)?;
         rings::watch(skel.maps.reserve.as_fd(), &alarm)?;

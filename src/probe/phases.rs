@@ -67,7 +67,8 @@ pub struct Options {
     /// Which version of the event table events follow.
     pub schema: Schema,
     /// When the machine was started, in ns since the epoch: event times are this plus the boot-time clock. `None`:
-    /// worked out from the clocks of this moment.
+    /// worked out from the clocks of this moment. A recording ([`record`](crate::record)) follows the wall clock from there
+    /// on.
     pub boot_time: Option<u64>,
 }
 

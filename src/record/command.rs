@@ -20,13 +20,13 @@ use std::{
 use anyhow::Context;
 use rustix::process::{Pid, Signal};
 
-use crate::{limits::OpenFiles, probe::id_in_proc};
+use crate::{limits::OpenFiles, print::shown, probe::id_in_proc};
 
 /// Why a command does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// There is no program of that name.
-    #[error("cannot run {}: there is no such program{}", .name.display(), .place)]
+    #[error("cannot run {}: there is no such program{}", shown(.name.as_ref()), .place)]
     NotFound {
         /// As it was typed.
         name: OsString,
@@ -34,7 +34,7 @@ pub enum CommandError {
         place: &'static str,
     },
     /// The kernel refuses to execute it.
-    #[error("cannot run {}", .name.display())]
+    #[error("cannot run {}", shown(.name.as_ref()))]
     Refused {
         /// As it was typed.
         name: OsString,
@@ -92,7 +92,7 @@ impl Held {
         }
         // SAFETY: between fork and exec the closure makes system calls alone, on memory and descriptors that it owns.
         unsafe { started.pre_exec(move || child.run()) };
-        let child = started.spawn().with_context(|| format!("cannot start {}", name.display()))?;
+        let child = started.spawn().with_context(|| format!("cannot start {}", shown(name.as_ref())))?;
         let mut held = Held { pid: 0, child, name: name.clone(), go: Some(go), failure };
         held.pid = id_in_proc(held.child.id()).context("cannot find the command in /proc")?;
         Ok(Some(held))

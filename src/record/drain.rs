@@ -6,13 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ledger::Ledger, rotor::Rotor, self_test::SelfTest};
+use super::{clock::Clock, ledger::Ledger, rotor::Rotor, self_test::SelfTest, state::Scan};
 use crate::{
+    clocks::Machine,
     events::{EVENTS, EventType, ForeignCall},
-    ledger::{self, Cause, Gap, Verdict},
+    ledger::{self, Cause, Gap, Notice, Verdict},
     output::{Chunk, OutputError, Progress, Rotation, Totals, WriterThread},
     probe::{Active, Loaded, ProbeError, RawEvent},
-    scap::{event_block_len, frame_event},
+    scap::{event_block_len, frame_event, set_event_time},
     select::{Asked, Judge},
 };
 
@@ -47,8 +48,15 @@ pub struct Drain {
     counts: Counts,
     limits: Limits,
     ledger: Ledger,
-    /// Notices that are to stand behind the events up to a time.
-    notices: VecDeque<(u64, Note)>,
+    /// What all times below come from.
+    clock: Clock,
+    /// Told when the clock says otherwise when the machine was started.
+    scan: Scan,
+    /// The latest time stamp that was taken, as the program made it; whether the rings were empty then.
+    taken: u64,
+    drained: bool,
+    /// What is to stand behind the events up to a time, in the order of these times.
+    notices: VecDeque<(u64, Notice)>,
     /// Which of the events that come next were asked for.
     judge: Judge,
     /// What each file is to say of that, unless it is everything.
@@ -64,13 +72,6 @@ pub struct Drain {
     backlog: bool,
     /// The event of the self-test, until it has reached the output.
     expected: Option<SelfTest>,
-}
-
-/// What a notice is about.
-#[derive(Debug)]
-enum Note {
-    Gap(Gap),
-    Selected(Asked),
 }
 
 /// When to stop, and how fast to go.
@@ -94,8 +95,9 @@ impl Drain {
         target: &str,
         limits: Limits,
         probe: &Loaded,
+        scan: Scan,
     ) -> Result<Drain, OutputError> {
-        Drain::starting_at(writer, target, limits, probe.cpus(), probe.now())
+        Drain::starting_at(writer, target, limits, probe.cpus(), probe.now(), probe.boot_time(), scan)
     }
 
     fn starting_at(
@@ -104,6 +106,8 @@ impl Drain {
         limits: Limits,
         cpus: usize,
         now: u64,
+        boot_time: u64,
+        scan: Scan,
     ) -> Result<Drain, OutputError> {
         let state = Some(writer.take()?);
         let counts = Counts::new();
@@ -117,6 +121,10 @@ impl Drain {
             counts,
             limits,
             ledger: Ledger::new(cpus, now),
+            clock: Clock::new(Machine::new(), boot_time),
+            scan,
+            taken: 0,
+            drained: false,
             notices: VecDeque::new(),
             judge: Judge::default(),
             selected: None,
@@ -151,9 +159,9 @@ impl Drain {
         self.unsaid = Some(began);
     }
 
-    /// Something else is asked for since `at`.
+    /// Something else is asked for since `at`, a time of the probe.
     pub fn change_what_is_asked(&mut self, asked: Asked, at: u64) {
-        self.notices.push_back((at.max(self.latest), Note::Selected(asked)));
+        self.put_notice(self.clock.adjust(at), Notice::Selected(asked));
     }
 
     /// Writes what stands before the first event, and the events that have come since.
@@ -177,11 +185,12 @@ impl Drain {
 
     /// Takes what events there are: how many. Events stay in the rings while the disk is behind.
     pub fn step(&mut self, active: &mut Active) -> anyhow::Result<usize> {
-        if let Some(gap) = self.ledger.look(active.probe()) {
+        self.look_at_clock();
+        if let Some(gap) = self.ledger.look(active.probe(), self.clock.now()) {
             self.note(gap);
         }
         let took = self.take_events(active)?;
-        let now = active.probe().now();
+        let now = self.clock.now();
         if let Some(at) = self.rotor.as_mut().and_then(|rotor| rotor.now(now, &self.writer)) {
             self.cut(active.probe(), at)?;
         }
@@ -194,8 +203,20 @@ impl Drain {
         Ok(took)
     }
 
+    fn look_at_clock(&mut self) {
+        let before = self.clock.boot_time();
+        if let Some(step) = self.clock.look(self.taken, self.drained) {
+            self.put_notice(step.at, Notice::Clock(step));
+        }
+        let boot_time = self.clock.boot_time();
+        if boot_time != before {
+            self.scan.set_boot_time(boot_time);
+        }
+    }
+
     fn take_events(&mut self, active: &mut Active) -> anyhow::Result<usize> {
         let step = self.limits.rate.map_or(STEP, |rate| (rate / 100).clamp(1, STEP as u64) as usize);
+        self.drained = false;
         for took in 0..step {
             if self.is_full() {
                 return Ok(took);
@@ -208,8 +229,11 @@ impl Drain {
                 self.set_backlog(active, false)?;
                 continue;
             }
-            let Some(event) = active.next_event() else { return Ok(took) };
-            let ts = time_stamp(event.bytes);
+            let Some(event) = active.next_event() else {
+                self.drained = true;
+                return Ok(took);
+            };
+            let ts = self.clock.adjust(time_stamp(event.bytes));
             let block = event_block_len(event.bytes.len());
             let cut = self.rotor.as_mut().and_then(|rotor| rotor.before(ts, block, &self.writer));
             if let Some(at) = cut {
@@ -234,12 +258,12 @@ impl Drain {
         Ok(self.chunk.is_some())
     }
 
-    /// Writes an event into the buffer that there is.
+    /// Writes an event of this time into the buffer that there is.
     #[inline]
     fn write(&mut self, event: RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
         while self.notices.front().is_some_and(|(after, _)| *after < ts) {
-            let Some((at, note)) = self.notices.pop_front() else { break };
-            self.write_notice(note, at)?;
+            let Some((at, notice)) = self.notices.pop_front() else { break };
+            self.write_notice(notice, at)?;
         }
         let Some(chunk) = &mut self.chunk else { return Ok(()) };
         // Events that came before the state of the machine was read stand behind it, and its notice.
@@ -256,9 +280,15 @@ impl Drain {
         if let Some(test) = &mut self.expected {
             test.look(event.bytes, self.counts.total);
         }
+        let raw = time_stamp(event.bytes);
+        self.taken = self.taken.max(raw);
         self.latest = self.latest.max(ts);
         self.latest_in_file = self.latest_in_file.max(ts);
+        let start = chunk.bytes.len();
         frame_event(&mut chunk.bytes, event.cpu, event.bytes);
+        if ts != raw {
+            set_event_time(&mut chunk.bytes[start..], ts);
+        }
         chunk.events += 1;
         chunk.late += u64::from(late);
         let block = event_block_len(event.bytes.len());
@@ -269,22 +299,24 @@ impl Drain {
         if chunk.room() < block.max(4096) { self.flush() } else { Ok(()) }
     }
 
-    fn write_notice(&mut self, note: Note, at: u64) -> Result<(), OutputError> {
+    fn write_notice(&mut self, notice: Notice, at: u64) -> Result<(), OutputError> {
         let mut chunk = match self.chunk.take() {
             Some(chunk) => chunk,
             None => self.writer.take_or_make()?,
         };
-        match note {
-            Note::Gap(gap) => {
-                frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::GAP, &gap.text(), at));
-                gap.losses.iter().for_each(|(cause, count)| chunk.losses.add(cause, count));
-            }
-            Note::Selected(asked) => {
+        match notice {
+            Notice::Selected(asked) => {
                 let block = write_selected(&mut chunk, &asked, at);
                 self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
                 self.judge = Judge::new(asked);
                 self.selected = Some(asked).filter(|_| self.judge.is_strict());
                 self.unsaid = None;
+            }
+            notice => {
+                frame_event(&mut chunk.bytes, 0, &ledger::notice(notice.id(), &notice.text(), at));
+                if let Notice::Gap(gap) = notice {
+                    gap.losses.iter().for_each(|(cause, count)| chunk.losses.add(cause, count));
+                }
             }
         }
         self.chunk = Some(chunk);
@@ -293,18 +325,18 @@ impl Drain {
 
     /// Ends the file: what comes is for the next one. A gap goes into the file in whose time it began.
     fn cut(&mut self, probe: &Loaded, at: u64) -> Result<(), OutputError> {
-        let (end, now) = (self.latest, probe.now());
-        if let Some(gap) = self.ledger.gap_before(probe, end) {
+        let (end, now) = (self.latest, self.clock.now());
+        if let Some(gap) = self.ledger.gap_before(probe, end, now) {
             self.note(gap);
         }
-        let is_of_file = |(at, note): &(u64, Note)| match note {
-            Note::Gap(gap) => gap.from <= end,
-            Note::Selected(_) => *at <= end,
+        let began = |(at, notice): &(u64, Notice)| match notice {
+            Notice::Gap(gap) => gap.from <= end,
+            _ => *at <= end,
         };
-        let (told, later): (VecDeque<_>, _) = self.notices.drain(..).partition(is_of_file);
+        let (told, later): (VecDeque<_>, _) = self.notices.drain(..).partition(began);
         self.notices = later;
-        for (_, note) in told {
-            self.write_notice(note, end)?;
+        for (_, notice) in told {
+            self.write_notice(notice, end)?;
         }
         self.flush()?;
         self.latest_in_file = 0;
@@ -334,8 +366,14 @@ impl Drain {
     fn note(&mut self, gap: Gap) {
         // What came while the gap before was being counted is in that one.
         if gap.losses.sum() > 0 {
-            self.notices.push_back((gap.to.max(self.latest), Note::Gap(gap)));
+            self.put_notice(gap.to, Notice::Gap(gap));
         }
+    }
+
+    /// Has a notice written behind the events up to a time, and behind the notices before it.
+    fn put_notice(&mut self, at: u64, notice: Notice) {
+        let last = self.notices.back().map_or(0, |(at, _)| *at);
+        self.notices.push_back((at.max(last).max(self.latest), notice));
     }
 
     fn flush(&mut self) -> Result<(), OutputError> {
@@ -400,18 +438,18 @@ impl Drain {
 
     /// Writes the rest, the last notices among it.
     pub fn end(&mut self, probe: &Loaded) -> Result<(), OutputError> {
-        if let Some(gap) = self.ledger.last_gap(probe) {
+        if let Some(gap) = self.ledger.last_gap(probe, self.clock.now()) {
             self.note(gap);
         }
         let left = self.ledger.verdict(probe, self.counts.total).unread;
         if left > 0 && !self.is_full() {
-            let mut gap = Gap { from: self.latest, to: probe.now(), ..Gap::default() };
+            let mut gap = Gap { from: self.latest, to: self.clock.now(), ..Gap::default() };
             gap.losses.add(Cause::Backlog, left);
             self.note(gap);
         }
-        let last = self.notices.back().map_or(self.latest, |(ts, _)| *ts).max(probe.now());
-        while let Some((at, note)) = self.notices.pop_front() {
-            self.write_notice(note, at)?;
+        let last = self.notices.back().map_or(self.latest, |(ts, _)| *ts).max(self.clock.now());
+        while let Some((at, notice)) = self.notices.pop_front() {
+            self.write_notice(notice, at)?;
         }
         self.flush()?;
         self.writer.end(self.verdict(probe), last)

@@ -56,9 +56,8 @@ impl Ledger {
         }
     }
 
-    /// Looks for new losses: a gap that has come to its end.
-    pub(super) fn look(&mut self, probe: &Loaded) -> Option<Gap> {
-        let now = probe.now();
+    /// Looks for new losses, at a time: a gap that has come to its end.
+    pub(super) fn look(&mut self, probe: &Loaded, now: u64) -> Option<Gap> {
         let before = std::mem::replace(&mut self.looked, now);
         let cpus = self.lost.len();
         for (cpu, (lost, known)) in probe.lost().zip(&mut self.lost).enumerate() {
@@ -80,13 +79,14 @@ impl Ledger {
     }
 
     /// The gap that is open at the end of the capture.
-    pub(super) fn last_gap(&mut self, probe: &Loaded) -> Option<Gap> {
-        self.look(probe).or_else(|| self.gap.take().map(|gap| self.close(gap, probe)))
+    pub(super) fn last_gap(&mut self, probe: &Loaded, now: u64) -> Option<Gap> {
+        self.look(probe, now).or_else(|| self.gap.take().map(|gap| self.close(gap, probe)))
     }
 
     /// What is to be told of the losses up to a time, at which a file ends: a gap that began before ends there too.
-    pub(super) fn gap_before(&mut self, probe: &Loaded, end: u64) -> Option<Gap> {
-        self.look(probe).or_else(|| self.gap.take_if(|gap| gap.from <= end).map(|gap| self.close(gap, probe)))
+    pub(super) fn gap_before(&mut self, probe: &Loaded, end: u64, now: u64) -> Option<Gap> {
+        self.look(probe, now)
+            .or_else(|| self.gap.take_if(|gap| gap.from <= end).map(|gap| self.close(gap, probe)))
     }
 
     fn close(&mut self, gap: OpenGap, probe: &Loaded) -> Gap {

@@ -1,5 +1,6 @@
 //! Recording: from the probe into a capture file, until told to stop.
 
+mod clock;
 mod command;
 mod drain;
 mod handle;
@@ -30,8 +31,10 @@ use crate::{
     confine::{self, Confinement, Task},
     limits::OpenFiles,
     output::{
-        Destination, Files, Output, Pattern, Series, Target, WriterThread, default_name, default_pattern,
+        Destination, Pattern, Reserved, ReservedFiles, Series, Target, WriterThread, default_name,
+        default_pattern,
     },
+    print::shown,
     probe::{Active, Loaded, Opened, Options, TargetState},
     select::{self, SyscallSet},
 };
@@ -135,8 +138,10 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let wanted = Wanted::new(config);
     let (selection, options) = wanted.to_load(config, if targeted { TARGETS } else { 0 })?;
     let scan = Scan::new(config.include_self);
-    let output = create_output(config, &scan)?;
-    let target = output.target().to_string();
+    if let Some(path) = &config.stats {
+        stats::check(path).map_err(|source| StatsError { path: path.clone(), source })?;
+    }
+    let reserved = reserve_output(config, &scan)?;
 
     let attached = Opened::new(&options)?.load_events(&selection)?.attach()?;
     for refused in attached.probe().refused() {
@@ -156,6 +161,16 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }
+    // Late: until here nothing of a file that is there has changed.
+    let output = match reserved {
+        Reservation::Single(reserved) => {
+            let waiting = Instant::now();
+            let is_over = || config.duration.is_some_and(|limit| waiting.elapsed() >= limit);
+            reserved.open(&|| requests.stopped() || is_over())?.into()
+        }
+        Reservation::Series(reserved) => Destination::from(reserved.begin()?),
+    };
+    let target = output.target();
     // All that is loaded is loaded, and the command has its process: it keeps the rights that it was started with.
     let in_force = confine::thread(config.confine, Task::Recording);
     tracing::info!("the recording: {in_force}");
@@ -170,15 +185,16 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     scan.set_boot_time(active.probe().boot_time());
     scan.set_tasks(active.probe().tasks());
     let rotation = config.files.as_ref().map(|files| files.rotation);
-    let flush = match output.target() {
+    let flush = match target {
         // Whoever reads along does not want to wait; packed, small parts would become a large whole.
         Target::Stdout if !config.compress => FLUSH_STDOUT,
         _ => FLUSH,
     };
     let (events, rate, compressed) = (config.limit, config.rate, config.compress);
+    let target = target.to_string();
     let limits = Limits { events, rate, rotation, compressed, flush };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
-    let mut drain = Drain::new(writer, &target, limits, active.probe())?;
+    let mut drain = Drain::new(writer, &target, limits, active.probe(), scan.clone())?;
     drain.say_what_is_asked(wanted.asked(), began);
     drain.look_for(self_test);
     let gate_opened = Instant::now();
@@ -390,7 +406,7 @@ impl Audience<'_> {
 
 /// The balance cannot be written to the file of [`Config::stats`].
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the balance to {}", path.display())]
+#[error("cannot write the balance to {}", shown(path))]
 pub struct StatsError {
     path: PathBuf,
     source: io::Error,
@@ -407,7 +423,13 @@ fn write_stats(
         .map_err(|source| StatsError { path: path.clone(), source })
 }
 
-fn create_output(config: &Config, scan: &Scan) -> anyhow::Result<Destination> {
+/// An output that is not open yet.
+enum Reservation {
+    Single(Reserved),
+    Series(Box<ReservedFiles>),
+}
+
+fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
     let host = || rustix::system::uname().nodename().to_bytes().to_vec();
     let now = jiff::Zoned::now();
     let Some(series) = &config.files else {
@@ -415,12 +437,13 @@ fn create_output(config: &Config, scan: &Scan) -> anyhow::Result<Destination> {
             Some(path) => Target::from_arg(path),
             None => Target::File(default_name(&host(), &now, config.compress)),
         };
-        return Ok(Output::create(target, config.compress)?.into());
+        return Ok(Reservation::Single(Reserved::new(target, config.compress)?));
     };
     let path = config.write.clone().unwrap_or_else(|| default_pattern(&host(), config.compress));
     let pattern = Pattern::parse(&path)?;
     let now = u64::try_from(now.timestamp().as_nanosecond()).unwrap_or(0);
-    Ok(Files::create(pattern, series, config.compress, now, scan.source())?.into())
+    let reserved = ReservedFiles::new(pattern, series, config.compress, now, scan.source())?;
+    Ok(Reservation::Series(Box::new(reserved)))
 }
 
 /// Takes what is left in the rings after the gate was closed, and writes how it all ended.

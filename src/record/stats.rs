@@ -1,23 +1,74 @@
 //! The ledger as JSON, for `--stats-file`.
 
-use std::{fs, io, path::Path};
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
-use rustix::time::{ClockId, clock_gettime};
+use std::{
+    fs::File,
+    io::{self, ErrorKind, Write},
+    path::Path,
+    time::Duration,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    time::{ClockId, clock_gettime},
+};
 use serde_json::{Map, Value, json};
 
 use super::{ledger::Ledger, summary::Summary};
 use crate::{
     events::event,
+    folder::{Draft, Special},
     probe::{Counters, Loaded},
 };
 
+/// How long a pipe may take no more of it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Writes the file: beside its place first, then renamed, so that nobody reads half of it.
 pub(super) fn write(path: &Path, summary: &Summary, ledger: &Ledger, probe: &Loaded) -> io::Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
     let text = format!("{:#}\n", json(summary, ledger, probe));
-    fs::write(&partial, text)?;
-    fs::rename(&partial, path)
+    match Special::find(path.to_owned())? {
+        Ok(spot) => {
+            let draft = Draft::beside(&spot)?;
+            draft.file().write_all(text.as_bytes())?;
+            draft.replace(&spot.name)
+        }
+        Err(special) => {
+            // The end of a recording waits for nobody.
+            let nobody = || io::Error::new(ErrorKind::BrokenPipe, "nobody has opened it to read it");
+            let file = special.open(&|| true)?.ok_or_else(nobody)?;
+            write_patiently(&file, text.as_bytes())
+        }
+    }
+}
+
+/// Whether the file can be written, as far as can be told before.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    match Special::find(path.to_owned())? {
+        Ok(spot) => spot.folder.can_create(),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Writes to a file that does not wait.
+fn write_patiently(mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                let timeout = Timespec { tv_sec: PATIENCE.as_secs() as i64, tv_nsec: 0 };
+                if poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&timeout))? == 0 {
+                    return Err(Errno::TIMEDOUT.into());
+                }
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 fn json(summary: &Summary, ledger: &Ledger, probe: &Loaded) -> Value {

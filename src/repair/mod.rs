@@ -7,28 +7,32 @@
 //! At no moment is there less on disk than before: the repaired capture is written beside the damaged one, and takes its
 //! name when it is complete. Only [in place](Place::InPlace) is it otherwise: a full disk has no room for a second one.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 pub mod salvage;
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{self, File},
+    fs::{File, Permissions},
     io::{self, ErrorKind, Seek, Write},
     os::unix::{
         ffi::OsStrExt,
-        fs::{FileExt, MetadataExt, fchown},
+        fs::{FileExt, PermissionsExt, fchown},
     },
     path::{Path, PathBuf},
 };
 
 use indicatif::HumanCount;
-use rustix::{
-    fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with},
-    io::Errno,
-};
+use rustix::fs::{OFlags, fstat};
 use salvage::Survey;
 use thiserror::Error;
 
-use crate::{ledger::Cut, print, scap::ReadError};
+use crate::{
+    folder::{self, Draft, Spot},
+    ledger::Cut,
+    print::shown,
+    scap::ReadError,
+};
 
 /// What the name of a capture that is still being written ends with.
 pub const PARTIAL: &str = ".partial";
@@ -70,7 +74,6 @@ impl Report {
     /// Of `out`.
     pub fn write(&self, name: &Path, out: &mut impl Write) -> io::Result<()> {
         let events = HumanCount(self.events);
-        let shown = |path: &Path| print::escaped(path.as_os_str().as_bytes());
         write!(out, "{}: ", shown(name))?;
         match &self.cut {
             None => writeln!(out, "whole, {events} events")?,
@@ -95,7 +98,7 @@ impl Report {
 #[derive(Debug, Error)]
 pub enum RepairError {
     /// The file cannot be opened.
-    #[error("cannot open {}", path.display())]
+    #[error("cannot open {}", shown(path))]
     Open {
         /// The file.
         path: PathBuf,
@@ -103,19 +106,19 @@ pub enum RepairError {
         source: io::Error,
     },
     /// A pipe, a device, a directory.
-    #[error("{} is not a regular file: only such a one can be repaired", path.display())]
+    #[error("{} is not a regular file: only such a one can be repaired", shown(path))]
     NotAFile {
         /// The path.
         path: PathBuf,
     },
     /// It is locked: its recorder is at work, or another repair.
-    #[error("{} is still being written: stop its recorder first", path.display())]
+    #[error("{} is still being written: stop its recorder first", shown(path))]
     InUse {
         /// The file.
         path: PathBuf,
     },
     /// It ends before the description of its machine, or is no capture.
-    #[error("nothing can be saved from {}, which is left as it is", path.display())]
+    #[error("nothing can be saved from {}, which is left as it is", shown(path))]
     Nothing {
         /// The file.
         path: PathBuf,
@@ -123,7 +126,7 @@ pub enum RepairError {
         source: ReadError,
     },
     /// The capture cannot be read: not its fault, and so no reason to cut it.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}", shown(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -131,13 +134,13 @@ pub enum RepairError {
         source: ReadError,
     },
     /// There is a file of the name already.
-    #[error("{} is there already: move it away, or name another file with -o", path.display())]
+    #[error("{} is there already: move it away, or name another file with -o", shown(path))]
     Exists {
         /// The file.
         path: PathBuf,
     },
     /// The repaired capture cannot be written.
-    #[error("cannot write {}{}", path.display(), remedy(source))]
+    #[error("cannot write {}{}", shown(path), remedy(source))]
     Write {
         /// The file.
         path: PathBuf,
@@ -159,171 +162,165 @@ fn remedy(source: &io::Error) -> &'static str {
 /// One that is whole stays as it is, but for a `.partial` at the end of its name. That its recorder did not close it is
 /// damage only where the name says so: other programs' captures have no balance.
 ///
+/// Links to it stay: the capture is replaced. All is done in the folder in which it was found, whatever others do meanwhile
+/// to the path.
+///
 /// # Errors
 /// Any [`RepairError`]; the capture is then as it was, unless it is repaired in place.
 pub fn repair(path: &Path, place: &Place) -> Result<Report, RepairError> {
-    let opened = |source| RepairError::Open { path: path.into(), source };
-    // Through links: the capture is to be replaced, not the link to it.
-    let path = fs::canonicalize(path).map_err(opened)?;
-    let mut file = open(&path)?;
-    let survey = Survey::of(&file).map_err(|source| match source {
-        ReadError::Io { .. } => RepairError::Read { path: path.clone(), source },
-        _ => RepairError::Nothing { path: path.clone(), source },
-    })?;
-    let complete = complete_name(&path);
-    let is_whole = survey.damage.is_none() && (survey.is_closed || complete.is_none());
-    let mut report = Report { path: path.clone(), events: survey.events, cut: None, damaged: None };
-    if let Place::Elsewhere(out) = place {
-        report.path = out.clone();
-        report.cut = write_beside(&mut file, &survey, is_whole, out)?.into_new(out)?;
-        return Ok(report);
-    }
-    if let Some(complete) = complete.as_ref().filter(|name| name.symlink_metadata().is_ok()) {
-        return Err(RepairError::Exists { path: complete.clone() });
-    }
-    if !is_whole {
-        report.cut = if *place == Place::InPlace {
-            Some(mend(&mut file, &survey, &path)?)
-        } else {
-            let repaired = write_beside(&mut file, &survey, is_whole, &path)?;
-            if *place == Place::InsteadOfKept {
-                report.damaged = Some(keep(&path, complete.as_deref().unwrap_or(&path))?);
-            }
-            repaired.instead_of(&path)?
-        };
-    }
-    if let Some(complete) = complete {
-        // Only now, so that a crash in between leaves a `.partial` that is whole.
-        rename_new(&path, &complete)?;
-        report.path = complete;
-    }
-    Ok(report)
+    let failed = |source| RepairError::Open { path: path.into(), source };
+    let no_file = || RepairError::NotAFile { path: path.into() };
+    let spot = match Spot::find(path) {
+        Err(e) if e.kind() == ErrorKind::IsADirectory => return Err(no_file()),
+        spot => spot.map_err(failed)?.ok_or_else(no_file)?,
+    };
+    let access = if *place == Place::InPlace { OFlags::RDWR } else { OFlags::RDONLY };
+    let file = spot.folder.regular(&spot.name, access).map_err(failed)?.ok_or_else(no_file)?;
+    Ok(Capture::of(file, spot)?.repair(place)?.0)
 }
 
-/// The capture, locked against its recorder where that locks it too.
-fn open(path: &Path) -> Result<File, RepairError> {
-    let opened = |source| RepairError::Open { path: path.into(), source };
-    if !fs::metadata(path).map_err(opened)?.is_file() {
-        return Err(RepairError::NotAFile { path: path.into() });
+/// Repairs in place what a recorder of this user left behind in the folder of a series: also where it is now.
+///
+/// # Errors
+/// As for [`repair`]; [`RepairError::NotAFile`] if somebody else made it, or it has another name.
+pub(crate) fn adopt(spot: &Spot) -> Result<(Report, Spot), RepairError> {
+    let failed = |source| RepairError::Open { path: spot.path(), source };
+    let file = spot.folder.own(&spot.name, OFlags::RDWR).map_err(failed)?;
+    let file = file.ok_or_else(|| RepairError::NotAFile { path: spot.path() })?;
+    Capture::of(file, spot.clone())?.repair(&Place::InPlace)
+}
+
+/// A capture that is locked against its recorder, where that locks it too.
+struct Capture {
+    file: File,
+    spot: Spot,
+    survey: Survey,
+}
+
+impl Capture {
+    fn of(file: File, spot: Spot) -> Result<Capture, RepairError> {
+        let path = spot.path();
+        if !folder::lock(&file) {
+            return Err(RepairError::InUse { path });
+        }
+        let survey = Survey::of(&file).map_err(|source| match source {
+            ReadError::Io { .. } => RepairError::Read { path, source },
+            _ => RepairError::Nothing { path, source },
+        })?;
+        Ok(Capture { file, spot, survey })
     }
-    let file = File::open(path).map_err(opened)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(RepairError::InUse { path: path.into() }),
-        // A file system that knows no locks has none that are held.
-        _ => Ok(file),
+
+    fn repair(mut self, place: &Place) -> Result<(Report, Spot), RepairError> {
+        let complete = complete_name(&self.spot);
+        let is_whole = self.survey.is_whole() && (self.survey.is_closed || complete.is_none());
+        let (path, events) = (self.spot.path(), self.survey.events);
+        let mut report = Report { path, events, cut: None, damaged: None };
+        if let Place::Elsewhere(out) = place {
+            let elsewhere = target(out)?;
+            let (draft, cut) = self.write_beside(is_whole, &elsewhere)?;
+            draft.rename_new(&elsewhere.name).map_err(|e| exists_or(out.clone(), e))?;
+            (report.path, report.cut) = (out.clone(), cut);
+            return Ok((report, elsewhere));
+        }
+        if let Some(complete) =
+            complete.as_ref().filter(|name| name.stat().is_ok_and(|found| found.is_some()))
+        {
+            return Err(RepairError::Exists { path: complete.path() });
+        }
+        if !is_whole {
+            report.cut = if *place == Place::InPlace {
+                Some(self.mend()?)
+            } else {
+                let (draft, cut) = self.write_beside(is_whole, &self.spot.clone())?;
+                self.adopt_owner(draft.file()).map_err(|e| write_error(&self.spot, e))?;
+                if *place == Place::InsteadOfKept {
+                    report.damaged = Some(self.keep(complete.as_ref().unwrap_or(&self.spot))?);
+                }
+                draft.replace(&self.spot.name).map_err(|e| write_error(&self.spot, e))?;
+                cut
+            };
+        }
+        let Some(complete) = complete else { return Ok((report, self.spot)) };
+        // Only now, so that a crash in between leaves a `.partial` that is whole.
+        let folder = &self.spot.folder;
+        let renamed = folder.rename_new(&self.spot.name, &complete.name).and_then(|()| folder.sync());
+        renamed.map_err(|e| exists_or(complete.path(), e))?;
+        report.path = complete.path();
+        Ok((report, complete))
     }
+
+    /// Writes what is kept into the folder of `target`.
+    fn write_beside(&mut self, is_whole: bool, target: &Spot) -> Result<(Draft, Option<Cut>), RepairError> {
+        let Capture { file, survey, .. } = self;
+        let failed = |source| write_error(target, source);
+        let draft = Draft::beside(&target.beside(".scapd-repair")).map_err(failed)?;
+        let cut = if is_whole {
+            file.rewind().and_then(|()| io::copy(file, &mut draft.file())).map_err(failed)?;
+            None
+        } else {
+            Some(survey.write(file, &mut draft.file()).map_err(failed)?)
+        };
+        // Captures are kept and removed by their age.
+        let modified = file.metadata().and_then(|meta| meta.modified());
+        modified.and_then(|time| draft.file().set_modified(time)).map_err(failed)?;
+        Ok((draft, cut))
+    }
+
+    /// Writes the end of what is kept over that of the damaged file.
+    fn mend(&mut self) -> Result<Cut, RepairError> {
+        let Capture { file, survey, .. } = self;
+        let mut write = || {
+            let modified = file.metadata()?.modified()?;
+            let mut rest = Vec::new();
+            let cut = survey.write_rest(file, &mut rest)?;
+            file.write_all_at(&rest, survey.kept())?;
+            file.set_len(survey.kept() + rest.len() as u64)?;
+            // Captures are kept and removed by their age.
+            file.set_modified(modified)?;
+            file.sync_all()?;
+            Ok(cut)
+        };
+        write().map_err(|source| write_error(&self.spot, source))
+    }
+
+    /// Gives the new file, which is in the folder of the old one, its owner and who may read and write it.
+    fn adopt_owner(&self, new: &File) -> io::Result<()> {
+        let old = fstat(&self.file)?;
+        // Not allowed to everyone; then it is ours, as any new file.
+        let _ = fchown(new, Some(old.st_uid), Some(old.st_gid));
+        new.set_permissions(Permissions::from_mode(old.st_mode & 0o666))
+    }
+
+    /// Gives the damaged capture a second name, which it keeps.
+    fn keep(&self, named: &Spot) -> Result<PathBuf, RepairError> {
+        let damaged = named.with(DAMAGED);
+        let kept = self.spot.folder.link(&self.spot.name, &damaged.name);
+        kept.map_err(|e| exists_or(damaged.path(), e))?;
+        Ok(damaged.path())
+    }
+}
+
+/// Where the repaired capture is to go, of which nothing may be there.
+fn target(out: &Path) -> Result<Spot, RepairError> {
+    let found = Spot::find(out).map_err(|source| RepairError::Write { path: out.into(), source })?;
+    found.ok_or_else(|| RepairError::Exists { path: out.into() })
 }
 
 /// The name that a `.partial` gets when it is complete.
-fn complete_name(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.as_bytes().strip_suffix(PARTIAL.as_bytes())?;
-    (!name.is_empty()).then(|| path.with_file_name(OsStr::from_bytes(name)))
+fn complete_name(spot: &Spot) -> Option<Spot> {
+    let name = spot.name.as_bytes().strip_suffix(PARTIAL.as_bytes())?;
+    (!name.is_empty()).then(|| spot.beside(OsString::from(OsStr::from_bytes(name))))
 }
 
-/// A repaired capture that has no name yet.
-struct Repaired {
-    file: tempfile::NamedTempFile,
-    cut: Option<Cut>,
+fn write_error(spot: &Spot, source: io::Error) -> RepairError {
+    RepairError::Write { path: spot.path(), source }
 }
 
-/// Writes what is kept into the folder of `target`.
-fn write_beside(
-    file: &mut File,
-    survey: &Survey,
-    is_whole: bool,
-    target: &Path,
-) -> Result<Repaired, RepairError> {
-    let failed = |source| RepairError::Write { path: target.into(), source };
-    let folder = folder_of(target);
-    let mut new = tempfile::Builder::new().prefix(".scapd-repair-").tempfile_in(folder).map_err(failed)?;
-    let cut = if is_whole {
-        file.rewind().and_then(|()| io::copy(file, &mut new)).map_err(failed)?;
-        None
-    } else {
-        Some(survey.write(file, new.as_file_mut()).map_err(failed)?)
-    };
-    adopt(file, new.as_file()).and_then(|()| new.as_file().sync_all()).map_err(failed)?;
-    Ok(Repaired { file: new, cut })
-}
-
-/// Writes the end of what is kept over that of the damaged file.
-fn mend(file: &mut File, survey: &Survey, path: &Path) -> Result<Cut, RepairError> {
-    let mut write = || {
-        let modified = file.metadata()?.modified()?;
-        let mut rest = Vec::new();
-        let cut = survey.write_rest(file, &mut rest)?;
-        let out = File::options().write(true).open(path)?;
-        out.write_all_at(&rest, survey.kept())?;
-        out.set_len(survey.kept() + rest.len() as u64)?;
-        // Captures are kept and removed by their age.
-        out.set_modified(modified)?;
-        out.sync_all()?;
-        Ok(cut)
-    };
-    write().map_err(|source| RepairError::Write { path: path.into(), source })
-}
-
-/// Gives the new file the mode, the owner and the time of the old one.
-fn adopt(old: &File, new: &File) -> io::Result<()> {
-    let meta = old.metadata()?;
-    // Not allowed to everyone; then it is ours, as any new file.
-    let _ = fchown(new, Some(meta.uid()), Some(meta.gid()));
-    new.set_permissions(meta.permissions())?;
-    // Captures are kept and removed by their age.
-    new.set_modified(meta.modified()?)
-}
-
-impl Repaired {
-    /// Gives it a name that no file has.
-    fn into_new(self, target: &Path) -> Result<Option<Cut>, RepairError> {
-        self.file.persist_noclobber(target).map_err(|e| exists_or(target, e.error))?;
-        sync_folder(target)?;
-        Ok(self.cut)
-    }
-
-    /// Gives it the name of the damaged one.
-    fn instead_of(self, target: &Path) -> Result<Option<Cut>, RepairError> {
-        self.file.persist(target).map_err(|e| RepairError::Write { path: target.into(), source: e.error })?;
-        sync_folder(target)?;
-        Ok(self.cut)
-    }
-}
-
-/// Gives the damaged capture a second name, which it keeps.
-fn keep(path: &Path, named: &Path) -> Result<PathBuf, RepairError> {
-    let mut name = OsString::from(named);
-    name.push(DAMAGED);
-    let damaged = PathBuf::from(name);
-    fs::hard_link(path, &damaged).map_err(|e| exists_or(&damaged, e))?;
-    Ok(damaged)
-}
-
-/// Renames, and never over a file that is there.
-fn rename_new(from: &Path, to: &Path) -> Result<(), RepairError> {
-    let renamed = match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // A file system that cannot rename so.
-        Err(Errno::INVAL | Errno::NOSYS) => fs::hard_link(from, to).and_then(|()| fs::remove_file(from)),
-        result => result.map_err(io::Error::from),
-    };
-    renamed.map_err(|e| exists_or(to, e))?;
-    sync_folder(to)
-}
-
-fn exists_or(path: &Path, source: io::Error) -> RepairError {
+fn exists_or(path: PathBuf, source: io::Error) -> RepairError {
     match source.kind() {
-        ErrorKind::AlreadyExists => RepairError::Exists { path: path.into() },
-        _ => RepairError::Write { path: path.into(), source },
+        ErrorKind::AlreadyExists => RepairError::Exists { path },
+        _ => RepairError::Write { path, source },
     }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Sees to it that the names are on disk too.
-fn sync_folder(path: &Path) -> Result<(), RepairError> {
-    let synced = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
-    synced.map_err(|source| RepairError::Write { path: path.into(), source })
 }
 
 #[cfg(test)]

@@ -65,11 +65,8 @@ impl Survey {
         let is_event = |ty: &BlockType| matches!(ty.kind(), BlockKind::Event { .. });
         let events = blocks.iter().filter(|(ty, _)| is_event(ty)).map(|(_, count)| count).sum();
         let state: Vec<_> = blocks.keys().map(|ty| ty.kind()).collect();
-        if events == 0 && !state.contains(&BlockKind::MachineInfo) {
-            // A header, and nothing that it heads.
-            return Err(
-                damage.unwrap_or(ReadError::Truncated { offset: reader.offset(), what: "machine info" })
-            );
+        if let Some(missing) = missing_state(&reader) {
+            return Err(damage.unwrap_or(missing));
         }
         Ok(Survey {
             events,
@@ -81,6 +78,11 @@ impl Survey {
             last,
             state: (events == 0).then_some(state),
         })
+    }
+
+    /// Whether it can be read to its end.
+    pub fn is_whole(&self) -> bool {
+        self.damage.is_none()
     }
 
     /// Writes what is kept of the capture, and behind it the notice of what was left out.
@@ -142,6 +144,13 @@ impl Survey {
         frame_event(&mut tail, 0, &ledger::notice_of(ledger::CUT, &cut.text(), ts, 0));
         tail
     }
+}
+
+/// The error of a capture that is a header, and nothing that it heads; the reader is at its end.
+pub(crate) fn missing_state(reader: &Reader<impl Read>) -> Option<ReadError> {
+    let is_something = |ty: &BlockType| matches!(ty.kind(), BlockKind::Event { .. } | BlockKind::MachineInfo);
+    let missing = || ReadError::Truncated { offset: reader.offset(), what: "machine info" };
+    (!reader.block_counts().keys().any(is_something)).then(missing)
 }
 
 /// Whether a section ends with that notice.

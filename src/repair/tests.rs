@@ -1,6 +1,10 @@
-use std::{io::Cursor, os::unix::fs::PermissionsExt};
+use std::{fs, io::Cursor, os::unix::fs::PermissionsExt};
 
 use flate2::{Compression, write::GzEncoder};
+use proptest::prelude::{
+    ProptestConfig, Strategy, prop_assert, prop_assert_eq, prop_assert_ne, prop_oneof, proptest,
+};
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use super::*;
@@ -274,4 +278,86 @@ fn a_link_still_leads_to_the_capture() {
     repair(&link, &Place::Instead).unwrap();
     assert!(link.is_symlink());
     assert_eq!((events(&fs::read(&path).unwrap()), events(&fs::read(&link).unwrap())), (5, 5));
+}
+
+/// What happens to the bytes of a file.
+#[derive(Debug, Clone)]
+enum Mishap {
+    Cut(usize),
+    Flip(usize, u8),
+    Drop(usize, usize),
+    Twice(usize, usize),
+    Zeros(usize),
+}
+
+impl Mishap {
+    fn any() -> impl Strategy<Value = Mishap> {
+        let at = 0..100_000_usize;
+        prop_oneof![
+            at.clone().prop_map(Mishap::Cut),
+            (at.clone(), 1..=255_u8).prop_map(|(at, bits)| Mishap::Flip(at, bits)),
+            (at.clone(), 1..200_usize).prop_map(|(at, len)| Mishap::Drop(at, len)),
+            (at.clone(), 1..200_usize).prop_map(|(at, len)| Mishap::Twice(at, len)),
+            (1..200_usize).prop_map(Mishap::Zeros),
+        ]
+    }
+
+    fn befall(&self, bytes: &mut Vec<u8>) {
+        let place = |at: usize, len: usize| {
+            let start = at % bytes.len().max(1);
+            start..(start + len).min(bytes.len())
+        };
+        match *self {
+            Mishap::Cut(at) => bytes.truncate(at % (bytes.len() + 1)),
+            Mishap::Flip(at, bits) => {
+                let at = place(at, 1);
+                bytes[at].iter_mut().for_each(|byte| *byte ^= bits);
+            }
+            Mishap::Drop(at, len) => drop(bytes.drain(place(at, len))),
+            Mishap::Twice(at, len) => {
+                let again = bytes[place(at, len)].to_vec();
+                let at = at % bytes.len().max(1);
+                bytes.splice(at..at, again);
+            }
+            Mishap::Zeros(len) => bytes.resize(bytes.len() + len, 0),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
+
+    /// `scapd verify` calls whole what `scapd repair` leaves as it is, and nothing else.
+    #[test]
+    fn repair_and_verify_agree_on_what_is_whole(
+        kind in 0..4_u8,
+        mishaps in proptest::collection::vec(Mishap::any(), 0..3),
+        is_partial: bool,
+    ) {
+        let mut bytes = match kind {
+            0 => whole(5),
+            1 => unclosed(5),
+            2 => [member(&whole(3)[..state().len()]), member(&whole(3)[state().len()..])].concat(),
+            _ => [whole(2), whole(2)].concat(),
+        };
+        mishaps.iter().for_each(|mishap| mishap.befall(&mut bytes));
+        let (_folder, path) = with(if is_partial { "a.scap.partial" } else { "a.scap" }, &bytes);
+        let verified = |path: &Path| {
+            let mut out = Vec::new();
+            crate::verify::verify(path, true, &mut out).unwrap()
+        };
+        let said = verified(&path);
+        match repair(&path, &Place::Instead) {
+            Ok(report) => {
+                let unchanged = fs::read(&report.path).unwrap() == bytes;
+                prop_assert_eq!(report.cut.is_none(), unchanged);
+                prop_assert_eq!(said != Outcome::Damaged, unchanged, "{:?}: {:?}", said, report);
+                prop_assert_ne!(verified(&report.path), Outcome::Damaged, "{:?}", report);
+            }
+            Err(RepairError::Nothing { .. }) => {
+                prop_assert!(matches!(said, Outcome::Damaged | Outcome::NotACapture), "{:?}", said);
+            }
+            Err(error) => prop_assert!(false, "{}", error),
+        }
+    }
 }

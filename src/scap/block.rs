@@ -221,6 +221,15 @@ pub fn frame_event(out: &mut Vec<u8>, cpu: u16, event: &[u8]) {
     });
 }
 
+/// Sets the time stamp of the event in a block of [`frame_event`].
+#[inline]
+pub fn set_event_time(block: &mut [u8], ts: u64) {
+    const AT: usize = HEADER_LEN + CPU_LEN;
+    if let Some(bytes) = block.get_mut(AT..AT + size_of::<u64>()) {
+        bytes.copy_from_slice(&ts.to_ne_bytes());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,7 +19,7 @@ pub mod state;
 mod value;
 mod writer;
 
-pub use block::{BlockType, MAX_EVENT, event_block_len, frame_event};
+pub use block::{BlockType, MAX_EVENT, event_block_len, frame_event, set_event_time};
 pub use builder::{BuildError, EventBuilder};
 pub use event::{EVENT_HEADER_LEN, EventError, EventView};
 pub(crate) use fields::Fields;

@@ -27,8 +27,8 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use crate::{
+    clocks,
     scap::state::{FdList, MachineState},
-    time_namespace::boot_clock_ahead,
 };
 use dir::Dir;
 use processes::Walk;
@@ -137,9 +137,10 @@ pub fn take(options: &Options) -> Result<Snapshot, SnapshotError> {
     let interfaces = interfaces::collect(&options.sys_root, &mut report);
     let (users, groups) = users::collect(&options.etc_root, &mut report);
     let pids = proc.numbers().map_err(unreadable)?;
-    // Where the boot time is the machine's, the times of /proc are still those of this process's time namespace.
-    let ahead = options.boot_time.map_or(0, |_| boot_clock_ahead());
-    let mut walk = Walk::new(&proc, machine.boot_time.saturating_add_signed(-ahead), &mut report);
+    // A boot time that was given is that of the initial time namespace; /proc shows the times of this one.
+    let offset = if options.boot_time.is_some() { clocks::namespace_offset() } else { 0 };
+    let boot_time = machine.boot_time.saturating_add_signed(offset.saturating_neg());
+    let mut walk = Walk::new(&proc, boot_time, &mut report);
     walk.run(&pids);
     let Walk { mounts, sockets, threads, .. } = walk;
     let mut fds = Vec::new();

@@ -23,7 +23,7 @@ const INIT: i64 = 1;
 /// The walk through all processes, with what it learns on the way.
 pub(super) struct Walk<'a> {
     proc: &'a Dir,
-    /// In ns since the epoch.
+    /// What is added to the times in /proc: ns since the epoch.
     boot_time: u64,
     report: &'a mut Report,
     cgroups: Cgroups,

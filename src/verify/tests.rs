@@ -51,11 +51,11 @@ fn complete_incomplete_or_damaged() {
     sample.left_out.sampled = 9;
     assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Sample);
     // Each contradicts itself: an event too few, a gap too few, out of order, a balance that does not add up.
-    assert_eq!(outcome(&[1], &[balance(2, 2, 0, 0)]), Outcome::Damaged);
-    assert_eq!(outcome(&[1, 2], &[balance(5, 2, 3, 0)]), Outcome::Damaged);
-    assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 0)]), Outcome::Damaged);
-    assert_eq!(outcome(&[1, 2], &[gap(3), balance(6, 2, 3, 0)]), Outcome::Damaged);
-    assert_eq!(outcome(&[1], &[balance(1, 1, 0, 0), balance(1, 1, 0, 0)]), Outcome::Damaged);
+    assert_eq!(outcome(&[1], &[balance(2, 2, 0, 0)]), Outcome::Contradictory);
+    assert_eq!(outcome(&[1, 2], &[balance(5, 2, 3, 0)]), Outcome::Contradictory);
+    assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 0)]), Outcome::Contradictory);
+    assert_eq!(outcome(&[1, 2], &[gap(3), balance(6, 2, 3, 0)]), Outcome::Contradictory);
+    assert_eq!(outcome(&[1], &[balance(1, 1, 0, 0), balance(1, 1, 0, 0)]), Outcome::Contradictory);
 }
 
 #[test]
@@ -67,7 +67,8 @@ fn a_cut_capture_is_damaged_at_a_place() {
     }
     let report = Report::of(&whole[..whole.len() - 1]);
     assert_eq!(report.outcome(), Outcome::Damaged);
-    assert!(report.faults[0].contains("byte") || report.faults[0].contains("offset"), "{}", report.faults[0]);
+    let damage = report.damage.unwrap();
+    assert!(damage.contains("byte") || damage.contains("offset"), "{damage}");
 }
 
 #[test]
@@ -83,7 +84,7 @@ fn a_repaired_capture_is_whole_and_incomplete() {
     // What stood behind the balance was no event, and yet something.
     assert_eq!(report(&[1, 2], &[balance(2, 2, 0, 0), cut(17)]).outcome(), Outcome::Incomplete);
     // Nobody writes behind the end.
-    assert_eq!(report(&[1], &[cut(17), balance(1, 1, 0, 0)]).outcome(), Outcome::Damaged);
+    assert_eq!(report(&[1], &[cut(17), balance(1, 1, 0, 0)]).outcome(), Outcome::Contradictory);
 }
 
 #[test]
@@ -94,6 +95,22 @@ fn gaps_without_number_are_counted() {
     let mut out = Vec::new();
     report.write("x.scap", &mut out).unwrap();
     assert!(String::from_utf8(out).unwrap().contains("and 5 more gaps"));
+}
+
+#[test]
+fn steps_of_the_clock_are_told_and_are_no_fault() {
+    let step = ClockStep { by: 2_000_000_000, at: 1000 };
+    let mut notices = vec![(ledger::CLOCK, step.text()); TOLD + 5];
+    notices.push(balance(2, 2, 0, 0));
+    let report = Report::of(&capture(&[1, 2], &notices)[..]);
+    assert_eq!((report.outcome(), report.clock_steps[0]), (Outcome::Complete, step));
+    assert_eq!(report.to_json()["clock_steps"][0]["by"], 2_000_000_000);
+    assert_eq!(report.to_json()["clock_step_count"], TOLD + 5);
+    let mut out = Vec::new();
+    report.write("x.scap", &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains(": the clock was stepped by +2.000000 s\n"), "{text}");
+    assert!(text.contains("and 5 more steps of the clock"), "{text}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::{
 
 use scapd::{
     events::{EventType, event_by_program},
-    ledger::{self, Cause, Gap, Notice, Verdict},
+    ledger::{self, Cause, ClockStep, Gap, Notice, Verdict},
     scap::{Decoded, EventView, Reader, Value},
     select::Asked,
 };
@@ -58,6 +58,7 @@ pub struct Capture {
     pub counts: BTreeMap<EventType, u64>,
     pub events: Vec<(EventType, u64, Vec<u8>)>,
     pub gaps: Vec<Gap>,
+    pub clock_steps: Vec<ClockStep>,
     pub verdict: Verdict,
     /// What it says was asked for.
     pub asked: Vec<Asked>,
@@ -67,8 +68,8 @@ impl Capture {
     pub fn read(path: &Path) -> Capture {
         let mut reader = Reader::new(std::fs::File::open(path).unwrap()).unwrap();
         let (counts, verdict) = (BTreeMap::new(), Verdict::default());
-        let mut capture =
-            Capture { counts, events: Vec::new(), gaps: Vec::new(), verdict, asked: Vec::new() };
+        let (events, gaps, clock_steps) = (Vec::new(), Vec::new(), Vec::new());
+        let mut capture = Capture { counts, events, gaps, clock_steps, verdict, asked: Vec::new() };
         let (mut last, mut ended) = (0, false);
         while let Some(captured) = reader.next_event().unwrap() {
             let event = captured.event;
@@ -80,6 +81,7 @@ impl Capture {
                 Some(Notice::Verdict(verdict)) => (capture.verdict, ended) = (verdict, true),
                 Some(Notice::Cut(cut)) => panic!("it was cut, and repaired: {cut:?}"),
                 Some(Notice::Selected(asked)) => capture.asked.push(asked),
+                Some(Notice::Clock(step)) => capture.clock_steps.push(step),
                 None => {}
             }
             if event.ty() == ledger::NOTIFICATION {

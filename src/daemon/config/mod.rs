@@ -22,7 +22,7 @@ use std::{
     path::Path,
 };
 
-use crate::cli::RecordArgs;
+use crate::{cli::RecordArgs, print};
 use keys::{Keys, NoKey, Takes};
 
 pub use keys::Section;
@@ -82,7 +82,7 @@ impl Settings {
                 }
                 mistakes.extend(found.failed.iter().map(|(path, e)| unreadable_file(path, e)));
                 for path in found.others {
-                    tracing::warn!("{} is not a regular file: it is left alone", path.display());
+                    tracing::warn!("{} is not a regular file: it is left alone", print::shown(&path));
                 }
             }
             Err(e) => mistakes.push(unreadable_file(&folder, &e)),

@@ -27,7 +27,7 @@ const LONGEST: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum CtlError {
     /// Nobody is there.
-    #[error("cannot reach the service at {}{}", path.display(), remedy(source))]
+    #[error("cannot reach the service at {}{}", print::shown(path), remedy(source))]
     Unreachable {
         /// The socket.
         path: PathBuf,
@@ -35,7 +35,7 @@ pub enum CtlError {
         source: io::Error,
     },
     /// The service answers with something that is no answer, or not at all.
-    #[error("the service at {} gave no answer: {reason}", path.display())]
+    #[error("the service at {} gave no answer: {reason}", print::shown(path))]
     NoAnswer {
         /// The socket.
         path: PathBuf,

@@ -1,5 +1,7 @@
 //! Requests of `scapd ctl`: a line of JSON each way, over a unix socket whose permissions say who may make them.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_methods))]
+
 mod allowed;
 mod client;
 mod protocol;

@@ -21,6 +21,8 @@ use rustix::{
     thread::{UnshareFlags, unshare_unsafe},
 };
 
+use crate::print::shown;
+
 /// Clients that wait to be taken on.
 const BACKLOG: i32 = 128;
 
@@ -39,7 +41,7 @@ impl Socket {
     /// # Errors
     /// If something else is there, somebody listens, or the file system does not allow it.
     pub fn bind(path: &Path, mode: u32) -> anyhow::Result<Socket> {
-        let fail = || format!("cannot make the control socket {}", path.display());
+        let fail = || format!("cannot make the control socket {}", shown(path));
         let place = Place::open(path).with_context(fail)?;
         place.make_room().with_context(fail)?;
         let listener = socket(SocketFlags::CLOEXEC).with_context(fail)?;
@@ -86,9 +88,9 @@ impl Place {
         match openat(CWD, folder, flags, Mode::empty()) {
             Ok(handle) => Ok(Place { folder: handle, name: name.to_owned() }),
             Err(Errno::NOENT | Errno::NOTDIR) => {
-                bail!("there is no folder {}; make it, or name another path with --control", folder.display())
+                bail!("there is no folder {}; make it, or name another path with --control", shown(folder))
             }
-            Err(e) => Err(e).with_context(|| folder.display().to_string()),
+            Err(e) => Err(e).with_context(|| shown(folder)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fs::File,
     io::{self, ErrorKind},
     sync::{
         Arc,
@@ -18,14 +19,16 @@ use super::{
     Cut, OnError, Pattern, Series, StateSource,
     current::{Current, Held, notice, selected_notice},
     keeper::{Closed, Keeper, Report, chain},
-    partial::{Partial, Whereabouts},
+    partial::Partial,
     rotation::zoned,
     seal,
     store::{Shared, Store},
 };
 use crate::{
+    folder::Whereabouts,
     ledger::Verdict,
     output::{Output, OutputError, Target, Totals, chunk::Chunk, sink::Sink},
+    print::shown,
 };
 
 /// Between two looks whether the file is still there.
@@ -86,33 +89,56 @@ pub struct Position {
     pub bytes: u64,
 }
 
-impl Files {
-    /// Opens the first file. The state of the machine in it is the caller's to submit; `state` is asked for that of each
+/// A series whose first file is made, and empty. What is there of earlier recordings is as it was; dropped, so is the
+/// folder.
+#[derive(Debug)]
+pub struct ReservedFiles {
+    series: Series,
+    compress: bool,
+    began: u64,
+    state: StateSource,
+    store: Shared,
+    /// Until the series begins.
+    first: Option<(Partial, File)>,
+}
+
+impl ReservedFiles {
+    /// Makes the first file. The state of the machine in it is the caller's to submit; `state` is asked for that of each
     /// later one. `now` is in ns since the epoch.
     ///
     /// # Errors
-    /// [`OutputError::Create`] if the file cannot be made, [`OutputError::Thread`] if the system gives no thread.
-    pub fn create(
+    /// [`OutputError::Create`] if the file cannot be made.
+    pub fn new(
         pattern: Pattern,
         series: &Series,
         compress: bool,
         now: u64,
         state: StateSource,
-    ) -> Result<Files, OutputError> {
-        let target = Target::File(pattern.path());
+    ) -> Result<ReservedFiles, OutputError> {
         let store = Shared::new(Store::open(pattern, series.retention));
-        let keeper =
-            Keeper::spawn(series, store.clone()).map_err(|source| OutputError::Thread { target, source })?;
+        let first = Some(make(&store, now, &TimeZone::system())?);
+        Ok(ReservedFiles { series: series.clone(), compress, began: now, state, store, first })
+    }
+
+    /// Begins the series: from now on files are closed, repaired and deleted.
+    ///
+    /// # Errors
+    /// [`OutputError::Thread`] if the system gives no thread.
+    pub fn begin(mut self) -> Result<Files, OutputError> {
+        let target = Target::File(self.store.lock().pattern().path());
+        let keeper = Keeper::spawn(&self.series, self.store.clone())
+            .map_err(|source| OutputError::Thread { target, source })?;
+        let state = std::mem::replace(&mut self.state, StateSource::new(Vec::new));
         let mut files = Files {
-            series: series.clone(),
-            compress,
+            series: self.series.clone(),
+            compress: self.compress,
             zone: TimeZone::system(),
             state,
-            store,
+            store: self.store.clone(),
             keeper,
             current: None,
             held: VecDeque::new(),
-            began: now,
+            began: self.began,
             opened: 0,
             earlier: Verdict::default(),
             before: Totals::default(),
@@ -125,8 +151,45 @@ impl Files {
             closing: Arc::default(),
             closing_since: None,
         };
-        files.open()?;
+        if let Some((partial, file)) = self.first.take() {
+            files.write_to(partial, file)?;
+        }
         Ok(files)
+    }
+}
+
+impl Drop for ReservedFiles {
+    fn drop(&mut self) {
+        if let Some((partial, _)) = &self.first {
+            // An empty file is of no use; the next recorder removes it if this one cannot.
+            let _ = partial.remove();
+        }
+    }
+}
+
+/// Makes a file that begins at a time, in ns since the epoch.
+fn make(store: &Shared, began: u64, zone: &TimeZone) -> Result<(Partial, File), OutputError> {
+    let mut store = store.lock();
+    let time = zoned(began, zone).unwrap_or_default();
+    let made = Partial::create(store.pattern(), &time, store.last(), |name| store.was_used(name));
+    let (partial, file) = made.map_err(|e| OutputError::create(&Target::File(store.pattern().path()), e))?;
+    store.begun(&partial.path, &partial.name);
+    Ok((partial, file))
+}
+
+impl Files {
+    /// Begins a series at once: see [`ReservedFiles`].
+    ///
+    /// # Errors
+    /// Those of [`ReservedFiles::new`] and [`ReservedFiles::begin`].
+    pub fn create(
+        pattern: Pattern,
+        series: &Series,
+        compress: bool,
+        now: u64,
+        state: StateSource,
+    ) -> Result<Files, OutputError> {
+        ReservedFiles::new(pattern, series, compress, now, state)?.begin()
     }
 
     /// What the files are called.
@@ -291,15 +354,16 @@ impl Files {
 
     /// Whether the file is where it was, and may grow.
     fn check_place(&mut self, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
-        let Some(current) = self.current.as_mut().filter(|current| current.looked.elapsed() >= LOOK) else {
-            return Ok(());
-        };
+        let Some(current) = &mut self.current else { return Ok(()) };
         // In the end, what there is is written: it is not much.
         let closing = self.closing.load(Ordering::Relaxed);
         if !closing && self.keeper.report().no_room.load(Ordering::Relaxed) {
             let free = self.series.retention.free.map(|free| free.to_string()).unwrap_or_default();
             let why = format!("less than {free} of the disk is free, which is to stay free");
             return Err(current.output.error(io::Error::new(ErrorKind::StorageFull, why)));
+        }
+        if current.looked.elapsed() < LOOK {
+            return Ok(());
         }
         current.looked = Instant::now();
         let whereabouts = current.output.whereabouts(&current.partial);
@@ -308,7 +372,7 @@ impl Files {
         }
         // What it has accepted stays in it, and must not be in the next file too. An error has cut the rest off.
         let _ = current.output.flush();
-        let (path, events) = (current.partial.path.display(), current.output.totals().events);
+        let (path, events) = (shown(&current.partial.path), current.output.totals().events);
         let became = if whereabouts == Whereabouts::Moved { "moved away" } else { "removed" };
         tracing::warn!("{path} was {became} by somebody with {events} events; going on in a new file");
         self.settle(free);
@@ -388,21 +452,19 @@ impl Files {
         }
         if let Some(since) = self.trouble.take() {
             self.keeper.report().waiting.store(false, Ordering::Relaxed);
-            let path = current.partial.path.display();
+            let path = shown(&current.partial.path);
             tracing::info!("writing to {path} again after {:.0} s", since.elapsed().as_secs_f64());
         }
     }
 
     fn open(&mut self) -> Result<(), OutputError> {
-        let mut store = self.store.lock();
-        let target = Target::File(store.pattern().path());
-        let error = |e| OutputError::create(&target, e);
-        let time = zoned(self.began, &self.zone).unwrap_or_default();
-        let (partial, file) =
-            Partial::create(store.pattern(), &time, store.last(), |name| store.was_used(name))
-                .map_err(error)?;
-        store.begun(&partial.path, &partial.name);
-        let sink = Sink::own(file).map_err(error)?;
+        let (partial, file) = make(&self.store, self.began, &self.zone)?;
+        self.write_to(partial, file)
+    }
+
+    fn write_to(&mut self, partial: Partial, file: File) -> Result<(), OutputError> {
+        let failed = |e| OutputError::create(&self.target(), e);
+        let sink = Sink::own(file).map_err(failed)?;
         let output = Output::over(Target::File(partial.path.clone()), sink, self.compress);
         let now = Instant::now();
         self.opened += 1;
@@ -451,7 +513,7 @@ impl Files {
         if current.output.totals().bytes_out == 0 {
             let Some(current) = self.current.take() else { return };
             // An empty file is of no use; that it cannot be removed is no new trouble.
-            let _ = std::fs::remove_file(&current.partial.path);
+            let _ = current.partial.remove();
             self.store.lock().ended(&current.partial.path, None);
             return;
         }

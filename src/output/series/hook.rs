@@ -11,6 +11,7 @@ use std::{
 use serde::Deserialize;
 
 use super::store::Shared;
+use crate::{folder::is_there, print::shown};
 
 /// So many run at once; the others wait.
 const AT_ONCE: usize = 4;
@@ -94,7 +95,7 @@ struct Running {
 impl Running {
     /// Whether it has ended. Failures are told, and that it takes `long`.
     fn has_ended(&mut self, long: Duration) -> bool {
-        let file = self.job.file.display();
+        let file = shown(&self.job.file);
         match self.child.try_wait() {
             Ok(None) => {
                 if !self.is_told && self.started.elapsed() >= long {
@@ -132,7 +133,7 @@ impl Hooks {
             return;
         }
         if self.waiting.len() >= WAITING {
-            tracing::warn!("{WAITING} files wait for their hook: none is run for {}", file.display());
+            tracing::warn!("{WAITING} files wait for their hook: none is run for {}", shown(file));
             return;
         }
         self.waiting.push_back(Job { file: file.to_owned(), manifest });
@@ -151,7 +152,7 @@ impl Hooks {
         while let Some(hook) = self.hook.as_ref().filter(|_| self.running.len() < AT_ONCE) {
             let Some(job) = self.waiting.pop_front() else { return };
             store.lock().set_in_use(&job.file, true);
-            let started = if job.file.exists() {
+            let started = if is_there(&job.file) {
                 hook.spawn(&job).map_err(|e| format!("cannot run {}: {e}", hook.program))
             } else {
                 Err("it was deleted before its turn came".to_owned())
@@ -161,7 +162,7 @@ impl Hooks {
                     self.running.push(Running { job, child, started: Instant::now(), is_told: false })
                 }
                 Err(why) => {
-                    tracing::warn!("no hook for {}: {why}", job.file.display());
+                    tracing::warn!("no hook for {}: {why}", shown(&job.file));
                     store.lock().set_in_use(&job.file, false);
                 }
             }

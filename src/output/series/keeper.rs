@@ -3,8 +3,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
-    path::{Path, PathBuf},
+    io::{self, ErrorKind},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -14,19 +14,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use super::{
-    Retention, Series,
-    hook::Hooks,
-    manifest,
-    partial::{Partial, Whereabouts},
-    store::Shared,
-};
+use super::{Retention, Series, hook::Hooks, manifest, partial::Partial, store::Shared};
 use crate::{
     confine::{self, Confinement, Task},
+    folder::{Identity, Spot, Whereabouts},
     ledger::Verdict,
     output::{Output, OutputError},
+    print::shown,
     repair::{self, RepairError},
     scap::ReadError,
 };
@@ -95,6 +92,8 @@ impl Keeper {
             report: report.clone(),
             hopeless: BTreeSet::new(),
         };
+        // Before the first write: a disk without room is none that may be written to.
+        work.look_after();
         let thread = thread::Builder::new().name("scapd-files".to_owned()).spawn(move || work.run(&files))?;
         Ok(Keeper { closed: Some(closed), report, thread: Some(thread) })
     }
@@ -160,11 +159,11 @@ impl Work {
     /// Makes whole captures of those that were left behind.
     fn adopt(&mut self) {
         let left_behind = self.store.lock().left_behind();
-        for path in left_behind {
-            match adopt(&path, &self.store) {
-                Ok(()) => _ = self.hopeless.remove(&path),
+        for spot in left_behind {
+            match adopt(&spot, &self.store) {
+                Ok(()) => _ = self.hopeless.remove(&spot.path()),
                 // It is tried again, as the disk may only be full; but told once.
-                Err(why) if self.hopeless.insert(path) => tracing::error!("{why}"),
+                Err(why) if self.hopeless.insert(spot.path()) => tracing::error!("{why}"),
                 Err(_) => {}
             }
         }
@@ -184,19 +183,19 @@ impl Work {
 
     fn close(&mut self, file: Closed) {
         let Closed { output, partial, whereabouts, span, verdict, sum } = file;
-        let path = match finish(output, &partial, whereabouts, &self.store) {
-            Ok(path) => path,
+        let spot = match finish(output, &partial, whereabouts, &self.store) {
+            Ok(spot) => spot,
             Err(why) => {
                 tracing::error!("{why}");
                 None
             }
         };
-        self.store.lock().ended(&partial.path, path.as_deref());
-        let Some(path) = path else { return };
+        self.store.lock().ended(&partial.path, spot.as_ref());
+        let Some(spot) = spot else { return };
         self.report.finished.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!("closed {}", path.display());
-        let manifest = self.manifest.then(|| write_manifest(&path, span, verdict.as_ref(), sum));
-        self.hooks.add(&path, manifest.flatten());
+        tracing::debug!("closed {}", shown(&spot.path()));
+        let manifest = self.manifest.then(|| write_manifest(&spot, &partial, span, verdict.as_ref(), sum));
+        self.hooks.add(&spot.path(), manifest.flatten().map(|spot| spot.path()));
     }
 }
 
@@ -206,8 +205,8 @@ fn finish(
     partial: &Partial,
     whereabouts: Whereabouts,
     store: &Shared,
-) -> Result<Option<PathBuf>, String> {
-    let name = partial.path.display();
+) -> Result<Option<Spot>, String> {
+    let name = shown(&partial.path);
     output.finish().map_err(|e| format!("{name} stays as it is: {}", chain(&e)))?;
     if whereabouts != Whereabouts::There {
         return Ok(None);
@@ -220,35 +219,46 @@ fn finish(
 }
 
 fn write_manifest(
-    path: &Path,
+    spot: &Spot,
+    partial: &Partial,
     span: (u64, u64),
     verdict: Option<&Verdict>,
     sum: Option<Sha256>,
-) -> Option<PathBuf> {
+) -> Option<Spot> {
     let write = || {
+        // What was written, and not what somebody has put in its place.
+        let file = spot.folder.regular(&spot.name, OFlags::RDONLY)?;
+        let file = file.filter(|file| Identity::of(file).is_ok_and(|identity| partial.is(identity)));
+        let file = file.ok_or(ErrorKind::NotFound)?;
+        let bytes = file.metadata()?.len();
         let sha256 = match sum {
             Some(sum) => manifest::hex(sum.finalize()),
-            None => manifest::checksum(path)?,
+            None => manifest::checksum(file)?,
         };
-        let bytes = path.metadata()?.len();
-        manifest::write(path, &manifest::Contents { span, verdict, bytes, sha256: &sha256 })
+        manifest::write(spot, &manifest::Contents { span, verdict, bytes, sha256: &sha256 })
     };
-    write().inspect_err(|e| tracing::warn!("cannot write the manifest of {}: {e}", path.display())).ok()
+    write()
+        .inspect_err(|e: &io::Error| {
+            tracing::warn!("cannot write the manifest of {}: {e}", shown(&spot.path()))
+        })
+        .ok()
 }
 
 /// Makes a whole capture of one that a process left behind before it could close it.
-fn adopt(path: &Path, store: &Shared) -> Result<(), String> {
-    let name = path.display();
+fn adopt(spot: &Spot, store: &Shared) -> Result<(), String> {
+    let path = spot.path();
+    let name = shown(&path);
     // There may be no room for a copy, and none to be made but by this very file.
-    match repair::repair(path, &repair::Place::InPlace) {
-        Ok(report) => {
-            store.lock().ended(path, Some(&report.path));
-            let (whole, events) = (report.path.display(), report.events);
+    match repair::adopt(spot) {
+        Ok((report, whole)) => {
+            store.lock().ended(&path, Some(&whole));
+            let (whole, events) = (shown(&whole.path()), report.events);
             tracing::warn!("{name} was left behind and not closed: now {whole}, {events} events");
         }
         // It ends inside the state of the machine, as on a disk that was full: there is no event in it.
         Err(RepairError::Nothing { source: ReadError::Truncated { .. }, .. }) => {
-            fs::remove_file(path)
+            spot.folder
+                .remove(&spot.name)
                 .map_err(|e| format!("{name} was left behind, and cannot be removed: {e}"))?;
             tracing::warn!("{name} was left behind without an event: removed");
         }

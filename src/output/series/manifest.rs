@@ -1,18 +1,26 @@
 //! What is said beside a closed file: `NAME.json`.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Write},
-    path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{name::unpacked, partial::partial_of};
-use crate::ledger::Verdict;
+use super::name::unpacked;
+use crate::{
+    folder::{Draft, Folder, Spot},
+    ledger::Verdict,
+    print::shown,
+};
 
+/// The most that a manifest may have, in bytes: one of ours has a tenth of it.
+const LONGEST: u64 = 64 << 10;
+/// What its name has behind that of the file.
+const SUFFIX: &str = ".json";
 /// Read at once from a file whose checksum was not taken while it was written.
 const READ: usize = 1 << 20;
 
@@ -30,52 +38,45 @@ pub struct Contents<'a> {
 }
 
 /// Writes the manifest of a file: beside its place first, then renamed, so that nobody reads half of it.
-pub fn write(capture: &Path, contents: &Contents<'_>) -> io::Result<PathBuf> {
-    let path = path_of(capture);
-    let partial = partial_of(&path);
-    let mut file = File::create(&partial)?;
-    writeln!(file, "{:#}", json(capture, contents))?;
-    file.sync_all()?;
-    fs::rename(&partial, &path)?;
-    Ok(path)
+pub fn write(capture: &Spot, contents: &Contents<'_>) -> io::Result<Spot> {
+    let spot = capture.with(SUFFIX);
+    let draft = Draft::beside(&spot)?;
+    writeln!(draft.file(), "{:#}", json(capture, contents))?;
+    draft.replace(&spot.name)?;
+    Ok(spot)
 }
 
 /// Deletes the manifest of a file that is deleted, also of one that was compressed since.
-pub fn delete(capture: &Path) {
-    delete_of(capture);
-    let before = unpacked(&name(capture)).map(|name| capture.with_file_name(name));
-    if let Some(before) = before.filter(|before| !before.exists()) {
-        delete_of(&before);
+pub fn delete(folder: &Folder, capture: &str) {
+    delete_of(folder, capture);
+    if let Some(before) = unpacked(capture)
+        && folder.stat(before).is_ok_and(|found| found.is_none())
+    {
+        delete_of(folder, before);
     }
 }
 
 /// Deletes the manifest of that name, if what is there is one.
-fn delete_of(capture: &Path) {
-    let path = path_of(capture);
-    let is_manifest = fs::read(&path)
-        .ok()
+fn delete_of(folder: &Folder, capture: &str) {
+    let name = format!("{capture}{SUFFIX}");
+    let read = |file: File| {
+        let mut text = Vec::new();
+        file.take(LONGEST).read_to_end(&mut text).map(|_| text)
+    };
+    let text = folder.regular(&name, OFlags::RDONLY).ok().flatten().and_then(|file| read(file).ok());
+    let is_manifest = text
         .and_then(|text| serde_json::from_slice::<Value>(&text).ok())
-        .is_some_and(|manifest| manifest["file"] == json!(name(capture)));
-    if is_manifest && let Err(e) = fs::remove_file(&path) {
-        tracing::warn!("cannot delete {}: {e}", path.display());
+        .is_some_and(|manifest| manifest["file"] == json!(capture));
+    if is_manifest && let Err(e) = folder.remove(&name) {
+        tracing::warn!("cannot delete {}: {e}", shown(&folder.join(&name)));
     }
 }
 
-fn path_of(capture: &Path) -> PathBuf {
-    let mut path = capture.as_os_str().to_owned();
-    path.push(".json");
-    path.into()
-}
-
-fn name(capture: &Path) -> String {
-    capture.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-fn json(capture: &Path, contents: &Contents<'_>) -> Value {
+fn json(capture: &Spot, contents: &Contents<'_>) -> Value {
     let time = |ns: u64| Timestamp::from_nanosecond(ns.into()).map(|time| time.to_string()).ok();
     let verdict = contents.verdict.copied().unwrap_or_default();
     json!({
-        "file": name(capture),
+        "file": capture.name.to_string_lossy(),
         "host": rustix::system::uname().nodename().to_string_lossy(),
         "start": time(contents.span.0),
         "end": time(contents.span.1),
@@ -96,8 +97,7 @@ pub fn hex(sum: impl AsRef<[u8]>) -> String {
 }
 
 /// The checksum of a file.
-pub fn checksum(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+pub fn checksum(mut file: File) -> io::Result<String> {
     let mut sum = Sha256::new();
     let mut bytes = vec![0; READ];
     loop {
@@ -110,6 +110,8 @@ pub fn checksum(path: &Path) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -117,22 +119,23 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let capture = dir.path().join("a.scap");
         fs::write(&capture, "abc").unwrap();
-        let sum = checksum(&capture).unwrap();
+        let sum = checksum(File::open(&capture).unwrap()).unwrap();
+        let spot = Spot::find(&capture).unwrap().unwrap();
         assert_eq!(sum, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         let verdict = Verdict { seen: 5, written: 5, ..Verdict::default() };
         let contents = Contents { span: (0, 1_500_000_000), verdict: Some(&verdict), bytes: 3, sha256: &sum };
-        let path = write(&capture, &contents).unwrap();
+        let path = write(&spot, &contents).unwrap().path();
         assert_eq!(path, dir.path().join("a.scap.json"));
         let manifest: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert_eq!(manifest["end"], "1970-01-01T00:00:01.5Z");
         assert_eq!((&manifest["complete"], &manifest["events"]), (&json!(true), &json!(5)));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
-        delete(&capture);
+        delete(&spot.folder, "a.scap");
         assert!(!path.exists());
         // Somebody else's.
         for other in ["{}", "no JSON", r#"{"file": "b.scap"}"#] {
             fs::write(&path, other).unwrap();
-            delete(&capture);
+            delete(&spot.folder, "a.scap");
             assert!(path.exists(), "{other}");
         }
     }

@@ -28,7 +28,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-pub use files::Files;
+pub use files::{Files, ReservedFiles};
 pub use hook::Hook;
 pub use name::{Pattern, PatternError};
 pub use retention::{Free, Retention};
@@ -36,7 +36,7 @@ pub use rotation::Rotation;
 
 pub(super) use files::Position;
 pub(super) use keeper::Report;
-pub(super) use partial::{Partial, Whereabouts};
+pub(super) use partial::Partial;
 
 use crate::{confine::Confinement, ledger::Verdict};
 

@@ -8,6 +8,8 @@ use std::{
 use jiff::Zoned;
 use regex::Regex;
 
+use crate::print::shown;
+
 /// What a file has behind its name while it is written.
 pub const PARTIAL: &str = ".partial";
 /// What it has when it is compressed.
@@ -22,6 +24,9 @@ pub const PACKERS: [(&str, &[u8]); 5] = [
 ];
 /// Digits of the number in a name without a time.
 const DIGITS: usize = 6;
+
+/// No recorder gets as far. A greater number is somebody's who wants the series to end.
+const LAST: u64 = 999_999_999_999;
 
 /// Conversions that a name may have, as strftime knows them, each with what it becomes.
 const CONVERSIONS: [(char, &str); 20] = [
@@ -51,13 +56,13 @@ const CONVERSIONS: [(char, &str); 20] = [
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
     /// It has no file name.
-    #[error("{} names no file", .0.display())]
+    #[error("{} names no file", shown(.0))]
     NoName(PathBuf),
     /// It is stdout.
     #[error("several files cannot go to stdout: name them with -w, as in -w scapd-%Y%m%d-%H%M%S.scap")]
     Stdout,
     /// The name is not UTF-8.
-    #[error("the name of {} is not UTF-8, which the names of several files have to be", .0.display())]
+    #[error("the name of {} is not UTF-8, which the names of several files have to be", shown(.0))]
     NotText(PathBuf),
     /// An unknown conversion.
     #[error(
@@ -71,7 +76,7 @@ pub enum PatternError {
         conversion: String,
     },
     /// A conversion in the directory.
-    #[error("{} has a % in its directory: only the file's own name can have the time in it", .0.display())]
+    #[error("{} has a % in its directory: only the file's own name can have the time in it", shown(.0))]
     Directory(PathBuf),
 }
 
@@ -167,7 +172,8 @@ impl Pattern {
         if !self.numbered {
             return None;
         }
-        self.ours.captures(name)?.get(1)?.as_str().parse().ok()
+        let number = self.ours.captures(name)?.get(1)?.as_str().parse().ok();
+        number.filter(|number| *number <= LAST)
     }
 
     /// The names for a file that begins at a time, the first choice first, the next one each time that one is taken.
@@ -290,6 +296,10 @@ mod tests {
         assert_eq!(first(&numbered, 2, 41), ["100%-000042.scap", "100%-000043.scap"]);
         assert_eq!(numbered.number("100%-000042.scap"), Some(42));
         assert_eq!(numbered.number("100%-1000000.scap"), Some(1_000_000));
+        for far in ["1000000000000", "18446744073709551615", "99999999999999999999"] {
+            let name = format!("100%-{far}.scap");
+            assert!(numbered.matches(&name) && numbered.number(&name).is_none(), "{name}");
+        }
         assert!(!numbered.matches("100%.scap") && !numbered.matches("100%-42.scap"));
         assert_eq!(first(&pattern("trace"), 1, 0), ["trace-000001"]);
         assert_eq!(first(&pattern(".hidden"), 1, 0), [".hidden-000001"]);

@@ -1,43 +1,33 @@
 //! A file of a series from its creation under another name to its own name.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, ErrorKind},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
 use jiff::Zoned;
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::OFlags;
 
 use super::name::{PARTIAL, Pattern};
+use crate::folder::{self, Folder, Identity, Spot, Whereabouts};
 
 /// Names that are tried for a file: more of one second are not to be expected.
 const TRIES: usize = 1_000_000;
 
 /// The names of a file that is being written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Partial {
-    /// Where it is.
+    /// Where it is, for messages.
     pub path: PathBuf,
     /// What it will be called.
     pub name: String,
+    spot: Spot,
     /// When it began.
     time: Zoned,
-    device: u64,
-    inode: u64,
-}
-
-/// Where a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whereabouts {
-    /// Where it was made.
-    There,
-    /// Under another name.
-    Moved,
-    /// It has no name any more.
-    Removed,
+    identity: Identity,
 }
 
 impl Partial {
@@ -49,48 +39,49 @@ impl Partial {
         last: u64,
         was_used: impl Fn(&str) -> bool,
     ) -> io::Result<(Partial, File)> {
+        let folder = Arc::new(Folder::open(pattern.dir())?);
         for name in pattern.names(time, last).take(TRIES) {
-            let final_path = pattern.join(&name);
-            if was_used(&name) || fs::symlink_metadata(&final_path).is_ok() {
+            if was_used(&name) || folder.stat(&name)?.is_some() {
                 continue;
             }
-            let path = partial_of(&final_path);
-            let file = match File::options().write(true).create_new(true).mode(0o600).open(&path) {
+            let spot = Spot { folder: folder.clone(), name: format!("{name}{PARTIAL}").into() };
+            let file = match folder.create(&spot.name) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 file => file?,
             };
-            // A file system without locks costs no more than the repair of what is left behind.
-            let _ = flock(&file, FlockOperation::NonBlockingLockExclusive);
-            let metadata = file.metadata()?;
-            let (device, inode) = (metadata.dev(), metadata.ino());
-            return Ok((Partial { path, name, time: time.clone(), device, inode }, file));
+            // Nobody else can have locked it, but to repair it: then it is missed later on.
+            folder::lock(&file);
+            let identity = Identity::of(&file)?;
+            return Ok((Partial { path: spot.path(), name, spot, time: time.clone(), identity }, file));
         }
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    /// Looks where the file is now.
-    pub fn whereabouts(&self, file: &File) -> Whereabouts {
-        let here = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode));
-        match file.metadata().map(|metadata| metadata.nlink()) {
-            _ if here => Whereabouts::There,
-            Ok(0) => Whereabouts::Removed,
-            _ => Whereabouts::Moved,
-        }
+    /// Whether that is the file.
+    pub fn is(&self, identity: Identity) -> bool {
+        self.identity == identity
     }
 
-    /// Gives the file its own name, or the next one if somebody has taken that, and sees to it that the directory knows:
-    /// the path.
-    pub fn publish(&self, pattern: &Pattern) -> io::Result<PathBuf> {
+    /// Looks where the file is now.
+    pub fn whereabouts(&self, file: &File) -> Whereabouts {
+        self.spot.whereabouts(self.identity, file)
+    }
+
+    /// Removes the file.
+    pub fn remove(&self) -> io::Result<()> {
+        self.spot.folder.remove(&self.spot.name)
+    }
+
+    /// Gives the file its own name, or the next one if somebody has taken that, and sees to it that the directory knows.
+    pub fn publish(&self, pattern: &Pattern) -> io::Result<Spot> {
         let others = pattern.names(&self.time, pattern.number(&self.name).unwrap_or(0));
         for name in std::iter::once(self.name.clone()).chain(others).take(TRIES) {
-            let path = pattern.join(&name);
-            match rename_to_free(&self.path, &path) {
+            match self.spot.folder.rename_new(&self.spot.name, &name) {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
                 renamed => {
                     renamed?;
-                    sync_dir(pattern.dir())?;
-                    return Ok(path);
+                    self.spot.folder.sync()?;
+                    return Ok(self.spot.beside(name));
                 }
             }
         }
@@ -98,47 +89,27 @@ impl Partial {
     }
 }
 
-/// The path with `.partial` behind it.
-pub fn partial_of(path: &Path) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(PARTIAL);
-    path.into()
-}
-
-/// Whether nobody writes a file any more, nor did as lately as `fresh` ago.
-pub fn is_left_behind(path: &Path, fresh: Duration) -> bool {
+/// Whether a file is one of this user's that nobody writes any more, nor did as lately as `fresh` ago. A link, a pipe, or
+/// a file that has another name elsewhere is none.
+pub fn is_left_behind(folder: &Folder, name: &str, fresh: Duration) -> bool {
     let is_old = |file: &File| {
         let age = file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
         // A time yet to come tells nothing: as good as old.
         age.is_ok_and(|age| age.map_or(true, |age| age >= fresh))
     };
-    File::options()
-        .read(true)
-        .open(path)
-        .is_ok_and(|file| is_old(&file) && flock(&file, FlockOperation::NonBlockingLockShared).is_ok())
-}
-
-/// Sees to it that a directory's entries are on disk.
-pub fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Renames a file, and never overwrites one.
-fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::io::Errno;
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Some file systems of the network do not know the flag; a link is never made over a file either.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            fs::hard_link(from, to)?;
-            fs::remove_file(from)
-        }
-        renamed => Ok(renamed?),
-    }
+    let file = folder.own(name, OFlags::RDONLY).ok().flatten();
+    file.is_some_and(|file| is_old(&file) && folder::lock(&file))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    fn is_left(partial: &Partial) -> bool {
+        is_left_behind(&partial.spot.folder, partial.spot.name.to_str().unwrap(), Duration::ZERO)
+    }
 
     fn noon() -> Zoned {
         "2026-01-31T12:00:00[UTC]".parse().unwrap()
@@ -150,15 +121,15 @@ mod tests {
         let pattern = Pattern::parse(&dir.path().join("a-%H.scap")).unwrap();
         let (first, file) = Partial::create(&pattern, &noon(), 0, |_| false).unwrap();
         assert_eq!(first.path, dir.path().join("a-12.scap.partial"));
-        assert!(!is_left_behind(&first.path, Duration::ZERO));
+        assert!(!is_left(&first));
         // Another one of that hour; then somebody takes the name of the first.
         let (second, _file) = Partial::create(&pattern, &noon(), 0, |_| false).unwrap();
         assert_eq!(second.name, "a-12-1.scap");
         fs::write(dir.path().join("a-12.scap"), "somebody's").unwrap();
-        assert_eq!(second.publish(&pattern).unwrap(), dir.path().join("a-12-1.scap"));
+        assert_eq!(second.publish(&pattern).unwrap().path(), dir.path().join("a-12-1.scap"));
         drop(file);
-        assert!(is_left_behind(&first.path, Duration::ZERO));
-        let published = first.publish(&pattern).unwrap();
+        assert!(is_left(&first));
+        let published = first.publish(&pattern).unwrap().path();
         assert!(pattern.matches(published.file_name().unwrap()), "{}", published.display());
         assert_eq!(fs::read(dir.path().join("a-12.scap")).unwrap(), b"somebody's");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);

@@ -2,21 +2,25 @@
 
 use std::{
     collections::{BTreeSet, VecDeque},
-    fs::{self, File},
     io::{self, ErrorKind, Read},
-    os::unix::fs::MetadataExt,
+    os::fd::AsFd,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use indicatif::HumanBytes;
+use rustix::fs::{OFlags, Stat, fstatvfs};
 
 use super::{
     manifest,
     name::{PACKERS, PARTIAL, Pattern, unpacked},
     partial::is_left_behind,
     retention::{Disk, Retention, Stored, Unfinished},
+};
+use crate::{
+    folder::{Folder, Spot, is_regular},
+    print::shown,
 };
 
 /// A file that was written to since may just have been made by another recorder, and not be locked yet.
@@ -104,14 +108,15 @@ impl Store {
     }
 
     /// Captures that processes left behind before they could close them.
-    pub fn left_behind(&self) -> Vec<PathBuf> {
-        let names = entries(self.pattern.dir()).filter_map(|entry| entry.file_name().into_string().ok());
-        let ours =
-            |name: &String| name.strip_suffix(PARTIAL).is_some_and(|name| self.pattern.is_recorders(name));
-        let mut paths: Vec<_> = names.filter(ours).map(|name| self.pattern.join(&name)).collect();
-        paths.retain(|path| is_left_behind(path, FRESH));
-        paths.sort();
-        paths
+    pub fn left_behind(&self) -> Vec<Spot> {
+        let Ok(folder) = Folder::open(self.pattern.dir()).map(Arc::new) else { return Vec::new() };
+        let mut names = names(&folder);
+        names.retain(|name| {
+            name.strip_suffix(PARTIAL).is_some_and(|name| self.pattern.is_recorders(name))
+                && is_left_behind(&folder, name, FRESH)
+        });
+        names.sort();
+        names.into_iter().map(|name| Spot { folder: folder.clone(), name: name.into() }).collect()
     }
 
     /// Whether one of the latest files was begun with this name: it may be deleted by now, and the name free again.
@@ -130,9 +135,10 @@ impl Store {
     }
 
     /// That file is given up, or has its own name now.
-    pub fn ended(&mut self, partial: &Path, finished: Option<&Path>) {
+    pub fn ended(&mut self, partial: &Path, finished: Option<&Spot>) {
         self.unfinished.retain(|path| path != partial);
-        self.files.extend(finished.and_then(stored));
+        let file = finished.and_then(|spot| Some((spot.path(), spot.stat().ok()??)));
+        self.files.extend(file.and_then(|(path, found)| stored(path, &found)));
     }
 
     /// A hook works on a file, or has ended.
@@ -149,16 +155,17 @@ impl Store {
         if !self.retention.is_some() {
             return true;
         }
-        let Ok(mut disk) = disk(self.pattern.dir()) else { return true };
-        if self.surplus(disk) > 0 {
+        let Ok(folder) = Folder::open(self.pattern.dir()) else { return true };
+        let Ok(mut disk) = disk(&folder) else { return true };
+        if self.surplus(&folder, disk) > 0 {
             // What others have taken away meanwhile does not count.
-            self.look();
-            let surplus = self.surplus(disk);
+            self.look_in(&folder);
+            let surplus = self.surplus(&folder, disk);
             let candidates: Vec<_> = self.deletable().take(surplus).cloned().collect();
             for file in candidates {
-                self.delete(&file, "as it is one too many");
+                self.delete(&folder, &file, "as it is one too many");
             }
-            disk = self::disk(self.pattern.dir()).unwrap_or(disk);
+            disk = self::disk(&folder).unwrap_or(disk);
         }
         !self.retention.lacks(disk)
     }
@@ -173,16 +180,17 @@ impl Store {
         if !self.saves_room() {
             return false;
         }
-        self.look();
+        let Ok(folder) = Folder::open(self.pattern.dir()) else { return false };
+        self.look_in(&folder);
         let candidates: Vec<_> = self.deletable().cloned().collect();
-        candidates.iter().any(|oldest| self.delete(oldest, "as the disk is full"))
+        candidates.iter().any(|oldest| self.delete(&folder, oldest, "as the disk is full"))
     }
 
-    fn surplus(&self, disk: Disk) -> usize {
-        let unfinished = Unfinished {
-            files: self.unfinished.len() as u64,
-            bytes: self.unfinished.iter().filter_map(|path| fs::metadata(path).ok()).map(|m| m.len()).sum(),
-        };
+    fn surplus(&self, folder: &Folder, disk: Disk) -> usize {
+        let names = self.unfinished.iter().filter_map(|path| path.file_name());
+        let sizes =
+            names.filter_map(|name| folder.stat(name).ok().flatten()).map(|found| found.st_size as u64);
+        let unfinished = Unfinished { files: self.unfinished.len() as u64, bytes: sizes.sum() };
         self.retention.surplus(&self.files, unfinished, disk, now())
     }
 
@@ -190,35 +198,42 @@ impl Store {
         self.files.iter().filter(|file| !self.in_use.contains(&file.path))
     }
 
-    /// Reads the directory. What a hook is making of a file counts when the hook has ended.
     fn look(&mut self) {
-        let name = |entry: &fs::DirEntry| entry.file_name().into_string().ok();
-        let is_made = |name: &String| {
+        match Folder::open(self.pattern.dir()) {
+            Ok(folder) => self.look_in(&folder),
+            Err(_) => self.files.clear(),
+        }
+    }
+
+    /// Reads the directory. What a hook is making of a file counts when the hook has ended.
+    fn look_in(&mut self, folder: &Folder) {
+        let is_made = |name: &str| {
             unpacked(name).is_some_and(|before| self.in_use.contains(&self.pattern.join(before)))
         };
         self.files.clear();
-        for entry in entries(self.pattern.dir()) {
-            let Some(name) = name(&entry).filter(|name| self.pattern.matches(name)) else { continue };
-            if is_made(&name) {
+        for name in names(folder) {
+            if !self.pattern.matches(&name) || is_made(&name) {
                 continue;
             }
             self.last = self.last.max(self.pattern.number(&name).unwrap_or(0));
-            let file = stored(&self.pattern.join(&name));
+            let found = folder.stat(&name).ok().flatten();
+            let file = found.and_then(|found| stored(self.pattern.join(&name), &found));
             self.files.extend(file.filter(|file| !self.strangers.contains(&file.path)));
         }
         self.files.sort_by(|a, b| (a.closed, &a.path).cmp(&(b.closed, &b.path)));
     }
 
     /// Deletes a file of the series, with its manifest: whether it is gone by that.
-    fn delete(&mut self, file: &Stored, why: &str) -> bool {
+    fn delete(&mut self, folder: &Folder, file: &Stored, why: &str) -> bool {
         self.files.retain(|other| other.path != file.path);
-        let path = file.path.display();
-        if !is_capture(&file.path) {
+        let path = shown(&file.path);
+        let Some(name) = file.path.file_name().and_then(|name| name.to_str()) else { return false };
+        if !is_capture(folder, name) {
             tracing::warn!("{path} has a name of the series and is no capture: it stays, and does not count");
             self.strangers.insert(file.path.clone());
             return false;
         }
-        match fs::remove_file(&file.path) {
+        match folder.remove(name) {
             Ok(()) => tracing::info!("deleted {path} ({}), {why}", HumanBytes(file.bytes)),
             Err(e) if e.kind() == ErrorKind::NotFound => return false,
             Err(e) => {
@@ -226,34 +241,37 @@ impl Store {
                 return false;
             }
         }
-        manifest::delete(&file.path);
+        manifest::delete(folder, name);
         self.deleted += 1;
         true
     }
 }
 
-fn entries(dir: &Path) -> impl Iterator<Item = fs::DirEntry> {
-    fs::read_dir(dir).into_iter().flatten().flatten()
+fn names(folder: &Folder) -> Vec<String> {
+    let names = folder.names().into_iter().flatten();
+    names.filter_map(|name| name.into_string().ok()).collect()
 }
 
 /// A regular file; `None` for anything else.
-fn stored(path: &Path) -> Option<Stored> {
-    let metadata = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file)?;
-    let closed = metadata.modified().ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_nanos();
-    Some(Stored { path: path.to_owned(), bytes: metadata.blocks() * SECTOR, closed: closed as u64 })
+fn stored(path: PathBuf, found: &Stat) -> Option<Stored> {
+    // Anyone may set the time of his own file.
+    let seconds = u64::try_from(found.st_mtime).ok()?;
+    let closed = seconds.saturating_mul(1_000_000_000).saturating_add(found.st_mtime_nsec);
+    is_regular(found).then_some(Stored { path, bytes: found.st_blocks as u64 * SECTOR, closed })
 }
 
 /// Whether a file begins as a capture does, plain or compressed.
-fn is_capture(path: &Path) -> bool {
+fn is_capture(folder: &Folder, name: &str) -> bool {
     const SECTION_HEADER: [u8; 4] = 0x0A0D_0D0A_u32.to_ne_bytes();
     let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
+    let file = folder.regular(name, OFlags::RDONLY).ok().flatten();
+    let is_read = file.is_some_and(|file| file.take(16).read_to_end(&mut start).is_ok());
     let begins = |magic: &[u8]| start.starts_with(magic);
-    read.is_ok() && (begins(&SECTION_HEADER) || PACKERS.iter().any(|(_, magic)| begins(magic)))
+    is_read && (begins(&SECTION_HEADER) || PACKERS.iter().any(|(_, magic)| begins(magic)))
 }
 
-fn disk(dir: &Path) -> io::Result<Disk> {
-    let fs = rustix::fs::statvfs(dir)?;
+fn disk(folder: impl AsFd) -> io::Result<Disk> {
+    let fs = fstatvfs(folder)?;
     Ok(Disk { size: fs.f_blocks * fs.f_frsize, free: fs.f_bavail * fs.f_frsize })
 }
 
@@ -264,6 +282,8 @@ fn now() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
 
     const CAPTURE: &[u8] = &0x0A0D_0D0A_u32.to_ne_bytes();
@@ -282,8 +302,7 @@ mod tests {
     }
 
     fn names(dir: &tempfile::TempDir) -> Vec<String> {
-        let mut names: Vec<_> =
-            entries(dir.path()).map(|entry| entry.file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = super::names(&Folder::open(dir.path()).unwrap());
         names.sort();
         names
     }
@@ -348,7 +367,7 @@ mod tests {
         assert_eq!(names(&dir), ["a-000002.scap", "a-000003.scap.partial"]);
         let finished = dir.path().join("a-000003.scap");
         fs::rename(&partial, &finished).unwrap();
-        store.ended(&partial, Some(&finished));
+        store.ended(&partial, Spot::find(&finished).unwrap().as_ref());
         store.tidy();
         assert_eq!((names(&dir).len(), store.last()), (2, 3));
     }
@@ -423,6 +442,7 @@ mod tests {
         let store = Store::open(pattern, Retention::default());
         let expected =
             ["a-000002.scap.partial", "a-000003.scap.gz.partial"].map(|name| dir.path().join(name));
-        assert_eq!(store.left_behind(), expected);
+        let found: Vec<_> = store.left_behind().iter().map(Spot::path).collect();
+        assert_eq!(found, expected);
     }
 }

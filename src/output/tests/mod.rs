@@ -3,8 +3,9 @@ mod series;
 mod thread;
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{Read, Seek, SeekFrom, Write},
+    path::Path,
     process::Command,
 };
 
@@ -19,6 +20,15 @@ use super::{
 fn file(dir: &TempDir, name: &str) -> (PathBuf, Target) {
     let path = dir.path().join(name);
     (path.clone(), Target::File(path))
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(true).open(path)
+}
+
+/// The name that a file has while it is written.
+fn partial_of(path: &Path) -> PathBuf {
+    format!("{}.partial", path.display()).into()
 }
 
 /// Bytes that do not compress, others for each seed.
@@ -221,6 +231,7 @@ fn past_the_cache_a_full_disk_costs_the_end_that_was_carried_at_most() {
 fn chunks_of_any_size_come_together_past_the_cache() {
     let dir = TempDir::new().unwrap();
     let (path, target) = file(&dir, "a.scap");
+    let partial = partial_of(&path);
     let mut output = Output::create(target, false).unwrap();
     let mut expected = Vec::new();
     let sizes = [1, 4_094, 1, 1, 4_095, 8_192, 100, 2 << 20, (2 << 20) - 100, 5_000_000, 3, 5];
@@ -228,17 +239,17 @@ fn chunks_of_any_size_come_together_past_the_cache() {
         let chunk = noise(i as u64, size);
         output.write(&chunk, 1).unwrap();
         expected.extend(chunk);
-        let there = fs::read(&path).unwrap();
+        let there = fs::read(&partial).unwrap();
         assert!(expected.starts_with(&there) && expected.len() - there.len() < 4096, "{size}");
         assert!(output.totals().bytes_out <= there.len() as u64);
         if i % 3 == 0 {
             output.flush().unwrap();
-            assert!(fs::read(&path).unwrap() == expected);
+            assert!(fs::read(&partial).unwrap() == expected);
             assert_eq!(output.totals().events, i as u64 + 1);
         }
     }
     drop(output);
-    assert!(fs::read(&path).unwrap() == expected);
+    assert!(fs::read(&partial).unwrap() == expected);
 }
 
 #[test]

@@ -15,7 +15,8 @@ fn drain() -> (tempfile::TempDir, Drain) {
     let folder = tempfile::tempdir().unwrap();
     let output = Output::create(Target::File(folder.path().join("x.scap")), false).unwrap();
     let writer = WriterThread::spawn(output, 4, SIZE).unwrap();
-    let mut drain = Drain::starting_at(writer, "x.scap", Limits::default(), 2, 0).unwrap();
+    let mut drain =
+        Drain::starting_at(writer, "x.scap", Limits::default(), 2, 0, 0, Scan::new(false)).unwrap();
     assert!(drain.has_chunk().unwrap());
     (folder, drain)
 }

@@ -1,0 +1,95 @@
+//! What is written to, and is no regular file.
+
+use std::{fs::File, io, path::PathBuf, thread, time::Duration};
+
+use rustix::{
+    fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat},
+    io::Errno,
+};
+
+use super::{Spot, is_own};
+use crate::print::shown;
+
+/// Between two looks whether somebody reads a pipe.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A pipe, a device, or whatever a descriptor's name in /proc stands for.
+#[derive(Debug)]
+pub enum Special {
+    /// It has a name.
+    At(Spot),
+    /// It has a name in /proc.
+    Descriptor(PathBuf),
+}
+
+impl Special {
+    /// What a path leads to, unless that is a regular file, or nothing yet: then it is the place of that.
+    ///
+    /// # Errors
+    /// Those of [`Spot::find`], of a directory, and of a pipe that somebody else made.
+    pub fn find(path: PathBuf) -> io::Result<Result<Spot, Special>> {
+        let Some(spot) = Spot::find(&path)? else { return Ok(Err(Special::Descriptor(path))) };
+        let Some(found) = spot.stat()? else { return Ok(Ok(spot)) };
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => Ok(Ok(spot)),
+            FileType::Directory => Err(Errno::ISDIR.into()),
+            _ => {
+                check_pipe(&found, &spot)?;
+                Ok(Err(Special::At(spot)))
+            }
+        }
+    }
+
+    /// Opens it for writing, without waiting for anything later on (`O_NONBLOCK`). `None` if nobody reads the pipe, and
+    /// that is not to be waited for any more.
+    ///
+    /// # Errors
+    /// Those of open(2), and of a pipe that somebody else made.
+    pub fn open(&self, give_up: &dyn Fn() -> bool) -> io::Result<Option<File>> {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        loop {
+            let opened = match self {
+                Special::At(spot) => {
+                    openat(&*spot.folder, &spot.name, flags | OFlags::NOFOLLOW, Mode::empty())
+                }
+                Special::Descriptor(path) => openat(CWD, path, flags, Mode::empty()),
+            };
+            match opened {
+                Err(Errno::NXIO) if self.is_pipe()? => {
+                    if give_up() {
+                        return Ok(None);
+                    }
+                    thread::sleep(LOOK);
+                }
+                file => {
+                    let file = file?;
+                    if let Special::At(spot) = self {
+                        check_pipe(&fstat(&file)?, spot)?;
+                    }
+                    return Ok(Some(file.into()));
+                }
+            }
+        }
+    }
+
+    fn is_pipe(&self) -> io::Result<bool> {
+        let found = match self {
+            Special::At(spot) => spot.stat()?,
+            Special::Descriptor(path) => Some(rustix::fs::stat(path)?),
+        };
+        Ok(found.is_some_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Fifo))
+    }
+}
+
+/// Whoever made a pipe may read what comes out of it.
+fn check_pipe(found: &Stat, spot: &Spot) -> io::Result<()> {
+    if FileType::from_raw_mode(found.st_mode) != FileType::Fifo || found.st_uid == 0 || is_own(found) {
+        return Ok(());
+    }
+    let path = shown(&spot.path());
+    let text = format!(
+        "the pipe {path} belongs to user {}, who could read all of it: if that is meant, -w - >{path}",
+        found.st_uid
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+}
