@@ -4,10 +4,12 @@ use std::io::{self, Write};
 
 use crate::{
     confine,
-    events::{EVENTS, SYSCALLS, Source, event_by_program},
     limits::OpenFiles,
     privileges,
     probe::{Attach, Loaded, Opened, Options, Preemption, ProbeError},
+};
+use scap::{
+    events::{EVENTS, SYSCALLS, Source, event_by_program},
     select::TracepointSet,
 };
 

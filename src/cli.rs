@@ -8,12 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{
-    bench, print,
-    probe::Attach,
-    repair,
-    select::{self, EventSet},
-};
+use crate::{bench, print, probe::Attach, repair};
+use scap::select::{self, EventSet};
 
 pub use daemon::{CONFIG, CtlArgs, CtlRequest, DaemonArgs, SOCKET, ServeArgs};
 pub use files::FilesArgs;

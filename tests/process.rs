@@ -399,7 +399,7 @@ fn losses_and_events_say_their_direction() {
         .unwrap_or_else(|| panic!("nothing lost: {said}"));
     assert!(most.contains("> newfstatat") && most.contains("< newfstatat"), "{most}");
     let number =
-        scapd::events::Syscall::by_name("close_range").unwrap().number(scapd::events::Arch::NATIVE).unwrap();
+        scap::events::Syscall::by_name("close_range").unwrap().number(scap::events::Arch::NATIVE).unwrap();
     let call = format!("syscall({number}, 90, 91, 0)");
     let (code, _, said) = run(scapd()
         .args(["record", "--syscalls", "close_range", "-w"])

@@ -7,10 +7,10 @@ mod common;
 use std::{fs, process::Command, thread, time::Duration};
 
 use common::series::{Generator, Recording, alone, assert_whole, captures, config, read, wait_for};
+use scap::select;
 use scapd::{
     output::{Retention, Rotation, Series},
     record::{Config, Settings},
-    select,
     verify::{Outcome, Report},
 };
 
@@ -113,7 +113,7 @@ fn files_of_a_second_begin_with_the_second() {
     assert_whole(&paths, &calls);
     for path in &paths[1..] {
         let second: u64 = path.file_stem().unwrap().to_str().unwrap()["a-".len()..].parse().unwrap();
-        let mut reader = scapd::scap::Reader::new(fs::File::open(path).unwrap()).unwrap();
+        let mut reader = scap::format::Reader::new(fs::File::open(path).unwrap()).unwrap();
         let first = reader.next_event().unwrap().unwrap().event.ts();
         assert!(first / 1_000_000_000 >= second, "{first} in {}", path.display());
     }

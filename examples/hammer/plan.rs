@@ -4,9 +4,9 @@
 use std::io::Write;
 
 use libc::c_long;
-use scapd::{
+use scap::{
     events::{Arch, EventType, Syscall},
-    scap::Value,
+    format::Value,
 };
 
 /// No thread makes more calls: every parameter that carries the number of a call has room for it.

@@ -6,6 +6,7 @@
 
 use std::io::{Cursor, sink};
 
+use scap::format::Reader;
 use scapd::{
     daemon::{
         config::Settings,
@@ -14,7 +15,6 @@ use scapd::{
     },
     print::{self, ReadArgs, Summary},
     repair::salvage::Survey,
-    scap::Reader,
     verify::{Outcome, Report},
 };
 

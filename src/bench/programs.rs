@@ -11,10 +11,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use rustix::fs::{Access, CWD, Mode, OFlags, access, openat};
 
 use super::stats::Spread;
-use crate::{
-    events::Syscall,
-    probe::{Active, Attach, Opened, Options, ProgramRuns, RunStatistics},
-};
+use crate::probe::{Active, Attach, Opened, Options, ProgramRuns, RunStatistics};
+use scap::events::Syscall;
 
 /// Turns of a call that count, and at most that there are.
 const ROUNDS: usize = 21;

@@ -1,6 +1,6 @@
 //! The buffers that events travel in to the output.
 
-use crate::ledger::Losses;
+use scap::ledger::Losses;
 
 /// A buffer for whole blocks of the format. It belongs to a [`WriterThread`](super::WriterThread) and goes back to it.
 #[derive(Debug)]

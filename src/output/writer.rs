@@ -17,7 +17,7 @@ use super::{
     pool::{Packing, Pool, default_packers},
     series::{Position, Report},
 };
-use crate::ledger::Verdict;
+use scap::ledger::Verdict;
 
 /// The end of a chunk waits so long for the next one before it is written by itself, which costs as much as half a
 /// chunk.

@@ -9,7 +9,7 @@ use super::{
     text,
     transitions::{self, Transition, flag, takes_effect, transition},
 };
-use crate::scap::{
+use scap::format::{
     EventView, SockAddr, Value,
     state::{L4Proto, NamedFd},
 };
@@ -30,7 +30,7 @@ pub(super) enum Ended {
 
 impl Names {
     /// Takes over what an event says. To be called with each event, before its names are asked for. An event of an old
-    /// capture has to be [joined](crate::scap::Joiner) before.
+    /// capture has to be [joined](scap::format::Joiner) before.
     pub fn apply(&mut self, event: &EventView<'_>) {
         match self.ended.take() {
             Some(Ended::Fds { tid, first, last }) => self.tasks.files_mut(tid).close(first..=last),

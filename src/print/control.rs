@@ -1,6 +1,6 @@
 //! Control messages: what `recvmsg` returns beside the data, as the receiver's own ABI lays it out.
 
-use crate::scap::Fields;
+use scap::format::Fields;
 
 const SOL_SOCKET: u32 = 1;
 const SCM_RIGHTS: u32 = 1;

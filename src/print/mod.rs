@@ -37,13 +37,12 @@ pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
 pub use json::VERSION as JSON_VERSION;
 pub(crate) use json::{escape as escape_json, safe as safe_json};
 pub use losses::Ledger;
-pub use meaning::{event_name, syscall};
 pub use names::Names;
 pub use text::{escaped, for_terminal, shown};
 
-use crate::{
+use scap::{
+    format::{CapturedEvent, EventView, Joiner, ReadError, Reader},
     ledger,
-    scap::{CapturedEvent, EventView, Joiner, ReadError, Reader},
     select::{self, Judge},
 };
 

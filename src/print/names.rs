@@ -9,7 +9,7 @@ use super::{
     paths,
     tasks::Tasks,
 };
-use crate::scap::{EventView, MachineState};
+use scap::format::{EventView, MachineState};
 
 /// The directory descriptor that stands for the working directory.
 pub(super) const AT_FDCWD: i64 = -100;

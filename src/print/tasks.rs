@@ -10,7 +10,7 @@ use super::{
     namespaces::{Namespaces, Nested},
     transitions::{CLONE_FILES, CLONE_FS, CLONE_THREAD},
 };
-use crate::scap::state::Thread as StateThread;
+use scap::format::state::Thread as StateThread;
 
 /// Who told of a new thread: a clone returns twice, in any order, and the second one brings nothing new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! What an event of each type does to the state that names come from: one transition for each row of the event table.
 
-use crate::{
+use scap::{
     events::{EVENTS, Event, Source, flag_table, same},
-    scap::state::NamedFd,
+    format::state::NamedFd,
 };
 
 /// What an event changes. Each row of the table has one at most, under its name: today's rows and those of old alike.
@@ -179,7 +179,7 @@ pub(super) fn bpf_creates(command: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::EventFlags;
+    use scap::events::EventFlags;
 
     #[test]
     fn every_name_is_that_of_a_row() {

@@ -17,9 +17,11 @@ use scapd_bpf::types;
 
 use crate::{
     clocks::{Clocks, Machine},
+    ring::{buffer::Mapping, merge::Progress},
+};
+use scap::{
     events::{EVENTS, EventType},
     ledger::{Cause, LeftOut, Losses},
-    ring::{buffer::Mapping, merge::Progress},
 };
 
 /// What became of the events of one type. What was seen and not lost was put into a ring.

@@ -17,10 +17,8 @@
 
 use std::collections::VecDeque;
 
-use crate::{
-    clocks::{Clocks, Machine, Reading},
-    ledger::ClockStep,
-};
+use crate::clocks::{Clocks, Machine, Reading};
+use scap::ledger::ClockStep;
 
 /// A difference that is no larger than the reading's uncertainty and this is none (ns).
 const TOLERANCE: u64 = 10_000;

@@ -9,11 +9,13 @@ use std::{
 use super::{clock::Clock, ledger::Ledger, rotor::Rotor, self_test::SelfTest, state::Scan};
 use crate::{
     clocks::Machine,
-    events::{EVENTS, EventType, ForeignCall},
-    ledger::{self, Cause, Gap, Notice, Verdict},
     output::{Chunk, OutputError, Progress, Rotation, Totals, WriterThread},
     probe::{Active, Loaded, ProbeError, RawEvent},
-    scap::{event_block_len, frame_event, set_event_time},
+};
+use scap::{
+    events::{EVENTS, EventType, ForeignCall},
+    format::{event_block_len, frame_event, set_event_time},
+    ledger::{self, Cause, Gap, Notice, Verdict},
     select::{Asked, Judge},
 };
 

@@ -1,9 +1,9 @@
 //! Follows the losses while a capture runs: where the gaps are, and whether everything adds up at the end.
 
-use crate::{
+use crate::probe::{Loaded, SampleRatio, Totals};
+use scap::{
     events::{EVENTS, EventType},
     ledger::{Cause, Gap, Losses, Verdict},
-    probe::{Loaded, SampleRatio, Totals},
 };
 
 /// A gap ends when nothing has been lost for this long (ns) ...

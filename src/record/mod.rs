@@ -36,7 +36,6 @@ use crate::{
     },
     print::shown,
     probe::{Active, Loaded, Opened, Options, TargetState},
-    select::{self, SyscallSet},
 };
 pub use command::CommandError;
 use command::{Held, Stdout};
@@ -46,6 +45,7 @@ pub use handle::{Handle, RequestError, Requests, Settings, requests};
 use ledger::Ledger;
 use pace::Pace;
 use progress::Progress;
+use scap::select::{self, SyscallSet};
 use self_test::SelfTest;
 use state::Scan;
 use status::Watch;
@@ -79,7 +79,7 @@ pub struct Config {
     /// The calls; `None`: all of them, those that the tables do not know included.
     pub syscalls: Option<SyscallSet>,
     /// Record these alone. Otherwise the returns of calls that change what their events refer to (processes, working
-    /// directories, descriptors) are recorded besides: see [`Selection::companions`](crate::select::Selection::companions).
+    /// directories, descriptors) are recorded besides: see [`Selection::companions`](scap::select::Selection::companions).
     pub only: bool,
     /// Make one call that is recorded, and count as [started](Observer::started) only when its event is in the file.
     pub self_test: bool,

@@ -2,10 +2,8 @@
 
 use jiff::tz::TimeZone;
 
-use crate::{
-    ledger::Verdict,
-    output::{Cut, Rotation, WriterThread},
-};
+use crate::output::{Cut, Rotation, WriterThread};
+use scap::ledger::Verdict;
 
 /// A file ends with notices: so much is left for them.
 const NOTICES: u64 = 4096;

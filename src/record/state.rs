@@ -14,9 +14,9 @@ use super::{command::Held, drain::Drain, pace};
 use crate::{
     output::StateSource,
     probe::{Active, Ids, TaskIds},
-    scap::{state::MachineState, write_state},
     snapshot,
 };
+use scap::format::{state::MachineState, write_state};
 
 /// How the state is taken.
 #[derive(Debug, Clone)]

@@ -1,9 +1,9 @@
 //! What is recorded: what was asked for, and what keeps the names in it right.
 
 use super::{Config, Settings, self_test};
-use crate::{
+use crate::probe::{Directions, Loaded, Options, ProbeError};
+use scap::{
     events::SYSCALLS,
-    probe::{Directions, Loaded, Options, ProbeError},
     select::{Asked, Selection, SyscallSet, Tracepoint, TracepointSet},
 };
 

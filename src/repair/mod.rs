@@ -1,6 +1,6 @@
 //! `scapd repair`: makes a capture that was cut off, or that is damaged, one that every reader opens.
 //!
-//! Everything up to the last whole block is kept. Behind it comes a notice ([`ledger::CUT`](crate::ledger::CUT)) that
+//! Everything up to the last whole block is kept. Behind it comes a notice ([`ledger::CUT`](scap::ledger::CUT)) that
 //! says what was left out; `scapd verify` then calls the capture incomplete instead of damaged. A gzip member that is not
 //! whole is decompressed as far as it goes, and what came out is packed anew.
 //!
@@ -29,10 +29,9 @@ use thiserror::Error;
 
 use crate::{
     folder::{self, Draft, Spot},
-    ledger::Cut,
     print::shown,
-    scap::ReadError,
 };
+use scap::{format::ReadError, ledger::Cut};
 
 /// What the name of a capture that is still being written ends with.
 pub const PARTIAL: &str = ".partial";

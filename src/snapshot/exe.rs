@@ -7,12 +7,12 @@ use super::Report;
 use super::dir::{Dir, SMALL};
 use super::mounts::{Mount, Mounts};
 use super::text::{fields, lines, number};
-use crate::scap::state::memfd_name;
+use scap::format::state::memfd_name;
 
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 
 /// What is known of an executable file; the fields have the meaning of those of
-/// [`Thread`](crate::scap::state::Thread).
+/// [`Thread`](scap::format::state::Thread).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Exe {
     pub(super) path: Vec<u8>,

@@ -2,7 +2,7 @@
 
 use rustix::fs::OFlags;
 
-use crate::events::{flag_table, same};
+use scap::events::{flag_table, same};
 
 /// `clone_flags` of a thread that is not its process's first. /proc does not tell how a thread was made: the first
 /// two follow from being a thread, the third is what every thread library asks for.

@@ -1,9 +1,9 @@
 //! What is said of captures that are whole, cut off, damaged, or of others.
 
 use super::*;
-use crate::{
+use scap::{
     events::{EventType, event},
-    scap::{EventBuilder, MachineState, Value, frame_event, write_state},
+    format::{EventBuilder, MachineState, Value, frame_event, write_state},
 };
 
 /// A capture of events of `close` at these times, and notices behind them.

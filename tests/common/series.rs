@@ -12,14 +12,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use scap::{
+    format::Reader,
+    ledger::{self, Cause, Notice, Verdict},
+    select::{self, TracepointSet},
+};
 use scapd::{
     confine::Confinement,
-    ledger::{self, Cause, Notice, Verdict},
     output::Series,
     probe::{Directions, Options},
     record::{self, Config, Handle, Observer, Outcome, Status},
-    scap::Reader,
-    select::{self, TracepointSet},
 };
 
 /// A recording counts what the whole process does: one test at a time.

@@ -11,7 +11,7 @@ use super::{
     keys::{Keys, NEEDS_BOOL, NoKey, Section, Takes},
     mistake::{Mistake, Place},
 };
-use crate::select::suggest;
+use scap::select::suggest;
 
 /// A key's values, as they would stand on a command line, and their place.
 #[derive(Debug, Clone, PartialEq, Eq)]

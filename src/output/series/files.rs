@@ -26,10 +26,10 @@ use super::{
 };
 use crate::{
     folder::Whereabouts,
-    ledger::Verdict,
     output::{Output, OutputError, Target, Totals, chunk::Chunk, sink::Sink},
     print::shown,
 };
+use scap::ledger::Verdict;
 
 /// Between two looks whether the file is still there.
 const LOOK: Duration = Duration::from_secs(1);

@@ -12,10 +12,11 @@ use sha2::{Digest, Sha256};
 
 use super::name::unpacked;
 use crate::{
+    balance::ToJson,
     folder::{Draft, Folder, Spot},
-    ledger::Verdict,
     print::shown,
 };
+use scap::ledger::Verdict;
 
 /// The most that a manifest may have, in bytes: one of ours has a tenth of it.
 const LONGEST: u64 = 64 << 10;

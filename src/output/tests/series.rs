@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::*;
-use crate::ledger::{Cause, Losses, Verdict};
+use scap::ledger::{Cause, Losses, Verdict};
 
 /// A series that has `state` as the state of the machine.
 fn files(dir: &Path, compress: bool, series: &Series) -> Files {

@@ -1,10 +1,10 @@
 //! What becomes of an event on its way into a buffer.
 
 use super::*;
-use crate::{
+use crate::output::{Output, Target};
+use scap::{
     events::event_by_program,
-    output::{Output, Target},
-    scap::{EventBuilder, Value},
+    format::{EventBuilder, Value},
 };
 
 /// Bytes of a buffer.

@@ -187,7 +187,7 @@ impl<'a> EventView<'a> {
 #[cfg(target_endian = "little")]
 mod tests {
     use super::*;
-    use crate::scap::Value;
+    use crate::format::Value;
 
     /// An exit event of `openat`, written out: -2, AT_FDCWD, "/a", O_RDONLY, and no value for mode.
     const OPENAT: &[u8] = b"\x08\x07\x06\x05\x04\x03\x02\x01\x39\x05\0\0\0\0\0\0\x3b\0\0\0\x33\x01\x05\0\0\0\

@@ -21,11 +21,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use indicatif::HumanCount;
-
 use crate::{
     events::{EventType, event},
-    scap::{EventBuilder, EventView, Value},
+    format::{EventBuilder, EventView, Value},
     select::Asked,
 };
 
@@ -129,12 +127,6 @@ impl Losses {
         since
     }
 
-    /// As a JSON object with every cause.
-    pub fn to_json(&self) -> serde_json::Value {
-        let counts = Cause::ALL.iter().map(|cause| (cause.key().to_owned(), self.of(*cause).into()));
-        serde_json::Value::Object(counts.collect())
-    }
-
     fn parse(fields: &Fields<'_>) -> Losses {
         let mut losses = Losses::default();
         for cause in Cause::ALL {
@@ -187,11 +179,6 @@ impl LeftOut {
             failed: self.failed.saturating_sub(earlier.failed),
             sampled: self.sampled.saturating_sub(earlier.sampled),
         }
-    }
-
-    /// As a JSON object.
-    pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({ "failed": self.failed, "sampled": self.sampled })
     }
 }
 
@@ -264,11 +251,6 @@ impl Cut {
     /// The `desc` of its notice.
     pub fn text(&self) -> String {
         format!("cause={} offset={} bytes={}", self.cause.key(), self.offset, self.bytes)
-    }
-
-    /// As a JSON object.
-    pub fn to_json(&self) -> serde_json::Value {
-        serde_json::json!({ "cause": self.cause.key(), "offset": self.offset, "bytes": self.bytes })
     }
 }
 
@@ -392,19 +374,6 @@ impl Verdict {
     /// Whether sampling has left events out: what there is is complete, and a part of what was to be recorded.
     pub fn is_sample(&self) -> bool {
         self.left_out.sampled > 0
-    }
-
-    /// What was left out on purpose, for people: a line for each rule that left something out.
-    pub fn left_out_lines(&self) -> impl Iterator<Item = String> {
-        let part = match self.sample_ratio {
-            0 => "until sampling was ended".to_owned(),
-            1 => "without the calls that sampling never records".to_owned(),
-            ratio => format!("1/{ratio} of each second"),
-        };
-        let LeftOut { failed, sampled } = self.left_out;
-        let sample = format!("a sample, {part}: {} events left out on purpose", HumanCount(sampled));
-        let successes = format!("{} returns of failed calls left out on purpose", HumanCount(failed));
-        [(sampled, sample), (failed, successes)].into_iter().filter(|(n, _)| *n > 0).map(|(_, line)| line)
     }
 
     /// In a word.

@@ -20,7 +20,7 @@ pub use table::{
 };
 
 /// Compares two strings in a constant expression, where `==` is not to be had.
-pub(crate) const fn same(a: &str, b: &str) -> bool {
+pub const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() != b.len() {
         return false;

@@ -64,7 +64,7 @@ impl Asked {
     }
 
     /// What `text` was made of.
-    pub(crate) fn parse(syscalls: &str, events: &str, tracepoints: &str) -> Asked {
+    pub fn parse(syscalls: &str, events: &str, tracepoints: &str) -> Asked {
         let has = |event| events.split(',').any(|name| name == event);
         Asked {
             syscalls: (syscalls != "all").then(|| calls(syscalls)),
@@ -77,7 +77,7 @@ impl Asked {
 
 /// Tells of one event after the other whether it was asked for.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Judge {
+pub struct Judge {
     /// `None`: all are.
     asked: Option<Asked>,
     /// By type, as far as it was worked out.
@@ -85,7 +85,8 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new(asked: Asked) -> Judge {
+    /// Judges by what was asked for.
+    pub fn new(asked: Asked) -> Judge {
         if asked.is_everything() {
             return Judge::default();
         }
@@ -93,13 +94,13 @@ impl Judge {
     }
 
     /// Whether it can say that an event was not asked for.
-    pub(crate) fn is_strict(&self) -> bool {
+    pub fn is_strict(&self) -> bool {
         self.asked.is_some()
     }
 
     /// Judges an event of that type; `code` is that of a generic event's call.
     #[inline]
-    pub(crate) fn is_asked(&mut self, ty: EventType, code: impl FnOnce() -> u16) -> bool {
+    pub fn is_asked(&mut self, ty: EventType, code: impl FnOnce() -> u16) -> bool {
         let Some(asked) = &self.asked else { return true };
         let Some(of_type) = self.types.get_mut(usize::from(ty.0)) else { return true };
         let of_type = *of_type.get_or_insert_with(|| event(ty).is_none_or(|row| asked.has(row)));

@@ -8,7 +8,7 @@ use std::{
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// The bytes that every member starts with.
-pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
+pub const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The largest window there is: members of every writer fit.
 const WINDOW_BITS: u8 = 15;
@@ -25,7 +25,7 @@ pub struct Place {
 /// Decompresses members in a row. What is whole of a member that is cut off or damaged is given out, before the error
 /// ([`ErrorKind::UnexpectedEof`], [`ErrorKind::InvalidData`]).
 #[derive(Debug)]
-pub(crate) struct Members<R> {
+pub struct Members<R> {
     input: R,
     inflate: Decompress,
     /// Where the members start that have not been settled, and the last one that has.
@@ -33,6 +33,7 @@ pub(crate) struct Members<R> {
 }
 
 impl<R: BufRead> Members<R> {
+    /// Starts with the first member.
     pub fn new(input: R) -> Self {
         let starts = VecDeque::from([Place::default()]);
         Members { input, inflate: Decompress::new_gzip(WINDOW_BITS), starts }

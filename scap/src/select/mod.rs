@@ -16,9 +16,9 @@ mod tracepoints;
 mod variants;
 
 pub use asked::Asked;
-pub(crate) use asked::Judge;
+pub use asked::Judge;
 pub use classes::{Class, category_name, classes};
-pub(crate) use companions::{NameRule, name_rule};
+pub use companions::{NameRule, name_rule};
 pub use events::{EventSet, is_internal, parse_events};
 pub use selection::{Companions, Selection};
 pub use set::{Iter, SyscallSet};
@@ -147,7 +147,7 @@ fn terms(list: &str) -> Result<Vec<Term<'_>>, SelectError> {
 }
 
 /// The candidate that `name` most probably is a slip of the pen for.
-pub(crate) fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const ALIKE: f64 = 0.6;
     candidates
         .into_iter()

@@ -78,7 +78,7 @@ fn may_return_directory(row: &Event) -> bool {
 
 /// How the kernel tells whether the return of a call changes a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NameRule {
+pub enum NameRule {
     /// Every success does.
     Success,
     /// Its result is a descriptor, which may be of a directory.
@@ -94,7 +94,7 @@ pub(crate) enum NameRule {
 }
 
 /// The rule for a call; `None` if its return changes no name.
-pub(crate) fn name_rule(call: &Syscall) -> Option<NameRule> {
+pub fn name_rule(call: &Syscall) -> Option<NameRule> {
     let row = call.exit()?;
     changes(row)?;
     let has_table = |name| {

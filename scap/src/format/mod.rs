@@ -5,29 +5,34 @@
 
 pub mod block;
 mod builder;
+mod called;
 mod event;
 mod fields;
-pub(crate) mod gzip;
+pub mod gzip;
 mod joiner;
 mod legacy;
 mod lists;
 mod packed;
 #[cfg(test)]
-pub(crate) mod proptests;
+mod proptests;
 mod reader;
 pub mod state;
+#[cfg(any(test, feature = "proptest"))]
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used)]
+pub mod strategies;
 mod value;
 mod writer;
 
 pub use block::{BlockType, MAX_EVENT, event_block_len, frame_event, set_event_time};
 pub use builder::{BuildError, EventBuilder};
 pub use event::{EVENT_HEADER_LEN, EventError, EventView};
-pub(crate) use fields::Fields;
+pub use fields::Fields;
 pub use gzip::Place;
 pub use joiner::Joiner;
-pub(crate) use joiner::successor;
+pub use joiner::successor;
 pub use reader::{CapturedEvent, ReadError, Reader};
 pub use state::MachineState;
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
-pub(crate) use writer::complete_state;
+pub use writer::complete_state;
 pub use writer::write_state;

@@ -12,11 +12,11 @@ use super::{
 };
 
 /// The magic of the section header; a reader of the other byte order sees it reversed.
-pub(crate) const MAGIC: u32 = 0x1A2B_3C4D;
+pub const MAGIC: u32 = 0x1A2B_3C4D;
 /// The format's version that is written.
-pub(crate) const VERSION: (u16, u16) = (1, 2);
+pub const VERSION: (u16, u16) = (1, 2);
 /// Bytes of the hostname's field.
-pub(crate) const HOSTNAME_LEN: usize = 128;
+pub const HOSTNAME_LEN: usize = 128;
 
 /// A path keeps 1,023 bytes: readers have 1,024, of which some need one for a NUL.
 const MAX_PATH: usize = 1023;
@@ -48,7 +48,7 @@ pub fn write_state(out: &mut impl Write, state: &MachineState) -> io::Result<()>
 
 /// Writes, empty, the blocks that readers demand before the first event, of those that `present` does not name: for a
 /// capture that was cut off before them.
-pub(crate) fn complete_state(out: &mut Vec<u8>, present: &[BlockKind]) {
+pub fn complete_state(out: &mut Vec<u8>, present: &[BlockKind]) {
     let none = MachineState::default();
     let is_missing = |ty: BlockType| {
         !present.iter().any(|kind| std::mem::discriminant(kind) == std::mem::discriminant(&ty.kind()))
@@ -242,7 +242,7 @@ fn fd(out: &mut Vec<u8>, fd: &Fd) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scap::state::{L4Proto, NamedFd};
+    use crate::format::state::{L4Proto, NamedFd};
 
     #[test]
     fn a_long_list_is_cut_behind_a_whole_text() {

@@ -7,8 +7,7 @@ use regex::bytes::Regex;
 use super::{SelectError, SyscallSet, Term, suggest, syscalls, terms};
 use crate::{
     events::{Category, EVENTS, Event, EventFlags, SYSCALLS, Syscall},
-    print::{event_name, syscall},
-    scap::{EventView, successor},
+    format::{EventView, successor},
 };
 
 /// A set of the events of a capture: those of a set of system calls, and others by their names.
@@ -60,10 +59,10 @@ impl EventSet {
         let of_type = |ty: u16| self.types.get(usize::from(ty)).copied().unwrap_or_default();
         let Some(row) = event.info() else { return false };
         match row.name {
-            "syscall" => syscall(event).map_or(of_type(row.ty.0), |call| self.calls.contains(call)),
+            "syscall" => event.syscall().map_or(of_type(row.ty.0), |call| self.calls.contains(call)),
             // A plugin's event has the name that the plugin gives it.
             "asyncevent" if !of_type(row.ty.0) => {
-                let name = event_name(event);
+                let name = event.name();
                 EVENTS.iter().any(|other| other.name == name && of_type(other.ty.0))
             }
             _ => of_type(row.ty.0),
@@ -139,7 +138,7 @@ fn has_events(row: &Event) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scap::{EventBuilder, Value};
+    use crate::format::{EventBuilder, Value};
 
     fn row(code: &str) -> &'static Event {
         EVENTS.iter().find(|row| row.code == code).unwrap()

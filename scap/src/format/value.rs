@@ -8,7 +8,7 @@ use super::fields::Fields;
 use crate::events::{Detail, ParamInfo, ParamType, PrintFormat};
 
 /// Families of a socket address that have a form of their own.
-pub(crate) mod family {
+pub mod family {
     pub const UNIX: u8 = 1;
     pub const INET: u8 = 2;
     pub const INET6: u8 = 10;

@@ -123,7 +123,7 @@ fn write(out: &mut Vec<u8>, exit: &EventView<'_>, row: &Event, values: &[Vec<u8>
 }
 
 /// The row that has taken the place of an old one: of the same name, but that both `accept`s once had one.
-pub(crate) fn successor(old: &'static Event) -> &'static Event {
+pub fn successor(old: &'static Event) -> &'static Event {
     if !old.flags.contains(EventFlags::OLD_VERSION) {
         return old;
     }
@@ -165,7 +165,7 @@ fn is_alike(old: &ParamInfo, new: &ParamInfo) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scap::{EventBuilder, Value};
+    use crate::format::{EventBuilder, Value};
 
     fn row(code: &str) -> &'static Event {
         EVENTS.iter().find(|row| row.code == code).unwrap()

@@ -52,7 +52,7 @@ pub enum BuildError {
 /// format does not tell them apart.
 ///
 /// ```
-/// use scapd::{events::{EventType, event}, scap::{EventBuilder, EventView, Value}};
+/// use scap::{events::{EventType, event}, format::{EventBuilder, EventView, Value}};
 ///
 /// let notification = event(EventType(280)).ok_or("no such event")?;
 /// let bytes = EventBuilder::new(notification, 1_700_000_000_000_000_000, 1)
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::{
         events::{EventType, event},
-        scap::{SockTuple, event::EventView},
+        format::{SockTuple, event::EventView},
     };
 
     fn row(ty: u16) -> &'static Event {

@@ -39,11 +39,11 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
 /// | `?term` | the same as the term, but no error where nothing has that name |
 ///
 /// ```
-/// # use scapd::select;
+/// # use scap::select;
 /// let files = select::parse("%file,!/stat,close")?;
 /// assert!(files.iter().any(|call| call.name == "openat"));
 /// assert!(!files.iter().any(|call| call.name == "newfstatat"));
-/// # Ok::<(), scapd::select::SelectError>(())
+/// # Ok::<(), scap::select::SelectError>(())
 /// ```
 ///
 /// # Errors

@@ -195,7 +195,7 @@ pub const fn event_block_len(event_len: usize) -> usize {
 ///
 /// The body must stay below 4 GiB, as the format's lengths have 32 bits.
 #[inline]
-pub(crate) fn frame(out: &mut Vec<u8>, ty: BlockType, body: impl FnOnce(&mut Vec<u8>)) {
+pub fn frame(out: &mut Vec<u8>, ty: BlockType, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&ty.0.to_ne_bytes());
     out.extend_from_slice(&[0; size_of::<u32>()]);

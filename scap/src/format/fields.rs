@@ -2,28 +2,32 @@
 
 /// A cursor over bytes. Every method gives `None`, and takes nothing, where too few bytes are left.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Fields<'a>(&'a [u8]);
+pub struct Fields<'a>(&'a [u8]);
 
 macro_rules! integers {
     ($($name:ident)*) => { $(
-        pub(crate) fn $name(&mut self) -> Option<$name> {
+        /// Takes an integer, in the byte order of this machine.
+        pub fn $name(&mut self) -> Option<$name> {
             self.array().map($name::from_ne_bytes)
         }
     )* };
 }
 
 impl<'a> Fields<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Fields<'a> {
+    /// Starts at the first byte.
+    pub fn new(bytes: &'a [u8]) -> Fields<'a> {
         Fields(bytes)
     }
 
-    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    /// Takes `N` bytes.
+    pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
         Some(*array)
     }
 
-    pub(crate) fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+    /// Takes `len` bytes.
+    pub fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
         Some(bytes)
@@ -32,7 +36,7 @@ impl<'a> Fields<'a> {
     integers!(u8 u16 u32 u64 i64);
 
     /// Bytes behind their length in 16 bits.
-    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
+    pub fn text(&mut self) -> Option<&'a [u8]> {
         let mut ahead = *self;
         let len = ahead.u16()?;
         let text = ahead.bytes(len.into())?;
@@ -40,11 +44,13 @@ impl<'a> Fields<'a> {
         Some(text)
     }
 
-    pub(crate) fn left(&self) -> usize {
+    /// Returns how many bytes are left.
+    pub fn left(&self) -> usize {
         self.0.len()
     }
 
-    pub(crate) fn rest(self) -> &'a [u8] {
+    /// Returns the bytes that are left.
+    pub fn rest(self) -> &'a [u8] {
         self.0
     }
 }

@@ -37,7 +37,7 @@ impl Selection {
     }
 
     /// Whether this selection has the returns of calls that change names, of which another one has not all.
-    pub(crate) fn follows_more_than(&self, other: &Selection) -> bool {
+    pub fn follows_more_than(&self, other: &Selection) -> bool {
         let all = Selection { enter: SyscallSet::all(), ..Selection::default() }.companions().calls;
         let followed = |by: &Selection| {
             let returns = by.exit.union(&by.for_names.calls);
@@ -48,7 +48,7 @@ impl Selection {
     }
 
     /// The first call of whose events another selection has more than this one; `None` if this one has them all.
-    pub(crate) fn missing(&self, other: &Selection) -> Option<&'static crate::events::Syscall> {
+    pub fn missing(&self, other: &Selection) -> Option<&'static crate::events::Syscall> {
         let returns = self.exit.union(&self.for_names.calls);
         [(other.enter, self.enter), (other.exit, self.exit), (other.for_names.calls, returns)]
             .iter()
