@@ -55,7 +55,7 @@ fn leave_out_attach(skeleton: &Path) -> Result<(), Box<dyn Error>> {
     let text = fs::read_to_string(skeleton)?;
     let body = text.find(START).map(|at| at + START.len());
     let Some((start, end)) = body.and_then(|start| Some((start, start + block_end(&text[start..])?))) else {
-        println!("cargo:warning=the skeleton's attach function is not recognized: release builds take minutes");
+        println!("cargo:warning=the skeleton's attach function has changed: release builds take minutes");
         return Ok(());
     };
     Ok(fs::write(skeleton, format!("{}{INSTEAD}{}", &text[..start], &text[end..]))?)
