@@ -11,7 +11,7 @@ struct {
 	__uint(max_entries, 8 << 20);
 } floor_ring SEC(".maps");
 
-/* About the size of an event of access. */
+/* About the size of an access event, in bytes. */
 enum { FLOOR_EVENT = 80 };
 
 /* Keeps a value from being optimized away. */

@@ -31,4 +31,4 @@ enum {
 	SC_MAX_EVENT = 65536 - 12 - SC_CPU_LEN - 3,
 };
 
-_Static_assert(sizeof(struct sc_event_header) == 26, "the event header is 26 bytes, packed");
+_Static_assert(sizeof(struct sc_event_header) == 26, "the event header must have 26 bytes");

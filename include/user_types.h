@@ -133,5 +133,5 @@ struct sc_io_uring_params {
 	u32 features;
 };
 
-_Static_assert(sizeof(struct sc_msghdr) == 56 && sizeof(struct sc_msghdr32) == 28, "a msghdr has no hidden padding");
-_Static_assert(sizeof(struct sc_sockaddr_in) == 16 && sizeof(struct sc_sockaddr_in6) == 24, "no padding in sockaddrs");
+_Static_assert(sizeof(struct sc_msghdr) == 56 && sizeof(struct sc_msghdr32) == 28, "a msghdr has hidden padding");
+_Static_assert(sizeof(struct sc_sockaddr_in) == 16 && sizeof(struct sc_sockaddr_in6) == 24, "sockaddr_in has padding");

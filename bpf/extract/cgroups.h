@@ -15,7 +15,7 @@ static __always_inline struct kernfs_node *cgroup__parent(struct kernfs_node *no
 	return BPF_CORE_READ((struct kernfs_node___6_15 *)node, __parent);
 }
 
-/* Writes the entry of one subsystem at `at`. Returns the offset behind it. */
+/* Writes the entry of one subsystem at `at`. Returns the offset after it. */
 static __always_inline u32 cgroup__write(struct auxmap *auxmap, struct css_set *set, u32 subsystem, u32 at)
 {
 	void *slot = (void *)set + bpf_core_field_offset(struct css_set, subsys) + (u64)subsystem * sizeof(void *);

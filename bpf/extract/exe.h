@@ -9,7 +9,7 @@
 enum {
 	SC_SB_RDONLY = 1,
 	SC_S_IMMUTABLE = 8,
-	SC_MAY_WRITE = 2, /* of a mode's last three bits */
+	SC_MAY_WRITE = 2, /* the write bit in a mode's last three bits */
 	SC_CAP_DAC_OVERRIDE = 1,
 	SC_CAP_FOWNER = 3,
 	SC_GROUPS_MAX = 64,  /* supplementary groups to check */

@@ -48,7 +48,7 @@ static __always_inline u32 extract__dev(struct inode *inode)
 }
 
 /*
- * Returns the layer of an inode's content. overlayfs keeps a pointer right behind the VFS inode: to the upper layer's
+ * Returns the layer of an inode's content. overlayfs keeps a pointer right after the VFS inode: to the upper layer's
  * dentry, or NULL while only the lower layer has the file.
  */
 static __always_inline enum sc_overlay extract__overlay(struct inode *inode)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The kernel's flag values in the .scap format's own encoding (flags.def). */
+/* The kernel's flags in the .scap format's encoding (flags.def). */
 #pragma once
 
 #include "events_dimensions.h"

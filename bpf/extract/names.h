@@ -15,7 +15,7 @@ enum {
 	SC_NAMES_ROOM = SC_SCRATCH_ROOM + 16,
 };
 
-_Static_assert(SC_NAMES_ROOM + SC_NAMES_MAX * sizeof(u64) <= SC_SCRATCH_SIZE, "the names fit into the room");
+_Static_assert(SC_NAMES_ROOM + SC_NAMES_MAX * sizeof(u64) <= SC_SCRATCH_SIZE, "the names do not fit into the room");
 
 static __always_inline volatile u32 *names__count(struct auxmap *auxmap)
 {
@@ -57,7 +57,7 @@ static __always_inline bool names__add(struct auxmap *auxmap, const void *name)
 	return true;
 }
 
-/* Writes "..." if names are missing at the start. Returns the offset behind it. */
+/* Writes "..." if names are missing at the start. Returns the offset after it. */
 static __always_inline u32 names__write_start(struct auxmap *auxmap, u32 start)
 {
 	const u32 dots = 3;
@@ -68,7 +68,7 @@ static __always_inline u32 names__write_start(struct auxmap *auxmap, u32 start)
 	return auxmap__forget(auxmap, start + dots);
 }
 
-/* Writes the names as a path with its NUL at `start`. Returns the offset behind it. */
+/* Writes the names as a path with its NUL at `start`. Returns the offset after it. */
 static __always_inline u32 names__write(struct auxmap *auxmap, u32 start)
 {
 	u32 count = *names__count(auxmap), at = auxmap__forget(auxmap, names__write_start(auxmap, start));

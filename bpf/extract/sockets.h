@@ -36,8 +36,8 @@ enum {
 	SC_ADDRESS = SC_SCRATCH_SIZE - SC_ADDRESS_SIZE,
 };
 
-_Static_assert(SC_MAX_SOCKADDR < SC_ADDRESS_SIZE, "an address and a NUL fit");
-_Static_assert(SC_ADDRESS > SC_SCRATCH_ROOM + 16, "auxmap__forget has room of its own");
+_Static_assert(SC_MAX_SOCKADDR < SC_ADDRESS_SIZE, "an address with its NUL does not fit");
+_Static_assert(SC_ADDRESS > SC_SCRATCH_ROOM + 16, "addresses overwrite auxmap__forget's word");
 
 /* Which end of a tuple is the source. */
 enum sc_direction {

@@ -54,7 +54,7 @@ SYSCALL_EXIT(fchmodat_x)
 	auxmap__submit_event(call, &auxmap, fchmodat_x);
 }
 
-/* The exit event of a call that takes a path, a uid and a gid. */
+/* An exit event with the result, a path, a uid and a gid. */
 #define CHOWN_EXIT(program)                                                                        \
 	SYSCALL_EXIT(program)                                                                      \
 	{                                                                                          \

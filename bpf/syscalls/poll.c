@@ -10,7 +10,7 @@ enum {
 	SC_MAX_POLLED = 64, /* descriptors to keep in an event */
 	SC_POLLED_LEN = sizeof(s64) + sizeof(u16),
 
-	/* Offset of the buffer for struct pollfd, far behind the end of an event with this list. */
+	/* Offset of the buffer for struct pollfd, far beyond the end of an event with this list. */
 	SC_POLLED = SC_SCRATCH_HALF,
 };
 

@@ -91,7 +91,7 @@ impl Worker {
             let epoll = libc::epoll_create1(libc::EPOLL_CLOEXEC);
             ensure!(
                 timer >= 0 && epoll >= 0,
-                "cannot create a timer or epoll: {}",
+                "cannot create a timer or an epoll instance: {}",
                 std::io::Error::last_os_error()
             );
             (OwnedFd::from_raw_fd(timer), OwnedFd::from_raw_fd(epoll))
