@@ -1,15 +1,18 @@
 //! From the probe to the writer: events become blocks in the writer's buffers.
 
+mod counts;
+
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     thread,
     time::{Duration, Instant},
 };
 
+pub use counts::Counts;
+
 use super::{clock::Clock, ledger::Ledger, rotor::Rotor, self_test::SelfTest, state::Scan};
 use crate::{
     clocks::Machine,
-    events::{EVENTS, EventType, ForeignCall},
     ledger::{self, Cause, Gap, Notice, Verdict},
     output::{Chunk, OutputError, Progress, Rotation, Totals, WriterThread},
     probe::{Active, Loaded, ProbeError, RawEvent},
@@ -19,21 +22,6 @@ use crate::{
 
 /// Events taken in one step, so that the caller gets to look at its clock.
 const STEP: usize = 1 << 16;
-
-/// Events that were taken, as far as the ledger does not count them.
-#[derive(Debug, Clone)]
-pub struct Counts {
-    /// Events that were asked for, by type.
-    pub types: Vec<u64>,
-    /// Generic exit events that were asked for, by the call's stable code; 0 is that of calls that the tables do not know.
-    pub generic: Vec<u64>,
-    /// Of those with code 0: the ones whose number is none of the native table, by the kind of call.
-    pub foreign: BTreeMap<&'static str, u64>,
-    /// Events altogether.
-    pub total: u64,
-    /// Of these, events that were asked for.
-    pub asked: u64,
-}
 
 /// The way from the probe to the writer.
 pub struct Drain {
@@ -484,45 +472,6 @@ fn write_selected(chunk: &mut Chunk, asked: &Asked, at: u64) -> usize {
 #[inline]
 fn time_stamp(event: &[u8]) -> u64 {
     event.first_chunk().map_or(0, |ts| u64::from_ne_bytes(*ts))
-}
-
-impl Counts {
-    fn new() -> Counts {
-        Counts {
-            types: vec![0; EVENTS.len()],
-            generic: vec![0; 1 << 10],
-            foreign: BTreeMap::new(),
-            total: 0,
-            asked: 0,
-        }
-    }
-
-    /// Its type. Offsets as in include/scap_event.h.
-    #[inline]
-    fn add(&mut self, event: &[u8], judge: &mut Judge) -> usize {
-        self.total += 1;
-        let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]));
-        let ty = word(20);
-        // The first parameters of a generic event, behind two lengths.
-        let (code, native) = (|| word(30), || word(32));
-        if judge.is_asked(EventType(ty), code) {
-            self.asked += 1;
-            if let Some(count) = self.types.get_mut(usize::from(ty)) {
-                *count += 1;
-            }
-            if ty == 1
-                && let Some(count) = self.generic.get_mut(usize::from(code()))
-            {
-                *count += 1;
-            }
-            if ty == 1
-                && let (0, Some(call)) = (code(), ForeignCall::of(native()))
-            {
-                *self.foreign.entry(call.kind()).or_default() += 1;
-            }
-        }
-        ty.into()
-    }
 }
 
 #[cfg(test)]
