@@ -7,18 +7,18 @@ use crate::{
     select::Judge,
 };
 
-/// Events that were taken, as far as the ledger does not count them.
+/// Counts of the taken events that the ledger does not keep.
 #[derive(Debug, Clone)]
 pub struct Counts {
-    /// Events that were asked for, by type.
+    /// Requested events, by type.
     pub types: Vec<u64>,
-    /// Generic exit events that were asked for, by the call's stable code; 0 is that of calls that the tables do not know.
+    /// Requested generic exit events, by the call's stable code. Calls that the tables do not know have code 0.
     pub generic: Vec<u64>,
-    /// Of those with code 0: the ones whose number is none of the native table, by the kind of call.
+    /// Of those with code 0: calls whose number is not from the native table, by kind.
     pub foreign: BTreeMap<&'static str, u64>,
-    /// Events altogether.
+    /// All events.
     pub total: u64,
-    /// Of these, events that were asked for.
+    /// Requested events.
     pub asked: u64,
 }
 
@@ -33,13 +33,13 @@ impl Counts {
         }
     }
 
-    /// Its type. Offsets as in include/scap_event.h.
+    /// Counts an event and returns its type. Offsets are those of include/scap_event.h.
     #[inline]
     pub(super) fn add(&mut self, event: &[u8], judge: &mut Judge) -> usize {
         self.total += 1;
         let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]));
         let ty = word(20);
-        // The first parameters of a generic event, behind two lengths.
+        // The first two parameters of a generic event follow their two lengths.
         let (code, native) = (|| word(30), || word(32));
         if judge.is_asked(EventType(ty), code) {
             self.asked += 1;
