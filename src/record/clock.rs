@@ -1,8 +1,8 @@
 //! Follows the wall clock while a capture runs.
 //!
-//! Programs stamp an event with the boot-time clock plus a constant, the machine's boot time as known when the recording
-//! started. This is the *raw* time. The wall clock moves against the boot-time clock: NTP slews it, and it is stepped. So
-//! the recorder measures the difference while it runs ([`Clock::look`]) and corrects each event's time
+//! Programs stamp an event with the boot-time clock plus a constant, the machine's boot time as known when the
+//! recording started. This is the *raw* time. The wall clock moves against the boot-time clock: NTP slews it, and it is
+//! stepped. So the recorder measures the difference while it runs ([`Clock::look`]) and corrects each event's time
 //! ([`Clock::adjust`]).
 //!
 //! # The promise
@@ -104,8 +104,8 @@ impl<C: Clocks> Clock<C> {
         raw.saturating_add_signed(offset)
     }
 
-    /// Measures how far the clocks have moved against each other; returns a step. `taken` is the latest raw time among the
-    /// events taken so far, `drained` whether the rings were empty since the last look.
+    /// Measures how far the clocks have moved against each other; returns a step. `taken` is the latest raw time among
+    /// the events taken so far, `drained` whether the rings were empty since the last look.
     pub(super) fn look(&mut self, taken: u64, drained: bool) -> Option<ClockStep> {
         let Reading { uncertainty, boot_time, boot } = self.clocks.read();
         let now = self.base.saturating_add(boot);

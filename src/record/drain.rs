@@ -141,8 +141,8 @@ impl Drain {
         self.expected.as_ref()
     }
 
-    /// Puts a notice of the selection before the file's first event. Call it before that event is taken. `began` is when
-    /// the gate was opened.
+    /// Puts a notice of the selection before the file's first event. Call it before that event is taken. `began` is
+    /// when the gate was opened.
     pub fn say_what_is_asked(&mut self, asked: Asked, began: u64) {
         self.judge = Judge::new(asked);
         self.selected = Some(asked).filter(|_| self.judge.is_strict());

@@ -110,8 +110,8 @@ impl Ledger {
         Gap { from: gap.from, to: gap.to, cpus, losses, most }
     }
 
-    /// Returns the balance. Call it after the gate is closed and the rings are drained. `written` is how many of the taken
-    /// events have reached the output.
+    /// Returns the balance. Call it after the gate is closed and the rings are drained. `written` is how many of the
+    /// taken events have reached the output.
     pub(super) fn verdict(&self, probe: &Loaded, written: u64) -> Verdict {
         let totals = probe.totals();
         let taken: u64 = self.taken.iter().flatten().sum();

@@ -7,9 +7,8 @@ use std::{
 
 use crate::probe::{Active, ProbeError};
 
-/// The first sleep when few events come.
+/// The shortest sleep between two steps. While few events come, [`Pace`] doubles it, up to [`LONGEST`].
 pub const SHORTEST: Duration = Duration::from_millis(1);
-/// The longest sleep when few events come.
 const LONGEST: Duration = Duration::from_millis(8);
 /// A step that takes this many events is followed by the next one without a sleep.
 pub const MANY: usize = 256;
@@ -19,8 +18,8 @@ const QUIET: Duration = Duration::from_millis(300);
 /// The longest wait for a wake-up: the recorder also has requests and limits to check.
 const NAP: Duration = Duration::from_millis(100);
 
-/// Sleeps between polls, longer and longer while few events come. A wake-up costs the traced task more than an event, so
-/// there are no wake-ups while events come. Polling costs the recorder, so there is no polling while none come.
+/// Sleeps between polls, longer and longer while few events come. A wake-up costs the traced task more than an event,
+/// so there are no wake-ups while events come. Polling costs the recorder, so there is no polling while none come.
 pub struct Pace {
     idle: Duration,
     last: Instant,

@@ -113,11 +113,7 @@ impl Summary {
         if lost == 0 && self.events == 0 {
             writeln!(f, "nothing was recorded")?;
             if !self.variants.is_empty() {
-                writeln!(
-                    f,
-                    "the C library may have called a variant instead: {}",
-                    self.variants.join(", ")
-                )?;
+                writeln!(f, "the C library may have called a variant instead: {}", self.variants.join(", "))?;
             }
         } else if lost == 0 {
             writeln!(f, "nothing lost")?;
@@ -154,10 +150,18 @@ impl Summary {
             writeln!(f, "{} events came after the limit", HumanCount(self.verdict.unread))?;
         }
         if self.verdict.late > 0 {
-            writeln!(f, "{} events are out of order: each follows a newer one", HumanCount(self.verdict.late))?;
+            writeln!(
+                f,
+                "{} events are out of order: each follows a newer one",
+                HumanCount(self.verdict.late)
+            )?;
         }
         if self.stalled > 0 {
-            writeln!(f, "the order of events is uncertain in {} places: a BPF program did not finish in time", self.stalled)?;
+            writeln!(
+                f,
+                "order of events uncertain in {} places: a BPF program did not end in time",
+                self.stalled
+            )?;
         }
         Ok(())
     }
