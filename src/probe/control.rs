@@ -27,7 +27,7 @@ pub enum TargetState {
     AtExec = 2,
 }
 
-/// Which events of a call are recorded.
+/// The events of a call that are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Directions {
     /// Its entry.
@@ -45,7 +45,7 @@ impl Directions {
     }
 }
 
-/// Which events of a slot are recorded.
+/// The events of a slot that are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SlotEvents {
     /// The call that the slot stands for.

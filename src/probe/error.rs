@@ -64,7 +64,7 @@ pub enum ProbeError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A size that a ring cannot have.
+    /// An invalid ring size.
     #[error(
         "invalid ring size of {bytes} bytes: use a power of two of at least {page} bytes (the page size)"
     )]

@@ -210,7 +210,7 @@ impl Opened {
         tasks: TaskIds,
     ) -> Result<Loaded, ProbeError> {
         let boot_time = self.options.boot_time.unwrap_or_else(|| Machine::new().boot_time());
-        let alarm = Alarm::new().map_err(|e| ProbeError::failed("make an epoll instance", e))?;
+        let alarm = Alarm::new().map_err(|e| ProbeError::failed("create an epoll instance", e))?;
         let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, &self.cpus, &alarm)?;
         rings::watch(skel.maps.reserve.as_fd(), &alarm)?;
         all_rings.push(rings::map(skel.maps.reserve.as_fd(), self.options.reserve_size as u32)?);
@@ -219,7 +219,7 @@ impl Opened {
         let routes = self.loaded_routes(&skel, selection);
         fill_program_arrays(&skel, &routes)?;
         let Some(bss) = skel.maps.bss_data.take() else {
-            return Err(ProbeError::failed("reach the settings", "the BPF object has none"));
+            return Err(ProbeError::failed("find the settings", "the BPF object has none"));
         };
         let mut loaded = Loaded {
             settings: Settings::new(bss),

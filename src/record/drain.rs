@@ -1,4 +1,4 @@
-//! From the probe to the writer: events become blocks in the writer's buffers.
+//! Turns the events from the probe into blocks in the writer's buffers.
 
 mod counts;
 

@@ -55,7 +55,7 @@ impl From<&Config> for Settings {
 /// An error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The recording has ended, or has not begun yet.
+    /// The recording has ended, or failed to start.
     #[error("the recording has ended")]
     Ended,
     /// The recording cannot do it.

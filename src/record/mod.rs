@@ -344,7 +344,7 @@ struct Audience<'a> {
     watch: Watch,
     /// Callers that wait for the next file.
     rotating: Vec<Answer>,
-    /// What is recorded.
+    /// The current selection.
     wanted: Wanted,
 }
 
