@@ -57,8 +57,8 @@ fn a_sample_says_that_it_is_one() {
 #[test]
 fn a_value_that_cannot_be_is_told_with_those_that_can() {
     for (option, value, remedy) in [
-        ("--sample", "3", "write 1, 2, 4, 8, 16, 32, 64 or 128"),
-        ("--full-capture-ports", "90-80", "write 5000-5010"),
+        ("--sample", "3", "use 1, 2, 4, 8, 16, 32, 64 or 128"),
+        ("--full-capture-ports", "90-80", "a range such as 5000-5010"),
         ("--statsd-port", "70000", "70000 is not in 0..=65535"),
         ("--snaplen", "65536", "65536 is not in 0..=65535"),
     ] {
