@@ -1,5 +1,7 @@
 //! Writes the files of a series, one after the other, on the writer's thread.
 
+mod reserved;
+
 use std::{
     collections::VecDeque,
     fs::File,
@@ -22,7 +24,7 @@ use super::{
     partial::Partial,
     rotation::zoned,
     seal,
-    store::{Shared, Store},
+    store::Shared,
 };
 use crate::{
     folder::Whereabouts,
@@ -30,6 +32,8 @@ use crate::{
     output::{Output, OutputError, Target, Totals, chunk::Chunk, sink::Sink},
     print::shown,
 };
+
+pub use reserved::ReservedFiles;
 
 /// Between two looks whether the file is still there.
 const LOOK: Duration = Duration::from_secs(1);
@@ -87,84 +91,6 @@ pub struct Position {
     pub state: u64,
     /// All its bytes.
     pub bytes: u64,
-}
-
-/// A series whose first file is made, and empty. What is there of earlier recordings is as it was; dropped, so is the
-/// folder.
-#[derive(Debug)]
-pub struct ReservedFiles {
-    series: Series,
-    compress: bool,
-    began: u64,
-    state: StateSource,
-    store: Shared,
-    /// Until the series begins.
-    first: Option<(Partial, File)>,
-}
-
-impl ReservedFiles {
-    /// Makes the first file. The state of the machine in it is the caller's to submit; `state` is asked for that of each
-    /// later one. `now` is in ns since the epoch.
-    ///
-    /// # Errors
-    /// [`OutputError::Create`] if the file cannot be made.
-    pub fn new(
-        pattern: Pattern,
-        series: &Series,
-        compress: bool,
-        now: u64,
-        state: StateSource,
-    ) -> Result<ReservedFiles, OutputError> {
-        let store = Shared::new(Store::open(pattern, series.retention));
-        let first = Some(make(&store, now, &TimeZone::system())?);
-        Ok(ReservedFiles { series: series.clone(), compress, began: now, state, store, first })
-    }
-
-    /// Begins the series: from now on files are closed, repaired and deleted.
-    ///
-    /// # Errors
-    /// [`OutputError::Thread`] if the system gives no thread.
-    pub fn begin(mut self) -> Result<Files, OutputError> {
-        let target = Target::File(self.store.lock().pattern().path());
-        let keeper = Keeper::spawn(&self.series, self.store.clone())
-            .map_err(|source| OutputError::Thread { target, source })?;
-        let state = std::mem::replace(&mut self.state, StateSource::new(Vec::new));
-        let mut files = Files {
-            series: self.series.clone(),
-            compress: self.compress,
-            zone: TimeZone::system(),
-            state,
-            store: self.store.clone(),
-            keeper,
-            current: None,
-            held: VecDeque::new(),
-            began: self.began,
-            opened: 0,
-            earlier: Verdict::default(),
-            before: Totals::default(),
-            selected: String::new(),
-            latest: 0,
-            ended: false,
-            trouble: None,
-            backoff: Duration::ZERO,
-            scanning: Arc::default(),
-            closing: Arc::default(),
-            closing_since: None,
-        };
-        if let Some((partial, file)) = self.first.take() {
-            files.write_to(partial, file)?;
-        }
-        Ok(files)
-    }
-}
-
-impl Drop for ReservedFiles {
-    fn drop(&mut self) {
-        if let Some((partial, _)) = &self.first {
-            // An empty file is of no use; the next recorder removes it if this one cannot.
-            let _ = partial.remove();
-        }
-    }
 }
 
 /// Makes a file that begins at a time, in ns since the epoch.
