@@ -12,7 +12,7 @@ use crate::{
     select::Asked,
 };
 
-/// The notice that an event is; `None` if it is another event, or a notice of someone else.
+/// Parses a notice; `None` for any other event, and for notices of other programs.
 pub fn parse(event: &EventView<'_>) -> Option<Notice> {
     if event.ty() != NOTIFICATION {
         return None;
@@ -69,7 +69,7 @@ fn parse_count(pair: &str) -> Option<(EventType, u64)> {
     Some((event_by_program(program)?.ty, count.parse().ok()?))
 }
 
-/// `key=value` pairs with spaces between them.
+/// `key=value` pairs separated by spaces.
 struct Fields<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Fields<'a> {
@@ -77,17 +77,17 @@ impl<'a> Fields<'a> {
         Fields(text.split(' ').filter_map(|pair| pair.split_once('=')).collect())
     }
 
-    /// 0 if there is none.
+    /// Returns a number; 0 if the key is missing.
     fn number(&self, key: &str) -> u64 {
         self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 
-    /// Empty if there is none.
+    /// Returns a text; empty if the key is missing.
     fn text(&self, key: &str) -> &'a str {
         self.0.get(key).copied().unwrap_or_default()
     }
 
-    /// The same, of a number that may be negative.
+    /// Returns a signed number; 0 if the key is missing.
     fn signed(&self, key: &str) -> i64 {
         self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
     }

@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// A series whose first file is made, and empty. What is there of earlier recordings is as it was; dropped, so is the
-/// folder.
+/// A series whose first file exists, still empty. Files of earlier recordings are untouched. Dropping it removes the
+/// empty file.
 #[derive(Debug)]
 pub struct ReservedFiles {
     series: Series,
@@ -27,16 +27,16 @@ pub struct ReservedFiles {
     began: u64,
     state: StateSource,
     store: Shared,
-    /// Until the series begins.
+    /// The first file, until the series begins.
     first: Option<(Partial, File)>,
 }
 
 impl ReservedFiles {
-    /// Makes the first file. The state of the machine in it is the caller's to submit; `state` is asked for that of each
-    /// later one. `now` is in ns since the epoch.
+    /// Creates the first file. The caller submits the machine state of this one; `state` supplies that of each later
+    /// file. `now` is in ns since the epoch.
     ///
     /// # Errors
-    /// [`OutputError::Create`] if the file cannot be made.
+    /// [`OutputError::Create`] if the file cannot be created.
     pub fn new(
         pattern: Pattern,
         series: &Series,
@@ -52,7 +52,7 @@ impl ReservedFiles {
     /// Begins the series: from now on files are closed, repaired and deleted.
     ///
     /// # Errors
-    /// [`OutputError::Thread`] if the system gives no thread.
+    /// [`OutputError::Thread`] if no thread can be started.
     pub fn begin(mut self) -> Result<Files, OutputError> {
         let target = Target::File(self.store.lock().pattern().path());
         let keeper = Keeper::spawn(&self.series, self.store.clone())
@@ -90,7 +90,7 @@ impl ReservedFiles {
 impl Drop for ReservedFiles {
     fn drop(&mut self) {
         if let Some((partial, _)) = &self.first {
-            // An empty file is of no use; the next recorder removes it if this one cannot.
+            // The next recorder removes the empty file if this one cannot.
             let _ = partial.remove();
         }
     }
