@@ -285,8 +285,7 @@ impl Files {
         let closing = self.closing.load(Ordering::Relaxed);
         if !closing && self.keeper.report().no_room.load(Ordering::Relaxed) {
             let free = self.series.retention.free.map(|free| free.to_string()).unwrap_or_default();
-            let why =
-                format!("less than {free} of the disk is free, and the series has to leave that much free");
+            let why = format!("less than {free} of the disk is free, the limit that keep-free sets");
             return Err(current.output.error(io::Error::new(ErrorKind::StorageFull, why)));
         }
         if current.looked.elapsed() < LOOK {
