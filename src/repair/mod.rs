@@ -287,7 +287,7 @@ impl Capture {
     /// Gives the new file the owner and the permissions of the damaged one.
     fn adopt_owner(&self, new: &File) -> io::Result<()> {
         let old = fstat(&self.file)?;
-        // Only root may do this. Otherwise the new file stays ours.
+        // Fails without CAP_CHOWN; the new file stays ours then.
         let _ = fchown(new, Some(old.st_uid), Some(old.st_gid));
         new.set_permissions(Permissions::from_mode(old.st_mode & 0o666))
     }
