@@ -135,7 +135,7 @@ fn links_of_others_are_not_followed() {
 fn a_draft_takes_a_name_or_leaves_nothing() {
     let (dir, folder) = folder();
     let spot = Spot { folder: Arc::new(folder), name: "x".into() };
-    // Another user's link has the first name.
+    // Something else has the first name already.
     symlink(dir.path().join("elsewhere"), dir.path().join("x.partial")).unwrap();
     let draft = Draft::beside(&spot).unwrap();
     assert!(dir.path().join("x.1.partial").exists());

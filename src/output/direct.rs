@@ -1,12 +1,13 @@
 //! Writing past the page cache.
 //!
-//! The disk takes whole blocks only, from memory that is aligned like them, and a chunk ends anywhere: chunks are copied
-//! into one staging buffer, whole blocks leave it in one write, and the tail is carried to the front for the next chunk.
-//! When no chunk follows, the tail is written through the cache, so that the file ends where the capture does; the next
-//! write past the cache puts the same bytes there again. The file grows from front to back, whatever happens.
+//! The disk takes whole blocks only, from memory that is aligned like them, and a chunk ends anywhere: chunks are
+//! copied into one staging buffer, whole blocks leave it in one write, and the tail is carried to the front for the
+//! next chunk. When no chunk follows, the tail is written through the cache, so that the file ends where the capture
+//! does; the next write past the cache puts the same bytes there again. The file grows from front to back, whatever
+//! happens.
 //!
-//! A MiB costs 70 to 80 µs of CPU this way, over half of them the copy, and 300 to 450 µs through the cache with pages let
-//! go (140 and 500 with a pause of 10 ms between two): ext4, kernel 6.18, two virtual CPUs, memory touched before.
+//! A MiB costs 70 to 80 µs of CPU this way, over half of them the copy, and 300 to 450 µs through the cache with pages
+//! let go (140 and 500 with a pause of 10 ms between two): ext4, kernel 6.18, two virtual CPUs, memory touched before.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 

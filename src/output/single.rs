@@ -1,11 +1,11 @@
 //! A capture that is one file.
 //!
-//! [`Reserved`] checks the target and changes nothing; [`open`](Reserved::open) is for when nothing else can fail any more.
-//! A regular file is written as `NAME.partial`, locked, and renamed over `NAME` when it is whole and on disk. Until then
-//! `NAME` is untouched. A `NAME.partial` that a recorder left behind is kept as `NAME.1.partial`.
+//! [`Reserved`] checks the target and changes nothing; [`open`](Reserved::open) is for when nothing else can fail any
+//! more. A regular file is written as `NAME.partial`, locked, and renamed over `NAME` when it is whole and on disk.
+//! Until then `NAME` is untouched. A `NAME.partial` that a recorder left behind is kept as `NAME.1.partial`.
 //!
-//! Pipes and devices are opened in place. So is a file in whose folder no file can be made, or that is a mount point: it is
-//! locked at once and emptied late.
+//! Pipes and devices are opened in place. So is a file in whose folder no file can be made, or that is a mount point:
+//! it is locked at once and emptied late.
 
 use std::{
     fs::{File, Permissions},
@@ -74,8 +74,8 @@ impl Reserved {
         &self.target
     }
 
-    /// Opens the target: creates the file, or empties it where it is written in place. For a FIFO it waits for a reader,
-    /// unless that is to be given up.
+    /// Opens the target: creates the file, or empties it where it is written in place. For a FIFO it waits for a
+    /// reader, unless that is to be given up.
     ///
     /// # Errors
     /// [`OutputError::Create`], [`OutputError::NoReader`], and [`OutputError::Busy`] if another recorder was faster.

@@ -16,8 +16,8 @@ use super::direct::Direct;
 
 /// So many bytes go through the cache between two requests to drop them.
 const FORGET: u64 = 8 << 20;
-/// What a pipe is given at once. A write to a full pipe returns when all of it was taken: the smaller it is, the better is
-/// a slow reader told from one that has stopped.
+/// What a pipe is given at once. A write to a full pipe returns when all of it was taken: the smaller it is, the better
+/// is a slow reader told from one that has stopped.
 const PIPE: usize = 16 << 10;
 /// What `statfs` says of a file system that is nothing but cache (linux/magic.h).
 pub(super) const TMPFS_MAGIC: u64 = 0x0102_1994;

@@ -166,7 +166,11 @@ fn an_error_on_opening_says_what_to_do() {
 fn a_read_only_file_system_is_named() {
     let fs = Tmpfs::mount("ro");
     let e = Output::create(file(&fs.0, "a.scap").1, false).unwrap_err();
-    assert!(message(&e).contains("mounted for writing, with -w): Read-only file system"), "{}", message(&e));
+    assert!(
+        message(&e).contains("a writable file system with -w): Read-only file system"),
+        "{}",
+        message(&e)
+    );
 }
 
 #[test]
