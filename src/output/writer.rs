@@ -277,7 +277,7 @@ impl WriterThread {
         self.send(Submitted::Cut(cut))
     }
 
-    /// Returns whether the next file does not exist yet.
+    /// Returns whether a series is still switching to its next file.
     pub fn is_switching(&self) -> bool {
         self.shared.switching.load(Ordering::Acquire)
     }
