@@ -9,8 +9,8 @@ use jiff::{
 };
 use serde::Deserialize;
 
-/// When the next file begins: at whichever comes first. A file whose state of the machine is still being read takes what
-/// comes, for nothing is to be lost: where a limit is reached that soon, it may be exceeded.
+/// When the next file begins: at whichever comes first. A file whose state of the machine is still being read takes
+/// what comes, for nothing is to be lost: where a limit is reached that soon, it may be exceeded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rotation {
