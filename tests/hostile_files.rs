@@ -166,7 +166,7 @@ fn links_in_the_place_of_the_balance() {
     fs::remove_file(&capture).unwrap();
     let (code, said) = record(&options, &capture);
     assert_eq!(code, Some(5), "{said}");
-    assert!(said.contains("belongs to user 65534: name the place that it leads to"), "{said}");
+    assert!(said.contains("belongs to user 65534 and is not followed: name its target"), "{said}");
     scene.assert_no_harm();
 }
 

@@ -347,5 +347,5 @@ fn what_is_said_where_nothing_can_be_saved() {
     fs::write(&path, &Capture::get().bytes).unwrap();
     let (code, _, said) = run(scapd().arg("repair").arg(&path).arg("-o").arg(&out_file));
     assert_eq!(code, Some(5));
-    assert!(said.contains("there.scap is there already: move it away"), "{said}");
+    assert!(said.contains("there.scap already exists: move it away"), "{said}");
 }

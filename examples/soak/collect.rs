@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_not_seen_is_told() {
-        let log = " INFO deleted /d/a-1.scap (8.00 MiB), as it is one too many\n WARN 7 events lost\n \
+        let log = " INFO deleted /d/a-1.scap (8.00 MiB), as retention demands\n WARN 7 events lost\n \
                    INFO deleted /d/a-2.scap (1 B), as the disk is full\n";
         let capture = |name: &str| Capture { name: name.to_owned(), ..Capture::default() };
         assert!(unseen(log, &[capture("a-2.scap"), capture("a-1.scap")]).is_empty());

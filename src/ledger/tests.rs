@@ -1,4 +1,5 @@
 use super::*;
+use crate::scap::EventView;
 
 fn losses(counts: &[(Cause, u64)]) -> Losses {
     let mut losses = Losses::default();
