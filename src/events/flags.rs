@@ -50,7 +50,7 @@ mod tests {
         let mut seen: Vec<&str> = Vec::new();
         for flag in FLAGS {
             if seen.last() != Some(&flag.table) {
-                assert!(!seen.contains(&flag.table), "rows of {} stand apart", flag.table);
+                assert!(!seen.contains(&flag.table), "the rows of {} are not adjacent", flag.table);
                 seen.push(flag.table);
             }
         }

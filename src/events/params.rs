@@ -20,7 +20,7 @@ pub struct DynEntry {
     pub index: u8,
     /// The type of the bytes that follow.
     pub ty: ParamType,
-    /// How the value is printed.
+    /// The print format of the value.
     pub format: PrintFormat,
 }
 

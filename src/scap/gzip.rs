@@ -137,7 +137,7 @@ mod tests {
         members.read_to_end(&mut out).unwrap();
         assert!(out == text);
         let (first, all) = (first.len() as u64, (file.len() as u64, text.len() as u64));
-        assert_eq!(members.starts.len(), 3, "of the empty ones, the last");
+        assert_eq!(members.starts.len(), 3, "only the last empty member is kept");
         assert_eq!(members.settle(999), Place { file: 0, capture: 0 });
         assert_eq!(members.settle(1000), Place { file: first, capture: 1000 });
         assert_eq!(members.settle(5000), Place { file: first, capture: 1000 });

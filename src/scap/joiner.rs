@@ -196,7 +196,7 @@ mod tests {
         let (_, values) = joined(&mut joiner, &built("PPME_SYSCALL_READ_X", 5, &exit));
         assert_eq!(values.len(), 2);
         let (_, values) = joined(&mut joiner, &built("PPME_SYSCALL_WRITE_X", 6, &exit));
-        assert_eq!(values.len(), 2, "the thread is in a read");
+        assert_eq!(values.len(), 2, "the thread's enter event is a read's");
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl<'a> FdEntries<'a> {
 pub struct Decoded<'a> {
     /// The value's type.
     pub ty: ParamType,
-    /// How it is printed.
+    /// Its print format.
     pub format: PrintFormat,
     /// The value.
     pub value: Value<'a>,

@@ -1,4 +1,4 @@
-//! The table of descriptors.
+//! The file descriptor table.
 
 use super::*;
 

@@ -118,7 +118,7 @@ fn a_summary_counts() {
     assert_eq!(json["machine"]["hostname"], "box");
     assert_eq!(json["by_type"][0], json!({ "type": "close", "dir": ">", "number": 4, "count": 3 }));
     assert_eq!(json["notices"][0]["text"], "12 events");
-    assert_eq!(json["duration_ns"], 5, "from the oldest to the youngest");
+    assert_eq!(json["duration_ns"], 5, "from the oldest to the newest");
 
     let text = summary.to_text(2);
     for part in
@@ -126,7 +126,7 @@ fn a_summary_counts() {
     {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
-    assert!(!text.contains("notification  "), "beyond the first two\n{text}");
+    assert!(!text.contains("notification  "), "more than two types\n{text}");
 }
 
 #[test]
