@@ -1,4 +1,4 @@
-//! What is written is read back, and no input whatsoever makes the reader panic.
+//! Property tests: captures are read back as they were written, and no input makes the reader panic.
 
 use std::{
     io::{Cursor, Read, Write},
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::events::{Detail, EVENTS, Event, ParamInfo, ParamType};
 
-/// Bytes that hold no NUL, as a path does not.
+/// Bytes without a NUL, as in a path.
 fn text(max: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(1..=u8::MAX, 0..max)
 }
@@ -149,7 +149,7 @@ fn fd() -> impl Strategy<Value = Fd> {
     (any::<u64>(), any::<u64>(), kind).prop_map(|(fd, ino, kind)| Fd { fd, ino, kind })
 }
 
-/// A state as a reader gives it: IPv4 interfaces first, one list of descriptors for each process.
+/// A state as a reader returns it: IPv4 interfaces first, one list of descriptors per process.
 pub(crate) fn state() -> impl Strategy<Value = MachineState> {
     let user = (any::<(u32, u32)>(), text(20), text(20), text(20))
         .prop_map(|((uid, gid), name, home, shell)| User { uid, gid, name, home, shell });
@@ -164,7 +164,7 @@ pub(crate) fn state() -> impl Strategy<Value = MachineState> {
     )
 }
 
-/// A value that owns its bytes, as a strategy has to.
+/// A value that owns its bytes, as a strategy needs it.
 #[derive(Debug, Clone)]
 pub(crate) enum Owned {
     Fixed(Value<'static>),
@@ -205,7 +205,7 @@ fn value_of(info: &'static ParamInfo) -> BoxedStrategy<Owned> {
     prop_oneof![1 => Just(Owned::Fixed(Value::Absent)), 9 => value].boxed()
 }
 
-/// Any bits are a value of a fixed-size type.
+/// A value of a fixed-size type, from arbitrary bits.
 fn fixed(ty: ParamType) -> BoxedStrategy<Owned> {
     let info: &'static ParamInfo = EVENTS.iter().flat_map(|e| e.params).find(|p| p.ty == ty).unwrap();
     any::<[u8; 8]>().prop_map(move |bits| Owned::Raw(info, bits[..ty.size().unwrap()].to_vec())).boxed()
@@ -244,7 +244,7 @@ fn tuple(source: (IpAddr, u16), destination: (IpAddr, u16)) -> Value<'static> {
     Value::SockTuple(SockTuple::Inet { source, destination })
 }
 
-/// An event of any type that there is, with values for all of its parameters.
+/// An event of any type, with values for all of its parameters.
 pub(crate) fn event() -> impl Strategy<Value = (&'static Event, Vec<Owned>)> {
     any::<Index>().prop_flat_map(|i| {
         let row = i.get(EVENTS);
@@ -276,7 +276,7 @@ fn gzip(members: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// Reads all that can be read: the events, the state, and the error that it ended with.
+/// Reads as much as possible; returns the events, the state, and the final error.
 fn read_all(input: impl Read) -> (Vec<Vec<u8>>, MachineState, Option<ReadError>) {
     let mut reader = match Reader::new(input) {
         Ok(reader) => reader,
@@ -298,7 +298,7 @@ fn read_all(input: impl Read) -> (Vec<Vec<u8>>, MachineState, Option<ReadError>)
     (events, reader.state().clone(), error)
 }
 
-/// A reader that gives a byte at a time, as a slow pipe does.
+/// A reader that returns one byte at a time, like a slow pipe.
 struct Trickle<R>(R);
 
 impl<R: Read> Read for Trickle<R> {
@@ -318,7 +318,7 @@ proptest! {
         prop_assert_eq!((view.ts(), view.tid(), view.ty(), view.bytes()), (ts, tid, row.ty, &bytes[..]));
         prop_assert_eq!(view.params().count(), row.params.len());
         for ((info, decoded), value) in view.values().zip(&values) {
-            // By their text: a floating point number may be no number.
+            // Compare their text: a floating point number may be NaN.
             prop_assert_eq!(format!("{:?}", decoded.unwrap().value), format!("{:?}", value.value()), "{}", info.name);
         }
     }
@@ -356,7 +356,7 @@ proptest! {
         match error {
             Some(ReadError::Truncated { offset, .. }) => prop_assert!(offset as usize <= cut),
             Some(other) => prop_assert!(false, "{other:?}"),
-            // Cut between two blocks: nothing tells.
+            // A cut between two blocks cannot be detected.
             None => prop_assert!(cut >= 28),
         }
         let (got, _, error) = read_all(&gzip(&[&file])[..cut.min(20)]);
@@ -403,7 +403,7 @@ proptest! {
     #[test]
     fn any_bytes_are_an_event_or_an_error(mut bytes in vec(any::<u8>(), 0..200), ty in 0..470u16, large: bool) {
         if let Some(header) = bytes.get_mut(16..26) {
-            // Likely enough to pass the first checks.
+            // Make the header likely to pass the first checks.
             let [low, high] = ty.to_le_bytes();
             let (len, nparams) = (26 + low % 64, header[6] % 4);
             header.copy_from_slice(&[len, 0, 0, 0, low, high, nparams, 0, 0, 0]);
