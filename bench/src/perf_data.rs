@@ -107,7 +107,7 @@ mod tests {
         }
         bytes.resize(104, 0);
         bytes.extend(data);
-        // What follows the data is not looked at.
+        // Data after the records must be ignored.
         bytes.extend(record(SAMPLE, &[]));
         bytes
     }
