@@ -1,15 +1,15 @@
-# `make` prints what can be made. PROFILE=dev builds faster and runs slower.
+# `make` prints the targets. PROFILE=dev builds faster and runs slower.
 
 PROFILE ?= release
 PREFIX  ?= /usr/local
 CAPTURE ?= demo.scap
 
-# Debian's packages: to build, to check the code, to be compared.
+# Debian packages for building and for checking the code.
 BUILD_PACKAGES = clang libelf-dev zlib1g-dev pkg-config
 LINT_PACKAGES  = clang-format shellcheck
-# To check the package: to make a root to install it in, and lintian.
+# For test-package.
 PACKAGE_PACKAGES = debootstrap lintian
-# The programs that scapd is compared with, and what runs under them.
+# For the benchmarks: the other recorders, and the programs that they record.
 BENCH_PACKAGES = strace bpftrace linux-perf redis-server redis-tools gcc
 
 CARGO_FLAGS = --locked --profile $(PROFILE)
@@ -20,7 +20,7 @@ ARM64       = aarch64-unknown-linux-gnu
 CARGO_DEB   = target/tools/bin/cargo-deb
 C_FILES     = $(shell find bpf include -name '*.[ch]')
 
-# Kernel tests load BPF programs: cargo builds as the user, and starts every test through this.
+# Kernel tests load BPF programs: cargo builds as the user, and runs every test through this.
 ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
@@ -30,7 +30,7 @@ RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: ## install the Debian packages that building and testing need (skips what is there)
+setup: ## install the Debian packages for building and testing (skips installed ones)
 	@scripts/apt-install.sh $(BUILD_PACKAGES) $(LINT_PACKAGES)
 
 build: ## build scapd
@@ -38,24 +38,24 @@ build: ## build scapd
 	cargo build $(CARGO_FLAGS) --bins
 
 run: build ## record this machine for five seconds and print the first events
-	@# With a command, so that a machine that does nothing at all has something to show.
+	@# With a command, so that an idle machine has events too.
 	$(ROOT) $(SCAPD) record -a -w $(CAPTURE) -- sleep 5
 	$(ROOT) $(SCAPD) read $(CAPTURE) -n 20
 
-test: lint ## everything that needs this machine only: lint, unit, integration and kernel tests (as root)
+test: lint ## run lint and the unit, integration and kernel tests on this machine (as root)
 	$(RUNNER) cargo test $(CARGO_FLAGS) --workspace --no-fail-fast
 	scripts/test-install.sh $(SCAPD)
 
 .PHONY: test-kernel
-test-kernel: setup ## the kernel tests alone (as root; T=access: those whose names have `access` in them)
+test-kernel: setup ## run only the kernel tests (as root; T=access: only those with `access` in their names)
 	$(RUNNER) cargo test $(CARGO_FLAGS) --test kernel -- $(T)
 
-# The README's two commands. ROOTS=namespace or ROOTS=debian: only there; TARGETS=run: only that.
+# The README's two commands. ROOTS=namespace or ROOTS=debian selects a root, TARGETS=run a target.
 ROOTS   ?= namespace debian
 TARGETS ?= run test
 
 .PHONY: test-fresh
-test-fresh: ## try `make run` and `make test` in a fresh Debian and in a fresh mount namespace (as root; ROOTS=, TARGETS=)
+test-fresh: ## run `make run` and `make test` in a fresh Debian and in a fresh mount namespace (as root; ROOTS=, TARGETS=)
 	@scripts/apt-install.sh debootstrap git
 	PROFILE='$(PROFILE)' scripts/test-fresh.sh $(addprefix -r ,$(ROOTS)) $(TARGETS)
 
@@ -75,17 +75,17 @@ install: ## install the built scapd, its manual, completions and service (DESTDI
 	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh install $(SCAPD)
 
 .PHONY: uninstall deb test-package test-service
-uninstall: ## remove what that installed (an edited configuration, the captures and the user scapd stay)
+uninstall: ## remove the installed files (an edited configuration, the captures and the user scapd stay)
 	DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' scripts/install.sh uninstall $(SCAPD)
 
 deb: build $(CARGO_DEB) ## make a Debian package, in target/debian
 	scripts/package-deb.sh $(SCAPD) $(CARGO_DEB)
 
-test-package: deb ## install and remove that package in a fresh Debian 12 (as root), and check it with lintian
+test-package: deb ## install and remove the package in a fresh Debian 12 (as root), and check it with lintian
 	@scripts/apt-install.sh $(PACKAGE_PACKAGES)
 	scripts/test-package.sh target/debian/scapd_*.deb
 
-test-service: build ## follow docs/SERVICE.md in a fresh Debian 12 and 13 with systemd, in emulation (as root; SUITES=trixie: 13 alone)
+test-service: build ## run docs/SERVICE.md in a fresh Debian 12 and 13 with systemd, in emulation (as root; SUITES=trixie: only 13)
 	@scripts/apt-install.sh debootstrap
 	scripts/test-service.sh $(SCAPD) $(SUITES)
 
@@ -95,65 +95,65 @@ $(CARGO_DEB):
 setup-readers: ## fetch sysdig, strato and tshark of other Debian releases into ~/.cache/scapd
 	scripts/setup-readers.sh
 
-test-readers: build setup-readers ## compare a capture with what those programs read in it
+test-readers: build setup-readers ## compare scapd's output for a capture with theirs
 	scripts/test-readers.sh $(SCAPD)
 
-test-broad: build setup-readers ## the same with a workload that makes most system calls: stress-ng, a compiler, Python's tests (ten minutes)
+test-broad: build setup-readers ## the same for a workload of most system calls: stress-ng, a compiler, Python's tests (ten minutes)
 	scripts/test-broad.sh $(SCAPD)
 
-test-kernels: build ## boot Debian's kernels from 5.10 to 7.x in emulation: capture and run the kernel tests on each
+test-kernels: build ## boot Debian's kernels from 5.10 to 7.x in emulation, record and run the kernel tests on each
 	cargo build $(CARGO_FLAGS) --example hammer
 	tests=$$(cargo test $(CARGO_FLAGS) --test kernel --no-run --message-format=json | \
 		sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p') && \
 		scripts/test-kernels.sh -k "$$tests" $(SCAPD)
 
-test-arm64: ## build scapd for arm64, boot Debian's kernels for it in emulation, and capture on each
+test-arm64: ## build scapd for arm64, boot Debian's arm64 kernels in emulation, and record on each
 	@scripts/apt-install.sh $(BUILD_PACKAGES)
 	scripts/cargo-arm64.sh build $(CARGO_FLAGS) --bins --example hammer
 	scripts/test-kernels.sh -a arm64 $(SCAPD:target/%=target/$(ARM64)/%) bookworm trixie
 
-soak-rotations: ## go through 10,000 files while events are recorded, and look for each event (minutes; as root)
+soak-rotations: ## rotate through 10,000 files while recording, and check each event (minutes; as root)
 	$(RUNNER) cargo test $(CARGO_FLAGS) --test rotation -- --ignored --nocapture ten_thousand
 
-# Long runs, none of which is part of `make test`: docs/STRESS.md has what they do, and what came out last.
+# Long runs, not part of `make test`: docs/STRESS.md describes them, with their last results.
 SECONDS ?= 180
 TIME    ?= 1800
 
-stress: stress-build ## threads with nothing but system calls against the ledger, on this machine (SECONDS=180)
+stress: stress-build ## check the ledger against threads that only make system calls, on this machine (SECONDS=180)
 	$(ROOT) $(HAMMER) --seconds $$(($(SECONDS) / 3))
 	$(ROOT) $(HAMMER) --seconds $$(($(SECONDS) / 3)) --ring-size 65536
 	$(ROOT) $(HAMMER) --seconds $$(($(SECONDS) / 3)) --attach tracepoint --threads 4
 
-stress-kernels: stress-build ## the same on an emulated 7.x kernel, with default and with full preemption (TIME=1800 each)
+stress-kernels: stress-build ## the same on an emulated 7.x kernel, with default and full preemption (TIME=1800 each)
 	scripts/stress-kernels.sh $(HAMMER) $(TIME)
 
-soak-memory: bench-build ## record 100 million events, and watch the memory (11 GB of disk in SOAK_DIR=/var/tmp)
+soak-memory: bench-build ## record 100 million events, and check the memory (11 GB of disk in SOAK_DIR=/var/tmp)
 	$(ROOT) scripts/soak-memory.sh target/release/scapd target/release/scapd-generate
 
-# Always with the profile of a release: an unoptimized recorder loses most of it.
+# Always with the release profile: an unoptimized recorder loses most events.
 stress-build:
 	@scripts/apt-install.sh $(BUILD_PACKAGES)
 	cargo build --locked --release --example hammer
 
-fuzz: ## give every reader of input, for TIME seconds each (600), input that a fuzzer makes up (nightly Rust)
+fuzz: ## fuzz every parser for TIME seconds (600; nightly Rust)
 	@scripts/apt-install.sh $(BUILD_PACKAGES)
-	@# Ten minutes, unless TIME was given: its default is for the stress.
+	@# Ten minutes, unless TIME is given: its default is for stress-kernels.
 	scripts/fuzz.sh run $(if $(filter file,$(origin TIME)),600,$(TIME))
 
-fuzz-keep: ## put what the fuzzers found into the corpora that `make test` replays
+fuzz-keep: ## add the inputs found by the fuzzers to the corpora that `make test` replays
 	scripts/fuzz.sh keep
 
-test-hotplug: build ## boot a kernel with two CPUs in emulation, and record while one of them goes and comes
+test-hotplug: build ## boot a kernel with two CPUs in emulation, and record while one goes offline and online
 	cargo build $(CARGO_FLAGS) --example hammer
 	scripts/test-hotplug.sh $(SCAPD)
 
 soak: TIME = 1200
-soak: build ## the service under load, and what happens to it in months, in 20 minutes (TIME=1200 SEED=; as root)
+soak: build ## run the service under load and trouble for 20 minutes (TIME=1200 SEED=; as root)
 	cargo build $(CARGO_FLAGS) --example soak
 	$(ROOT) $(dir $(SCAPD))examples/soak run --scapd $(SCAPD) --time $(TIME) $(if $(SEED),--seed $(SEED)) \
 		--folder "$$(mktemp -d -p /var/tmp soak.XXXXXX)/soak"
 
-bench: bench-build ## measure what recording costs, next to strace, perf and bpftrace (ten minutes; BENCH=--write-results)
+bench: bench-build ## measure the cost of recording, next to strace, perf and bpftrace (ten minutes; BENCH=--write-results)
 	$(ROOT) target/release/scapd-bench run $(BENCH)
 
 bench-quick: bench-build ## the same with fewer generators and rounds (a minute)
@@ -162,16 +162,16 @@ bench-quick: bench-build ## the same with fewer generators and rounds (a minute)
 bench-merge: bench-build ## measure the merge over 2 to 512 rings (BENCH=--write-results)
 	target/release/scapd-bench merge $(BENCH)
 
-bench-setup: ## install the programs that scapd is compared with, and mount tracefs, which they need
+bench-setup: ## install the recorders that scapd is compared with, and mount tracefs, which they need
 	@scripts/apt-install.sh $(BENCH_PACKAGES)
 	@test -d /sys/kernel/tracing/events || $(ROOT) mount -t tracefs tracefs /sys/kernel/tracing
 
-# With the profile of a release always: the times of any other say nothing.
+# Always with the release profile: other timings mean nothing.
 bench-build:
 	@scripts/apt-install.sh $(BUILD_PACKAGES)
 	cargo build --locked --release --bins
 	cargo build --locked --release --bins -p scapd-bench
 
-clean: ## remove what was built (the cache in ~/.cache/scapd stays)
+clean: ## remove the build (the cache in ~/.cache/scapd stays)
 	cargo clean
 	rm -f $(CAPTURE)

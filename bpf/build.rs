@@ -46,8 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Replaces the function that attaches all programs: scapd attaches them one by one. An optimizing compiler works on it for
-/// minutes, as it has hundreds of links to drop wherever it may end; the rest of the skeleton takes seconds.
+/// Replaces the generated function that attaches all programs: scapd attaches them one by one. Optimizing it
+/// takes minutes, because each early return drops hundreds of links; the rest of the skeleton takes seconds.
 fn leave_out_attach(skeleton: &Path) -> Result<(), Box<dyn Error>> {
     const START: &str = "fn attach(&mut self) -> libbpf_rs::Result<()> {";
     const INSTEAD: &str =
@@ -55,13 +55,13 @@ fn leave_out_attach(skeleton: &Path) -> Result<(), Box<dyn Error>> {
     let text = fs::read_to_string(skeleton)?;
     let body = text.find(START).map(|at| at + START.len());
     let Some((start, end)) = body.and_then(|start| Some((start, start + block_end(&text[start..])?))) else {
-        println!("cargo:warning=the skeleton has another form: optimizing it will take minutes");
+        println!("cargo:warning=the skeleton's attach function has changed: release builds take minutes");
         return Ok(());
     };
     Ok(fs::write(skeleton, format!("{}{INSTEAD}{}", &text[..start], &text[end..]))?)
 }
 
-/// Where the block ends whose inside the text begins with.
+/// Returns the offset of the brace that closes the block whose contents start the text.
 fn block_end(text: &str) -> Option<usize> {
     let mut depth = 1;
     for (at, byte) in text.bytes().enumerate() {

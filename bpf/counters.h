@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Counting, per CPU. */
+/* Per-CPU counters. */
 #pragma once
 
 #include "maps.h"
 
-/* Whether another task's program may run on this CPU in the middle of a program of this way. */
+/* Returns whether another task can preempt a program of this way on this CPU. */
 static __always_inline bool way__is_preemptible(enum sc_way way)
 {
 	return way == SC_WAY_TRACEPOINT ? sc_constants.tracepoints_preemptible : sc_constants.preemptible;
 }
 
-/* Only where another task's program can come in between does the addition need to be atomic. */
+/* Increments a counter; atomically only where programs can be preempted. */
 static __always_inline void counter__inc(u64 *counter, enum sc_way way)
 {
 	if (way__is_preemptible(way))
@@ -20,9 +20,8 @@ static __always_inline void counter__inc(u64 *counter, enum sc_way way)
 }
 
 /*
- * Marks the start of a run: whether another run of this way has begun and not ended. The oldest kernels have no atomic
- * addition that returns a value, so the sum is read behind it. Of two runs that start at the same time, both may then
- * see the other one, but never neither.
+ * Marks the start of a run. Returns whether another run of this way is in progress. The oldest kernels have no atomic
+ * fetch-and-add, so the sum is read after the addition: of two runs that start together, at least one sees the other.
  */
 static __always_inline bool running__inc(u64 *running, enum sc_way way)
 {
@@ -32,7 +31,7 @@ static __always_inline bool running__inc(u64 *running, enum sc_way way)
 	return *(volatile u64 *)running != 1;
 }
 
-/* Marks its end. */
+/* Marks the end of a run. */
 static __always_inline void running__dec(u64 *running, enum sc_way way)
 {
 	if (way__is_preemptible(way))
@@ -41,7 +40,7 @@ static __always_inline void running__dec(u64 *running, enum sc_way way)
 		*running -= 1;
 }
 
-/* Counts an event that is lost, as its CPU has no entry in `cpus`. */
+/* Counts an event lost because its CPU has no entry in `cpus`. */
 static __always_inline void counter__inc_elsewhere(void)
 {
 	__sync_fetch_and_add(&sc_elsewhere.lost, 1);

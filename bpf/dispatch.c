@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The two programs that are attached to the syscall tracepoints: is this call wanted? Then on to the program of its
- * event, by tail call. An unwanted call leaves by the first return.
+ * The two programs attached to the syscall tracepoints. They tail-call the event's program if the call is wanted; most
+ * unwanted calls leave at the first return.
  */
 #include "extract/registers.h"
 #include "filter.h"
 #include "template/program.h"
 
-/* A wanted event for which there was no program to call. */
+/* Counts a wanted event whose tail call failed. */
 static __always_inline void dispatch__missed(enum sc_way way)
 {
 	u32 cpu_id = bpf_get_smp_processor_id();
@@ -27,7 +27,7 @@ static __always_inline void dispatch__missed(enum sc_way way)
 #define SC_NR_EXECVE 221
 #endif
 
-/* Whether anyone's call of this number is wanted: most of those that are not leave here. */
+/* Returns whether any task's call with this number is wanted: the cheap first check. */
 static __always_inline bool dispatch__is_wanted(u64 number, enum sc_wanted direction)
 {
 	u64 index = number < SC_NR_MAX ? number : SC_NR_MAX;
@@ -35,7 +35,7 @@ static __always_inline bool dispatch__is_wanted(u64 number, enum sc_wanted direc
 	return sc_settings.wanted_number[index] & direction;
 }
 
-/* Where a wanted call of a task that is recorded goes on; SC_SLOTS if it leaves here. */
+/* Returns the slot to tail-call, or SC_SLOTS if the call is not wanted or its task not recorded. */
 static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted direction)
 {
 	struct task_struct *task = extract__typed_current();
@@ -48,18 +48,18 @@ static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted d
 	return __builtin_expect(wanted & SC_WANT_RULES, 0) ? (u64)SC_SLOT_RULES : slot;
 }
 
-/* Goes on to the slot's program; comes back only if there is none. */
-#define dispatch__call(ctx, programs, slot)                                                \
-	do {                                                                               \
-		_Pragma("clang loop unroll(full)") for (int i = 0; i < SC_DIRECT; i++)     \
-		{                                                                          \
-			if ((slot) == sc_constants.direct[i]) {                            \
-				/* Read again: it must stay a constant to the verifier. */ \
-				u64 direct = sc_constants.direct[i];                       \
-				bpf_tail_call(ctx, programs, direct);                      \
-			}                                                                  \
-		}                                                                          \
-		bpf_tail_call(ctx, programs, slot);                                        \
+/* Tail-calls the slot's program; returns only if there is none. */
+#define dispatch__call(ctx, programs, slot)                                             \
+	do {                                                                            \
+		_Pragma("clang loop unroll(full)") for (int i = 0; i < SC_DIRECT; i++)  \
+		{                                                                       \
+			if ((slot) == sc_constants.direct[i]) {                         \
+				/* Read again, so that the verifier sees a constant. */ \
+				u64 direct = sc_constants.direct[i];                    \
+				bpf_tail_call(ctx, programs, direct);                   \
+			}                                                               \
+		}                                                                       \
+		bpf_tail_call(ctx, programs, slot);                                     \
 	} while (0)
 
 SEC("tp_btf/sys_enter") int dispatch_enter(u64 *ctx)

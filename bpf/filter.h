@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Whose events are recorded. */
+/* Which tasks' events are recorded. */
 #pragma once
 
 #include "counters.h"
 #include "extract/task.h"
 #include "rules.h"
 
-/* Whether the current task is one to be recorded; `task` is extract__typed_current(). */
+/* Returns whether the current task is recorded; `task` is extract__typed_current(). */
 static __always_inline bool filter__is_target(struct task_struct *task, bool is_exec)
 {
 	u32 tid, *state;
@@ -27,7 +27,7 @@ static __always_inline bool filter__is_target(struct task_struct *task, bool is_
 	return true;
 }
 
-/* Whether a tracepoint event of the current task is to be recorded. */
+/* Returns whether to record a tracepoint event of the current task. */
 static __always_inline bool tracepoint__wanted(enum sc_tracepoint which)
 {
 	u32 tracepoints = sc_settings.tracepoints;
@@ -41,7 +41,7 @@ static __always_inline bool tracepoint__wanted(enum sc_tracepoint which)
 	return true;
 }
 
-/* The same for an event that also stands for the exit of a system call. */
+/* The same for an event that also serves as a system call's exit event. */
 static __always_inline bool tracepoint__wanted_for(enum sc_tracepoint which, u32 slot)
 {
 	bool wanted = sc_settings.wanted[slot] & SC_WANT_EXIT || sc_settings.tracepoints & which;

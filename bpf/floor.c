@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What no recorder can save: bare programs, each of which does one thing more than the one before. `scapd bench kernel`
- * measures the programs of events against them; no capture loads them.
+ * The minimum cost of any recorder: bare programs, each doing one thing more than the one before. `scapd bench kernel`
+ * measures the event programs against them; no capture loads them.
  */
 #include "extract/registers.h"
 
-/* Written and given up by the programs below, released by the benchmark. Not created for a capture. */
+/* Filled by the programs below, emptied by the benchmark. Not created for a capture. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 << 20);
 } floor_ring SEC(".maps");
 
-/* About the size of an event of access. */
+/* About the size of an access event, in bytes. */
 enum { FLOOR_EVENT = 80 };
 
 /* Keeps a value from being optimized away. */
@@ -36,7 +36,7 @@ static __always_inline void floor__reserve(void)
 		bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
 }
 
-/* On the entry of a call: an empty program; one that reads the clock; one that also reserves a record. */
+/* At a call's entry: an empty program; one that reads the clock; one that also reserves a record. */
 SEC("tp_btf/sys_enter") int floor_enter_empty(u64 *ctx __attribute__((unused)))
 {
 	return 0;
@@ -55,7 +55,7 @@ SEC("tp_btf/sys_enter") int floor_enter_reserve(u64 *ctx __attribute__((unused))
 	return 0;
 }
 
-/* On its return: the same, with the path of the first argument read in between. */
+/* At its exit: the same, plus one that reads the path in the first argument. */
 SEC("tp_btf/sys_exit") int floor_exit_empty(u64 *ctx __attribute__((unused)))
 {
 	return 0;

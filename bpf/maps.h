@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Every map and global: what it holds, who writes it and who reads it. */
+/* All maps and most globals: contents, writers, readers. */
 #pragma once
 
 #include "capture.h"
@@ -13,15 +13,15 @@ const volatile struct sc_routes sc_routes = {};
 /* Written by the recorder at any time (mapped memory), read by the programs. */
 struct sc_settings sc_settings = {};
 
-/* Written by the programs on CPUs without an entry in `cpus`, read by the recorder. */
+/* Written by programs on CPUs without an entry in `cpus`, read by the recorder. */
 struct sc_elsewhere sc_elsewhere = {};
 
-/* Written and read by the dispatchers. */
+/* Written and read by the rules programs (rules.c). */
 struct sc_sampling sc_sampling = {};
 
 /*
- * The programs of the exit and the enter events by slot: filled by the recorder from the event table, read by the
- * dispatchers. Two maps, as from 6.12 on one cannot hold programs of both tracepoints.
+ * The programs of enter and exit events, by slot. The recorder fills them from the event table, the dispatchers read
+ * them. Two maps, because from 6.12 on one map cannot hold programs of both tracepoints.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
@@ -38,8 +38,9 @@ struct {
 } exit_programs SEC(".maps");
 
 /*
- * The ring of each possible CPU: events on their way to the recorder. A ring may stand at several CPUs, to stay within a
- * memory budget; those that are offline share one. Written by the programs of its CPUs, read by the recorder. Its size and number are set before loading.
+ * The ring of each possible CPU: events on their way to the recorder. CPUs may share a ring, to stay within a memory
+ * budget; all offline CPUs share one. Written by the programs on its CPUs, read by the recorder. The recorder sets size
+ * and number before loading.
  */
 struct sc_ring {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -54,8 +55,8 @@ struct {
 } rings SEC(".maps");
 
 /*
- * Where events that build state go when the ring of their CPU is full of others. Written by the programs of all CPUs,
- * read by the recorder. Its size is set before loading.
+ * The ring for events that build state when their CPU's ring is full. Written by the programs on all CPUs, read by the
+ * recorder, which sets its size before loading.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -63,8 +64,8 @@ struct {
 } reserve SEC(".maps");
 
 /*
- * Counters and scratch areas of each CPU that is there, and of those that may come as long as they are not too many: written by its programs, read by the recorder in mapped
- * memory.
+ * Counters and scratch areas of each present CPU, and of possible ones as far as the memory budget allows. Written by
+ * the programs on that CPU, read by the recorder in mapped memory.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -75,8 +76,8 @@ struct {
 } cpus SEC(".maps");
 
 /*
- * The tasks that are recorded when settings.targets_only is set, by thread id. The recorder adds the first ones, the
- * programs on fork, exec and exit keep it; the dispatchers read it.
+ * The tasks to record if sc_settings.targets_only is set, by thread id. The recorder adds the first ones, the programs
+ * on fork, exec and exit keep the map up to date; filter.h reads it.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -86,8 +87,8 @@ struct {
 } targets SEC(".maps");
 
 /*
- * Has an entry while sampling leaves events out. Of all CPUs the one that adds it, and the one that removes it, marks that
- * in the capture, so that there is one mark. Written by the dispatchers.
+ * Has an entry while sampling leaves events out. Only the CPU that adds or removes the entry writes the mark, so the
+ * capture has one mark for all CPUs. Written by the rules programs.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -97,8 +98,8 @@ struct {
 } sampling_mark SEC(".maps");
 
 /*
- * The threads that are in a call whose entry was recorded while sampling: its return is recorded too. Written and read by
- * the programs; emptied by the recorder when sampling begins. A call that finds it full is left out.
+ * Threads inside a call whose enter event was recorded while sampling, so that its exit event is recorded too. Written
+ * and read by the rules programs; the recorder empties it when sampling starts. A call that finds it full is left out.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Can a tp_btf program on a syscall tracepoint be preempted? Up to 6.x the kernel runs it with preemption off; from 7.x
- * on it does not. This program looks: it is loaded alone, before the others, run once, and unloaded.
+ * Finds out whether tp_btf programs on syscall tracepoints can be preempted. Kernels up to 6.x run them with preemption
+ * off, from 7.x on they do not. The recorder loads this program alone, before the others, runs it once and unloads it.
  */
 #include "maps.h"
 #include "verifier.h"
@@ -15,7 +15,7 @@ void bpf_preempt_disable(void) __ksym __weak; /* from 6.10 on */
 void bpf_preempt_enable(void) __ksym __weak;
 
 #if defined(__TARGET_ARCH_x86)
-/* Per CPU; in struct pcpu_hot from 6.2 to 6.13. */
+/* The per-CPU preempt count; in struct pcpu_hot from 6.2 to 6.13. */
 struct pcpu_hot {
 	int preempt_count;
 } __attribute__((preserve_access_index));
@@ -26,7 +26,7 @@ extern const struct pcpu_hot pcpu_hot __ksym __weak;
 
 static __always_inline int preemption__count(void)
 {
-	/* The top bit says the reverse of 'preemption is due', so it is no part of the count. */
+	/* The top bit is the inverted need-resched flag, not part of the count. */
 	const int count_mask = 0x7fffffff;
 
 #if defined(__TARGET_ARCH_x86)

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What leaves out events of calls that are wanted: calls that failed, sampling, returns that are recorded to keep names
- * right and change none. The dispatchers come here with a call to
- * which a rule may apply; what none leaves out goes on to its own program. The first call of a part of a second that
- * sampling leaves out, or that it records, goes by way of a `drop` event, which marks that.
+ * The rules that leave out events of wanted calls: failed calls, sampling, and exit events recorded only for names that
+ * change no name. The dispatchers call these programs if a rule may apply; events that no rule leaves out go on to
+ * their own program. When sampling by the clock starts or stops leaving out events, a `drop` event marks that first.
  */
 #include "extract/files.h"
 #include "extract/messages.h"
@@ -14,7 +13,7 @@
 
 #define SC_NSEC_PER_SEC 1000000000ull
 
-/* Whether a result is an error. A connection that is being made has not failed. */
+/* Returns whether a result is an error. EINPROGRESS is none: the connection is under way. */
 static __always_inline bool rules__is_failure(s64 ret)
 {
 	const s64 max_errno = 4095, einprogress = 115;
@@ -22,7 +21,7 @@ static __always_inline bool rules__is_failure(s64 ret)
 	return ret < 0 && ret >= -max_errno && ret != -einprogress;
 }
 
-/* Whether a command of fcntl duplicates a descriptor. */
+/* Returns whether an fcntl command duplicates a descriptor. */
 static __always_inline bool rules__duplicates(u32 command)
 {
 	const u32 f_dupfd = 0, f_dupfd_cloexec = 1030;
@@ -30,7 +29,7 @@ static __always_inline bool rules__duplicates(u32 command)
 	return command == f_dupfd || command == f_dupfd_cloexec;
 }
 
-/* Whether a command of fcntl makes or changes a descriptor. */
+/* Returns whether an fcntl command creates or changes a descriptor. */
 static __always_inline bool rules__is_for_descriptors(u32 command)
 {
 	const u32 f_setfd = 2;
@@ -38,7 +37,7 @@ static __always_inline bool rules__is_for_descriptors(u32 command)
 	return rules__duplicates(command) || command == f_setfd;
 }
 
-/* Whether an option of prctl changes the name of a thread, or who becomes the parent of orphans. */
+/* Returns whether a prctl option changes a thread's name or the parent of orphans. */
 static __always_inline bool rules__names_process(u32 option)
 {
 	const u32 pr_set_name = 15, pr_set_child_subreaper = 36;
@@ -53,7 +52,7 @@ static __always_inline bool rules__is_directory(s64 fd)
 	return (BPF_CORE_READ(extract__file(fd), f_inode, i_mode) & s_ifmt) == s_ifdir;
 }
 
-/* Whether a message header has an address, or control data, which may bring descriptors. */
+/* Returns whether a message header has an address, or control data, which may carry descriptors. */
 static __always_inline bool rules__is_addressed(const struct sc_call *call)
 {
 	struct sc_msghdr header;
@@ -62,7 +61,7 @@ static __always_inline bool rules__is_addressed(const struct sc_call *call)
 	return header.name || header.controllen;
 }
 
-/* The call that the context is of, as far as its arguments are concerned. */
+/* Returns the context's call with just what reading its arguments needs. */
 static __always_inline struct sc_call rules__call(u64 *ctx)
 {
 	return (struct sc_call){
@@ -71,7 +70,7 @@ static __always_inline struct sc_call rules__call(u64 *ctx)
 	};
 }
 
-/* Whether the return of a call that is recorded to keep names right changes one. */
+/* Returns whether an exit event that is recorded only for names changes a name. */
 static __always_inline bool rules__changes_names(u64 *ctx, u64 slot, s64 ret)
 {
 	const struct sc_call call = rules__call(ctx);
@@ -90,15 +89,15 @@ static __always_inline bool rules__changes_names(u64 *ctx, u64 slot, s64 ret)
 	return !(names & SC_NAMES_DESCRIPTOR && sc_settings.directories_only) || rules__is_directory(ret);
 }
 
-/* Whether both the entry and the return of a call are asked for: sampling keeps or leaves out both. */
+/* Returns whether both events of a call are wanted: sampling then keeps or leaves out both. */
 static __always_inline bool rules__is_pair(u32 wanted)
 {
 	return wanted & SC_WANT_ENTER && wanted & SC_WANT_EXIT && !(wanted & SC_FOR_NAMES);
 }
 
 /*
- * Whether sampling leaves out an event of a call, whatever the time. That a call will fail is not known as it is entered:
- * where the entry is recorded, so is the return.
+ * Returns whether sampling leaves out an event at any time. At the entry nobody knows whether the call will fail, so a
+ * recorded enter event keeps its exit event.
  */
 static __always_inline bool rules__is_of_no_use(u64 *ctx, u32 wanted, s64 ret)
 {
@@ -111,7 +110,7 @@ static __always_inline bool rules__is_of_no_use(u64 *ctx, u32 wanted, s64 ret)
 	return wanted & SC_SAMPLE_DESCRIPTORS && !rules__is_for_descriptors(extract__syscall_argument(&call, 1));
 }
 
-/* Whether this moment is in the part of the second that is left out. */
+/* Returns whether sampling leaves out the current part of the second. */
 static __always_inline bool rules__is_time_left_out(void)
 {
 	u64 ratio = sc_settings.sample_ratio;
@@ -119,7 +118,7 @@ static __always_inline bool rules__is_time_left_out(void)
 	return ratio && (sc_settings.boot_time + bpf_ktime_get_boot_ns()) % SC_NSEC_PER_SEC * ratio >= SC_NSEC_PER_SEC;
 }
 
-/* Where an event goes on that is recorded in a part of each second: the first ones of a part go by way of a mark. */
+/* Returns the slot for an event sampled by the clock: the first one of each part goes through a mark's program. */
 static __always_inline u64 rules__slot_by_clock(u64 slot, bool left_out, enum sc_way way)
 {
 	u32 key = 0, value = 0;
@@ -145,7 +144,7 @@ static __always_inline u64 rules__slot_by_clock(u64 slot, bool left_out, enum sc
 #define SC_NR_EXIT_GROUP 94
 #endif
 
-/* The same of the entry of a call whose return is asked for too. */
+/* The same for the enter event of a pair. */
 static __always_inline u64 rules__slot_of_entry(u64 slot, enum sc_way way)
 {
 	u32 tid = TASK_FIELD(extract__typed_current(), pid), in_call = 1;
@@ -159,7 +158,7 @@ static __always_inline u64 rules__slot_of_entry(u64 slot, enum sc_way way)
 	return rules__slot_by_clock(slot, left_out, way);
 }
 
-/* The same of the return of a call whose entry is asked for too: it follows the entry, whatever the time is by now. */
+/* The same for the exit event of a pair: recorded if the enter event was, whatever the time is now. */
 static __always_inline u64 rules__slot_of_return(u64 slot, enum sc_way way)
 {
 	u32 tid = TASK_FIELD(extract__typed_current(), pid);
@@ -170,7 +169,7 @@ static __always_inline u64 rules__slot_of_return(u64 slot, enum sc_way way)
 	return SC_SLOTS;
 }
 
-/* Where a wanted event of a call goes on: to its own slot, to that of a mark, or nowhere (SC_SLOTS). */
+/* Returns the slot for a wanted event: its own, a mark's, or SC_SLOTS if a rule leaves it out. */
 static __always_inline u64 rules__slot(u64 *ctx, u64 slot, enum sc_wanted direction)
 {
 	enum sc_way way = direction == SC_WANT_EXIT ? SC_WAY_EXIT : SC_WAY_ENTER;
@@ -189,20 +188,20 @@ static __always_inline u64 rules__slot(u64 *ctx, u64 slot, enum sc_wanted direct
 	}
 	if (!(wanted & SC_SAMPLE_BY_CLOCK))
 		return slot;
-	/* When sampling has ended, entries are not remembered any more. */
+	/* After sampling has ended, enter events are no longer remembered. */
 	if (!rules__is_pair(wanted) || !sc_settings.sample_ratio)
 		return rules__slot_by_clock(slot, rules__is_time_left_out(), way);
 	return direction == SC_WANT_ENTER ? rules__slot_of_entry(slot, way) : rules__slot_of_return(slot, way);
 }
 
-/* Goes on to a slot's program; comes back only if there is none. */
+/* Tail-calls a slot's program; returns only if there is none. */
 #define rules__go_on(ctx, programs, slot, way)      \
 	do {                                        \
 		bpf_tail_call(ctx, programs, slot); \
 		dispatch__missed(way);              \
 	} while (0)
 
-/* The slot of the call that the context is of. */
+/* Returns the slot of the context's call. */
 static __always_inline u64 rules__slot_of_call(u64 *ctx, u64 number)
 {
 	return extract__slot(ctx, number, extract__is_compat(extract__typed_current()));
@@ -226,19 +225,19 @@ SEC("tp_btf/sys_exit") int rules_exit(u64 *ctx)
 	return 0;
 }
 
-#define drop__record(ctx, event_way, program)                                                      \
-	do {                                                                                       \
-		struct sc_call call = { .way = event_way };                                        \
-		struct ringbuf_struct ringbuf;                                                     \
-                                                                                                   \
-		if (!call__begin_syscall(&call, ctx))                                              \
-			break;                                                                     \
-		if (ringbuf__reserve_space(&call, &ringbuf, program)) {                            \
-			/* Parameter 1: ratio (type: PT_UINT32); 1 when sampling has been ended */ \
-			ringbuf__store(&ringbuf, program, ratio, sc_settings.sample_ratio ?: 1);   \
-			ringbuf__submit_event(&call, &ringbuf, program);                           \
-		}                                                                                  \
-		call__end(&call);                                                                  \
+#define drop__record(ctx, event_way, program)                                                    \
+	do {                                                                                     \
+		struct sc_call call = { .way = event_way };                                      \
+		struct ringbuf_struct ringbuf;                                                   \
+                                                                                                 \
+		if (!call__begin_syscall(&call, ctx))                                            \
+			break;                                                                   \
+		if (ringbuf__reserve_space(&call, &ringbuf, program)) {                          \
+			/* Parameter 1: ratio (type: PT_UINT32); 1 after sampling has ended */   \
+			ringbuf__store(&ringbuf, program, ratio, sc_settings.sample_ratio ?: 1); \
+			ringbuf__submit_event(&call, &ringbuf, program);                         \
+		}                                                                                \
+		call__end(&call);                                                                \
 	} while (0)
 
 SEC("tp_btf/sys_exit") int drop_e(u64 *ctx)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Counting the events that a rule leaves out. */
+/* Counts events that a rule leaves out. */
 #pragma once
 
 #include "counters.h"
 
-/* The counters of this CPU; NULL on a CPU beyond those known when the programs were loaded. */
+/* Returns the counters of this CPU; NULL if it has no entry in `cpus`. */
 static __always_inline struct sc_left_out *rules__counters(void)
 {
 	u32 cpu_id = bpf_get_smp_processor_id();
@@ -22,7 +22,7 @@ static __always_inline void rules__sampled(enum sc_way way)
 		counter__inc(&left_out->sampled, way);
 }
 
-/* Counts a failed call that is left out. */
+/* Counts the exit event of a failed call that --drop-failed leaves out. */
 static __always_inline void rules__failed(enum sc_way way)
 {
 	struct sc_left_out *left_out = rules__counters();

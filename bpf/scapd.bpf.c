@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 /*
- * The one BPF object, in the order of the data path: a system call is dispatched, its program extracts the parameters,
- * a template puts the event into the ring.
+ * The only BPF object, in the order of the data path: the dispatcher routes a system call, its program extracts the
+ * parameters, a template puts the event into the ring.
  */
 #include "maps.h"
 

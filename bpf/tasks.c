@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The ids of tasks in the recorder's pid namespace, and in the initial one: the latter are those of events, while /proc,
- * the command line and fork speak of the former. Loaded, alone, only where the two are not the same.
+ * Lists the ids of tasks in the recorder's pid namespace and in the initial one. Events carry the latter; /proc, the
+ * command line and fork use the former. Loaded on its own, and only if the two namespaces differ.
  */
 #include "extract/process.h"
 
-/* Written by the program below, read by the recorder: how deep below the initial namespace the reading task's is. */
+/* The level of the reading task's pid namespace, 0 for the initial one. Written below, read by the recorder. */
 u32 sc_pidns_level = 0;
 
 struct seq_file;
@@ -26,7 +26,7 @@ static __always_inline void tasks__translate(struct sc_translated *translated, s
 	translated->initial = extract__nr(pid);
 }
 
-/* Called for each task that the namespace of the reading task has: writes its thread id and its session. */
+/* Called for each task in the reading task's namespace. Writes its thread id and session id. */
 SEC("iter/task") int list_tasks(struct bpf_iter__task *ctx)
 {
 	struct pid_namespace *ns = extract__pidns(extract__pid(extract__current(), PIDTYPE_PID));

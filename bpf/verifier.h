@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What the verifier must see in the code that clang emits. */
+/* Macros that keep clang's code acceptable to the verifier. */
 #pragma once
 
 #include "kernel_types.h"
 
 /*
- * The words of the context are read by asm: clang folds two such reads into one from a modified context pointer, which
- * the verifier refuses.
+ * Reads a word of the context, in asm: clang would merge two plain reads into one through a modified context pointer,
+ * which the verifier rejects.
  */
 #define SC_CONTEXT_WORD(ctx, n)                                                                          \
 	({                                                                                               \
@@ -15,7 +15,7 @@
 		word_;                                                                                   \
 	})
 
-/* Keeps a number below a power of two, in a way that clang cannot reason away before the verifier sees it. */
+/* Masks a number to below `limit`, a power of two, in asm, so that clang cannot optimize the mask away. */
 #define SC_BOUND(number, limit)                                             \
 	({                                                                  \
 		u64 bounded_ = (number);                                    \

@@ -1,4 +1,4 @@
-//! Prints the files that are opened on this machine for three seconds: the library in a few lines.
+//! Prints the files opened on this machine for three seconds: the library in a few lines.
 //!
 //! Run as root: `cargo build --example opens && sudo target/debug/examples/opens`
 

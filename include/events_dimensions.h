@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What C derives from the event table. No number in here is typed by hand.
+ * What C derives from the event table. No number here is typed by hand.
  *
  *   PPME_*                  the event types
  *   <program>__type         the event type that the program records
- *   <program>__nparams      how many parameters its row has, those of later schemas included
- *   struct <program>__params  the parameters of a fixed-size event, as they lie in it
- *   struct <program>__index   a parameter's place in the row: offsetof() of the member of its name
- *   struct <program>__types   a parameter's type in the row: the type of the member of its name
+ *   <program>__nparams      the number of parameters in its row, including those of later schemas
+ *   <program>__state        1 if the event builds state
+ *   struct <program>__params  the parameters of a fixed-size event, laid out as in the event
+ *   struct <program>__index   a parameter's index in the row: offsetof() of the member of its name
+ *   struct <program>__types   a parameter's type: the type of the member of its name
  */
 #pragma once
 
 #include "scap_event.h"
 
 /*
- * A parameter type has two C types: sc_pt_<TYPE>, the integer that represents it, for fixed sizes only, so that a
- * variable-size parameter in a row of EVENT_FIXED does not compile; and sc_ty_<TYPE>, which tells the type apart from
- * others of the same representation.
+ * A parameter type has two C types: sc_pt_<TYPE>, its integer, defined for fixed sizes only, so that a variable-size
+ * parameter in an EVENT_FIXED row does not compile; and sc_ty_<TYPE>, distinct from types with the same integer.
  */
 #define PARAM_FIXED(type, number, repr) \
 	typedef repr sc_pt_##type;      \
@@ -63,7 +63,7 @@ enum ppm_event_code {
 #undef EVENT_VAR
 
 #define EVENT_OLD(...)
-/* Here a parameter of a later schema is one as any other: bpf/template/schema.h has the difference. */
+/* Here, parameters of later schemas are like any other; bpf/template/schema.h tells them apart. */
 #define P_0_25 P
 
 /* The flags of a row that matter to its program. */
@@ -78,13 +78,13 @@ enum {
 	WRITES_TO_FD = 0,
 	SKIPPARSERESET = 0,
 	CONVERTER_MANAGED = 0,
-	/* A reader's picture of processes and descriptors is built from these: they outlive the mass of others. */
+	/* Readers build their tables of processes and descriptors from these: they may use the reserve ring. */
 	CREATES_FD = 1,
 	DESTROYS_FD = 1,
 	MODIFIES_STATE = 1,
 };
 
-/* Types and counts, of both kinds; whether the event builds state. */
+/* Types, parameter counts and the state flag, for both kinds of rows. */
 #define P(name, type, ...) +1
 #define EVENT_FIXED(code, number, program, name, source, category, flags, params) \
 	enum { program##__type = code, program##__nparams = 0 params, program##__state = (flags + 0) };
@@ -94,7 +94,7 @@ enum {
 #undef EVENT_FIXED
 #undef EVENT_VAR
 
-/* Places and types, of both kinds. */
+/* Indexes and types of parameters, for both kinds of rows. */
 #define EVENT_FIXED(code, number, program, name, source, category, flags, params) \
 	struct program##__index {                                                 \
 		params                                                            \
@@ -115,7 +115,7 @@ enum {
 #undef EVENT_FIXED
 #undef EVENT_VAR
 
-/* Layout, of fixed-size events. */
+/* The layout of fixed-size events. */
 #define EVENT_VAR(...)
 #define EVENT_FIXED(code, number, program, name, source, category, flags, params) \
 	struct program##__params {                                                \
@@ -129,7 +129,7 @@ enum {
 #undef EVENT_OLD
 #undef P_0_25
 
-/* The place of a parameter in its event's row. */
+/* The index of a parameter in its row. */
 #define SC_INDEX(program, param) __builtin_offsetof(struct program##__index, param)
 /* An expression of the parameter's type, for sizeof and _Generic only. */
 #define SC_TYPE(program, param) (((struct program##__types *)0)->param)

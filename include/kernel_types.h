@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The kernel structures and fields that the programs read, and no others. Offsets come from the running kernel's BTF
- * (CO-RE), so the order of the fields and what is left out do not matter; names and types do.
+ * (CO-RE), so only names and types matter, not order or completeness.
  *
- * A suffix after three underscores tells the forms of one structure on different kernels apart; libbpf ignores it.
+ * A suffix after three underscores distinguishes kernel versions of a structure; libbpf ignores it.
  */
 #pragma once
 
@@ -40,7 +40,7 @@ struct pt_regs {
 	s32 syscallno;
 };
 #else
-#error "scapd knows the registers of x86-64 and arm64 only"
+#error "scapd supports x86-64 and arm64 only: add the architecture's struct pt_regs"
 #endif
 
 /* --------------------------------------------------------- files and paths */
@@ -225,8 +225,8 @@ struct uid_gid_extent {
 
 struct uid_gid_map {
 	u32 nr_extents;
-	struct uid_gid_extent extent[5]; /* if there are no more than these */
-	struct uid_gid_extent *reverse;  /* else */
+	struct uid_gid_extent extent[5]; /* used up to 5 extents */
+	struct uid_gid_extent *reverse;  /* used from 6 on */
 };
 
 struct user_namespace {
@@ -239,7 +239,7 @@ struct group_info {
 	kgid_t gid[0];
 };
 
-/* A word of 64 bits: two of 32 up to 6.2, which are the same bytes on the little-endian machines that there are. */
+/* A 64-bit word. Up to 6.2 two 32-bit words, the same bytes on little-endian machines. */
 typedef struct {
 	u64 val;
 } kernel_cap_t;
@@ -256,7 +256,7 @@ struct nsproxy {
 	struct pid_namespace *pid_ns_for_children;
 };
 
-/* The values are the running kernel's, if it has them. */
+/* CO-RE replaces the values with the running kernel's, if it has them. */
 enum cgroup_subsys_id {
 	cpuset_cgrp_id,
 	cpu_cgrp_id,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The event as the capture file holds it; the programs build it in this form and nothing re-encodes it.
+ * The event as the capture file holds it. The programs build it in this form; nothing re-encodes it.
  *
  *   0        8        16    20    22       26
  *   +--------+--------+-----+-----+--------+-----+-----+-- --+---------+---------+-- --+
@@ -8,8 +8,8 @@
  *   +--------+--------+-----+-----+--------+-----+-----+-- --+---------+---------+-- --+
  *   u64      u64      u32   u16   u32      u16 each          unaligned, in the row's order
  *
- * All in host byte order. ts is in nanoseconds since the epoch; len is that of the whole event. A record of a ring is the
- * body of the event's block: the CPU (u16), then the event.
+ * All in host byte order. ts is in nanoseconds since the epoch; len is the size of the whole event in bytes. A ring
+ * record is the body of the event's block: the CPU (u16), then the event.
  */
 #pragma once
 
@@ -31,4 +31,4 @@ enum {
 	SC_MAX_EVENT = 65536 - 12 - SC_CPU_LEN - 3,
 };
 
-_Static_assert(sizeof(struct sc_event_header) == 26, "the event header is 26 bytes, packed");
+_Static_assert(sizeof(struct sc_event_header) == 26, "the event header must have 26 bytes");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The structures that system calls take by pointer, as they lie in user memory: part of the kernel's ABI, the same on
- * every kernel. A name that ends in 32 is the form of a 32-bit caller.
+ * The structures that system calls take by pointer, as laid out in user memory: part of the kernel's ABI, the same on
+ * every kernel. A name ending in 32 is a 32-bit caller's layout.
  */
 #pragma once
 
@@ -12,9 +12,9 @@ enum {
 	SC_AF_INET = 2,
 	SC_AF_INET6 = 10,
 
-	SC_IOV_MAX = 1024,     /* iovecs of a call; more are refused with EINVAL */
-	SC_MAX_SOCKADDR = 128, /* a struct sockaddr_storage; a longer address is refused with EINVAL */
-	SC_MAX_SUN_PATH = 108, /* need not end with NUL */
+	SC_IOV_MAX = 1024,     /* iovecs per call; more fail with EINVAL */
+	SC_MAX_SOCKADDR = 128, /* bytes of struct sockaddr_storage; a longer address fails with EINVAL */
+	SC_MAX_SUN_PATH = 108, /* bytes; the path may lack its NUL */
 };
 
 struct sc_iovec {
@@ -73,7 +73,7 @@ struct sc_sockaddr_in6 {
 	u16 port;
 	u32 flowinfo;
 	u8 addr[16];
-	/* scope_id: may be left out */
+	/* scope_id: optional */
 };
 
 struct sc_sockaddr_un {
@@ -133,5 +133,5 @@ struct sc_io_uring_params {
 	u32 features;
 };
 
-_Static_assert(sizeof(struct sc_msghdr) == 56 && sizeof(struct sc_msghdr32) == 28, "a msghdr has no hidden padding");
-_Static_assert(sizeof(struct sc_sockaddr_in) == 16 && sizeof(struct sc_sockaddr_in6) == 24, "nor has an address");
+_Static_assert(sizeof(struct sc_msghdr) == 56 && sizeof(struct sc_msghdr32) == 28, "a msghdr has hidden padding");
+_Static_assert(sizeof(struct sc_sockaddr_in) == 16 && sizeof(struct sc_sockaddr_in6) == 24, "sockaddr_in has padding");

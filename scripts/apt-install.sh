@@ -1,12 +1,12 @@
 #!/bin/bash
-# Installs those of the named Debian packages that are not there yet.  apt-install.sh PACKAGE...
-# Does nothing, and needs no root and no network, when all of them are.
+# Installs the named Debian packages that are missing.  apt-install.sh PACKAGE...
+# If none is missing, it does nothing, and needs neither root nor network.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
 command -v dpkg-query >/dev/null || {
-	say "this is no Debian: make sure that your system's packages like these are installed: $*"
+	say "this is not Debian: make sure that your system's equivalents of these packages are installed: $*"
 	exit 0
 }
 missing=()
@@ -17,7 +17,7 @@ done
 
 say "installing ${missing[*]}"
 install=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}")
-# The lists may be missing or old: fetched only when the packages cannot be had without.
+# The package lists may be missing or outdated: fetch them only if the packages cannot be installed without.
 as_root "${install[@]}" </dev/null 2>/dev/null || {
 	as_root apt-get -qq update
 	as_root "${install[@]}" </dev/null || die "apt-get cannot install ${missing[*]}"

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs a command as root: as it is when we are root, with sudo otherwise.  as-root.sh COMMAND [ARG...]
+# Runs a command as root, with sudo if necessary.  as-root.sh COMMAND [ARG...]
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Runs broad-workload.sh in a Debian root, in namespaces of its own: what it does to mounts, processes, the network or
-# the host's name ends with it, and the kernel refuses it the rest.  broad-namespace.sh ROOT LOGS
-# Nothing on the disk is changed but the folder LOGS: the workload's own folder is in memory, and of limited size.
+# Runs broad-workload.sh in a Debian root, in namespaces of its own: its changes to mounts, processes, the network and
+# the host name end with it, and the kernel refuses others.  broad-namespace.sh ROOT LOGS
+# It changes nothing on disk but the directory LOGS: the workload's own directory is in memory, and of limited size.
 
 set -euo pipefail
 

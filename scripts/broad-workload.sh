@@ -1,12 +1,12 @@
 #!/bin/bash
-# What the capture of test-broad.sh holds: most of the system calls that there are.  broad-workload.sh LOGS
-# Runs in the folder that test-broad.sh made for it, as root of namespaces of its own: over nothing of the machine.
-# Everything is made in the current folder. Each part has a time limit, and may fail: what counts is what it called.
+# The workload of test-broad.sh: makes most system calls.  broad-workload.sh LOGS
+# Runs as root of namespaces of its own, without rights over the machine. It writes only to the current directory, which
+# test-broad.sh made for it. Each part has a time limit and may fail: only its calls count.
 
 set -euo pipefail
 logs=$1
 
-# part COMMAND [ARG...]: its exit status goes to LOGS/parts.txt.
+# part COMMAND [ARG...]: runs the command, and adds its exit status to LOGS/parts.txt.
 part() {
 	local status=0
 
@@ -17,8 +17,8 @@ part() {
 ip link set lo up
 
 
-# stress-ng: one worker each, for so many rounds, the fewest where a round is long. Not among them: what runs for its
-# own sake (processors, caches), and what makes the same call a million times in a round.
+# stress-ng: one worker for each stressor, and its number of rounds, which is low where a round is long. The list omits
+# stressors of processors and caches, and those that make the same call a million times in a round.
 stressors=(
 	access=3 affinity=3 aio=3 alarm=3 bad-altstack=3 bad-ioctl=1 bind-mount=2 brk=20 cap=20 chattr=2 chdir=1 chmod=3
 	chown=3 chroot=5 clone=5 close=50 context=5 copy-file=2 daemon=3 dentry=20 dev-shm=1 dir=20 dirdeep=2 dnotify=3
@@ -40,7 +40,7 @@ for stressor in "${stressors[@]}"; do
 	limit=10 part stress-ng --quiet --temp-path "$PWD" --timeout 1 "--$name" 1 "--$name-ops" "$rounds"
 done
 
-# A compiler run: calls that no C library makes any more.
+# A compiler run, for a program with calls that C libraries no longer make.
 cat >old-calls.c <<'END'
 #include <fcntl.h>
 #include <stddef.h>
@@ -80,7 +80,7 @@ END
 part gcc -O2 -Wall -o old-calls old-calls.c
 part ./old-calls
 
-# The same as a 32-bit program, without a C library: calls that 64-bit programs have not.
+# A 32-bit program without a C library, with calls that 64-bit programs do not have.
 cat >compat-calls.c <<'END'
 static long call(long number, long a, long b, long c, long d, long e)
 {

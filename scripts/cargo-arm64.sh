@@ -1,8 +1,8 @@
 #!/bin/bash
-# Runs cargo for arm64 on a machine that is x86-64: cargo-arm64.sh build --locked
+# Runs cargo for arm64 on an x86-64 machine: cargo-arm64.sh build --locked
 #
-# clang compiles the C code, and the linker that comes with Rust links, with Debian's libraries for arm64: no cross
-# toolchain is needed but Rust's standard library, which rustup fetches.
+# clang compiles the C code, and Rust's own linker links it with Debian's libraries for arm64. The only cross toolchain
+# needed is Rust's standard library, which rustup fetches.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -21,7 +21,7 @@ if [ ! -d "$sysroot/lib/rustlib/$target" ]; then
 	rustup target add "$target"
 fi
 linker=$sysroot/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin/gcc-ld/ld.lld
-[ -x "$linker" ] || die "$linker is missing: is this Rust of rustup?"
+[ -x "$linker" ] || die "$linker is missing: install Rust with rustup"
 
 flags="--target=aarch64-linux-gnu --sysroot=$root"
 libraries=$root/usr/lib/aarch64-linux-gnu

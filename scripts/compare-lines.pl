@@ -1,11 +1,11 @@
-# Compares what scapd and sysdig print for the same events, parameter by parameter: one line for each parameter of an
-# event type that differs, with the number of events and an example; nothing if none does.
+# Compares the output of scapd and sysdig for the same events, parameter by parameter. Prints a line for each parameter
+# of an event type that differs, with the number of events and an example.
 #
 #   compare-lines.pl PARAMETERS SCAPD SYSDIG
 #
-# PARAMETERS has a line for each type: name and parameters' names; SCAPD is what `scapd read` prints, SYSDIG lines of
-# '%evt.time %thread.tid %evt.dir %evt.type %evt.args'. Compared are the values themselves, and of what stands for them in
-# parentheses what both say of a descriptor: its type, its protocol, its name. Fails when no event was compared.
+# PARAMETERS has a line for each type: its name and its parameters' names. SCAPD is the output of `scapd read`. SYSDIG
+# has lines of '%evt.time %thread.tid %evt.dir %evt.type %evt.args'. The comparison covers the values, and of the text
+# in parentheses the type, the protocol and the name of a descriptor. Fails if no event was compared.
 
 use strict;
 use warnings;
@@ -19,7 +19,7 @@ while (<$list>) {
 	$names{$type} = \@parameters;
 }
 
-# The values of a line's parameters, as far as it has them.
+# The values of the parameters that a line has.
 sub values_of {
 	my ($text, $names) = @_;
 	my (@values, $from);
@@ -33,8 +33,8 @@ sub values_of {
 	return @values;
 }
 
-# What is said of a descriptor in parentheses, where both say something. Of a new socket sysdig does not know the protocol,
-# and of what has no path not the name; a kind that came later than 0.29 is 'X' to it.
+# Compares the descriptions of a descriptor in parentheses, if both exist. sysdig does not know the protocol of a new
+# socket, nor the name of a descriptor without a path. It shows a kind added after 0.29 as 'X'.
 sub same_descriptor {
 	my ($ours, $theirs) = @_;
 	my ($our_type, $our_name) = $ours =~ /^-?\d+\(<(\w+)>(.*)\)$/s or return 1;
@@ -42,8 +42,8 @@ sub same_descriptor {
 	return ($type eq 'X' || index($our_type, $type) == 0) && ($name eq '' || $name eq $our_name);
 }
 
-# The same, but for the form: sysdig shortens texts and data, prints numbers of 64 bits as signed ones, addresses in
-# decimal, an octet that is not ASCII in many ways, and no time zone.
+# Compares two values apart from their form: sysdig truncates texts and data, prints 64-bit numbers as signed, addresses
+# in decimal, non-ASCII bytes in many forms, and no time zone.
 sub alike {
 	my ($ours, $theirs) = @_;
 	return 1 if $ours eq $theirs || $ours =~ /[^ -~]|\\/;
@@ -54,17 +54,17 @@ sub alike {
 	return 1 if $theirs =~ /^-\d+$/ && ($ours eq sprintf('%u', $theirs) || $ours eq ($theirs & 0xffffffff));
 	return 1 if $ours =~ /^[0-9A-F]+$/ && $theirs =~ /^\d+$/ && sprintf('%X', $theirs) eq $ours;
 	return 1 if $ours =~ s/ \+0000$//r eq $theirs;
-	# Lists of descriptors have a letter each for what it is; a relative path's absolute form is in parentheses.
+	# Lists of descriptors have a letter for the kind of each; a relative path has its absolute form in parentheses.
 	s/(\d+):./$1:/g, s/\(.*//s for $ours, $theirs;
 	return $ours eq $theirs;
 }
 
 open my $mine, '<', $scapd or die "$scapd: $!";
 open my $other, '<', $sysdig or die "$sysdig: $!";
-# sysdig leaves events out and keeps the order: those of ours that were read ahead.
+# sysdig omits events and keeps the order: our events read ahead.
 my @ahead;
 
-# Our event of a time, a thread and a direction.
+# Finds our event of a time, a thread and a direction.
 sub find {
 	my ($time, @key) = @_;
 	for (my $i = 0; ; $i++) {

@@ -1,11 +1,11 @@
-# Opens a descriptor of each kind that a capture's state can have, and says what a reader has to make of each.
+# Opens a descriptor of each kind that a capture's state can have, and writes how readers must show each.
 #
 #   descriptors.pl EXPECTED SECONDS
 #
-# EXPECTED, which appears when all are open, has a line for each descriptor, in the form of sysdig's
-# '%fd.num|%fd.type|%fd.l4proto|%fd.name|%fd.cip|%fd.cport|%fd.sip|%fd.sport': what sysdig 0.41 has to show.
-# EXPECTED.scapd has 'number kind protocol name' of each, as `scapd read --json` has it. For SECONDS this program then makes a
-# call on each of them, several times a second, so that readers show it. Needs perl-base, Linux on x86-64, and root.
+# EXPECTED appears when all are open. It has a line for each descriptor, the expected output of sysdig 0.41 for
+# '%fd.num|%fd.type|%fd.l4proto|%fd.name|%fd.cip|%fd.cport|%fd.sip|%fd.sport'. EXPECTED.scapd has 'number kind protocol
+# name' of each, from `scapd read --json`. Then the program makes a call on each descriptor, five times a second for
+# SECONDS, so that readers show it. Needs perl-base, Linux on x86-64, and root.
 
 use strict;
 use warnings;
@@ -14,15 +14,15 @@ use Socket qw(:DEFAULT inet_pton pack_sockaddr_in6 unpack_sockaddr_in6 IPPROTO_I
 my ($expected, $seconds) = @ARGV;
 my (@open, @sysdig, @scapd);
 
-# A descriptor, and what it is: type, protocol, name, client's and server's address and port.
+# Adds a descriptor: its type, protocol, name, the client's and the server's address and port.
 sub holds {
 	my ($handle, @fields) = @_;
 	my $fd = ref $handle ? fileno $handle : $handle;
 	my ($type, $protocol, $name) = @fields;
 	push @open, [$handle, $fd];
 	push @scapd, join(' ', $fd, $type, $protocol // '-', $name) . "\n";
-	# Of an IPv6 connection sysdig knows neither the protocol nor the ends, and of a listening socket no address. The name
-	# of a unix socket ends at its first NUL, and what is of a kind that it does not know has no type.
+	# sysdig shows neither the protocol nor the ends of an IPv6 connection, and no address of a listening socket. It
+	# ends the name of a unix socket at its first NUL, and shows no type for a kind that it does not know.
 	@fields[1, 3 .. 6] = () if $type eq 'ipv6' && $name =~ /->/;
 	$fields[5] = undef if $name !~ /->/;
 	$fields[2] =~ s/\0.*//s;
@@ -62,7 +62,7 @@ sub name_of {
 	return "$any{$family}:$port";
 }
 
-# TCP and UDP, listening and connected, and what is neither.
+# TCP and UDP, listening and connected, and raw sockets.
 for my $family (AF_INET, AF_INET6) {
 	my $type = $family == AF_INET ? 'ipv4' : 'ipv6';
 	my $ip = $any{$family};
@@ -83,11 +83,11 @@ for my $family (AF_INET, AF_INET6) {
 	holds $sender, $type, 'udp', name_of($family, $own) . '->' . name_of($family, $to), $ip, $own, $ip, $to;
 
 	my ($icmp, $none) = $family == AF_INET ? (IPPROTO_ICMP, '0.0.0.0') : (IPPROTO_ICMPV6, '::');
-	# The kernel has the protocol of a raw socket where others have their port.
+	# The kernel keeps the protocol of a raw socket in the port field.
 	holds new_socket($family, SOCK_RAW, $icmp), $type, 'raw', "$none:$icmp", undef, undef, $none, $icmp;
 }
 
-# Unix sockets: of a path, abstract, abstract with a NUL inside, of a path that looks abstract, without a name.
+# Unix sockets: bound to a path, abstract, abstract with an embedded NUL, bound to a path that looks abstract, unnamed.
 for my $name ('a.socket', "\0scapd-$$", "\0scapd-$$\0more", "\@scapd-$$") {
 	for my $type (SOCK_STREAM, SOCK_DGRAM) {
 		next if $type == SOCK_DGRAM && $name !~ /more/;
@@ -103,7 +103,7 @@ my $af_netlink = 16;
 my $netlink = new_socket $af_netlink, SOCK_RAW;
 holds $netlink, 'netlink', undef, readlink '/proc/self/fd/' . fileno $netlink;
 
-# Files, and what is none.
+# Files and other kinds.
 open my $file, '<', $0 or die "$0: $!";
 holds $file, 'file', undef, readlink '/proc/self/fd/' . fileno $file;
 opendir my $folder, '.' or die ".: $!";
@@ -123,7 +123,7 @@ made 'eventpoll', undef, 291, 0;             # epoll_create1
 made 'signalfd', undef, 289, -1, $signals, 8, 0; # signalfd4
 made 'timerfd', undef, 283, 1, 0;            # timerfd_create
 made 'inotify', undef, 294, 0;               # inotify_init1
-# Kinds that sysdig 0.29 refuses: in the file they are unsupported, with their names.
+# Kinds that sysdig 0.29 refuses: the capture has them as unsupported, with their names.
 my $text = 'a name';
 made 'memfd', 'memfd:a name', 319, $text, 0; # memfd_create
 made 'pidfd', undef, 434, $$ + 0, 0;         # pidfd_open

@@ -1,20 +1,20 @@
 #!/bin/bash
-# Fuzzes everything in scapd that reads input: see fuzz/src/lib.rs.
+# Fuzzes every parser of scapd: see fuzz/src/lib.rs.
 #
-#   fuzz.sh run SECONDS [TARGET...]    each target, or those named, for that time, on one CPU
-#   fuzz.sh keep                       puts what was found into the kept corpora, minimized
+#   fuzz.sh run SECONDS [TARGET...]    runs each target (default: all) for that time, on one CPU
+#   fuzz.sh keep                       adds the inputs found to the committed corpora, and minimizes these
 #
-# What a run finds is collected in fuzz/found/, which is no part of the repository. An input that makes a target fail is
-# in fuzz/artifacts/: `cargo +nightly fuzz run TARGET FILE` runs it again.
+# A run collects its inputs in fuzz/found/, which is not in the repository. An input that fails is in fuzz/artifacts/:
+# `cargo +nightly fuzz run TARGET FILE` repeats it.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/.."
 
-cargo +nightly --version >/dev/null 2>&1 || die "a nightly toolchain is needed: rustup toolchain install nightly"
+cargo +nightly --version >/dev/null 2>&1 || die "a nightly toolchain is needed: run 'rustup toolchain install nightly'"
 cargo +nightly fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
 
-# fuzz TARGET DIR... -- OPTION...: the readers have little unsafe code: without a sanitizer more inputs have their turn.
+# fuzz TARGET DIR... -- OPTION...: without a sanitizer, as the parsers have little unsafe code and it slows them down.
 fuzz() { cargo +nightly fuzz run --sanitizer none "$@"; }
 
 case ${1:-} in
@@ -34,7 +34,7 @@ keep)
 	for target in $(cargo +nightly fuzz list); do
 		mkdir -p "fuzz/found/$target" "fuzz/corpus/$target"
 		fresh=$(mktemp -d "fuzz/found/$target.XXXX")
-		# An input for each branch is enough here, not for each number of its runs; and short ones.
+		# Keep one short input for each branch, not one for each count of its executions.
 		fuzz "$target" "$fresh" "fuzz/corpus/$target" "fuzz/found/$target" -- \
 			-set_cover_merge=1 -use_counters=0 -max_len=512
 		rm -rf "fuzz/corpus/$target"

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Runs in the guest of test-service.sh: does what a page says, command by command.  guest-follow.sh PAGE
+# Runs in the guest of test-service.sh: runs the commands of a page.  guest-follow.sh PAGE
 #
-# In the page's blocks of kind 'console', a line that begins with '# ' is a command of root's; with a here-document, it
-# goes on to the line of its END. Lines below are its output, each of which must come; below `systemctl edit` they are
-# what is typed into the editor, and must be in the unit then. A command that does not succeed ends the run.
+# In the page's blocks of kind 'console', a line that starts with '# ' is a command for root; a here-document continues
+# it to the line END. The lines below a command are lines that its output must have. Below `systemctl edit` they are the
+# text typed into the editor, and the unit must have them afterwards. A command that fails ends the run.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -18,12 +18,12 @@ sed -i '/^### Anything between here/r /tmp/below' "$file"
 EDITOR
 chmod +x /tmp/editor
 
-# follow COMMAND: runs it, in this shell; what is in /tmp/below is its output, or what is typed.
+# follow COMMAND: runs the command in this shell; /tmp/below has its expected output, or the text to type.
 follow() {
 	local expected run=(eval "$1") result=/tmp/output
 
 	printf '# %s\n' "$1"
-	# An editor wants a terminal.
+	# An editor needs a terminal.
 	[[ $1 != 'systemctl edit '* ]] || run=(script -qec "$1" /dev/null)
 	runs "${1%%$'\n'*}" "${run[@]}" >/tmp/output 2>&1 </dev/null || {
 		cat /tmp/output

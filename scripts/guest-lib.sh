@@ -1,10 +1,10 @@
 # shellcheck shell=dash
-# What the guests of test-kernels.sh and test-hotplug.sh share: sourced.
+# Functions shared by the guests of test-kernels.sh and test-hotplug.sh; `source` it.
 
-# shellcheck disable=SC2034 # for who sources this
+# shellcheck disable=SC2034 # used by the scripts that source this
 failed=0
 
-# check WHAT COMMAND [ARG...]: the command succeeds; what it said is shown when it does not.
+# check WHAT COMMAND [ARG...]: checks that the command succeeds, and shows its output if it fails.
 check() {
 	what=$1
 	shift

@@ -1,13 +1,13 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
-# Runs in the guests of stress-kernels.sh: the hammer for SECONDS in all, in each way to attach, with large and with
-# small rings. Its shares of the time are those of the ways that users get: half of it the way that is chosen there.
+# Runs in the guests of stress-kernels.sh: runs the hammer for SECONDS in total, attached in each way, with large and
+# small rings. Half of the time goes to `--attach auto`, which users get by default.
 #
 #   guest-stress.sh SECONDS
 
 seconds=$1 failed=0
 
-# hammer_for PERCENT ARG...: for this share of the time.
+# hammer_for PERCENT ARG...: runs the hammer for this share of the time.
 hammer_for() {
 	time=$((seconds * $1 / 100))
 	shift

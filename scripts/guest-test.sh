@@ -1,18 +1,18 @@
 #!/bin/busybox sh
 # shellcheck shell=dash
-# Runs in the guests of test-kernels.sh: checks the kernel, records a program in each way to attach, reads it back, and
-# runs the kernel tests in each of both ways.
+# Runs in the guests of test-kernels.sh: checks the kernel, records a program with each way to attach, reads it back,
+# and runs the kernel tests with both ways.
 
 # shellcheck source=guest-lib.sh
 . /bin/guest-lib.sh
 
-# none WHAT FILE REGEX: there are lines, and none of them matches.
+# none WHAT FILE REGEX: checks that the file has lines, and none matches.
 none() {
 	# shellcheck disable=SC2016 # for awk
 	check "$1" awk -v regex="$3" '{ n++ } $0 ~ regex { print; bad = 1 } END { exit bad || !n }' "$2"
 }
 
-# refused WHAT TEXT COMMAND [ARG...]: the command fails, and says TEXT.
+# refused WHAT TEXT COMMAND [ARG...]: checks that the command fails, with TEXT in its output.
 refused() {
 	what=$1 text=$2
 	shift 2
@@ -25,13 +25,13 @@ refused() {
 	fi
 }
 
-# From 7.x on the kernel skips programs of a task that has preempted another one's, or a change of a BPF map: there the
-# tests run in real time. (Older ones would not come to deliver packets meanwhile.)
+# From 7.x on, the kernel skips programs of a task that has preempted another program or a change of a BPF map. There
+# the tests run with real-time priority. (Older kernels would not deliver packets meanwhile.)
 real_time=
 [ "$(uname -r | cut -d. -f1)" -lt 7 ] || real_time='chrt -f 1'
 
-# kernel_tests WAY: the tests of every program, attached in this way. They share a probe: emulated, loading one for each
-# test takes most of the time.
+# kernel_tests WAY: runs the tests of every program, attached in this way. They share a probe: in emulation, loading one
+# for each test would take most of the time.
 kernel_tests() {
 	SCAPD_TEST_PROBE=shared SCAPD_TEST_ATTACH=$1 $real_time kernel --color never >/tmp/tests 2>/dev/null
 	status=$?
@@ -66,7 +66,7 @@ for attach in $ways; do
 	check "$attach: exit of close" grep -E ' < close .*res=0' /tmp/events
 	none "$attach: nothing else" /tmp/events ' [<>] (read|write|mmap|brk|fstat|syscall) '
 done
-# A child's own event describes it; arm64 has it from another tracepoint.
+# The child's own event describes the child; on arm64 it comes from another tracepoint.
 file=/tmp/children.scap
 check 'children: record' scapd record -w $file --syscalls 'clone,?fork,?vfork' -- sh -c 'cat /etc/passwd; true'
 check 'children: complete and in order' scapd verify $file
@@ -74,9 +74,9 @@ check 'children: read' scapd read $file
 cp /tmp/output /tmp/events
 check 'children: the parent' grep -E ' \([1-9][0-9]*\) < (clone|fork|vfork) res=[1-9]' /tmp/events
 check 'children: the child' grep -E ' \([1-9][0-9]*\) < (clone|fork|vfork) res=0' /tmp/events
-# Threads that do nothing but system calls, on one CPU: every call is captured or accounted for.
+# Threads that only make system calls, on one CPU: every call is captured or accounted for.
 check 'hammer' hammer --seconds 8
-# From 7.x on the programs of tp_btf are preempted, and others skipped: the test above would notice.
+# From 7.x on, tp_btf programs are preempted and others skipped, which the check above would notice.
 if [ "$(uname -r | cut -d. -f1)" -ge 7 ]; then
 	check 'hammer by tp_btf loses events' hammer --seconds 8 --attach btf --expect-skips
 fi
@@ -87,7 +87,7 @@ if [ -x /bin/kernel ]; then
 		kernel_tests "$attach"
 	done
 fi
-# In a container: the ids of /proc are not those of events.
+# In a container, the ids in /proc differ from those in events.
 check 'another pid namespace: check' unshare -p -f --mount-proc scapd check
 cp /tmp/output /tmp/said
 check 'another pid namespace: ids are translated' grep '^process ids  *translated' /tmp/said

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Installs scapd, or removes what this script installed.  install.sh install|uninstall SCAPD (the program, built)
-# Environment: DESTDIR, which comes before every path; PREFIX (default /usr/local).
+# Installs scapd, or removes what it installed.  install.sh install|uninstall SCAPD (the program, built)
+# Environment: DESTDIR (a prefix for every path), PREFIX (default /usr/local).
 #
-# The configuration is always in /etc: an edited one is neither replaced nor removed. The captures and the user that the
-# service makes stay, too.
+# The configuration is always in /etc, and an edited one is neither replaced nor removed. The captures and the user of
+# the service stay, too.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -25,7 +25,7 @@ put() {
 	esac
 }
 
-# put_default SOURCE PATH: the same for a file that users edit.
+# put_default SOURCE PATH: the same, but leaves an existing or edited file alone.
 put_default() {
 	case $action in
 	install) [ -e "$dest$2" ] || put 644 "$1" "$2" ;;
@@ -33,7 +33,7 @@ put_default() {
 	esac
 }
 
-# at_prefix SOURCE: the file with the paths of this installation in it.
+# at_prefix SOURCE: prints the path of a copy with the paths of this installation.
 at_prefix() {
 	sed "s,/usr/bin/scapd,$prefix/bin/scapd,g" "$1" >"$tmp/$(basename "$1")"
 	echo "$tmp/$(basename "$1")"

@@ -1,18 +1,19 @@
 #!/bin/bash
-# Runs a command as root on a Debian release's kernel, in emulation.
+# Runs a command as root on the kernel of a Debian release, in emulation.
 #
 #   kernel-vm.sh [-s] [-a ARCH] [-t SECONDS] [-m MEGABYTES] [-k MODULE]... [-c ARGUMENTS] [-n CPUS]
 #                SUITE DIR COMMAND [ARG...]
 #
-# SUITE is bullseye, bookworm, trixie, sid ...: the newest cloud kernel of that release. The contents of DIR are the
-# guest's root, to which busybox and its applets are added; COMMAND runs there with an empty standard input, behind the
-# kernel modules (those that need no other). Its output comes out on stdout, and its exit status is ours. 124: it took
-# longer than SECONDS (default 300). 125: the guest ended by itself; what its console said last is on stderr.
-# ARGUMENTS are added to the kernel's command line.
-# With -s, DIR has a systemd, which is process 1; COMMAND is started when it has reached multi-user.target.
+# SUITE is bullseye, bookworm, trixie, sid ...: the script takes the newest cloud kernel of that release. DIR becomes
+# the guest's root, with busybox and its applets added. COMMAND runs there with an empty standard input, after the
+# kernel modules are loaded (only modules without dependencies). The script prints its output on stdout and returns its
+# exit status, or 124 if it took longer than SECONDS (default 300), or 125 if the guest ended by itself, with the end of
+# its console on stderr. ARGUMENTS are added to the kernel's command line.
 #
-# The kernel, busybox and qemu are fetched once, into the cache (see lib.sh); nothing is installed. CPUS is 1 by default.
-# No network, no disk. ARCH is amd64 (the default) or arm64; this machine's is amd64.
+# With -s, DIR has a systemd, which is process 1; COMMAND starts when it has reached multi-user.target.
+#
+# The kernel, busybox and qemu are fetched once, into the cache (see lib.sh); nothing is installed. CPUS is 1 by
+# default. The guest has no network and no disk. ARCH is amd64 (the default) or arm64; this machine must be amd64.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -39,23 +40,23 @@ shift $((OPTIND - 1))
 [ $# -ge 3 ] || usage
 suite=$1 dir=$2
 shift 2
-[ -d "$dir" ] || die "$dir is not a folder"
-[ "$(uname -m)" = x86_64 ] || die "this machine has to be x86-64"
+[ -d "$dir" ] || die "$dir is not a directory"
+[ "$(uname -m)" = x86_64 ] || die "this machine must be x86-64"
 case $debian_arch in
 amd64 | arm64) ;;
-*) die "$debian_arch: amd64 or arm64" ;;
+*) die "$debian_arch: the architecture must be amd64 or arm64" ;;
 esac
 console=ttyS0 output=ttyS1
 [ "$debian_arch" = amd64 ] || console=ttyAMA0 output=ttyS0
 kernel_dir=$(in_cache "kernels/$suite") busybox_dir=$(in_cache busybox) qemu_dir=$(in_cache qemu)
 
-# depends_on PACKAGE REGEX: the first package name in its Depends that matches.
+# depends_on PACKAGE REGEX: prints the first package name in its Depends that matches.
 depends_on() {
 	apt-cache "${APT[@]}" show --no-all-versions "$1" | sed -n 's/^Depends: //p' | grep -oE "(^|[ ,])$2[^ ,]*" |
 		tr -d ' ,' | sed 1q
 }
 
-# fetch_kernel: the suite's newest cloud kernel. From 7.x on, linux-image-* only depends on the package that holds it.
+# fetch_kernel: fetches the suite's newest cloud kernel. From 7.x on, linux-image-* only depends on the package with it.
 fetch_kernel() {
 	local image binary
 
@@ -67,12 +68,12 @@ fetch_kernel() {
 	debian_unpack "$suite" "${binary:-$image}" "$kernel_dir"
 }
 
-# find_kernel NAME: the first of the kernel's files of that name.
+# find_kernel NAME: prints the first of the kernel's files with that name.
 find_kernel() {
 	find "$kernel_dir"{,-modules} -name "$1" -type f 2>/dev/null | sed 1q || true
 }
 
-# fetch_modules: of the same version, where the kernel's own package has none.
+# fetch_modules: fetches the modules of the same version, if the kernel's own package has none.
 fetch_modules() {
 	local version
 
@@ -82,7 +83,7 @@ fetch_modules() {
 	debian_unpack "$suite" "linux-modules-$version" "$kernel_dir-modules"
 }
 
-# unpack_module NAME: to stdout.
+# unpack_module NAME: writes the module to stdout.
 unpack_module() {
 	local file
 
@@ -95,7 +96,7 @@ unpack_module() {
 	esac
 }
 
-# start_systemd ROOT: makes it process 1, and the command a unit, which reports as the init below does.
+# start_systemd ROOT: makes systemd process 1, and the command a unit that reports like the init below.
 start_systemd() {
 	local units=$1/etc/systemd/system
 
@@ -120,7 +121,8 @@ start_systemd() {
 	REPORT
 }
 
-# make_initramfs FILE: DIR with busybox, and an init that runs the command and reports its status on the console.
+# make_initramfs COMMAND [ARG...]: writes to stdout DIR with busybox, and an init that runs the command and reports its
+# status on the console.
 make_initramfs() {
 	local root=$tmp/root busybox=$busybox_dir/usr/bin/busybox module
 
@@ -157,7 +159,7 @@ make_initramfs() {
 	(cd "$root" && find . | "$cache/busybox/usr/bin/busybox" cpio -o -H newc -R 0:0 2>/dev/null)
 }
 
-# fetch_qemu: with its libraries and its firmware; it runs on this machine whatever it emulates.
+# fetch_qemu: fetches qemu for this machine, with its libraries and its firmware, whatever it emulates.
 fetch_qemu() {
 	local packages=(qemu-system-x86 seabios)
 
@@ -166,7 +168,7 @@ fetch_qemu() {
 	debian_arch=amd64 debian_root trixie "$qemu_dir" "${packages[@]}"
 }
 
-# qemu ARG...: the emulator, and the machine's two serial ports: the console, and the command's output.
+# qemu ARG...: runs the emulator with two serial ports: the console, and the command's output.
 qemu() {
 	local lib=$qemu_dir/usr/lib/x86_64-linux-gnu machine
 
@@ -194,7 +196,7 @@ debian_arch=amd64 debian_unpack trixie busybox-static "$cache/busybox"
 fetch_qemu
 exec 9>&-
 kernel=$(find_kernel 'vmlinuz*')
-[ -n "$kernel" ] || die "no kernel image in $cache/kernels/$suite: remove that folder to fetch it again"
+[ -n "$kernel" ] || die "no kernel image in $cache/kernels/$suite: remove that directory to fetch it again"
 
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT

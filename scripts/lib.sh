@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What the scripts here share; read with `source`, after `set -euo pipefail`.
+# Functions shared by the scripts here; `source` it after `set -euo pipefail`.
 #
-# Debian packages of other releases are fetched with apt from lists of our own and unpacked with dpkg-deb into a
-# cache: nothing is installed, no file of the system is changed, and no root is needed.
+# Debian packages of other releases are fetched by apt, with separate package lists, and unpacked by dpkg-deb into a
+# cache. This installs nothing, changes no file of the system, and needs no root.
 #
 # Environment: SCAPD_CACHE (default ~/.cache/scapd), SCAPD_DEBIAN_MIRROR (default: the first Debian archive in this
 # machine's apt sources).
@@ -18,36 +18,36 @@ die() {
 	exit 1
 }
 
-# as_root COMMAND [ARG...]: runs it as root, with sudo when we are not. Our PATH and our cache are kept.
+# as_root COMMAND [ARG...]: runs the command as root, with sudo if necessary. Keeps PATH and the cache.
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
 		"$@"
 	elif command -v sudo >/dev/null; then
 		sudo -E env "PATH=$PATH" "SCAPD_CACHE=$cache" "$@"
 	else
-		die "root is needed for: $* (run this as root, or install sudo)"
+		die "root is needed for: $*: run this as root, or install sudo"
 	fi
 }
 
-# need COMMAND...: ends with an error that names the missing one.
+# need COMMAND...: exits with an error that names the first missing command.
 need() {
 	local c
 	for c in "$@"; do
-		command -v "$c" >/dev/null || die "the command '$c' is needed and is not there"
+		command -v "$c" >/dev/null || die "the command '$c' is missing: install it"
 	done
 }
 
-# apt_sources: the archives of this machine's apt sources, one a line.
+# apt_sources: prints the archives of this machine's apt sources, one on a line.
 apt_sources() {
 	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |
 		sed -nE 's/^URIs:[[:space:]]*([^[:space:]]+).*/\1/p; s/^deb[[:space:]]+(\[[^]]*\][[:space:]]+)?([^[:space:]]+).*/\2/p' |
 		sed 's,/*$,,'
 }
 
-# The architecture of the Debian packages that are fetched.
+# The architecture of the Debian packages to fetch.
 debian_arch=amd64
 
-# in_cache NAME: where in the cache it is for that architecture.
+# in_cache NAME: prints the path of NAME in the cache for that architecture.
 in_cache() {
 	local name=$cache/$1
 
@@ -55,7 +55,7 @@ in_cache() {
 	echo "$name"
 }
 
-# debian_apt SUITE: sets the array APT to the options under which apt-get and apt-cache see that suite alone.
+# debian_apt SUITE: sets the array APT to options that make apt-get and apt-cache see only that suite.
 debian_apt() {
 	local suite=$1 dir keys=/usr/share/keyrings/debian-archive-keyring.gpg mirror security option
 
@@ -68,7 +68,7 @@ debian_apt() {
 		-o "Dir::State=$dir/state" -o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir/cache"
 		-o "APT::Architecture=$debian_arch" -o "APT::Architectures=$debian_arch"
 		-o APT::Install-Recommends=false -o APT::Sandbox::User= -o Acquire::Languages=none)
-	# Of this machine's settings, those of the way to the archive: no hooks, which change the system.
+	# Of this machine's settings, keep only those for reaching the archive: hooks would change the system.
 	while read -r option; do
 		APT+=(-o "$option")
 	done < <(apt-config dump --format '%F=%v%n' | grep -iE '^Acquire::https?::.*=.')
@@ -90,7 +90,7 @@ debian_apt() {
 	touch "$dir/fetched"
 }
 
-# debian_unpack SUITE PACKAGE DEST: that package's files, without what it depends on.
+# debian_unpack SUITE PACKAGE DEST: unpacks the package without its dependencies.
 debian_unpack() {
 	local part=$3.part
 
@@ -105,8 +105,8 @@ debian_unpack() {
 	rm -rf "$part"
 }
 
-# debian_root SUITE DEST PACKAGE... [-- PACKAGE...]: a folder to chroot into with these packages and all that they
-# depend on; those after the -- are unpacked without what they depend on. No package's own scripts are run.
+# debian_root SUITE DEST PACKAGE... [-- PACKAGE...]: makes a root to chroot into, with these packages and their
+# dependencies, and the packages after -- without dependencies. Runs no maintainer scripts.
 debian_root() {
 	local suite=$1 dest=$2 part=$2.part deb dir alone=()
 
@@ -133,10 +133,10 @@ debian_root() {
 	rm -rf "$part"
 }
 
-# The root of a guest that is being put together.
+# The root of the guest being assembled.
 guest=
 
-# libraries FILE: those that it needs, as it looks for them.
+# libraries FILE: prints the paths of the libraries that it needs.
 libraries() {
 	case $debian_arch in
 	amd64) ldd "$1" | grep -o '/[^ ]*' ;;
@@ -144,7 +144,7 @@ libraries() {
 	esac
 }
 
-# make_guest SCRIPT...: a guest's root at $guest, with scripts of this folder. It goes at the end, with $tmp around it.
+# make_guest SCRIPT...: makes a guest's root at $guest, with scripts of this directory. Removes $tmp at exit.
 make_guest() {
 	tmp=$(mktemp -d)
 	trap 'rm -rf "$tmp"' EXIT
@@ -153,8 +153,8 @@ make_guest() {
 	(cd "$(dirname "$0")" && cp "$@" "$guest/bin/")
 }
 
-# add_program FILE NAME: into $guest, a guest's root, with its libraries where the program looks for them. (To link it statically,
-# everything would have to be built once more.)
+# add_program FILE NAME: copies a program and its libraries into $guest. (A static program would need another build of
+# everything.)
 add_program() {
 	local library root=
 
@@ -165,8 +165,8 @@ add_program() {
 	done
 }
 
-# debian_system SUITE DEST [PACKAGE,...]: a Debian as debootstrap installs it, with these packages (systemd and man):
-# others can be installed in it with apt. Made once, into the cache, and copied. Needs root.
+# debian_system SUITE DEST [PACKAGE,...]: makes a Debian with debootstrap and these packages (default: systemd and man),
+# in which apt can install others. It is made once, in the cache, and copied. Needs root.
 debian_system() {
 	local suite=$1 packages=${3:-systemd-sysv,man-db} base=$cache/root-$1${3:+-$3} part
 
@@ -179,7 +179,7 @@ debian_system() {
 		say "installing a Debian $suite in $base"
 		debootstrap --variant=minbase --include="$packages" "$suite" "$part" \
 			"$(sed -nE '1s/.*\] ([^ ]+) .*/\1/p' "$cache/apt/$suite/sources.list")" >&2
-		# Its apt finds its way to the archive as ours does.
+		# Its apt reaches the archive with our settings.
 		apt-config dump --format '%F "%v";%n' | grep -iE '^Acquire::https?::.*".+"' >"$part/etc/apt/apt.conf.d/90way" || true
 		chroot "$part" apt-get -qq update >&2
 		mv "$part" "$base"
@@ -187,7 +187,7 @@ debian_system() {
 	cp -a "$base" "$2"
 }
 
-# The outcome of the checks below: one line each, and a last line with their numbers.
+# The checks below print one line each; finish prints their numbers.
 passed=0 failed=0
 
 ok() {
@@ -200,7 +200,7 @@ not_ok() {
 	failed=$((failed + 1))
 }
 
-# same WHAT EXPECTED GOT: two texts are equal, and not empty.
+# same WHAT EXPECTED GOT: checks that two texts are equal and not empty.
 same() {
 	if [ -n "$2" ] && [ "$2" = "$3" ]; then
 		ok "$1"
@@ -210,7 +210,7 @@ same() {
 	fi
 }
 
-# has WHAT FILE REGEX: a line of the file matches.
+# has WHAT FILE REGEX: checks that a line of the file matches.
 has() {
 	if grep -qE -- "$3" "$2"; then
 		ok "$1"
@@ -219,7 +219,7 @@ has() {
 	fi
 }
 
-# runs WHAT COMMAND [ARG...]: the command succeeds.
+# runs WHAT COMMAND [ARG...]: checks that the command succeeds, and returns 1 otherwise.
 runs() {
 	local what=$1 status=0
 
@@ -233,10 +233,10 @@ runs() {
 	fi
 }
 
-# check WHAT COMMAND [ARG...]: the same, where what follows does not depend on it.
+# check WHAT COMMAND [ARG...]: the same, but never fails.
 check() { runs "$@" || true; }
 
-# quietly COMMAND [ARG...]: shows what the command says only if it fails.
+# quietly COMMAND [ARG...]: shows the command's output only if it fails.
 quietly() {
 	local said
 
@@ -247,7 +247,7 @@ quietly() {
 	}
 }
 
-# finish: prints the numbers; fails when a check failed, or when there was none.
+# finish: prints the numbers of checks; fails if a check failed, or if there was none.
 finish() {
 	echo "$passed passed, $failed failed"
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]

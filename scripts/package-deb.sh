@@ -1,7 +1,7 @@
 #!/bin/bash
-# Makes the Debian package of a built scapd.  package-deb.sh SCAPD CARGO_DEB
-# Prints the package's path, which is in target/debian/. Needs no network.
-# Environment: DEBFULLNAME, DEBEMAIL (the maintainer), SOURCE_DATE_EPOCH (the date in it; default: of the last commit).
+# Makes the Debian package of a built scapd, in target/debian/, and prints its path.  package-deb.sh SCAPD CARGO_DEB
+# Needs no network.
+# Environment: DEBFULLNAME, DEBEMAIL (the maintainer), SOURCE_DATE_EPOCH (its date; default: that of the last commit).
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -17,7 +17,7 @@ export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/n
 
 rm -rf target/package target/debian/scapd_*.deb
 DESTDIR=$stage PREFIX=/usr scripts/install.sh install "$scapd"
-# What Debian has its own places for.
+# Debian has its own places for these.
 mv $stage/usr/share/zsh/{site-functions,vendor-completions}
 rm -r $stage/usr/share/doc/scapd/LICENSE*
 mv $stage/usr/share/doc/scapd/{CHANGELOG.md,changelog}

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Runs a program of another Debian release, from the folders that setup-readers.sh made.
+# Runs a program of another Debian release, from the directories that setup-readers.sh made.
 #
 #   reader.sh RELEASE PROGRAM [ARG...]        e.g. reader.sh sid sysdig -r demo.scap
 #
-# The program sees the current folder, as its working directory, and no other files of this machine. As root: it is run
-# by chroot, in a mount namespace of its own.
+# The program's working directory is the current directory; it sees no other files of this machine. Needs root, for a
+# chroot in a mount namespace of its own.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -12,7 +12,7 @@ source "$(dirname "$0")/lib.sh"
 [ $# -ge 2 ] || die "usage: reader.sh RELEASE PROGRAM [ARG...]"
 root=$cache/readers-$1
 shift
-[ -d "$root" ] || die "$root is not there: run 'make setup-readers' first"
+[ -d "$root" ] || die "$root is missing: run 'make setup-readers' first"
 need unshare
 # shellcheck disable=SC2016 # for the inner shell
 as_root unshare --mount bash -c '

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Records a hundred million events into a file, and watches the recorder's memory: it must stay as it is.
+# Records a hundred million events into a file, and checks that the recorder's memory does not grow.
 #
 #   soak-memory.sh SCAPD GENERATE [EVENTS]        the two programs, built; as root
 #
-# Two processes read and write, on the last CPU; the recorder has the first one. The file takes about 11 GB, in
-# SOAK_DIR (default /var/tmp), and is removed at the end. The memory (VmRSS) is looked at every half second: the median
-# of the last tenth must not exceed that of the second tenth by more than 3 %.
+# Two processes read and write on the last CPU; the recorder has the first one. The file takes about 11 GB in SOAK_DIR
+# (default /var/tmp), and is removed at the end. The memory (VmRSS) is sampled every half second: the median of the last
+# tenth must not exceed that of the second tenth by more than 3 %.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -15,15 +15,15 @@ scapd=$1 generate=$2 events=${3:-100000000}
 need awk df nice taskset
 [ "$(id -u)" = 0 ] || die "run this as root"
 
-# Bytes of an event, block and all, on average: what is to be free, and a fifth more.
+# The disk space needed: 112 bytes for an event and its block on average, plus a fifth.
 gigabytes=$((events * 112 * 12 / 10 / 1000000000 + 1))
 free=$(df -B1000000000 --output=avail "${SOAK_DIR:-/var/tmp}" | tail -n 1)
 [ "$free" -ge "$gigabytes" ] ||
-	die "$gigabytes GB are needed in ${SOAK_DIR:-/var/tmp}, $free are free: set SOAK_DIR to another folder"
+	die "${SOAK_DIR:-/var/tmp} has $free GB free, and $gigabytes GB are needed: set SOAK_DIR to another directory"
 tmp=$(mktemp -d -p "${SOAK_DIR:-/var/tmp}" soak-memory.XXXXXX)
 trap 'rm -rf "$tmp"' EXIT
 
-# Four events an iteration, a tenth more for the generator's warming up, two generators.
+# Four events for each iteration, two generators, and a tenth more for the warm-up of the generators.
 iterations=$((events * 10 / (4 * 2 * 11) + 1))
 last_cpu=$(($(nproc --all) - 1))
 # shellcheck disable=SC2016 # for the inner shell
@@ -39,7 +39,7 @@ done >"$tmp/samples"
 wait "$recorder" || not_ok "the recorder's exit status: $?"
 took=$SECONDS bytes=$(stat -c %s "$tmp/soak.scap")
 
-# number NAME: of the balance.
+# number NAME: prints a number of the statistics.
 number() {
 	sed -n "s/^  \"$1\": \([0-9]*\),*$/\1/p" "$tmp/stats.json" | sed 1q
 }
@@ -50,7 +50,7 @@ awk '{ rss[NR] = $2 } END {
 	print ""
 }' "$tmp/samples"
 
-# median FROM TO: of the samples from one tenth to another.
+# median FROM TO: prints the median of the samples from one tenth to another.
 median() {
 	awk -v from="$1" -v to="$2" '{ rss[NR] = $2 } END {
 		for (i = int(NR * from / 10) + 1; i <= int(NR * to / 10); i++) print rss[i]
@@ -64,8 +64,8 @@ check() {
 	shift
 	if "$@"; then ok "$what"; else not_ok "$what"; fi
 }
-check "$events events and more" [ "$seen" -ge "$events" ]
+check "$events events or more" [ "$seen" -ge "$events" ]
 check 'seen = written + lost' [ "$seen" = $((written + lost)) ]
 check 'nothing lost' [ "$lost" = 0 ]
-check 'the memory stays as it is' [ $((late * 100)) -le $((early * 103)) ]
+check 'the memory does not grow' [ $((late * 100)) -le $((early * 103)) ]
 finish

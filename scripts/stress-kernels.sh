@@ -1,10 +1,10 @@
 #!/bin/bash
 # Boots a Debian kernel in emulation, on one CPU, with its default preemption and with preempt=full, and runs
-# guest-stress.sh there: the hammer for SECONDS in all on each.
+# guest-stress.sh there: the hammer, for SECONDS in total on each.
 #
 #   stress-kernels.sh HAMMER SECONDS [SUITE]        by default sid (7.x)
 #
-# PREEMPTION: only this one of the two (default, full). Several of these may run at the same time.
+# Environment: PREEMPTION selects one of the two (default, full). Both may run at the same time.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -16,7 +16,7 @@ need ldd strip
 make_guest guest-stress.sh
 add_program "$hammer" hammer
 
-# What the guest does besides, and how slow it may be.
+# Leaves time for a slow guest and for what it does besides.
 limit=$((seconds * 2 + 300))
 for preemption in ${PREEMPTION:-default full}; do
 	arguments=

@@ -1,14 +1,15 @@
 #!/bin/bash
 # Records a workload that makes most system calls (broad-workload.sh), and reads the capture with scapd, sysdig, tshark
-# and strato: no event is malformed, and they agree about how many there are of each type, and about the parameters.
-#   test-broad.sh SCAPD [FOLDER]        FOLDER keeps the capture, and what was read in it
-# As root. The workload's programs are fetched into the cache; they run in namespaces of their own. Ten minutes.
+# and strato. Checks that no event is malformed, and that they agree on the number of events of each type and on the
+# parameters.
+#   test-broad.sh SCAPD [DIR]        DIR keeps the capture, and the output of the readers
+# Needs root. The workload's programs are fetched into the cache, and run in namespaces of their own. Takes ten minutes.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 source "$(dirname "$0")/counts.sh"
 
-if [ $# -lt 1 ] || [ $# -gt 2 ] || [ ! -x "$1" ]; then die "usage: test-broad.sh SCAPD [FOLDER] (the program, built)"; fi
+if [ $# -lt 1 ] || [ $# -gt 2 ] || [ ! -x "$1" ]; then die "usage: test-broad.sh SCAPD [DIR] (the program, built)"; fi
 [ "$(id -u)" = 0 ] || { as_root "$0" "$@"; exit; }
 need perl flock unshare
 scapd=$(realpath "$1")
@@ -36,7 +37,7 @@ mkdir -p "$tmp/parts"
 cd "$tmp"
 export TZ=UTC
 
-# verified: the capture lacks nothing, and every event is what its type says.
+# verified: checks that the capture is complete, and that every event has the form of its type.
 verified() {
 	runs "the capture is complete" "$scapd" verify broad.scap || return 1
 	"$scapd" read broad.scap >scapd.txt
@@ -47,7 +48,7 @@ verified() {
 	fi
 }
 
-# which_calls: how many of the calls with programs of their own were made; the names of the others.
+# which_calls: prints how many of the calls with their own programs were made, and the names of the others.
 which_calls() {
 	"$scapd" list syscalls --json >calls.json
 	# shellcheck disable=SC2016 # variables of jq

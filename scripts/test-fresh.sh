@@ -1,11 +1,11 @@
 #!/bin/bash
-# Tries the README's commands as the first ones in a fresh clone, on a machine as it comes.
+# Runs the README's commands first in a fresh clone, on an unprepared machine.
 #
 #   test-fresh.sh [-s SUITE] [-r ROOT]... [TARGET...]        by default both roots, and the targets run and test
 #
-# ROOT is where: `namespace`, this machine in a mount namespace without tracefs, debugfs and bpffs, with a /tmp and a home
-# of its own; `debian`, a Debian SUITE (trixie) with nothing but gcc, make and Rust. Rust is that of this machine, read-only.
-# What is committed is what is tried. As root. Environment: PROFILE, as for make.
+# ROOT is `namespace` (this machine in a mount namespace without tracefs, debugfs and bpffs, with its own /tmp and home)
+# or `debian` (a Debian SUITE, default trixie, with only gcc, make and Rust). Rust is this machine's, read-only. The
+# clone has only what is committed. Needs root. Environment: PROFILE, as for make.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -36,13 +36,13 @@ tmp=$(mktemp -d -p /var/tmp scapd-fresh.XXXXXX)
 trap 'rm -rf --one-file-system "$tmp"' EXIT
 packages=gcc,libc6-dev,make,ca-certificates
 
-# What the way to the crates takes.
+# The settings for reaching the crates.
 environment=(LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive)
 for name in http_proxy https_proxy no_proxy HTTPS_PROXY SSL_CERT_FILE CARGO_HTTP_CAINFO; do
 	[ -z "${!name:-}" ] || environment+=("$name=${!name}")
 done
 
-# fresh_clone FOLDER HOME: what is committed, and a home with no more than cargo's configuration.
+# fresh_clone DIR HOME: makes a clone, and a home with only cargo's configuration.
 fresh_clone() {
 	local configuration=${CARGO_HOME:-$HOME/.cargo}/config.toml
 
@@ -52,7 +52,7 @@ fresh_clone() {
 	[ ! -f "$configuration" ] || cp "$configuration" "$2/.cargo/"
 }
 
-# make_in_namespace TARGET: on this machine.
+# make_in_namespace TARGET: makes the target on this machine.
 make_in_namespace() {
 	fresh_clone "$tmp/scapd" "$tmp/home"
 	mkdir -p "$tmp/tmp" "$tmp/rust"
@@ -71,7 +71,7 @@ make_in_namespace() {
 		' - "$tmp" "$toolchain" "${environment[@]}" make "PROFILE=${PROFILE:-release}" "$1" </dev/null
 }
 
-# make_in_debian TARGET: in a root of its own, made once for each target: a target installs packages in it.
+# make_in_debian TARGET: makes the target in a new root: each target installs packages.
 make_in_debian() {
 	local root=$tmp/debian
 
@@ -79,7 +79,7 @@ make_in_debian() {
 	debian_system "$suite" "$root" $packages
 	fresh_clone "$root/scapd" "$root/root"
 	mkdir -p "$root/opt/rust"
-	# Where the way to the crates has certificates of its own.
+	# Reaching the crates may need other certificates.
 	[ -z "${SSL_CERT_FILE:-}" ] || install -D -m 644 "$SSL_CERT_FILE" "$root$SSL_CERT_FILE"
 	# shellcheck disable=SC2016 # for the inner bash
 	unshare --mount --propagation private bash -euc '

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Boots a Debian kernel in emulation with two CPUs, and runs guest-hotplug.sh there: one CPU goes and comes while
-# events are recorded.
+# Boots a Debian kernel in emulation with two CPUs, and runs guest-hotplug.sh there: one CPU goes offline and online
+# while events are recorded.
 #
 #   test-hotplug.sh SCAPD [SUITE...]        by default trixie (6.12)
 
@@ -10,7 +10,7 @@ source "$(dirname "$0")/lib.sh"
 if [ $# -lt 1 ] || [ ! -x "$1" ]; then die "usage: test-hotplug.sh SCAPD [SUITE...] (the program, built)"; fi
 scapd=$1 hammer=$(dirname "$1")/examples/hammer scripts=$(dirname "$0")
 shift
-[ -x "$hammer" ] || die "$hammer is not there: build it with cargo build --example hammer"
+[ -x "$hammer" ] || die "$hammer is missing: build it with cargo build --example hammer"
 [ $# -gt 0 ] || set -- trixie
 need ldd strip
 
@@ -24,7 +24,7 @@ for suite in "$@"; do
 	cat "$tmp/output"
 	passed=$((passed + $(grep -c '^ok: ' "$tmp/output" || true)))
 	failed=$((failed + $(grep -c '^NOT OK: ' "$tmp/output" || true)))
-	# 1: the guest said what failed. Anything else is a guest that did not come to its end.
+	# 1: the guest has reported what failed. Any other status means that it did not finish.
 	[ "$status" -le 1 ] || not_ok "$suite: exit status $status"
 done
 finish

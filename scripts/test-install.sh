@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs scapd into a folder, looks at what is there, and removes it.  test-install.sh SCAPD (the program, built)
+# Installs scapd into a directory, checks the files, and removes it.  test-install.sh SCAPD (the program, built)
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -10,7 +10,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 export DESTDIR=$tmp/root PREFIX=/opt/scapd
 
-# files: what is installed, without the manual pages of the commands.
+# files: prints the installed files, without the manual pages of the commands.
 files() { (cd "$DESTDIR" && find . -type f -printf '%m %P\n' | grep -v 'man1/scapd-' | sort -k2); }
 
 expected='644 etc/scapd/scapd.toml
@@ -29,17 +29,17 @@ expected='644 etc/scapd/scapd.toml
 644 opt/scapd/share/man/man1/scapd.1
 644 opt/scapd/share/zsh/site-functions/_scapd'
 
-# With a umask that must not show in the permissions.
+# The umask must not affect the permissions.
 # shellcheck disable=SC2016 # for the inner bash
 runs "install" bash -c 'umask 077; exec "$@"' - "$scripts/install.sh" install "$1"
 same "the files" "$expected" "$(files)"
 share=$DESTDIR$PREFIX/share
 has "the unit starts the installed program" "$DESTDIR$PREFIX/lib/systemd/system/scapd.service" "^ExecStart=$PREFIX/bin/scapd "
-check "bash takes its completions" bash -n "$share/bash-completion/completions/scapd"
+check "bash accepts its completions" bash -n "$share/bash-completion/completions/scapd"
 
-# What the program says are its commands: each has a page, and a completion in each shell.
+# Each command in the program's help has a page, and a completion in each shell.
 "$DESTDIR$PREFIX/bin/scapd" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]\+\) .*/\1/p' | grep -v '^help$' >"$tmp/commands"
-runs "the program says its commands" test -s "$tmp/commands"
+runs "the help lists commands" test -s "$tmp/commands"
 while read -r command; do
 	check "a page: $command" test -s "$share/man/man1/scapd-$command.1"
 	for completion in bash-completion/completions/scapd zsh/site-functions/_scapd fish/vendor_completions.d/scapd.fish; do
@@ -48,9 +48,9 @@ while read -r command; do
 done <"$tmp/commands"
 if command -v man >/dev/null; then
 	for page in "$share"/man/man1/*; do
-		# MANROFFSEQ: without tbl, of which groff warns itself.
+		# MANROFFSEQ: omit tbl, which causes warnings of its own.
 		warnings=$(MANROFFSEQ='' MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null)
-		if [ -z "$warnings" ]; then ok "groff takes $(basename "$page")"; else not_ok "$(basename "$page"): $warnings"; fi
+		if [ -z "$warnings" ]; then ok "groff accepts $(basename "$page")"; else not_ok "$(basename "$page"): $warnings"; fi
 	done
 fi
 
@@ -58,7 +58,7 @@ echo '# mine' >>"$DESTDIR/etc/scapd/scapd.toml"
 runs "install again" "$scripts/install.sh" install "$1"
 has "an edited configuration stays" "$DESTDIR/etc/scapd/scapd.toml" '^# mine$'
 runs "uninstall" "$scripts/install.sh" uninstall "$1"
-same "the edited configuration is left, and nothing else" '644 etc/scapd/scapd.toml' "$(files)"
+same "only the edited configuration is left" '644 etc/scapd/scapd.toml' "$(files)"
 rm "$DESTDIR/etc/scapd/scapd.toml"
 runs "install" "$scripts/install.sh" install "$1"
 runs "uninstall" "$scripts/install.sh" uninstall "$1"

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Boots Debian's kernels in emulation with the built program, and runs guest-test.sh on each. At the end it prints the
-# results as a table.
+# Boots Debian's kernels in emulation, runs guest-test.sh on each with the built program, and prints a table of the
+# results.
 #
 #   test-kernels.sh [-a ARCH] [-k TESTS] SCAPD [SUITE...]
 #
-# By default on bullseye (5.10), bookworm (6.1), trixie (6.12) and sid (7.x). TESTS are the kernel tests, as
-# `cargo test --test kernel --no-run` builds them. ARCH is amd64 (the default), or arm64: what cargo-arm64.sh has built.
+# The default suites are bullseye (5.10), bookworm (6.1), trixie (6.12) and sid (7.x). TESTS are the kernel tests, built
+# by `cargo test --test kernel --no-run`. ARCH is amd64 (the default), or arm64 for programs built by cargo-arm64.sh.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -33,18 +33,18 @@ add_program "$scapd" scapd
 add_program "$(dirname "$scapd")/examples/hammer" hammer
 if [ -n "$tests" ]; then
 	add_program "$tests" kernel
-	# The tests run some of these by other names, under which busybox does not know itself; it has no chrt.
+	# The tests run some of these by other names, which busybox does not accept; it has no chrt.
 	for program in true false chrt; do
 		add_program "$(type -P $program)" $program
 	done
 fi
 
-# said REGEX: what follows it on a line of the guest's output; - if there is none.
+# said REGEX: prints the rest of the first line of the guest's output that starts with it; - if there is none.
 said() {
 	sed -n "s/^$1//p" "$tmp/output" | sed 1q | grep . || echo -
 }
 
-# results SUITE: a line of the table.
+# results SUITE: prints a line of the table.
 results() {
 	local way
 
@@ -62,7 +62,7 @@ for suite in "$@"; do
 	cat "$tmp/output"
 	passed=$((passed + $(grep -c '^ok: ' "$tmp/output" || true)))
 	failed=$((failed + $(grep -c '^NOT OK: ' "$tmp/output" || true)))
-	# 1: the guest said what failed. Anything else is a guest that did not come to its end.
+	# 1: the guest has reported what failed. Any other status means that it did not finish.
 	[ "$status" -le 1 ] || not_ok "$suite: exit status $status"
 	results "$suite" >>"$tmp/table"
 	say "$suite: $SECONDS seconds"

@@ -1,7 +1,6 @@
 #!/bin/bash
-# Installs a Debian package of scapd in a fresh Debian 12, uses it, removes it, and looks for what is left behind; and
-# checks it with lintian.  test-package.sh DEB
-# As root.
+# Installs a Debian package of scapd in a fresh Debian 12, uses it, removes it, and checks that nothing is left. Also
+# checks the package with lintian. Needs root.  test-package.sh DEB
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -14,7 +13,7 @@ tmp=$(mktemp -d)
 trap 'rm -rf --one-file-system "$tmp"' EXIT
 root=$tmp/root
 
-# inside COMMAND [ARG...]: in the root, with the kernel's file systems, which go with the command.
+# inside COMMAND [ARG...]: runs the command in the root, with the kernel's file systems mounted until it ends.
 inside() {
 	# shellcheck disable=SC2016 # for the inner bash
 	unshare --mount --propagation private bash -c '
@@ -23,7 +22,7 @@ inside() {
 		PATH=/usr/sbin:/usr/bin DEBIAN_FRONTEND=noninteractive HOME=/root LC_ALL=C.UTF-8 "$@"' "$root" "$@" </dev/null
 }
 
-# everything: each path in the root with what it is, but for what apt and dpkg write in any case.
+# everything: prints each path in the root with its properties, except what apt and dpkg always write.
 everything() {
 	(cd "$root" && find . \( -path ./tmp -o -path ./run -o -path ./var/log -o -path ./var/cache -o \
 		-path ./var/lib/dpkg -o -path ./var/lib/apt -o -name '*-' \) -prune -o ! -name ld.so.cache \
@@ -37,8 +36,8 @@ cp "$deb" "$root/tmp/scapd.deb"
 
 if runs "apt installs it" quietly inside apt-get -qq -y --no-install-recommends install /tmp/scapd.deb; then
 	# shellcheck disable=SC2016 # for dpkg-query
-	same "dpkg has it" 'install ok installed' "$(inside dpkg-query -Wf '${Status}' scapd)"
-	check "nothing is missing or changed" inside dpkg -V scapd
+	same "dpkg lists it as installed" 'install ok installed' "$(inside dpkg-query -Wf '${Status}' scapd)"
+	check "no file is missing or changed" inside dpkg -V scapd
 	inside dpkg -L scapd >"$tmp/files"
 	inside ldd /usr/bin/scapd >"$tmp/libraries"
 	check "the libraries are there" test -z "$(grep 'not found' "$tmp/libraries")"
@@ -51,10 +50,10 @@ if runs "apt installs it" quietly inside apt-get -qq -y --no-install-recommends 
 	inside whatis scapd >"$tmp/whatis" || true
 	has "whatis scapd" "$tmp/whatis" '^scapd \(1\) +- Records what a Linux machine does'
 	check "the user of the service" inside id scapd
-	check "the unit is right" inside systemd-analyze verify /usr/lib/systemd/system/scapd.service
+	check "the unit is valid" inside systemd-analyze verify /usr/lib/systemd/system/scapd.service
 	check "it is not enabled" test "$(inside systemctl is-enabled scapd || true)" = disabled
-	check "the service's configuration is right" inside scapd daemon --check
-	# What an administrator and a run of the service leave.
+	check "the service's configuration is valid" inside scapd daemon --check
+	# The files that an administrator and a run of the service leave.
 	inside install -d -o scapd -g scapd -m 700 /var/lib/scapd
 	inside install -D /dev/null /etc/scapd/config.d/50-local.toml
 	inside touch /var/lib/scapd/a.scap
@@ -65,15 +64,15 @@ if runs "apt installs it" quietly inside apt-get -qq -y --no-install-recommends 
 	check "remove" quietly inside apt-get -qq -y remove scapd
 	check "the captures and the configuration stay" quietly \
 		ls "$root"/var/lib/scapd/a.scap "$root"/etc/scapd/scapd.toml "$root"/etc/scapd/config.d/50-local.toml
-	check "the program does not" test ! -e "$root/usr/bin/scapd"
+	check "the program is gone" test ! -e "$root/usr/bin/scapd"
 	check "purge" quietly inside apt-get -qq -y --autoremove purge scapd
 	rm -r "$root"/tmp/*
 	# The user stays: see packaging/debian/postrm.
 	for file in passwd group shadow gshadow; do sed -i '/^scapd:/d' "$root/etc/$file"; done
 	everything >"$tmp/after"
-	same "nothing is left of it" "$(<"$tmp/before")" "$(<"$tmp/after")"
-	same "nor of what it needed" "$(<"$tmp/packages")" "$(inside dpkg -l | awk '/^ii/ { print $2 }')"
+	same "no file is left" "$(<"$tmp/before")" "$(<"$tmp/after")"
+	same "no dependency is left" "$(<"$tmp/packages")" "$(inside dpkg -l | awk '/^ii/ { print $2 }')"
 fi
-# That tag is for Debian's own archive.
+# The suppressed tag is for Debian's own archive.
 check "lintian" lintian --no-cfg --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$deb"
 finish

@@ -1,7 +1,6 @@
 #!/bin/bash
-# Records a shell script, and compares what scapd says about the captures with what sysdig, tshark and strato read in
-# them: the number of events of each type, and the names that they find out.  test-readers.sh SCAPD
-# As root; the programs are those of setup-readers.sh.
+# Records a shell script, and compares scapd's output for the captures with that of sysdig, tshark and strato: the
+# number of events of each type, and the names. Needs root, and the readers from setup-readers.sh.  test-readers.sh SCAPD
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -18,7 +17,7 @@ before=
 trap '[ -z "$before" ] || kill "$before" 2>/dev/null; rm -rf "$tmp"' EXIT
 cd "$tmp"
 
-# record NAME OPTION...: the capture NAME.scap of the workload in the folder NAME, and what scapd counts in it.
+# record NAME OPTION...: records the workload in the directory NAME to NAME.scap, with scapd's counts in NAME.json.
 record() {
 	local name=$1
 
@@ -30,29 +29,30 @@ record() {
 
 fields='*%evt.type|%proc.name|%fd.name|%evt.args|%proc.cmdline'
 
-# check_names WHO FILE DIR: lines in the form of `fields`, of a capture of the workload in DIR, hold the right names.
+# check_names WHO FILE DIR: checks the names in the lines of FILE (in the form of `fields`) for the workload in DIR.
 check_names() {
 	local client server
 
 	read -r client server <"$3/ports"
 	has "$1: a file's name" "$2" "^openat\|bash\|$3/notes.txt\|.*name=notes.txt"
-	has "$1: writing to it, through a duplicate of its descriptor" "$2" "^write\|bash\|$3/notes.txt\|.*the first line"
+	has "$1: writing through a duplicate of its descriptor" "$2" "^write\|bash\|$3/notes.txt\|.*the first line"
 	has "$1: reading from it" "$2" "^read\|bash\|$3/notes.txt\|.*the first line"
 	has "$1: renaming" "$2" "^rename[a-z0-9]*\|mv\|.*folder/renamed.txt"
-	has "$1: a file that is not there" "$2" "^openat\|cat\|.*ENOENT.*missing.txt"
+	has "$1: a missing file" "$2" "^openat\|cat\|.*ENOENT.*missing.txt"
 	has "$1: removing" "$2" "^unlink(at)?\|rm\|.*folder/renamed.txt"
 	has "$1: a directory" "$2" "^mkdir(at)?\|mkdir\|.*folder"
 	has "$1: a command line" "$2" '^execve\|mv\|.*\|mv notes.txt folder/renamed.txt'
 	has "$1: arguments with a space" "$2" '^execve\|echo\|.*\|echo one two words'
 	has "$1: a child without exec" "$2" '^(clone|clone3|fork|vfork)\|bash\|.*res=0 '
-	has "$1: connecting by TCP" "$2" "^connect\|perl\|127.0.0.1:$client->127.0.0.1:$server\|"
-	has "$1: accepting it" "$2" "^accept4?\|perl\|127.0.0.1:$client->127.0.0.1:$server\|"
+	has "$1: a TCP connect" "$2" "^connect\|perl\|127.0.0.1:$client->127.0.0.1:$server\|"
+	has "$1: its accept" "$2" "^accept4?\|perl\|127.0.0.1:$client->127.0.0.1:$server\|"
 	has "$1: sending" "$2" "^write\|perl\|127.0.0.1:$client->127.0.0.1:$server\|.*ping"
 	has "$1: a unix socket" "$2" "^connect\|perl\|.*talk.socket"
-	has "$1: the answer through it" "$2" "^write\|perl\|.*talk.socket.*\|.*pong"
+	has "$1: the answer through the unix socket" "$2" "^write\|perl\|.*talk.socket.*\|.*pong"
 }
 
-# check_counts NAME WHAT: sysdig (whose lines are left in NAME.txt) and tshark find in NAME.scap what NAME.json says.
+# check_counts NAME WHAT: checks that sysdig and tshark count the events of NAME.scap as NAME.json does. Leaves sysdig's
+# lines in NAME.txt.
 check_counts() {
 	read_by sid sysdig -r "$1.scap" -p "$fields" >"$1.txt"
 	same "sysdig counts what scapd counts$2" "$(counts_in "$1" "$shown")" "$(cut -d'|' -f1 "$1.txt" | count)"
@@ -60,7 +60,7 @@ check_counts() {
 		"$(counts_in "$1" true .number)" "$(read_by sid tshark -r "$1.scap" -T fields -e sysdig.event_type | count)"
 }
 
-# check_cut FILE BYTES: sysdig and tshark open what scapd saves of the first bytes of a capture.
+# check_cut FILE BYTES: checks that sysdig and tshark open a capture that was cut after BYTES and repaired by scapd.
 check_cut() {
 	local where=", cut after $2 bytes of $1"
 
@@ -77,7 +77,7 @@ check_cut() {
 if record all; then
 	check_counts all ""
 	check_names sysdig all.txt "$tmp/all"
-	# At some places of its last 64 KiB, and within its state.
+	# Cut it at some offsets of its last 64 KiB, and within its state.
 	size=$(stat -c %s all.scap)
 	for back in 1 4 5 1000 4711 20000 33333 50001 65535; do check_cut all.scap $((size - back)); done
 	for front in 300 1000 5000; do check_cut all.scap "$front"; done
@@ -87,7 +87,7 @@ if record all; then
 	for back in 1 9 3000 20000; do check_cut all.scap.gz $((size - back)); done
 fi
 
-# Exit events alone: the form that strato shows right.
+# Exit events only: the form that strato shows right.
 if record exits --events exit; then
 	read_by sid strato -r exits.scap -T fields -E separator='|' -e evt.type -e proc.name -e fd.name -e evt.args \
 		-e proc.cmdline >strato.txt
@@ -95,18 +95,18 @@ if record exits --events exit; then
 	check_names strato strato.txt "$tmp/exits"
 fi
 
-# Some calls: names are right, as what changes them is recorded besides.
+# Some calls: names are right, as the calls that change them are recorded too.
 if record some --syscalls openat,read,write; then
 	check_counts some ", of some calls"
 	read -r client server <some/ports
-	has "some calls: writing, through a duplicate of a descriptor" some.txt "^write\|bash\|$tmp/some/notes.txt\|.*the first line"
-	has "some calls: a descriptor that is used again" some.txt "^read\|bash\|$tmp/some/notes.txt\|.*the first line"
-	has "some calls: a file that is not there" some.txt "^openat\|cat\|.*ENOENT.*missing.txt.*$tmp/some/missing.txt"
+	has "some calls: writing through a duplicate of a descriptor" some.txt "^write\|bash\|$tmp/some/notes.txt\|.*the first line"
+	has "some calls: a reused descriptor" some.txt "^read\|bash\|$tmp/some/notes.txt\|.*the first line"
+	has "some calls: a missing file" some.txt "^openat\|cat\|.*ENOENT.*missing.txt.*$tmp/some/missing.txt"
 	has "some calls: sending" some.txt "^write\|perl\|127.0.0.1:$client->127.0.0.1:$server\|.*ping"
 	same "some calls: no process without a name" 0 "$(grep -c '^[^|]*|<NA>|' some.txt)"
 fi
 
-# check_lines NAME: sysdig prints the parameters that scapd prints, descriptors' types and names included.
+# check_lines NAME: checks that sysdig prints the same parameters as scapd, with types and names of descriptors.
 check_lines() {
 	"$scapd" read --all "$1.scap" >"$1.lines"
 	read_by sid sysdig -r "$1.scap" -p '*%evt.time %thread.tid %evt.dir %evt.type %evt.args' >"$1.sysdig"
@@ -121,22 +121,22 @@ parameters >parameters.txt
 export TZ=UTC
 [ ! -e all.json ] || check_lines all
 
-# No number is too large for jq, which takes each for a double as soon as it calculates with it.
+# No number is too large for jq, which converts a number to a double when it calculates with it.
 if [ -e all.json ]; then
 	"$scapd" read --all --json all.scap >events.json
-	# shellcheck disable=SC2016 # of jq
+	# shellcheck disable=SC2016 # for jq
 	same "the JSON form survives jq" "$(read_by sid jq -c . <events.json)" \
 		"$(read_by sid jq -c 'walk(if type == "number" then . + 0 else . end)' <events.json)"
 fi
 
-# Descriptors of every kind that were open before, field by field: each has a call of its own in the capture.
+# Descriptors of every kind that were open before the recording, field by field. The capture has a call on each.
 perl "$scripts/descriptors.pl" expected 60 &
 before=$!
 for _ in {1..100}; do [ -e expected ] || sleep 0.05; done
-if runs "record descriptors that were open before" "$scapd" record -q -w open.scap -p "$before" --duration 1s; then
+if runs "record descriptors opened before" "$scapd" record -q -w open.scap -p "$before" --duration 1s; then
 	read_by sid sysdig -r open.scap -p '*%fd.num|%fd.type|%fd.l4proto|%fd.name|%fd.cip|%fd.cport|%fd.sip|%fd.sport' \
 		evt.type=lseek | sort -un >open.sysdig
-	same "sysdig: types, protocols and ends of descriptors that were open before" "$(cat expected)" "$(cat open.sysdig)"
+	same "sysdig: types, protocols and ends of descriptors opened before" "$(cat expected)" "$(cat open.sysdig)"
 	same "scapd: the same" "$(tr '\0' 0 <expected.scapd)" "$("$scapd" read --json open.scap --syscalls lseek |
 		read_by sid jq -rj '.args.fd | "\(.value) \(.kind) \(.protocol // "-") \(.name)\n"' | tr '\0' 0 | sort -un)"
 	check_lines open
@@ -144,8 +144,8 @@ fi
 kill "$before"
 wait "$before" 2>/dev/null || true
 
-# A process that was there before: its name and its descriptors come from the state at the start. A pidfd is of a kind that
-# sysdig 0.29 does not know.
+# A process started before the recording: its name and its descriptors come from the state at the start. sysdig 0.29
+# does not know its pidfd.
 echo 'something to read' >before.txt
 perl - before.txt <<'END' &
 use IO::Socket;
@@ -171,20 +171,20 @@ END
 before=$!
 for _ in {1..100}; do [ -e ports ] || sleep 0.05; done
 read -r client server <ports
-if runs "record a process that was there before" "$scapd" record -q -w before.scap -p "$before" --duration 1s; then
+if runs "record a process started before" "$scapd" record -q -w before.scap -p "$before" --duration 1s; then
 	read_by sid sysdig -r before.scap -p "$fields" >before.sysdig
 	has "its command line" before.sysdig '^read\|perl\|.*\|perl - before.txt$'
-	has "a file that it had open" before.sysdig "^read\|perl\|$tmp/before.txt\|.*something to read"
-	has "a connection that it had" before.sysdig "^write\|perl\|127.0.0.1:$client->127.0.0.1:$server\|.*still here"
+	has "its open file" before.sysdig "^read\|perl\|$tmp/before.txt\|.*something to read"
+	has "its open connection" before.sysdig "^write\|perl\|127.0.0.1:$client->127.0.0.1:$server\|.*still here"
 fi
 
-# The classic calls, for the sysdig of 2022, which shows enter events as well.
+# The classic calls, for the sysdig of 2022, which also shows enter events.
 classic=open,openat,creat,close,read,write,dup,dup2,pipe,stat,fstat,mkdir,rmdir,unlink,unlinkat,rename,renameat
 classic+=,chdir,execve,clone,fork,vfork,socket,connect,bind,listen,accept,accept4
 read_classic() { read_by bookworm sysdig -r classic.scap -p "$fields" >old.txt; }
-# The process with the pidfd is still there.
+# The process with the pidfd must still run.
 if record classic --syscalls "$classic" && kill -0 "$before" && runs "sysdig 0.29 reads it" read_classic; then
-	# It does not show types from 336 on: dup, dup2 and accept4 of today are among them.
+	# It does not show types from 336 on, which include today's dup, dup2 and accept4.
 	same "sysdig 0.29 counts what scapd counts" "$(counts_in classic '.number < 336')" "$(cut -d'|' -f1 old.txt | count)"
 	has "sysdig 0.29: a file's name" old.txt "^openat\|bash\|$tmp/classic/notes.txt\|"
 	has "sysdig 0.29: a command line" old.txt '^execve\|mv\|.*\|mv notes.txt folder/renamed.txt'

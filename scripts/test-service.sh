@@ -1,9 +1,9 @@
 #!/bin/bash
-# Boots a fresh Debian with its own kernel and systemd in emulation, follows docs/SERVICE.md in it, word by word, and looks
-# closer at the service there.  test-service.sh SCAPD [SUITE...] (the program, built)
+# Boots a fresh Debian with its own kernel and systemd in emulation, runs every command of docs/SERVICE.md in it, and
+# checks the service in detail.  test-service.sh SCAPD [SUITE...] (the program, built)
 #
-# By default Debian 12 (bookworm: systemd 252) and 13 (trixie: systemd 257, which has Type=notify-reload), in turn. As root.
-# For what the page takes as given, make and curl are in that system, and this source with the built program.
+# The default suites are Debian 12 (bookworm: systemd 252) and 13 (trixie: systemd 257, which has Type=notify-reload).
+# Needs root. The system has what the page presumes: make, curl, and this source with the built program.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -17,7 +17,7 @@ shift
 tmp=$(mktemp -d)
 trap 'rm -rf --one-file-system "$tmp"' EXIT
 
-# try SUITE: everything on that release.
+# try SUITE: runs everything on that release.
 try() {
 	local root=$tmp/$1 status=0
 

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Runs the unit under a real systemd: a user manager of root's, in a mount namespace of its own, as process 1 need not be
-# systemd for that. User= means nothing there; everything else is the unit's. Usage: scripts/test-systemd.sh SCAPD
+# Runs the unit under a real systemd: a user manager of root in a mount namespace of its own, which works even if
+# process 1 is not systemd. User= has no effect there; the rest of the unit applies. Usage: scripts/test-systemd.sh
+# SCAPD
 set -euo pipefail
 scapd=$(realpath "${1:?usage: $0 path-of-scapd}")
 packaging=$(realpath "$(dirname "$0")/../packaging")
@@ -14,7 +15,7 @@ umount -l /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 mount -t tmpfs none /run
 mkdir -p /run/systemd/system /run/manager
-# What paths that are to be out of reach are replaced by: a system manager makes them as it boots.
+# The replacements for inaccessible paths, which a system manager makes at boot.
 for folder in /run/systemd/inaccessible /run/manager/systemd/inaccessible; do
 	mkdir -p "$folder/dir"
 	touch "$folder/reg"
@@ -30,7 +31,7 @@ export XDG_RUNTIME_DIR=/run/manager HOME=/run/home
 units=$HOME/.config/systemd/user
 mkdir -p "$units" "$HOME/.config/scapd"
 install -m 755 "$scapd" /run/scapd-under-test
-# The user manager's folders: $XDG_RUNTIME_DIR for RuntimeDirectory, $XDG_CONFIG_HOME for StateDirectory.
+# The user manager's directories: $XDG_RUNTIME_DIR for RuntimeDirectory, $XDG_CONFIG_HOME for StateDirectory.
 cat >"$HOME/.config/scapd/scapd.toml" <<-END
 	[record]
 	syscalls = ["openat", "%process"]
@@ -58,7 +59,7 @@ trap end EXIT
 touch /run/manager-log
 failed() { echo "FAILED: $*"; systemctl --user status scapd --no-pager --lines=0 || true; tail -n 30 /run/log /run/manager-log; exit 1; }
 property() { systemctl --user show scapd --value --property="$1"; }
-# Until another process than that one is the active service.
+# await_another PID: waits until another process is the active service.
 await_another() {
 	for _ in $(seq 300); do
 		now=$(property MainPID)
@@ -78,35 +79,35 @@ pid=$(property MainPID)
 echo "  $(property StatusText)"
 for name in NoNewPrivs Seccomp CapBnd CapEff; do grep "^$name:" "/proc/$pid/status" | sed 's/^/  /'; done
 
-echo "watchdog: fed for longer than it waits"
+echo "watchdog: fed for longer than its timeout"
 sleep 9
 [ "$(property MainPID)" = "$pid" ] || failed "restarted by the watchdog"
 
-echo "reload: a change is taken, a mistake is refused"
+echo "reload: a change is accepted, a mistake is refused"
 sed -i 's/openat/unlinkat/' "$HOME/.config/scapd/scapd.toml"
 systemctl --user reload scapd || failed reload
 echo "  $(property StatusText)"
 cp "$HOME/.config/scapd/scapd.toml" /run/good.toml
 sed -i 's/unlinkat/unlinkatt/' "$HOME/.config/scapd/scapd.toml"
-! systemctl --user reload scapd 2>/dev/null || failed "a wrong configuration was taken"
+! systemctl --user reload scapd 2>/dev/null || failed "a wrong configuration was accepted"
 [ "$(property MainPID)/$(property ActiveState)" = "$pid/active" ] || failed "the wrong configuration stopped it"
 cp /run/good.toml "$HOME/.config/scapd/scapd.toml"
 
-echo "kill: it is started again"
+echo "kill: systemd restarts it"
 kill -KILL "$pid"
 await_another "$pid"
 [ "$(property ActiveState)" = active ] || failed "not started again"
 
-echo "watchdog: a service that stands still is started again"
+echo "watchdog: systemd restarts a hung service"
 pid=$(property MainPID)
 kill -STOP "$pid"
 await_another "$pid"
-[ "$(property MainPID)" != "$pid" ] || failed "the watchdog did not bite"
+[ "$(property MainPID)" != "$pid" ] || failed "the watchdog did not restart it"
 [ "$(property ActiveState)" = active ] || failed "not started again"
 
-echo "stop: the file is whole"
+echo "stop: the file is complete"
 systemctl --user stop scapd || failed stop
 [ "$(property Result)" = success ] || failed "result $(property Result)"
 files=("$HOME"/.config/scapd/x-*.scap)
 "$scapd" verify "${files[-1]}" || failed "the file"
-echo "all is well"
+echo "all checks passed"

@@ -1,6 +1,6 @@
 #!/bin/bash
-# What the captures of test-readers.sh hold: files, programs, a TCP and a unix connection.  workload.sh DIR
-# Everything is made in DIR; the ports of the connection are left in DIR/ports. Needs perl (Debian's perl-base).
+# The workload of test-readers.sh: files, programs, a TCP and a unix connection.  workload.sh DIR
+# Writes only to DIR, and leaves the ports of the TCP connection in DIR/ports. Needs perl (Debian's perl-base).
 
 set -euo pipefail
 cd "$1"
@@ -16,7 +16,7 @@ rmdir folder
 (cd / && : forked, without exec)
 /bin/echo one 'two words' >/dev/null
 
-# A parent that answers, and a child that asks. Its text comes by stdin: its arguments shall fit on a line.
+# A parent that answers, and a child that asks. The program is read from stdin, so that its arguments fit on a line.
 perl - <<'END'
 use IO::Socket;
 

@@ -29,10 +29,10 @@ impl ToJson for Cut {
     }
 }
 
-/// Says what was left out on purpose: a line for each rule that left something out.
+/// Describes what was left out on purpose: a line for each rule that left events out.
 pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
     let part = match verdict.sample_ratio {
-        0 => "until sampling was ended".to_owned(),
+        0 => "until sampling was turned off".to_owned(),
         1 => "without the calls that sampling never records".to_owned(),
         ratio => format!("1/{ratio} of each second"),
     };

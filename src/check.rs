@@ -1,4 +1,4 @@
-//! `scapd check`: can this machine record, and what is missing if not?
+//! `scapd check`: reports whether this machine can record, and what is missing if not.
 
 use std::io::{self, Write};
 
@@ -13,14 +13,14 @@ use scap::{
     select::TracepointSet,
 };
 
-/// Lines of the verifier's log that are shown of a refused program: it ends with the reason.
+/// How many of the last lines of a verifier log are shown. The reason is at its end.
 const LOG_LINES: usize = 6;
 
-/// Writes a line or two for each thing that a recording needs: whether it could be started. With `verbose`, also what each
-/// program cost the verifier.
+/// Writes the state of each requirement of a recording; returns whether this machine can record. With `verbose`, also
+/// writes what verifying each program cost.
 ///
 /// # Errors
-/// Of `out`.
+/// Errors of `out`.
 pub fn run(attach: Attach, verbose: bool, out: &mut impl Write) -> io::Result<bool> {
     OpenFiles::raise();
     let uname = rustix::system::uname();
@@ -61,16 +61,16 @@ fn why_attached(style: Attach, preemption: Preemption, out: &mut impl Write) -> 
     match (preemption.possible, style) {
         (false, _) => writeln!(
             out,
-            "              no tp_btf program is preempted here ({evidence}): no event is skipped"
+            "              tp_btf programs cannot be preempted here ({evidence}): no events are skipped"
         ),
         (true, Attach::Btf) => writeln!(
             out,
-            "              a tp_btf program can be preempted here ({evidence}): the kernel then skips other tasks' \
-             events; they are counted. --attach tracepoint skips none"
+            "              tp_btf programs can be preempted here ({evidence}): the kernel then skips other tasks' \
+             events, which are counted. --attach tracepoint skips none"
         ),
         (true, _) => writeln!(
             out,
-            "              a tp_btf program could be preempted here ({evidence}), and other tasks' events be skipped"
+            "              tp_btf programs could be preempted here ({evidence}), and then skip other tasks' events"
         ),
     }
 }
@@ -95,7 +95,7 @@ fn programs(loaded: &Loaded, verbose: bool, out: &mut impl Write) -> io::Result<
     writeln!(out, "programs      {} of {programs} accepted by the verifier", programs - refused.len())?;
     for refused in refused {
         let of_call = event_by_program(&refused.program).is_some_and(|e| e.source != Source::Tracepoint);
-        let instead = if of_call { "recorded as generic ones" } else { "not recorded" };
+        let instead = if of_call { "recorded as generic events" } else { "not recorded" };
         writeln!(out, "  refused     {}: its events are {instead}", refused.program)?;
         let log: Vec<_> = refused.log.lines().filter(|line| !line.trim().is_empty()).collect();
         for line in &log[log.len().saturating_sub(LOG_LINES)..] {
@@ -108,7 +108,7 @@ fn programs(loaded: &Loaded, verbose: bool, out: &mut impl Write) -> io::Result<
     Ok(())
 }
 
-/// A program's time is that from the end of the one loaded before it.
+/// Writes the cost of each program. Its time is measured from the load of the previous one.
 fn costs(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
     let costs = loaded.costs();
     let befores = std::iter::once(None).chain(costs.iter().map(|cost| Some(cost.loaded_at)));

@@ -4,19 +4,19 @@ use std::fs;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// A reading that took longer than this is taken again (ns).
+/// A reading that takes longer than this is repeated (ns).
 const LONG: u64 = 20_000;
-/// Readings at most.
+/// Maximum number of readings.
 const READINGS: usize = 8;
 
-/// The two clocks that event times come from; the tests have some of their own.
+/// The two clocks that event times come from. The tests have implementations of their own.
 pub(crate) trait Clocks {
-    /// The boot-time clock, in ns.
+    /// Returns the boot-time clock, in ns.
     fn boot(&self) -> u64;
-    /// The wall clock, in ns since the epoch.
+    /// Returns the wall clock, in ns since the epoch.
     fn wall(&self) -> u64;
 
-    /// Reads both clocks. The thread may lose the CPU between the two: the reading that took the least time counts.
+    /// Reads both clocks. The thread may lose the CPU in between, so the shortest of several readings counts.
     fn read(&self) -> Reading {
         let mut best = self.read_once();
         for _ in 1..READINGS {
@@ -41,12 +41,12 @@ pub(crate) trait Clocks {
     }
 }
 
-/// Both clocks at one moment. The smaller one is the more certain.
+/// Both clocks at one moment. Readings order by uncertainty, the most certain first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Reading {
-    /// `boot_time` is off by this much at most (ns).
+    /// The maximum error of `boot_time` (ns).
     pub uncertainty: u64,
-    /// When the machine was started, in ns since the epoch: the wall clock less the boot-time clock.
+    /// The machine's boot time, ns since the epoch: the wall clock minus the boot-time clock.
     pub boot_time: u64,
     /// The boot-time clock at the end of the reading.
     pub boot: u64,
@@ -55,17 +55,17 @@ pub(crate) struct Reading {
 /// This machine's clocks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine {
-    /// What this time namespace adds to the boot-time clock (ns).
+    /// The offset that this time namespace adds to the boot-time clock (ns).
     offset: i64,
 }
 
 impl Machine {
-    /// Finds out in which time namespace this process is.
+    /// Finds out the offset of this process's time namespace.
     pub(crate) fn new() -> Machine {
         Machine { offset: namespace_offset() }
     }
 
-    /// When the machine was started, in ns since the epoch.
+    /// Returns the machine's boot time, ns since the epoch.
     pub(crate) fn boot_time(self) -> u64 {
         (1..READINGS).fold(self.read_once(), |best, _| best.min(self.read_once())).boot_time
     }
@@ -81,18 +81,18 @@ impl Clocks for Machine {
     }
 }
 
-/// What the time namespace of this process adds to the boot-time clock, in ns; 0 before Linux 5.6, which has no time
-/// namespaces.
+/// Returns the offset that this process's time namespace adds to the boot-time clock, in ns; 0 before Linux 5.6, which
+/// has no time namespaces.
 pub(crate) fn namespace_offset() -> i64 {
     let link = |name| fs::read_link(format!("/proc/self/ns/{name}")).ok();
     if link("time") != link("time_for_children") {
-        // The file has the offsets for children. Before Linux 5.19 an exec did not enter their namespace.
+        // The file has the offsets for children, and before Linux 5.19 an exec did not enter their namespace.
         return 0;
     }
     fs::read_to_string("/proc/self/timens_offsets").ok().and_then(|text| boot_offset(&text)).unwrap_or(0)
 }
 
-/// The line `boottime SECONDS NANOSECONDS` of `timens_offsets`. The nanoseconds are never negative.
+/// Parses the line `boottime SECONDS NANOSECONDS` of `timens_offsets`. The nanoseconds are never negative.
 fn boot_offset(text: &str) -> Option<i64> {
     let mut words = text.lines().find_map(|line| line.strip_prefix("boottime"))?.split_whitespace();
     let mut number = || words.next()?.parse::<i64>().ok();
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(boot_offset("monotonic 1 2\n"), None);
     }
 
-    /// Gives these times, in turn.
+    /// Clocks that return these times, in turn.
     struct Script(RefCell<Vec<u64>>);
 
     impl Clocks for Script {
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_shortest_reading_counts() {
-        // The first one is interrupted for a millisecond.
+        // The first reading is interrupted for a millisecond.
         let script = Script(RefCell::new(vec![10, 1000, 1_000_010, 1_000_020, 1_001_030, 1_000_040]));
         assert_eq!(script.read(), Reading { uncertainty: 20, boot_time: 1000, boot: 1_000_040 });
     }

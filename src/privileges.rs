@@ -11,15 +11,15 @@ pub struct Capability {
     pub name: &'static str,
     /// What it is needed for.
     pub reason: &'static str,
-    /// Whether there is no recording at all without it.
+    /// Whether nothing can be recorded without it.
     pub essential: bool,
     bit: u32,
 }
 
 const SYS_ADMIN: u32 = 21;
 
-/// CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL and CAP_SYS_RESOURCE (the blocks of a file system that are
-/// reserved): what root expects of a program that writes to any folder, and stops what it has started.
+/// CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL and CAP_SYS_RESOURCE (reserved blocks of a file
+/// system): root expects a program to be able to write to any directory and to kill the processes that it has started.
 const FILES: u64 = 1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 24;
 
 const NEEDED: [Capability; 4] = [
@@ -32,19 +32,19 @@ const NEEDED: [Capability; 4] = [
     },
     Capability {
         name: "CAP_SYS_PTRACE",
-        reason: "to see the files of processes that were there before",
+        reason: "to see the open files of processes that run already",
         essential: false,
         bit: 19,
     },
     Capability {
         name: "CAP_DAC_READ_SEARCH",
-        reason: "to read tracefs where it is mounted, and what other users' processes have open",
+        reason: "to read a mounted tracefs, and the open files of other users' processes",
         essential: false,
         bit: 2,
     },
 ];
 
-/// Before Linux 5.11 the memory of maps counts as locked memory.
+/// Needed before Linux 5.11, where the memory of maps counts as locked memory.
 const BEFORE_5_11: Capability = Capability {
     name: "CAP_SYS_RESOURCE",
     reason: "to lock memory for maps (before Linux 5.11)",
@@ -52,35 +52,34 @@ const BEFORE_5_11: Capability = Capability {
     bit: 24,
 };
 
-/// The capabilities that recording needs on this kernel.
+/// Returns the capabilities that recording needs on this kernel.
 pub fn needed() -> impl Iterator<Item = Capability> {
     NEEDED.into_iter().chain((kernel_version() < (5, 11)).then_some(BEFORE_5_11))
 }
 
-/// Those of them that this process does not have; `None` if it cannot tell, as /proc is not mounted.
+/// Returns the needed capabilities that this process lacks; `None` if unknown, because /proc is not mounted.
 pub fn missing() -> Option<Vec<Capability>> {
     let effective = procfs::process::Process::myself().and_then(|process| process.status()).ok()?.capeff;
     Some(needed().filter(|capability| !capability.is_in(effective)).collect())
 }
 
-/// What this thread, and those that it will start, may still do.
+/// What this thread, and the threads that it starts, may still do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// Load programs, and all below.
+    /// Load and attach programs, and read the state of the machine.
     Loading,
-    /// Read what other users' processes have open, each time a file begins with the state of the machine; and see to files
-    /// wherever root may.
+    /// Read the open files of other users' processes, for the state of the machine, and manage files wherever root may.
     Foreground,
-    /// Read what other users' processes have open.
+    /// Read the open files of other users' processes.
     Recording,
-    /// See to files, wherever root may.
+    /// Manage files wherever root may.
     Files,
     /// Nothing that needs a capability.
     Nothing,
 }
 
-/// Gives up all other capabilities of this thread. They are gone for good: also for the programs that it executes,
-/// unless root does.
+/// Gives up all other capabilities of this thread, permanently. The programs that it executes lack them, too, unless
+/// the thread runs as root.
 pub fn keep(what: Keep) {
     let result = capabilities(None).and_then(|now| {
         let kept = now.permitted
@@ -88,7 +87,7 @@ pub fn keep(what: Keep) {
         let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
         if sets == now { Ok(()) } else { set_capabilities(None, sets) }
     });
-    // To have less is always allowed, so this is a sandbox that forbids the call itself.
+    // Dropping capabilities is always allowed, so an error means that a sandbox forbids the call itself.
     if let Err(error) = result {
         tracing::warn!("cannot give up capabilities: {error}");
     }
@@ -97,13 +96,13 @@ pub fn keep(what: Keep) {
 fn kept(what: Keep, permitted: u64, tracefs: bool) -> u64 {
     let bit = |name: &str| NEEDED.iter().find(|c| c.name == name).map_or(0, |c| 1u64 << c.bit);
     let recording = bit("CAP_SYS_PTRACE") | bit("CAP_DAC_READ_SEARCH");
-    // Before 5.19, whoever must not use bpf(2) cannot read either what its own programs have counted.
+    // Before 5.19, a process that may not use bpf(2) cannot read the counters of its own programs either.
     let counting = if kernel_version() < (5, 19) { bit("CAP_BPF") } else { 0 };
     match what {
         Keep::Loading => {
             let needed: Vec<_> = needed().collect();
             let split = needed.iter().filter(|c| c.bit >= 38).all(|c| permitted & 1 << c.bit != 0);
-            // It also mounts tracefs where it is not.
+            // It is also needed to mount tracefs where tracefs is not mounted.
             let admin = if split && tracefs { 0 } else { 1 << SYS_ADMIN };
             needed.iter().fold(admin, |bits, capability| bits | 1 << capability.bit)
         }
@@ -117,7 +116,7 @@ fn kept(what: Keep, permitted: u64, tracefs: bool) -> u64 {
 impl Capability {
     fn is_in(&self, effective: u64) -> bool {
         let has = |bit: u32| effective & 1 << bit != 0;
-        // CAP_BPF and CAP_PERFMON were parts of it.
+        // CAP_BPF and CAP_PERFMON were split from CAP_SYS_ADMIN, which still implies them.
         has(self.bit) || (self.bit >= 38 && has(SYS_ADMIN))
     }
 }

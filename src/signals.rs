@@ -9,21 +9,22 @@ use signal_hook::{
 
 use crate::record::Handle;
 
-/// SIGTERM, SIGINT or SIGQUIT drain and close; a second one exits at once. A stop that was asked for in another way does
-/// not count as the first one. A file beyond its limit (SIGXFSZ) is an error of its write.
+/// Sets up SIGTERM, SIGINT and SIGQUIT: the first one drains and closes, the second one exits at once. A stop requested
+/// in another way does not count as the first one. Handles SIGXFSZ so that a file beyond its size limit is a write
+/// error.
 ///
 /// # Errors
-/// Of sigaction(2).
+/// Errors of sigaction(2).
 pub fn stop(handle: &Handle) -> io::Result<()> {
     stop_at(handle, TERM_SIGNALS)?;
     ignore(SIGXFSZ)
 }
 
-/// The same for a recording in the foreground, which SIGHUP ends, too, unless it is ignored at the start, as by nohup(1).
-/// SIGUSR1 and SIGUSR2, which ask a service for something, do nothing.
+/// Sets up the signals of a recording in the foreground. SIGHUP also ends it, unless ignored at the start, as by
+/// nohup(1). SIGUSR1 and SIGUSR2, which are requests to a service, do nothing.
 ///
 /// # Errors
-/// Of sigaction(2).
+/// Errors of sigaction(2).
 pub fn stop_foreground(handle: &Handle) -> io::Result<()> {
     stop(handle)?;
     if !is_ignored(SIGHUP) {
@@ -42,15 +43,15 @@ fn stop_at(handle: &Handle, signals: &[c_int]) -> io::Result<()> {
     Ok(())
 }
 
-/// By a handler that does nothing, as a command that is executed would inherit SIG_IGN.
+/// Ignores a signal with a handler that does nothing. An executed command would inherit SIG_IGN.
 fn ignore(signal: c_int) -> io::Result<()> {
     if is_ignored(signal) { Ok(()) } else { flag::register(signal, Arc::default()).map(drop) }
 }
 
-/// Whether a signal is ignored.
+/// Returns whether a signal is ignored.
 fn is_ignored(signal: c_int) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: asks only; the kernel fills the structure where it returns 0.
+    // SAFETY: only queries; the kernel fills the structure if it returns 0.
     unsafe {
         libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0
             && action.assume_init().sa_sigaction == libc::SIG_IGN

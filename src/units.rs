@@ -1,17 +1,17 @@
-//! Times and sizes as people write them.
+//! Parses times and sizes from the command line and the configuration.
 
 use std::time::Duration;
 
-/// A time as `10s`, `5m`, `1h30m`, or a number of seconds.
+/// Parses a time such as `10s`, `5m` or `1h30m`, or a number of seconds. It must be greater than 0.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let span = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         Err(_) => text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok()),
     };
-    span.filter(|d| !d.is_zero()).ok_or_else(|| "not a time: write 10s, 5m or 1h30m".to_owned())
+    span.filter(|d| !d.is_zero()).ok_or_else(|| "not a time: use a form such as 10s, 5m or 1h30m".to_owned())
 }
 
-/// A number of bytes as `65536`, `64K`, `8M`, `1G`.
+/// Parses a number of bytes such as `65536`, `64K`, `8M` or `1G`. Units are powers of 1024.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
@@ -19,9 +19,10 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "K" | "KB" | "KIB" => 10,
         "M" | "MB" | "MIB" => 20,
         "G" | "GB" | "GIB" => 30,
-        unit => return Err(format!("unknown unit {unit}: one of K, M, G")),
+        unit => return Err(format!("unknown unit {unit}: use K, M or G")),
     };
-    let number: u64 = digits.parse().map_err(|_| "not a size: write 65536, 64K or 8M".to_owned())?;
+    let number: u64 =
+        digits.parse().map_err(|_| "not a size: use a form such as 65536, 64K or 8M".to_owned())?;
     number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
 }
 

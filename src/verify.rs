@@ -1,4 +1,4 @@
-//! `scapd verify`: is a capture whole, and is everything in it that was seen?
+//! `scapd verify`: checks that a capture is whole and has every event that was seen.
 
 use std::{
     fs::File,
@@ -23,7 +23,7 @@ use scap::{
     ledger::{self, Cause, ClockStep, Cut, Gap, Notice, Verdict},
 };
 
-/// Why a capture could not be looked at.
+/// Why a capture could not be verified.
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// The file cannot be opened.
@@ -39,60 +39,60 @@ pub enum VerifyError {
     Write(#[from] io::Error),
 }
 
-/// What is known of a capture; what is worse is greater.
+/// The state of a capture; a worse one compares greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// It is whole, and nothing was lost.
     Complete,
-    /// The same of what sampling was to record.
+    /// It is whole, nothing was lost, and sampling left events out.
     Sample,
-    /// It says nothing of what was lost: scapd has not made it, or was ended before it could.
+    /// It has no notices: scapd did not write it, or ended before it could write them.
     NoLedger,
-    /// It is whole, and events were lost, or its balance is missing.
+    /// It is whole, but events were lost or late, or its balance is missing.
     Incomplete,
-    /// It is whole, and contradicts itself: what it says was written is not there, or cannot be understood.
+    /// It is whole, but contradicts itself: events are malformed or misplaced, or do not match its balance.
     Contradictory,
-    /// It cannot be read to its end: `scapd repair` makes a whole one of it, if anything can be saved.
+    /// It cannot be read to its end: `scapd repair` makes it whole if anything can be saved.
     Damaged,
-    /// It is something else.
+    /// It is another kind of file.
     NotACapture,
 }
 
 /// What was found in a capture.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Events, notices left out.
+    /// Events, without notices.
     pub events: u64,
-    /// Events behind a younger one.
+    /// Events after a later one.
     pub late: u64,
-    /// The gaps that it tells of: the first thousand.
+    /// The gaps that it reports: the first thousand.
     pub gaps: Vec<Gap>,
-    /// How many there are.
+    /// Number of gaps.
     pub gap_count: u64,
-    /// The steps of the wall clock that it tells of: the first thousand.
+    /// The steps of the wall clock that it reports: the first thousand.
     pub clock_steps: Vec<ClockStep>,
-    /// How many there are.
+    /// Number of steps of the wall clock.
     pub clock_step_count: u64,
-    /// Where it ended before it was repaired; at most one for each section.
+    /// Where it ended before repairs: the first thousand.
     pub cuts: Vec<Cut>,
-    /// Its balance: that of all sections together, if each of them has one.
+    /// The balance of all sections together, if each of them has one.
     pub verdict: Option<Verdict>,
-    /// Sections: captures that were put together.
+    /// Sections: more than one if captures were concatenated.
     pub sections: u32,
-    /// Those that begin before the one in front of them has ended.
+    /// Sections that begin before the end of the previous one.
     pub early_sections: u32,
     /// Why it is not whole.
     pub damage: Option<String>,
-    /// What else is wrong with it, each with its place.
+    /// Other faults, with their offsets.
     pub faults: Vec<String>,
-    /// Whether its last section says how it ended: by its balance, or as it was repaired.
+    /// Whether its last section records how it ended: by its balance, or by a repair.
     pub is_closed: bool,
     is_none: bool,
     has_ledger: bool,
     in_section: Section,
 }
 
-/// What has been seen of the section that is being read.
+/// The section being read, so far.
 #[derive(Debug, Default)]
 struct Section {
     events: u64,
@@ -101,13 +101,13 @@ struct Section {
     last: u64,
     verdict: Option<Verdict>,
     is_cut: bool,
-    /// The last time in the section before, until this one's first event has been compared with it.
+    /// The last time in the previous section, until the first event of this one is compared with it.
     before: Option<u64>,
 }
 
-/// Faults that are told one by one.
+/// Limit on the faults that are kept.
 const FAULTS: usize = 20;
-/// Gaps and cuts that are told one by one: a capture may have as many as events.
+/// Limit on the gaps, clock steps and cuts that are kept: every event of a capture may be one.
 const TOLD: usize = 1000;
 
 impl Report {
@@ -123,7 +123,7 @@ impl Report {
         report
     }
 
-    /// What it comes to.
+    /// Returns the outcome.
     pub fn outcome(&self) -> Outcome {
         match self.verdict {
             _ if self.is_none => Outcome::NotACapture,
@@ -164,10 +164,10 @@ impl Report {
             }
         }
         if self.in_section.verdict.is_some() && !matches!(notice, Some(Notice::Cut(_))) {
-            self.fault(format!("the event at byte {at} stands behind the balance"));
+            self.fault(format!("the event at byte {at} comes after the balance"));
         }
         if self.in_section.is_cut {
-            self.fault(format!("the event at byte {at} stands behind the end of a repaired capture"));
+            self.fault(format!("the event at byte {at} comes after the end of a repaired capture"));
         }
         if self.in_section.before.take().is_some_and(|before| event.ts() < before) {
             self.early_sections += 1;
@@ -215,7 +215,7 @@ impl Report {
         };
         let mut differs = |what: &str, says: u64, is: u64| {
             if says != is {
-                self.fault(format!("the balance says {says} {what}, there are {is}"));
+                self.fault(format!("the balance says {says} {what}, but there are {is}"));
             }
         };
         differs("events", verdict.written, section.events);
@@ -236,7 +236,7 @@ impl Report {
         }
     }
 
-    /// As a JSON object.
+    /// Returns a JSON object.
     pub fn to_json(&self) -> serde_json::Value {
         print::safe_json(json!({
             "v": print::JSON_VERSION,
@@ -281,14 +281,14 @@ impl Report {
         let order = match self.late {
             0 if self.early_sections > 0 => "in time order within each section".to_owned(),
             0 => "in time order".to_owned(),
-            late => format!("{} of them behind a younger one", HumanCount(late)),
+            late => format!("{} of them out of time order", HumanCount(late)),
         };
         writeln!(out, "  {} events, {order}", HumanCount(self.events))?;
         if self.early_sections > 0 {
             let (early, all) = (self.early_sections, self.sections);
             writeln!(
                 out,
-                "  captures were put together out of order: {early} of {all} sections begin before the one in front of them has ended"
+                "  captures were concatenated out of order: {early} of {all} sections begin before the end of the previous one"
             )?;
         }
         for cut in &self.cuts {
@@ -297,7 +297,7 @@ impl Report {
         match &self.verdict {
             None if !self.has_ledger => writeln!(
                 out,
-                "  it carries no ledger: scapd has not made it, or was ended before it could write one"
+                "  it has no ledger: scapd did not write it, or ended before it could write one"
             )?,
             None if !self.cuts.is_empty() => writeln!(out, "  it does not end with its balance")?,
             None if self.sections > 1 => writeln!(out, "  a section does not end with its balance")?,
@@ -336,7 +336,7 @@ impl Report {
 }
 
 impl Outcome {
-    /// In a word.
+    /// Returns the outcome in a few words.
     pub const fn name(self) -> &'static str {
         match self {
             Outcome::Complete => "complete",
@@ -383,25 +383,25 @@ fn write_gap(gap: &Gap, out: &mut impl Write) -> io::Result<()> {
 fn write_cut(cut: &Cut, out: &mut impl Write) -> io::Result<()> {
     write!(out, "  repaired: {} at byte {}", cut.cause.text(), cut.offset)?;
     match cut.bytes {
-        0 => writeln!(out, ", and what was still to be written is missing"),
-        bytes => writeln!(out, ", and {} bytes behind it were left out", HumanCount(bytes)),
+        0 => writeln!(out, "; events not yet written are missing"),
+        bytes => writeln!(out, "; {} bytes after it were left out", HumanCount(bytes)),
     }
 }
 
-/// Looks at a capture (`-` is stdin), and writes what was found.
+/// Verifies a capture (`-` is stdin), and writes what was found.
 ///
 /// # Errors
-/// If the file cannot be opened, or `out` cannot be written. What is wrong with the capture is no error, but the result.
+/// If the file cannot be opened, or `out` cannot be written. Faults of the capture are part of the result, not errors.
 pub fn verify(path: &Path, as_json: bool, out: &mut impl Write) -> Result<Outcome, VerifyError> {
     let report = if path.as_os_str() == "-" {
         Report::of(io::stdin().lock())
     } else {
         let file = File::open(path).map_err(|source| VerifyError::Open { path: path.into(), source })?;
         let mut report = Report::of(BufReader::new(file));
-        // Its recorder closes it before it gets its name.
+        // The recorder closes a capture before it renames it.
         if path.as_os_str().as_bytes().ends_with(PARTIAL.as_bytes()) && !report.is_closed {
             let unclosed =
-                "it is not closed: its recorder is at work, or has left it behind (`scapd repair`)";
+                "it is not closed: its recorder is still writing, or ended early (use `scapd repair`)";
             report.damage.get_or_insert_with(|| unclosed.to_owned());
         }
         report

@@ -1,4 +1,4 @@
-//! Event times follow the wall clock: in a time namespace, and where the clock is stepped. Needs root.
+//! Event times follow the wall clock: in a time namespace, and when the clock is stepped. Needs root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -29,7 +29,7 @@ use scapd::{
 
 const MS: u64 = 1_000_000;
 
-/// The wall clock, in ns since the epoch.
+/// Returns the wall clock, in ns since the epoch.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos().try_into().unwrap()
 }
@@ -68,18 +68,18 @@ fn a_recorder_in_a_time_namespace() {
     let booted = state.machine.boot_time;
     assert!(booted.abs_diff(boot_time()) < 1000 * MS, "{booted} {}", boot_time());
     let starts: Vec<_> = state.threads.iter().map(|thread| thread.pidns_init_start_ts).collect();
-    // To a clock tick.
+    // Accurate to a clock tick.
     let start = booted - 20 * MS;
     assert!(starts.iter().any(|ts| (start..after).contains(ts)), "{starts:?} not in {start}..{after}");
     assert!(starts.iter().all(|ts| *ts < after), "{starts:?} not before {after}");
 }
 
-/// What a series tells.
+/// The contents of a series.
 #[derive(Debug, Default)]
 struct Told {
-    /// Of each event: the number of the call, and when it was.
+    /// The number and the time of each call.
     calls: Vec<(u64, u64)>,
-    /// Of each step: the calls before it.
+    /// For each step, the number of calls before it.
     steps: Vec<(usize, ClockStep)>,
     boot_times: Vec<u64>,
 }
@@ -108,8 +108,8 @@ impl Told {
     }
 }
 
-/// Records calls for some time, with a boot time that is wrong by so much: to the recorder, the clock is stepped back from
-/// there at the start. Returns what was told, and the wall clock before and after each call.
+/// Records calls for some time, with a boot time that is wrong by `wrong_by`: the recorder sees a step of the clock
+/// back from it at the start. Returns the contents, and the wall clock before and after each call.
 fn record(wrong_by: i64) -> (Told, Vec<(u64, u64)>) {
     let _alone = alone();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -158,6 +158,6 @@ fn a_step_backward_keeps_the_order_and_is_followed() {
     let (told, times) = record(200 * MS as i64);
     let [(0, step)] = told.steps[..] else { panic!("{:?}", told.steps) };
     assert!((step.by + 200_000_000).unsigned_abs() < MS, "{step:?}");
-    // Event times need 400 ms to agree again; the calls are 1 ms apart at least.
+    // Event times need 400 ms to agree again; the calls are at least 1 ms apart.
     assert_times(&told, &times, 395);
 }

@@ -1,4 +1,4 @@
-//! What the fuzzers have found worth keeping, given to the same functions: see fuzz/src/lib.rs.
+//! Replays the inputs kept from fuzzing: see fuzz/src/lib.rs.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -17,7 +17,7 @@ fn every_target_takes_its_corpus() {
         let mut inputs = 0;
         for entry in fs::read_dir(corpus().join(name)).unwrap() {
             let path = entry.unwrap().path();
-            // Shown only if the target panics.
+            // Captured by the test harness, so shown only if the target panics.
             eprintln!("{}", path.display());
             target(&fs::read(&path).unwrap());
             inputs += 1;

@@ -1,4 +1,4 @@
-//! `scapd daemon` and `scapd ctl`, driven as systemd and an administrator do it. Needs root: it records for real.
+//! `scapd daemon` and `scapd ctl`, used the way systemd and an administrator use them. Needs root, for real recordings.
 
 #![allow(clippy::unwrap_used)]
 
@@ -40,13 +40,13 @@ fn a_service_from_its_start_to_its_end() {
     let (code, table, _) = run(&mut ctl(&daemon, &["status"]));
     assert!(code == Some(0) && table.contains("recording") && table.contains("nothing"), "{table}");
 
-    // A new file, by request and by signal.
+    // Start a new file, by request and by signal.
     assert_eq!(run(&mut ctl(&daemon, &["rotate"])).1, "done\n");
     calls.make(GETGID, 10);
     daemon.signal(Signal::USR1);
     daemon.wait_for_log("a new file is written");
 
-    // By request, until the next reload.
+    // Change the selection by request, until the next reload.
     let (code, said, _) = run(&mut ctl(&daemon, &["set", "syscalls=getegid"]));
     assert_eq!((code, said.as_str()), (Some(0), "changed: syscalls\n"));
     calls.make(GETGID, 100);
@@ -55,13 +55,13 @@ fn a_service_from_its_start_to_its_end() {
     assert_eq!((code, said.as_str()), (Some(0), "changed: syscalls\n"));
     calls.make(GETEGID, 100);
     calls.make(GETGID, 30);
-    // Those that leave events out, and what is kept of old files.
+    // Change filters and retention.
     let (code, said, _) = run(&mut ctl(&daemon, &["set", "drop-failed=true", "keep-files=100000"]));
     assert_eq!((code, said.as_str()), (Some(0), "changed: drop-failed, keep-files\n"));
     let (code, said, _) = run(&mut ctl(&daemon, &["reload"]));
     assert_eq!((code, said.as_str()), (Some(0), "changed: drop-failed, keep-files\n"));
     assert_eq!(run(&mut ctl(&daemon, &["set", "only=true"])).1, "changed: only\n");
-    // The names that were not followed meanwhile stand at the start of a new file.
+    // Names not followed meanwhile are in the state of a new file.
     assert_eq!(run(&mut ctl(&daemon, &["reload"])).1, "changed: only\n");
     let (code, _, said) = run(&mut ctl(&daemon, &["set", "buffer-size=1M"]));
     assert!(code == Some(1) && said.contains("buffer-size: cannot be changed while it runs"), "{said}");
@@ -76,7 +76,7 @@ fn a_service_from_its_start_to_its_end() {
     let (code, log) = daemon.end();
     assert_eq!(code, Some(0), "{log}");
     assert!(!daemon.socket().exists(), "the socket is left behind");
-    // Of generic events, that of the self-test alone.
+    // The only generic event is that of the self-test.
     assert_eq!(daemon.count(["generic_x", "getgid_x", "getegid_x"]), [1, 1040, 200], "{log}");
     assert_eq!(daemon.files().len(), 4);
 }
@@ -119,7 +119,7 @@ fn numbers_are_served_in_the_form_that_prometheus_reads() {
     daemon.wait_for("READY=1");
     let address = daemon.wait_for_log("metrics at ").split_whitespace().last().unwrap().to_owned();
     calls.make(GETGID, 500);
-    // Its status is a second old at most.
+    // The status is at most a second old.
     daemon.wait_until(|daemon| daemon.status()["written"].as_u64() >= Some(501));
     let response = minreq::get(&address).send().unwrap();
     assert_eq!(response.status_code, 200);
@@ -152,7 +152,7 @@ fn bad_clients_hold_up_nobody() {
     daemon.wait_for("READY=1");
     let mut bad: Vec<_> = (0..50).map(|_| UnixStream::connect(daemon.socket()).unwrap()).collect();
     for (at, client) in bad.iter_mut().enumerate() {
-        // Those beyond the limit are closed already.
+        // Connections beyond the limit are closed already.
         let _ = client.write_all(&vec![b"{[\0\n"[at % 4]; 10_000]);
     }
     calls.make(GETGID, 1000);
@@ -175,7 +175,7 @@ fn the_watchdog_is_fed_while_the_pipeline_runs() {
     daemon.wait_for("READY=1");
     daemon.wait_for("WATCHDOG=1");
     daemon.wait_for("WATCHDOG=1");
-    // A second one must not take its place.
+    // A second daemon must not replace it.
     let (code, _, said) = run(scapd().args(["daemon", "--config"]).arg(daemon.config()));
     assert!(code == Some(1) && said.contains("another scapd listens there"), "{said}");
 }
@@ -228,7 +228,7 @@ fn a_configuration_is_checked_and_printed() {
     assert_eq!(lines[0], "2:12: syscalls: unknown syscall `acess`; did you mean `access`?");
     assert_eq!(lines[1], "3:1: bufer-size: unknown key; did you mean `buffer-size`?");
     assert!(lines[2].starts_with("5:11: metrics: "), "{said}");
-    // The service refuses it the same way.
+    // The service refuses it in the same way.
     let (code, _, said) = run(scapd().args(["daemon", "--config"]).arg(&file));
     assert!(code == Some(2) && said.contains("did you mean `buffer-size`?"), "{said}");
 
@@ -268,7 +268,7 @@ fn a_recording_that_is_no_service_can_be_asked_too() {
     assert!(!Capture::read(&path).gaps.iter().any(|gap| gap.losses.sum() > 0));
 }
 
-/// There is less free than is to stay free, and nothing that could be deleted.
+/// Less space is free than `keep-free` asks for, and there is nothing to delete.
 #[test]
 fn a_full_disk_is_borne_from_the_start_on() {
     let mut calls = Generator::start();
@@ -281,7 +281,7 @@ fn a_full_disk_is_borne_from_the_start_on() {
     daemon.wait_until(|daemon| {
         daemon.status()["state"].as_str().unwrap().contains("nothing can be written now")
     });
-    // A restart would not help.
+    // A restart would not help, so the watchdog must still be fed.
     daemon.wait_for("WATCHDOG=1");
     daemon.signal(Signal::TERM);
     let (_, log) = daemon.end();

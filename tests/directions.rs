@@ -1,4 +1,4 @@
-//! Each call's own directions, by the library's probe. Needs root.
+//! Directions for each call, with the library's probe. Needs root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,9 +14,9 @@ fn set(list: &str) -> SyscallSet {
     select::parse(list).unwrap()
 }
 
-/// The programs of the events of these calls, once each: getegid, geteuid, and getgid.
+/// Calls getegid, geteuid and getgid once each, and returns the programs of their events.
 fn recorded(probe: &mut Active) -> Vec<&'static str> {
-    // SAFETY: none has arguments, nor can fail.
+    // SAFETY: these calls have no arguments, and cannot fail.
     unsafe { (libc::getegid(), libc::geteuid(), libc::getgid()) };
     let mut events = Vec::new();
     let start = Instant::now();

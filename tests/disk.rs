@@ -1,4 +1,4 @@
-//! Disks that give trouble while a series of files is recorded. Needs root, for it mounts.
+//! Disk trouble while recording a series of files. Needs root, to mount.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use scap::ledger::Cause;
 use scapd::output::{OnError, OutputError, Retention, Rotation, Series};
 use tempfile::TempDir;
 
-/// A file system that is mounted for as long as this lives.
+/// A file system, mounted until dropped.
 struct Mount(TempDir);
 
 impl Mount {
@@ -21,7 +21,7 @@ impl Mount {
         Mount(folder)
     }
 
-    /// An ext4 file system in an image.
+    /// Mounts an ext4 file system in an image.
     fn ext4(image: &Path, size: u64) -> Mount {
         fs::File::create(image).unwrap().set_len(size).unwrap();
         assert!(Command::new("mkfs.ext4").args(["-q", "-F"]).arg(image).status().unwrap().success());
@@ -55,7 +55,7 @@ fn sized(size: u64) -> Series {
     Series { rotation: Rotation { size: Some(size), ..Rotation::default() }, ..Series::default() }
 }
 
-/// What the files have and what they say was lost is what was called.
+/// Checks that captured and lost events add up to the calls.
 fn assert_accounted(paths: &[std::path::PathBuf], calls: u64) -> u64 {
     let (mut captured, mut lost) = (0, 0);
     for path in paths {
@@ -73,7 +73,7 @@ fn a_full_disk_costs_the_oldest_files() {
     let _alone = alone();
     let image = tempfile::NamedTempFile::new().unwrap();
     let disk = Mount::ext4(image.path(), 24 << 20);
-    // More files than there is room for.
+    // More files than fit on the disk.
     let series =
         Series { retention: Retention { files: Some(1000), ..Retention::default() }, ..sized(2 << 20) };
     let recording = Recording::start(config(disk.path().join("a.scap"), series));
@@ -111,7 +111,7 @@ fn a_full_disk_without_old_files_pauses_the_recording() {
     let _alone = alone();
     let disk = Mount::tmpfs("size=48m");
     let ballast = disk.path().join("ballast");
-    // Room for all buffers, once it is gone.
+    // Its removal frees space for all buffers.
     fs::write(&ballast, vec![1; 44 << 20]).unwrap();
     let folder = disk.path().join("captures");
     fs::create_dir(&folder).unwrap();
@@ -138,13 +138,13 @@ fn a_folder_that_is_taken_away_is_missed_until_it_is_there_again() {
     wait_for("a file", || recording.handle.status().written > 100);
     let gone = base.path().join("gone");
     fs::rename(&folder, &gone).unwrap();
-    // It is looked for once a second.
+    // The recorder checks for the directory once a second.
     thread::sleep(Duration::from_millis(2500));
     fs::create_dir(&folder).unwrap();
     wait_for("a new file", || !captures(&folder).is_empty());
     let calls = generator.stop();
     recording.stop().unwrap();
-    // Nothing was lost: what was not in the file waited in the buffers.
+    // Nothing was lost: events waited in the buffers.
     let paths = [captures(&gone), captures(&folder)].concat();
     assert_eq!(paths.len(), 2);
     assert_whole(&paths, &calls);
@@ -174,7 +174,7 @@ fn a_disk_that_breaks_does_not_end_the_recording() {
     let recording = Recording::start(config(disk.path().join("a.scap"), Series::default()));
     let generator = Generator::start(1, 100, Duration::from_millis(1));
     wait_for("a file", || recording.handle.status().written > 1000);
-    // As a device that fails: the file system turns itself off, and every write is an error.
+    // Like a failing device: the file system shuts down, and every write fails.
     shut_down(disk.path());
     thread::sleep(Duration::from_millis(1500));
     let second = Mount::tmpfs_over(disk.path());
@@ -185,7 +185,7 @@ fn a_disk_that_breaks_does_not_end_the_recording() {
     let after = captures(disk.path());
     let found: Vec<_> = after.iter().map(|path| read(path)).collect();
     assert!(found.iter().all(|found| found.verdict.is_some_and(|v| v.is_complete())));
-    // Behind what the broken disk has, without a hole.
+    // The calls continue those on the broken disk, without a gap.
     let (tid, all) = calls.first_key_value().unwrap();
     let numbers: Vec<u64> = found.iter().flat_map(|found| found.calls[tid].clone()).collect();
     assert!(numbers[0] > 0 && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
@@ -208,10 +208,10 @@ fn a_failing_disk_ends_the_recording_where_that_is_wanted() {
 }
 
 impl Mount {
-    /// Over another file system; without a process, whose calls would be recorded.
+    /// Mounts a tmpfs over a path, without a child process, whose calls would be recorded.
     fn tmpfs_over(path: &Path) -> Over {
         let at = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
-        // SAFETY: the strings end with NUL, and no data is given.
+        // SAFETY: the strings are NUL-terminated, and the data is null.
         let result = unsafe {
             libc::mount(c"scapd-test".as_ptr(), at.as_ptr(), c"tmpfs".as_ptr(), 0, std::ptr::null())
         };
@@ -220,7 +220,7 @@ impl Mount {
     }
 }
 
-/// A mount over another one.
+/// A mount over another one, until dropped.
 struct Over(std::path::PathBuf);
 
 impl Drop for Over {
@@ -229,13 +229,13 @@ impl Drop for Over {
     }
 }
 
-/// Has an ext4 file system turn itself off (`EXT4_IOC_SHUTDOWN`), without writing its journal.
+/// Shuts an ext4 file system down (`EXT4_IOC_SHUTDOWN`) without writing its journal.
 fn shut_down(path: &Path) {
     use std::os::fd::AsRawFd;
     const SHUTDOWN: libc::c_ulong = 0x8004_587D;
     let folder = fs::File::open(path).unwrap();
     let flags: u32 = 2;
-    // SAFETY: the request reads one number, which is there.
+    // SAFETY: the request reads one number, which is valid.
     let result = unsafe { libc::ioctl(folder.as_raw_fd(), SHUTDOWN, &flags) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }

@@ -1,5 +1,5 @@
-//! Attacks of another user on root's scapd, in a folder of his own: the sticky bit protects nobody there. Whatever he does,
-//! what only root may write to stays as it is. Needs root.
+//! Attacks of another user on root's scapd, in the attacker's own directory, where the sticky bit protects nothing.
+//! Files that only root may write to must not change. Needs root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -26,11 +26,11 @@ use tempfile::TempDir;
 
 /// The user nobody.
 const ATTACKER: u32 = 65534;
-/// How long a race is tried.
+/// The duration of a race.
 const RACE: Duration = Duration::from_secs(4);
 const SECRET: &[u8] = b"what only root may write";
 
-/// A folder of the attacker's, and one of root's with a file in it.
+/// A directory of the attacker, and one of root with a file in it.
 struct Scene {
     _root: TempDir,
     theirs: PathBuf,
@@ -58,7 +58,7 @@ impl Scene {
         self.theirs.join(name)
     }
 
-    /// That root's folder is as it was.
+    /// Checks that root's directory is unchanged.
     fn assert_no_harm(&self) {
         let names: Vec<_> =
             fs::read_dir(&self.ours).unwrap().map(|entry| entry.unwrap().file_name()).collect();
@@ -69,7 +69,7 @@ impl Scene {
     }
 }
 
-/// Runs something on a thread that is the attacker's.
+/// Runs a closure on a thread with the attacker's user id.
 fn as_attacker<T: Send>(act: impl FnOnce() -> T + Send) -> T {
     let act = || {
         let (user, group) = (Uid::from_raw(ATTACKER), Gid::from_raw(ATTACKER));
@@ -81,7 +81,7 @@ fn as_attacker<T: Send>(act: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| scope.spawn(act).join().unwrap())
 }
 
-/// Has the attacker do something again and again while root does the other, again and again too.
+/// Repeats the attack and root's action at the same time.
 fn race(attack: impl Fn() + Send + Sync, mut act: impl FnMut()) {
     let (over, started) = (AtomicBool::new(false), Instant::now());
     thread::scope(|scope| {
@@ -107,7 +107,7 @@ fn mkfifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// A recording of a short command: its exit code, and what it said. One that hangs is ended.
+/// Records a short command, and returns the exit code and stderr. Kills a recorder that hangs.
 fn record(options: &[&str], path: &Path) -> (Option<i32>, String) {
     let mut command = Command::new("timeout");
     command.args(["-s", "KILL", "60", env!("CARGO_BIN_EXE_scapd"), "record", "-q", "--syscalls", "getcwd"]);
@@ -116,7 +116,7 @@ fn record(options: &[&str], path: &Path) -> (Option<i32>, String) {
     (code, said)
 }
 
-/// A capture that ends too early.
+/// Returns a capture that is cut off.
 fn damaged() -> Vec<u8> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("a.scap");
@@ -166,7 +166,7 @@ fn links_in_the_place_of_the_balance() {
     fs::remove_file(&capture).unwrap();
     let (code, said) = record(&options, &capture);
     assert_eq!(code, Some(5), "{said}");
-    assert!(said.contains("belongs to user 65534: name the place that it leads to"), "{said}");
+    assert!(said.contains("belongs to user 65534 and is not followed: name its target"), "{said}");
     scene.assert_no_harm();
 }
 
@@ -183,7 +183,7 @@ fn links_and_pipes_in_the_place_of_a_single_file() {
         symlink(&scene.ours, scene.path("folder")).unwrap();
     });
     assert_eq!(record(&[], &scene.path("folder/x.scap")).0, Some(5));
-    // What he could read it from.
+    // A pipe, from which the attacker could read the capture.
     as_attacker(|| mkfifo(&path));
     let (code, said) = record(&[], &path);
     assert_eq!(code, Some(5), "{said}");
@@ -200,7 +200,7 @@ fn links_and_pipes_in_the_place_of_a_single_file() {
         assert!(said.contains("x.scap.partial is there"), "{said}");
         fs::remove_file(&partial).unwrap();
     }
-    // A file that he may read and write becomes root's alone.
+    // A file that the attacker can read and write is replaced by one of root's alone.
     as_attacker(|| fs::write(&path, "his").unwrap());
     fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
     let his = fs::File::open(&path).unwrap();
@@ -220,7 +220,7 @@ fn what_is_no_capture_of_ours_is_not_adopted() {
     fs::write(&elsewhere, &damaged).unwrap();
     let old = fs::File::options().write(true).open(&elsewhere).unwrap();
     old.set_modified(std::time::SystemTime::now() - Duration::from_secs(60)).unwrap();
-    // A link is as good as the file, where hard links of others' files are not forbidden.
+    // A hard link is as good as the file, where those to other users' files are allowed.
     fs::hard_link(&elsewhere, scene.path("a-000002.scap.partial")).unwrap();
     as_attacker(|| symlink(&elsewhere, scene.path("a-000001.scap.partial")).unwrap());
     as_attacker(|| fs::write(scene.path("a-000003.scap.partial"), &damaged).unwrap());
@@ -238,7 +238,7 @@ fn pipes_and_devices_with_names_of_the_series() {
     let scene = Scene::new();
     let names = ["p-000001.scap", "p-000001.scap.json", "p-000002.scap.partial", "p-000004.scap.json"];
     as_attacker(|| names.iter().for_each(|name| mkfifo(&scene.path(name))));
-    // Where he has got a device from does not matter.
+    // It does not matter how the attacker got a device.
     let (null, mode) = (rustix::fs::makedev(1, 5), Mode::from_raw_mode(0o666));
     for name in ["p-000003.scap.partial", "p-000003.scap", "p-000003.scap.gz"] {
         mknodat(CWD, scene.path(name), rustix::fs::FileType::CharacterDevice, mode, null).unwrap();
@@ -283,13 +283,13 @@ fn a_repaired_capture_stays_in_its_folder_and_gives_nobody_rights() {
     });
     repair(&file, &Place::Instead).unwrap();
     assert_eq!(mode(&file), (ATTACKER, 0o644));
-    // To root's folder it goes as a file of root's.
+    // In root's directory it becomes a file of root's.
     let elsewhere = scene.ours.join("out.scap");
     fs::write(&file, &damaged).unwrap();
     repair(&file, &Place::Elsewhere(elsewhere.clone())).unwrap();
     assert_eq!(mode(&elsewhere), (0, 0o600));
     fs::remove_file(elsewhere).unwrap();
-    // The folder is swapped for a link into root's, with a file of that name in it, again and again.
+    // The directory is repeatedly replaced by a link to root's, which has a file with that name.
     let mut repaired = 0;
     race(
         || {

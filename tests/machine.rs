@@ -1,4 +1,5 @@
-//! Recording on a machine as it comes: nothing mounted for it, few open files allowed, in a container. Needs root: it records for real.
+//! Recording on an unprepared machine: nothing mounted for it, few open files allowed, in a container. Needs root, for
+//! real recordings.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,14 +10,14 @@ use std::{fs::File, path::Path, process::Command};
 use common::{Capture, event_type, file, run, text};
 use scap::format::{EventView, Reader, state::Thread};
 
-/// The command under test, started by another one.
+/// Returns the command under test, started by another command.
 fn scapd_under(command: &[&str]) -> Command {
     let mut under = Command::new(command[0]);
     under.args(&command[1..]).arg(env!("CARGO_BIN_EXE_scapd"));
     under
 }
 
-/// Runs a script in a mount namespace of its own in which tracefs is mounted nowhere; `$0` is scapd.
+/// Runs a script in a mount namespace of its own without tracefs; `$0` is scapd.
 fn without_tracefs(script: &str) -> (Option<i32>, String, String) {
     const UNMOUNT: &str = "umount -a -t tracefs; ! grep -q ' tracefs ' /proc/mounts || exit 99; ";
     let mut command = Command::new("unshare");
@@ -74,24 +75,24 @@ fn a_hard_limit_of_open_files_that_is_too_low_is_named() {
     assert!(out.contains("cannot record: ") && out.contains("RLIMIT_NOFILE"), "{out}");
 }
 
-/// Starts the command under test in a pid namespace of its own, as its process 1.
+/// Starts the command under test as process 1 of a new pid namespace.
 const NEW_PIDS: [&str; 5] = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
-/// The threads of the state at the start.
+/// Returns the threads of the state at the start.
 fn threads(path: &Path) -> Vec<Thread> {
     let mut reader = Reader::new(File::open(path).unwrap()).unwrap();
     while reader.next_event().unwrap().is_some() {}
     reader.state().threads.clone()
 }
 
-/// The exit events of cat's openat of a file: their thread ids.
+/// Returns the thread ids of the exit events of cat's openat of a file.
 fn opened(capture: &Capture, name: &str) -> Vec<u64> {
     let opens = capture.events.iter().filter(|(ty, ..)| *ty == event_type("openat_x"));
     let view = |bytes: &[u8]| text(&EventView::parse(bytes, false).unwrap(), "name");
     opens.filter(|(_, _, bytes)| view(bytes) == name).map(|(_, tid, _)| *tid).collect()
 }
 
-/// In a pid namespace whose /proc has its own ids, and in one where it still has those of the initial namespace.
+/// In a pid namespace whose /proc has its own ids, and in one whose /proc has those of the initial namespace.
 #[test]
 fn a_command_in_another_pid_namespace_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
@@ -154,7 +155,7 @@ fn check_says_that_process_ids_are_translated() {
     assert!(!out.contains("process ids"), "/proc has them: {out}");
 }
 
-/// The /proc of a namespace in between has neither the ids of events nor those that the kernel lists.
+/// The /proc of an intermediate namespace has neither the ids of events nor those that the kernel lists.
 #[test]
 fn a_proc_from_which_ids_cannot_be_translated_is_refused() {
     let two: Vec<_> = NEW_PIDS.iter().chain(&NEW_PIDS[..4]).copied().collect();

@@ -1,7 +1,7 @@
-//! The mistakes that someone who adds a program can make in C, and that clang names.
+//! Mistakes in adding a program in C, each of which clang names.
 //!
-//! (Those on the Rust side cannot be compiled into a test: a row without a program is a missing field of the skeleton
-//! in src/probe/programs.rs, a program without a test a missing function in tests/kernel/main.rs.)
+//! (Mistakes in Rust cannot be compiled into a test: a row without a program is a missing field of the skeleton in
+//! src/probe/programs.rs, a program without a test a missing function in tests/kernel/main.rs.)
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use std::{
     process::Command,
 };
 
-/// Compiles a program against the headers in `include`: what clang says.
+/// Compiles a program against the headers in `include`, and returns clang's messages.
 fn compile(include: &Path, body: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("program.bpf.c");
@@ -28,11 +28,11 @@ fn compile(include: &Path, body: &str) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Lines of the file in front of the program: `#include`s.
+/// The lines of the file before the program: `#include`s.
 const INCLUDES: usize = 2;
 
-/// Checks that a program compiles as it stands, and that clang names what is wrong after a change to it: an error in the
-/// file of the program, at the line (of the program, from 1 on) that is wrong.
+/// Checks that a program compiles unchanged, and that clang names the mistake after a change: an error in the program's
+/// file, at the wrong line (of the program, from 1 on).
 #[track_caller]
 fn mistake(program: &str, from: &str, to: &str, line: usize, named: &str) {
     let include = Path::new("include");
@@ -123,7 +123,7 @@ fn a_skipped_parameter() {
     mistake(VARIABLE, NAME, "", 8, "out of the order of its row");
 }
 
-/// Of a row with parameters that not every schema has.
+/// For a row with parameters that only some schemas have.
 #[test]
 fn a_parameter_of_a_later_schema() {
     mistake(SCHEMA, FLAGS, "", 10, "every parameter of its row");
@@ -158,7 +158,7 @@ fn a_variable_size_event_by_the_ringbuf_template() {
     mistake(FIXED, "access_e", "access_x", 5, "access_x__size");
 }
 
-/// A copy of the headers with a changed table.
+/// Returns a copy of the headers with a changed table.
 fn changed_table(from: &str, to: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let include = folder.path().join("include");

@@ -1,4 +1,4 @@
-//! The names in a capture of some calls: right by default, as the calls that change them are recorded besides. Needs root.
+//! The names in a capture of some calls: right by default, as the calls that change them are also recorded. Needs root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// Records a command with these options; FOLDER in it is a folder of the test's own.
+    /// Records a command with these options; FOLDER in it becomes a directory of the test's own.
     fn of(options: &[&str], command: &[&str]) -> Recorded {
         let folder = tempfile::tempdir().unwrap();
         let path = file(&folder, "names.scap");
@@ -43,7 +43,7 @@ impl Recorded {
         serde_json::from_str(&json).unwrap()
     }
 
-    /// The one line with all of these texts.
+    /// Returns the single line with all of these texts.
     fn line(&self, texts: &[&str]) -> String {
         let all = self.read(&[]);
         let lines: Vec<_> = all.lines().filter(|line| texts.iter().all(|text| line.contains(text))).collect();
@@ -56,7 +56,7 @@ fn perl(script: &str) -> [&str; 3] {
     ["perl", "-e", script]
 }
 
-/// Whether access of this machine can be called by its number: arm64 has no such call.
+/// Returns code that calls access by its number, if this machine has such a call: arm64 has not.
 fn access(path: &str) -> Option<String> {
     let number = Syscall::by_name("access").unwrap().number(Arch::NATIVE)?;
     Some(format!("my $p = '{path}'; syscall({number}, $p, 0)"))
@@ -90,7 +90,7 @@ fn a_descriptor_that_is_used_again_has_its_new_name() {
 #[test]
 fn processes_have_their_names() {
     let recorded = Recorded::of(&["--syscalls", "openat,%network"], &["sh", "-c", "cat /etc/hostname; true"]);
-    // The notices are the recorder's.
+    // With the recorder's notices.
     let lines = recorded.read(&["--syscalls", "all,!notification"]);
     let names: std::collections::BTreeSet<_> =
         lines.lines().map(|line| line.split(' ').nth(3).unwrap()).collect();
@@ -100,7 +100,7 @@ fn processes_have_their_names() {
 #[test]
 fn a_directory_may_be_changed_to_by_its_descriptor() {
     let Some(access) = access("share/none") else { return };
-    // Descriptors are not needed but for that: of what is opened, only the directory is recorded.
+    // Only working directories need descriptors here: of the opened files, only the directory is recorded.
     let script = format!("open F, '<', '/etc/hostname'; opendir D, '/usr'; chdir D; {access}");
     let recorded = Recorded::of(&["--syscalls", "access"], &perl(&script));
     let line = recorded.line(&["< access", "share/none"]);
@@ -130,7 +130,7 @@ fn what_was_not_asked_for_is_counted_apart_and_shown_on_demand() {
     assert!(recorded.said.contains("4 events in "), "{}", recorded.said);
     assert!(recorded.said.contains(&format!(" and {besides} that keep names right")), "{}", recorded.said);
     assert!(!recorded.said.contains("execve"), "{}", recorded.said);
-    // With the notices of what was asked for, and of the balance.
+    // With the notices of the selection and of the totals.
     assert_eq!(recorded.read(&[]).lines().count(), 6);
     assert_eq!(recorded.read(&["--all"]).lines().count() as u64, 6 + besides);
     let (some, all) = (recorded.info(&[]), recorded.info(&["--all"]));
@@ -138,7 +138,7 @@ fn what_was_not_asked_for_is_counted_apart_and_shown_on_demand() {
     assert_eq!(all["events"].as_u64(), Some(6 + besides));
     let [said] = &capture.asked[..] else { panic!("{:?}", capture.asked) };
     assert_eq!(said.to_string(), "syscalls=write events=enter,exit tracepoints=none");
-    // Of each, only the return, and only of a call that has changed something.
+    // Only exit events, and only of calls that changed something.
     for (ty, _, bytes) in &capture.events {
         let event = scap::format::EventView::parse(bytes, false).unwrap();
         let name = event.info().unwrap().name;

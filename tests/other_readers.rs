@@ -1,4 +1,4 @@
-//! Debian's sysdig and tshark open what we write. The test of a program that is not installed is reported as ignored:
+//! Debian's sysdig and tshark open scapd's files. If a program is not installed, its tests are reported as ignored:
 //! `make test-readers` fetches its own.
 
 #![allow(clippy::unwrap_used)]
@@ -18,7 +18,7 @@ use scap::{
     },
 };
 
-/// A machine where `cat` runs as 4321 with an open file, a connection and a unix socket.
+/// Returns the state of a machine where `cat` runs as 4321 with an open file, a connection and a unix socket.
 fn machine() -> MachineState {
     let thread = |tid, ptid, comm: &str| Thread {
         tid,
@@ -77,10 +77,10 @@ fn machine() -> MachineState {
     }
 }
 
-/// Number of an event type, and its values.
+/// The number of an event type, and its values.
 type Row<'a> = (u16, &'a [Value<'a>]);
 
-/// Opens, reads and closes a file; reads what was open before; connects.
+/// Returns events that open, read and close a file, read a file opened before, and connect.
 fn events() -> Vec<Vec<u8>> {
     let name = Value::Text(b"/etc/passwd");
     let (at_cwd, flags, mode) = (Value::Fd(-100), Value::Flags(1), Value::Uint(0));
@@ -123,13 +123,13 @@ fn write_capture(path: &Path, state: &MachineState) {
     fs::write(path, file).unwrap();
 }
 
-/// What a test has done; why not, if it could not.
+/// The result of a test, or why it could not run.
 type Tested = Result<(), NotInstalled>;
 
-/// There is no such program.
+/// The program is not installed.
 struct NotInstalled(&'static str);
 
-/// The lines that a program prints.
+/// Returns the lines that a program prints.
 fn lines_of(program: &'static str, args: &[&str]) -> Result<HashSet<String>, NotInstalled> {
     let output = match Command::new(program).args(args).output() {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(NotInstalled(program)),
@@ -172,7 +172,7 @@ fn sysdig_reads_a_list_in_several_blocks() -> Tested {
         ..state.threads[0].clone()
     };
     let many: Vec<Thread> = (10_000..10_800).map(pad).collect();
-    // Our own thread comes last, in the last block.
+    // The recording thread comes last, in the last block.
     state.threads.splice(1..1, many);
     write_capture(&path, &state);
     let mut reader = Reader::new(fs::File::open(&path).unwrap()).unwrap();

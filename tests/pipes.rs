@@ -1,4 +1,4 @@
-//! Captures that go into pipes, and what is said of names: nobody reads, a reader stops, stdout is closed. Needs root.
+//! Captures written to pipes, and names in messages: no reader, a reader that stops, a closed stdout. Needs root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use scap::format::Reader;
 use tempfile::TempDir;
 
-/// What a recorder may take to end, on a busy machine.
+/// The time limit for a recorder's end on a busy machine.
 const SOON: Duration = Duration::from_secs(30);
 
 fn fifo() -> (TempDir, PathBuf) {
@@ -33,7 +33,7 @@ fn record(path: &Path, options: &[&str]) -> Child {
     command.args(["record", "-q", "-w"]).arg(path).args(options).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits for its end: its exit code, and what it said. It is killed when it does not come.
+/// Waits for the recorder's end, and returns its exit code and stderr. Kills it after the limit.
 fn ended(mut recorder: Child) -> (Option<i32>, String) {
     let started = Instant::now();
     while recorder.try_wait().unwrap().is_none() && started.elapsed() < SOON {
@@ -51,7 +51,7 @@ fn a_pipe_that_nobody_reads_is_given_up() {
     let (_folder, path) = fifo();
     let (code, said) = ended(record(&path, &["--duration", "1s"]));
     assert_eq!(code, Some(5), "{said}");
-    assert!(said.contains("nobody has opened") && said.contains("nothing was recorded"), "{said}");
+    assert!(said.contains("no reader has opened") && said.contains("nothing was recorded"), "{said}");
     let recorder = record(&path, &[]);
     sleep(Duration::from_secs(2));
     kill_process(Pid::from_child(&recorder), Signal::TERM).unwrap();
@@ -72,11 +72,11 @@ fn a_reader_that_comes_late_gets_everything() {
 #[test]
 fn a_reader_that_stops_does_not_hold_up_the_end() {
     let (_folder, path) = fifo();
-    // It does not wait for the writing end.
+    // Opened for reading and writing, as that does not wait for the writer.
     let reader = fs::File::options().read(true).write(true).open(&path).unwrap();
     let (code, said) = ended(record(&path, &["--duration", "1s"]));
     assert_eq!(code, Some(5), "{said}");
-    assert!(said.contains("takes no more") && said.contains("events lost"), "{said}");
+    assert!(said.contains("stopped reading") && said.contains("events lost"), "{said}");
     drop(reader);
     let recorder = record(&path, &[]);
     let reader = fs::File::open(&path).unwrap();
@@ -94,7 +94,7 @@ fn a_slow_reader_is_waited_for() {
     let recorder = record(&path, &["--syscalls", "getcwd", "--duration", "1s"]);
     let mut pipe = fs::File::open(&path).unwrap();
     sleep(Duration::from_secs(2));
-    // It takes a pipe's worth in less than the patience, for longer than that.
+    // The reader takes a pipe's worth in less than the patience, but for longer than the patience.
     let (mut bytes, mut part) = (Vec::new(), vec![0; 16 << 10]);
     for _ in 0..5 {
         let read = pipe.read(&mut part).unwrap();
@@ -116,7 +116,7 @@ fn a_closed_stdout_is_an_error() {
         assert_eq!(code, Some(5), "{arguments}: {said}");
         assert!(said.contains("stdout is closed"), "{arguments}: {said}");
     }
-    // One that was opened as /dev/null is what was asked for.
+    // A stdout opened on /dev/null is intended.
     for mode in [">", "<>"] {
         let script = format!("exec \"$0\" record -q -w - -- true 1{mode}/dev/null");
         let (code, _, said) = run(Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_scapd")]));

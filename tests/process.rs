@@ -1,4 +1,5 @@
-//! `scapd record` as a process: its command, its signals, its exit codes and what it says. Needs root: it records for real.
+//! `scapd record` as a process: its command, its signals, its exit codes and its messages. Needs root, for real
+//! recordings.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,7 +17,7 @@ use common::{Capture, file, run, scapd};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Waits until it is true, for ten seconds at most.
+/// Waits at most ten seconds for a condition.
 fn wait_for(what: &str, mut is_true: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_true() {
@@ -33,7 +34,7 @@ fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Whether a process is there, and no zombie.
+/// Returns whether a process exists and is not a zombie.
 fn lives(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status.lines().any(|line| line.starts_with("State:") && !line.contains('Z'))
@@ -43,7 +44,7 @@ fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-/// A recorder of a command that is still held: its first child, as the events of the whole machine come slowly at first.
+/// Starts a recorder, and returns it with its command while that is held: loading all programs takes long.
 fn held(folder: &TempDir) -> (Child, u32) {
     let path = file(folder, "held.scap");
     let recorder =
@@ -60,7 +61,7 @@ fn held(folder: &TempDir) -> (Child, u32) {
 fn a_held_command_ends_with_a_recorder_that_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let (mut recorder, child) = held(&folder);
-    // It has let go of the recorder's descriptors, the programs of BPF above all.
+    // The child has closed the recorder's descriptors, above all those of BPF programs.
     wait_for("descriptors let go of", || {
         let open = fs::read_dir(format!("/proc/{child}/fd")).into_iter().flatten().flatten();
         let bpf =
@@ -87,7 +88,7 @@ fn a_held_command_ends_by_one_signal() {
     assert_eq!(recorder.wait().unwrap().code(), Some(128 + 15));
 }
 
-/// That the output takes nothing is found out while the command is held, or a moment later.
+/// The recorder notices that the output accepts nothing while the command is held, or a moment later.
 #[test]
 fn a_held_command_ends_with_an_output_that_fails() {
     let (code, _, said) = run(scapd().args(["record", "-q", "-w", "/dev/full", "--", "sleep", "0.125"]));
@@ -120,7 +121,7 @@ fn a_start_without_proc_fails() {
     assert_eq!(left.count(), 0);
 }
 
-/// What the recorder was given, the command gets: descriptors, ignored signals; and nothing of the recorder's own.
+/// The command inherits what the recorder was given (descriptors, ignored signals), and nothing of the recorder's own.
 #[test]
 fn a_command_gets_what_the_recorder_was_given() {
     let folder = tempfile::tempdir().unwrap();
@@ -153,7 +154,7 @@ fn a_command_that_cannot_run_leaves_a_whole_capture() {
     let (code, _, said) = run(scapd().args(["record", "-w"]).arg(&path).args(["--", "no-such-command"]));
     assert_eq!(code, Some(127), "{said}");
     assert!(said.contains("in PATH"), "{said}");
-    // That it cannot be executed is found out when all is ready.
+    // That it cannot be executed shows only when all is ready.
     let (code, _, said) = run(scapd().args(["record", "-w"]).arg(&path).arg("--").arg(folder.path()));
     assert_eq!(code, Some(126), "{said}");
     assert!(!said.contains("lost: ") && said.contains("Permission denied"), "{said}");
@@ -180,14 +181,14 @@ fn a_capture_on_stdout_stays_clean() {
     }
 }
 
-/// A recorder of the whole machine that has begun.
+/// Starts a recorder of the whole machine, and waits until it records.
 fn recorder(path: &Path) -> Child {
     let child = scapd().args(["record", "-q", "--syscalls", "getcwd", "-w"]).arg(path).spawn().unwrap();
     begun(&child);
     child
 }
 
-/// Waits until a recorder handles signals and has begun.
+/// Waits until a recorder handles signals and records.
 fn begun(child: &Child) {
     wait_for("a recorder's threads", || {
         let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten().flatten();
@@ -251,7 +252,7 @@ fn a_limit_on_files_is_an_error_of_the_output() {
     assert!(said.contains("ulimit -f"), "{said}");
 }
 
-/// A stop by the control socket is not the first of two signals.
+/// A stop by the control socket does not count as the first of two signals.
 #[test]
 fn a_signal_behind_a_request_to_stop_waits_for_the_end() {
     let folder = tempfile::tempdir().unwrap();
@@ -277,7 +278,7 @@ fn a_recording_of_processes_ends_with_the_last_of_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "pid.scap");
     let go = file(&folder, "go");
-    // A descendant lives longer than its parent.
+    // A descendant outlives its parent.
     let script = format!("while [ ! -e {} ]; do sleep 0.02; done; sleep 0.5 & exec true", go.display());
     let mut process = Command::new("sh").args(["-c", &script]).spawn().unwrap();
     let mut child = scapd()
@@ -303,7 +304,7 @@ fn a_process_that_is_not_there_is_said() {
     let (code, _, said) = run(scapd().args(["record", "-p", "99999999", "-w"]).arg(&path));
     assert_eq!((code, said.trim_end()), (Some(1), "scapd: there is no process 99999999"));
     assert!(!path.exists());
-    // One that ends while the programs load: after the first look, and before the second.
+    // A process that ends while the programs load: after the first check, and before the second.
     let mut process = Command::new("sleep").arg("30").spawn().unwrap();
     let recorder = scapd()
         .args(["record", "-p", &process.id().to_string(), "-w"])
@@ -329,7 +330,7 @@ fn an_error_of_the_stats_file_hides_nothing() {
     let path = file(&folder, "stats.scap");
     let gone = file(&folder, "gone");
     let stats = gone.join("stats");
-    // The folder is there at the start.
+    // The directory exists at the start.
     let record = |command: &str| {
         fs::create_dir(&gone).unwrap();
         let command = format!("rmdir {}; {command}", gone.display());
@@ -372,7 +373,7 @@ fn a_recording_of_nothing_says_so() {
         run(scapd().args(["record", "--syscalls", "open", "-w"]).arg(&path).args(["--", "cat", "/dev/null"]));
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("nothing was recorded") && !said.contains("nothing lost"), "{said}");
-    assert!(said.contains("a variant of the call: openat"), "{said}");
+    assert!(said.contains("called a variant instead: openat"), "{said}");
 }
 
 #[test]
@@ -421,7 +422,7 @@ fn files_smaller_than_the_state_are_said() {
     assert!(said.contains("larger than the 8"), "{said}");
 }
 
-/// The programs read the machine's clock, the recorder that of its time namespace.
+/// BPF programs read the machine's clock, the recorder that of its time namespace.
 #[test]
 fn a_time_namespace_does_not_shift_the_events() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What `scapd read` calls the descriptors and processes of a program that it has seen. Needs root: it records for real.
+//! Names of descriptors and processes in the output of `scapd read`. Needs root, for real recordings.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ fn number(call: &str) -> String {
     Syscall::by_name(call).unwrap().number(Arch::NATIVE).unwrap().to_string()
 }
 
-/// Records a command, and reads what came of it.
+/// Records a command, and returns the lines of `scapd read`.
 fn recorded(command: &[&str]) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "names.scap");
@@ -30,7 +30,7 @@ fn recorded(command: &[&str]) -> Vec<String> {
     lines.lines().map(str::to_owned).collect()
 }
 
-/// The parameter of that name in the one line that has all these parts.
+/// Returns the parameter with this name in the single line with all these parts.
 fn parameter<'a>(lines: &'a [String], parts: &[&str], name: &str) -> &'a str {
     let found: Vec<_> = lines.iter().filter(|line| parts.iter().all(|part| line.contains(part))).collect();
     let [line] = found[..] else { panic!("{} lines with {parts:?}: {found:#?}", found.len()) };
@@ -43,7 +43,7 @@ fn parameter<'a>(lines: &'a [String], parts: &[&str], name: &str) -> &'a str {
     rest[..end].trim_end()
 }
 
-/// Each `lseek` says by its offset which descriptor it looks at.
+/// The offset of each `lseek` identifies the descriptor.
 const DESCRIPTORS: &str = r#"
     use POSIX ();
     my ($folder, $openat, $clone, $pidfd_open, $pidfd_getfd, $exit) = @ARGV;
@@ -109,7 +109,7 @@ fn processes_of_a_pid_namespace() {
     assert!(["2(sh)", "2(true)"].contains(&returned), "{returned}");
 }
 
-/// Both ends of a connection that was there before are shown from client to server.
+/// Both ends of a connection made before are shown from client to server.
 #[test]
 fn sockets_of_the_start() {
     let folder = tempfile::tempdir().unwrap();

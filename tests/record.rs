@@ -1,4 +1,4 @@
-//! `scapd record`, driven as a user does it. Needs root: it records for real.
+//! `scapd record`, as a user calls it. Needs root, for real recordings.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,13 +18,13 @@ use scap::{
     ledger::{Cause, Verdict},
 };
 
-/// Perl is part of every Debian system, and makes any system call.
+/// Returns a perl command that makes a system call. Every Debian system has perl.
 fn perl_calls(call: &str, count: u32) -> [String; 3] {
     let number = Syscall::by_name(call).unwrap().number(scap::events::Arch::NATIVE).unwrap();
     ["perl".into(), "-e".into(), format!("my $p = '/no/such/file'; syscall({number}, $p, 0) for 1..{count}")]
 }
 
-/// The number before a word in the summary.
+/// Returns the number before a word in the summary.
 fn number_before(text: &str, word: &str) -> u64 {
     let before = text.split(word).next().unwrap();
     assert!(before.len() < text.len(), "no `{word}` in: {text}");
@@ -36,7 +36,7 @@ fn lost(summary: &str) -> u64 {
     if summary.contains("nothing lost") { 0 } else { number_before(summary, "events lost") }
 }
 
-/// Records a million calls: the events in the file, and those accounted for as lost.
+/// Records a million calls, and returns the numbers of captured and lost events.
 fn million(buffer: &str) -> (u64, u64) {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "million.scap");
@@ -47,14 +47,14 @@ fn million(buffer: &str) -> (u64, u64) {
         .arg("--")
         .args(&calls));
     assert_eq!(code, Some(0), "{said}");
-    // Calls of the dynamic linker and of perl's own start.
+    // The dynamic linker and perl's start make calls too.
     let capture = Capture::read(&path);
     assert_eq!(number_before(&said, "events in"), capture.events.len() as u64);
     assert_eq!(capture.counts.len(), 2, "something else than access: {:?}", capture.counts);
     (capture.events.len() as u64, lost(&said))
 }
 
-/// What perl does besides the calls that it is told to do.
+/// Returns the number of `access` events that perl causes by itself.
 fn perl_alone() -> u64 {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "perl.scap");
@@ -80,8 +80,8 @@ fn a_million_calls_are_captured_or_accounted_for() {
     }
 }
 
-/// While a recorder is overloaded its memory stays within what it has been given: rings of 256 KiB, the one in reserve,
-/// and the buffers on the way to the disk. Not all of that is touched at first.
+/// Checks that an overloaded recorder's memory stays within its limits: rings of 256 KiB, the reserve ring, and the
+/// buffers for the disk. Not all of it is touched at first.
 fn assert_flat(resident: &[u64]) {
     let rings = (4 << 20) + (256 << 10) * std::thread::available_parallelism().unwrap().get() as u64;
     let buffers = 16 << 20;
@@ -91,7 +91,7 @@ fn assert_flat(resident: &[u64]) {
     assert!(*after <= before + 2 * rings + buffers, "from {before} to {after} bytes: {resident:?}");
 }
 
-/// Ten times more reads and writes than the recorder takes, while processes start: what becomes of those is not lost.
+/// Ten times more reads and writes than the recorder can take, while processes start: their events are not lost.
 #[test]
 fn processes_outlive_the_mass() {
     const PROCESSES: usize = 100;
@@ -137,7 +137,7 @@ fn processes_outlive_the_mass() {
     let births: usize =
         ["clone_x", "clone3_x", "fork_x", "vfork_x"].map(|p| returned(p, |res| res == 0)).iter().sum();
     assert_eq!(births, PROCESSES + 1);
-    // The one that reads and writes notices a little later that its parent is gone.
+    // The reader-writer notices a little later that its parent has ended.
     assert!(capture.count("sched_process_exit") > PROCESSES as u64);
     // The same, as JSON.
     let stats: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&stats).unwrap()).unwrap();
@@ -152,7 +152,7 @@ fn processes_outlive_the_mass() {
     }
 }
 
-/// A reader of the pipe that is too slow: the losses are told apart from those of a slow recorder.
+/// A pipe with a slow reader: its losses have another cause than those of a slow recorder.
 #[test]
 fn a_slow_output_is_named_as_the_cause() {
     let folder = tempfile::tempdir().unwrap();
@@ -165,7 +165,7 @@ fn a_slow_output_is_named_as_the_cause() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    // Nothing is read before all calls have been made.
+    // Read nothing before all calls have been made.
     let start = Instant::now();
     while !done.exists() && start.elapsed() < Duration::from_secs(60) {
         sleep(Duration::from_millis(10));
@@ -241,7 +241,7 @@ fn a_signal_ends_a_capture_with_a_whole_file() {
             .spawn()
             .unwrap();
         let pid = Pid::from_child(&child);
-        // It records until it is told to end: so nothing here may fail before that.
+        // It records until it is stopped, so nothing here may fail before that.
         let deadline = Instant::now() + Duration::from_secs(120);
         while std::fs::metadata(&partial).map_or(0, |m| m.len()) < 20_000
             && child.try_wait().unwrap().is_none()
@@ -300,7 +300,7 @@ fn exit_events_alone() {
     assert!(capture.counts.keys().all(|ty| !ty.is_enter() || *ty == procexit), "{:?}", capture.counts);
 }
 
-/// The kernel makes a successful execveat return as an execve.
+/// The kernel returns a successful execveat as an execve.
 #[test]
 fn execveat_alone_is_recorded_with_its_return() {
     let folder = tempfile::tempdir().unwrap();
@@ -317,7 +317,7 @@ fn execveat_alone_is_recorded_with_its_return() {
     let capture = Capture::read(&path);
     assert_eq!(capture.count("execveat_e"), 1);
     let returns: Vec<_> = capture.of("execve_x").filter_map(|e| common::number(&e, "res")).collect();
-    // Perl's own exec comes along.
+    // Perl's own exec is recorded too.
     assert!(returns.ends_with(&[0]) && returns.len() <= 2, "{returns:?}");
 }
 
@@ -339,9 +339,9 @@ fn an_unwritable_file_is_named() {
 fn without_privileges_the_missing_ones_are_named() {
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
-    // The build folder need not be open to others: run a copy.
+    // Other users may not be able to read the build directory: run a copy.
     let copy = file(&folder, "scapd");
-    // By another process: what we have open for writing cannot be executed while another test forks.
+    // Another process makes the copy: a file that we have open for writing cannot be executed while another test forks.
     assert!(
         std::process::Command::new("cp")
             .args([env!("CARGO_BIN_EXE_scapd").as_ref(), copy.as_os_str()])
@@ -389,7 +389,7 @@ fn a_selection_starts_at_once_and_loads_little() {
         .arg(&path)
         .args(["--", "perl", "-e", ""]));
     assert_eq!(code, Some(0), "{said}");
-    // The pair of access, the end of a task, which is then followed no longer, and the marks of sampling.
+    // The pair of access, the end of a task, which then is no longer followed, and the marks of sampling.
     assert!(said.contains("5 programs of events loaded"), "{said}");
 }
 

@@ -1,5 +1,5 @@
-//! Captures that were cut off: what `scapd read` shows of them, what `scapd repair` makes of them. Needs root: they are
-//! recorded for real.
+//! Captures that were cut off: what `scapd read` shows of them, and what `scapd repair` makes of them. Needs root, for
+//! real recordings.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,7 +28,7 @@ use scapd::{
 };
 use tempfile::TempDir;
 
-/// How much of a capture's end is cut at every byte.
+/// The size of a capture's end that is cut at every byte.
 const TAIL: usize = 64 << 10;
 
 /// Records a few programs: more than [`TAIL`] bytes of events.
@@ -40,14 +40,14 @@ fn record(path: &Path, options: &[&str]) {
     assert_eq!(code, Some(0), "{said}");
 }
 
-/// A capture, not compressed, and the places of its blocks.
+/// An uncompressed capture, and the positions of its blocks.
 struct Capture {
     bytes: Vec<u8>,
     blocks: Vec<(BlockType, Range<usize>)>,
 }
 
 impl Capture {
-    /// One for all tests: they are about its bytes.
+    /// Returns the one capture for all tests, which only need its bytes.
     fn get() -> &'static Capture {
         static CAPTURE: OnceLock<Capture> = OnceLock::new();
         CAPTURE.get_or_init(|| {
@@ -63,7 +63,7 @@ impl Capture {
         })
     }
 
-    /// The block that a cut there falls into; one that starts there is gone.
+    /// Returns the index of the block that a cut falls into; a block that starts there is gone.
     fn block_at(&self, cut: usize) -> usize {
         self.blocks.partition_point(|(_, at)| at.end <= cut)
     }
@@ -73,7 +73,7 @@ impl Capture {
     }
 }
 
-/// The whole blocks of a capture, by their lengths alone.
+/// Returns the complete blocks of a capture, by their lengths only.
 fn blocks(bytes: &[u8]) -> Vec<(BlockType, Range<usize>)> {
     let mut blocks = Vec::new();
     let mut at = 0;
@@ -87,7 +87,7 @@ fn blocks(bytes: &[u8]) -> Vec<(BlockType, Range<usize>)> {
     blocks
 }
 
-/// What `scapd read` shows: the number of lines, and the error.
+/// Returns what `scapd read` shows: the number of lines, and the error.
 fn shown(bytes: &[u8]) -> (usize, Option<ReadError>) {
     let args = ReadArgs {
         file: "cut.scap".into(),
@@ -106,7 +106,8 @@ fn shown(bytes: &[u8]) -> (usize, Option<ReadError>) {
     (out.iter().filter(|b| **b == b'\n').count(), error)
 }
 
-/// The repaired capture, which is read to its end: what it says of itself, its bytes, its events without the notice.
+/// Repairs a capture and reads it to its end. Returns its notice, its bytes, and the number of events without the
+/// notice.
 fn repaired(bytes: &[u8]) -> (Cut, Vec<u8>, usize) {
     let mut out = Vec::new();
     let cut = Survey::of(bytes).unwrap().write(&mut Cursor::new(bytes), &mut out).unwrap();
@@ -118,8 +119,8 @@ fn repaired(bytes: &[u8]) -> (Cut, Vec<u8>, usize) {
     (cut, out, events - 1)
 }
 
-/// Reading is bounded, so that all offsets have their turn: of what stands before the block that is cut, a state without
-/// processes and the last two events are left.
+/// Each read is short, so that all offsets can be tested: before the cut block, the capture has only a state without
+/// processes and the last two events.
 #[test]
 fn cut_at_every_byte_of_its_last_64_kib() {
     let capture = Capture::get();
@@ -136,8 +137,8 @@ fn cut_at_every_byte_of_its_last_64_kib() {
     });
 }
 
-/// A loss of power: what is on the disk at any moment is a beginning of what the file becomes. Of each copy, the last
-/// whole event is cut at every byte, too.
+/// A power loss: the disk always has a prefix of the later file. The last complete event of each copy is cut at every
+/// byte, too.
 #[test]
 fn copies_of_random_moments() {
     let mut state = Vec::new();
@@ -168,7 +169,7 @@ fn copies_of_random_moments() {
     }
 }
 
-/// Copies of a capture at random moments of its making, with events in them; and what it has become.
+/// Returns copies of a capture made at random moments of a recording, with events in them; and the final file.
 fn copies(options: &[&str]) -> (Vec<Vec<u8>>, Vec<u8>) {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "growing.scap");
@@ -187,11 +188,11 @@ fn copies(options: &[&str]) -> (Vec<Vec<u8>>, Vec<u8>) {
         }
     }
     assert!(recorder.wait().unwrap().success());
-    // The first ones are of the state.
+    // The first events belong to the state.
     let has_events = |mut reader: Reader<&[u8]>| (0..3).all(|_| matches!(reader.next_event(), Ok(Some(_))));
     copies.retain(|copy| Reader::new(&copy[..]).is_ok_and(has_events));
     assert!(copies.len() >= 3, "{} copies", copies.len());
-    // Enough for a test that is run often.
+    // Enough for a test that runs often.
     fastrand::shuffle(&mut copies);
     copies.truncate(4);
     (copies, fs::read(&path).unwrap())
@@ -219,7 +220,7 @@ fn check_cut(capture: &Capture, state: &[u8], cut: usize) {
     assert!(out.starts_with(&whole), "cut at {cut}");
 }
 
-/// What the commands make of a cut file: `offset` is where its last whole block ends, `events` stand before.
+/// Checks the commands on a cut file: `offset` is the end of its last complete block, `events` come before.
 fn check_commands(path: &Path, events: usize, offset: usize) {
     let lines = |out: &str| out.lines().count();
     let (code, out, said) = run(scapd().arg("read").arg(path));
@@ -254,7 +255,7 @@ fn the_commands_and_a_cut_capture() {
         fs::write(&path, &capture.bytes[..cut]).unwrap();
         check_commands(&path, capture.events_before(block), start);
     }
-    // Of several captures, what is to be said of the worst.
+    // For several captures, the exit code is that of the worst.
     let damaged = file(&folder, "damaged.scap");
     fs::write(&damaged, &capture.bytes[..len - 1]).unwrap();
     let (code, out, _) = run(scapd().arg("verify").args([&damaged, &path]));
@@ -272,7 +273,7 @@ fn a_compressed_capture_is_decompressed_as_far_as_it_goes() {
     let packed = fs::read(&path).unwrap();
     let mut compared = 0;
     for cut in (packed.len() / 2..packed.len()).step_by(packed.len() / 150) {
-        // What another decoder makes of it.
+        // The output of another decoder.
         let mut bytes = Vec::new();
         let whole = MultiGzDecoder::new(&packed[..cut]).read_to_end(&mut bytes).is_ok();
         let blocks = blocks(&bytes);
@@ -295,7 +296,7 @@ fn a_compressed_capture_is_decompressed_as_far_as_it_goes() {
     assert!(compared > 20, "{compared} cuts with events before them");
 }
 
-/// A recorder that is killed closes nothing: a folder with what it left.
+/// Kills a recorder, which then closes nothing, and returns the directory with its files.
 fn killed(options: &[&str]) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = file(&folder, "killed.scap.partial");
@@ -305,7 +306,7 @@ fn killed(options: &[&str]) -> (TempDir, PathBuf) {
     command.args(["record", "-q", "-w"]).arg(&name).args(options).args(work);
     let mut recorder = command.stdout(Stdio::null()).spawn().unwrap();
     let size = || fs::metadata(&path).map_or(0, |meta| meta.len());
-    // It has written its state, and then some.
+    // It has written its state, and more.
     let first = (0..500).find_map(|_| {
         sleep(Duration::from_millis(20));
         Some(size()).filter(|size| *size > 0)
@@ -349,5 +350,5 @@ fn what_is_said_where_nothing_can_be_saved() {
     fs::write(&path, &Capture::get().bytes).unwrap();
     let (code, _, said) = run(scapd().arg("repair").arg(&path).arg("-o").arg(&out_file));
     assert_eq!(code, Some(5));
-    assert!(said.contains("there.scap is there already: move it away"), "{said}");
+    assert!(said.contains("there.scap already exists: move it away"), "{said}");
 }

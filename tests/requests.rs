@@ -1,4 +1,4 @@
-//! Requests to a recording that runs: of a thread of the process that records itself. Needs root.
+//! Requests to a running recording, from another thread of the same process, which records itself. Needs root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -16,7 +16,7 @@ use scapd::{
     record::{self, Config, Observer, RequestError, Settings, Status},
 };
 
-/// Tells when the recording has begun.
+/// Reports that the recording has started.
 struct Began(Sender<()>);
 
 impl Observer for Began {
@@ -29,10 +29,10 @@ fn set(list: &str) -> Option<SyscallSet> {
     Some(select::parse(list).unwrap())
 }
 
-/// Calls that nothing else in this process makes.
+/// Makes calls that nothing else in this process makes.
 fn hundred_of_each() {
     for _ in 0..100 {
-        // SAFETY: neither has arguments, nor can fail.
+        // SAFETY: these calls have no arguments, and cannot fail.
         unsafe { (libc::syscall(libc::SYS_getppid), libc::syscall(libc::SYS_getegid)) };
     }
 }
@@ -76,7 +76,7 @@ fn the_selection_changes_while_events_are_recorded() {
     let expected = ["getppid", "getegid", "all", "none"]
         .map(|calls| format!("syscalls={calls} events=enter,exit tracepoints=none"));
     assert_eq!(asked, expected);
-    // Each counts from its time on: there are no more pairs than were asked for.
+    // Each selection counts from its time on: there are no more pairs than requested.
     let (code, shown, _) =
         common::run(common::scapd().args(["read", "--syscalls", "getppid,getegid"]).arg(&path));
     assert_eq!((code, shown.lines().count()), (Some(0), 800), "of three selections");

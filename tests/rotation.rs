@@ -1,4 +1,4 @@
-//! Recordings into a series of files: nothing is lost or doubled between them, and each stands alone. Needs root.
+//! Recordings to a series of files: nothing is lost or duplicated between them, and each stands alone. Needs root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ fn every(events: u64) -> Series {
     Series { rotation: Rotation { events: Some(events), ..Rotation::default() }, ..Series::default() }
 }
 
-/// Goes from file to file until there are so many: how many there were, and how many calls.
+/// Rotates until there are `files` files, and prints the numbers of files and calls.
 fn rotate(files: u64) {
     let _alone = alone();
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -82,7 +82,7 @@ fn a_file_is_not_larger_than_it_may_be() {
         let mut config = config(folder.path().join("a.scap"), Series { rotation, ..Series::default() });
         config.compress = compress;
         let recording = Recording::start(config);
-        // So few that a file is far from full when its state is there.
+        // Few calls, so that a file is far from full when its state is written.
         let generator = Generator::start(1, 100, Duration::from_millis(20));
         wait_for("two files", || recording.handle.status().files >= 3);
         let calls = generator.stop();
@@ -90,7 +90,7 @@ fn a_file_is_not_larger_than_it_may_be() {
         let paths = captures(folder.path());
         let sizes: Vec<_> = paths.iter().map(|path| path.metadata().unwrap().len()).collect();
         for full in &sizes[..sizes.len() - 1] {
-            // What is in the buffers of a compressed one comes on top.
+            // A compressed file may exceed its limit by what is in the buffers.
             assert!(*full > size / 2 && (compress || *full <= size), "{sizes:?}");
         }
         assert_whole(&paths, &calls);
@@ -223,7 +223,7 @@ fn what_a_killed_recorder_left_behind_is_repaired_by_the_next_one() {
         command.arg(folder.path().join("a.scap"));
         command
     };
-    // The shell kills its parent, the recorder, whose file has then been flushed.
+    // The shell kills its parent, the recorder, after the file has been flushed.
     let status =
         record().args(["--", "sh", "-c", "test -r /; test -r /; sleep 1; kill -9 $PPID"]).status().unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
@@ -232,12 +232,12 @@ fn what_a_killed_recorder_left_behind_is_repaired_by_the_next_one() {
         names.filter(|path| path.extension().is_some_and(|e| e == "partial")).collect::<Vec<_>>()
     };
     assert_eq!(partials().len(), 1);
-    // Of one on a full disk there may be nothing, or a part of what stands before the first event.
+    // On a full disk a file may be empty, or have part of what comes before the first event.
     let start = fs::read(&partials()[0]).unwrap()[..100].to_vec();
     fs::write(folder.path().join("a-000007.scap.partial"), start).unwrap();
     fs::write(folder.path().join("a-000008.scap.partial"), "").unwrap();
 
-    // A file that was just made may be one that another recorder is about to lock.
+    // A new file may be one that another recorder is about to lock.
     thread::sleep(Duration::from_millis(1100));
     let (code, _, said) = common::run(record().args(["--", "test", "-r", "/"]));
     assert_eq!(code, Some(0), "{said}");
@@ -268,7 +268,7 @@ fn a_selection_that_needs_more_names_begins_a_new_file() {
     recording.handle.change(Settings { syscalls: select::parse("getgid").ok(), ..settings.clone() }).unwrap();
     recording.handle.change(Settings { syscalls: select::parse("pread").ok(), ..settings }).unwrap();
     wait_for("a new file", || recording.handle.status().files >= 2);
-    // Its state is there soon after.
+    // The state is written soon after.
     thread::sleep(Duration::from_millis(500));
     std::os::unix::fs::FileExt::read_at(&opened, &mut [0], 0).unwrap();
     recording.stop().unwrap();
@@ -287,7 +287,7 @@ fn a_start_that_fails_leaves_a_series_as_it_was() {
     for name in names {
         fs::write(folder.path().join(name), capture).unwrap();
     }
-    // What was just made might be another recorder's.
+    // A new file might belong to another recorder.
     thread::sleep(Duration::from_millis(1100));
     let mut record = common::scapd();
     record.args(["record", "-q", "-W", "1", "--buffer-size", "5000", "-w"]).arg(folder.path().join("a.scap"));

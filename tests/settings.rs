@@ -1,4 +1,4 @@
-//! The settings of `scapd record` that leave events out or keep more of them, driven as a user does it. Needs root.
+//! The settings of `scapd record` that leave events out or keep more of their data, as a user calls them. Needs root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,14 +9,14 @@ use scap::events::{Arch, Syscall};
 
 const CALLS: u64 = 1000;
 
-/// Perl makes any system call: here so many of `access`, on a path that is not there.
+/// Returns a perl command that calls `access` on a missing path a number of times.
 fn failing_calls() -> [String; 3] {
     let number = Syscall::by_name("access").unwrap().number(Arch::NATIVE).unwrap();
     let calls = format!("my $p = '/no/such/file'; syscall({number}, $p, 0) for 1..{CALLS}");
     ["perl".into(), "-e".into(), calls]
 }
 
-/// Records them with these options: the capture, what the recorder said, and what `verify` says of the file.
+/// Records them with these options. Returns the capture, the recorder's messages, and the output of `verify`.
 fn record(options: &[&str]) -> (Capture, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "settings.scap");
@@ -57,8 +57,8 @@ fn a_sample_says_that_it_is_one() {
 #[test]
 fn a_value_that_cannot_be_is_told_with_those_that_can() {
     for (option, value, remedy) in [
-        ("--sample", "3", "write 1, 2, 4, 8, 16, 32, 64 or 128"),
-        ("--full-capture-ports", "90-80", "write 5000-5010"),
+        ("--sample", "3", "use 1, 2, 4, 8, 16, 32, 64 or 128"),
+        ("--full-capture-ports", "90-80", "a range such as 5000-5010"),
         ("--statsd-port", "70000", "70000 is not in 0..=65535"),
         ("--snaplen", "65536", "65536 is not in 0..=65535"),
     ] {
@@ -68,7 +68,7 @@ fn a_value_that_cannot_be_is_told_with_those_that_can() {
     }
 }
 
-/// Readers abort on a parameter that their schema does not have.
+/// Readers abort on a parameter that is not in their schema.
 #[test]
 fn parameters_of_a_later_schema_are_recorded_on_demand() {
     let perl = "use Fcntl; socket(my $s, 2, 1, 0) or die; fcntl($s, F_SETFD, FD_CLOEXEC) or die";

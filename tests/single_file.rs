@@ -1,5 +1,4 @@
-//! A capture that is one file: what was there before, a second recorder, a file that is taken away. Needs root: it records
-//! for real.
+//! A capture in a single file: an existing file, a second recorder, a removed file. Needs root, for real recordings.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,7 +22,7 @@ use tempfile::TempDir;
 
 const OLD: &[u8] = b"an old capture";
 
-/// A folder with a file `a.scap` that everyone may write to.
+/// Returns a directory with a file `a.scap` that everyone can write to.
 fn with_old() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "a.scap");
@@ -53,7 +52,7 @@ fn partial(path: &Path) -> PathBuf {
     format!("{}.partial", path.display()).into()
 }
 
-/// A recorder that has written to this file, until it is told to end.
+/// Starts a recorder, and waits until it has written to a file.
 fn started(path: &Path, written: &Path) -> Child {
     let mut recorder = record(path).stderr(Stdio::piped()).spawn().unwrap();
     let start = Instant::now();
@@ -99,7 +98,7 @@ fn a_start_that_fails_changes_nothing() {
 fn a_start_without_rights_changes_nothing() {
     let (folder, path) = with_old();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
-    // A name that anyone can reach, whatever the build's folder is.
+    // A path that every user can reach, wherever the build is.
     let binary = file(&folder, "scapd");
     fs::copy(env!("CARGO_BIN_EXE_scapd"), &binary).unwrap();
     let mut nobody = Command::new("setpriv");
@@ -198,7 +197,7 @@ fn a_failing_disk_leaves_the_old_file() {
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("a.scap.partial"), "{said}");
     assert_eq!(fs::read(&path).unwrap(), OLD);
-    // A chunk is written as a whole or not at all: nothing was.
+    // A chunk is written completely or not at all, so nothing was written.
     assert_eq!(names(&folder), ["a.scap"]);
 }
 
@@ -214,7 +213,7 @@ fn a_link_stays_and_its_target_is_replaced() {
     assert_eq!(names(&folder), ["a.scap", "link"]);
 }
 
-/// Records with `volume` mounted over `path`, as a container has it: nothing can be renamed over a mount point.
+/// Records with `volume` mounted over `path`, as in a container: no file can be renamed over a mount point.
 fn record_mounted(volume: &Path, path: &Path, options: &[&str]) -> (Option<i32>, String) {
     let script = "mount --bind \"$1\" \"$2\" && f=$2 && shift 2 && \
         exec \"$0\" record -q --syscalls getcwd -w \"$f\" \"$@\"";
@@ -230,7 +229,7 @@ fn a_file_that_cannot_be_replaced_is_locked_and_written_in_place() {
     let volume = file(&folder, "volume");
     fs::write(&volume, OLD).unwrap();
     fs::set_permissions(&volume, Permissions::from_mode(0o666)).unwrap();
-    // A start that fails changes nothing here either.
+    // A failing start changes nothing here either.
     let (code, said) = record_mounted(&volume, &path, &["--buffer-size", "5000", "--", "true"]);
     assert_ne!(code, Some(0), "{said}");
     assert_eq!((fs::read(&volume).unwrap().as_slice(), mode(&volume)), (OLD, 0o666));

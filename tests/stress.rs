@@ -1,6 +1,7 @@
-//! The hammer (examples/hammer) for a few seconds, on this kernel: threads that move from CPU to CPU and interrupt each
-//! other, recorded with large and with small rings. Every event is what its thread did, they come in time order or say
-//! that they do not, enter and exit of each thread take turns, and the ledger equals what was called. Needs root.
+//! Runs the hammer (examples/hammer) for a few seconds on this kernel: threads that move between CPUs and interrupt
+//! each other, recorded with large and with small rings. Every event is what its thread did, events come in time order
+//! or are marked as late, the enter and exit events of each thread alternate, and the ledger matches the calls. Needs
+//! root.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,7 +24,7 @@ use report::Wanted;
 use run::{Config, run};
 use scapd::probe::Attach;
 
-/// In turns: they share the timer that sends signals, and a CPU is busy with each thread of one.
+/// The runs take turns: they share the timer that sends signals, and each keeps all CPUs busy.
 #[test]
 fn every_event_is_what_its_thread_did() {
     let config = |attach, ring_size| Config {

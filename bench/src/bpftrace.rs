@@ -1,11 +1,12 @@
-//! The script for bpftrace: it prints what scapd records of the same calls, of a command and its descendants.
+//! The script for bpftrace: it prints the fields that scapd records of the same calls, of a command and its
+//! descendants.
 //!
-//! Like scapd's two events, it prints a line as a call begins and one as it returns, each with time, CPU, process,
-//! thread, name of the program and the arguments; data and the result stand in the second one.
+//! Like scapd's two events, it prints one line when a call starts and one when it returns, each with time, CPU,
+//! process, thread and name of the program. The first line has the arguments, the second the result and the data.
 
 use std::fmt::Write;
 
-/// The system calls of the generators, and their arguments as the kernel's tracepoints name them.
+/// The system calls of the generators, and their arguments by the names of the kernel's tracepoints.
 const CALLS: &[Call] = &[
     Call { name: "getppid", arguments: &[], data: None },
     Call { name: "access", arguments: &[Path("filename"), Number("mode")], data: None },
@@ -48,11 +49,11 @@ struct Call {
 enum Argument {
     Number(&'static str),
     Path(&'static str),
-    /// A list of strings, which bpftrace prints at once.
+    /// A list of strings, printed by bpftrace's `join`.
     Strings(&'static str),
 }
 
-/// The tasks to follow: the command, and whatever it starts.
+/// Follows the command and its descendants.
 const FOLLOW: &str = "\
 BEGIN { @task[cpid] = 1; }
 tracepoint:sched:sched_process_fork /@task[args->parent_pid]/ { @task[args->child_pid] = 1; }
@@ -60,11 +61,11 @@ tracepoint:sched:sched_process_exit /@task[tid]/ { delete(@task[tid]); }
 END { clear(@task); clear(@data); }
 ";
 
-/// The script for these calls; one that is not known is left out.
+/// Returns the script for these calls, without unknown ones.
 pub fn script(calls: &[&str]) -> String {
     let mut script = FOLLOW.to_owned();
     let known: Vec<_> = CALLS.iter().filter(|call| calls.contains(&call.name)).collect();
-    // The map is cleared at the end, so it has to be there.
+    // The script may clear the map only if it uses it.
     if !known.iter().any(|call| call.data.is_some()) {
         script = script.replace(" clear(@data);", "");
     }
@@ -101,7 +102,7 @@ impl Call {
              printf(\"{HEAD} > {name}{format}\\n\", {HEAD_VALUES}{values});{joined} }}"
         );
         let (format, value, drop) = match self.data {
-            // What a negative length would mean, bpftrace does not say.
+            // bpftrace does not document the meaning of a negative length.
             Some(_) => (
                 " res=%ld data=%r",
                 ", args->ret, buf(@data[tid], args->ret > 0 ? args->ret : 0)",

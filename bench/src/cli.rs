@@ -1,4 +1,4 @@
-//! The benchmark's command line, and what its commands do.
+//! The benchmark's command line and its commands.
 
 use std::{
     env, fs,
@@ -20,13 +20,13 @@ use crate::{
     schedule::{self, Rounds},
 };
 
-/// Generators of a quick run: a call with a path, calls with data, and processes.
+/// The generators of a quick run: a call with a path, calls with data, and processes.
 const QUICK: [Generator; 3] = [Generator::Access, Generator::ReadWrite, Generator::ForkExec];
-/// The document that results are put into, in the folder of the plot that belongs to it.
+/// The document with the results; its plot is in the same directory.
 const DOCUMENT: &str = "RESULTS.md";
 const PLOT: &str = "plot.svg";
 
-/// Measures what recording costs, with scapd and with its peers
+/// Measure the cost of recording with scapd and with its peers
 #[derive(Debug, Parser)]
 #[command(name = "scapd-bench", max_term_width = 100)]
 pub struct Cli {
@@ -36,11 +36,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Let contenders take turns over generators (as root)
+    /// Run the contenders over the generators, in turn (as root)
     Run(Box<RunArgs>),
     /// Measure the merge over 2 to 512 rings
     Merge(MergeArgs),
-    /// Make table and plot again from a .json file
+    /// Make the tables and the plot again from a .json file
     Render(RenderArgs),
     /// List contenders and generators
     List,
@@ -48,37 +48,37 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// About a minute: fewer generators, rounds, and less time
+    /// Run about a minute: fewer generators, fewer rounds, less time
     #[arg(long)]
     quick: bool,
-    /// Only these generators
+    /// Run only these generators
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
     generators: Vec<Generator>,
-    /// Only these contenders; those that all are compared with are always there
+    /// Run only these contenders, and `none`
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',')]
     contenders: Vec<Contender>,
-    /// Rounds that count [default: 5, quick: 3]
+    /// Measured rounds [default: 5, quick: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// What the measured loop of a run should take, in ms [default: 300, quick: 100]
+    /// Duration of the measured loop of a run, in ms [default: 300, quick: 100]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     time: Option<u64>,
     /// The CPU of the generator and all its processes [default: the last one]
     #[arg(long, value_name = "CPU")]
     generator_cpu: Option<usize>,
-    /// The CPUs of the recorder [default: the last one but one]
+    /// The CPUs of the recorder [default: the last one but the generator's]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     recorder_cpus: Vec<usize>,
-    /// Where recorders write, for as long as they run [default: the folder for temporary files]
+    /// The directory for the recorders' temporary files [default: the system's]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// The program of scapd [default: the one beside this program]
+    /// The scapd program [default: the one beside this program]
     #[arg(long, value_name = "FILE")]
     scapd: Option<PathBuf>,
-    /// Further arguments for every recording of scapd, as --scapd-args='-z --attach btf'
+    /// Additional arguments for every recording of scapd, such as --scapd-args='-z --attach btf'
     #[arg(long, value_name = "ARGS", default_value = "", hide_default_value = true)]
     scapd_args: String,
-    /// Where table, plot and numbers go
+    /// The directory for tables, plot and numbers
     #[arg(long, value_name = "DIR", default_value = "bench/results")]
     results: PathBuf,
     #[command(flatten)]
@@ -87,10 +87,10 @@ struct RunArgs {
 
 #[derive(Debug, Args)]
 struct MergeArgs {
-    /// Rounds that count
+    /// Measured rounds
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Events of a round, at least
+    /// The minimum number of events in a round
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=50_000_000))]
     events: u64,
     #[command(flatten)]
@@ -107,20 +107,20 @@ struct RenderArgs {
 
 #[derive(Debug, Args)]
 struct DocumentArgs {
-    /// Put the table into RESULTS.md, in place of the last one
+    /// Replace the tables in RESULTS.md
     #[arg(long)]
     write_results: bool,
-    /// The folder of RESULTS.md, and of the plot beside it
+    /// The directory of RESULTS.md and its plot
     #[arg(long, value_name = "DIR", default_value = "bench")]
     document: PathBuf,
 }
 
 impl Cli {
-    /// Does what the command line says.
+    /// Runs the command.
     ///
     /// # Errors
-    /// If scapd is not there, nothing can be measured, or results cannot be written. A contender that fails is noted
-    /// in the results.
+    /// If scapd is missing, nothing can be measured, or results cannot be written. A contender that fails is noted in
+    /// the results.
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Run(arguments) => run(&arguments),
@@ -153,7 +153,7 @@ impl Cli {
 
 fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     ensure!(rustix::process::geteuid().is_root(), "recording needs root: use make bench, or sudo");
-    // Before we choose our own CPUs.
+    // Counts the allowed CPUs, so it runs before we restrict them.
     let machine = Machine::this();
     let bench = bench(arguments)?;
     let rounds = Rounds {
@@ -188,14 +188,14 @@ fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     };
     let name = jiff::Timestamp::now().strftime("%Y-%m-%dT%H%M%S").to_string();
     let results = &arguments.results;
-    fs::create_dir_all(results).with_context(|| format!("cannot make {}", results.display()))?;
+    fs::create_dir_all(results).with_context(|| format!("cannot create {}", results.display()))?;
     let numbers = results.join(name).with_extension("json");
     fs::write(&numbers, serde_json::to_string_pretty(&report)?)
         .with_context(|| format!("cannot write {}", numbers.display()))?;
     write(&report, &numbers, &arguments.document)
 }
 
-/// Writes table and plot beside the numbers, and into the document if that is wanted.
+/// Writes the tables and the plot beside the numbers, and with `--write-results` also to the document.
 fn write(report: &Report, numbers: &Path, document: &DocumentArgs) -> anyhow::Result<()> {
     let (table, plot) = (numbers.with_extension("md"), numbers.with_extension("svg"));
     let has_plot = report::plot(report, &plot)?;
@@ -203,7 +203,7 @@ fn write(report: &Report, numbers: &Path, document: &DocumentArgs) -> anyhow::Re
     let text = report::markdown(report, has_plot.then_some(&plot_name));
     fs::write(&table, &text).with_context(|| format!("cannot write {}", table.display()))?;
     print!("{text}");
-    eprintln!("written to {}, and .svg and .json beside it", table.display());
+    eprintln!("written to {}, with .svg and .json beside it", table.display());
     if document.write_results {
         report::plot(report, &document.document.join(PLOT))?;
     }
@@ -236,22 +236,22 @@ fn contenders(arguments: &RunArgs) -> Vec<Contender> {
 }
 
 fn bench(arguments: &RunArgs) -> anyhow::Result<Bench> {
-    let own = env::current_exe().context("our own program is not known")?;
+    let own = env::current_exe().context("cannot find the path of this program")?;
     let beside = |name: &str| own.with_file_name(name);
     let cpus = cpu::allowed()?;
-    let last = *cpus.last().context("there is no CPU")?;
+    let last = *cpus.last().context("no CPU is available")?;
     let generator_cpu = arguments.generator_cpu.unwrap_or(last);
     let recorder_cpus = match &arguments.recorder_cpus[..] {
         [] => vec![cpus.iter().copied().rfind(|cpu| *cpu != generator_cpu).unwrap_or(generator_cpu)],
         named => named.to_vec(),
     };
     for cpu in recorder_cpus.iter().chain([&generator_cpu]) {
-        ensure!(cpus.contains(cpu), "there is no CPU {cpu} for us");
+        ensure!(cpus.contains(cpu), "CPU {cpu} is not available to this process");
     }
-    // We have nothing to do while a generator runs, but that little is not to be done on its CPU.
-    cpu::pin(&recorder_cpus).context("cannot choose our CPUs")?;
+    // Our own work must not run on the generator's CPU.
+    cpu::pin(&recorder_cpus).context("cannot set the CPUs of this process")?;
     let program = match &arguments.scapd {
-        Some(scapd) => scapd.canonicalize().with_context(|| format!("{} is not there", scapd.display()))?,
+        Some(scapd) => scapd.canonicalize().with_context(|| format!("cannot find {}", scapd.display()))?,
         None => beside("scapd"),
     };
     let dir = arguments.dir.clone().unwrap_or_else(env::temp_dir);
@@ -264,11 +264,11 @@ fn bench(arguments: &RunArgs) -> anyhow::Result<Bench> {
         generate: beside("scapd-generate"),
         generator_cpu,
         recorder_cpus,
-        dir: dir.canonicalize().with_context(|| format!("{} is not there", dir.display()))?,
+        dir: dir.canonicalize().with_context(|| format!("cannot find {}", dir.display()))?,
     })
 }
 
-/// As it was typed, with the program's name instead of its path.
+/// The command line, with the program's name instead of its path.
 fn command_line() -> String {
     let arguments = env::args().skip(1);
     ["scapd-bench".to_owned()].into_iter().chain(arguments).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! The contenders: scapd in several settings, and the programs that a user would pick instead.
+//! The contenders: scapd with various settings, and the programs that a user would choose instead.
 
 use std::{
     ffi::OsString,
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{bpftrace, generator::Generator};
 
-/// A call that no generator makes: what it costs that others are recorded, or could be.
+/// A call that no generator makes.
 const OTHER_CALL: &str = "quotactl";
-/// Memory for the events of a CPU, in pages of 4 KiB: 8 MiB, scapd's default, for every contender that has a choice.
+/// Memory for the events of a CPU, in pages of 4 KiB: 8 MiB, scapd's default, for every configurable contender.
 const BUFFER_PAGES: &str = "2048";
 
-/// Who records, and how.
+/// A recorder and its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contender {
@@ -25,28 +25,28 @@ pub enum Contender {
     Scapd,
     /// scapd, all calls of the whole machine, enter and exit events
     ScapdMachine,
-    /// scapd, all calls of the generator's processes, exit events alone
+    /// scapd, all calls of the generator's processes, exit events only
     ScapdExit,
     /// scapd, the calls that the generator is about, enter and exit events
     ScapdOnly,
-    /// scapd, a call that nobody makes: what calls cost that are not wanted
+    /// scapd, a call that nobody makes: the cost for unselected calls
     ScapdOther,
     /// strace, all calls of the generator's processes
     Strace,
     /// strace, the calls that the generator is about; the others do not stop
     StraceSeccomp,
-    /// perf trace record, all calls of the generator's processes, numbers alone
+    /// perf trace record, all calls of the generator's processes, numbers only
     Perf,
-    /// bpftrace, the calls that the generator is about, with a script that prints what scapd records
+    /// bpftrace, the calls that the generator is about, with a script that prints the fields scapd records
     Bpftrace,
     /// sysdig with its modern BPF engine, all calls of the generator's processes
     Sysdig,
 }
 
-/// What is recorded: only contenders that record the same are compared with each other.
+/// The recorded calls: only contenders that record the same are compared with each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scope {
-    /// Nothing of what the generator does.
+    /// No call of the generator.
     Nothing,
     /// All its calls.
     All,
@@ -54,53 +54,53 @@ pub enum Scope {
     Selected,
 }
 
-/// How a recorder gets to its generator.
+/// How recorder and generator are started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// There is none.
+    /// There is no recorder.
     Alone,
-    /// It starts the generator itself, and holds it back until it is ready to record.
+    /// The recorder starts the generator, and holds it until it is ready to record.
     Starts,
-    /// The generator waits until the recorder has been told its process id, and writes its file.
+    /// The recorder gets the generator's process id, and the generator waits until it writes its file.
     Attaches,
 }
 
-/// The scapd that is measured.
+/// The scapd to measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scapd {
     /// The program.
     pub program: PathBuf,
     /// Whether it takes `--stats-file`.
     pub has_stats_file: bool,
-    /// Further arguments for every recording.
+    /// Additional arguments for every recording.
     pub arguments: Vec<String>,
 }
 
-/// What a recorder is started for.
+/// The job of a recorder.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
-    /// The scapd that is measured.
+    /// The scapd to measure.
     pub scapd: &'a Scapd,
-    /// What will run.
+    /// The generator to record.
     pub generator: Generator,
-    /// An empty folder for what the recorder writes.
+    /// An empty directory for the recorder's files.
     pub dir: &'a Path,
-    /// For [`Way::Attaches`].
+    /// The process id of the generator, for [`Way::Attaches`].
     pub pid: &'a str,
 }
 
 impl Job<'_> {
-    /// The file with the events.
+    /// Returns the path of the file with the events.
     pub fn capture(&self) -> String {
         self.file("capture")
     }
 
-    /// What scapd says that it has done.
+    /// Returns the path of scapd's statistics.
     pub fn stats(&self) -> String {
         self.file("stats.json")
     }
 
-    /// bpftrace's script.
+    /// Returns the path of bpftrace's script.
     pub fn script(&self) -> String {
         self.file("script.bt")
     }
@@ -111,23 +111,23 @@ impl Job<'_> {
 }
 
 impl Contender {
-    /// All of them, in the order of the report.
+    /// Returns all contenders, in the order of the report.
     pub fn all() -> &'static [Contender] {
         Contender::value_variants()
     }
 
-    /// The name that the command line takes.
+    /// Returns the name for the command line.
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// What it does.
+    /// Returns a description.
     pub fn describe(self) -> String {
         let value = self.to_possible_value();
         value.and_then(|v| v.get_help().map(ToString::to_string)).unwrap_or_default()
     }
 
-    /// The name in tables.
+    /// Returns the name for tables.
     pub fn label(self) -> &'static str {
         match self {
             Contender::None => "none",
@@ -144,7 +144,7 @@ impl Contender {
         }
     }
 
-    /// What it records.
+    /// Returns which calls it records.
     pub fn scope(self) -> Scope {
         match self {
             Contender::None | Contender::ScapdOther => Scope::Nothing,
@@ -153,12 +153,12 @@ impl Contender {
         }
     }
 
-    /// Whether it is one of scapd's settings.
+    /// Returns whether it is scapd.
     pub fn is_scapd(self) -> bool {
         self.program() == Some("scapd")
     }
 
-    /// The program that it is.
+    /// Returns its program.
     pub fn program(self) -> Option<&'static str> {
         match self {
             Contender::None => None,
@@ -170,12 +170,12 @@ impl Contender {
         }
     }
 
-    /// Whether it needs the kernel's list of tracepoints.
+    /// Returns whether it needs the kernel's list of tracepoints.
     pub fn needs_tracefs(self) -> bool {
         matches!(self, Contender::Perf | Contender::Bpftrace)
     }
 
-    /// How it gets to the generator.
+    /// Returns how recorder and generator are started.
     pub fn way(self) -> Way {
         match self {
             Contender::None => Way::Alone,
@@ -184,19 +184,19 @@ impl Contender {
         }
     }
 
-    /// Whether it runs on the generator's CPU: strace and what it traces wait for each other, so that one of two CPUs
-    /// would always sleep, and waking it up takes longer than to trace a call.
+    /// Returns whether it runs on the generator's CPU: strace and its tracee wait for each other, so one of two CPUs
+    /// would always sleep, and waking it takes longer than tracing a call.
     pub fn shares_cpu(self) -> bool {
         matches!(self, Contender::Strace | Contender::StraceSeccomp)
     }
 
-    /// The part of a generator's first iterations that is enough for a slow recorder.
+    /// Returns the iterations of the first run: a tenth of the generator's for a slow recorder.
     pub fn first_iterations(self, generator: Generator) -> u64 {
         let first = generator.first_iterations();
         if self.shares_cpu() { first.div_ceil(10) } else { first }
     }
 
-    /// What is in the recorder's environment.
+    /// Returns additions to the recorder's environment.
     pub fn environment(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Contender::Bpftrace => &[("BPFTRACE_PERF_RB_PAGES", BUFFER_PAGES)],
@@ -204,7 +204,7 @@ impl Contender {
         }
     }
 
-    /// The recorder's command line; the generator's has to be added where the recorder starts it.
+    /// Returns the recorder's command line, without the generator's, which [`Contender::join`] adds.
     pub fn command(self, job: &Job<'_>) -> Vec<OsString> {
         let calls = job.generator.calls().join(",");
         let capture = job.capture();
@@ -223,7 +223,7 @@ impl Contender {
                     ["strace", "-f", "-ttt", "-s", "80", "--seccomp-bpf", "-e", &trace, "-o", &capture];
                 text(&[&fixed[..], &["--"]].concat())
             }
-            // No list of build ids: nobody needs it here, and collecting it means to read the whole file again.
+            // -B: no list of build ids, as collecting it would read the whole file again.
             Contender::Perf => {
                 text(&["perf", "trace", "record", "-B", "-N", "-m", BUFFER_PAGES, "-o", &capture, "--"])
             }
@@ -238,14 +238,14 @@ impl Contender {
     /// Adds the command of the generator to the recorder's.
     pub fn join(self, mut recorder: Vec<OsString>, generator: Vec<OsString>) -> Vec<OsString> {
         match self {
-            // bpftrace takes one argument, and splits it at blanks.
+            // bpftrace takes one argument, and splits it at spaces.
             Contender::Bpftrace => recorder.push(generator.join(" ".as_ref())),
             _ => recorder.extend(generator),
         }
         recorder
     }
 
-    /// Files that the recorder reads.
+    /// Writes the files that the recorder reads.
     ///
     /// # Errors
     /// If one cannot be written.
@@ -256,7 +256,7 @@ impl Contender {
         }
     }
 
-    /// The command line, as it is shown in the report.
+    /// Returns the command line for the report.
     pub fn example(self, generator: Generator, scapd: &Scapd) -> String {
         if self == Contender::None {
             return "GENERATOR".to_owned();

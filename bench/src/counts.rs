@@ -1,4 +1,4 @@
-//! What a recorder has recorded, from the files that it left.
+//! Counts of recorded events, from the recorder's files.
 
 use std::{
     collections::BTreeMap,
@@ -15,22 +15,22 @@ use crate::{
     perf_data,
 };
 
-/// What was recorded, as far as the recorder tells.
+/// The counts that a recorder reports.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Events in the file: two of scapd, perf and bpftrace are one call; a line of strace is one call.
+    /// Events in the file: two for each call with scapd, perf and bpftrace, one line for each call with strace.
     pub events: Option<u64>,
-    /// Events that are not in the file, though they should.
+    /// Lost events.
     pub lost: Option<u64>,
-    /// Of those, how many for which cause.
+    /// Lost events by cause.
     pub causes: BTreeMap<String, u64>,
-    /// CPU time that the recorder says it took, from its start to its end, in ns.
+    /// CPU time that the recorder reports, from its start to its end, in ns.
     pub own_cpu_ns: Option<u64>,
     /// The size of the file.
     pub bytes: u64,
 }
 
-/// What `scapd record --stats-file` writes, as far as it matters here.
+/// The part of `scapd record --stats-file` that is used here.
 #[derive(Debug, Deserialize)]
 struct Stats {
     written: Option<u64>,
@@ -41,20 +41,21 @@ struct Stats {
     cpu_system_ns: Option<u64>,
 }
 
-/// Reads what a recorder left.
+/// Reads the recorder's files.
 ///
 /// # Errors
-/// If it left no file, or one that is not what the recorder writes.
+/// If there is no file, or it is not in the recorder's format.
 pub fn read(contender: Contender, job: &Job<'_>, log: &Path) -> anyhow::Result<Counts> {
     if contender == Contender::None {
         return Ok(Counts::default());
     }
     let capture = job.capture();
-    let bytes = fs::metadata(&capture).with_context(|| format!("{} is not there", contender.label()))?.len();
+    let bytes =
+        fs::metadata(&capture).with_context(|| format!("{} has left no file", contender.label()))?.len();
     let open = || File::open(&capture).map(BufReader::new);
     let counts = match contender {
         Contender::Strace | Contender::StraceSeccomp => {
-            // It stops the traced process for every event, and cannot lose any.
+            // strace stops the tracee for every event, and cannot lose any.
             Counts { events: Some(strace_calls(open()?)?), lost: Some(0), ..Counts::default() }
         }
         Contender::Perf => {
@@ -69,7 +70,7 @@ pub fn read(contender: Contender, job: &Job<'_>, log: &Path) -> anyhow::Result<C
         }
         _ if contender.is_scapd() && job.scapd.has_stats_file => {
             let text = fs::read_to_string(job.stats()).context("scapd has left no statistics")?;
-            from_stats(&text).context("scapd's statistics are not understood")?
+            from_stats(&text).context("cannot parse scapd's statistics")?
         }
         _ => Counts::default(),
     };
@@ -87,11 +88,11 @@ fn from_stats(text: &str) -> serde_json::Result<Counts> {
     })
 }
 
-/// The calls in strace's output: one that was interrupted by another process stands in two lines.
+/// Counts the calls in strace's output: one interrupted by another process has two lines.
 fn strace_calls(text: impl BufRead) -> io::Result<u64> {
     let mut calls = 0;
     for_each_line(text, |line| {
-        // Process id, time, then the call; or a signal (---), or the end of a process (+++).
+        // Process id, time, then a call, a signal (---), or the end of a process (+++).
         let rest = after_word(after_word(line));
         let is_call = !rest.is_empty() && !rest.starts_with(b"---") && !rest.starts_with(b"+++");
         calls += u64::from(is_call && !line.ends_with(b"<unfinished ...>"));
@@ -104,7 +105,7 @@ fn after_word(text: &[u8]) -> &[u8] {
     text[end..].trim_ascii_start()
 }
 
-/// The events in the output of our script, and how many bpftrace says were lost.
+/// Counts the events in the output of our script, and those that bpftrace reports as lost.
 fn bpftrace_lines(text: impl BufRead) -> io::Result<(u64, u64)> {
     let (mut events, mut lost) = (0, 0);
     for_each_line(text, |line| {

@@ -1,4 +1,4 @@
-//! On which CPUs something runs, and how much of them a process has used.
+//! CPU affinity, and the CPU time of a process.
 
 use std::{fs, io};
 
@@ -9,10 +9,10 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Runs this thread, and the threads and children that it starts, on these CPUs alone.
+/// Restricts this thread, and the threads and children that it starts, to these CPUs.
 ///
 /// # Errors
-/// If we may not, or there is no such CPU.
+/// If that is not permitted, or there is no such CPU.
 pub fn pin(cpus: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for cpu in cpus.iter().filter(|cpu| **cpu < CpuSet::MAX_CPU) {
@@ -21,10 +21,10 @@ pub fn pin(cpus: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// The CPUs that we may run on.
+/// Returns the CPUs that this process may run on.
 ///
 /// # Errors
-/// If the kernel does not say.
+/// If the system call fails.
 pub fn allowed() -> io::Result<Vec<usize>> {
     let set = sched_getaffinity(None)?;
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
@@ -33,16 +33,15 @@ pub fn allowed() -> io::Result<Vec<usize>> {
 /// CPU time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CpuTime {
-    /// Altogether, in ns, as exact as the scheduler has it.
+    /// Total, in ns, from the scheduler.
     pub total_ns: u64,
-    /// How much of it was in user mode, in the ticks of the clock that the kernel counts this by; the proportion to
-    /// the other is all that they say, and says more when summed up over several runs.
+    /// User time, in clock ticks. Only the proportion to the system time is useful, best summed over several runs.
     pub user_ticks: u64,
-    /// How much was in the kernel.
+    /// System time, in clock ticks.
     pub system_ticks: u64,
 }
 
-/// A moment of a process, by the clocks that count its CPU time: that of its threads, and not of its children.
+/// A reading of the CPU clocks of a process: its threads, without its children.
 #[derive(Debug, Clone, Copy)]
 pub struct CpuClock {
     total_ns: u64,
@@ -51,15 +50,15 @@ pub struct CpuClock {
 }
 
 impl CpuClock {
-    /// Reads the clocks of a process, which may have ended, but not have been waited for.
+    /// Reads the clocks of a process, which may be a zombie.
     ///
     /// # Errors
     /// If there is no such process.
     pub fn read(pid: Pid) -> anyhow::Result<CpuClock> {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // As the kernel builds the clock's number, with CPUCLOCK_SCHED; `clock_getcpuclockid` refuses zombies.
+        // The kernel's clock number, with CPUCLOCK_SCHED; `clock_getcpuclockid` refuses zombies.
         let clock = (!pid.as_raw_nonzero().get() << 3) | 2;
-        // SAFETY: `time` is there to be written.
+        // SAFETY: `time` is valid for writes.
         if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
             return Err(io::Error::last_os_error().into());
         }
@@ -71,7 +70,7 @@ impl CpuClock {
         })
     }
 
-    /// What was used since an earlier moment.
+    /// Returns the CPU time used since an earlier reading.
     pub fn since(self, earlier: CpuClock) -> CpuTime {
         CpuTime {
             total_ns: self.total_ns.saturating_sub(earlier.total_ns),
@@ -81,7 +80,7 @@ impl CpuClock {
     }
 }
 
-/// The name of the processor.
+/// Returns the name of the processor.
 pub fn model() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! What recording with scapd costs: generators of system calls, recorded by scapd and by its peers in turns.
+//! The cost of recording with scapd: generators of system calls, recorded by scapd and by its peers in turn.
 //!
-//! The data path: [`schedule`] lets [`contender`]s take turns over a [`generator`]; [`run`] starts one pair, and
-//! measures; [`counts`] reads what the recorder left; [`report`] makes JSON, table and plot of it.
+//! The data path: [`schedule`] runs the [`contender`]s over a [`generator`] in turn; [`run`] starts and measures one
+//! pair; [`counts`] reads the recorder's files; [`report`] writes JSON, tables and plot.
 
 mod bpftrace;
 pub mod cli;

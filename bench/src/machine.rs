@@ -1,4 +1,4 @@
-//! The machine that the numbers come from.
+//! The machine of a run.
 
 use std::path::Path;
 
@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::cpu;
 
-/// What numbers depend on.
+/// The machine's properties for the report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// The processor's name.
     pub cpu: String,
-    /// How many of its cores there are for us.
+    /// The number of cores available to this process.
     pub cores: usize,
-    /// Memory, in bytes.
+    /// The size of the memory, in bytes.
     pub memory: u64,
     /// The kernel's release.
     pub kernel: String,
 }
 
 impl Machine {
-    /// This one.
+    /// Returns the properties of this machine.
     pub fn this() -> Machine {
         let uname = rustix::system::uname();
         let info = rustix::system::sysinfo();
@@ -34,13 +34,13 @@ impl Machine {
     }
 }
 
-/// The kind of file system of a folder.
+/// Returns the type of the file system of a directory.
 pub fn file_system(dir: &Path) -> String {
     let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
     let mounts = Process::myself().and_then(|process| process.mountinfo());
     let mounts = mounts.map(|mounts| mounts.0).unwrap_or_default();
     let mount = mounts.into_iter().filter(|mount| dir.starts_with(&mount.mount_point));
-    // Of mounts over each other the last one counts.
+    // Of several mounts at one point, the last one is visible.
     let nearest = mount.max_by_key(|mount| mount.mount_point.as_os_str().len());
     nearest.map_or("unknown".to_owned(), |mount| mount.fs_type)
 }

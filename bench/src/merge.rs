@@ -1,8 +1,8 @@
-//! What the merge costs for an event, by the number of rings: rings in memory, filled as the kernel would, and nothing
-//! measured but the merge.
+//! The cost of the merge for an event, by the number of rings. It measures only the merge, over simulated rings in
+//! memory.
 //!
-//! Events of all epochs are made beforehand, so their memory has been touched; in each epoch the rings get their next
-//! ones, and the merge gives them out. Time stamps go from ring to ring in a random order.
+//! The events of all epochs are made beforehand, so their memory has been touched. In each epoch the rings get their
+//! next events, and the merge returns them. Consecutive time stamps are in random rings.
 
 use std::{
     cell::Cell,
@@ -18,26 +18,26 @@ use scapd::ring::merge::{Merge, Progress, Record, Ring, SLACK};
 
 use crate::{machine::Machine, report::time, stats::Quartiles};
 
-/// Numbers of rings.
+/// The measured numbers of rings.
 const RINGS: [usize; 4] = [2, 8, 64, 512];
-/// A record in its ring: the CPU (u16), then the event, which begins with its time stamp (u64).
+/// The size of a record: the CPU (u16), then the event, which starts with its time stamp (u64).
 const RECORD: usize = 74;
-/// Where the time stamp stands.
+/// The position of the time stamp in a record.
 const TIME_STAMP: std::ops::Range<usize> = 2..10;
-/// The time that an epoch covers, in ns.
+/// The duration of an epoch, in ns.
 const EPOCH: u64 = 1_000_000;
 
 /// Which rings have events.
 #[derive(Debug, Clone, Copy)]
 enum Load {
-    /// All of them, some in each epoch.
+    /// All rings, in each epoch.
     All,
-    /// The first one; the others are idle.
+    /// Only the first ring; the others are idle.
     One,
 }
 
 impl Load {
-    /// Events of a ring in an epoch.
+    /// Returns the number of events of a ring in an epoch.
     fn events(self, ring: usize) -> u64 {
         match (self, ring) {
             (Load::All, _) => 64,
@@ -47,7 +47,7 @@ impl Load {
     }
 }
 
-/// Where in time we are, for the rings and for the merge's clock.
+/// The current epoch, shared by the rings and the merge's clock.
 #[derive(Debug, Clone, Default)]
 struct Epoch(Rc<Cell<u64>>);
 
@@ -82,7 +82,7 @@ impl Ring for Simulated {
     }
 }
 
-/// Programs that end at once, on as many CPUs as there are rings.
+/// Programs that never run, on as many CPUs as there are rings.
 struct Programs {
     epoch: Epoch,
     cpus: usize,
@@ -93,7 +93,7 @@ impl Progress for Programs {
         (self.epoch.0.get() + 1) * EPOCH + SLACK
     }
 
-    /// No program is slow here.
+    /// Returns zero: no program is slow here.
     fn elapsed(&self) -> Duration {
         Duration::ZERO
     }
@@ -107,15 +107,15 @@ impl Progress for Programs {
     }
 }
 
-/// A ring with the records of all epochs.
+/// Returns a ring with the records of all epochs.
 fn simulate(ring: usize, load: Load, epochs: u64, epoch: &Epoch) -> Simulated {
     let in_epoch = load.events(ring);
     let mut records = vec![0; (in_epoch * epochs) as usize * RECORD];
-    // Odd, and another one for each ring.
+    // Not zero, and different for each ring.
     let mut random = (ring as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     for (number, record) in records.chunks_exact_mut(RECORD).enumerate() {
         let number = number as u64;
-        // Each event has its own part of the epoch, so the ring is in order, whatever the random number.
+        // Each event has its own part of the epoch, so the ring is in order for any random number.
         let part = EPOCH / in_epoch.max(1);
         random ^= random << 13;
         random ^= random >> 7;
@@ -148,10 +148,10 @@ fn measure(rings: usize, load: Load, events: u64) -> anyhow::Result<f64> {
     Ok(elapsed.as_nanos() as f64 / taken as f64)
 }
 
-/// Measures all numbers of rings in turns, and returns a table in Markdown.
+/// Measures all numbers of rings in turn, and returns a table in Markdown.
 ///
 /// # Errors
-/// If the merge keeps events back.
+/// If the merge does not return all events.
 pub fn run(rounds: usize, events: u64) -> anyhow::Result<String> {
     let mut cases: Vec<_> = RINGS
         .iter()
@@ -191,8 +191,8 @@ pub fn run(rounds: usize, events: u64) -> anyhow::Result<String> {
     let _ = write!(
         text,
         "{}, {}, Linux {}. Time of the merge for an event of {} bytes: median and quartiles of {rounds} rounds of {events} \
-         events, in which the numbers of rings take turns, after one that is thrown away. Where all rings are busy, \
-         each gets {} events in an epoch; a single busy one gets {}.\n\n{table}\n",
+         events, in which the numbers of rings take turns, after a discarded first round. If all rings are busy, each \
+         gets {} events in an epoch; a single busy ring gets {}.\n\n{table}\n",
         jiff::Timestamp::now().strftime("%Y-%m-%d"),
         machine.cpu,
         machine.kernel,

@@ -1,4 +1,4 @@
-//! What is there to be compared: which contenders and generators can run on this machine, and in which version.
+//! The contenders and generators that can run on this machine, and their versions.
 
 use std::{
     collections::BTreeMap,
@@ -13,29 +13,29 @@ use anyhow::Context;
 
 use crate::{contender::Contender, generator::Generator, run::Bench};
 
-/// One of the places of tracefs has to have it.
+/// The mount points of tracefs, one of which must exist.
 const TRACEPOINTS: [&str; 2] = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
 const INSTALL: &str = "make bench-setup installs it";
-/// Long enough for sysdig to say that it cannot.
+/// The time limit for sysdig to report that it cannot run.
 const SYSDIG_LIMIT: Duration = Duration::from_secs(10);
 
-/// What can run, and what cannot.
+/// The result of the search.
 #[derive(Debug, Default)]
 pub struct Available {
     /// Contenders that can run.
     pub contenders: Vec<Contender>,
     /// Generators that can run.
     pub generators: Vec<Generator>,
-    /// Why others cannot.
+    /// The reasons why others cannot.
     pub notes: Vec<String>,
     /// The versions of the contenders' programs.
     pub versions: BTreeMap<String, String>,
 }
 
-/// Looks for what was asked for.
+/// Checks which of these contenders and generators can run.
 ///
 /// # Errors
-/// If scapd itself is not there, or too new or old to say what it can do.
+/// If a contender's version cannot be read.
 pub fn look(contenders: &[Contender], generators: &[Generator], bench: &Bench) -> anyhow::Result<Available> {
     let mut available = Available::default();
     for contender in contenders {
@@ -63,10 +63,10 @@ pub fn look(contenders: &[Contender], generators: &[Generator], bench: &Bench) -
     Ok(available)
 }
 
-/// Whether this scapd takes `--stats-file`.
+/// Returns whether this scapd takes `--stats-file`.
 ///
 /// # Errors
-/// If it cannot be run.
+/// If scapd cannot be run.
 pub fn has_stats_file(scapd: &Path) -> anyhow::Result<bool> {
     let help = output(scapd.as_os_str(), &["record", "--help"]);
     let help = help.with_context(|| format!("cannot run {}: build it, or use --scapd", scapd.display()))?;
@@ -87,7 +87,7 @@ fn why_not(contender: Contender) -> Option<String> {
     if contender == Contender::Sysdig { sysdig_fails() } else { None }
 }
 
-/// Debian's sysdig comes without its modern engine, and other ways need a kernel module.
+/// Returns why sysdig fails. Debian's lacks the modern engine, and the other engines need a kernel module.
 fn sysdig_fails() -> Option<String> {
     let mut command = Command::new("timeout");
     command.arg(SYSDIG_LIMIT.as_secs().to_string());
@@ -98,10 +98,10 @@ fn sysdig_fails() -> Option<String> {
             let said = [output.stderr, output.stdout].concat();
             let said = String::from_utf8_lossy(&said);
             let line =
-                said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it does not say why");
-            Some(format!("its live engine does not start ({line})"))
+                said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("without a message");
+            Some(format!("its live engine fails to start ({line})"))
         }
-        Err(error) => Some(format!("it cannot be tried: {error}")),
+        Err(error) => Some(format!("it cannot be run: {error}")),
     }
 }
 
@@ -115,7 +115,7 @@ fn output(program: &OsStr, arguments: &[&str]) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The first word that looks like a version.
+/// Returns the first word that looks like a version.
 fn version_number(text: &str) -> String {
     let is_version = |word: &&str| {
         word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()) && word.contains('.')

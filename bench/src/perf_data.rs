@@ -1,5 +1,5 @@
-//! How many samples are in a file of `perf record`, and how many were lost: the records are walked, nothing else is
-//! looked at. (perf itself takes seconds for it.)
+//! Counts the samples in a file of `perf record`, and the lost ones, by walking the records. (perf itself takes
+//! seconds.)
 //!
 //! ```text
 //! | magic "PERFILE2" | size u64 | attr size u64 | attrs: offset u64, size u64 | data: offset u64, size u64 | ...
@@ -9,18 +9,18 @@
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 const MAGIC: &[u8; 8] = b"PERFILE2";
-/// Where offset and size of the data stand.
+/// The position of the data's offset and size.
 const DATA: usize = 40;
 const HEADER: u64 = 8;
-/// PERF_RECORD_LOST: the id, then how many were lost at this place; losses at the end of a run have none.
+/// PERF_RECORD_LOST: the id, then the number of losses at this point; there is none for losses at the end of a run.
 const LOST: u32 = 2;
 const SAMPLE: u32 = 9;
-/// PERF_RECORD_LOST_SAMPLES: how many; newer versions of perf write it at the end, for all losses of an event.
+/// PERF_RECORD_LOST_SAMPLES: the number; newer versions of perf write it at the end, for all losses of an event.
 const LOST_SAMPLES: u32 = 13;
-/// PERF_RECORD_AUXTRACE, of perf's own: data follows that the record's size leaves out.
+/// PERF_RECORD_AUXTRACE, perf's own: data follows that the record's size does not include.
 const AUXTRACE: u32 = 71;
 
-/// What is in a file.
+/// The samples of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Samples {
     /// Samples that were kept.
@@ -32,14 +32,14 @@ pub struct Samples {
 /// Counts the samples of a file.
 ///
 /// # Errors
-/// If it is no file of perf, is cut off, or has data that is not looked through here.
+/// If it is not a file of perf, is cut off, or has a hardware trace.
 pub fn count(file: impl Read + Seek) -> io::Result<Samples> {
     let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
     let mut file = BufReader::with_capacity(1 << 20, file);
     let mut head = [0; DATA + 16];
     file.read_exact(&mut head)?;
     if !head.starts_with(MAGIC) {
-        return Err(invalid("no file of perf record"));
+        return Err(invalid("not a file of perf record"));
     }
     let (offset, mut left) = (number(&head[DATA..]), number(&head[DATA + 8..]));
     file.seek(SeekFrom::Start(offset))?;
@@ -48,8 +48,8 @@ pub fn count(file: impl Read + Seek) -> io::Result<Samples> {
         let mut header = [0; HEADER as usize];
         file.read_exact(&mut header)?;
         let size = u64::from(u16::from_ne_bytes([header[6], header[7]]));
-        let body = size.checked_sub(HEADER).ok_or_else(|| invalid("a record of perf with no size"))?;
-        left = left.checked_sub(size).ok_or_else(|| invalid("a record of perf that is cut off"))?;
+        let body = size.checked_sub(HEADER).ok_or_else(|| invalid("a perf record without a size"))?;
+        left = left.checked_sub(size).ok_or_else(|| invalid("a perf record that is cut off"))?;
         let mut numbers = [0; 16];
         let read = numbers.len().min(body as usize);
         file.read_exact(&mut numbers[..read])?;
@@ -57,21 +57,21 @@ pub fn count(file: impl Read + Seek) -> io::Result<Samples> {
             SAMPLE => kept += 1,
             LOST => lost += number(&numbers[8..]),
             LOST_SAMPLES => lost_samples += number(&numbers),
-            AUXTRACE => return Err(invalid("a file of perf with a hardware trace")),
+            AUXTRACE => return Err(invalid("a perf file with a hardware trace")),
             _ => {}
         }
         skip(&mut file, body - read as u64)?;
     }
-    // Both count the same losses.
+    // Both records count the same losses.
     Ok(Samples { kept, lost: lost.max(lost_samples) })
 }
 
-/// The first eight bytes, as a number.
+/// Returns the first eight bytes as a number.
 fn number(bytes: &[u8]) -> u64 {
     bytes.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }
 
-/// Seeking would throw away what is in the buffer.
+/// Skips bytes without seeking, which would discard the buffer.
 fn skip(file: &mut impl BufRead, mut count: u64) -> io::Result<()> {
     while count > 0 {
         let there = file.fill_buf()?.len() as u64;
@@ -107,7 +107,7 @@ mod tests {
         }
         bytes.resize(104, 0);
         bytes.extend(data);
-        // What follows the data is not looked at.
+        // Data after the records must be ignored.
         bytes.extend(record(SAMPLE, &[]));
         bytes
     }

@@ -28,19 +28,19 @@ use crate::{
     report::Sample,
 };
 
-/// How long a recorder and its generator may take to get ready.
+/// The time limit for a recorder and its generator to get ready.
 const START_LIMIT: Duration = Duration::from_secs(60);
-/// How long the measured loop may take, and how long a recorder may take to end after it.
+/// The time limit for the measured loop, and for the end of the recorder after it.
 const RUN_LIMIT: Duration = Duration::from_secs(120);
-/// What the start has left for the recorder to do is done after this time.
+/// The time for a recorder to finish its work from the start.
 const SETTLE: Duration = Duration::from_millis(30);
-/// A recorder that attaches may still do so for this time after it has written the head of its file.
+/// The time for a recorder to attach after it has written the head of its file.
 const ATTACH_SETTLE: Duration = Duration::from_secs(1);
 
-/// What all runs have in common.
+/// The settings of all runs.
 #[derive(Debug, Clone)]
 pub struct Bench {
-    /// The scapd that is measured.
+    /// The scapd to measure.
     pub scapd: Scapd,
     /// The program with the generators.
     pub generate: PathBuf,
@@ -48,11 +48,11 @@ pub struct Bench {
     pub generator_cpu: usize,
     /// The CPUs that the recorder runs on.
     pub recorder_cpus: Vec<usize>,
-    /// Folders for what is written are made here.
+    /// The parent of the directories for the recorders' files.
     pub dir: PathBuf,
 }
 
-/// A child that is ended, should it still run when it is no longer needed.
+/// A child that is killed when dropped, if it still runs.
 struct Guarded {
     child: Child,
     status: Option<ExitStatus>,
@@ -63,7 +63,7 @@ impl Guarded {
         Pid::from_child(&self.child)
     }
 
-    /// Waits for the end, but leaves the process to be looked at.
+    /// Waits for the end, but leaves the zombie for its clocks.
     fn await_end(&self, limit: Duration) -> anyhow::Result<()> {
         let fd = pidfd_open(self.pid(), PidfdFlags::empty())?;
         let limit = Timespec::try_from(limit)?;
@@ -87,7 +87,7 @@ impl Guarded {
 impl Drop for Guarded {
     fn drop(&mut self) {
         if self.status.is_none() {
-            // It may be ending just now.
+            // It may end just now.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
@@ -95,13 +95,13 @@ impl Drop for Guarded {
 }
 
 impl Bench {
-    /// Runs a generator under a contender, and says what it took.
+    /// Runs a generator under a contender, and returns the measurement.
     ///
     /// # Errors
-    /// If one of them does not start, fails, or takes too long; with what the recorder said.
+    /// If either does not start, fails, or takes too long. The error has the recorder's output.
     pub fn run(&self, contender: Contender, generator: Generator, iterations: u64) -> anyhow::Result<Sample> {
         let dir = tempfile::Builder::new().prefix("scapd-bench-").tempdir_in(&self.dir);
-        let dir = dir.with_context(|| format!("cannot make a folder in {}", self.dir.display()))?;
+        let dir = dir.with_context(|| format!("cannot create a directory in {}", self.dir.display()))?;
         let run = Run { bench: self, contender, generator, iterations, dir: dir.path() };
         run.run().with_context(|| {
             let log = fs::read_to_string(run.log()).unwrap_or_default();
@@ -173,7 +173,7 @@ impl Run<'_> {
         }
     }
 
-    /// A recorder that has started the generator ends by itself.
+    /// Measures a recorder that has started the generator, and ends by itself.
     fn measure(&self, mut link: Link, recorder: Guarded) -> anyhow::Result<Sample> {
         thread::sleep(SETTLE);
         let before = CpuClock::read(recorder.pid())?;
@@ -205,7 +205,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Starts a recorder, or a generator without one (which then moves to its own CPU).
+    /// Starts a recorder, or a generator without one (which moves to its own CPU).
     fn spawn(&self, command: &[OsString], environment: &[(&str, &str)]) -> anyhow::Result<Guarded> {
         let (program, arguments) = command.split_first().context("no command")?;
         let log = File::options().create(true).append(true).open(self.log())?;
@@ -214,25 +214,25 @@ impl Run<'_> {
         child.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let Bench { generator_cpu, recorder_cpus, .. } = self.bench;
         let cpus = if self.contender.shares_cpu() { vec![*generator_cpu] } else { recorder_cpus.clone() };
-        // SAFETY: between fork and exec the closure makes one system call, and allocates nothing.
+        // SAFETY: between fork and exec, the closure only makes one system call, and does not allocate.
         unsafe { child.pre_exec(move || cpu::pin(&cpus)) };
         let child = child.spawn().with_context(|| format!("cannot run {}", program.display()))?;
         Ok(Guarded { child, status: None })
     }
 
-    /// Waits until the recorder has begun to write its file.
+    /// Waits until the recorder has started to write its file.
     fn await_file(&self, recorder: &mut Guarded) -> anyhow::Result<()> {
         let (since, capture) = (Instant::now(), self.job("").capture());
         while fs::metadata(&capture).map_or(true, |data| data.len() == 0) {
-            ensure!(!recorder.has_ended()?, "it has ended before it recorded anything");
-            ensure!(since.elapsed() < START_LIMIT, "it writes nothing");
+            ensure!(!recorder.has_ended()?, "it ended before it recorded anything");
+            ensure!(since.elapsed() < START_LIMIT, "it wrote nothing");
             thread::sleep(Duration::from_millis(10));
         }
         Ok(())
     }
 }
 
-/// Waits until a generator has connected, and is ready; `child` is it, or what has started it.
+/// Waits until a generator has connected and is ready; `child` is the generator, or the process that has started it.
 fn accept(listener: &UnixListener, child: &mut Guarded) -> anyhow::Result<Link> {
     listener.set_nonblocking(true)?;
     let since = Instant::now();
@@ -243,10 +243,10 @@ fn accept(listener: &UnixListener, child: &mut Guarded) -> anyhow::Result<Link> 
             Err(error) => return Err(error.into()),
         }
         if child.has_ended()? {
-            bail!("it has ended before its generator was ready");
+            bail!("it ended before its generator was ready");
         }
         if since.elapsed() > START_LIMIT {
-            return Err(anyhow!("it has not started its generator in {} s", START_LIMIT.as_secs()));
+            return Err(anyhow!("it did not start its generator in {} s", START_LIMIT.as_secs()));
         }
         thread::sleep(Duration::from_millis(2));
     };

@@ -1,5 +1,5 @@
-//! The order of the runs: contenders take turns in rounds, and a first round, which is thrown away, warms up and says
-//! how many iterations fill the time of a run.
+//! The order of the runs: contenders take turns in rounds. A first round warms up, determines how many iterations fill
+//! the time of a run, and is discarded.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::{
     run::Bench,
 };
 
-/// The most iterations of a run.
+/// The maximum iterations of a run.
 const MOST: u64 = 50_000_000;
 
-/// How long, and how often.
+/// The number and duration of the runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Rounds {
-    /// Rounds that count.
+    /// The number of measured rounds.
     pub rounds: usize,
-    /// What the measured loop of a run should take.
+    /// The duration of a run's measured loop.
     pub time: Duration,
 }
 
@@ -30,7 +30,7 @@ struct Turn {
     failed: bool,
 }
 
-/// Runs all contenders over a generator. Those that fail are left out, and noted.
+/// Runs all contenders over a generator. Leaves out those that fail, and adds a note.
 pub fn run(
     bench: &Bench,
     generator: Generator,
@@ -88,15 +88,15 @@ pub fn run(
     GeneratorResult { generator, contenders }
 }
 
-/// Each round begins with another contender, so that none always follows the same one.
+/// Returns the order of a round: each round starts with another contender, so that none always follows the same one.
 fn order(count: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |index| (index + round) % count)
 }
 
-/// How many iterations take about that long.
+/// Returns the number of iterations that take about this time.
 fn iterations(generator: Generator, ns_per_iteration: f64, time: Duration) -> u64 {
     let wanted = time.as_nanos() as f64 / ns_per_iteration.max(1.0);
-    // One digit and a half: numbers that a person can read.
+    // One and a half digits: readable numbers.
     let unit = 10f64.powf(wanted.max(1.0).log10().floor()) / 2.0;
     let round = (wanted / unit).round() * unit;
     (round as u64).clamp(generator.least_iterations(), MOST)

@@ -1,8 +1,8 @@
-//! Medians and quartiles of few samples, and ratios of samples that were taken in the same round.
+//! Medians and quartiles of few samples, and ratios of samples of the same round.
 
 use serde::{Deserialize, Serialize};
 
-/// The middle of some samples, and how far they spread.
+/// The median of some samples, and their spread.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Quartiles {
     /// A quarter of the samples is smaller.
@@ -14,8 +14,8 @@ pub struct Quartiles {
 }
 
 impl Quartiles {
-    /// Of samples in any order, interpolated linearly between neighbours; `None` if there are none, or if one is not a
-    /// number.
+    /// Returns the quartiles of samples in any order, interpolated linearly between neighbours; `None` if there are no
+    /// samples, or one is not a number.
     pub fn of(samples: impl IntoIterator<Item = f64>) -> Option<Quartiles> {
         let mut sorted: Vec<f64> = samples.into_iter().collect();
         if sorted.iter().any(|sample| sample.is_nan()) {
@@ -29,18 +29,18 @@ impl Quartiles {
         })
     }
 
-    /// Of the ratios of samples to those of the same round: what disturbs a whole round cancels out.
+    /// Returns the quartiles of the ratios within each round: a disturbance of a whole round cancels out.
     pub fn of_ratios(samples: &[f64], base: &[f64]) -> Option<Quartiles> {
         Quartiles::of(samples.iter().zip(base).map(|(sample, base)| sample / base))
     }
 
-    /// Of the differences of samples to those of the same round.
+    /// Returns the quartiles of the differences within each round.
     pub fn of_differences(samples: &[f64], base: &[f64]) -> Option<Quartiles> {
         Quartiles::of(samples.iter().zip(base).map(|(sample, base)| sample - base))
     }
 }
 
-/// The value below which the given part of the sorted samples lies.
+/// Returns the value below which this part of the sorted samples lies.
 fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
     let place = part * sorted.len().checked_sub(1)? as f64;
     let (below, above) = (sorted.get(place.floor() as usize)?, sorted.get(place.ceil() as usize)?);

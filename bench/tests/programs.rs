@@ -1,4 +1,4 @@
-//! The programs, as they are called.
+//! Runs the benchmark's programs.
 
 use std::{
     io,

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * A program's arguments and environment: from the memory of the process that runs it, or, where exec failed, from what
- * the system call was given.
+ * A program's arguments and environment: from the memory of the process or, if exec failed, from the system call's
+ * arguments.
  */
 #pragma once
 
 #include "template/auxmap.h"
 
 enum {
-	SC_MAX_ARGUMENTS = 4096, /* bytes of argv, and of the environment, that are kept */
-	SC_MAX_POINTERS = 128,   /* how many strings of an argv or envp are looked at */
+	SC_MAX_ARGUMENTS = 4096, /* bytes of argv to keep; the same for the environment */
+	SC_MAX_POINTERS = 128,   /* strings of an argv or envp to read */
 };
 
 /*
- * Writes the strings that lie between two addresses at the tail, cut to `limit` bytes: returns their length. The last
- * one ends with NUL.
+ * Writes the strings between two user addresses at the tail, cut to `limit` bytes. Returns their length. The last byte
+ * is NUL.
  */
 static __always_inline u16 arguments__read_block(struct auxmap *auxmap, u64 start, u64 end, u64 limit)
 {
@@ -29,7 +29,7 @@ static __always_inline u16 arguments__read_block(struct auxmap *auxmap, u64 star
 	return read;
 }
 
-/* Element i of an array of pointers, 0 if it cannot be read. Without a branch: the verifier would go both ways. */
+/* Returns element i of a pointer array, 0 if it cannot be read. No branch: the verifier would follow both sides. */
 static __always_inline u64 arguments__pointer(u64 array, u32 i, bool compat)
 {
 	u32 size = SC_BOUND(sizeof(u64) >> compat, 16);
@@ -40,8 +40,8 @@ static __always_inline u64 arguments__pointer(u64 array, u32 i, bool compat)
 }
 
 /*
- * Writes the strings that an array of pointers ends with at the tail, from element `first` on, cut to `limit` bytes:
- * returns their length. The last one ends with NUL.
+ * Writes the strings of a NULL-terminated array of pointers at the tail, from element `first` on, cut to `limit` bytes.
+ * Returns their length. The last byte is NUL.
  */
 static __always_inline u16 arguments__read_array(struct auxmap *auxmap, u64 array, bool compat, u32 first, u32 limit)
 {
@@ -68,7 +68,7 @@ static __always_inline u16 arguments__read_array(struct auxmap *auxmap, u64 arra
 	return length;
 }
 
-/* Writes the first string of an argv at the tail: returns its length. Without an argv it is an empty string. */
+/* Writes the first string of an argv at the tail, an empty one without an argv. Returns its length. */
 static __always_inline u16 arguments__read_exe(struct auxmap *auxmap, u64 argv, bool compat)
 {
 	u16 length = 1;
@@ -81,13 +81,13 @@ static __always_inline u16 arguments__read_exe(struct auxmap *auxmap, u64 argv, 
 	return auxmap__forget(auxmap, length);
 }
 
-/* What is left for the arguments behind the program's name: both together are limited. */
+/* Returns how many bytes remain for args: exe and args share one limit. */
 static __always_inline u32 arguments__left(u16 exe_length)
 {
 	return exe_length < SC_MAX_ARGUMENTS ? SC_MAX_ARGUMENTS - exe_length : 0;
 }
 
-/* Stores the parameters exe and args of a process. */
+/* Stores the parameters exe and args from a process's memory. */
 #define auxmap__store_arguments(auxmap, program, mm)                                                     \
 	do {                                                                                             \
 		u64 start_ = BPF_CORE_READ(mm, arg_start), end_ = BPF_CORE_READ(mm, arg_end);            \
@@ -97,7 +97,7 @@ static __always_inline u32 arguments__left(u16 exe_length)
 			     arguments__read_block(auxmap, start_ + exe_, end_, arguments__left(exe_))); \
 	} while (0)
 
-/* Stores the parameters exe and args of an exec that failed. */
+/* Stores the parameters exe and args of a failed exec. */
 #define auxmap__store_argv(auxmap, program, argv, compat)                                            \
 	do {                                                                                         \
 		u16 exe_ = arguments__read_exe(auxmap, argv, compat);                                \

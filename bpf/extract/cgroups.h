@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The cgroups of a task: `subsystem=path` for each of five subsystems, each with its NUL. */
+/* The cgroups of a task: `subsystem=path` and a NUL for each of five subsystems. */
 #pragma once
 
 #include "extract/names.h"
 
 enum {
-	SC_SUBSYSTEM_LEN = 32, /* a subsystem's name and the NUL; MAX_CGROUP_TYPE_NAMELEN */
+	SC_SUBSYSTEM_LEN = 32, /* a subsystem's name with its NUL: MAX_CGROUP_TYPE_NAMELEN */
 };
 
 static __always_inline struct kernfs_node *cgroup__parent(struct kernfs_node *node)
@@ -15,7 +15,7 @@ static __always_inline struct kernfs_node *cgroup__parent(struct kernfs_node *no
 	return BPF_CORE_READ((struct kernfs_node___6_15 *)node, __parent);
 }
 
-/* Writes the entry of one subsystem at `at`: returns where it ends. */
+/* Writes the entry of one subsystem at `at`. Returns the offset after it. */
 static __always_inline u32 cgroup__write(struct auxmap *auxmap, struct css_set *set, u32 subsystem, u32 at)
 {
 	void *slot = (void *)set + bpf_core_field_offset(struct css_set, subsys) + (u64)subsystem * sizeof(void *);
@@ -45,13 +45,13 @@ static __always_inline u32 cgroup__write(struct auxmap *auxmap, struct css_set *
 	return names__write(auxmap, at);
 }
 
-/* The subsystems in the order of the format; one that the kernel lacks has no entry. */
+/* Writes the entry of a subsystem by name, if the kernel has it. */
 #define cgroup__write_named(auxmap, set, name, at)                                                  \
 	(bpf_core_enum_value_exists(enum cgroup_subsys_id, name) ?                                  \
 		 cgroup__write(auxmap, set, bpf_core_enum_value(enum cgroup_subsys_id, name), at) : \
 		 (at))
 
-/* Writes the cgroups of a task at the tail: returns their length. */
+/* Writes the cgroups of a task at the tail, in the format's order. Returns their length. */
 static __always_inline u16 auxmap__read_cgroups(struct auxmap *auxmap, struct task_struct *task)
 {
 	struct css_set *set = BPF_CORE_READ(task, cgroups);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The data that calls read and write: how much of it an event keeps, and gathering it from iovecs. */
+/* The data that calls read and write: how much an event keeps, and how to gather it from iovecs. */
 #pragma once
 
 #include "extract/snaplen.h"
@@ -7,13 +7,13 @@
 #include "user_types.h"
 
 enum {
-	/* More data would make the event too large for its block, whatever the snaplen; 1 KiB is for the rest. */
+	/* More would make the event too large for its block, whatever the snaplen; 1 KiB is for other parameters. */
 	SC_MAX_DATA = SC_MAX_EVENT - 1024,
-	/* Data is gathered from this many iovecs at most: each costs a read of user memory. */
+	/* Maximum iovecs to gather data from: each costs a read of user memory. */
 	SC_GATHERED_IOVECS = 32,
 };
 
-/* `length` bytes, cut to a limit that a setting gave. */
+/* Returns `length` cut to a limit from the settings. */
 static __always_inline u64 data__cut(u64 length, u64 limit)
 {
 	if (limit > SC_MAX_DATA)
@@ -21,15 +21,15 @@ static __always_inline u64 data__cut(u64 length, u64 limit)
 	return length < limit ? length : limit;
 }
 
-/* How many of `length` bytes an event keeps. */
+/* Returns how many of `length` bytes an event keeps. */
 static __always_inline u64 data__kept(u64 length)
 {
 	return data__cut(length, sc_settings.snaplen);
 }
 
 /*
- * The same of data that may go through a socket: the rest as for snaplen__extended, and only looked at if the data would be
- * cut, and the snaplen is dynamic.
+ * The same for data that may go through a socket. Asks snaplen__extended only if the snaplen is dynamic and would cut
+ * the data.
  */
 #define data__kept_of(length, fd, address, start)                                   \
 	({                                                                          \
@@ -43,21 +43,21 @@ static __always_inline u64 data__kept(u64 length)
 		data__cut(length_, limit_);                                         \
 	})
 
-/* How many bytes of data were received: none by a call that failed. */
+/* Returns how many bytes a call received: 0 if it failed. */
 static __always_inline u64 data__received(s64 ret)
 {
 	return ret > 0 ? ret : 0;
 }
 
-/* How many bytes of data were sent; of a call that sent nothing, how many it was to send. */
+/* Returns how many bytes a call sent or, if none, how many it tried to send. */
 static __always_inline u64 data__sent(s64 ret, u64 size)
 {
 	return ret > 0 ? (u64)ret : size;
 }
 
 /*
- * An offset that a 64-bit caller passes in argument n, a 32-bit one in arguments n (its low half) and n + 1. The high
- * half that preadv and pwritev take from a 64-bit caller too is without effect.
+ * Returns an offset: argument n of a 64-bit caller, arguments n (low half) and n + 1 of a 32-bit one. The high half
+ * that a 64-bit caller passes to preadv and pwritev has no effect.
  */
 static __always_inline u64 extract__offset(const struct sc_call *call, int n)
 {
@@ -69,13 +69,13 @@ static __always_inline u64 extract__offset(const struct sc_call *call, int n)
 /* ----------------------------------------------------------------- iovecs */
 
 /*
- * The loops below are made for the verifier, which follows each way out of them: a number that differs from way to way
- * is masked to one and the same range, so that it sees that it has been there before.
+ * The verifier follows each exit of the loops below. They mask numbers that differ between exits to the same range, so
+ * that the verifier recognizes a state it has already checked.
  */
 
 /*
- * Whether iovec i is there. The mask also hides the count from clang (it would end the loop by !=, where the verifier
- * sees no end), and what the comparison tells of it from the verifier.
+ * Returns whether iovec i exists. The mask hides the count from clang, which would compare with != and leave the loop
+ * unbounded for the verifier, and hides the comparison's result from the verifier.
  */
 static __always_inline bool vector__has(u64 count, u32 i)
 {
@@ -96,7 +96,7 @@ static __always_inline bool vector__get(bool compat, u64 pointer, u32 i, struct 
 	return !bpf_probe_read_user(iovec, sizeof(*iovec), (void *)(pointer + i * sizeof(*iovec)));
 }
 
-/* A sum of sizes, at most what 32 bits hold. Without a branch: the verifier would go both ways in each turn of a loop. */
+/* Adds sizes, saturating at 32 bits. No branch: the verifier would follow both sides in every iteration. */
 static __always_inline u32 vector__add(u64 size, u64 length)
 {
 	u64 sum = size + length;
@@ -109,9 +109,8 @@ static __always_inline u32 vector__add(u64 size, u64 length)
 }
 
 /*
- * The size of all iovecs together, at most 4 GiB - 1, those behind one that cannot be read left out; 0 if there are too
- * many. A global function: the verifier goes through its loop once, and not once for each way that leads to it or from
- * it.
+ * Returns the total size of the iovecs before the first unreadable one, at most 4 GiB - 1; 0 if there are too many. A
+ * global function, so that the verifier checks its loop once, not once per path to and from it.
  */
 __noinline u32 vector__sum(u64 pointer, u64 count, u32 compat)
 {
@@ -133,7 +132,7 @@ static __always_inline u32 vector__size(const struct sc_call *call, u64 pointer,
 	return vector__sum(pointer, count, call->compat);
 }
 
-/* Writes up to `limit` bytes of what the iovecs point to at the tail: returns how many could be read. */
+/* Writes up to `limit` bytes of the iovecs' data at the tail. Returns how many it could read. */
 static __always_inline u16 vector__gather(const struct sc_call *call, const struct auxmap *auxmap, u64 pointer,
 					  u64 count, u64 limit)
 {
@@ -155,7 +154,7 @@ static __always_inline u16 vector__gather(const struct sc_call *call, const stru
 	return kept;
 }
 
-/* Up to `limit` bytes from iovecs. */
+/* Stores up to `limit` bytes from iovecs. */
 #define auxmap__store_vector(call, auxmap, program, param, pointer, count, limit)                                    \
 	do {                                                                                                         \
 		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def");                     \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The file that a process runs: its times, and what makes it suspicious. */
+/* The executable of a process: its times and its flags. */
 #pragma once
 
 #include "events_dimensions.h"
@@ -9,11 +9,11 @@
 enum {
 	SC_SB_RDONLY = 1,
 	SC_S_IMMUTABLE = 8,
-	SC_MAY_WRITE = 2, /* of a mode's last three bits */
+	SC_MAY_WRITE = 2, /* the write bit in a mode's last three bits */
 	SC_CAP_DAC_OVERRIDE = 1,
 	SC_CAP_FOWNER = 3,
-	SC_GROUPS_MAX = 64,  /* how many supplementary groups are looked at */
-	SC_EXTENTS_MAX = 16, /* how many ranges of a user name space's map are looked at */
+	SC_GROUPS_MAX = 64,  /* supplementary groups to check */
+	SC_EXTENTS_MAX = 16, /* ranges of a user namespace's map to check */
 	SC_EXTENTS_INLINE = 5,
 };
 
@@ -24,7 +24,7 @@ static __always_inline u64 exe__ns(s64 seconds, u64 ns)
 	return seconds < 0 ? 0 : seconds * 1000000000ull + ns;
 }
 
-/* The last change of an inode, in ns since the epoch. */
+/* Returns the ctime of an inode, in ns since the epoch. */
 static __always_inline u64 extract__ctime(struct inode *inode)
 {
 	struct inode___6_7 *named = (void *)inode;
@@ -34,11 +34,11 @@ static __always_inline u64 extract__ctime(struct inode *inode)
 		return exe__ns(BPF_CORE_READ(inode, i_ctime.tv_sec), BPF_CORE_READ(inode, i_ctime.tv_nsec));
 	if (bpf_core_field_exists(named->__i_ctime))
 		return exe__ns(BPF_CORE_READ(named, __i_ctime.tv_sec), BPF_CORE_READ(named, __i_ctime.tv_nsec));
-	/* From 6.13 on the top bit of the nanoseconds tells that somebody looked at the time. */
+	/* From 6.13 on, the top bit of the nanoseconds says that someone queried the time. */
 	return exe__ns(BPF_CORE_READ(split, i_ctime_sec), BPF_CORE_READ(split, i_ctime_nsec) & ~(1u << 31));
 }
 
-/* The last change of a file's data, in ns since the epoch. */
+/* Returns the mtime of an inode, in ns since the epoch. */
 static __always_inline u64 extract__mtime(struct inode *inode)
 {
 	struct inode___6_7 *named = (void *)inode;
@@ -53,7 +53,7 @@ static __always_inline u64 extract__mtime(struct inode *inode)
 
 /* ----------------------------------------------------------------- flags */
 
-/* Whether a user name space knows an id of the first one. */
+/* Returns whether a user namespace maps an id of the initial one. */
 static __always_inline bool exe__is_mapped(struct uid_gid_map *map, u32 id)
 {
 	u32 extents = BPF_CORE_READ(map, nr_extents);
@@ -91,7 +91,7 @@ static __always_inline bool exe__in_group(const struct cred *cred, u32 gid)
 	return false;
 }
 
-/* Whether a task may write to a file: by its mode and owner and the task's capabilities. Access lists are not read. */
+/* Returns whether a task may write to a file, by mode, owner and capabilities. Does not read ACLs. */
 static __always_inline bool exe__is_writable(struct task_struct *task, struct inode *inode)
 {
 	const struct cred *cred = BPF_CORE_READ(task, cred);
@@ -114,7 +114,7 @@ static __always_inline bool exe__is_writable(struct task_struct *task, struct in
 	return owner || exe__is_mapped((void *)ns + bpf_core_field_offset(ns->gid_map), gid);
 }
 
-/* Whether a file was made by memfd_create: it is in no directory and its name begins so. */
+/* Returns whether memfd_create made a file: it is in no directory and its name starts with "memfd:". */
 static __always_inline bool exe__is_memfd(struct file *file)
 {
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
@@ -126,7 +126,7 @@ static __always_inline bool exe__is_memfd(struct file *file)
 	return *(u64 *)name == 0x3a64666d656dull; /* "memfd:" */
 }
 
-/* execve_flags of the file that a task runs. */
+/* Returns the execve_flags of a task's executable. */
 static __always_inline u32 extract__exe_flags(struct task_struct *task, struct file *exe)
 {
 	struct inode *inode = BPF_CORE_READ(exe, f_inode);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The flags of calls on files in the .scap format's own encoding (flags.def). */
+/* Flags of file calls in the .scap format's encoding (flags.def). */
 #pragma once
 
 #include "extract/files.h"
@@ -10,8 +10,8 @@
 #include <linux/stat.h>
 
 /*
- * The kernel's O_SYNC and O_TMPFILE hold the bits of O_DSYNC and O_DIRECTORY as well: they are told apart by the bit
- * that is their own.
+ * The kernel's O_SYNC and O_TMPFILE include the bits of O_DSYNC and O_DIRECTORY: __O_SYNC and __O_TMPFILE tell them
+ * apart.
  */
 static __always_inline u32 open_flags_to_scap(u32 flags)
 {
@@ -29,13 +29,13 @@ static __always_inline u32 open_flags_to_scap(u32 flags)
 	       SC_FLAG(flags, __O_TMPFILE, file_flags, O_TMPFILE);
 }
 
-/* The permission bits; 0 where the call ignores its argument, as it cannot create a file. */
+/* Returns the permission bits; 0 if the call cannot create a file and so ignores the argument. */
 static __always_inline u32 open_mode_to_scap(u32 flags, u32 mode)
 {
 	return flags & (O_CREAT | __O_TMPFILE) ? mode & 07777 : 0;
 }
 
-/* What the result adds to the flags that were asked for. */
+/* Returns the flags that describe the opened file, to be added to the requested ones. */
 static __always_inline u32 opened_flags_to_scap(const struct sc_opened *opened)
 {
 	u32 layer = opened->overlay == SC_OVERLAY_UPPER ? PPM_file_flags__FD_UPPER_LAYER :
@@ -67,7 +67,7 @@ static __always_inline u32 dup3_flags_to_scap(u32 flags)
 	return SC_FLAG(flags, O_CLOEXEC, file_flags, O_CLOEXEC);
 }
 
-/* A negative number, which has nearly every bit set, is no set of flags. */
+/* A negative number has nearly every bit set and is no set of flags. */
 static __always_inline u32 pipe2_flags_to_scap(s32 flags)
 {
 	if (flags < 0)
@@ -76,7 +76,7 @@ static __always_inline u32 pipe2_flags_to_scap(s32 flags)
 	       SC_FLAG(flags, O_NONBLOCK, file_flags, O_NONBLOCK);
 }
 
-/* Of the calls that make a descriptor of what is no file. A negative number is no set of flags. */
+/* Flags of calls that create a descriptor of something other than a file. A negative number is no set of flags. */
 static __always_inline u16 descriptor_flags_to_scap(s32 flags)
 {
 	if (flags < 0)
@@ -94,7 +94,7 @@ static __always_inline u32 pidfd_open_flags_to_scap(u32 flags)
 	return SC_FLAG(flags, O_NONBLOCK, pidfd_open_flags, PIDFD_NONBLOCK);
 }
 
-/* The kernel's numbers are the format's; those of none are left out. */
+/* The kernel's numbers are the format's; bits that the format does not name are dropped. */
 static __always_inline u32 memfd_create_flags_to_scap(u32 flags)
 {
 	return flags & (PPM_memfd_create_flags__MFD_CLOEXEC | PPM_memfd_create_flags__MFD_ALLOW_SEALING |
@@ -117,7 +117,7 @@ static __always_inline u32 chmod_mode_to_scap(u32 mode)
 	return mode & 07777;
 }
 
-/* A node without a type is a regular file. */
+/* A mode without a file type means a regular file. */
 static __always_inline u32 mknod_mode_to_scap(u32 mode)
 {
 	u32 permissions = chmod_mode_to_scap(mode);
@@ -145,7 +145,7 @@ static __always_inline u32 flock_flags_to_scap(u32 operation)
 	       SC_FLAG(operation, LOCK_NB, flock_flags, LOCK_NB) | SC_FLAG(operation, LOCK_UN, flock_flags, LOCK_UN);
 }
 
-/* The kernel's numbers are the format's; those of none are left out. */
+/* The kernel's numbers are the format's; bits that the format does not name are dropped. */
 static __always_inline u32 splice_flags_to_scap(u32 flags)
 {
 	return flags & (PPM_splice_flags__SPLICE_F_MOVE | PPM_splice_flags__SPLICE_F_NONBLOCK |
@@ -171,19 +171,19 @@ static __always_inline u32 fchownat_flags_to_scap(u32 flags)
 	       SC_FLAG(flags, AT_EMPTY_PATH, fchownat_flags, AT_EMPTY_PATH);
 }
 
-/* The kernel's numbers are the format's; a flag that it does not name stays visible. */
+/* The kernel's numbers are the format's; bits that the format does not name are kept. */
 static __always_inline u32 renameat2_flags_to_scap(u32 flags)
 {
 	return flags;
 }
 
-/* The kernel's numbers are the format's. SEEK_DATA and SEEK_HOLE have no name in it, and stay the numbers they are. */
+/* The kernel's numbers are the format's, which does not name SEEK_DATA and SEEK_HOLE: they stay numbers. */
 static __always_inline u8 lseek_whence_to_scap(u32 whence)
 {
 	return whence;
 }
 
-/* The commands that 32-bit callers have for locks with 64-bit offsets. */
+/* Commands of 32-bit callers for locks with 64-bit offsets. */
 enum {
 	SC_F_GETLK64 = 12,
 	SC_F_SETLK64 = 13,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Open files: the kernel's file behind a descriptor, and what events tell of it. */
+/* Open files: the struct file behind a descriptor, and its attributes that events record. */
 #pragma once
 
 #include "events_dimensions.h"
@@ -7,17 +7,17 @@
 
 #include <linux/magic.h>
 
-/* The kernel sets this bit of f_mode when the open has created the file (from 4.19 on). */
+/* The bit of f_mode that the kernel sets if the open created the file (from 4.19 on). */
 #define SC_FMODE_CREATED (1u << 20)
 
-/* The layer of an overlay file system that a file's content comes from. */
+/* The overlayfs layer that a file's content comes from. */
 enum sc_overlay {
 	SC_OVERLAY_NONE, /* not on overlayfs */
 	SC_OVERLAY_UPPER,
 	SC_OVERLAY_LOWER,
 };
 
-/* The file that the current task has open as `fd`; NULL if there is none. */
+/* Returns the file that the current task has open as `fd`; NULL if none. */
 static __always_inline struct file *extract__file(s64 fd)
 {
 	struct fdtable *table = BPF_CORE_READ(extract__current(), files, fdt);
@@ -31,13 +31,13 @@ static __always_inline struct file *extract__file(s64 fd)
 	return file;
 }
 
-/* The inode number of a file of the current task; 0 for a descriptor that is not open. */
+/* Returns the inode number of a descriptor of the current task; 0 if it is not open. */
 static __always_inline u64 extract__ino(s64 fd)
 {
 	return BPF_CORE_READ(extract__file(fd), f_inode, i_ino);
 }
 
-/* The device of an inode's file system, in the form of stat's st_dev. */
+/* Returns the device of an inode's file system, encoded as stat's st_dev. */
 static __always_inline u32 extract__dev(struct inode *inode)
 {
 	u32 dev = BPF_CORE_READ(inode, i_sb, s_dev);
@@ -48,8 +48,8 @@ static __always_inline u32 extract__dev(struct inode *inode)
 }
 
 /*
- * overlayfs keeps the dentry of the file's copy in the upper layer right behind the inode that the VFS sees; there is
- * none as long as only the lower layer has the file.
+ * Returns the layer of an inode's content. overlayfs keeps a pointer right after the VFS inode: to the upper layer's
+ * dentry, or NULL while only the lower layer has the file.
  */
 static __always_inline enum sc_overlay extract__overlay(struct inode *inode)
 {
@@ -61,7 +61,7 @@ static __always_inline enum sc_overlay extract__overlay(struct inode *inode)
 	return BPF_CORE_READ(upper, d_inode) ? SC_OVERLAY_UPPER : SC_OVERLAY_LOWER;
 }
 
-/* What the exit event of a call that opens a file tells of it. */
+/* What the exit event of an opening call records of the file. */
 struct sc_opened {
 	u64 ino;
 	u32 dev;
@@ -69,7 +69,7 @@ struct sc_opened {
 	enum sc_overlay overlay;
 };
 
-/* All 0 for a result that is not a descriptor. */
+/* Returns all zeros if the result is not a descriptor. */
 static __always_inline struct sc_opened extract__opened(s64 ret)
 {
 	struct sc_opened opened = {};

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The kernel's flag values in the .scap format's own encoding (flags.def). */
+/* The kernel's flags in the .scap format's encoding (flags.def). */
 #pragma once
 
 #include "events_dimensions.h"
 
-/* One flag: the kernel's bit, if it is set, as that of the format. */
+/* Translates one flag: the format's bit if the kernel's is set. */
 #define SC_FLAG(flags, kernel, table, name) (((flags) & (kernel)) ? PPM_##table##__##name : 0)
 
-/* One value of several: that of the format, if the kernel's is this one. */
+/* Translates one value of several: the format's value if the kernel's matches. */
 #define SC_VALUE(value, kernel, table, name) ((value) == (kernel) ? PPM_##table##__##name : 0)
 
 static __always_inline u32 access_flags_to_scap(u32 mode)
@@ -42,7 +42,7 @@ static __always_inline u32 execveat_flags_to_scap(u32 flags)
 	       SC_FLAG(flags, 0x1000, execveat_flags, AT_EMPTY_PATH);
 }
 
-/* The error code of x86. */
+/* Translates the page-fault error code of x86. */
 static __always_inline u32 pf_flags_to_scap(u64 error)
 {
 	return (error & 0x1 ? PPM_pf_flags__PROTECTION_VIOLATION : PPM_pf_flags__PAGE_NOT_PRESENT) |
@@ -51,7 +51,7 @@ static __always_inline u32 pf_flags_to_scap(u64 error)
 	       SC_FLAG(error, 0x8, pf_flags, RESERVED_PAGE) | SC_FLAG(error, 0x10, pf_flags, INSTRUCTION_FETCH);
 }
 
-/* The kernel's numbers are the format's; those of none are left out. */
+/* The kernel's numbers are the format's; bits that the format does not name are dropped. */
 static __always_inline u32 mlock2_flags_to_scap(u32 flags)
 {
 	return flags & PPM_mlock2_flags__MLOCK_ONFAULT;

@@ -5,7 +5,7 @@
 #include "extract/registers.h"
 #include "user_types.h"
 
-/* A 32-bit value in user memory; 0 if it cannot be read. */
+/* Returns a 32-bit value in user memory; 0 if it cannot be read. */
 static __always_inline u32 message__u32(u64 pointer)
 {
 	u32 value = 0;
@@ -14,7 +14,7 @@ static __always_inline u32 message__u32(u64 pointer)
 	return value;
 }
 
-/* Reads a message header in user memory; false, and the header is empty, if it cannot be read. */
+/* Reads a message header in user memory. Returns false and an empty header if it cannot be read. */
 static __always_inline bool message__read_header(const struct sc_call *call, u64 pointer, struct sc_msghdr *header)
 {
 	struct sc_msghdr32 header32;

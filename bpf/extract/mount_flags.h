@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The flags and commands of mounts and quotas in the .scap format's own encoding (flags.def). */
+/* Flags and commands of mounts and quotas in the .scap format's encoding (flags.def). */
 #pragma once
 
 #include "extract/flags.h"
@@ -8,13 +8,13 @@
 #include <linux/mount.h>
 #include <linux/quota.h>
 
-/* The kernel's numbers are the format's. A magic number in the upper half, which old programs set, is no flag. */
+/* The kernel's numbers are the format's. Drops the magic number that old programs set in the upper half. */
 static __always_inline u32 mount_flags_to_scap(u32 flags)
 {
 	return (flags & MS_MGC_MSK) == MS_MGC_VAL ? flags & ~MS_MGC_MSK : flags;
 }
 
-/* The kernel's numbers are the format's; those of none are left out. */
+/* The kernel's numbers are the format's; bits that the format does not name are dropped. */
 static __always_inline u32 umount_flags_to_scap(u32 flags)
 {
 	return flags & (PPM_umount_flags__FORCE | PPM_umount_flags__DETACH | PPM_umount_flags__EXPIRE |
@@ -25,7 +25,7 @@ static __always_inline u32 umount_flags_to_scap(u32 flags)
 	case name:                \
 		return PPM_quotactl_cmds__##name
 
-/* 0 for a command without a name. */
+/* Returns 0 for a command that the format does not name. */
 static __always_inline u16 quotactl_command_to_scap(u32 command)
 {
 	switch (command >> SUBCMDSHIFT) {
@@ -49,7 +49,7 @@ static __always_inline u16 quotactl_command_to_scap(u32 command)
 	}
 }
 
-/* Whose quota a command is about; 0 for projects, which have no name. */
+/* Returns whose quota a command concerns; 0 for projects, which the format does not name. */
 static __always_inline u8 quotactl_type_to_scap(u32 command)
 {
 	switch (command & SUBCMDMASK) {
@@ -76,7 +76,7 @@ static __always_inline u8 quota_format_to_scap(u32 format)
 	}
 }
 
-/* The kernel's DQF_ROOT_SQUASH, for which its headers have no name here. */
+/* The kernel's DQF_ROOT_SQUASH, missing in its user-space headers. */
 #define SC_DQF_ROOT_SQUASH 1
 
 static __always_inline u8 quota_info_flags_to_scap(u32 flags)

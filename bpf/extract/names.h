@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Paths are found from their last name to their first, and stored the other way round: the names are gathered as
- * pointers, in the room at the end of the scratch area.
+ * The kernel links path components from last to first; a path is written the other way round. So pointers to the
+ * names are gathered first, at the end of the scratch area.
  */
 #pragma once
 
 #include "template/auxmap.h"
 
 enum {
-	SC_NAMES_MAX = 64, /* a power of two. Of a longer path, the last names are kept, behind "..." */
+	SC_NAMES_MAX = 64, /* a power of two; a longer path keeps its last names, after "..." */
 	SC_NAME_LEN = 256, /* NAME_MAX and the NUL */
-	/* How many steps lead from the last name to the root, at most: that to another mount is one without a name. */
+	/* Maximum steps from the last name to the root: crossing a mount is a step without a name. */
 	SC_NAMES_STEPS = SC_NAMES_MAX + 16,
 	SC_NAMES_ROOM = SC_SCRATCH_ROOM + 16,
 };
 
-_Static_assert(SC_NAMES_ROOM + SC_NAMES_MAX * sizeof(u64) <= SC_SCRATCH_SIZE, "the names fit into the room");
+_Static_assert(SC_NAMES_ROOM + SC_NAMES_MAX * sizeof(u64) <= SC_SCRATCH_SIZE, "the names do not fit into the room");
 
 static __always_inline volatile u32 *names__count(struct auxmap *auxmap)
 {
 	return (volatile u32 *)(auxmap->data + SC_SCRATCH_ROOM + sizeof(u64));
 }
 
-/* Whether the names go back to the root. */
+/* Returns the flag that says whether the names reach the root. */
 static __always_inline volatile u32 *names__complete(struct auxmap *auxmap)
 {
 	return names__count(auxmap) + 1;
@@ -39,13 +39,13 @@ static __always_inline void names__begin(struct auxmap *auxmap)
 	*names__complete(auxmap) = 0;
 }
 
-/* There is no name before those added so far. */
+/* Notes that no name precedes those added so far. */
 static __always_inline void names__reach_root(struct auxmap *auxmap)
 {
 	*names__complete(auxmap) = 1;
 }
 
-/* Adds the name before those added so far; false if there is no room for it. */
+/* Adds the name that precedes those added so far. Returns false if there is no room. */
 static __always_inline bool names__add(struct auxmap *auxmap, const void *name)
 {
 	u32 count = *names__count(auxmap);
@@ -57,7 +57,7 @@ static __always_inline bool names__add(struct auxmap *auxmap, const void *name)
 	return true;
 }
 
-/* Writes what stands for the names that are left out, if there are any: returns where it ends. */
+/* Writes "..." if names are missing at the start. Returns the offset after it. */
 static __always_inline u32 names__write_start(struct auxmap *auxmap, u32 start)
 {
 	const u32 dots = 3;
@@ -68,7 +68,7 @@ static __always_inline u32 names__write_start(struct auxmap *auxmap, u32 start)
 	return auxmap__forget(auxmap, start + dots);
 }
 
-/* Writes the names as a path with its NUL at `start`: returns where it ends. */
+/* Writes the names as a path with its NUL at `start`. Returns the offset after it. */
 static __always_inline u32 names__write(struct auxmap *auxmap, u32 start)
 {
 	u32 count = *names__count(auxmap), at = auxmap__forget(auxmap, names__write_start(auxmap, start));
@@ -84,7 +84,7 @@ static __always_inline u32 names__write(struct auxmap *auxmap, u32 start)
 		n = bpf_probe_read_kernel_str(tail + 1, SC_NAME_LEN, *names__slot(auxmap, count - 1 - i));
 		if (n <= 0)
 			break;
-		at = auxmap__forget(auxmap, at + n); /* the slash is counted, the NUL is not */
+		at = auxmap__forget(auxmap, at + n); /* counts the slash, not the NUL */
 	}
 	at = auxmap__forget(auxmap, at);
 	if (at == start) {

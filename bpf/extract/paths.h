@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The path of an open file, as the machine's first mount name space sees it. */
+/* The path of an open file, as the initial mount namespace sees it. */
 #pragma once
 
 #include "extract/names.h"
 
 /*
- * Writes the path of `file` at the tail: returns its length, 0 without a file. A file that is in no directory, as those
- * of memfd_create are, has its name alone. That a file was deleted is not told.
+ * Writes the path of `file` at the tail. Returns its length, 0 without a file. A file outside any directory (such as
+ * memfd_create's) gets its bare name. The path of a deleted file does not say so.
  */
 static __always_inline u16 auxmap__read_path(struct auxmap *auxmap, struct file *file)
 {
@@ -43,7 +43,7 @@ static __always_inline u16 auxmap__read_path(struct auxmap *auxmap, struct file 
 	return names__write(auxmap, auxmap->pos) - auxmap->pos;
 }
 
-/* The path of a file of the kernel. */
+/* Stores the path of a struct file. */
 #define auxmap__store_path(auxmap, program, param, file)                                            \
 	do {                                                                                        \
 		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row of events.def"); \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* What a task is: its ids, name spaces, memory, credentials, terminal. */
+/* A task's ids, namespaces, memory, credentials and terminal. */
 #pragma once
 
 #include "events_dimensions.h"
@@ -19,13 +19,13 @@ static __always_inline struct pid *extract__pid(struct task_struct *task, enum p
 	return BPF_CORE_READ(task, signal, pids[type]);
 }
 
-/* The number of a pid at a level of name spaces. */
+/* Returns the address of a pid's number at a namespace level. */
 static __always_inline struct upid *extract__upid(struct pid *pid, u32 level)
 {
 	return (void *)pid + bpf_core_field_offset(struct pid, numbers) + (u64)level * bpf_core_type_size(struct upid);
 }
 
-/* The name space that a pid was made in. */
+/* Returns the namespace in which a pid was allocated. */
 static __always_inline struct pid_namespace *extract__pidns(struct pid *pid)
 {
 	struct upid *own = extract__upid(pid, BPF_CORE_READ(pid, level));
@@ -33,7 +33,7 @@ static __always_inline struct pid_namespace *extract__pidns(struct pid *pid)
 	return BPF_CORE_READ(own, ns);
 }
 
-/* A pid as the machine's first name space sees it. */
+/* Returns a pid in the initial namespace. */
 static __always_inline s64 extract__nr(struct pid *pid)
 {
 	struct upid *first = extract__upid(pid, 0);
@@ -41,7 +41,7 @@ static __always_inline s64 extract__nr(struct pid *pid)
 	return BPF_CORE_READ(first, nr);
 }
 
-/* A pid as a name space sees it; 0 if it does not. */
+/* Returns a pid in a namespace; 0 if it is not visible there. */
 static __always_inline s64 extract__nr_in(struct pid *pid, struct pid_namespace *ns)
 {
 	u32 level = BPF_CORE_READ(ns, level);
@@ -52,13 +52,13 @@ static __always_inline s64 extract__nr_in(struct pid *pid, struct pid_namespace 
 	return BPF_CORE_READ(upid, nr);
 }
 
-/* One of a task's ids, as its own name space sees it. */
+/* Returns one of a task's ids in the task's own namespace. */
 static __always_inline s64 extract__vnr(struct task_struct *task, enum pid_type type)
 {
 	return extract__nr_in(extract__pid(task, type), extract__pidns(extract__pid(task, PIDTYPE_PID)));
 }
 
-/* When the first process of the task's name space was started, in ns of the monotonic clock. */
+/* Returns the start time of the init process of the task's pid namespace, in ns of the monotonic clock. */
 static __always_inline u64 extract__pidns_start(struct task_struct *task)
 {
 	struct pid_namespace *ns = extract__pidns(extract__pid(task, PIDTYPE_TGID));
@@ -68,7 +68,7 @@ static __always_inline u64 extract__pidns_start(struct task_struct *task)
 
 /* ---------------------------------------------------------------- memory */
 
-/* The counters of struct mm_struct. */
+/* The rss counters of struct mm_struct. */
 enum {
 	SC_MM_FILE,
 	SC_MM_ANON,
@@ -76,7 +76,7 @@ enum {
 	SC_MM_SHMEM,
 };
 
-/* The pages of one kind: the sum of the CPUs may be below 0 for a moment. */
+/* Returns the pages of one kind. The sum over the CPUs may be negative for a moment. */
 #define extract__pages(mm, which)                                                                              \
 	({                                                                                                     \
 		s64 pages_;                                                                                    \
@@ -87,7 +87,7 @@ enum {
 		pages_ > 0 ? (u64)pages_ : 0;                                                                  \
 	})
 
-/* All in KiB; 0 for a task without memory. */
+/* Memory sizes in KiB; 0 for a task without memory. */
 static __always_inline u32 extract__vm_size(struct mm_struct *mm)
 {
 	return BPF_CORE_READ(mm, total_vm) * sc_constants.page_kib;
@@ -111,7 +111,7 @@ static __always_inline u64 extract__fdlimit(struct task_struct *task)
 	return BPF_CORE_READ(task, signal, rlim[SC_RLIMIT_NOFILE].rlim_cur);
 }
 
-/* The controlling terminal's device number, as stat(2) encodes it; 0 without one. */
+/* Returns the device number of the controlling terminal, as stat(2) encodes it; 0 if there is none. */
 static __always_inline u32 extract__tty(struct task_struct *task)
 {
 	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
@@ -124,7 +124,7 @@ static __always_inline u32 extract__tty(struct task_struct *task)
 	return (minor & 0xff) | major << 8 | (minor & ~0xffu) << 12;
 }
 
-/* The user that logged in; -1 for none, and on kernels without the audit subsystem. */
+/* Returns the login uid; -1 if unset or the kernel lacks the audit subsystem. */
 static __always_inline u32 extract__loginuid(struct task_struct *task)
 {
 	if (!bpf_core_field_exists(task->loginuid))
@@ -132,7 +132,7 @@ static __always_inline u32 extract__loginuid(struct task_struct *task)
 	return BPF_CORE_READ(task, loginuid.val);
 }
 
-/* A set of capabilities of the current format: bit n is capability n. */
+/* Returns a capability set of a task: bit n is capability n. */
 #define extract__capabilities(task, set)                                                                         \
 	({                                                                                                       \
 		u64 caps_ = 0;                                                                                   \

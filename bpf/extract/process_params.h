@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The parameters that the exit events of exec and of clone have in common. */
+/* The parameters common to the exit events of exec and clone. */
 #pragma once
 
 #include "extract/arguments.h"
@@ -10,7 +10,7 @@ enum {
 	SC_COMM_LEN = 16,
 };
 
-/* What is stored at the place of one row is read at that of another. */
+/* Asserts that a parameter has the same index in two rows: the code below stores it for both. */
 #define SC_SAME_PLACE(program, other, param)                               \
 	_Static_assert(SC_INDEX(program, param) == SC_INDEX(other, param), \
 		       "the rows of " #other " and " #program " differ")
@@ -22,7 +22,7 @@ SC_SAME_PLACE(clone_x, clone3_x, pidns_init_start_ts);
 SC_SAME_PLACE(clone_x, fork_x, pidns_init_start_ts);
 SC_SAME_PLACE(clone_x, vfork_x, pidns_init_start_ts);
 
-/* Parameters 4 to 15, from tid to cgroups. */
+/* Stores parameters 4 to 15, tid to cgroups. */
 static __always_inline void process__store(struct auxmap *auxmap, struct task_struct *task, struct mm_struct *mm)
 {
 	/* Parameter 4: tid (type: PT_PID) */
@@ -31,7 +31,7 @@ static __always_inline void process__store(struct auxmap *auxmap, struct task_st
 	auxmap__store(auxmap, execve_x, pid, BPF_CORE_READ(task, tgid));
 	/* Parameter 6: ptid (type: PT_PID) */
 	auxmap__store(auxmap, execve_x, ptid, BPF_CORE_READ(task, real_parent, pid));
-	/* Parameter 7: cwd (type: PT_CHARBUF): readers know it from the parent, or from the snapshot of /proc */
+	/* Parameter 7: cwd (type: PT_CHARBUF): readers take it from the parent or the snapshot of /proc */
 	auxmap__store_empty(auxmap, execve_x, cwd);
 	/* Parameter 8: fdlimit (type: PT_UINT64) */
 	auxmap__store(auxmap, execve_x, fdlimit, extract__fdlimit(task));

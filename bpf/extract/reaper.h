@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Who gets the children of a thread that ends: what the kernel is about to decide. */
+/* The new parent of an exiting thread's children, as the kernel is about to choose it. */
 #pragma once
 
 #include "extract/process.h"
 
 enum {
 	SC_PF_EXITING = 0x4,
-	SC_THREADS_MAX = 64,   /* how many threads of a process are looked at */
-	SC_ANCESTORS_MAX = 64, /* how many generations of parents are looked at */
+	SC_THREADS_MAX = 64,   /* threads of a process to check */
+	SC_ANCESTORS_MAX = 64, /* generations of parents to check */
 	SC_REAPER_UNKNOWN = -1,
 };
 
-/* A thread of the task's process that is not about to end: its id. 0 if there is none. */
+/* Returns the id of a thread of the task's process that is not exiting; 0 if there is none, -1 if unknown. */
 static __always_inline s64 reaper__in_process(struct task_struct *task)
 {
 	struct signal_struct *signal = BPF_CORE_READ(task, signal);
@@ -31,7 +31,7 @@ static __always_inline s64 reaper__in_process(struct task_struct *task)
 	return SC_REAPER_UNKNOWN;
 }
 
-/* The nearest ancestor in the task's name space that takes orphans: `init`, unless one asked for it. NULL: too far. */
+/* Returns the nearest subreaper in the task's namespace, or `init` if there is none; NULL if it is too far up. */
 static __always_inline struct task_struct *reaper__ancestor(struct task_struct *task, struct task_struct *init)
 {
 	u32 level = BPF_CORE_READ(task, thread_pid, level);
@@ -52,7 +52,7 @@ static __always_inline struct task_struct *reaper__ancestor(struct task_struct *
 	return NULL;
 }
 
-/* The id of the thread that gets the children of `task`; 0 if it has none, or they end with it; -1 if not found out. */
+/* Returns the id of the thread that inherits a task's children; 0 if it has none or they end too, -1 if unknown. */
 static __always_inline s64 extract__reaper(struct task_struct *task)
 {
 	void *children = (void *)task + bpf_core_field_offset(task->children);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* A system call's number, arguments and result, on each architecture and for each way to attach. */
+/* A system call's number, arguments and result, on each architecture and for both attach types. */
 #pragma once
 
 #include "extract/task.h"
 #include "maps.h"
 #include "verifier.h"
 
-/* A run of a program: what the templates and extractors need to know of it. Lives in registers and on the stack. */
+/* The state of one program run, for templates and extractors. Lives in registers and on the stack. */
 struct sc_call {
 	u64 *ctx;
 	struct pt_regs *regs; /* of the system call; NULL in a tracepoint program */
@@ -16,7 +16,7 @@ struct sc_call {
 	u32 cpu_id;
 	u32 tid;     /* of the current task */
 	u32 way;     /* enum sc_way */
-	bool nested; /* another run of this way has not ended: its scratch area is in use */
+	bool nested; /* another run of this way is in progress: the scratch area is in use */
 	bool compat; /* a 32-bit system call */
 };
 
@@ -27,7 +27,7 @@ static __always_inline struct pt_regs *extract__registers(u64 *ctx)
 	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
 }
 
-/* The result that a sys_exit program is given. */
+/* Returns the result passed to a sys_exit program. */
 static __always_inline s64 extract__result(u64 *ctx)
 {
 	if (sc_constants.attach == SC_ATTACH_BTF)
@@ -35,7 +35,7 @@ static __always_inline s64 extract__result(u64 *ctx)
 	return (s64)SC_CONTEXT_WORD(ctx, 2);
 }
 
-/* The number of the system call that the registers belong to. */
+/* Returns the system call number in the registers. */
 static __always_inline u32 extract__number(const struct pt_regs *regs)
 {
 #if defined(__TARGET_ARCH_x86)
@@ -45,7 +45,7 @@ static __always_inline u32 extract__number(const struct pt_regs *regs)
 #endif
 }
 
-/* Whether the current system call is a 32-bit one; `task` is extract__typed_current(). */
+/* Returns whether the current system call is a 32-bit one; `task` is extract__typed_current(). */
 static __always_inline bool extract__is_compat(struct task_struct *task)
 {
 #if defined(__TARGET_ARCH_x86)
@@ -59,7 +59,7 @@ static __always_inline bool extract__is_compat(struct task_struct *task)
 #endif
 }
 
-/* The bit of a number that makes it an x32 call's. */
+/* The bit that marks the number of an x32 call. */
 #if defined(__TARGET_ARCH_x86)
 #define SC_X32_BIT (1u << 30)
 #else
@@ -77,9 +77,9 @@ enum {
 };
 
 /*
- * The number of a call that returns. The end of a signal's handler restores the registers from before the signal, and
- * the kernel puts -1 where the number was: sigreturn and rt_sigreturn look the same. A program can also ask for the call
- * -1, which fails with ENOSYS.
+ * Returns the number of a call at its exit. sigreturn and rt_sigreturn restore the registers from before the signal,
+ * and the kernel sets the number to -1: the two look the same. A program can also call number -1: that fails with
+ * ENOSYS.
  */
 static __always_inline u32 extract__number_at_exit(u32 number, s64 ret)
 {
@@ -90,7 +90,7 @@ static __always_inline u32 extract__number_at_exit(u32 number, s64 ret)
 	return extract__is_compat(extract__typed_current()) ? SC_NR_32BIT_RT_SIGRETURN : SC_NR_RT_SIGRETURN;
 }
 
-/* The number of the system call that a sys_exit program runs for. */
+/* Returns the number of the system call that a sys_exit program runs for. */
 static __always_inline u32 extract__exit_number(u64 *ctx)
 {
 	u32 number = sc_constants.attach == SC_ATTACH_BTF ?
@@ -100,7 +100,7 @@ static __always_inline u32 extract__exit_number(u64 *ctx)
 	return extract__number_at_exit(number, extract__result(ctx));
 }
 
-/* The slot of what the current socketcall is for. */
+/* Returns the slot of the call that the current socketcall makes. */
 static __always_inline u32 extract__socketcall_slot(u64 *ctx __attribute__((unused)))
 {
 #if defined(__TARGET_ARCH_x86)
@@ -112,7 +112,7 @@ static __always_inline u32 extract__socketcall_slot(u64 *ctx __attribute__((unus
 #endif
 }
 
-/* The slot of a system call: see capture.h. Below SC_SLOTS, as the verifier sees it too. */
+/* Returns the slot of a system call (see capture.h), masked to below SC_SLOTS for the verifier. */
 static __always_inline u64 extract__slot(u64 *ctx, u64 number, bool compat)
 {
 	u64 slot = number;
@@ -126,7 +126,7 @@ static __always_inline u64 extract__slot(u64 *ctx, u64 number, bool compat)
 	return SC_BOUND(slot, SC_SLOTS);
 }
 
-/* Argument n, counted from 0, of the system call; n must be a constant. */
+/* Returns argument n of the system call, counted from 0; n must be a constant. */
 static __always_inline u64 extract__syscall_argument(const struct sc_call *call, int n)
 {
 	const struct pt_regs *regs = call->regs;
@@ -166,13 +166,13 @@ static __always_inline u64 extract__syscall_argument(const struct sc_call *call,
 #endif
 }
 
-/* An argument that is a file descriptor or another int: its sign is kept. */
+/* Returns an argument that is an int, such as a file descriptor, with its sign. */
 static __always_inline s64 extract__int_argument(const struct sc_call *call, int n)
 {
 	return (s32)extract__syscall_argument(call, n);
 }
 
-/* Argument n of a call of a 32-bit caller whose arguments lie in memory, where argument `at` points to. */
+/* Returns argument n of a 32-bit call whose arguments lie in user memory, where argument `at` points to. */
 static __always_inline u32 extract__argument_in_memory(const struct sc_call *call, int at, int n)
 {
 	u32 argument = 0;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The dynamic snaplen: traffic of some kinds keeps more of its data than the snaplen. The kinds are those that readers of
- * this format know: by the port at either end, and, where the data lies in one piece, by how it begins.
+ * The dynamic snaplen: some protocols keep more data than the snaplen. They are those that readers of this format
+ * decode, recognized by either port and, if the data is contiguous, by its first bytes.
  */
 #pragma once
 
 #include "extract/sockets.h"
 
 enum {
-	/* What is kept of each kind, in bytes, unless the snaplen is larger. */
+	/* Bytes kept per protocol, unless the snaplen is larger. */
 	SC_KEPT_FULL = 16000,
 	SC_KEPT_MORE = 2000, /* statsd, databases, HTTP */
 	SC_KEPT_DNS = 512,
@@ -18,16 +18,16 @@ enum {
 	SC_PORT_POSTGRES = 5432,
 	SC_PORT_MONGODB = 27017,
 
-	SC_BEGINNING = 16, /* bytes of the data that are looked at */
+	SC_BEGINNING = 16, /* bytes of the data to inspect */
 };
 
-/* The ports of a socket's two ends; 0 where there is none. */
+/* The ports of a socket's two ends; 0 for none. */
 struct ports {
 	u16 local;
 	u16 remote;
 };
 
-/* `address` is one in user memory that the call has, for a socket that is not connected; or 0. */
+/* Returns a socket's ports. `address` is the call's address argument, for an unconnected socket; or 0. */
 static __always_inline struct ports snaplen__ports(struct sock *sk, u64 address)
 {
 	u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
@@ -38,7 +38,7 @@ static __always_inline struct ports snaplen__ports(struct sock *sk, u64 address)
 		return ports;
 	ports.local = port__to_host(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 	port = BPF_CORE_READ(sk, __sk_common.skc_dport);
-	/* The port stands at the same place in the addresses of both families. */
+	/* The port is at the same offset in both families' addresses. */
 	if (!port && address)
 		bpf_probe_read_user(&port, sizeof(port),
 				    (const void *)(address + __builtin_offsetof(struct sc_sockaddr_in, port)));
@@ -51,7 +51,7 @@ static __always_inline bool snaplen__is_at(struct ports ports, u16 port)
 	return ports.local == port || ports.remote == port;
 }
 
-/* What is kept for the ports alone; 0 if they say nothing. */
+/* Returns how many bytes to keep by the ports alone; 0 if the data decides. */
 static __always_inline u32 snaplen__by_port(struct ports ports)
 {
 	u32 range = sc_settings.full_capture_ports;
@@ -64,7 +64,7 @@ static __always_inline u32 snaplen__by_port(struct ports ports)
 	return ports.remote == SC_PORT_DNS ? SC_KEPT_DNS : 0;
 }
 
-/* What data begins with; zeros behind its end. */
+/* The first bytes of the data, padded with zeros. */
 union beginning {
 	u8 bytes[2 * SC_BEGINNING];
 	u32 words[SC_BEGINNING / 2];
@@ -78,7 +78,7 @@ static __always_inline bool snaplen__is_mysql(const union beginning *data)
 	       (b[2] == 0 && b[3] == 0);
 }
 
-/* A query, a statement to prepare, an error or a statement to execute; or the start of a session, protocol 3.0. */
+/* Matches a query, a Parse, Execute or error message, or the startup message of protocol 3.0. */
 static __always_inline bool snaplen__is_postgres(const union beginning *data)
 {
 	const u8 *b = data->bytes;
@@ -86,7 +86,7 @@ static __always_inline bool snaplen__is_postgres(const union beginning *data)
 	return ((b[0] == 'Q' || b[0] == 'P' || b[0] == 'E') && b[1] == 0) || (b[4] == 0 && b[5] == 3 && b[6] == 0);
 }
 
-/* By the operation in a message's header. */
+/* Matches the opcode in the message header. */
 static __always_inline bool snaplen__is_mongodb(const union beginning *data)
 {
 	const u32 op_reply = 1, op_first = 2001, op_last = 2007;
@@ -95,7 +95,7 @@ static __always_inline bool snaplen__is_mongodb(const union beginning *data)
 	return operation == op_reply || (operation >= op_first && operation <= op_last);
 }
 
-/* Four characters as they lie in memory. */
+/* Four characters as a little-endian word. */
 #define SC_FOUR(a, b, c, d) ((a) | (b) << 8 | (c) << 16 | (u32)(d) << 24)
 
 static __always_inline bool snaplen__is_http(const union beginning *data)
@@ -116,7 +116,7 @@ static __always_inline bool snaplen__is_http(const union beginning *data)
 	}
 }
 
-/* Whether data that begins so is of a kind that keeps more. A port decides alone what its data can be. */
+/* Returns whether the data's protocol keeps more. A MySQL or PostgreSQL port rules out other protocols. */
 static __always_inline bool snaplen__is_known(struct ports ports, const union beginning *data, u64 length)
 {
 	if (snaplen__is_at(ports, SC_PORT_MYSQL) && length >= 5)
@@ -129,8 +129,8 @@ static __always_inline bool snaplen__is_known(struct ports ports, const union be
 }
 
 /*
- * How many bytes of data through `fd` are kept at most, if that is more than the snaplen; 0 if it is not. `start` is where
- * the data lies in user memory, 0 if it is in several pieces. A function of its own, for the verifier to go through once.
+ * Returns the extended snaplen of data through `fd`, in bytes; 0 if there is none. `start` is the data's address in
+ * user memory, 0 if it is not contiguous. A global function, so that the verifier checks it once.
  */
 __noinline u32 snaplen__extended(s64 fd, u64 address, u64 start, u64 length)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Socket addresses, as the calls are given them and as the kernel has them.
+ * Socket addresses, from a call's arguments and from the kernel's sockets.
  *
  *   sockaddr   family u8, then
  *              AF_INET, AF_INET6:  address 4 or 16, port u16
@@ -9,12 +9,12 @@
  *              AF_INET, AF_INET6:  source address, source port, destination address, destination port
  *              AF_UNIX:            socket u64, socket u64, path with its NUL
  *
- * Ports are in host order, addresses in network order. In both directions the first of the two unix sockets, kernel
- * addresses, is the one that the data or the connection goes to, and the path is its.
+ * Ports are in host order, addresses in network order. Unix sockets are given by their kernel addresses: the first is
+ * always the receiver of the data or connection, and the path is the receiver's.
  *
  * A unix socket's path:
- *   abstract   '@' in place of the NUL that it starts with; NULs inside are kept, and one is added
- *   relative   as it is; where it starts with '@' itself, "./" comes before it
+ *   abstract   '@' in place of the leading NUL; inner NULs are kept, and one is appended
+ *   relative   unchanged; with "./" in front if it starts with '@'
  *   unnamed    empty
  */
 #pragma once
@@ -31,15 +31,15 @@ enum {
 	SC_INET6_TUPLE_LEN = 1 + 2 * (16 + 2),
 	SC_UNIX_TUPLE_LEN = 1 + 2 * 8, /* without the path */
 
-	/* Where addresses are read to, at the end of the room for what is not recorded. */
+	/* Offset of the buffer for addresses, at the end of the scratch area's temporary room. */
 	SC_ADDRESS_SIZE = 256,
 	SC_ADDRESS = SC_SCRATCH_SIZE - SC_ADDRESS_SIZE,
 };
 
-_Static_assert(SC_MAX_SOCKADDR < SC_ADDRESS_SIZE, "an address and a NUL fit");
-_Static_assert(SC_ADDRESS > SC_SCRATCH_ROOM + 16, "auxmap__forget has room of its own");
+_Static_assert(SC_MAX_SOCKADDR < SC_ADDRESS_SIZE, "an address with its NUL does not fit");
+_Static_assert(SC_ADDRESS > SC_SCRATCH_ROOM + 16, "addresses overwrite auxmap__forget's word");
 
-/* Who of a tuple's two ends is the source. */
+/* Which end of a tuple is the source. */
 enum sc_direction {
 	SC_OUTBOUND, /* the local end */
 	SC_INBOUND,  /* the remote end */
@@ -53,8 +53,8 @@ static __always_inline u16 port__to_host(u16 port)
 /* --------------------------------------------------------------- arguments */
 
 /*
- * Argument n of a socket call. A 32-bit caller may make it by socketcall, whose second argument points to those of the
- * call.
+ * Returns argument n of a socket call. A 32-bit caller may use socketcall, whose second argument points to the call's
+ * arguments.
  */
 static __always_inline u64 socket__argument(const struct sc_call *call, int n)
 {
@@ -63,7 +63,7 @@ static __always_inline u64 socket__argument(const struct sc_call *call, int n)
 	return extract__syscall_argument(call, n);
 }
 
-/* The same of an int: its sign is kept. */
+/* The same for an int, with its sign. */
 static __always_inline s64 socket__int_argument(const struct sc_call *call, int n)
 {
 	return (s32)socket__argument(call, n);
@@ -74,10 +74,10 @@ static __always_inline s64 socket__int_argument(const struct sc_call *call, int 
 /* An address in the scratch area. */
 struct address {
 	const u8 *bytes;
-	u32 len; /* 0 if there is none */
+	u32 len; /* in bytes; 0: no address */
 };
 
-/* Reads an address of `len` bytes, its family first; what is beyond the longest possible one is left out. */
+/* Reads an address of `len` bytes, which starts with its family; cuts it to the longest possible one. */
 static __always_inline struct address address__read(const struct auxmap *auxmap, const void *pointer, u32 len,
 						    enum sc_memory memory)
 {
@@ -91,21 +91,21 @@ static __always_inline struct address address__read(const struct auxmap *auxmap,
 	failed = memory == SC_USER ? bpf_probe_read_user(to, size, pointer) : bpf_probe_read_kernel(to, size, pointer);
 	if (failed)
 		return address;
-	to[size] = 0; /* a path need not end with NUL */
+	to[size] = 0; /* a path may lack its NUL */
 	address.len = size;
 	return address;
 }
 
-/* Whether it is an address of this family, long enough for `size` bytes to be there. */
+/* Returns whether it is an address of this family with at least `size` bytes. */
 static __always_inline bool address__is(struct address address, u16 family, u32 size)
 {
 	return address.len >= size && *(const u16 *)address.bytes == family;
 }
 
 /*
- * Writes the path of a unix address at `to`: its length, with the NUL. `size` is the address's without its family. An
- * abstract name ends where the address does, a path at its first NUL: one that is missing stands behind the address. A
- * function, so that it takes no registers from the programs.
+ * Writes the path of a unix address at `to`. Returns its length with the NUL. `size` is the address's without its
+ * family. An abstract name ends with the address, a path at its first NUL, which address__read appends if missing. Not
+ * inlined, to save the programs' registers.
  */
 static __noinline u32 unix__write_path(const char *path, u64 size, u8 *to)
 {
@@ -128,7 +128,7 @@ static __noinline u32 unix__write_path(const char *path, u64 size, u8 *to)
 	return n > 0 ? n + before : 0;
 }
 
-/* The same of an address; an empty path for one without a name. */
+/* The same for a whole address; an unnamed one gets an empty path. */
 static __always_inline u16 address__write_path(struct address address, u8 *to)
 {
 	if (address.len <= sizeof(u16)) {
@@ -138,7 +138,7 @@ static __always_inline u16 address__write_path(struct address address, u8 *to)
 	return unix__write_path(((const struct sc_sockaddr_un *)address.bytes)->path, address.len - sizeof(u16), to);
 }
 
-/* Writes a sockaddr at `to`: its length, 0 for a family that the format has no form for. */
+/* Writes a sockaddr at `to`. Returns its length, 0 for a family that the format does not encode. */
 static __always_inline u16 address__write(struct address address, u8 *to)
 {
 	if (address__is(address, SC_AF_INET, sizeof(struct sc_sockaddr_in))) {
@@ -166,7 +166,7 @@ static __always_inline u16 address__write(struct address address, u8 *to)
 
 /* ----------------------------------------------------------------- sockets */
 
-/* The sock of a descriptor of the current task; NULL if the descriptor is not a socket. */
+/* Returns the struct sock of a descriptor of the current task; NULL if it is not a socket. */
 static __always_inline struct sock *extract__sock(s64 fd)
 {
 	const u16 s_ifmt = 0170000, s_ifsock = 0140000;
@@ -176,15 +176,15 @@ static __always_inline struct sock *extract__sock(s64 fd)
 	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & s_ifmt) != s_ifsock)
 		return NULL;
 	socket = BPF_CORE_READ(file, private_data);
-	/* Not so for the file of a unix socket in a file system that is open with O_PATH. */
+	/* They differ if O_PATH opened the file system node of a unix socket. */
 	if (!socket || BPF_CORE_READ(socket, file) != file)
 		return NULL;
 	return BPF_CORE_READ(socket, sk);
 }
 
 /*
- * Writes a tuple at `to`. The kernel's own addresses come first; the one that a call gave or was given is for sockets
- * that are not connected.
+ * Writes a tuple at `to`. Returns its length. The kernel's addresses take precedence; the call's own, `given`, is for
+ * unconnected sockets.
  */
 static __always_inline u16 tuple__write_inet(struct sock *sk, struct address given, enum sc_direction direction, u8 *to)
 {
@@ -253,7 +253,7 @@ static __always_inline u16 tuple__write_unix(struct auxmap *auxmap, struct sock 
 	return SC_UNIX_TUPLE_LEN + address__write_path(path, to + SC_UNIX_TUPLE_LEN);
 }
 
-/* Writes the tuple of a descriptor at the tail: its length, 0 if it is no socket or of another family. */
+/* Writes the tuple of a descriptor at the tail. Returns its length, 0 if it is no socket or of another family. */
 static __always_inline u16 tuple__write(struct auxmap *auxmap, s64 fd, enum sc_direction direction, const void *pointer,
 					u32 len)
 {
@@ -278,7 +278,7 @@ static __always_inline u16 tuple__write(struct auxmap *auxmap, s64 fd, enum sc_d
 
 /* ---------------------------------------------------------------- storing */
 
-/* An address in user memory. */
+/* Stores an address from user memory. */
 #define auxmap__store_sockaddr(auxmap, program, param, pointer, len)                                      \
 	do {                                                                                              \
 		SC_REQUIRE(_Generic(SC_TYPE(program, param), sc_ty_SOCKADDR : 1, default : 0),            \
@@ -288,7 +288,7 @@ static __always_inline u16 tuple__write(struct auxmap *auxmap, s64 fd, enum sc_d
 					    auxmap__tail(auxmap)));                                       \
 	} while (0)
 
-/* A socket's two ends; `pointer` and `len` are of the address in user memory that the call has, or NULL and 0. */
+/* Stores a socket's two ends; `pointer` and `len` are the call's address argument in user memory, or NULL and 0. */
 #define auxmap__store_socktuple(auxmap, program, param, fd, direction, pointer, len)             \
 	do {                                                                                     \
 		SC_REQUIRE(_Generic(SC_TYPE(program, param), sc_ty_SOCKTUPLE : 1, default : 0),  \
@@ -297,7 +297,7 @@ static __always_inline u16 tuple__write(struct auxmap *auxmap, s64 fd, enum sc_d
 			     tuple__write(auxmap, fd, direction, (const void *)(pointer), len)); \
 	} while (0)
 
-/* The descriptor that is the first argument, in an event of fixed size. */
+/* Stores the first argument, a descriptor, in an event of fixed size. */
 #define socket__store_fd(call, ringbuf, program) \
 	/* Parameter 1: fd (type: PT_FD) */      \
 	ringbuf__store(ringbuf, program, fd, socket__int_argument(call, 0))

@@ -7,12 +7,12 @@
 enum {
 	SC_SOL_SOCKET = 1,
 	SC_SOL_TCP = 6,
-	/* Up to here the format has the kernel's numbers. */
+	/* Up to here the format uses the kernel's numbers. */
 	SC_SO_SAME_MAX = PPM_sockopt_options__SO_ATTACH_BPF,
 	SC_SO_MEMINFO = 55,
 	SC_SO_COOKIE = 57,
 	SC_SO_PEERGROUPS = 59,
-	/* The options that got a second number for 64-bit times; the format has one for both. */
+	/* Options with a second number for 64-bit times; the format has one number for both. */
 	SC_SO_TIMESTAMP_NEW = 63,
 	SC_SO_TIMESTAMPNS_NEW = 64,
 	SC_SO_TIMESTAMPING_NEW = 65,
@@ -22,7 +22,7 @@ enum {
 
 #define SC_OPTION(name) (1ULL << PPM_sockopt_options__SO_##name)
 
-/* The options of SOL_SOCKET whose value is an int. */
+/* SOL_SOCKET options whose value is an int. */
 static const u64 sockopt__ints =
 	SC_OPTION(DEBUG) | SC_OPTION(REUSEADDR) | SC_OPTION(TYPE) | SC_OPTION(DONTROUTE) | SC_OPTION(BROADCAST) |
 	SC_OPTION(SNDBUF) | SC_OPTION(RCVBUF) | SC_OPTION(SNDBUFFORCE) | SC_OPTION(RCVBUFFORCE) | SC_OPTION(KEEPALIVE) |
@@ -42,7 +42,7 @@ static __always_inline u8 sockopt_level_to_scap(s32 level)
 	return level == SC_SOL_TCP ? PPM_sockopt_levels__SOL_TCP : PPM_sockopt_levels__UNKNOWN;
 }
 
-/* Of the options, the format knows those of SOL_SOCKET alone. */
+/* Translates an option; the format names only those of SOL_SOCKET. */
 static __always_inline u8 sockopt_optname_to_scap(s32 level, s32 option)
 {
 	if (level != SC_SOL_SOCKET)
@@ -68,7 +68,7 @@ static __always_inline u8 sockopt_optname_to_scap(s32 level, s32 option)
 	return PPM_sockopt_options__UNKNOWN;
 }
 
-/* A time in nanoseconds; `size` is that of the timeval. */
+/* Reads a timeval of `size` bytes, in ns. Returns false if it cannot be read. */
 static __always_inline bool sockopt__read_time(const void *pointer, u64 size, u64 *ns)
 {
 	struct sc_timeval time = {};
@@ -88,8 +88,8 @@ static __always_inline bool sockopt__read_time(const void *pointer, u64 size, u6
 }
 
 /*
- * Writes a value at the tail, the index of its type first: the length of both. A value that is shorter than its type,
- * or cannot be read as such, is bytes.
+ * Writes the index of a value's type and the value at the tail. Returns the length of both. A value that is too short
+ * for its type, or unreadable, becomes bytes.
  */
 static __always_inline u16 sockopt__write(const struct sc_call *call, const struct auxmap *auxmap, s32 level,
 					  s32 option, const void *pointer, u32 len)
@@ -131,7 +131,7 @@ static __always_inline u16 sockopt__write(const struct sc_call *call, const stru
 	return 1 + (bpf_probe_read_user(tail + 1, bytes, pointer) ? 0 : bytes);
 }
 
-/* The value of an option, in user memory. */
+/* Stores the value of an option from user memory. */
 #define auxmap__store_sockopt(call, auxmap, program, param, level, option, pointer, len)                 \
 	do {                                                                                             \
 		SC_REQUIRE(_Generic(SC_TYPE(program, param), sc_ty_DYN : 1, default : 0),                \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The current task, and the fields of a task. */
+/* The current task and its fields. */
 #pragma once
 
 #include "kernel_types.h"
@@ -7,13 +7,13 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
-/* bpf_get_current_task_btf (5.11) gives a pointer whose fields are read without a helper call. */
+/* bpf_get_current_task_btf (5.11) returns a pointer whose fields need no helper call to read. */
 static __always_inline bool extract__has_task_btf(void)
 {
 	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf);
 }
 
-/* A field of the current task. `task` is extract__typed_current(): one call, several fields. */
+/* Reads a field of the current task; `task` is extract__typed_current(), called once for several fields. */
 #define TASK_FIELD(task, field) (extract__has_task_btf() ? (task)->field : BPF_CORE_READ((task), field))
 
 static __always_inline struct task_struct *extract__typed_current(void)

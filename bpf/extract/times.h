@@ -6,8 +6,8 @@
 #include "user_types.h"
 
 /*
- * A struct timespec; `is_32` if it is that of a 32-bit caller. 0 if it cannot be read. NULL is often passed, and seen at
- * once: a read of it would be a page fault.
+ * Returns a struct timespec in ns, 0 if it cannot be read; `is_32` says that it is a 32-bit caller's. Checks for the
+ * frequent NULL first: reading it would cost a page fault.
  */
 static __always_inline u64 extract__timespec(u64 pointer, bool is_32)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * clone, clone3, fork and vfork. Each has two exit events: the parent's, with the child's id as its result, and the
- * child's, with 0, which describes the new task. On arm64 a child does not pass sys_exit: there sched_process_fork
- * records it.
+ * clone, clone3, fork and vfork. Each has two exit events: the parent's, with the child's id as the result, and the
+ * child's, with 0, which describes the new task. On arm64 a child does not pass sys_exit: sched_process_fork records it
+ * there.
  */
 #include "extract/flags.h"
 #include "extract/process_params.h"
 #include "template/shapes.h"
 
-/* Whether the child that is, or would be, made is in another name space of pids than the machine's first. */
+/* Returns whether the child is, or would be, in a pid namespace other than the initial one. */
 static __always_inline bool clone__in_pidns(struct task_struct *task)
 {
 	struct pid_namespace *ns = extract__pidns(extract__pid(task, PIDTYPE_PID));
@@ -16,14 +16,14 @@ static __always_inline bool clone__in_pidns(struct task_struct *task)
 	return BPF_CORE_READ(ns, level) || BPF_CORE_READ(task, nsproxy, pid_ns_for_children) != ns;
 }
 
-/* Parameters 1 to 21, the list of all of these calls, of the parent (`res` is not 0) or of the child. */
+/* Stores parameters 1 to 21, the same for all of these calls, for the parent (`res` is not 0) or the child. */
 static __always_inline void clone__store(struct auxmap *auxmap, struct task_struct *task, s64 res, u64 flags)
 {
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 
 	/* Parameter 1: res (type: PT_PID) */
 	auxmap__store(auxmap, clone_x, res, res);
-	/* Parameter 2: exe (type: PT_CHARBUF), parameter 3: args (type: PT_BYTEBUF): none of a call that failed */
+	/* Parameter 2: exe (type: PT_CHARBUF), parameter 3: args (type: PT_BYTEBUF): no value for a failed call */
 	if (res >= 0) {
 		auxmap__store_arguments(auxmap, clone_x, mm);
 	} else {
@@ -43,7 +43,7 @@ static __always_inline void clone__store(struct auxmap *auxmap, struct task_stru
 	auxmap__store(auxmap, clone_x, vtid, extract__vnr(task, PIDTYPE_PID));
 	/* Parameter 20: vpid (type: PT_PID) */
 	auxmap__store(auxmap, clone_x, vpid, extract__vnr(task, PIDTYPE_TGID));
-	/* Parameter 21: pidns_init_start_ts (type: PT_UINT64): the child's alone */
+	/* Parameter 21: pidns_init_start_ts (type: PT_UINT64): only the child's */
 	auxmap__store(auxmap, clone_x, pidns_init_start_ts, res ? 0 : extract__pidns_start(task));
 }
 
@@ -57,7 +57,7 @@ static __always_inline void clone__store(struct auxmap *auxmap, struct task_stru
 		auxmap__submit_event(call, &auxmap, program);                \
 	}
 
-/* The flags come first in struct clone_args, which is the same for callers of 32 and of 64 bits. */
+/* Returns the flags, the first member of struct clone_args, which is the same for 32-bit callers. */
 static __always_inline u64 clone3__flags(const struct sc_call *call)
 {
 	u64 flags = 0;
@@ -78,7 +78,7 @@ CLONE_EXIT(vfork_x, 0)
 #if defined(__TARGET_ARCH_arm64)
 #define SC_NR_CLONE 220
 
-/* Arguments: the parent, the child, which has not run yet. Its event is that of clone, whatever made it. */
+/* Arguments: the parent; the child, which has not run yet. Its event is clone's, whichever call created it. */
 SEC("tp_btf/sched_process_fork") int sched_process_fork(u64 *ctx)
 {
 	struct task_struct *child = (struct task_struct *)SC_CONTEXT_WORD(ctx, 1);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The calls that make a descriptor of what is no file: memory, counters, signals, timers, watches, processes. */
+/* Calls that create descriptors of other things than files: memory, counters, signals, timers, watches, processes. */
 #include "extract/file_flags.h"
 #include "template/shapes.h"
 
-/* An exit event with the result, and the flags that are the call's first argument. */
+/* An exit event with the result and the call's first argument, flags. */
 #define DESCRIPTOR_EXIT_FLAGS(program)                                                              \
 	SYSCALL_EXIT(program)                                                                       \
 	{                                                                                           \
@@ -111,7 +111,7 @@ SYSCALL_EXIT(eventfd2_x)
 
 /* -------------------------------------------------------------- signalfd */
 
-/* Of the set of signals, the first 32: an event has no room for more. 32-bit callers have the same set. */
+/* Returns the first 32 signals of the set: the parameter has 32 bits. The set is the same for 32-bit callers. */
 static __always_inline u32 signalfd__mask(const struct sc_call *call)
 {
 	u32 mask = 0;
@@ -185,7 +185,7 @@ SYSCALL_EXIT(signalfd4_x)
 
 /* --------------------------------------------------------------- timerfd */
 
-/* The parameters that both events of timerfd_create end with. Of the flags, O_CLOEXEC does not fit. */
+/* The last parameters of both events of timerfd_create. O_CLOEXEC does not fit into the flags. */
 #define TIMERFD_STORE_ARGUMENTS(call, ringbuf, program)                                                            \
 	do {                                                                                                       \
 		/* Parameter 1 or 2: clockid (type: PT_UINT8) */                                                   \

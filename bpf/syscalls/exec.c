@@ -2,9 +2,9 @@
 /*
  * execve and execveat.
  *
- * The event of a successful one describes the new program. On x86-64 the kernel makes a successful execveat look like
- * an execve to sys_exit, so that its exit event is that of execve. arm64 forgot the call's number before 6.0: there
- * sched_process_exec records it.
+ * The event of a successful call describes the new program. On x86-64 a successful execveat looks like an execve to
+ * sys_exit, so its exit event is execve's. Before 6.0 arm64 loses the call's number: there sched_process_exec records
+ * it.
  */
 #include "extract/exe.h"
 #include "extract/flags.h"
@@ -12,7 +12,7 @@
 #include "extract/process_params.h"
 #include "template/ringbuf.h"
 
-/* Parameters 1 to 30, from res to gid: the list of execveat. `argv` and `envp` are those of a call that failed. */
+/* Stores parameters 1 to 30, res to gid, as in execveat's row. `argv` and `envp` are a failed call's. */
 static __always_inline void exec__store(struct sc_call *call, struct auxmap *auxmap, u64 argv, u64 envp)
 {
 	struct task_struct *task = extract__current();
@@ -77,7 +77,7 @@ static __always_inline void execve__exit(struct sc_call *call, u64 filename, u64
 	exec__store(call, &auxmap, argv, envp);
 	/*
 	 * Parameter 31: filename (type: PT_FSPATH). The argument is gone with the old memory, but the kernel leaves a
-	 * copy in the new one, for AT_EXECFN: right behind the environment.
+	 * copy in the new one for AT_EXECFN, right after the environment.
 	 */
 	if (!auxmap__forget(&auxmap, call->ret))
 		filename = BPF_CORE_READ(extract__current(), mm, env_end);
@@ -91,7 +91,7 @@ static __always_inline void execve__exit(struct sc_call *call, u64 filename, u64
 #define SC_EXIT_TELLS_EXEC 1
 #endif
 
-/* Whether another program records this: a success, on arm64. */
+/* Returns whether another program records this call: a successful one on arm64. */
 static __always_inline bool exec__is_elsewhere(const struct sc_call *call)
 {
 	return !SC_EXIT_TELLS_EXEC && !call->ret;
@@ -141,7 +141,7 @@ SYSCALL_EXIT(execveat_x)
 }
 
 #if defined(__TARGET_ARCH_arm64)
-/* Arguments: the task, the thread id that it had before exec, the program's description. */
+/* Arguments: the task, its thread id before exec, the struct linux_binprm. */
 SEC("tp_btf/sched_process_exec") int sched_process_exec(u64 *ctx)
 {
 	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };

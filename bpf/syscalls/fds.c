@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The calls on file descriptors, whatever they stand for. */
+/* Calls on file descriptors of any kind. */
 #include "extract/file_flags.h"
 #include "template/shapes.h"
 
@@ -79,7 +79,7 @@ struct pipe_ends {
 	s32 fd[2];
 };
 
-/* Both -1 if there is no pipe, or the caller's memory cannot be read. */
+/* Returns the ends; both -1 if the call failed or the caller's memory cannot be read. */
 static __always_inline struct pipe_ends pipe__ends(const struct sc_call *call)
 {
 	struct pipe_ends ends;
@@ -198,7 +198,7 @@ SYSCALL_EXIT(ioctl_x)
 	ringbuf__submit_event(call, &ringbuf, ioctl_x);
 }
 
-/* An offset is as wide as the caller's long. */
+/* Returns the offset, which is as wide as the caller's long. */
 static __always_inline u64 lseek__offset(const struct sc_call *call)
 {
 	return call->compat ? (u64)extract__int_argument(call, 1) : extract__syscall_argument(call, 1);

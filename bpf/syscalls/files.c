@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The calls on files as such: their entries, locks and positions, and opening them by handle. */
+/* Calls on open files and directories: entries, locks, positions; and opening by handle. */
 #include "extract/file_flags.h"
 #include "extract/paths.h"
 #include "template/shapes.h"
@@ -37,7 +37,7 @@ SYSCALL_EXIT(flock_x)
 	ringbuf__submit_event(call, &ringbuf, flock_x);
 }
 
-/* The offset of llseek, which 32-bit callers alone have: its high half, then its low one. */
+/* Returns the offset of llseek, a 32-bit call only: the high half comes first. */
 static __always_inline u64 llseek__offset(const struct sc_call *call)
 {
 	return extract__syscall_argument(call, 1) << 32 | (u32)extract__syscall_argument(call, 2);
@@ -91,7 +91,7 @@ SYSCALL_EXIT(open_by_handle_at_x)
 	auxmap__store(&auxmap, open_by_handle_at_x, mountfd, extract__int_argument(call, 0));
 	/* Parameter 3: flags (type: PT_FLAGS32) */
 	auxmap__store(&auxmap, open_by_handle_at_x, flags, flags | opened_flags_to_scap(&opened));
-	/* Parameter 4: path (type: PT_FSPATH): of the file that was opened, as the call is given none */
+	/* Parameter 4: path (type: PT_FSPATH): the opened file's, as the call has no path argument */
 	auxmap__store_path(&auxmap, open_by_handle_at_x, path, extract__file(call->ret));
 	/* Parameter 5: dev (type: PT_UINT32) */
 	auxmap__store(&auxmap, open_by_handle_at_x, dev, opened.dev);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The event pair of every system call that has no program of its own. */
+/* The event pair of every system call without a program of its own. */
 #include "template/ringbuf.h"
 
-/* The stable code of the current system call, 0 for one that the tables do not know. */
+/* Returns the stable code of the current system call, 0 for one that the tables do not know. */
 static __always_inline u16 generic__code(const struct sc_call *call, u32 number)
 {
 	return sc_routes.code[extract__slot(call->ctx, number, call->compat)];
 }
 
-/* The call's number, in 16 bits: one of a call without a code must not look like another call's (enum sc_native). */
+/* Returns the call's number in 16 bits. Without a code, it must not look like another call's (enum sc_native). */
 static __always_inline u16 generic__native(const struct sc_call *call, u32 number, u16 code)
 {
 	u32 flag = 0;

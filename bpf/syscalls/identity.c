@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Who a process is, and who it says it is: its users, groups, session, process group, prctl. */
+/* A process's users, groups, session, process group; prctl. */
 #include "template/shapes.h"
 
 /* ------------------------------------------------------------ users, groups */
 
 enum {
-	/* Of the calls of 32-bit callers, those before lchown32 know ids of 16 bits. */
+	/* lchown32: 32-bit calls with a lower number use 16-bit ids. */
 	IDENTITY_NR_32_BITS = 198,
 };
 
@@ -14,7 +14,7 @@ static __always_inline bool identity__is_16_bit(const struct sc_call *call)
 	return call->compat && extract__number(call->regs) < IDENTITY_NR_32_BITS;
 }
 
-/* The id that is argument n; -1 leaves the old one. */
+/* Returns the id in argument n; -1 leaves the old one. */
 static __always_inline u32 identity__argument(const struct sc_call *call, int n)
 {
 	u32 id = extract__syscall_argument(call, n);
@@ -24,7 +24,7 @@ static __always_inline u32 identity__argument(const struct sc_call *call, int n)
 	return (u16)id == (u16)-1 ? -1 : (u16)id;
 }
 
-/* The id that argument n points to; 0 if it cannot be read. */
+/* Returns the id that argument n points to; 0 if it cannot be read. */
 static __always_inline u32 identity__pointed(const struct sc_call *call, int n)
 {
 	const void *pointer = (const void *)extract__syscall_argument(call, n);
@@ -119,7 +119,7 @@ SYSCALL_PAIR_STORE(setpgid, identity__store_pgid)
 
 SYSCALL_ENTER_EMPTY(prctl_e)
 
-/* The second argument as a number: what an option that answers in memory has written there. */
+/* Returns the second argument as a number or, for an option that writes its answer to memory, the answer. */
 static __always_inline s64 prctl__number(u32 option, u64 argument)
 {
 	s32 answer = 0;
@@ -132,7 +132,7 @@ static __always_inline s64 prctl__number(u32 option, u64 argument)
 	return answer;
 }
 
-/* The second argument as a string, for the options that take or give a name. */
+/* Returns the second argument if it is a string, for the options on names; else NULL. */
 static __always_inline const void *prctl__string(u32 option, u64 argument)
 {
 	if (option == PPM_prctl_options__PR_GET_NAME || option == PPM_prctl_options__PR_SET_NAME)

@@ -3,7 +3,7 @@
 #include "extract/data.h"
 #include "template/ringbuf.h"
 
-/* The parameters that both enter events of a kind start with. */
+/* The first parameters of all enter events. */
 #define io__store_enter(call, ringbuf, program)                                             \
 	do {                                                                                \
 		/* Parameter 1: fd (type: PT_FD) */                                         \
@@ -12,7 +12,7 @@
 		ringbuf__store(ringbuf, program, size, extract__syscall_argument(call, 2)); \
 	} while (0)
 
-/* The parameters that all exit events start with; `length` is that of the data. */
+/* The first parameters of all exit events; `length` is the data's, in bytes. */
 #define io__store_exit(call, auxmap, program, length)                                                                 \
 	do {                                                                                                          \
 		/* Parameter 1: res (type: PT_ERRNO) */                                                               \
@@ -50,7 +50,7 @@
 		auxmap__submit_event(call, &auxmap, program);   \
 	}
 
-/* The same, at an offset of the file. */
+/* The same with a file offset. */
 #define IO_ENTER_AT(program)                                                      \
 	SYSCALL_ENTER(program)                                                    \
 	{                                                                         \

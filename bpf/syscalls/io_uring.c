@@ -15,7 +15,7 @@ static __always_inline u32 io_uring_setup_flags_to_scap(u32 flags)
 	       SC_FLAG(flags, 0x40, io_uring_setup_flags, IORING_SETUP_R_DISABLED);
 }
 
-/* The format has the kernel's bits, up to a last one. */
+/* The kernel's bits are the format's, up to the last one that it names. */
 static __always_inline u32 io_uring_feats_to_scap(u32 features)
 {
 	return features & (2 * PPM_io_uring_setup_feats__IORING_FEAT_RSRC_TAGS - 1);
@@ -26,7 +26,7 @@ static __always_inline u32 io_uring_enter_flags_to_scap(u32 flags)
 	return flags & (2 * PPM_io_uring_enter_flags__IORING_ENTER_EXT_ARG - 1);
 }
 
-/* What a ring was to be, and what it became; all 0 if it cannot be read. */
+/* Returns the requested and resulting parameters of a ring; all 0 if they cannot be read. */
 static __always_inline struct sc_io_uring_params io_uring__params(const struct sc_call *call)
 {
 	struct sc_io_uring_params params = {};
@@ -69,7 +69,7 @@ SYSCALL_EXIT_STORE(io_uring_setup_x, io_uring__store_setup)
 		/* Parameter 5: flags (type: PT_FLAGS32) */                                         \
 		ringbuf__store(ringbuf, program, flags,                                             \
 			       io_uring_enter_flags_to_scap(extract__syscall_argument(call, 3)));   \
-		/* Parameter 6: sig (type: PT_SIGSET): of the set's address, the low half */        \
+		/* Parameter 6: sig (type: PT_SIGSET): the low half of the set's address */         \
 		ringbuf__store(ringbuf, program, sig, extract__syscall_argument(call, 4));          \
 	} while (0)
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* keyctl: one call for many operations, whose arguments are numbers or strings. */
+/* keyctl: one call for many operations, with numbers or strings as arguments. */
 #include "template/shapes.h"
 
 #define SC_OPERATION(name) (1ull << PPM_keyctl_operations__KEYCTL_##name)
 
-/* The operations that have an argument 4 (counted from 0), then those that have 3, 2 and 1 at least. */
+/* Operations with an argument 4 (counted from 0), then those with at least argument 3, 2 and 1. */
 #define KEYCTL_HAS_4                                                                                               \
 	(SC_OPERATION(SEARCH) | SC_OPERATION(INSTANTIATE) | SC_OPERATION(REJECT) | SC_OPERATION(INSTANTIATE_IOV) | \
 	 SC_OPERATION(DH_COMPUTE) | SC_OPERATION(MOVE) | SC_OPERATION(PKEY_ENCRYPT) | SC_OPERATION(PKEY_DECRYPT) | \
@@ -20,7 +20,7 @@
 	(KEYCTL_HAS_2 | SC_OPERATION(JOIN_SESSION_KEYRING) | SC_OPERATION(REVOKE) | SC_OPERATION(CLEAR) | \
 	 SC_OPERATION(SET_REQKEY_KEYRING) | SC_OPERATION(ASSUME_AUTHORITY) | SC_OPERATION(INVALIDATE))
 
-/* The operations whose argument 1, 2, 3 is a string. */
+/* Operations whose argument 1, 2 or 3 is a string. */
 #define KEYCTL_STRING_1 (SC_OPERATION(JOIN_SESSION_KEYRING))
 #define KEYCTL_STRING_2                                                                       \
 	(SC_OPERATION(SEARCH) | SC_OPERATION(RESTRICT_KEYRING) | SC_OPERATION(PKEY_ENCRYPT) | \
@@ -32,7 +32,7 @@ static __always_inline bool keyctl__is_in(u64 operations, u32 operation)
 	return operation < 64 && operations >> operation & 1;
 }
 
-/* Writes an argument at the tail, the index of its type first: the length of both. */
+/* Writes the index of an argument's type and the argument at the tail. Returns the length of both. */
 static __always_inline u16 keyctl__write(struct auxmap *auxmap, bool is_string, u64 argument)
 {
 	u8 *tail = auxmap__tail(auxmap);
@@ -49,7 +49,7 @@ static __always_inline u16 keyctl__write(struct auxmap *auxmap, bool is_string, 
 	return auxmap__forget(auxmap, n > 0 ? 1 + n : 1);
 }
 
-/* Argument n as the operation has it: 0 where it has none. */
+/* Stores argument n; 0 if the operation does not use it. */
 #define keyctl__store(call, auxmap, param, operation, n, has, string)        \
 	auxmap__push(auxmap, SC_INDEX(keyctl_x, param),                      \
 		     keyctl__write(auxmap, keyctl__is_in(string, operation), \

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* getrlimit, setrlimit, prlimit64: what a process may use of a resource. */
+/* getrlimit, setrlimit, prlimit64: resource limits. */
 #include "events_dimensions.h"
 #include "template/shapes.h"
 #include "user_types.h"
 
-/* The format has the kernel's numbers. */
+/* The kernel's numbers are the format's. */
 static __always_inline u8 rlimit_resource_to_scap(u32 resource)
 {
 	return resource <= PPM_rlimit_resources__RLIMIT_RTTIME ? resource : (u8)PPM_rlimit_resources__RLIMIT_UNKNOWN;
 }
 
-/* A 32-bit caller's number for 'no limit' is the shorter one. */
+/* Widens a 32-bit caller's limit: its 'no limit' has 32 bits. */
 static __always_inline u64 limits__widen(u32 limit)
 {
 	return limit == (u32)-1 ? -1ull : limit;
 }
 
-/* A pair of limits in user memory; `is_32` if it is that of a 32-bit caller. 0 if it cannot be read. */
+/* Reads a pair of limits in user memory; `is_32` says that it is a 32-bit caller's. Returns 0 if it cannot be read. */
 static __always_inline struct sc_rlimit limits__read(u64 pointer, bool is_32)
 {
 	struct sc_rlimit limit = {};
@@ -33,7 +33,7 @@ static __always_inline struct sc_rlimit limits__read(u64 pointer, bool is_32)
 	return limit;
 }
 
-/* The limits that a call has answered with; -1 if it failed. */
+/* Returns the limits that a call returned; -1 if it failed. */
 static __always_inline struct sc_rlimit limits__answer(const struct sc_call *call, u64 pointer, bool is_32)
 {
 	struct sc_rlimit none = { .cur = -1ull, .max = -1ull };
@@ -45,7 +45,7 @@ static __always_inline struct sc_rlimit limits__answer(const struct sc_call *cal
 	/* Parameter 1 (4 of the exit event): resource (type: PT_ENUMFLAGS8) */ \
 	ringbuf__store(ringbuf, program, resource, rlimit_resource_to_scap(extract__syscall_argument(call, 0)))
 
-/* `read` is an expression for the limits. */
+/* `read` is an expression that yields the limits. */
 #define limits__store_pair(call, ringbuf, program, read)           \
 	do {                                                       \
 		struct sc_rlimit limit_ = (read);                  \
@@ -78,7 +78,7 @@ SYSCALL_EXIT_STORE(setrlimit_x, limits__store_set)
 			       rlimit_resource_to_scap(extract__syscall_argument(call, 1))); \
 	} while (0)
 
-/* The limits of prlimit64 are the same for callers of 32 and of 64 bits. */
+/* prlimit64's limits are the same for 32-bit callers. */
 #define limits__store_changed(call, ringbuf, program)                                                    \
 	do {                                                                                             \
 		struct sc_rlimit new_ = limits__read(extract__syscall_argument(call, 2), false);         \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The calls that give a file another name: link, symlink, and their relatives. */
+/* link, symlink, linkat, symlinkat. */
 #include "extract/file_flags.h"
 #include "template/shapes.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The calls that keep memory from being swapped out: mlock, munlock, and their relatives. */
+/* Memory locks: mlock, mlock2, munlock, mlockall, munlockall. */
 #include "extract/flags.h"
 #include "template/shapes.h"
 
-/* The parameters that the exit events of calls on a range start with. */
+/* The first parameters of the exit events of calls on a range. */
 #define LOCKS_STORE_RANGE(call, ringbuf, program)                                           \
 	do {                                                                                \
 		/* Parameter 1: res (type: PT_ERRNO) */                                     \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The calls that map memory; the exit events of all but mprotect tell the size of the process afterwards. */
+/* Calls that map memory. All exit events but mprotect's record the size of the process after the call. */
 #include "extract/flags.h"
 #include "extract/process.h"
 #include "template/ringbuf.h"
@@ -41,15 +41,15 @@ SYSCALL_EXIT(brk_x)
 	ringbuf__submit_event(call, &ringbuf, brk_x);
 }
 
-/* The mmap of 32-bit callers has one argument: where the six are. */
+/* Returns an argument of mmap. The 32-bit call has one argument, a pointer to the six. */
 static __always_inline u64 mmap__argument(const struct sc_call *call, int n)
 {
 	return call->compat ? extract__argument_in_memory(call, 0, n) : extract__syscall_argument(call, n);
 }
 
 /*
- * The parameters that the arguments are, of both events of mmap and mmap2. They differ in how they get them, and in the
- * unit of the offset: bytes for mmap, 4,096 bytes for mmap2.
+ * The arguments of mmap and mmap2, in both events. The calls differ in how they pass them and in the offset's unit:
+ * bytes for mmap, 4,096 bytes for mmap2.
  */
 #define MMAP_STORE_ARGUMENTS(call, ringbuf, program, argument, offset)                          \
 	do {                                                                                    \
@@ -85,7 +85,7 @@ static __always_inline u64 mmap__argument(const struct sc_call *call, int n)
                                                                                  \
 		if (!ringbuf__reserve_space(call, &ringbuf, program))            \
 			return;                                                  \
-		/* Parameter 1: res (type: PT_ERRNO): an address, too */         \
+		/* Parameter 1: res (type: PT_ERRNO): or an address */           \
 		ringbuf__store(&ringbuf, program, res, call->ret);               \
 		MEMORY_STORE_SIZES(&ringbuf, program);                           \
 		MMAP_STORE_ARGUMENTS(call, &ringbuf, program, argument, offset); \
@@ -126,7 +126,7 @@ SYSCALL_EXIT(munmap_x)
 	ringbuf__submit_event(call, &ringbuf, munmap_x);
 }
 
-/* The parameters that both events of mprotect end with. */
+/* The last parameters of both events of mprotect. */
 #define MPROTECT_STORE_ARGUMENTS(call, ringbuf, program)                                                        \
 	do {                                                                                                    \
 		/* Parameter 1 or 2: addr (type: PT_UINT64) */                                                  \

@@ -91,13 +91,13 @@ SYSCALL_EXIT(recvfrom_x)
 
 /* -------------------------------------------------------- sendmsg, recvmsg */
 
-/* Reads the message header of the call; false, and it is empty, if it cannot be read. */
+/* Reads the call's message header. Returns false and an empty header if it cannot be read. */
 static __always_inline bool messages__read_header(const struct sc_call *call, struct sc_msghdr *header)
 {
 	return message__read_header(call, socket__argument(call, 1), header);
 }
 
-/* The size of a message; one whose header cannot be read has none. */
+/* Stores the size of a message; no value if its header cannot be read. */
 #define messages__store_size(auxmap, program, is_known, bytes)       \
 	do {                                                         \
 		if (is_known)                                        \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * sendmmsg, recvmmsg: several messages, each of which has an exit event of its own, with its length as the result. A
- * call that handled none has one event. A message is recorded by a function, not by an inline body: so the verifier
- * goes through it once, and not once for each message. All of them are part of one run.
+ * sendmmsg, recvmmsg: each message has its own exit event, with the message's length as the result. A call without any
+ * has one event. A global function records each message, so that the verifier checks it once and not per message. All
+ * events are part of one run.
  */
 #include "extract/data.h"
 #include "extract/messages.h"
@@ -10,10 +10,10 @@
 #include "template/shapes.h"
 
 enum {
-	SC_MAX_MESSAGES = 1024, /* UIO_MAXIOV: of more than these, the kernel handles no others */
+	SC_MAX_MESSAGES = 1024, /* UIO_MAXIOV: the kernel handles no more per call */
 };
 
-/* A message, as the call has left it. */
+/* A message after the call. */
 struct mmsg {
 	struct sc_msghdr header;
 	u32 len;
@@ -30,7 +30,7 @@ static __always_inline struct mmsg mmsg__read(const struct sc_call *call, u64 po
 	return message;
 }
 
-/* The run that a message is part of, for a function that has none of the caller's structures; with a time of its own. */
+/* Rebuilds the run in a function without access to the caller's structures, with a time of the message's own. */
 static __always_inline bool mmsg__continue(struct sc_call *call, bool nested)
 {
 	call->way = SC_WAY_EXIT;
@@ -41,7 +41,7 @@ static __always_inline bool mmsg__continue(struct sc_call *call, bool nested)
 	return true;
 }
 
-/* Calls `record` for each message that the call handled. */
+/* Calls `record` for each message that the kernel handled. */
 #define mmsg__for_each(call, record)                                                                                   \
 	do {                                                                                                           \
 		s64 fd_ = socket__int_argument(call, 0);                                                               \
@@ -52,7 +52,7 @@ static __always_inline bool mmsg__continue(struct sc_call *call, bool nested)
 			record(messages_ + i_ * size_, fd_, (call)->nested);                                           \
 	} while (0)
 
-/* Parameters 1 to 5 of both events, of a call that handled no message. */
+/* Parameters 1 to 5 of both exit events, for a call that handled no message. */
 #define mmsg__store_none(call, auxmap, program)                                    \
 	do {                                                                       \
 		/* Parameter 1: res (type: PT_ERRNO) */                            \
@@ -67,7 +67,7 @@ static __always_inline bool mmsg__continue(struct sc_call *call, bool nested)
 		auxmap__store_empty(auxmap, program, tuple);                       \
 	} while (0)
 
-/* Parameters 1 to 5 of a message; `length` is that of the data. */
+/* Parameters 1 to 5 of a message; `length` is the data's, in bytes. */
 #define mmsg__store(call, auxmap, program, message, fd_argument, size_sent, length, direction)                   \
 	do {                                                                                                     \
 		/* Parameter 1: res (type: PT_ERRNO) */                                                          \
@@ -86,7 +86,7 @@ static __always_inline bool mmsg__continue(struct sc_call *call, bool nested)
 
 SYSCALL_ENTER_EMPTY(sendmmsg_e)
 
-/* Records a message that was sent, as part of the run. */
+/* Records a sent message as part of the run. */
 __noinline int sendmmsg__record(u64 pointer, s64 fd, u32 nested)
 {
 	struct sc_call call = {};
@@ -119,7 +119,7 @@ SYSCALL_EXIT(sendmmsg_x)
 
 SYSCALL_ENTER_EMPTY(recvmmsg_e)
 
-/* Records a message that was received, as part of the run. */
+/* Records a received message as part of the run. */
 __noinline int recvmmsg__record(u64 pointer, s64 fd, u32 nested)
 {
 	struct sc_call call = {};

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* init_module, finit_module, delete_module and bpf: code for the kernel to run. */
+/* init_module, finit_module, delete_module and bpf. */
 #include "extract/data.h"
 #include "extract/flags.h"
 #include "template/shapes.h"
 
 enum {
-	SC_MAX_MODULE_ARGUMENTS = 4096, /* bytes of a module's parameters that are kept */
+	SC_MAX_MODULE_ARGUMENTS = 4096, /* bytes of a module's parameters to keep */
 };
 
-/* How many bytes of an image are kept: its parameters still fit behind it. */
+/* Returns how many bytes of an image to keep, with room left for the module's parameters. */
 static __always_inline u64 modules__kept(u64 length)
 {
 	const u64 room = SC_MAX_DATA - SC_MAX_MODULE_ARGUMENTS;
@@ -101,7 +101,7 @@ SYSCALL_EXIT(bpf_x)
 
 	if (!ringbuf__reserve_space(call, &ringbuf, bpf_x))
 		return;
-	/* Parameter 1: fd (type: PT_FD): a descriptor, or the result of a command that gives none */
+	/* Parameter 1: fd (type: PT_FD): a descriptor, or the result of a command that returns none */
 	ringbuf__store(&ringbuf, bpf_x, fd, call->ret);
 	/* Parameter 2: cmd (type: PT_ENUMFLAGS32): the kernel's values */
 	ringbuf__store(&ringbuf, bpf_x, cmd, extract__syscall_argument(call, 0));

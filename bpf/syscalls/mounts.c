@@ -34,7 +34,7 @@ SYSCALL_EXIT(mount_x)
 	auxmap__submit_event(call, &auxmap, mount_x);
 }
 
-/* umount without flags: 32-bit callers alone have it. */
+/* umount without flags, a 32-bit call only. */
 SYSCALL_ENTER_EMPTY(umount_e)
 
 SYSCALL_EXIT(umount_x)
@@ -76,7 +76,7 @@ SYSCALL_EXIT(umount2_x)
 	auxmap__submit_event(call, &auxmap, umount2_x);
 }
 
-/* The value as a string, NULL where the command takes none. Of a call that failed, no value is recorded. */
+/* Returns the value if the command takes a string, else NULL; NULL for a failed call, whose value is not recorded. */
 static __always_inline const void *fsconfig__string(const struct sc_call *call, u32 command)
 {
 	bool is_string = command == PPM_fsconfig_cmds__FSCONFIG_SET_STRING ||
@@ -86,7 +86,7 @@ static __always_inline const void *fsconfig__string(const struct sc_call *call, 
 	return !call->ret && is_string ? (const void *)extract__syscall_argument(call, 3) : NULL;
 }
 
-/* How long the value is as bytes, 0 where the command takes none. */
+/* Returns the length of the value if the command takes bytes, else 0; 0 for a failed call. */
 static __always_inline u64 fsconfig__length(const struct sc_call *call, u32 command)
 {
 	s64 length = extract__int_argument(call, 4);

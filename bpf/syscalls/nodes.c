@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* mknod and mknodat: devices, pipes and sockets with a name. */
+/* mknod and mknodat: device nodes, FIFOs, sockets and regular files. */
 #include "extract/file_flags.h"
 #include "template/shapes.h"
 
-/* The last parameters of both, which are the call's arguments n and n + 1. A device is in the form of stat's st_dev. */
+/* The last parameters of both: the call's arguments n and n + 1. The device is encoded as stat's st_dev. */
 #define MKNOD_STORE_NODE(call, auxmap, program, n)                                                            \
 	do {                                                                                                  \
 		/* Parameter 3 or 4: mode (type: PT_MODE) */                                                  \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The calls that open a file by its path: open, openat, openat2, creat. */
+/* Calls that open a file by path: open, openat, openat2, creat. */
 #include "extract/file_flags.h"
 #include "template/auxmap.h"
 
@@ -89,12 +89,12 @@ SYSCALL_EXIT(openat_x)
 	auxmap__submit_event(call, &auxmap, openat_x);
 }
 
-/* What openat2 is asked for; all 0 where it cannot be read. The structure is the same for 32-bit callers. */
+/* Returns openat2's struct open_how, the same for 32-bit callers; all 0 if it cannot be read. */
 static __always_inline struct open_how openat2__how(const struct sc_call *call)
 {
 	struct open_how how;
 
-	/* A read that fails leaves zeros. */
+	/* A failed read fills it with zeros. */
 	bpf_probe_read_user(&how, sizeof(how), (const void *)extract__syscall_argument(call, 2));
 	return how;
 }

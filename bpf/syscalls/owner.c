@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Whom a file belongs to, and who may do what with it: the chown and the chmod families. */
+/* Ownership and permissions of files: the chown and chmod families. */
 #include "extract/file_flags.h"
 #include "template/shapes.h"
 
@@ -54,7 +54,7 @@ SYSCALL_EXIT(fchmodat_x)
 	auxmap__submit_event(call, &auxmap, fchmodat_x);
 }
 
-/* The exit event of a call that is given a path and its owner. */
+/* An exit event with the result, a path, a uid and a gid. */
 #define CHOWN_EXIT(program)                                                                        \
 	SYSCALL_EXIT(program)                                                                      \
 	{                                                                                          \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The calls on paths: looking at files, the root and the working directory, making, removing and renaming. */
+/* Calls on paths: stat, the root and working directory, creating, removing, renaming. */
 #include "extract/file_flags.h"
 #include "template/shapes.h"
 
@@ -45,7 +45,7 @@ SYSCALL_ENTER_EMPTY(getcwd_e)
 SYSCALL_EXIT(getcwd_x)
 {
 	struct auxmap auxmap;
-	/* What the buffer holds after a failure is none of the call's. */
+	/* After a failure, the buffer's contents are not the call's. */
 	u64 buffer = call->ret > 0 ? extract__syscall_argument(call, 0) : 0;
 
 	if (!auxmap__begin(call, &auxmap, getcwd_x))

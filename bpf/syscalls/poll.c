@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * poll, ppoll. An fd list (FDLIST) is the number of its entries, u16, and for each the descriptor, s64, and the events,
- * u16: those that are asked for in an enter event, those that have come in an exit event.
+ * poll, ppoll. An fd list (FDLIST) is the number of entries (u16), then for each entry the descriptor (s64) and the
+ * events (u16): the requested ones in an enter event, the returned ones in an exit event.
  */
 #include "extract/times.h"
 #include "template/shapes.h"
 
 enum {
-	SC_MAX_POLLED = 64, /* descriptors that an event keeps */
+	SC_MAX_POLLED = 64, /* descriptors to keep in an event */
 	SC_POLLED_LEN = sizeof(s64) + sizeof(u16),
 
-	/* Where the structures are read to: an event with this list ends long before. */
+	/* Offset of the buffer for struct pollfd, far beyond the end of an event with this list. */
 	SC_POLLED = SC_SCRATCH_HALF,
 };
 
@@ -19,7 +19,7 @@ enum poll_direction {
 	POLL_RETURNED,
 };
 
-/* Without a branch, as each would double the ways that the verifier goes through the loop below. */
+/* No branches: each one would double the verifier's paths through the loop below. */
 static __always_inline u16 poll_events_to_scap(u32 events)
 {
 	const u32 same = PPM_poll_flags__POLLIN | PPM_poll_flags__POLLPRI | PPM_poll_flags__POLLOUT;
@@ -29,7 +29,7 @@ static __always_inline u16 poll_events_to_scap(u32 events)
 	return (events & same) | (events & one_higher) << 1 | (events >> by & rdhup);
 }
 
-/* Writes an fd list at the tail: its length. A list that cannot be read is empty. */
+/* Writes an fd list at the tail. Returns its length. An unreadable list is empty. */
 static __always_inline u16 poll__write(struct auxmap *auxmap, u64 pointer, u32 nfds, enum poll_direction direction)
 {
 	u8 *read = auxmap->data + SC_POLLED;
@@ -44,7 +44,7 @@ static __always_inline u16 poll__write(struct auxmap *auxmap, u64 pointer, u32 n
 		const struct sc_pollfd *polled = (const struct sc_pollfd *)(read + i * sizeof(*polled));
 		u8 *to = tail + sizeof(u16) + i * SC_POLLED_LEN;
 
-		/* The mask hides from the verifier what the comparison tells of the count: see vector__has. */
+		/* The mask hides the comparison's result from the verifier: see vector__has. */
 		if (i >= SC_BOUND(count, 2 * SC_MAX_POLLED))
 			break;
 		*(s64 *)to = polled->fd;
@@ -94,7 +94,7 @@ SYSCALL_EXIT(poll_x)
 	auxmap__submit_event(call, &auxmap, poll_x);
 }
 
-/* Whether it is the call of 32-bit callers whose times are short, too. */
+/* Returns whether the call is the 32-bit one with 32-bit times. */
 static __always_inline bool ppoll__is_time32(const struct sc_call *call)
 {
 	const u32 ppoll_time32 = 309;
@@ -102,7 +102,7 @@ static __always_inline bool ppoll__is_time32(const struct sc_call *call)
 	return call->compat && extract__number(call->regs) == ppoll_time32;
 }
 
-/* The first 32 signals of a set in user memory; none if it cannot be read. */
+/* Returns the first 32 signals of a set in user memory; none if it cannot be read. */
 static __always_inline u32 ppoll__signals(u64 pointer)
 {
 	u32 signals = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* capset, seccomp: what a process gives up. */
+/* capset, seccomp. */
 #include "extract/process.h"
 #include "template/shapes.h"
 
-/* The capabilities that the task has after the call, whether it failed or not. */
+/* The task's capabilities after the call, even a failed one. */
 #define privileges__store_capabilities(call, ringbuf, program)                                                    \
 	do {                                                                                                      \
 		struct task_struct *task_ = extract__current();                                                   \

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* process_vm_readv and process_vm_writev: data between the memories of two processes. */
+/* process_vm_readv and process_vm_writev: data between two processes' memory. */
 #include "extract/data.h"
 #include "template/shapes.h"
 
-/* The data is that at the caller's own end, once it has been transferred. */
+/* The data comes from the caller's own buffers, after the transfer. */
 #define PROCESS_VM_EXIT(program)                                                                                   \
 	SYSCALL_EXIT(program)                                                                                      \
 	{                                                                                                          \

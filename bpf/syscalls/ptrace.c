@@ -3,7 +3,7 @@
 #include "extract/flags.h"
 #include "template/shapes.h"
 
-/* The format numbers the requests without gaps, in the order of the kernel within each group. */
+/* The format numbers requests without gaps, in the kernel's order within each group. */
 static __always_inline u16 ptrace_requests_to_scap(u32 request)
 {
 	const u32 sysgood_first = 0x4200, sysgood_last = 0x420b; /* PTRACE_SETOPTIONS to PTRACE_SETSIGMASK */
@@ -30,7 +30,7 @@ static __always_inline u16 ptrace_requests_to_scap(u32 request)
 	       SC_VALUE(request, 33, ptrace_requests, PTRACE_SINGLEBLOCK);
 }
 
-/* Writes a number at the tail, the index of its type first: the length of both. */
+/* Writes the index of a number's type and the number at the tail. Returns the length of both. */
 static __always_inline u16 ptrace__write_number(struct auxmap *auxmap, u64 number)
 {
 	u8 *tail = auxmap__tail(auxmap);
@@ -40,7 +40,7 @@ static __always_inline u16 ptrace__write_number(struct auxmap *auxmap, u64 numbe
 	return 1 + sizeof(u64);
 }
 
-/* Writes what `data` of a request is for: a word that was peeked at, a signal to deliver, or a number. */
+/* Writes what a request's `data` means: a peeked word, a signal to deliver, or a number. Returns the length. */
 static __always_inline u16 ptrace__write_data(const struct sc_call *call, struct auxmap *auxmap, u16 request)
 {
 	u64 data = extract__syscall_argument(call, 3), word = 0;
@@ -95,10 +95,10 @@ SYSCALL_EXIT(ptrace_x)
 		return;
 	/* Parameter 1: res (type: PT_ERRNO) */
 	auxmap__store(&auxmap, ptrace_x, res, call->ret);
-	/* Parameter 2: addr (type: PT_DYN): 0 of a call that failed */
+	/* Parameter 2: addr (type: PT_DYN): 0 for a failed call */
 	auxmap__push(&auxmap, SC_INDEX(ptrace_x, addr),
 		     ptrace__write_number(&auxmap, failed ? 0 : extract__syscall_argument(call, 2)));
-	/* Parameter 3: data (type: PT_DYN): 0 of a call that failed */
+	/* Parameter 3: data (type: PT_DYN): 0 for a failed call */
 	auxmap__push(&auxmap, SC_INDEX(ptrace_x, data),
 		     failed ? ptrace__write_number(&auxmap, 0) : ptrace__write_data(call, &auxmap, request));
 	ptrace__store_request(call, auxmap__store, &auxmap, ptrace_x);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* quotactl: how much of a file system a user or group may use. Times are in seconds, as the kernel has them. */
+/* quotactl: disk quotas of users and groups. Times are in seconds, as in the kernel. */
 #include "extract/mount_flags.h"
 #include "template/shapes.h"
 
-/* The parameters that are in both events. */
+/* The parameters common to both events. */
 struct quotactl_arguments {
 	u32 id;
 	u16 command;
@@ -11,7 +11,7 @@ struct quotactl_arguments {
 	u8 format;
 };
 
-/* The third argument is an id or a format, according to the command; the other one is 0, or 'not used'. */
+/* Returns the arguments. The third is an id or a format, depending on the command; the other is 0 or 'not used'. */
 static __always_inline struct quotactl_arguments quotactl__arguments(const struct sc_call *call)
 {
 	u32 command = extract__syscall_argument(call, 0), id = extract__syscall_argument(call, 2);
@@ -30,15 +30,15 @@ static __always_inline struct quotactl_arguments quotactl__arguments(const struc
 }
 
 /*
- * Whether the memory at the fourth argument holds what the command sets, or, after a success, what it gets: what it
- * holds after another call is none of the call's.
+ * Returns whether the memory at the fourth argument is the command's: the input of `set`, or the output of a successful
+ * `get`.
  */
 static __always_inline bool quotactl__holds(const struct sc_call *call, u16 command, u16 get, u16 set)
 {
 	return command == set || (command == get && !call->ret);
 }
 
-/* The limits and usage; what is not valid is 0. Up to the end of dqb_valid, 32-bit callers have the same structure. */
+/* Returns limits and usage; invalid fields are 0. Up to dqb_valid, the structure is the same for 32-bit callers. */
 static __always_inline struct if_dqblk quotactl__quota(const struct sc_call *call, u16 command)
 {
 	const u32 size = __builtin_offsetof(struct if_dqblk, dqb_valid) + sizeof(u32);
@@ -60,7 +60,7 @@ static __always_inline struct if_dqblk quotactl__quota(const struct sc_call *cal
 	return quota;
 }
 
-/* How long limits may be exceeded; what is not valid is 0. */
+/* Returns grace periods and flags; invalid fields are 0. */
 static __always_inline struct if_dqinfo quotactl__info(const struct sc_call *call, u16 command)
 {
 	struct if_dqinfo info = {};
@@ -77,7 +77,7 @@ static __always_inline struct if_dqinfo quotactl__info(const struct sc_call *cal
 	return info;
 }
 
-/* The format that Q_GETFMT has found. */
+/* Returns the format that Q_GETFMT reported. */
 static __always_inline u8 quotactl__format(const struct sc_call *call, u16 command)
 {
 	u32 format = 0;

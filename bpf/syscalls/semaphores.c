@@ -46,13 +46,13 @@ static __always_inline u16 semctl_cmd_to_scap(u32 cmd)
 		ringbuf__store(ringbuf, program, semnum, extract__syscall_argument(call, 1));                      \
 		/* Parameter 3 (4): cmd (type: PT_FLAGS16) */                                                      \
 		ringbuf__store(ringbuf, program, cmd, semctl_cmd_to_scap(cmd_));                                   \
-		/* Parameter 4 (5): val (type: PT_INT32): SETVAL's alone */                                        \
+		/* Parameter 4 (5): val (type: PT_INT32): only for SETVAL */                                       \
 		ringbuf__store(ringbuf, program, val, cmd_ == SC_SETVAL ? extract__syscall_argument(call, 3) : 0); \
 	} while (0)
 
 SYSCALL_PAIR_STORE(semctl, semaphores__store_control)
 
-/* The first two operations of a semop that succeeded. */
+/* The first two operations of a successful semop. */
 struct semaphores_operations {
 	struct sc_sembuf op[2];
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* send, recv: calls of their own only by socketcall; elsewhere they are sendto and recvfrom. */
+/* send, recv: separate calls only through socketcall; elsewhere the C library uses sendto and recvfrom. */
 #include "extract/data.h"
 #include "extract/sockets.h"
 #include "template/shapes.h"
@@ -12,7 +12,7 @@
 		ringbuf__store(ringbuf, program, size, socket__argument(call, 2));   \
 	} while (0)
 
-/* `length` is that of the data. */
+/* `length` is the data's, in bytes. */
 #define SOCKETCALL_EXIT(program, length, direction)                                                                   \
 	SYSCALL_EXIT(program)                                                                                         \
 	{                                                                                                             \

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* A socket's life: socket, socketpair, bind, connect, listen, accept, accept4, getsockname, getpeername, shutdown. */
+/* socket, socketpair, bind, connect, listen, accept, accept4, getsockname, getpeername, shutdown. */
 #include "extract/file_flags.h"
 #include "extract/sockets.h"
 #include "template/shapes.h"
 
 /* ------------------------------------------------------------------ socket */
 
-/* The arguments that socket and socketpair share. */
+/* The arguments common to socket and socketpair. */
 #define socket__store_kind(call, ringbuf, program)                                   \
 	do {                                                                         \
 		/* domain (type: PT_ENUMFLAGS32): the kernel's values */             \
@@ -34,7 +34,7 @@ SYSCALL_EXIT(socket_x)
 	ringbuf__submit_event(call, &ringbuf, socket_x);
 }
 
-/* The two sockets that a socketpair made; -1 and 0 if it failed. */
+/* The two sockets of a socketpair: descriptors and kernel addresses; -1 and 0 if it failed. */
 struct socket_pair {
 	s32 fd[2];
 	u64 source;
@@ -164,7 +164,7 @@ SYSCALL_EXIT(listen_x)
 	ringbuf__submit_event(call, &ringbuf, listen_x);
 }
 
-/* The queue of connections that wait to be accepted; all 0 if the call failed. */
+/* The queue of pending connections; all 0 if the call failed. */
 struct accept_queue {
 	u32 len;
 	u32 max;
@@ -185,7 +185,7 @@ static __always_inline struct accept_queue accept__queue(const struct sc_call *c
 	return queue;
 }
 
-/* The parameters that both exit events start with. */
+/* The first parameters of both exit events. */
 #define accept__store_exit(call, auxmap, program)                                                  \
 	do {                                                                                       \
 		struct accept_queue queue_ = accept__queue(call);                                  \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* setsockopt, getsockopt: both exit events have the same parameters, enter events none. */
+/* setsockopt, getsockopt: the exit events have the same parameters, the enter events none. */
 #include "extract/sockets.h"
 #include "extract/sockopts.h"
 #include "template/shapes.h"
@@ -39,7 +39,7 @@ SYSCALL_EXIT(setsockopt_x)
 SYSCALL_EXIT(getsockopt_x)
 {
 	struct auxmap auxmap;
-	u32 len = 0; /* as the kernel has left it: that of the value, if the call succeeded */
+	u32 len = 0; /* as the kernel left it: the value's length if the call succeeded */
 
 	if (!auxmap__begin(call, &auxmap, getsockopt_x))
 		return;

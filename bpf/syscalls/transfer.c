@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * copy_file_range, splice, sendfile: data from one file to another, past the caller's memory.
+ * copy_file_range, splice, sendfile: data from one file to another, bypassing the caller's memory.
  *
- * An offset that is given by pointer is the one that is found there: before the call where the transfer begins, after
- * it where it has ended. It is 0 where the file's own position is used.
+ * An offset passed by pointer is recorded as read from there: the start of the transfer in the enter event, its end in
+ * the exit event. It is 0 if the pointer is NULL and the call uses the file's position.
  */
 #include "extract/file_flags.h"
 #include "template/ringbuf.h"
 
-/* The offset that argument n points to; sendfile of a 32-bit caller has one of 32 bits. */
+/* Returns the offset that argument n points to, of 64 bits if `wide`, else of 32. */
 static __always_inline u64 transfer__offset(const struct sc_call *call, int n, bool wide)
 {
 	const void *pointer = (const void *)extract__syscall_argument(call, n);
@@ -24,7 +24,7 @@ static __always_inline u64 transfer__offset(const struct sc_call *call, int n, b
 	return offset;
 }
 
-/* The parameters on the source, and the length, which both events of copy_file_range end with. */
+/* The last parameters of both events of copy_file_range: source and length. */
 #define COPY_STORE_SOURCE(call, ringbuf, program)                                          \
 	do {                                                                               \
 		/* Parameter 1 or 4: fdin (type: PT_FD) */                                 \
@@ -61,7 +61,7 @@ SYSCALL_EXIT(copy_file_range_x)
 	ringbuf__submit_event(call, &ringbuf, copy_file_range_x);
 }
 
-/* The parameters that both events of splice end with. */
+/* The last parameters of both events of splice. */
 #define SPLICE_STORE_ARGUMENTS(call, ringbuf, program)                                                             \
 	do {                                                                                                       \
 		/* Parameter 1 or 2: fd_in (type: PT_FD) */                                                        \
@@ -102,7 +102,7 @@ SYSCALL_EXIT(splice_x)
 #define SC_NR_I386_SENDFILE64 -1
 #endif
 
-/* 32-bit callers have two calls: sendfile64 takes an offset of 64 bits, too. */
+/* Returns sendfile's offset: 32 bits wide for 32-bit callers, except in their sendfile64. */
 static __always_inline u64 sendfile__offset(const struct sc_call *call)
 {
 	bool wide = !call->compat || extract__number(call->regs) == (u32)SC_NR_I386_SENDFILE64;

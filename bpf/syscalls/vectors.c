@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* readv, writev, preadv, pwritev: data in several buffers, recorded as one. */
+/* readv, writev, preadv, pwritev: data in several buffers, recorded as one parameter. */
 #include "extract/data.h"
 #include "template/shapes.h"
 
-/* How many of `length` bytes the call's event keeps. */
+/* Returns how many of `length` bytes the call's event keeps. */
 static __always_inline u64 vectors__kept(const struct sc_call *call, u64 length)
 {
 	return data__kept_of(length, extract__int_argument(call, 0), 0, 0);
 }
 
-/* The parameters that both exit events of reading start with. */
+/* The first parameters of both read calls' exit events. */
 #define vectors__store_read(call, auxmap, program)                                                    \
 	do {                                                                                          \
 		/* Parameter 1: res (type: PT_ERRNO) */                                               \
@@ -24,7 +24,7 @@ static __always_inline u64 vectors__kept(const struct sc_call *call, u64 length)
 		auxmap__store(auxmap, program, fd, extract__int_argument(call, 0));                   \
 	} while (0)
 
-/* The parameters that both exit events of writing start with. */
+/* The first parameters of both write calls' exit events. */
 #define vectors__store_written(call, auxmap, program)                                                 \
 	do {                                                                                          \
 		u32 size_ = vectors__size(call);                                                      \
@@ -41,7 +41,7 @@ static __always_inline u64 vectors__kept(const struct sc_call *call, u64 length)
 		auxmap__store(auxmap, program, size, size_);                                          \
 	} while (0)
 
-/* The size of the call's iovecs. */
+/* Returns the total size of the call's iovecs. */
 static __always_inline u32 vectors__size(const struct sc_call *call)
 {
 	return vector__size(call, extract__syscall_argument(call, 1), extract__syscall_argument(call, 2));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* futex, nanosleep, select: waiting, for others or for time. */
+/* futex, nanosleep, select. */
 #include "extract/flags.h"
 #include "extract/times.h"
 #include "template/shapes.h"
@@ -9,7 +9,7 @@ static __always_inline u16 futex_op_to_scap(u32 op)
 	const u32 command_mask = 0x7f;
 	u32 command = op & command_mask;
 
-	/* The format has the kernel's numbers. */
+	/* The kernel's numbers are the format's. */
 	if (command > PPM_futex_operations__FUTEX_CMP_REQUEUE_PI)
 		command = 0;
 	return command | SC_FLAG(op, 0x80, futex_operations, FUTEX_PRIVATE_FLAG) |

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The auxmap template, for events whose size is known only as they are put together: a scratch area of this CPU is
- * filled, then copied into the ring.
+ * The auxmap template, for events whose size is not known in advance: the program fills a scratch area of this CPU,
+ * then copies it into the ring.
  *
  *   struct auxmap auxmap;
  *   if (!auxmap__begin(call, &auxmap, access_x))
  *           return;
  *   auxmap__store(&auxmap, access_x, res, call->ret);                          an integer
  *   auxmap__store_charbuf(&auxmap, access_x, name, pointer, SC_MAX_PATH, SC_USER);   a string
- *   ...                                                     one for each parameter, in the order of the row
+ *   ...                                                     each parameter once, in the order of the row
  *   auxmap__submit_event(call, &auxmap, access_x);
  *
- * A parameter that cannot be read is stored with length 0: 'no value'.
+ * A parameter that cannot be read gets length 0: 'no value'.
  */
 #pragma once
 
@@ -20,11 +20,11 @@
 
 enum {
 	SC_MAX_PATH = 4096, /* PATH_MAX, the terminating NUL included */
-	/* The end of the scratch area is room for what is needed only while a parameter is put together. */
+	/* The end of the scratch area holds temporary data while a parameter is assembled. */
 	SC_SCRATCH_ROOM = SC_SCRATCH_SIZE - 1024,
 };
 
-/* Whose memory a pointer points to. */
+/* The address space of a pointer. */
 enum sc_memory {
 	SC_USER,
 	SC_KERNEL,
@@ -32,14 +32,14 @@ enum sc_memory {
 
 struct auxmap {
 	u8 *data;    /* the record: CPU, header, lengths, parameters */
-	u32 pos;     /* where the next parameter's bytes go */
-	u32 next;    /* the parameter to be stored next: folds away */
-	u32 nparams; /* how many are recorded: folds away, too, in most programs */
+	u32 pos;     /* offset of the next parameter's bytes */
+	u32 next;    /* index of the next parameter: folds away */
+	u32 nparams; /* number of parameters recorded: folds away in most programs */
 };
 
 /*
- * The same number, of which the verifier knows nothing any more: it then takes the ways that lead to a point for one,
- * where it would follow each of them on its own.
+ * Returns the same number after hiding its value from the verifier, which then merges the paths that lead to a point
+ * instead of following each one.
  */
 static __always_inline u32 auxmap__forget(struct auxmap *auxmap, u32 number)
 {
@@ -49,19 +49,19 @@ static __always_inline u32 auxmap__forget(struct auxmap *auxmap, u32 number)
 	return *room;
 }
 
-/* Lets the verifier forget how long the parameters so far are. */
+/* Hides the length of the parameters so far from the verifier. */
 static __always_inline void auxmap__settle(struct auxmap *auxmap)
 {
 	auxmap->pos = auxmap__forget(auxmap, auxmap->pos);
 }
 
-/* Where bytes at `offset` of the area go; a single write of up to SC_SCRATCH_HALF bytes fits behind it. */
+/* Returns the address of `offset` in the area; a single write of up to SC_SCRATCH_HALF bytes fits there. */
 static __always_inline u8 *auxmap__at(struct auxmap *auxmap, u32 offset)
 {
 	return auxmap->data + SC_BOUND(offset, SC_SCRATCH_HALF);
 }
 
-/* Where the next bytes go; a single write of up to SC_SCRATCH_HALF bytes fits behind it. */
+/* Returns the address of the next bytes; a single write of up to SC_SCRATCH_HALF bytes fits there. */
 static __always_inline u8 *auxmap__tail(struct auxmap *auxmap)
 {
 	return auxmap__at(auxmap, auxmap->pos);
@@ -84,10 +84,10 @@ static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *aux
 	return true;
 }
 
-/* False, and a loss counted, if the scratch area is in use. */
+/* Starts an event. Returns false and counts a loss if the scratch area is in use. */
 #define auxmap__begin(call, auxmap, program) auxmap__get(call, auxmap, program##__type, program##__recorded())
 
-/* Whether the event was put into a ring. */
+/* Copies the event into a ring. Returns whether it fit. */
 static __always_inline bool auxmap__copy_to(void *ring, struct auxmap *auxmap)
 {
 	u64 size = SC_BOUND(auxmap->pos, SC_SCRATCH_HALF);
@@ -125,9 +125,9 @@ static __always_inline void auxmap__account(struct auxmap *auxmap, u32 index, u1
 }
 
 /*
- * Accounts for `length` bytes that were written at auxmap__tail() as the next parameter. For extractors that build a
- * parameter of several parts; the macros below are made of it. A macro, so that clang names the line of the program
- * that stores a parameter out of order.
+ * Accounts for `length` bytes written at auxmap__tail() as the next parameter. The macros below use it, as do
+ * extractors that build a parameter from several parts. A macro, so that clang names the program's line if a parameter
+ * is out of order.
  */
 #define auxmap__push(auxmap, index, length)             \
 	do {                                            \
@@ -136,7 +136,7 @@ static __always_inline void auxmap__account(struct auxmap *auxmap, u32 index, u1
 		auxmap__account(auxmap, index, length); \
 	} while (0)
 
-/* An integer, in the representation of its type. */
+/* Stores an integer, in the representation of its type. */
 #define auxmap__store(auxmap, program, param, expression)                            \
 	do {                                                                         \
 		typedef typeof(SC_TYPE(program, param).value) value_type_;           \
@@ -145,15 +145,15 @@ static __always_inline void auxmap__account(struct auxmap *auxmap, u32 index, u1
 		auxmap__push(auxmap, SC_INDEX(program, param), sizeof(value_type_)); \
 	} while (0)
 
-/* 1 for a type that is stored by the macro named, 0 for another: a mismatch is a negative array size. */
+/* 1 if the named macro can store the parameter's type, 0 if not. */
 #define SC_IS_CHARBUF(program, param) \
 	_Generic(SC_TYPE(program, param), sc_ty_CHARBUF : 1, sc_ty_FSPATH : 1, sc_ty_FSRELPATH : 1, default : 0)
 #define SC_IS_BYTEBUF(program, param) _Generic(SC_TYPE(program, param), sc_ty_BYTEBUF : 1, default : 0)
 #define SC_REQUIRE(condition, text) _Static_assert(condition, text)
 
 /*
- * Copies a string of user memory with its NUL: returns its length, negative if it cannot be read. Older kernels, 6.12
- * among them, say 0 of an empty one.
+ * Copies a string from user memory with its NUL. Returns its length with the NUL, negative if it cannot be read. Older
+ * kernels, 6.12 among them, return 0 for an empty string.
  */
 static __always_inline long auxmap__copy_user_string(u8 *to, u32 limit, const void *pointer)
 {
@@ -166,8 +166,8 @@ static __always_inline long auxmap__copy_user_string(u8 *to, u32 limit, const vo
 }
 
 /*
- * Writes a string with its NUL at the tail: returns its length, 0 if there is none to be read. `limit` is a constant
- * of at most SC_SCRATCH_HALF and counts the NUL.
+ * Writes a string with its NUL at the tail. Returns its length with the NUL, 0 if it cannot be read. `limit` is a
+ * constant of at most SC_SCRATCH_HALF that includes the NUL.
  */
 static __always_inline u16 auxmap__read_string(struct auxmap *auxmap, const void *pointer, u32 limit,
 					       enum sc_memory memory)
@@ -182,7 +182,7 @@ static __always_inline u16 auxmap__read_string(struct auxmap *auxmap, const void
 	return n > 0 ? n : 0;
 }
 
-/* A string that ends with NUL. */
+/* Stores a NUL-terminated string. */
 #define auxmap__store_charbuf(auxmap, program, param, pointer, limit, memory)                       \
 	do {                                                                                        \
 		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row of events.def"); \
@@ -190,7 +190,7 @@ static __always_inline u16 auxmap__read_string(struct auxmap *auxmap, const void
 			     auxmap__read_string(auxmap, (const void *)(pointer), limit, memory));  \
 	} while (0)
 
-/* Writes `length` bytes, at most 65,535, at the tail: returns how many, 0 if they cannot be read. */
+/* Writes `length` bytes, at most 65,535, at the tail. Returns how many, 0 if they cannot be read. */
 static __always_inline u16 auxmap__read_bytes(struct auxmap *auxmap, const void *pointer, u64 length,
 					      enum sc_memory memory)
 {
@@ -206,7 +206,7 @@ static __always_inline u16 auxmap__read_bytes(struct auxmap *auxmap, const void 
 	return failed ? 0 : size;
 }
 
-/* Bytes. */
+/* Stores bytes. */
 #define auxmap__store_bytebuf(auxmap, program, param, pointer, length, memory)                     \
 	do {                                                                                       \
 		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def");   \
@@ -214,5 +214,5 @@ static __always_inline u16 auxmap__read_bytes(struct auxmap *auxmap, const void 
 			     auxmap__read_bytes(auxmap, (const void *)(pointer), length, memory)); \
 	} while (0)
 
-/* A parameter without a value. */
+/* Stores a parameter without a value. */
 #define auxmap__store_empty(auxmap, program, param) auxmap__push(auxmap, SC_INDEX(program, param), 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What surrounds the body of every program: the context is unpacked, the CPU is marked as running a program, the clock
- * is read once.
+ * The frame around every program's body: it unpacks the context, marks the CPU as running a program, reads the clock
+ * once.
  *
- *   SYSCALL_ENTER(access_e) { ... }      body of an enter event's program; `call` is the run
+ *   SYSCALL_ENTER(access_e) { ... }      body of an enter event's program; `call` is this run (struct sc_call)
  *   SYSCALL_EXIT(access_x) { ... }       body of an exit event's program; `call->ret` is the result
  */
 #pragma once
@@ -11,7 +11,7 @@
 #include "counters.h"
 #include "extract/registers.h"
 
-/* Keeps for the program what the dispatcher has found out: it costs less than to ask the kernel once more. */
+/* Saves what the dispatcher found out for the program that it calls: cheaper than asking the kernel again. */
 static __always_inline void call__hand_over(struct task_struct *task)
 {
 	u32 cpu_id = bpf_get_smp_processor_id();
@@ -26,10 +26,10 @@ static __always_inline void call__hand_over(struct task_struct *task)
 	cpu->compat = extract__is_compat(task);
 }
 
-/* What a run is to know of its CPU; false, and a loss counted, if the CPU has no counters. */
+/* Fills in the CPU of a run. Returns false and counts a loss if the CPU has no entry in `cpus`. */
 static __always_inline bool call__locate_cpu(struct sc_call *call)
 {
-	/* A copy is the key: taking the address of a member would keep the whole structure on the stack. */
+	/* A copy as the key: taking a member's address would keep the whole structure on the stack. */
 	u32 cpu_id = bpf_get_smp_processor_id();
 
 	call->cpu_id = cpu_id;
@@ -39,7 +39,7 @@ static __always_inline bool call__locate_cpu(struct sc_call *call)
 	return call->cpu != NULL;
 }
 
-/* What a run is to know of its task and its CPU; false as above. */
+/* Fills in the task and the CPU of a run. Returns false as above. */
 static __always_inline bool call__locate(struct sc_call *call)
 {
 	struct task_struct *task = extract__typed_current();
@@ -49,7 +49,7 @@ static __always_inline bool call__locate(struct sc_call *call)
 	return call__locate_cpu(call);
 }
 
-/* The same for a run that a dispatcher went on to. */
+/* The same for a program that a dispatcher called. */
 static __always_inline bool call__locate_dispatched(struct sc_call *call)
 {
 	if (sc_constants.preemptible)
@@ -70,11 +70,11 @@ static __always_inline void call__read_clock(struct sc_call *call)
 static __always_inline void call__mark(struct sc_call *call)
 {
 	call->nested = running__inc(&call->cpu->running[call->way], call->way);
-	asm volatile("" ::: "memory"); /* first the mark, then the clock */
+	asm volatile("" ::: "memory"); /* the mark before the clock */
 	call__read_clock(call);
 }
 
-/* The start of a run of a tracepoint's program; false if the CPU is not known. */
+/* Starts a run of a tracepoint program. Returns false if the CPU is unknown. */
 static __always_inline bool call__begin(struct sc_call *call)
 {
 	if (!call__locate(call))
@@ -85,11 +85,11 @@ static __always_inline bool call__begin(struct sc_call *call)
 
 static __always_inline void call__end(struct sc_call *call)
 {
-	asm volatile("" ::: "memory"); /* first the event, then the mark */
+	asm volatile("" ::: "memory"); /* the event before the mark */
 	running__dec(&call->cpu->running[call->way], call->way);
 }
 
-/* The same, of a system call's program. */
+/* Starts a run of a system call's program. Returns false if the CPU is unknown. */
 static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
 {
 	call->ctx = ctx;
@@ -127,13 +127,13 @@ static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
 	}                                                                  \
 	static __always_inline void program##__body(struct sc_call *call)
 
-/* Where a field of the event's header stands in a record. */
+/* The address of an event header field in a record. */
 #define SC_HEADER_FIELD(record, field) ((record) + SC_CPU_LEN + __builtin_offsetof(struct sc_event_header, field))
 
-/* Fills what every record starts with: the CPU, and all of the event's header but its length. */
+/* Fills the start of a record: the CPU and the event header except its length. */
 static __always_inline void call__fill_header(const struct sc_call *call, u8 *record, u16 type, u32 nparams)
 {
-	/* Not through the packed structure: clang would store it byte by byte. */
+	/* Not through the packed structure: clang would store byte by byte. */
 	*(u16 *)record = call->cpu_id;
 	*(u64 *)SC_HEADER_FIELD(record, ts) = call->ts;
 	*(u64 *)SC_HEADER_FIELD(record, tid) = call->tid;
@@ -141,23 +141,23 @@ static __always_inline void call__fill_header(const struct sc_call *call, u8 *re
 	*(u32 *)SC_HEADER_FIELD(record, nparams) = nparams;
 }
 
-/* Where the length of a parameter stands in a record. */
+/* The offset of a parameter's length in a record. */
 #define SC_LENGTH_OFFSET(index) (SC_CPU_LEN + SC_HEADER_LEN + SC_LENGTH_LEN * (index))
 
-/* Counts a loss. */
+/* Counts a loss by cause. */
 static __always_inline void call__lose(struct sc_call *call, u64 *cause)
 {
 	counter__inc(cause, call->way);
 	counter__inc(&call->cpu->lost, call->way);
 }
 
-/* Counts a loss for want of room. */
+/* Counts a loss to a full ring. */
 static __always_inline void call__lose_room(struct sc_call *call, struct sc_counters *counters)
 {
 	call__lose(call, sc_settings.backlog ? &counters->lost_backlog : &counters->lost_ring_full);
 }
 
-/* The ring of this CPU. */
+/* Returns the ring of this CPU. */
 static __always_inline void *call__ring(const struct sc_call *call)
 {
 	u32 cpu_id = call->cpu_id;
@@ -166,8 +166,7 @@ static __always_inline void *call__ring(const struct sc_call *call)
 }
 
 /*
- * The order of parameters is checked at compile time: a call to one of these is left in the program, and reported by
- * clang, unless the condition in front of it folds away.
+ * Checks the order of parameters at compile time: clang reports a call to one of these unless its condition folds away.
  */
 void sc_parameter_out_of_order(void)
 	__attribute__((error("parameter stored out of the order of its row in events.def")));

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The ringbuf template, for events whose size the table knows: space is reserved in the CPU's ring, filled in place,
- * submitted.
+ * The ringbuf template, for events of fixed size: the program reserves space in the CPU's ring, fills it in place and
+ * submits it.
  *
  *   struct ringbuf_struct ringbuf;
  *   if (!ringbuf__reserve_space(call, &ringbuf, access_e))
  *           return;
- *   ringbuf__store(&ringbuf, access_e, mode, value);     one for each parameter, in the order of the row
+ *   ringbuf__store(&ringbuf, access_e, mode, value);     each parameter once, in the order of the row
  *   ringbuf__submit_event(call, &ringbuf, access_e);
  */
 #pragma once
@@ -16,8 +16,8 @@
 
 struct ringbuf_struct {
 	u8 *data;
-	u32 next;    /* the parameter to be stored next: folds away */
-	u32 nparams; /* how many are recorded: folds away, too, in most programs */
+	u32 next;    /* index of the next parameter: folds away */
+	u32 nparams; /* number of parameters recorded: folds away in most programs */
 };
 
 static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbuf_struct *ringbuf, u16 type,
@@ -42,11 +42,11 @@ static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbu
 	return true;
 }
 
-/* False, and a loss counted, if the ring is full. */
+/* Starts an event. Returns false and counts a loss if the ring is full. */
 #define ringbuf__reserve_space(call, ringbuf, program) \
 	ringbuf__reserve(call, ringbuf, program##__type, program##__recorded(), program##__size(), program##__state)
 
-/* Stores a number as the parameter at `index`, unless the schema does not have it. */
+/* Stores an integer as the parameter at `index` if the schema has that parameter. */
 #define ringbuf__put(ringbuf, type, index, offset, value)                                     \
 	do {                                                                                  \
 		if ((index) < (ringbuf)->nparams) {                                           \

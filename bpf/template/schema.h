@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * What an event has in the schema that the recording was given: later versions of the format have appended parameters
- * to some rows, and readers of earlier ones abort on them.
+ * An event's parameters and size in the schema of the recording: later versions of the format appended parameters to
+ * some rows, and readers of earlier ones abort on them.
  *
- *   <program>__recorded()   how many parameters of its row the event has
- *   <program>__size()       the size of a fixed-size event; there is none for a variable-size one
+ *   <program>__recorded()   the number of parameters of its row that the event has
+ *   <program>__size()       the size of a fixed-size event in bytes; not defined for variable-size ones
  *
- * Both fold to constants, except for a row with parameters of a later schema; the verifier knows the schema, too.
+ * Both fold to constants, except for rows with parameters of a later schema: there the verifier still sees a constant.
  */
 #pragma once
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Whole programs, for the shapes of event that many system calls share. */
+/* Whole programs, for event shapes that many system calls share. */
 #pragma once
 
 #include "template/auxmap.h"
 #include "template/ringbuf.h"
 
-/* An event without parameters: of the entry, of the return. */
+/* An enter or exit event without parameters. */
 #define SYSCALL_ENTER_EMPTY(program) SYSCALL_EMPTY(SYSCALL_ENTER, program)
 #define SYSCALL_EXIT_EMPTY(program) SYSCALL_EMPTY(SYSCALL_EXIT, program)
 #define SYSCALL_EMPTY(SYSCALL_BODY, program)                          \
@@ -18,7 +18,7 @@
 		ringbuf__submit_event(call, &ringbuf, program);       \
 	}
 
-/* An exit event whose one parameter is the result. */
+/* An exit event whose only parameter is the result. */
 #define SYSCALL_EXIT_RESULT(program, param)                           \
 	SYSCALL_EXIT(program)                                         \
 	{                                                             \
@@ -31,7 +31,7 @@
 	}
 
 /*
- * An exit event of fixed size: the result, then what `store` stores: a macro of the family, called as
+ * An exit event of fixed size: the result, then what `store` stores, a macro of the family called as
  * store(call, ringbuf, program).
  */
 #define SYSCALL_EXIT_STORE(program, store)                            \
@@ -59,12 +59,12 @@
 		ringbuf__submit_event(call, &ringbuf, program);       \
 	}
 
-/* Both events of a call, where the exit event has the result and then what the enter event has. */
+/* Both events of a call whose exit event is the result followed by the enter event's parameters. */
 #define SYSCALL_PAIR_STORE(call, store)      \
 	SYSCALL_ENTER_STORE(call##_e, store) \
 	SYSCALL_EXIT_STORE(call##_x, store)
 
-/* An enter event with the descriptor that is the call's first argument. */
+/* An enter event with the call's first argument, a descriptor. */
 #define SYSCALL_ENTER_FD(program)                                                      \
 	SYSCALL_ENTER(program)                                                         \
 	{                                                                              \
@@ -77,7 +77,7 @@
 		ringbuf__submit_event(call, &ringbuf, program);                        \
 	}
 
-/* An exit event with the result and the descriptor that is the call's first argument. */
+/* An exit event with the result and the call's first argument, a descriptor. */
 #define SYSCALL_EXIT_FD(program)                                                       \
 	SYSCALL_EXIT(program)                                                          \
 	{                                                                              \
@@ -92,7 +92,7 @@
 		ringbuf__submit_event(call, &ringbuf, program);                        \
 	}
 
-/* An exit event with the result and the path that is the call's first argument. */
+/* An exit event with the result and the call's first argument, a path. */
 #define SYSCALL_EXIT_PATH(program)                                                                 \
 	SYSCALL_EXIT(program)                                                                      \
 	{                                                                                          \
@@ -108,7 +108,7 @@
 		auxmap__submit_event(call, &auxmap, program);                                      \
 	}
 
-/* An exit event with the result and the paths that are the call's first two arguments. */
+/* An exit event with the result and the call's first two arguments, both paths. */
 #define SYSCALL_EXIT_TWO_PATHS(program, first, second)                                                 \
 	SYSCALL_EXIT(program)                                                                          \
 	{                                                                                              \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * Keeps the map `targets` while only targets are recorded: a child of a target is one from before it first runs, and a
- * thread that execs keeps being one when it takes over its leader's id. (sched_process_exit removes them.)
+ * Keeps the map `targets` up to date while only targets are recorded: adds a target's child before it first runs, and
+ * keeps a thread whose exec takes over its leader's id. (sched_process_exit removes threads.)
  */
 #include "template/program.h"
 
@@ -17,7 +17,7 @@ static __always_inline void follow__add(u32 tid)
 		counter__inc(&cpu->losses.targets_full, SC_WAY_TRACEPOINT);
 }
 
-/* Arguments: the parent, the child, which has not run yet. */
+/* Arguments: the parent; the child, which has not run yet. */
 SEC("tp_btf/sched_process_fork") int follow_fork(u64 *ctx)
 {
 	struct task_struct *child = (struct task_struct *)SC_CONTEXT_WORD(ctx, 1);
@@ -29,7 +29,7 @@ SEC("tp_btf/sched_process_fork") int follow_fork(u64 *ctx)
 	return 0;
 }
 
-/* Arguments: the task, the thread id that it had before exec, the program's description. */
+/* Arguments: the task, its thread id before exec, the struct linux_binprm. */
 SEC("tp_btf/sched_process_exec") int follow_exec(u64 *ctx)
 {
 	u32 old_tid = SC_CONTEXT_WORD(ctx, 1);
@@ -38,7 +38,7 @@ SEC("tp_btf/sched_process_exec") int follow_exec(u64 *ctx)
 
 	if (!state)
 		return 0;
-	/* A held command whose execve is not itself recorded becomes active here. */
+	/* A held command becomes active here if its execve is not recorded. */
 	*state = SC_TARGET_ACTIVE;
 	if (old_tid != tid) {
 		bpf_map_delete_elem(&targets, &old_tid);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * page_fault: the current thread touched a page that is not there, or not to be touched so; in user mode, or in the
- * kernel on its behalf. x86 alone has these tracepoints.
+ * page_fault: the current thread accessed a page that is absent or protected, in user mode or in the kernel on its
+ * behalf. Only x86 has these tracepoints.
  *
- * A program may run in the middle of another one, which reads the memory of a process: it uses no scratch area.
+ * These programs may interrupt another one that reads user memory, so they use no scratch area.
  */
 #include "extract/flags.h"
 #include "filter.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* procexit: the end of a thread; of a process, when it is its last one. */
+/* procexit: a thread ends, and with the last one its process. */
 #include "extract/reaper.h"
 #include "filter.h"
 #include "template/ringbuf.h"
 
-/* The parts of an exit code, as wait(2) gives it. */
+/* The parts of an exit code, encoded as in wait(2). */
 #define SC_EXIT_STATUS(code) (((code) >> 8) & 0xff)
 #define SC_EXIT_SIGNAL(code) ((code)&0x7f)
 #define SC_EXIT_CORE(code) (((code)&0x80) != 0)

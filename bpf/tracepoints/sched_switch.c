@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* switch: a CPU goes on with another thread. An event of the thread that it leaves. */
+/* switch: a CPU switches threads. The event belongs to the previous thread. */
 #include "extract/process.h"
 #include "filter.h"
 #include "template/ringbuf.h"
@@ -27,7 +27,7 @@ static __always_inline void sched_switch__emit(struct sc_call *call, struct task
 	ringbuf__submit_event(call, &ringbuf, sched_switch);
 }
 
-/* Arguments: whether it was preempted, the thread that the CPU leaves, the one that it goes on with. */
+/* Arguments: whether it was preempted, the previous thread, the next thread. */
 SEC("tp_btf/sched_switch") int sched_switch(u64 *ctx)
 {
 	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* signaldeliver: a thread takes a signal, to its handler or to what is done without one. */
+/* signaldeliver: a thread takes a signal, to its handler or the default action. */
 #include "filter.h"
 #include "template/ringbuf.h"
 
-/* The values of si_code that come with the sender's id: <asm-generic/siginfo.h>. */
+/* The values of si_code with a sender's id, from <asm-generic/siginfo.h>. */
 enum {
 	SC_SI_USER = 0,
 	SC_SI_QUEUE = -1,
@@ -13,14 +13,14 @@ enum {
 };
 
 /*
- * Who sent the signal, as the receiver's name space knows it; 0 for the kernel. `info` is NULL for a signal that ends
- * the process at once: the kernel delivers it as SIGKILL, and keeps no record.
+ * Returns the sender's pid in the receiver's namespace; 0 for the kernel. `info` is NULL for a signal that ends the
+ * process at once: the kernel delivers it as SIGKILL without siginfo.
  */
 static __always_inline s64 signal_deliver__sender(int signal, struct kernel_siginfo *info)
 {
 	int code = BPF_CORE_READ(info, si_code);
 
-	/* The one signal of the kernel's own that tells of a process. */
+	/* Of the kernel's own signals, only SIGCHLD carries a pid. */
 	if (code > 0 && signal != SC_SIGCHLD)
 		return 0;
 	if (code <= 0 && code != SC_SI_USER && code != SC_SI_QUEUE && code != SC_SI_MESGQ && code != SC_SI_TKILL)
@@ -43,7 +43,7 @@ static __always_inline void signal_deliver__emit(struct sc_call *call, int signa
 	ringbuf__submit_event(call, &ringbuf, signal_deliver);
 }
 
-/* Arguments: the signal, what is known of it, its handler. */
+/* Arguments: the signal, its siginfo, its handler. */
 SEC("tp_btf/signal_deliver") int signal_deliver(u64 *ctx)
 {
 	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };

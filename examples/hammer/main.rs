@@ -1,10 +1,10 @@
-//! Threads that do nothing but system calls, recorded at the same time: is every call captured or accounted for, and
-//! is every event what its thread did?
+//! Threads that make only system calls while a recorder runs. Checks that every call is captured or accounted for,
+//! and that every event is what its thread did.
 //!
-//! The calls have long paths, some of them in pages that are not there, descriptors, numbers and data that tell what
-//! thread made them and as its how-manieth call; threads interrupt each other by signals, and move from CPU to CPU.
-//! `plan.rs` says what a thread does as its nth call, `worker.rs` does it, `verify.rs` checks the events against it,
-//! `report.rs` the numbers.
+//! The calls have long paths, some of them in pages that are not present; paths, descriptors, numbers and data
+//! encode the thread and the number of its call. Threads interrupt each other by signals and move between CPUs.
+//! `plan.rs` defines a thread's nth call, `worker.rs` makes it, `verify.rs` checks its events, `report.rs` checks
+//! the counts.
 //!
 //! Run as root; `hammer --help` lists the arguments.
 
@@ -23,24 +23,24 @@ use scapd::probe::Attach;
 struct Arguments {
     #[arg(long, default_value_t = 16)]
     threads: u64,
-    /// Calls of each thread, at most
+    /// Maximum number of calls per thread
     #[arg(long, default_value_t = plan::MOST_CALLS)]
     calls: u64,
-    /// For how long calls are made, at most
+    /// Maximum duration of the load
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Calls of all threads in a second, at most
+    /// Maximum number of calls per second, of all threads together
     #[arg(long)]
     rate: Option<u64>,
     #[arg(long, default_value = "auto")]
     attach: String,
-    /// Bytes of each CPU's ring
+    /// Size of each CPU's ring in bytes
     #[arg(long, default_value_t = 8 << 20)]
     ring_size: u64,
-    /// Programs must be seen to be skipped by the kernel: a test that this test tests something
+    /// Fail unless the kernel skipped program runs: shows that this test detects skips
     #[arg(long)]
     expect_skips: bool,
-    /// No event may be lost
+    /// Fail if an event is lost
     #[arg(long)]
     expect_all: bool,
 }

@@ -1,4 +1,4 @@
-//! Memory for paths: pages of a file in memory, mapped twice.
+//! Memory for paths: the pages of a memfd, mapped twice.
 
 use std::{ffi::c_char, num::NonZeroUsize, ptr};
 
@@ -11,11 +11,11 @@ use rustix::{
 
 use crate::plan::Memory;
 
-/// Pages that a path needs, wherever in the first of them it starts.
+/// Number of pages that a path needs, wherever it starts in the first one.
 const PAGES: usize = 2;
 
-/// The same pages twice: one mapping to write paths, which are there then; and one to pass them to calls, from which
-/// they can be dropped, so that the next access is a page fault. Lives as long as the process.
+/// The same pages mapped twice: one mapping to write paths, always present; one to pass them to calls, whose pages
+/// can be dropped so that the next access faults. Lives as long as the process.
 pub struct Paths {
     written: *mut u8,
     passed: *mut u8,
@@ -28,7 +28,7 @@ impl Paths {
         let file = memfd_create("scapd-hammer", MemfdFlags::CLOEXEC)?;
         ftruncate(&file, len.get() as u64)?;
         let map = || {
-            // SAFETY: a new mapping disturbs no other.
+            // SAFETY: a new mapping does not affect others.
             unsafe {
                 mmap(
                     ptr::null_mut(),
@@ -43,12 +43,12 @@ impl Paths {
         Ok(Paths { written: map()?.cast(), passed: map()?.cast(), len })
     }
 
-    /// Puts a path somewhere, with its NUL: its address, in memory of this kind.
+    /// Writes a path with its NUL at an offset derived from `somewhere`. Returns its address in memory of this kind.
     pub fn put(&mut self, path: &[u8], somewhere: usize, memory: Memory) -> anyhow::Result<*const c_char> {
         let (page, len) = (page_size(), self.len.get());
         anyhow::ensure!(path.len() + page <= len, "a path of {} bytes", path.len());
         let at = somewhere % page;
-        // SAFETY: it starts in the first page, and is no longer than the pages after that; the two do not overlap.
+        // SAFETY: the path starts in the first page and fits into the pages after it; source and target do not overlap.
         unsafe {
             ptr::copy_nonoverlapping(path.as_ptr(), self.written.add(at), path.len());
             *self.written.add(at + path.len()) = 0;
@@ -59,9 +59,9 @@ impl Paths {
             Memory::Gone => 0,
             Memory::HalfGone => page,
         };
-        // SAFETY: within the mapping, of which nobody holds a reference; the pages stay in the file.
+        // SAFETY: within the mapping, to which nobody holds a reference; the pages stay in the file.
         unsafe {
-            // The first page is there, then.
+            // Brings in the first page.
             self.passed.read_volatile();
             madvise(self.passed.add(from).cast(), len - from, Advice::LinuxDontNeed)?;
             Ok(self.passed.add(at).cast())

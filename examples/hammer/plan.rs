@@ -1,4 +1,4 @@
-//! What each thread does as its nth call: worked out from the two numbers, by the thread that makes the call and again
+//! What each thread does as its nth call, computed from the two numbers: by the thread that makes the call, and again
 //! by the recorder that checks its events.
 
 use std::io::Write;
@@ -9,34 +9,34 @@ use scap::{
     format::Value,
 };
 
-/// No thread makes more calls: every parameter that carries the number of a call has room for it.
+/// Maximum number of calls per thread: every parameter that carries a call's number has room for it.
 pub const MOST_CALLS: u64 = 1 << 27;
-/// Bytes of data that a write is given, and that its event keeps: those of the default snaplen.
+/// Bytes of data in a write and in its event: the default snaplen.
 pub const DATA: usize = 80;
-/// Sizes start here: no buffer is smaller.
+/// The smallest size argument.
 const SIZE: u64 = 128;
-/// The most that a path may have, without its NUL.
+/// The longest path, without its NUL.
 pub const LONGEST_PATH: usize = 4095;
-/// What it ends with, and what it has besides its filling.
+/// Bytes of a path's numbered end; and of the shortest path.
 const TAIL: usize = 19;
 const SHORTEST_PATH: usize = 48;
-/// In the offsets of calls that signal handlers make.
+/// A bit in the offsets of calls that signal handlers make.
 const IN_HANDLER: u64 = 1 << 62;
 
-/// A kind of call. Each shows in its own way if another thread's, or another call's, values come into its event.
+/// A kind of call. Each reveals values of other threads or calls in its events in a different way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// A path; nothing but three bits in the enter event.
+    /// A path; only three bits in the enter event.
     Access,
     /// A path in both events.
     Openat,
     /// Two paths, two descriptors; nothing in the enter event.
     Linkat,
-    /// Data that are sent.
+    /// Sent data.
     Write,
-    /// Data that are received, from a pipe.
+    /// Data received from a pipe.
     Pipe,
-    /// Waits for a timer; begins again after a signal.
+    /// Waits for a timer; restarts after a signal.
     Timer,
     /// Numbers.
     Lseek,
@@ -46,15 +46,15 @@ pub enum Kind {
     Futex,
     /// A signal to another thread.
     Tgkill,
-    /// Waits for a moment; ends with a signal.
+    /// Waits briefly; a signal ends it.
     Wait,
 }
 
-/// The calls, as the tables name them: what is counted by type.
+/// The names of the calls in the tables: counts are by these.
 pub const CALLS: [&str; 10] =
     ["access", "openat", "linkat", "write", "read", "lseek", "pread64", "futex", "tgkill", "epoll_wait"];
 
-/// How often each kind comes, of the sum of all.
+/// The share of each kind, relative to the sum.
 const SHARES: [(Kind, u64); 11] = [
     (Kind::Access, 20),
     (Kind::Openat, 16),
@@ -70,7 +70,7 @@ const SHARES: [(Kind, u64); 11] = [
 ];
 
 impl Kind {
-    /// The place in [`CALLS`] of the call that it makes.
+    /// Returns the index of its call in [`CALLS`].
     pub fn call(self) -> usize {
         match self {
             Kind::Access => 0,
@@ -97,7 +97,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// The call of this place in [`CALLS`]; `None` where the architecture has none.
+    /// Returns the call at this index of [`CALLS`]; `None` if the architecture has none.
     pub fn of(index: usize) -> Option<Call> {
         let syscall = Syscall::by_name(CALLS[index])?;
         let number = syscall.number(Arch::NATIVE)?.into();
@@ -105,7 +105,7 @@ impl Call {
     }
 }
 
-/// What is fixed for a thread, and shows in its events.
+/// The constants of a thread that show in its events.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Identity {
     pub index: u64,
@@ -124,7 +124,7 @@ pub struct Identity {
 pub enum Stream {
     /// The thread itself.
     Main,
-    /// Its handler of signals.
+    /// Its signal handler.
     Handler,
 }
 
@@ -135,7 +135,7 @@ pub struct Plan {
     pub stream: Stream,
     /// Counts from 0.
     pub n: u64,
-    /// Random, and the same whenever it is worked out.
+    /// Pseudo-random, a function of thread and `n`.
     pub bits: u64,
 }
 
@@ -146,24 +146,25 @@ pub enum Expected {
     /// One of these results.
     Result(&'static [i64]),
     Path(Vec<u8>),
-    /// This path, or none if it lies in a page that was not there.
+    /// This path, or none if its page was not present.
     PathIfRead(Vec<u8>),
     Data(Vec<u8>),
-    /// So many bytes, or none.
+    /// This number of bytes, or none.
     Bytes(usize),
 }
 
-/// Where a path lies as the call is made.
+/// The memory of a path at the time of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// In pages that are there.
+    /// Present pages.
     There,
-    /// In pages that have to be brought back, all of them or all but the first.
+    /// All pages dropped.
     Gone,
+    /// All pages but the first dropped.
     HalfGone,
 }
 
-/// Decides on kinds by the calls that there are.
+/// Chooses kinds among the calls that the architecture has.
 #[derive(Debug, Clone)]
 pub struct Mix {
     kinds: Vec<Kind>,
@@ -175,7 +176,7 @@ impl Mix {
         Mix { kinds: there.flat_map(|(kind, share)| (0..*share).map(|_| *kind)).collect() }
     }
 
-    /// The nth call of a thread.
+    /// Returns the nth call of a thread.
     pub fn plan(&self, thread: &Identity, n: u64) -> Plan {
         let bits = scatter(thread.index << 40 | n);
         let kind = self.kinds[(bits % self.kinds.len() as u64) as usize];
@@ -184,12 +185,12 @@ impl Mix {
 }
 
 impl Plan {
-    /// The nth call that a thread's handler of signals makes.
+    /// Returns the nth call of a thread's signal handler.
     pub fn of_handler(n: u64) -> Plan {
         Plan { kind: Kind::Lseek, stream: Stream::Handler, n, bits: 0 }
     }
 
-    /// Writes the first or the second path: thread and number at both ends, and between them a letter that changes.
+    /// Writes the first or second path: thread and number at both ends, filled with a varying letter.
     pub fn write_path(&self, thread: &Identity, which: u64, path: &mut Vec<u8>) {
         let bits = scatter(self.bits + which);
         let longest = if bits & 1 == 0 { 400 } else { LONGEST_PATH };
@@ -208,7 +209,7 @@ impl Plan {
         path
     }
 
-    /// The number of the call that a path belongs to.
+    /// Returns the number of the call that a path belongs to.
     fn of_path(path: &[u8]) -> Option<u64> {
         std::str::from_utf8(path.get(11..23)?).ok()?.parse().ok()
     }
@@ -221,7 +222,7 @@ impl Plan {
         }
     }
 
-    /// The data that are sent or received: so many of these bytes.
+    /// Returns the data sent or received: the bytes and how many of them.
     pub fn data(&self, thread: &Identity) -> ([u8; DATA], usize) {
         let len = if self.kind == Kind::Pipe { 16 + self.bits as usize % (DATA - 15) } else { DATA };
         let mut data = [0; DATA];
@@ -260,12 +261,12 @@ impl Plan {
         1 + self.n as i32
     }
 
-    /// The index of the thread that gets a signal.
+    /// Returns the index of the thread that gets the signal.
     pub fn receiver(&self, threads: usize) -> usize {
         (self.bits >> 5) as usize % threads
     }
 
-    /// The number and the stream that an event's parameter carries; `None` if this one carries none.
+    /// Returns the call number and stream that an event's parameter encodes; `None` if it encodes none.
     pub fn number_in(name: &str, value: Value<'_>) -> Option<(u64, Stream)> {
         let n = match (name, value) {
             ("name" | "oldpath", Value::Text(path)) => Plan::of_path(path)?,
@@ -282,7 +283,7 @@ impl Plan {
         Some((n, Stream::Main))
     }
 
-    /// What a parameter of the call's events must be; `None` if they have no such parameter.
+    /// Returns what a parameter of the call's events must be; `None` if they have no such parameter.
     pub fn expected(
         &self,
         threads: &[Identity],
@@ -302,7 +303,7 @@ impl Plan {
             (Kind::Openat, "fd") if !enter => Value::Fd(-i64::from(libc::ENOENT)),
             (Kind::Access | Kind::Openat, "name") => return Some(path(0)),
             (Kind::Linkat, "oldpath") => return Some(path(0)),
-            // There is no old path, and older kernels, 5.10 among them, do not read the new one then.
+            // The old path does not exist; older kernels, 5.10 among them, then do not read the new one.
             (Kind::Linkat, "newpath") if self.memory() != Memory::There => {
                 return Some(Expected::PathIfRead(self.path(thread, 1)));
             }
@@ -311,7 +312,7 @@ impl Plan {
             (Kind::Openat, "dirfd") | (Kind::Linkat, "olddir") => Value::Fd(self.dirfd(0).into()),
             (Kind::Linkat, "newdir") => Value::Fd(self.dirfd(1).into()),
             (Kind::Linkat, "flags") => Value::Flags(0),
-            // O_RDONLY and O_CREAT of the format.
+            // The format's O_RDONLY and O_CREAT.
             (Kind::Openat, "flags") => Value::Flags(1 | u32::from(self.creates()) << 2),
             (Kind::Openat, "mode") if self.creates() => Value::Uint(self.create_mode().into()),
             (Kind::Openat, "mode" | "dev" | "ino") => Value::Uint(0),
@@ -328,7 +329,7 @@ impl Plan {
             (Kind::Lseek | Kind::Pread, "fd") => Value::Fd(thread.file.into()),
             (Kind::Lseek, "whence") => Value::Enum(0),
             (Kind::Lseek, "offset") | (Kind::Pread, "pos") => Value::Uint(self.offset(thread)),
-            // Nothing lies behind the end of the file.
+            // The offset is beyond the end of the file.
             (Kind::Pread, "data") => Value::Absent,
             (Kind::Futex, "addr") => Value::Uint(thread.word),
             (Kind::Futex, "op") => Value::Flags((libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as u32),
@@ -344,7 +345,7 @@ impl Plan {
     }
 
     fn result(&self, thread: &Identity) -> Option<Expected> {
-        /// Of the kernel alone: the call begins again after the signal.
+        /// Internal to the kernel: the call restarts after the signal.
         const ERESTARTSYS: i64 = 512;
         let exactly = match self.kind {
             Kind::Access | Kind::Openat | Kind::Linkat => -i64::from(libc::ENOENT),
@@ -374,7 +375,7 @@ impl Expected {
     }
 }
 
-/// Scatters a number over all of 64 bits: the last step of splitmix64.
+/// Scatters a number over 64 bits: the last step of splitmix64.
 fn scatter(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

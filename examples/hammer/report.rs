@@ -1,4 +1,4 @@
-//! The numbers: calls made against events captured, lost by cause, and skipped by the kernel.
+//! Compares the calls made with the events captured, lost by cause, and skipped by the kernel.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use crate::{
     worker::Made,
 };
 
-/// What else must be true.
+/// Further expectations.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted {
-    /// Runs were skipped.
+    /// The kernel skipped runs.
     pub skips: bool,
     /// Nothing was lost.
     pub all: bool,
 }
 
-/// One way of a call: its entries or its exits.
+/// One direction of a call: its enter or its exit events.
 struct Way {
     name: String,
     made: u64,
-    /// Begun again, as far as captured.
+    /// Restarts that were captured.
     restarts: u64,
-    /// How many more may have begun again, unseen.
+    /// Maximum number of restarts that were not captured.
     unseen_restarts: u64,
     counters: Counters,
     captured: u64,
 }
 
 impl Way {
-    /// Calls of which no program ran.
+    /// Returns the number of calls for which no program ran.
     fn missing(&self) -> u64 {
         (self.made + self.restarts).saturating_sub(self.counters.seen)
     }
@@ -45,19 +45,19 @@ impl Way {
         ensure!(counters.seen <= most, "{name}: {} seen of {most} calls", counters.seen);
         ensure!(
             *captured == counters.written(),
-            "{name}: {captured} taken of {} that were written",
+            "{name}: {captured} events received, but {} written",
             counters.written()
         );
         Ok(())
     }
 }
 
-/// Says how far things are.
+/// Prints the progress.
 pub fn progress(elapsed: Duration, probe: &Loaded, verifier: &Verifier) {
     let captured: u64 = verifier.captured.iter().map(|c| c.enter + c.exit).sum();
     let (totals, found) = (probe.totals(), &verifier.findings);
     println!(
-        "after {:>4} s: {captured} events of calls, {} of tracepoints; {} lost, {} runs skipped; {} malformed, {} mixed \
+        "after {:>4} s: {captured} call events, {} tracepoint events; {} lost, {} runs skipped; {} malformed, {} mixed \
          up, {} out of order",
         elapsed.as_secs(),
         found.tracepoints,
@@ -69,7 +69,7 @@ pub fn progress(elapsed: Duration, probe: &Loaded, verifier: &Verifier) {
     );
 }
 
-/// Prints what came out, and fails if anything is wrong.
+/// Prints the results, and fails if anything is wrong.
 pub fn report(
     wanted: Wanted,
     probe: &Loaded,
@@ -87,7 +87,7 @@ pub fn report(
         let made = made.iter().map(|made| made.calls[index]).sum();
         let Captured { enter, exit, restarts } = verifier.captured[index];
         let (entries, exits) = (counters(call.enter), counters(call.exit));
-        // What is not begun again has no such unseen exits.
+        // A call that never restarts has none.
         let unseen_restarts = if restarts > 0 { exits.lost() + totals.skipped } else { 0 };
         for (way, counters, captured) in [("enter", entries, enter), ("exit", exits, exit)] {
             let name = format!("{} {way}", CALLS[index]);
@@ -119,19 +119,19 @@ fn complain(
     let lost: u64 = ways.iter().map(|way| way.counters.lost()).sum();
     let restarts: u64 = ways.iter().map(|way| way.restarts).sum::<u64>() / 2;
     println!(
-        "{called} calls, {signals} signals handled, {} waits interrupted, {restarts} begun again, {} paths not read on \
-         entry, {} events of tracepoints",
+        "{called} calls, {signals} signals handled, {} waits interrupted, {restarts} restarted, {} paths not read on \
+         entry, {} tracepoint events",
         found.interrupted, found.paths_not_read, found.tracepoints
     );
     println!(
-        "{} malformed, {} mixed up, {} out of order, {} marked as late, {} unpaired, {} calls without an event",
+        "{} malformed, {} mixed up, {} out of order, {} marked late, {} unpaired, {} calls without an event",
         found.malformed, found.mixed_up, found.disorder, found.late, found.unpaired, found.absent
     );
     for told in &found.told {
         println!("{told}");
     }
     ensure!(found.malformed == 0, "malformed events");
-    ensure!(found.mixed_up == 0, "events that are not what their threads did");
+    ensure!(found.mixed_up == 0, "events differ from what their threads did");
     ensure!(found.disorder == 0, "events out of order");
     for way in ways {
         way.check()?;
@@ -139,19 +139,22 @@ fn complain(
     ensure!(called > 0 && signals > 0 && found.paths_not_read > 0, "no stress");
     let of_tracepoints: u64 =
         totals.sum().written() - ways.iter().map(|way| way.counters.written()).sum::<u64>();
-    ensure!(of_tracepoints == found.tracepoints, "{of_tracepoints} events of tracepoints were written");
-    ensure!(missing <= totals.skipped, "{missing} events are missing, and not accounted for");
+    ensure!(
+        of_tracepoints == found.tracepoints,
+        "{of_tracepoints} tracepoint events written, but not all received"
+    );
+    ensure!(missing <= totals.skipped, "{missing} events missing, more than runs skipped");
     ensure!(
         found.unpaired <= lost + missing + 2 * found.late,
-        "{} events lack their other half, more than are accounted for",
+        "{} events without their pair, more than losses explain",
         found.unpaired
     );
     ensure!(found.absent == 0 || lost + missing > 0, "{} calls have no event", found.absent);
     if probe.attach_style() == Attach::Tracepoint {
-        ensure!(missing == 0, "{missing} events are missing: the tracepoint way skips none");
+        ensure!(missing == 0, "{missing} events missing: attached by tracepoint, the kernel skips none");
     }
-    ensure!(!wanted.skips || missing > 0, "nothing was skipped");
-    ensure!(!wanted.all || lost + missing == 0, "{lost} events were lost, {missing} skipped");
+    ensure!(!wanted.skips || missing > 0, "--expect-skips: the kernel skipped no run");
+    ensure!(!wanted.all || lost + missing == 0, "--expect-all: {lost} events lost, {missing} skipped");
     println!("ok: every call is captured or accounted for, every event is what its thread did");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One run: threads, recorder, and what came out.
+//! One run: threads, recorder, results.
 
 use std::{
     sync::{
@@ -22,39 +22,39 @@ use crate::{
     worker::{Made, Shared, Worker},
 };
 
-/// Recorded besides the calls: their programs run in the middle of those of calls.
+/// Recorded besides the calls: their programs interrupt those of calls.
 const TRACEPOINTS: &str = "sched_switch,signal_deliver,page_fault_user,page_fault_kernel";
-/// How often it is said how far things are.
+/// Interval of the progress lines.
 const TELL: Duration = Duration::from_secs(60);
-/// How long to wait for threads to end, and for the last events.
+/// Maximum wait for threads to end and for the last events.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Threads that a path has digits for.
+/// Maximum number of threads: a path has three digits for one.
 const MOST_THREADS: u64 = 999;
 
-/// What to do.
+/// The settings of a run.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub threads: u64,
-    /// Calls of each thread, at most.
+    /// Maximum number of calls per thread.
     pub calls: u64,
-    /// For how long calls are made, at most.
+    /// Maximum duration of the load, in seconds.
     pub seconds: u64,
-    /// Calls of all threads in a second, at most.
+    /// Maximum number of calls per second, of all threads together.
     pub rate: Option<u64>,
     pub attach: Attach,
-    /// Bytes of each CPU's ring.
+    /// Size of each CPU's ring in bytes.
     pub ring_size: u64,
     pub wanted: Wanted,
 }
 
-/// Runs the threads, records them, checks the events, and prints what came out.
+/// Runs the threads, records them, checks the events and prints the results.
 ///
 /// # Errors
-/// If anything is not as it must be.
+/// If a check fails.
 pub fn run(config: &Config) -> anyhow::Result<()> {
     ensure!(
         (1..=MOST_THREADS).contains(&config.threads),
-        "1 to {MOST_THREADS} threads, not {}",
+        "--threads must be 1 to {MOST_THREADS}, not {}",
         config.threads
     );
     let calls: [_; CALLS.len()] = std::array::from_fn(Call::of);
@@ -65,11 +65,11 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         tracepoints: parse_tracepoints(TRACEPOINTS)?,
         ..Options::default()
     };
-    // Memory cannot be read in the moment in which the kernel moves its page into a huge one.
+    // Memory is unreadable for a moment while the kernel moves its page into a huge one.
     rustix::thread::disable_transparent_huge_pages(true)?;
     let selected: Vec<_> = calls.iter().flatten().map(|call| call.syscall).collect();
     let mut probe = Opened::new(&options)?.load(&selected)?.attach()?.start();
-    // arm64 has no tracepoints of page faults.
+    // arm64 has no page-fault tracepoints.
     let mut refused = probe.probe().refused().iter().map(|refused| refused.program.as_str());
     let refused = refused.find(|program| !TRACEPOINTS.contains(program));
     ensure!(refused.is_none(), "the kernel refuses {refused:?}");
@@ -79,7 +79,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     signals::install()?;
     let shared = Arc::new(shared(config, calls));
     let (threads, identities) = start_threads(&shared)?;
-    // Of this thread alone: the recorder is to keep up.
+    // Only this thread, so that the recorder keeps up.
     let _ = rustix::process::setpriority_process(None, -20);
     wait_for_threads(&shared, 1)?;
     for thread in &identities {
@@ -93,7 +93,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     shared.release.store(true, Ordering::Release);
     let made = threads
         .into_iter()
-        .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread has panicked"))?)
+        .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
         .collect::<anyhow::Result<Vec<Made>>>()?;
     verifier.end(made.iter().map(|made| [made.main, made.handler]));
     report::report(config.wanted, probe.probe(), &calls, &made, &verifier)
@@ -116,7 +116,7 @@ fn shared(config: &Config, calls: [Option<Call>; CALLS.len()]) -> Shared {
 
 type Threads = Vec<JoinHandle<anyhow::Result<Made>>>;
 
-/// Starts the threads, which then wait.
+/// Starts the threads, which then wait for `go`.
 fn start_threads(shared: &Arc<Shared>) -> anyhow::Result<(Threads, Vec<Identity>)> {
     let (tell, told) = mpsc::channel();
     let threads = (0..shared.tids.len())
@@ -134,17 +134,17 @@ fn start_threads(shared: &Arc<Shared>) -> anyhow::Result<(Threads, Vec<Identity>
     let mut identities: Vec<_> = told.iter().take(shared.tids.len()).collect();
     ensure!(
         identities.len() == shared.tids.len(),
-        "not every thread could start: is the limit of open files too low?"
+        "not every thread started: raise the limit of open files (ulimit -n)"
     );
     identities.sort_by_key(|thread| thread.index);
     Ok((threads, identities))
 }
 
-/// Until all threads wait for the nth time.
+/// Waits until all threads wait for the nth time.
 fn wait_for_threads(shared: &Shared, nth: usize) -> anyhow::Result<()> {
     let deadline = Instant::now() + PATIENCE;
     while !all_wait(shared, nth) {
-        ensure!(Instant::now() < deadline, "threads do not come to wait");
+        ensure!(Instant::now() < deadline, "the threads did not start to wait in time");
         sleep(Duration::from_millis(1));
     }
     Ok(())
@@ -154,7 +154,7 @@ fn all_wait(shared: &Shared, nth: usize) -> bool {
     shared.waiting.load(Ordering::Acquire) >= nth * shared.tids.len()
 }
 
-/// Checks events until the threads are done, and none is left.
+/// Checks events until the threads are done and the rings empty.
 fn record(
     config: &Config,
     shared: &Shared,
@@ -170,7 +170,7 @@ fn record(
         }
         let now = Instant::now();
         shared.stop.store(now >= end, Ordering::Release);
-        ensure!(now < end + PATIENCE, "threads do not end");
+        ensure!(now < end + PATIENCE, "the threads did not end in time");
         if now - told >= TELL {
             told = now;
             report::progress(now - start, probe.probe(), verifier);
@@ -179,13 +179,13 @@ fn record(
     probe.close_gate();
     let deadline = Instant::now() + PATIENCE;
     while !probe.is_drained() {
-        ensure!(Instant::now() < deadline, "events stay in the rings");
+        ensure!(Instant::now() < deadline, "the rings do not drain");
         take(probe, verifier);
     }
     Ok(())
 }
 
-/// Checks the events that are there, up to a number that leaves time for the clock: how many.
+/// Checks the available events, up to a limit so that the caller can look at the clock. Returns how many.
 fn take(probe: &mut Active, verifier: &mut Verifier) -> usize {
     const AT_ONCE: usize = 4096;
     for took in 0..AT_ONCE {

@@ -1,4 +1,4 @@
-//! Signals: a timer that interrupts whoever runs, and a handler that makes a call of its own.
+//! Signals: a timer that interrupts the running thread, and a handler that makes a call.
 
 use std::{
     cell::Cell,
@@ -13,18 +13,18 @@ use crate::plan::{Identity, Kind, Plan};
 /// The timer's period.
 const PERIOD_US: i64 = 1500;
 
-/// What the handler needs of its thread.
+/// The data that the handler needs of its thread.
 #[derive(Debug, Default)]
 pub struct Handled {
     pub thread: Identity,
-    /// The number of lseek.
+    /// The system call number of lseek.
     pub number: libc::c_long,
-    /// Calls that were made.
+    /// Number of calls made.
     pub calls: AtomicU64,
 }
 
 thread_local! {
-    /// Null where the thread makes no calls.
+    /// Null if the thread makes no calls.
     static HANDLED: Cell<*const Handled> = const { Cell::new(ptr::null()) };
 }
 
@@ -33,8 +33,8 @@ extern "C" fn handle(_: c_int) {
     if handled.is_null() {
         return;
     }
-    // SAFETY: `with_signals` keeps it until signals are blocked. The handler is not interrupted by itself (it blocks
-    // all signals), and the call has no effect but on errno, which is put back.
+    // SAFETY: `with_signals` keeps the data alive until signals are blocked. The handler does not interrupt itself
+    // (it blocks all signals), and the call affects only errno, which is restored.
     unsafe {
         let errno = *libc::__errno_location();
         let n = (*handled).calls.load(Ordering::Relaxed);
@@ -46,10 +46,10 @@ extern "C" fn handle(_: c_int) {
     }
 }
 
-/// Lets calls go on after the handler, where they can.
+/// Installs the handler; calls restart after it if they can.
 pub fn install() -> io::Result<()> {
     for signal in [libc::SIGALRM, libc::SIGUSR1] {
-        // SAFETY: the structure is plain numbers; the handler does only what handlers may.
+        // SAFETY: the structure is plain numbers; the handler is async-signal-safe.
         let result = unsafe {
             let mut action: libc::sigaction = mem::zeroed();
             action.sa_sigaction = handle as *const () as usize;
@@ -62,7 +62,7 @@ pub fn install() -> io::Result<()> {
     Ok(())
 }
 
-/// Starts the timer, or stops it.
+/// Starts or stops the timer.
 pub fn set_timer(running: bool) -> io::Result<()> {
     let period = libc::timeval { tv_sec: 0, tv_usec: if running { PERIOD_US } else { 0 } };
     let timer = libc::itimerval { it_interval: period, it_value: period };
@@ -70,9 +70,9 @@ pub fn set_timer(running: bool) -> io::Result<()> {
     check(unsafe { libc::setitimer(libc::ITIMER_REAL, &timer, ptr::null_mut()) })
 }
 
-/// Blocks the signals in this thread, and in those that it will start; or lets them come.
+/// Blocks or unblocks the signals in this thread and in those that it starts later.
 pub fn block(blocked: bool) {
-    // SAFETY: the set is plain numbers, and is filled before it is used.
+    // SAFETY: the set is plain numbers, initialized before use.
     unsafe {
         let mut set: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&mut set);
@@ -86,7 +86,7 @@ pub fn block(blocked: bool) {
     }
 }
 
-/// Does something while signals come to this thread.
+/// Runs `action` while this thread receives signals.
 pub fn with_signals<T>(handled: &Handled, action: impl FnOnce() -> T) -> T {
     HANDLED.set(handled);
     block(false);

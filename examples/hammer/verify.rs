@@ -1,4 +1,4 @@
-//! Checks each event against what its thread did: every parameter, the order, that enter and exit take turns.
+//! Checks each event against what its thread did: every parameter, the order, the alternation of enter and exit.
 
 use std::collections::HashMap;
 
@@ -10,58 +10,58 @@ use scapd::probe::RawEvent;
 
 use crate::plan::{CALLS, Call, Identity, Kind, Memory, Mix, Plan, Stream};
 
-/// Complaints that are kept in words.
+/// Maximum number of complaints kept as text.
 const TOLD: usize = 20;
-/// How far to look for the call of an event that carries no number, where events are missing.
+/// How many calls to search for that of an event without a number, where events are missing.
 const FAR: u64 = 1 << 16;
 
-/// What was captured of a call, by its place in [`CALLS`].
+/// The captured events of a call, by its index in [`CALLS`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Captured {
     pub enter: u64,
     pub exit: u64,
-    /// Exits after which the call begins again: another pair follows, of the same call.
+    /// Exit events after which the call restarts: another pair of the same call follows.
     pub restarts: u64,
 }
 
-/// What was found. All but the first three are complaints.
+/// The findings. Only `malformed`, `mixed_up` and `disorder` are always errors.
 #[derive(Debug, Clone, Default)]
 pub struct Findings {
-    /// Enter events without their path: it lay in a page that was not there.
+    /// Enter events without their path, whose page was not present.
     pub paths_not_read: u64,
     /// Calls that a signal ended.
     pub interrupted: u64,
-    /// Events of tracepoints.
+    /// Tracepoint events.
     pub tracepoints: u64,
-    /// Events that came too late, and said so.
+    /// Events that came late and are marked so.
     pub late: u64,
-    /// Events that are no events.
+    /// Events that cannot be parsed.
     pub malformed: u64,
-    /// Events that are not what their thread did.
+    /// Events that differ from what their thread did.
     pub mixed_up: u64,
-    /// Events with an earlier time than the one before them, unmarked.
+    /// Unmarked events with an earlier time than their predecessor.
     pub disorder: u64,
-    /// Enter events without an exit event, and the other way round.
+    /// Enter events without an exit event, and vice versa.
     pub unpaired: u64,
-    /// Calls of which there is no event.
+    /// Calls without an event.
     pub absent: u64,
-    /// What is wrong, in words.
+    /// The complaints as text.
     pub told: Vec<String>,
 }
 
-/// A call that has been entered.
+/// A call in progress.
 #[derive(Debug, Clone, Copy)]
 struct Open {
     plan: Plan,
-    /// The event did not carry the call's number: it may have been a later one.
+    /// The event did not carry the call's number: it may be a later call's.
     at_least: bool,
 }
 
-/// Where a thread stands.
+/// The progress of a thread.
 #[derive(Debug, Default)]
 struct Progress {
     open: Option<Open>,
-    /// The number that the next call of each stream has, if none is missing.
+    /// The number of each stream's next call, if none is missing.
     next: [u64; 2],
 }
 
@@ -91,7 +91,7 @@ impl Verifier {
         }
     }
 
-    /// Takes the next event.
+    /// Checks the next event.
     pub fn take(&mut self, raw: &RawEvent<'_>) {
         let event = match EventView::parse(raw.bytes, false) {
             Ok(event) if is_exact(&event, raw.bytes) => event,
@@ -104,11 +104,14 @@ impl Verifier {
             self.findings.late += 1;
         } else if event.ts() < self.last {
             self.findings.disorder += 1;
-            self.tell(format!("{} ns before its predecessor: {event:?}", self.last - event.ts()));
+            self.tell(format!(
+                "out of order: {} ns before its predecessor: {event:?}",
+                self.last - event.ts()
+            ));
         }
         self.last = self.last.max(event.ts());
         let Some(&index) = self.by_tid.get(&event.tid()) else {
-            return self.mixed_up("a thread that is none of ours", &event);
+            return self.mixed_up("a thread of another process", &event);
         };
         let Some(&(call, enter)) = self.types.get(&event.ty()) else {
             self.findings.tracepoints += 1;
@@ -118,11 +121,11 @@ impl Verifier {
         *(if enter { &mut captured.enter } else { &mut captured.exit }) += 1;
         match self.plan_of(index, call, enter, &event) {
             Some((plan, at_least)) => self.check(index, Open { plan, at_least }, enter, &event, raw.late),
-            None => self.mixed_up("no call of its thread", &event),
+            None => self.mixed_up("matches no call of its thread", &event),
         }
     }
 
-    /// The call that an event must belong to, and whether it is only the first that comes into question.
+    /// Returns the call that an event belongs to, and whether it is only the first candidate.
     fn plan_of(
         &mut self,
         index: usize,
@@ -136,7 +139,7 @@ impl Verifier {
         match (carried, progress.open) {
             (Some((n, Stream::Handler)), _) => Some((Plan::of_handler(n), false)),
             (Some((n, Stream::Main)), _) => Some((self.mix.plan(&thread, n), false)),
-            // Another call's, if this one's exit and that one's enter are lost.
+            // May be a later call's, if this one's exit and that one's enter event are lost.
             (None, Some(open))
                 if !enter
                     && open.plan.kind.call() == call
@@ -155,7 +158,7 @@ impl Verifier {
         .filter(|(plan, _)| plan.kind.call() == call)
     }
 
-    /// The first parameter that is not what the call had.
+    /// Returns a description of the first parameter that differs from the call's.
     fn mismatch(&self, plan: &Plan, enter: bool, thread: &Identity, event: &EventView<'_>) -> Option<String> {
         event.values().find_map(|(info, value)| {
             let expected = plan.expected(&self.threads, thread, enter, info.name);
@@ -167,7 +170,7 @@ impl Verifier {
         })
     }
 
-    /// Checks an event, and its place among those of its thread; a late one has none.
+    /// Checks an event and, unless it is late, its place in its thread's order.
     fn check(&mut self, index: usize, now: Open, enter: bool, event: &EventView<'_>, late: bool) {
         let thread = self.threads[index];
         let plan = now.plan;
@@ -190,13 +193,13 @@ impl Verifier {
         let plan = now.plan;
         let progress = &mut self.progress[index];
         let next = &mut progress.next[plan.stream as usize];
-        // A wait for a timer begins again after a signal.
+        // A wait for a timer restarts after a signal.
         let again = plan.kind == Kind::Timer && plan.n + 1 == *next;
         if enter || progress.open.is_none_or(|open| !open.is_of(&plan)) {
             if plan.n < *next && !again {
                 return self.mixed_up(&format!("the order of its thread: {plan:?}"), event);
             }
-            // Of a call that is only the first in question, more may be absent.
+            // If the call is only the first candidate, more may be absent.
             self.findings.absent += plan.n.saturating_sub(*next);
             self.findings.unpaired += u64::from(progress.open.is_some()) + u64::from(!enter);
         }
@@ -213,7 +216,7 @@ impl Verifier {
         }
     }
 
-    /// Counts calls that are missing at the end.
+    /// Counts the calls missing at the end.
     pub fn end(&mut self, made: impl Iterator<Item = [u64; 2]>) {
         for (progress, made) in self.progress.iter().zip(made) {
             self.findings.unpaired += u64::from(progress.open.is_some());
@@ -243,14 +246,14 @@ impl Verifier {
 }
 
 impl Open {
-    /// Whether an exit belongs to it.
+    /// Returns whether an exit event belongs to it.
     fn is_of(&self, exit: &Plan) -> bool {
         let same = self.plan.stream == exit.stream && self.plan.kind.call() == exit.kind.call();
         same && (self.plan.n == exit.n || self.at_least && self.plan.n < exit.n)
     }
 }
 
-/// Whether an event has the parameters of its row, and nothing behind them.
+/// Returns whether an event has exactly the parameters of its row and no trailing bytes.
 fn is_exact(event: &EventView<'_>, bytes: &[u8]) -> bool {
     let Some(row) = event.info() else { return false };
     let recorded = row.recorded(Schema::default());

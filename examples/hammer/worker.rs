@@ -1,4 +1,4 @@
-//! A thread that makes calls.
+//! A thread that makes the calls.
 
 use std::{
     io::{PipeReader, PipeWriter, Write, pipe},
@@ -23,52 +23,52 @@ use crate::{
     signals::{Handled, with_signals},
 };
 
-/// How long the thread sleeps while it waits for others.
+/// Sleep between looks while the thread waits for others.
 const NAP: Duration = Duration::from_millis(2);
-/// What a timer waits for, and a wait for nothing.
+/// The duration of a timer, and of a wait (ms).
 const TIMER: Duration = Duration::from_micros(700);
 const WAIT_MS: i32 = 1;
-/// The thread goes to another CPU every so many calls, looks at the clock every so many.
+/// Number of calls between moves to another CPU, and between looks at the clock.
 const MOVE_EVERY: u64 = 64;
 const LOOK_EVERY: u64 = 16;
 
-/// What all threads share.
+/// The data that all threads share.
 pub struct Shared {
     pub mix: Mix,
     pub calls: [Option<Call>; CALLS.len()],
     pub cpus: usize,
     /// Thread ids, by index.
     pub tids: Vec<AtomicU32>,
-    /// Calls of each thread, at most.
+    /// Maximum number of calls per thread.
     pub limit: u64,
-    /// Calls of each thread in a second, at most.
+    /// Maximum number of calls per thread and second.
     pub rate: Option<f64>,
     /// All threads are known: begin.
     pub go: AtomicBool,
     /// The time is over: make no more calls.
     pub stop: AtomicBool,
-    /// How many threads have begun to wait, for `go` and for `release`.
+    /// Number of threads that have started to wait for `go`, plus those for `release`.
     pub waiting: AtomicUsize,
-    /// Nothing is recorded any more: end.
+    /// Recording has ended: end.
     pub release: AtomicBool,
 }
 
-/// What a thread has done.
+/// The calls that a thread made.
 #[derive(Debug, Clone, Default)]
 pub struct Made {
-    /// Numbers of its own calls: 0 up to this.
+    /// Number of its own calls.
     pub main: u64,
-    /// The same of its handler.
+    /// Number of its signal handler's calls.
     pub handler: u64,
-    /// Calls by their place in [`CALLS`].
+    /// Number of calls by index in [`CALLS`].
     pub calls: [u64; CALLS.len()],
 }
 
-/// A thread before it begins.
+/// A thread and its resources.
 pub struct Worker {
     pub thread: Identity,
     paths: [Paths; 2],
-    /// Nothing is allocated between calls: the allocator's locks may take calls of futex.
+    /// Preallocated: the allocator's locks may call futex.
     path: Vec<u8>,
     buffer: Box<[u8; 4096]>,
     word: Box<AtomicU32>,
@@ -80,16 +80,20 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// To be called by the thread itself.
+    /// Must be called by the thread itself.
     pub fn new(index: usize) -> anyhow::Result<Worker> {
         let (pipe, pipe_in) = pipe()?;
         let null: OwnedFd = std::fs::OpenOptions::new().write(true).open("/dev/null")?.into();
         let file = memfd_create("scapd-hammer", MemfdFlags::CLOEXEC)?;
-        // SAFETY: plain calls; each result is checked before it is owned.
+        // SAFETY: plain calls; the results are checked before they become owned.
         let (timer, epoll) = unsafe {
             let timer = libc::timerfd_create(libc::CLOCK_MONOTONIC, libc::TFD_CLOEXEC);
             let epoll = libc::epoll_create1(libc::EPOLL_CLOEXEC);
-            ensure!(timer >= 0 && epoll >= 0, "no timer: {}", std::io::Error::last_os_error());
+            ensure!(
+                timer >= 0 && epoll >= 0,
+                "cannot create a timer or an epoll instance: {}",
+                std::io::Error::last_os_error()
+            );
             (OwnedFd::from_raw_fd(timer), OwnedFd::from_raw_fd(epoll))
         };
         let word = Box::new(AtomicU32::new(0));
@@ -108,8 +112,7 @@ impl Worker {
         Ok(Worker { thread, paths, path, buffer, word, pipe_in, pipe, timer, epoll, _files: [null, file] })
     }
 
-    /// Makes calls from `go` to `stop`, and returns at `release`: what was done. Between its calls, and before and
-    /// after them, it calls nothing that is recorded.
+    /// Makes calls from `go` to `stop`, and returns them at `release`. Makes no other call of a recorded kind.
     pub fn work(&mut self, shared: &Shared) -> anyhow::Result<Made> {
         wait_for(shared, &shared.go);
         let number = shared.calls[Kind::Lseek.call()].map_or(-1, |call| call.number);
@@ -130,7 +133,7 @@ impl Worker {
             if shared.cpus > 1 && plan.n.is_multiple_of(MOVE_EVERY) {
                 let mut cpu = CpuSet::new();
                 cpu.set((plan.bits >> 20) as usize % shared.cpus);
-                // A CPU that is not for us: stay.
+                // If the CPU is not allowed, stay.
                 let _ = sched_setaffinity(None, &cpu);
             }
             if let (Some(rate), true) = (shared.rate, plan.n.is_multiple_of(LOOK_EVERY)) {
@@ -138,10 +141,10 @@ impl Worker {
                 sleep(Duration::from_secs_f64(ahead.clamp(0.0, 1.0)));
             }
             let arguments = self.prepare(&plan, shared)?;
-            let call = shared.calls[plan.kind.call()].context("a call that this machine has not")?;
+            let call = shared.calls[plan.kind.call()].context("the architecture lacks the call")?;
             let [a, b, c, d, e] = arguments;
-            // SAFETY: the arguments are those of the call: paths that end with NUL, buffers that hold what the call
-            // puts there (sizes are larger, and no call fills them), descriptors of our own.
+            // SAFETY: valid arguments: paths that end with NUL, our own descriptors, and buffers that hold what the
+            // call writes (size arguments are larger, but no call fills them).
             unsafe { libc::syscall(call.number, a, b, c, d, e) };
             made.main += 1;
             made.calls[plan.kind.call()] += 1;
@@ -149,7 +152,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Does what the call needs, by calls that are not recorded: its arguments.
+    /// Prepares a call, by calls that are not recorded. Returns its arguments.
     fn prepare(&mut self, plan: &Plan, shared: &Shared) -> anyhow::Result<[c_long; 5]> {
         let thread = &self.thread;
         let mut path = |which: u64| {
@@ -172,7 +175,7 @@ impl Worker {
                 [thread.null.into(), buffer, size, 0, 0]
             }
             Kind::Pipe => {
-                // By writev: write is recorded.
+                // Uses writev, as write is recorded.
                 let (data, len) = plan.data(thread);
                 let sent = self.pipe_in.write_vectored(&[std::io::IoSlice::new(&data[..len])])?;
                 ensure!(sent == len, "the pipe is full");

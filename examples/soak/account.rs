@@ -1,11 +1,11 @@
-//! Accounts for every marked call: it is in a file, or the ledger has it, or it was made while nothing recorded it.
+//! Accounts for every marked call: it is in a file, or counted by the ledger, or made while nothing recorded it.
 //!
-//! Calls have numbers, so each stream (a thread's enter or exit events) has holes in what was captured. What a hole has
-//! in common with a window, in which the daemon did not record such calls, is explained by that. The rest must be what
-//! the gaps tell of, which the daemon wrote into its files: in number, by event type, and in time.
+//! Calls are numbered, so missing events are holes in a stream (a thread's enter or exit events). A window, in which
+//! the daemon did not record such calls, explains the part of a hole inside it. The rest must match the gap notices in
+//! the files: by number, event type and time.
 //!
-//! The edges of a window are numbers of calls, read from the generators' memory before it began and after it ended, so
-//! nothing here depends on clocks but the times of gaps.
+//! The edges of a window are call numbers, read from the generators' memory before it starts and after it ends, so only
+//! the times of gaps depend on clocks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,14 +19,14 @@ use crate::{
     shared::Call,
 };
 
-/// A gap's times are read from another clock than those of events, at other moments (ns).
+/// Tolerance for a gap's times, whose clock differs from that of events (ns).
 const SLACK: u64 = 50_000_000;
-/// A gap may go on for a second, and is told a little later: what was lost so shortly before a `kill -9` is untold (ns).
+/// A gap lasts up to a second, and is reported a little later: later losses before a `kill -9` go unreported (ns).
 const UNTOLD: u64 = 2_500_000_000;
-/// Events are in the file so soon, unless the disk gives trouble (ns).
+/// Maximum time until events are in the file, unless the disk gives trouble (ns).
 const FLUSHED: u64 = 2_000_000_000;
 
-/// Calls that were not recorded: of each thread, those numbers.
+/// Calls that were not recorded: a range of numbers per thread.
 #[derive(Debug, Clone)]
 pub struct Window {
     pub cause: &'static str,
@@ -36,7 +36,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// From what was not `done` when it opened to what had `begun` when it closed.
+    /// Creates a window, from the first call not `done` when it opens to the last one `begun` when it closes.
     pub fn new(cause: &'static str, only: Option<Call>, done: &[u64], begun: &[u64]) -> Window {
         Window { cause, only, numbers: done.iter().zip(begun).map(|(done, begun)| *done..*begun).collect() }
     }
@@ -47,48 +47,48 @@ impl Window {
     }
 }
 
-/// A daemon from its start to its end.
+/// A daemon's life from start to end.
 #[derive(Debug, Clone, Default)]
 pub struct Lifetime {
-    /// When it was started: ns since the epoch.
+    /// Start time, in ns since the epoch.
     pub started: u64,
-    /// Of each thread, the calls that began when it was ready.
+    /// Per thread, the number of calls begun when it was ready.
     pub from: Vec<u64>,
-    /// Of each thread, the first call that was not over when it was told to end.
+    /// Per thread, the first call not done when it was told to end.
     pub to: Vec<u64>,
-    /// When it was killed, if it was.
+    /// Time of its kill (ns since the epoch), if it was killed.
     pub killed: Option<u64>,
-    /// It could not write at that time.
+    /// Whether it could not write at the end.
     pub troubled: bool,
 }
 
-/// Where the events of the marked calls are.
+/// The account of the marked calls' events.
 #[derive(Debug, Default)]
 pub struct Account {
-    /// Events that should be.
+    /// Expected events.
     pub expected: u64,
     pub captured: u64,
-    /// Missing, and told by the ledger; by cause in `causes`.
+    /// Missing and reported by the ledger; by cause in `causes`.
     pub lost: u64,
     pub causes: BTreeMap<&'static str, u64>,
     /// Missing, by window.
     pub windows: BTreeMap<&'static str, u64>,
-    /// Not flushed when the daemon was killed, and the longest time before a kill that is so missing (ns).
+    /// Not flushed when the daemon was killed, and the longest time before a kill that is missing for it (ns).
     pub unflushed: u64,
     pub longest_unflushed: u64,
-    /// Lost shortly before a kill, so that no gap could tell.
+    /// Lost shortly before a kill, too late for a gap notice.
     pub untold: u64,
-    /// Sums of a lifetime and an event type in which events were lost; and of these, those that are equal.
+    /// Number of sums by lifetime and event type with losses, and how many of them match exactly.
     pub sums: u64,
     pub equal: u64,
     pub violations: Vec<String>,
 }
 
-/// What is missing of a lifetime by event type, and what its gaps tell.
+/// Missing events of a lifetime by event type, and the losses that its gaps report.
 #[derive(Debug, Default)]
 struct Balance {
     missing: BTreeMap<EventType, u64>,
-    /// Missing for another reason, at a time in which losses may have been counted too.
+    /// Missing for another reason, at a time when losses may also have been counted.
     otherwise: BTreeMap<EventType, u64>,
     told: BTreeMap<EventType, u64>,
     untyped: u64,
@@ -96,7 +96,7 @@ struct Balance {
     last_time: u64,
 }
 
-/// Draws up the account of all files. `total` are the calls that each thread has made.
+/// Draws up the account of all files. `total` is the number of calls of each thread.
 pub fn account(
     mut captures: Vec<Capture>,
     lifetimes: &[Lifetime],
@@ -148,7 +148,7 @@ fn lifetime_at(lifetimes: &[Lifetime], time: u64) -> Option<usize> {
 }
 
 impl Account {
-    /// All that is missing of a stream.
+    /// Returns all missing calls of a stream.
     fn holes(&mut self, captures: &[Capture], stream: Stream, total: u64) -> Vec<Hole> {
         let (mut next, mut after) = (0, 0);
         let mut holes = Vec::new();
@@ -156,7 +156,7 @@ impl Account {
             let Some(run) = capture.runs.get(&stream) else { continue };
             self.captured += run.count;
             if run.first < next {
-                let what = format!("{}: {stream:?}: {} again, behind {}", capture.name, run.first, next - 1);
+                let what = format!("{}: {stream:?}: {} again, after {}", capture.name, run.first, next - 1);
                 self.violations.push(what);
                 continue;
             }
@@ -169,7 +169,8 @@ impl Account {
         if next < total {
             holes.push(Hole { numbers: next..total, after, before: u64::MAX });
         } else if next > total {
-            self.violations.push(format!("{stream:?}: {} was captured, and {total} calls made", next - 1));
+            self.violations
+                .push(format!("{stream:?}: call {} captured, but only {total} calls made", next - 1));
         }
         holes
     }
@@ -193,7 +194,7 @@ impl Account {
             }
             in_window += inside;
         }
-        // What was lost as the daemon ended may have been counted and told, or not.
+        // Losses while the daemon ended may or may not have been counted and reported.
         if in_window > 0 {
             for (lifetime, balance) in lifetimes.iter().zip(balances.iter_mut()) {
                 let span = lifetime.from[stream.thread]..=lifetime.to[stream.thread];
@@ -207,7 +208,7 @@ impl Account {
         }
     }
 
-    /// What no window explains.
+    /// Accounts for a part of a hole that no window explains.
     fn explain_part(
         &mut self,
         stream: Stream,
@@ -223,8 +224,7 @@ impl Account {
             .zip(balances)
             .find(|(l, _)| l.from[thread] <= part.start && part.end <= l.to[thread]);
         let Some((lifetime, balance)) = found else {
-            self.violations
-                .push(format!("{stream:?}: {part:?} are missing, at no time in which a daemon lived"));
+            self.violations.push(format!("{stream:?}: {part:?} missing, not within the life of one daemon"));
             return;
         };
         if lifetime.killed.is_some() {
@@ -247,7 +247,7 @@ impl Account {
         if !balance.gaps.iter().any(is_told) {
             let Hole { after, before, .. } = hole;
             self.violations.push(format!(
-                "{stream:?}: {part:?} are missing (between {after} and {before}), and no gap tells of that time"
+                "{stream:?}: {part:?} missing (between {after} and {before}), and no gap covers that time"
             ));
         }
     }
@@ -265,8 +265,8 @@ impl Account {
             let (at_most, otherwise) = (told + balance.untyped, of(&balance.otherwise, ty));
             if missing > at_most || told > missing + otherwise {
                 self.violations.push(format!(
-                    "daemon {index}, event type {}: {missing} missing (and {otherwise} as it did not record), \
-                     and its gaps tell of {told} (and {} without a type)",
+                    "daemon {index}, event type {}: {missing} missing (plus {otherwise} not recorded), \
+                     but its gaps report {told} (plus {} without a type)",
                     ty.0, balance.untyped
                 ));
             }
@@ -284,7 +284,7 @@ impl Balance {
     }
 }
 
-/// A range without another one; adds up what they have in common.
+/// Returns a range without another one, and adds the size of their overlap to `common`.
 fn without(part: Range<u64>, covered: &Range<u64>, common: &mut u64) -> Vec<Range<u64>> {
     let start = covered.start.clamp(part.start, part.end);
     let end = covered.end.clamp(start, part.end);
@@ -308,7 +308,7 @@ mod tests {
         Lifetime { started: 1, from: vec![0; THREADS], to: vec![CALLS; THREADS], killed, troubled: false }
     }
 
-    /// A file in which each stream has everything, but those of thread 0's exits.
+    /// A complete file, except for `missing` exits of thread 0.
     fn capture(missing: Range<u64>, told: u64) -> Capture {
         let mut capture =
             Capture { name: "f".into(), first_time: 10, last_time: 10_000_000_000, ..Capture::default() };

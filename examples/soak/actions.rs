@@ -1,4 +1,4 @@
-//! What is done to the daemon, at random.
+//! Random actions on the daemon.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::{
     shared::{Call, Pace},
 };
 
-/// What can be done, with how often, of all together.
+/// The actions and their weights.
 const ACTIONS: [(Action, u32); 16] = [
     (Action::Reload, 10),
     (Action::BadConfig, 6),
@@ -50,7 +50,7 @@ enum Action {
     ReadOnly,
 }
 
-/// Does one thing after the other until the time is over.
+/// Performs one random action after the other until the time is over.
 pub fn until(run: &mut Run, end: Instant) -> anyhow::Result<()> {
     while Instant::now() < end {
         let pause = run.rng.u64(500..5000);
@@ -130,7 +130,7 @@ fn change_config(run: &mut Run) -> anyhow::Result<()> {
     run.write_config(None)
 }
 
-/// A configuration with mistakes must change nothing: it is said by `scapd ctl`, and logged after SIGHUP.
+/// Reloads a wrong configuration, which must change nothing: `scapd ctl` reports it, SIGHUP logs it.
 fn bad_config(run: &mut Run) -> anyhow::Result<()> {
     let mut rng = run.rng.fork();
     let bad = spoil(&run.good_config(), &mut rng);
@@ -142,7 +142,7 @@ fn bad_config(run: &mut Run) -> anyhow::Result<()> {
         run.count("scapd ctl reload of a wrong configuration");
         let (code, said) = run.ctl_reload()?;
         if code == Some(0) || !said.contains("scapd.toml") {
-            run.violated(format!("a wrong configuration was taken, or not explained: {code:?}: {said}"));
+            run.violated(format!("a wrong configuration was accepted, or not explained: {code:?}: {said}"));
         }
     }
     run.write_config(None)
@@ -153,7 +153,7 @@ fn signal(run: &mut Run, name: &'static str, signal: Signal) -> anyhow::Result<(
     run.with_daemon(|daemon| daemon.signal(signal))
 }
 
-/// As fast as the machine can, for a moment.
+/// Runs the load at full speed for a moment.
 fn full_speed(run: &mut Run) -> anyhow::Result<()> {
     run.count("load: full speed for a second");
     let before = run.shared.pace();
@@ -176,14 +176,14 @@ fn restart(run: &mut Run, kill: bool) -> anyhow::Result<()> {
     run.start(cause, &done)
 }
 
-/// Something else meanwhile that takes no time.
+/// Sometimes performs a short action.
 fn meanwhile(run: &mut Run) -> anyhow::Result<()> {
     let action =
         [Action::Status, Action::Usr2, Action::Reload, Action::Usr1, Action::Set][run.rng.usize(..5)];
     if run.rng.u8(..6) == 0 { act(run, action) } else { Ok(()) }
 }
 
-/// Fills the disk once, or keeps it full whatever the daemon deletes; at times kills the daemon meanwhile.
+/// Fills the disk once, or keeps it full whatever the daemon deletes; sometimes kills the daemon meanwhile.
 fn fill_disk(run: &mut Run) -> anyhow::Result<()> {
     let keep_full = run.rng.bool();
     run.count(if keep_full { "disk kept full" } else { "disk filled" });
@@ -223,8 +223,8 @@ fn hide_folder(run: &mut Run) -> anyhow::Result<()> {
     run.recover("the folder is back")
 }
 
-/// Makes the disk read-only for a while. The kernel allows that only while no file on it is open for writing, so the
-/// folder goes first, until the daemon has given its file up.
+/// Makes the disk read-only for a while. The kernel refuses that while a file is open for writing, so the folder is
+/// renamed away first, until the daemon gives its file up.
 fn read_only(run: &mut Run) -> anyhow::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(10);
     run.trouble = true;

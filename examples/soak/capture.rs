@@ -1,4 +1,4 @@
-//! What a closed file says: which marked calls are in it, and what it tells of losses.
+//! A closed file: the marked calls in it, and the losses that it reports.
 
 use std::{collections::BTreeMap, io::Read};
 
@@ -13,14 +13,14 @@ use crate::{
     shared::{Call, THREADS},
 };
 
-/// Which of the two events of a call.
+/// One of the two events of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     Enter,
     Exit,
 }
 
-/// The events of one kind of one thread.
+/// The enter or exit events of one thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stream {
     pub thread: usize,
@@ -32,7 +32,7 @@ impl Stream {
         (0..THREADS).flat_map(|thread| [Side::Enter, Side::Exit].map(|side| Stream { thread, side }))
     }
 
-    /// The type of its events.
+    /// Returns the type of its events.
     pub fn ty(self) -> EventType {
         let program = match (Call::of(self.thread), self.side) {
             (Call::Lseek, Side::Enter) => "lseek_e",
@@ -44,7 +44,7 @@ impl Stream {
     }
 }
 
-/// Calls that are missing: those numbers, made between those times (ns since the epoch).
+/// Missing calls: their numbers, and the times of the events around them (ns since the epoch).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hole {
     pub numbers: std::ops::Range<u64>,
@@ -63,47 +63,47 @@ pub struct Run {
     pub holes: Vec<Hole>,
 }
 
-/// A file, as far as it matters here.
+/// The relevant contents of a file.
 #[derive(Debug, Default)]
 pub struct Capture {
     pub name: String,
-    /// The times of its first and last event or notice; 0 without one.
+    /// The times of its first and last event or notice; 0 if there is none.
     pub first_time: u64,
     pub last_time: u64,
-    /// Events, notices left out.
+    /// Number of events, without notices.
     pub events: u64,
     pub runs: BTreeMap<Stream, Run>,
     pub gaps: Vec<Gap>,
     pub verdict: Option<Verdict>,
-    /// It was repaired.
+    /// Whether it was repaired.
     pub cut: bool,
-    /// What must not be.
+    /// Violations in this file.
     pub faults: Vec<String>,
 }
 
-/// Losses that a file tells of.
+/// Losses reported by a notice in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     pub from: u64,
     pub to: u64,
     pub losses: Losses,
-    /// By type, as far as the types are told.
+    /// By event type, as far as the notice names types.
     pub types: Vec<(EventType, u64)>,
 }
 
 impl Gap {
-    /// Lost events of which it does not say the type.
+    /// Returns the number of lost events without a type.
     pub fn untyped(&self) -> u64 {
         let typed: u64 = self.types.iter().map(|(_, count)| count).sum();
         (self.losses.sum() - self.losses.of(Cause::Skipped)).saturating_sub(typed)
     }
 }
 
-/// Faults of one file that are told one by one.
+/// Maximum number of faults reported per file.
 const FAULTS: usize = 5;
 
 impl Capture {
-    /// Reads a file. `root` is a process that has existed all the time; `tids` are those of the threads.
+    /// Reads a file. `root` is a process that exists all the time; `tids` are the threads' ids.
     pub fn read(name: &str, input: impl Read, root: u32, tids: &[u64]) -> Capture {
         let mut capture = Capture { name: name.to_owned(), ..Capture::default() };
         let end = Reader::new(input).and_then(|mut reader| {
@@ -113,9 +113,9 @@ impl Capture {
             let state = reader.state();
             let has_state =
                 state.machine.num_cpus > 0 && state.threads.iter().any(|t| t.pid == u64::from(root));
-            // One that was cut off inside its state has no events, and is repaired all the same.
+            // A file cut off inside its state has no events; it is repaired nevertheless.
             if !has_state && (capture.events > 0 || !capture.cut) {
-                capture.fault("it does not start with the state of the machine".to_owned());
+                capture.fault("does not start with the state of the machine".to_owned());
             }
             Ok(())
         });
@@ -178,7 +178,7 @@ impl Capture {
             return Ok(());
         }
         if number <= run.last {
-            return Err(format!("{stream:?}: number {number} comes behind {}", run.last));
+            return Err(format!("{stream:?}: number {number} comes after {}", run.last));
         }
         if number > run.last + 1 {
             run.holes.push(Hole { numbers: run.last + 1..number, after: run.last_time, before: time });
@@ -188,7 +188,7 @@ impl Capture {
     }
 }
 
-/// The stream and the number of a marked call's event.
+/// Returns the stream and number of a marked call's event.
 fn marked(event: &EventView<'_>) -> Option<(Stream, u64)> {
     let row = event.info()?;
     let (side, found) = match row.program? {

@@ -1,8 +1,8 @@
-//! Takes up each file as soon as it is closed, on threads of its own, for as long as the soak runs.
+//! Checks each file as soon as it is closed, on its own threads, while the soak runs.
 //!
-//! Retention deletes files within a second when the load is at full speed. So one thread opens them when they appear, and
-//! does nothing else; one copies those that are closed to another disk, as an open file would keep the room that retention
-//! makes; one reads the copies, which takes longest.
+//! At full load, retention deletes files within a second. So one thread only opens files when they appear; one copies
+//! closed files to another disk, because an open file would keep the space that retention frees; one reads the copies,
+//! which takes longest.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,22 +29,22 @@ use crate::{
 
 const LOOK: Duration = Duration::from_millis(10);
 const PARTIAL: &str = ".partial";
-/// What `scapd verify` says of a capture that is whole: with all events, or without those that it tells of.
+/// Exit codes of `scapd verify` for a whole capture: with all events, or with reported losses.
 const WHOLE: [i32; 2] = [0, 7];
 
-/// What was found.
+/// The findings.
 #[derive(Debug, Default)]
 pub struct Found {
     pub captures: Vec<Capture>,
-    /// By what `scapd verify` says.
+    /// Number of files by exit code of `scapd verify`.
     pub verified: BTreeMap<i32, u64>,
     pub bytes: u64,
-    /// Deleted by retention before they were copied, and read all the same.
+    /// Files deleted by retention before they were copied, but still read.
     pub deleted: u64,
     pub violations: Vec<String>,
 }
 
-/// The threads.
+/// The threads of the collector.
 pub struct Collector {
     stop: Arc<AtomicBool>,
     watcher: JoinHandle<()>,
@@ -53,7 +53,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Collects the files of a folder, with copies in another one, which it makes. `root` is the process above the load.
+    /// Starts to collect the files of a folder, with copies in a new one. `root` is the root process of the load.
     pub fn start(
         folder: &Path,
         copies: &Path,
@@ -77,9 +77,9 @@ impl Collector {
         })
     }
 
-    /// All there is, after the last file was closed.
+    /// Stops after the last file was closed, and returns the findings.
     pub fn finish(self) -> anyhow::Result<Found> {
-        let panicked = |_| anyhow::anyhow!("the collector has panicked");
+        let panicked = |_| anyhow::anyhow!("the collector panicked");
         self.stop.store(true, Ordering::Relaxed);
         self.watcher.join().map_err(panicked)?;
         self.copier.join().map_err(panicked)?;
@@ -87,15 +87,15 @@ impl Collector {
     }
 }
 
-/// A file that is closed.
+/// A closed file.
 struct Closed {
     name: String,
     file: File,
-    /// It has no name any more.
+    /// Whether it was unlinked.
     deleted: bool,
 }
 
-/// A copy of it, or why there is none.
+/// Its copy, or the error.
 struct Copied {
     name: String,
     copy: io::Result<PathBuf>,
@@ -105,16 +105,16 @@ struct Copied {
 /// Opens files when they appear.
 struct Watch {
     folder: PathBuf,
-    /// Files that are not closed yet, by inode, with the names that they will have.
+    /// Files not closed yet, by inode, with their final names.
     open: BTreeMap<u64, (String, File)>,
-    /// Names of those that were closed.
+    /// Names of closed files.
     taken: BTreeSet<String>,
     closed: Sender<Closed>,
 }
 
 impl Watch {
     fn run(mut self, stopped: &AtomicBool) {
-        // Once more after the end: all files are closed then.
+        // Looks once more after the end: all files are closed then.
         loop {
             let last = stopped.load(Ordering::Relaxed);
             self.look();
@@ -126,7 +126,7 @@ impl Watch {
     }
 
     fn look(&mut self) {
-        // It may be away at times, as may a file that was just listed.
+        // The folder may be away at times, as may a file just listed.
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         let mut closed: Vec<(String, u64)> = Vec::new();
         let mut there = BTreeSet::new();
@@ -161,7 +161,7 @@ impl Watch {
         self.take_deleted(&there);
     }
 
-    /// Files that are gone: deleted after they were closed, or replaced by a repaired one.
+    /// Takes files that were deleted after they were closed; skips those replaced by a repaired one.
     fn take_deleted(&mut self, there: &BTreeSet<u64>) {
         let is_gone = |file: &File| file.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
         let gone: Vec<u64> = self
@@ -183,12 +183,12 @@ impl Watch {
 
     fn take(&mut self, closed: Closed) {
         self.taken.insert(closed.name.clone());
-        // It is received until this end is dropped.
+        // The copier receives until this end is dropped.
         let _ = self.closed.send(closed);
     }
 }
 
-/// Copies files, each to one of its own name, and lets go of them.
+/// Copies files under their own names, and closes them.
 fn copy(closed: &Receiver<Closed>, copies: &Path, copied: &Sender<Copied>) {
     for Closed { name, mut file, deleted } in closed {
         let path = copies.join(&name);
@@ -197,7 +197,7 @@ fn copy(closed: &Receiver<Closed>, copies: &Path, copied: &Sender<Copied>) {
     }
 }
 
-/// Reads copies.
+/// Reads and verifies copies.
 struct Check {
     scapd: PathBuf,
     shared: Shared,
@@ -211,12 +211,12 @@ impl Check {
             let before = self.found.violations.len();
             let result = copy.and_then(|path| self.check(&name, &path, deleted).map(|()| path));
             match result {
-                // Others are evidence.
+                // Keeps copies with violations as evidence.
                 Ok(path) if self.found.violations.len() == before => {
                     let _ = fs::remove_file(path);
                 }
                 Ok(_) => {}
-                Err(e) => self.found.violations.push(format!("{name}: cannot be checked: {e}")),
+                Err(e) => self.found.violations.push(format!("{name}: cannot check it: {e}")),
             }
         }
         self.found
@@ -225,7 +225,7 @@ impl Check {
     fn check(&mut self, name: &str, path: &Path, deleted: bool) -> io::Result<()> {
         let tids: Vec<u64> = (0..THREADS).map(|i| self.shared.slot(i).tid.load(Ordering::SeqCst)).collect();
         let mut capture = Capture::read(name, File::open(path)?, self.root, &tids);
-        // It ends inside the state of the machine, as one does that was given up on a full disk: the daemon removes it.
+        // It ends inside the state of the machine: given up on a full disk, the daemon removes such a file.
         if deleted && capture.first_time == 0 && !capture.faults.is_empty() {
             return Ok(());
         }
@@ -235,7 +235,7 @@ impl Check {
         if !WHOLE.contains(&code) {
             found.violations.push(format!("{name}: scapd verify: exit code {code}: {said}"));
         } else if code != 0 && capture.verdict.is_none_or(|verdict| verdict.is_complete()) && !capture.cut {
-            found.violations.push(format!("{name}: incomplete, and nothing says why: {said}"));
+            found.violations.push(format!("{name}: incomplete without a reason: {said}"));
         }
         found.deleted += u64::from(deleted);
         found.bytes += path.metadata()?.len();
@@ -244,7 +244,7 @@ impl Check {
         Ok(())
     }
 
-    /// What `scapd verify` says of a file, as its exit code and in words.
+    /// Runs `scapd verify` on a file. Returns exit code and output.
     fn verify(&self, path: &Path) -> io::Result<(i32, String)> {
         let output = Command::new(&self.scapd).arg("verify").arg(path).output()?;
         let said = [output.stdout, output.stderr].concat();
@@ -252,7 +252,7 @@ impl Check {
     }
 }
 
-/// Files that the daemon's log says were deleted, and that were not checked: this check cannot say where their events are.
+/// Returns a violation for each file that the daemon's log reports as deleted and that was never checked.
 pub fn unseen(log: &str, captures: &[Capture]) -> Vec<String> {
     let seen: BTreeSet<_> = captures.iter().map(|capture| capture.name.as_str()).collect();
     let deleted = log.lines().filter_map(|line| line.trim_start().strip_prefix("INFO deleted "));
@@ -263,7 +263,7 @@ pub fn unseen(log: &str, captures: &[Capture]) -> Vec<String> {
         .collect()
 }
 
-/// Files in a folder that were not closed, and that nobody writes.
+/// Returns the partial files in a folder that nobody writes.
 pub fn left_behind(folder: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     paths.filter(|path| path.to_string_lossy().ends_with(PARTIAL) && is_unlocked(path)).collect()
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_not_seen_is_told() {
-        let log = " INFO deleted /d/a-1.scap (8.00 MiB), as it is one too many\n WARN 7 events lost\n \
+        let log = " INFO deleted /d/a-1.scap (8.00 MiB), as retention demands\n WARN 7 events lost\n \
                    INFO deleted /d/a-2.scap (1 B), as the disk is full\n";
         let capture = |name: &str| Capture { name: name.to_owned(), ..Capture::default() };
         assert!(unseen(log, &[capture("a-2.scap"), capture("a-1.scap")]).is_empty());

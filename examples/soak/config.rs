@@ -1,34 +1,34 @@
-//! Configurations of the daemon: one that is good, changed from time to time, and some that are bad.
+//! Configurations of the daemon: a valid one that changes from time to time, and invalid ones.
 
 use fastrand::Rng;
 
 use crate::{daemon::Paths, shared::Call};
 
-/// How files are divided and kept; changes with a restart.
+/// Rotation and retention; changes with a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Files {
     /// By size, within a budget of bytes.
     BySize,
-    /// By time, some files, and some of the disk kept free.
+    /// By time, with a maximum number of files and some disk space kept free.
     ByTime,
-    /// Compressed, by events, within a budget of bytes.
+    /// Compressed, by number of events, within a budget of bytes.
     Packed,
 }
 
-/// What files may take together, where they have a budget.
+/// The budget of all files, in bytes.
 pub const BUDGET: u64 = 96 << 20;
-/// The size at which a new one begins.
+/// The size of a file, in bytes.
 const SIZE: u64 = 8 << 20;
-/// Of compressed ones: in events.
+/// The size of a compressed file, in events.
 const EVENTS: u64 = 400_000;
 
 impl Files {
-    /// As it may be at the next start.
+    /// Chooses one for the next start.
     pub fn any(rng: &mut Rng) -> Files {
         [Files::BySize, Files::BySize, Files::ByTime, Files::Packed][rng.usize(..4)]
     }
 
-    /// Bytes that must not be exceeded for long: the file that is written and the next may come on top.
+    /// Returns the bytes not to exceed for long: the budget plus the current and the next file.
     pub fn limit(self) -> Option<u64> {
         match self {
             Files::BySize => Some(BUDGET + 2 * SIZE),
@@ -48,19 +48,19 @@ impl Files {
     }
 }
 
-/// The same for all: what a daemon takes care of, kept or left behind, is what has such a name.
+/// The same for all: the daemon repairs and deletes only files with names of this form.
 const NAME: &str = "soak-%H%M%S.scap";
 
-/// What is recorded besides the marked calls.
+/// Calls recorded besides the marked ones.
 const OTHERS: &str = "execve,clone,clone3,vfork,read,write,connect,accept4";
 const MORE: &str = "close,socket,bind,listen";
 
-/// A good configuration.
+/// A valid configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     pub files: Files,
     pub snaplen: u32,
-    /// Some more calls.
+    /// Whether to record the calls in `MORE`.
     pub more: bool,
 }
 
@@ -77,14 +77,14 @@ impl Config {
         )
     }
 
-    /// The calls, but for one.
+    /// Returns the list of calls, except one.
     pub fn syscalls(&self, but: Option<Call>) -> String {
         let marked = Call::ALL.iter().filter(|call| Some(**call) != but).map(|call| call.name());
         let more = if self.more { Some(MORE) } else { None };
         marked.chain([OTHERS]).chain(more).collect::<Vec<_>>().join(",")
     }
 
-    /// Changes something that takes no restart.
+    /// Changes a setting that needs no restart.
     pub fn change(&mut self, rng: &mut Rng) {
         if rng.bool() {
             self.snaplen = rng.u32(0..200);
@@ -94,7 +94,7 @@ impl Config {
     }
 }
 
-/// A bad one, made of a good one.
+/// Makes an invalid configuration from a valid one.
 pub fn spoil(good: &str, rng: &mut Rng) -> String {
     match rng.usize(..4) {
         0 => good.replace("snaplen = ", "snaplan = "),

@@ -1,4 +1,4 @@
-//! A running `scapd daemon`, seen as a service manager sees it: its messages, its exit, its memory and descriptors.
+//! A running `scapd daemon` as its service manager sees it: messages, exit, memory and descriptors.
 
 use std::{
     fs::{self, File},
@@ -11,15 +11,15 @@ use std::{
 use anyhow::{Context, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// As in the service's unit: without a sign of life for so long, it would be killed.
+/// The watchdog's timeout in the service's unit: without a sign of life for so long, systemd kills the daemon.
 pub const WATCHDOG: Duration = Duration::from_secs(30);
-/// How long a start may take: loading the programs on a busy machine is the longest.
+/// Maximum time for a start, most of it loading programs on a busy machine.
 const START: Duration = Duration::from_secs(90);
-/// How long a stop may take, as in the unit.
+/// Maximum time for a stop, as in the unit.
 const STOP: Duration = Duration::from_secs(60);
 const SAMPLE: Duration = Duration::from_secs(1);
 
-/// Where things are.
+/// The program and the folder of a run, with the paths in it.
 #[derive(Debug, Clone)]
 pub struct Paths {
     pub scapd: PathBuf,
@@ -44,20 +44,20 @@ impl Paths {
     }
 }
 
-/// What a look at the process has shown.
+/// A sample of the process.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
-    /// Memory of its own, in bytes.
+    /// Anonymous memory (RssAnon), in bytes.
     pub memory: u64,
     pub descriptors: usize,
 }
 
-/// The process.
+/// The daemon's process.
 pub struct Daemon {
     child: Child,
     notify: UnixDatagram,
     is_ready: bool,
-    /// How often it has said that it is ready: after its start, and after each reload.
+    /// Number of READY messages: one after the start and one after each reload.
     ready: u64,
     fed: Instant,
     /// The longest time without a sign of life.
@@ -67,10 +67,10 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it, and waits until it says that it is ready.
+    /// Starts the daemon and waits until it is ready.
     pub fn start(paths: &Paths) -> anyhow::Result<Daemon> {
         let _ = fs::remove_file(paths.notify());
-        let notify = UnixDatagram::bind(paths.notify()).context("cannot make the notify socket")?;
+        let notify = UnixDatagram::bind(paths.notify()).context("cannot create the notify socket")?;
         let log = File::options().create(true).append(true).open(paths.log())?;
         let child = Command::new(&paths.scapd)
             .args(["daemon", "--config"])
@@ -100,24 +100,24 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// How often it was ready.
+    /// Returns the number of READY messages.
     pub fn readies(&self) -> u64 {
         self.ready
     }
 
-    /// Waits until it is ready once more than it was `before`.
+    /// Waits for a READY message beyond the first `before` ones.
     pub fn wait_ready(&mut self, before: u64, limit: Duration) -> anyhow::Result<()> {
         let start = Instant::now();
         while self.ready <= before {
             self.look(Duration::from_millis(20))?;
             if start.elapsed() > limit {
-                bail!("it was not ready after {} s", limit.as_secs());
+                bail!("not ready after {} s", limit.as_secs());
             }
         }
         Ok(())
     }
 
-    /// Listens to it for at most that long, and looks at it. An error if it has ended.
+    /// Receives a message for at most `time`, and samples the process. Fails if it has ended.
     pub fn look(&mut self, time: Duration) -> anyhow::Result<()> {
         self.notify.set_read_timeout(Some(time.max(Duration::from_millis(1))))?;
         let mut bytes = [0; 4096];
@@ -132,7 +132,7 @@ impl Daemon {
             }
         }
         match self.child.try_wait()? {
-            Some(status) => bail!("it has ended by itself: {status}"),
+            Some(status) => bail!("ended by itself: {status}"),
             None => Ok(()),
         }
     }
@@ -164,7 +164,7 @@ impl Daemon {
         entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
     }
 
-    /// Whether it has a file below a folder open.
+    /// Returns whether it has a file below a folder open.
     pub fn has_open(&self, folder: &Path) -> bool {
         self.descriptors().iter().any(|path| path.starts_with(folder))
     }
@@ -173,14 +173,14 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child), signal).context("cannot signal the daemon")
     }
 
-    /// `kill -9`.
+    /// Sends SIGKILL and waits for the end.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
     }
 
-    /// SIGTERM; its exit status.
+    /// Sends SIGTERM and returns the exit status.
     pub fn stop(&mut self) -> anyhow::Result<ExitStatus> {
         self.signal(Signal::TERM)?;
         let start = Instant::now();
@@ -189,7 +189,7 @@ impl Daemon {
                 return Ok(status);
             }
             if start.elapsed() > STOP {
-                bail!("it has not ended {} s after SIGTERM", STOP.as_secs());
+                bail!("the daemon did not end within {} s of SIGTERM", STOP.as_secs());
             }
             std::thread::sleep(Duration::from_millis(20));
         }

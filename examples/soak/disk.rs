@@ -1,4 +1,4 @@
-//! A small disk of its own: an ext4 image, mounted.
+//! A small disk for the soak: a mounted ext4 image.
 
 use std::{
     fs::{self, File},
@@ -11,17 +11,19 @@ use std::{
 use anyhow::{Context, ensure};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-/// The disk; unmounted when dropped.
+/// A mounted disk; unmounted when dropped.
 pub struct Disk {
     mount: PathBuf,
     filler: PathBuf,
 }
 
 impl Disk {
-    /// Makes an image of that size, and mounts it.
+    /// Creates an image of this size and mounts it.
     pub fn create(folder: &Path, bytes: u64) -> anyhow::Result<Disk> {
         let (image, mount) = (folder.join("disk.img"), folder.join("disk"));
-        File::create(&image).and_then(|file| file.set_len(bytes)).context("cannot make the disk's image")?;
+        File::create(&image)
+            .and_then(|file| file.set_len(bytes))
+            .context("cannot create the disk's image")?;
         fs::create_dir(&mount)?;
         run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(&image))?;
         run(Command::new("mount").args(["-o", "loop"]).arg(&image).arg(&mount))?;
@@ -31,24 +33,24 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Where captures go.
+    /// Returns the folder of the captures.
     pub fn files(&self) -> PathBuf {
         self.mount.join("captures")
     }
 
-    /// What files take there, in bytes.
+    /// Returns the disk space of the captures, in bytes.
     pub fn used(&self) -> u64 {
         let entries = fs::read_dir(self.files()).into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum()
     }
 
-    /// Leaves no room; what became free since is taken too. Says whether there was any.
+    /// Fills the disk, again if space became free. Returns whether there was any.
     pub fn fill(&self) -> anyhow::Result<bool> {
         let mut file = File::options().create(true).append(true).open(&self.filler)?;
         let before = file.metadata()?.blocks();
         let space = statvfs(&self.mount)?;
         let (len, free) = (file.metadata()?.len(), space.f_bavail * space.f_frsize);
-        // As much as goes in one piece, and the rest in small ones.
+        // First as much as possible in one piece, then the rest in small ones.
         let _ = fallocate(&file, FallocateFlags::empty(), len, free);
         loop {
             match file.write_all(&[1; 4096]) {
@@ -60,7 +62,7 @@ impl Disk {
         Ok(file.metadata()?.blocks() > before)
     }
 
-    /// Makes room again.
+    /// Frees the space again.
     pub fn free(&self) -> anyhow::Result<()> {
         match fs::remove_file(&self.filler) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e).context("cannot free the disk"),
@@ -68,22 +70,22 @@ impl Disk {
         }
     }
 
-    /// Takes the folder of captures away.
+    /// Renames the folder of captures away.
     pub fn hide(&self) -> anyhow::Result<()> {
         fs::rename(self.files(), self.hidden()).context("cannot rename the folder")
     }
 
-    /// Puts it back.
+    /// Renames it back.
     pub fn show(&self) -> anyhow::Result<()> {
         fs::rename(self.hidden(), self.files()).context("cannot rename the folder back")
     }
 
-    /// Where it is meanwhile.
+    /// Returns its path while it is away.
     pub fn hidden(&self) -> PathBuf {
         self.mount.join("hidden")
     }
 
-    /// Makes it read-only or not; false if a file is open for writing, which the kernel does not allow.
+    /// Remounts the disk read-only or writable. Returns false if a file is open for writing: the kernel then refuses.
     pub fn set_read_only(&self, read_only: bool) -> anyhow::Result<bool> {
         let options = if read_only { "remount,ro" } else { "remount,rw" };
         let output = Command::new("mount").args(["-o", options]).arg(&self.mount).output()?;

@@ -1,4 +1,4 @@
-//! The load: processes whose calls have numbers, and some work of other kinds beside them.
+//! The load: processes that make numbered calls, and some other work.
 
 use std::{
     ffi::CString,
@@ -20,7 +20,7 @@ use crate::shared::{Call, PROCESSES, Pace, Shared};
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The process above all others of the load: starts the generators, and works beside them, until it is told to stop.
+/// The root process of the load: starts the generators and does other work until told to stop.
 pub fn run(memory: &Path, limit: Duration) -> anyhow::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let shared = Shared::open(memory)?;
@@ -35,17 +35,17 @@ pub fn run(memory: &Path, limit: Duration) -> anyhow::Result<()> {
     let end = Instant::now() + limit;
     let network = thread::spawn(move || talk(shared, end));
     work(shared, end)?;
-    network.join().map_err(|_| anyhow::anyhow!("the network load has panicked"))??;
+    network.join().map_err(|_| anyhow::anyhow!("the network load panicked"))??;
     for mut generator in generators {
         generator.wait()?;
     }
     shared.set_over();
-    // Files that begin now still have this process in the state of their machine: it stays until it is killed.
+    // Later files must still have this process in their state of the machine: it stays until killed.
     thread::sleep(limit);
     Ok(())
 }
 
-/// Programs that come and go, reads and writes.
+/// Runs short-lived programs, reads and writes.
 fn work(shared: Shared, end: Instant) -> anyhow::Result<()> {
     while !shared.stopped() && Instant::now() < end {
         let status =
@@ -63,7 +63,7 @@ fn work(shared: Shared, end: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Connections within this machine.
+/// Makes connections over loopback.
 fn talk(shared: Shared, end: Instant) -> anyhow::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -80,7 +80,7 @@ fn talk(shared: Shared, end: Instant) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A generator: a thread for each kind of call.
+/// Runs a generator: one thread per kind of call.
 pub fn generate(memory: &Path, index: usize, limit: Duration) -> anyhow::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     anyhow::ensure!(index < PROCESSES, "there are {PROCESSES} generators");
@@ -90,7 +90,7 @@ pub fn generate(memory: &Path, index: usize, limit: Duration) -> anyhow::Result<
     let threads: Vec<_> =
         (first..first + Call::ALL.len()).map(|id| thread::spawn(move || call(shared, id, end))).collect();
     for thread in threads {
-        thread.join().map_err(|_| anyhow::anyhow!("a generator has panicked"))?;
+        thread.join().map_err(|_| anyhow::anyhow!("a generator panicked"))?;
     }
     Ok(())
 }
@@ -110,17 +110,17 @@ fn call(shared: Shared, thread: usize, end: Instant) {
     }
 }
 
-/// A call that fails, and does nothing else.
+/// Makes a call that fails without effect.
 fn make(call: Call, thread: usize, number: u64) {
     match call {
         Call::Lseek => {
-            // SAFETY: there is no such descriptor.
+            // SAFETY: descriptor -1 does not exist.
             unsafe { libc::lseek(-1, marker(thread, number).cast_signed(), libc::SEEK_SET) };
         }
         Call::Openat2 => {
             let path = CString::new(format!("{ROOT}{thread}/{number}")).unwrap_or_default();
             let how = [0_u64; 3];
-            // SAFETY: the path ends with a 0, and `how` has the size that is told: struct open_how has three fields.
+            // SAFETY: the path ends with NUL, and `how` has the size passed: struct open_how has three u64 fields.
             unsafe {
                 libc::syscall(
                     libc::SYS_openat2,
@@ -134,21 +134,21 @@ fn make(call: Call, thread: usize, number: u64) {
     }
 }
 
-/// Where nothing is.
+/// A path that does not exist.
 const ROOT: &str = "/scapd-soak/";
-/// Bits of a marker for the number of the call.
+/// Bits of a marker for the call's number.
 const NUMBER: u32 = 40;
 
 fn marker(thread: usize, number: u64) -> u64 {
     (thread as u64) << NUMBER | number
 }
 
-/// Thread and number of a call by its offset.
+/// Returns thread and number of a call from its offset.
 pub fn of_offset(offset: u64) -> (usize, u64) {
     ((offset >> NUMBER) as usize, offset & ((1 << NUMBER) - 1))
 }
 
-/// Thread and number of a call by its path.
+/// Returns thread and number of a call from its path.
 pub fn of_path(path: &[u8]) -> Option<(usize, u64)> {
     let (thread, number) = std::str::from_utf8(path).ok()?.strip_prefix(ROOT)?.split_once('/')?;
     Some((thread.parse().ok()?, number.parse().ok()?))

@@ -1,5 +1,5 @@
-//! Runs `scapd daemon` for a while under load, does to it what happens to a service in months, and checks that every
-//! call of the load is in a file or accounted for. docs/SOAK.md says more. `make soak` runs it, as root.
+//! Runs `scapd daemon` under load, puts it through what a service experiences in months, and checks that every call of
+//! the load is in a file or accounted for. See docs/SOAK.md. `make soak` runs it, as root.
 
 mod account;
 mod actions;
@@ -34,9 +34,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// The whole
+    /// The whole soak
     Run(RunArgs),
-    /// The load alone: the soak starts it
+    /// Only the load: the soak starts it
     Load { memory: PathBuf, seconds: u64 },
     /// A generator: the load starts it
     Generate { memory: PathBuf, index: usize, seconds: u64 },
@@ -44,19 +44,19 @@ enum What {
 
 #[derive(Parser)]
 struct RunArgs {
-    /// How long, in seconds
+    /// Duration in seconds
     #[arg(long, default_value_t = 1200)]
     time: u64,
-    /// What is done when follows from this number; by default it is another one each time
+    /// Seed of the random actions [default: a new one each time]
     #[arg(long)]
     seed: Option<u64>,
     /// The program to test
     #[arg(long, value_name = "PATH")]
     scapd: PathBuf,
-    /// A folder for all files; it must not exist
+    /// Folder for all files; it must not exist
     #[arg(long, value_name = "PATH")]
     folder: PathBuf,
-    /// Write the report here too
+    /// Also write the report to this file
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
@@ -77,8 +77,9 @@ fn soak(args: RunArgs) -> anyhow::Result<ExitCode> {
     let seed = args.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
     println!("seed {seed}");
     let date = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M %Z").to_string();
-    let scapd = fs::canonicalize(&args.scapd).with_context(|| format!("no {}", args.scapd.display()))?;
-    anyhow::ensure!(!args.folder.exists(), "{} is there already: remove it", args.folder.display());
+    let scapd =
+        fs::canonicalize(&args.scapd).with_context(|| format!("cannot find {}", args.scapd.display()))?;
+    anyhow::ensure!(!args.folder.exists(), "{} already exists: remove it", args.folder.display());
     let time = Duration::from_secs(args.time);
     let mut run = Run::set_up(scapd, args.folder, seed, time)?;
     let begun = Instant::now();
@@ -120,10 +121,10 @@ fn soak(args: RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ends the load, then the daemon, and has what was left behind repaired by hand: the calls that each thread has made.
+/// Ends the load, then the daemon, and repairs the files left behind. Returns the number of calls of each thread.
 fn finish(run: &mut Run) -> anyhow::Result<Vec<u64>> {
     let total = run.end_load()?;
-    // What the last calls have left in the rings and buffers.
+    // Time for the last events in rings and buffers.
     std::thread::sleep(Duration::from_secs(1));
     if run.has_daemon() {
         run.stop()?;

@@ -1,4 +1,4 @@
-//! The report of a run, for people.
+//! The report of a run, as text.
 
 use std::fmt::Write as _;
 
@@ -11,14 +11,14 @@ use crate::{
     run::{Life, Run},
 };
 
-/// Memory of its own that a daemon may gain between the start and the end of its life, in bytes.
+/// Maximum growth of a daemon's anonymous memory over its life, in bytes.
 const GROWTH: u64 = 32 << 20;
-/// Descriptors that it may gain.
+/// Maximum growth of its number of descriptors.
 const DESCRIPTORS: usize = 4;
-/// A life that is long enough to be judged, in samples: one each second.
+/// Minimum life to judge, in samples: one per second.
 const LONG: usize = 40;
 
-/// What is to be said of the run besides.
+/// Facts about the run.
 pub struct Facts {
     pub date: String,
     pub command: String,
@@ -27,7 +27,7 @@ pub struct Facts {
     pub seconds: u64,
 }
 
-/// How the memory and the descriptors of a life went: the medians of its first and last third.
+/// The trend of memory and descriptors over a life: medians of its first and last third.
 pub struct Trend {
     pub memory: (u64, u64),
     pub descriptors: (usize, usize),
@@ -52,7 +52,7 @@ fn median<T: Ord + Copy>(mut values: Vec<T>) -> Option<T> {
     values.get(values.len() / 2).copied()
 }
 
-/// What must not be, of the lives.
+/// Returns the violations of the lives: growing memory or descriptors.
 pub fn judge(lives: &[Life]) -> Vec<String> {
     let mut violations = Vec::new();
     for (index, life) in lives.iter().enumerate().filter(|(_, life)| life.samples.len() >= LONG) {
@@ -73,7 +73,7 @@ pub fn judge(lives: &[Life]) -> Vec<String> {
     violations
 }
 
-/// The whole text.
+/// Returns the report.
 pub fn text(
     facts: &Facts,
     run: &Run,

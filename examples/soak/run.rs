@@ -1,4 +1,4 @@
-//! A run: the daemon, the load, and what has been done to them so far.
+//! A run: the daemon, the load, and the history of actions.
 
 use std::{
     collections::BTreeMap,
@@ -21,13 +21,13 @@ use crate::{
     shared::{Call, Pace, Shared, THREADS},
 };
 
-/// How long a reload may take.
+/// Maximum time for a reload.
 const RELOAD: Duration = Duration::from_secs(20);
-/// How long after a trouble is over the recording may need to go on: it tries again after 30 s at the latest.
+/// Maximum time for the recording to resume after a trouble: it retries at least every 30 s.
 const RECOVERY: Duration = Duration::from_secs(45);
-/// How long a start may take to see to the files that were left behind.
+/// Maximum time after a start to repair the files left behind.
 const REPAIR: Duration = Duration::from_secs(20);
-/// How long files may exceed their budget: the daemon looks each second.
+/// How long files may exceed their budget: the daemon checks every second.
 const OVER_BUDGET: Duration = Duration::from_secs(5);
 
 /// The state of a run.
@@ -40,21 +40,21 @@ pub struct Run {
     pub config: Config,
     pub lifetimes: Vec<Lifetime>,
     pub windows: Vec<Window>,
-    /// How each daemon was, with what ended it.
+    /// The daemons that have ended.
     pub lives: Vec<Life>,
-    /// How often each thing was done.
+    /// Number of times of each action.
     pub tally: BTreeMap<&'static str, u64>,
     pub violations: Vec<String>,
     daemon: Option<Daemon>,
     load: Child,
     begun: Instant,
-    /// Since when files exceed their budget.
+    /// When files started to exceed their budget.
     over: Option<Instant>,
-    /// The disk gives trouble.
+    /// Whether the disk gives trouble.
     pub trouble: bool,
 }
 
-/// What is known of a daemon that has ended.
+/// A daemon that has ended.
 pub struct Life {
     pub lived: Duration,
     pub end: &'static str,
@@ -64,7 +64,7 @@ pub struct Life {
 }
 
 impl Run {
-    /// Makes the disk, and starts the load.
+    /// Creates the disk and starts the load.
     pub fn set_up(scapd: PathBuf, folder: PathBuf, seed: u64, time: Duration) -> anyhow::Result<Run> {
         const DISK: u64 = 256 << 20;
         fs::create_dir_all(&folder)?;
@@ -79,7 +79,7 @@ impl Run {
         let paths = Paths { scapd, folder };
         let copies = paths.folder.join("copies");
         let collector = Collector::start(&disk.files(), &copies, &paths.scapd, shared, load.id())
-            .context("cannot make the folder of copies")?;
+            .context("cannot create the folder of copies")?;
         let mut rng = Rng::with_seed(seed);
         let config = Config { files: Files::any(&mut rng), snaplen: 80, more: false };
         let run = Run {
@@ -106,7 +106,7 @@ impl Run {
         Ok(run)
     }
 
-    /// Says what happens.
+    /// Prints a line with the time since the start.
     pub fn say(&self, what: &str) {
         println!("{:7.1} s  {what}", self.begun.elapsed().as_secs_f64());
     }
@@ -116,7 +116,7 @@ impl Run {
         self.say(what);
     }
 
-    /// What must not be.
+    /// Records a violation.
     pub fn violated(&mut self, what: String) {
         self.say(&format!("VIOLATION: {what}"));
         self.violations.push(what);
@@ -130,7 +130,7 @@ impl Run {
         f(self.daemon.as_mut().context("there is no daemon")?)
     }
 
-    /// Starts the daemon; what was called since `done` was not recorded for that cause.
+    /// Starts the daemon. Calls since `done` were not recorded, for this cause.
     pub fn start(&mut self, cause: &'static str, done: &[u64]) -> anyhow::Result<()> {
         self.write_config(None)?;
         let started = now();
@@ -144,7 +144,7 @@ impl Run {
         self.await_repairs()
     }
 
-    /// Files that were left behind are to be taken care of.
+    /// Waits until the daemon has repaired the files left behind.
     fn await_repairs(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
@@ -155,7 +155,7 @@ impl Run {
             if start.elapsed() > REPAIR {
                 let names: Vec<_> = left.iter().map(|path| path.display().to_string()).collect();
                 self.violated(format!(
-                    "left behind, and not repaired at the next start: {}",
+                    "left behind and not repaired at the next start: {}",
                     names.join(", ")
                 ));
                 return Ok(());
@@ -164,7 +164,7 @@ impl Run {
         }
     }
 
-    /// Ends a daemon's life; a cause for what is not recorded from now on, and since when.
+    /// Records the end of a daemon: its cause, and the calls done by then.
     fn bury(&mut self, daemon: Daemon, end: &'static str, done: &[u64], killed: bool) {
         if let Some(lifetime) = self.lifetimes.last_mut() {
             lifetime.to = done.to_vec();
@@ -179,7 +179,7 @@ impl Run {
         }
     }
 
-    /// `kill -9`: the calls that were over before.
+    /// Kills the daemon by SIGKILL. Returns the calls done before.
     pub fn kill(&mut self) -> anyhow::Result<Vec<u64>> {
         let mut daemon = self.daemon.take().context("there is no daemon")?;
         let done = self.shared.done();
@@ -188,19 +188,19 @@ impl Run {
         Ok(done)
     }
 
-    /// SIGTERM: the calls that were over before.
+    /// Stops the daemon by SIGTERM. Returns the calls done before.
     pub fn stop(&mut self) -> anyhow::Result<Vec<u64>> {
         let mut daemon = self.daemon.take().context("there is no daemon")?;
         let done = self.shared.done();
         let status = daemon.stop()?;
         self.bury(daemon, "SIGTERM", &done, false);
         if !status.success() {
-            self.violated(format!("after SIGTERM it ended with {status}"));
+            self.violated(format!("the daemon ended with {status} after SIGTERM"));
         }
         Ok(done)
     }
 
-    /// Lets time pass, and sees to it that what must be so is so. A daemon that has died is started again.
+    /// Waits and checks the invariants meanwhile. Restarts a daemon that has died.
     pub fn watch(&mut self, time: Duration) -> anyhow::Result<()> {
         const STEP: Duration = Duration::from_millis(100);
         let end = Instant::now() + time;
@@ -210,7 +210,7 @@ impl Run {
                 self.died(&error)?;
             }
             self.check_budget();
-            anyhow::ensure!(self.load.try_wait()?.is_none(), "the load has ended by itself");
+            anyhow::ensure!(self.load.try_wait()?.is_none(), "the load ended by itself");
         }
         Ok(())
     }
@@ -241,7 +241,7 @@ impl Run {
         }
     }
 
-    /// Writes the configuration; a text instead of it if there is one.
+    /// Writes the configuration, or the text given instead.
     pub fn write_config(&self, instead: Option<&str>) -> anyhow::Result<()> {
         let text = match instead {
             Some(text) => text.to_owned(),
@@ -254,17 +254,17 @@ impl Run {
         self.config.text(&self.paths, &self.disk.files(), self.load.id())
     }
 
-    /// SIGHUP, and its end.
+    /// Reloads by SIGHUP and waits for the end.
     pub fn reload(&mut self) -> anyhow::Result<()> {
         self.reload_by(|run| run.with_daemon(|daemon| daemon.signal(rustix::process::Signal::HUP)))
     }
 
-    /// `scapd ctl reload`, and its end: exit code, and what it prints.
+    /// Reloads by `scapd ctl reload` and waits for the end. Returns exit code and output.
     pub fn ctl_reload(&mut self) -> anyhow::Result<(Option<i32>, String)> {
         self.reload_by(|run| run.ctl(&["reload"]))
     }
 
-    /// Each reload ends with one message that the daemon is ready; it is waited for, so that none is taken for the next.
+    /// Waits for the READY message that ends each reload, so that it is not taken for that of the next.
     fn reload_by<T>(&mut self, ask: impl FnOnce(&mut Run) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let before = self.with_daemon(|daemon| Ok(daemon.readies()))?;
         let asked = ask(self)?;
@@ -278,7 +278,7 @@ impl Run {
         Ok(asked)
     }
 
-    /// `scapd ctl`: exit code, and what it prints. It is not waited for longer than half a minute.
+    /// Runs `scapd ctl` for at most 30 s. Returns exit code and output.
     pub fn ctl(&mut self, words: &[&str]) -> anyhow::Result<(Option<i32>, String)> {
         let mut command = Command::new("timeout");
         command.arg("30").arg(&self.paths.scapd).arg("ctl").args(words);
@@ -287,28 +287,28 @@ impl Run {
         Ok((output.status.code(), String::from_utf8_lossy(&said).trim().to_owned()))
     }
 
-    /// `scapd ctl`, which must work.
+    /// Runs `scapd ctl`, which must succeed.
     pub fn ask(&mut self, words: &[&str]) -> anyhow::Result<()> {
         let answer = self.ctl(words)?;
         self.expect_done(words, answer);
         Ok(())
     }
 
-    /// A request must have been carried out.
+    /// Records a violation if a request failed.
     pub fn expect_done(&mut self, words: &[&str], (code, said): (Option<i32>, String)) {
         if code != Some(0) {
             self.violated(format!("scapd ctl {}: exit code {code:?}: {said}", words.join(" ")));
         }
     }
 
-    /// Events that have reached the output.
+    /// Returns the number of events written to the output.
     fn written(&mut self) -> anyhow::Result<Option<u64>> {
         let (code, said) = self.ctl(&["status", "--json"])?;
         let status: Option<Value> = serde_json::from_str(&said).ok();
         Ok(status.filter(|_| code == Some(0)).and_then(|status| status.get("written")?.as_u64()))
     }
 
-    /// The trouble is over: the recording must go on by itself.
+    /// Waits until the recording resumes by itself after a trouble.
     pub fn recover(&mut self, from: &str) -> anyhow::Result<()> {
         let (start, before) = (Instant::now(), self.written()?);
         loop {
@@ -318,23 +318,23 @@ impl Run {
                 break;
             }
             if start.elapsed() > RECOVERY {
-                self.violated(format!("{from}: nothing is written again after {} s", RECOVERY.as_secs()));
+                self.violated(format!("{from}: nothing written for {} s", RECOVERY.as_secs()));
                 break;
             }
         }
-        self.say(&format!("goes on {:.1} s after {from}", start.elapsed().as_secs_f64()));
+        self.say(&format!("resumed {:.1} s after {from}", start.elapsed().as_secs_f64()));
         self.trouble = false;
         Ok(())
     }
 
-    /// Has calls of one kind not recorded for a while.
+    /// Deselects calls of one kind for a while.
     pub fn deselect(&mut self, call: Call) -> anyhow::Result<()> {
         let done = self.shared.done();
         let without = format!("syscalls={}", self.config.syscalls(Some(call)));
         self.ask(&["set", &without])?;
         let begun = self.shared.begun();
         self.watch(Duration::from_millis(1500))?;
-        // All of that time: a call that was recorded between would be a surprise, and is none.
+        // The counted calls: those begun after the deselection and done before the reload.
         let (from, to) = (begun, self.shared.done());
         self.reload()?;
         let end = self.shared.begun();
@@ -351,13 +351,13 @@ impl Run {
         Ok(())
     }
 
-    /// Ends all calls: how many each thread has made.
+    /// Ends all calls. Returns the number of calls of each thread.
     pub fn end_load(&mut self) -> anyhow::Result<Vec<u64>> {
         self.shared.set_pace(Pace::Quiet);
         self.shared.stop();
         let start = Instant::now();
         while !self.shared.is_over() {
-            anyhow::ensure!(start.elapsed() < Duration::from_secs(30), "the load does not end");
+            anyhow::ensure!(start.elapsed() < Duration::from_secs(30), "the load did not end within 30 s");
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(self.shared.done())
@@ -370,14 +370,14 @@ impl Drop for Run {
         // The generators die with it.
         let _ = self.load.kill();
         let _ = self.load.wait();
-        // It has files of the disk open, which could not be unmounted.
+        // Its open files would keep the disk from being unmounted.
         if let Some(collector) = self.collector.take() {
             let _ = collector.finish();
         }
     }
 }
 
-/// ns since the epoch.
+/// Returns the time in ns since the epoch.
 pub fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
 }

@@ -1,4 +1,4 @@
-//! Memory that the soak and its generators share: how fast they are to go, and how far each is.
+//! Memory that the soak and its generators share: the pace, and each thread's progress.
 
 use std::{
     fs::File,
@@ -9,24 +9,24 @@ use std::{
 use anyhow::Context;
 use rustix::mm::{MapFlags, ProtFlags, mmap};
 
-/// Processes that make marked calls.
+/// Number of processes that make marked calls.
 pub const PROCESSES: usize = 3;
-/// Their threads together; each makes calls of one kind only.
+/// Number of their threads together; each makes calls of one kind only.
 pub const THREADS: usize = PROCESSES * Call::ALL.len();
 
-/// The marked calls: nobody else in the load makes them, so what the ledger says of their events is about these.
+/// The marked calls. Nothing else in the load makes them, so the ledger's counts for their events are for these alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     /// Events of a fixed size. The marker is the offset.
     Lseek,
-    /// Events of variable size, which may use the ring in reserve. The marker is the path.
+    /// Events of variable size, which may use the reserve ring. The marker is the path.
     Openat2,
 }
 
 impl Call {
     pub const ALL: [Call; 2] = [Call::Lseek, Call::Openat2];
 
-    /// What a thread calls.
+    /// Returns the call that a thread makes.
     pub fn of(thread: usize) -> Call {
         Call::ALL[thread % Call::ALL.len()]
     }
@@ -39,7 +39,7 @@ impl Call {
     }
 }
 
-/// How fast the marked calls come.
+/// The rate of marked calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Pace {
@@ -50,7 +50,7 @@ pub enum Pace {
 }
 
 impl Pace {
-    /// Calls between two pauses, each of 10 ms.
+    /// Returns the number of calls between two pauses of 10 ms.
     pub fn burst(self) -> u64 {
         match self {
             Pace::Quiet => 2,
@@ -60,7 +60,7 @@ impl Pace {
     }
 }
 
-/// How far a thread is. A call counts as begun before it is made, and as done after it.
+/// A thread's progress. A call counts as begun before it is made, and as done after it.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Slot {
@@ -70,7 +70,7 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Makes the next call, with its number.
+    /// Makes the next call by `make`, which gets its number.
     pub fn call(&self, make: impl FnOnce(u64)) {
         let number = self.begun.load(Ordering::Relaxed);
         self.begun.store(number + 1, Ordering::SeqCst);
@@ -79,7 +79,7 @@ impl Slot {
     }
 }
 
-/// What is in the memory. All zero at first.
+/// The layout of the memory. All zero at first.
 #[derive(Debug, Default)]
 #[repr(C)]
 struct Layout {
@@ -89,14 +89,14 @@ struct Layout {
     slots: [Slot; THREADS],
 }
 
-/// The memory, mapped for as long as the process lives.
+/// The memory, mapped for the life of the process.
 #[derive(Debug, Clone, Copy)]
 pub struct Shared(&'static Layout);
 
 impl Shared {
-    /// Makes the file.
+    /// Creates the file and maps it.
     pub fn create(path: &Path) -> anyhow::Result<Shared> {
-        let file = File::create(path).with_context(|| format!("cannot make {}", path.display()))?;
+        let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         file.set_len(size_of::<Layout>() as u64)?;
         Shared::open(path)
     }
@@ -110,12 +110,12 @@ impl Shared {
             path.display()
         );
         let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new mapping, of a file that is long enough; it is never unmapped.
+        // SAFETY: a new mapping of a file that is long enough; it is never unmapped.
         let at = unsafe {
             mmap(std::ptr::null_mut(), size_of::<Layout>(), access, MapFlags::SHARED, &file, 0)
                 .context("cannot map the shared memory")?
         };
-        // SAFETY: a page is aligned for it, all bytes are atomics, for which each value is valid, and nobody accesses
+        // SAFETY: the page is sufficiently aligned; all fields are atomics, valid for any bytes, and nobody accesses
         // them otherwise.
         Ok(Shared(unsafe { &*at.cast::<Layout>() }))
     }
@@ -144,7 +144,7 @@ impl Shared {
         self.0.stop.load(Ordering::Relaxed) != 0
     }
 
-    /// The last call has been made.
+    /// Notes that the last call has been made.
     pub fn set_over(&self) {
         self.0.over.store(1, Ordering::SeqCst);
     }
@@ -153,12 +153,12 @@ impl Shared {
         self.0.over.load(Ordering::SeqCst) != 0
     }
 
-    /// Of each thread, the number of the first call that was not over before this moment.
+    /// Returns, per thread, the number of the first call not done at this moment.
     pub fn done(&self) -> Vec<u64> {
         self.0.slots.iter().map(|slot| slot.done.load(Ordering::SeqCst)).collect()
     }
 
-    /// Of each thread, the number of the first call that begins after this moment.
+    /// Returns, per thread, the number of the first call that begins after this moment.
     pub fn begun(&self) -> Vec<u64> {
         self.0.slots.iter().map(|slot| slot.begun.load(Ordering::SeqCst)).collect()
     }

@@ -1,31 +1,35 @@
-//! What a capture has lost, by cause, and the notices of it inside the capture.
+//! What a capture lost, by cause, and the notices that record it in the capture.
 //!
-//! A notice is an event of type `notification` (280), which every reader prints. Its `id` says what it is, its `desc` is a
-//! line of `key=value` pairs, for people and programs alike:
+//! A notice is an event of type `notification` (280), which every reader prints. Its `id` names its kind. Its `desc` is
+//! a line of `key=value` pairs, for people and programs alike:
 //!
-//! - [`GAP`], behind the last event of a time in which events were lost: `lost=12 from=T to=T cpus=0,1 ring_full=12
-//!   most=read_x:8,write_x:4`. Times are ns since the epoch, `most` are the event types (by program) of which most was
-//!   lost.
+//! - [`GAP`], after the last event of a period with losses: `lost=12 from=T to=T cpus=0,1 ring_full=12
+//!   most=read_x:8,write_x:4`. Times are ns since the epoch. `most` lists the event types (by program) with the most
+//!   losses.
 //! - [`VERDICT`], the last event of a capture: `verdict=complete seen=100 written=100 lost=0 late=0 unread=0`, and the
-//!   losses by cause. `seen = written + lost + unread`; `unread` are those that came after a limit (`-n`) was reached.
-//!   What was to be left out is not among them: `failed=5` returns of calls that failed, `sampled=900` events in the rest
-//!   of each second of which sampling records the first of `sample_ratio=8` parts (it is then `verdict=sample`).
-//!   Skipped runs ([`Cause::Skipped`]) were never seen as events; they stand beside that sum.
-//! - [`SELECTED`], before the first event that it is about: which events were asked for, `syscalls=read,write
-//!   events=enter,exit tracepoints=none`, the lists as the command line takes them. Others are there to keep the names
-//!   in these right. Without such a notice, all were asked for.
-//! - [`CLOCK`], where the wall clock was stepped while it was recorded: `stepped by=-3600000000000 at=T`, in ns. Event times
-//!   follow a step forward at once. After a step backward they run at half speed until they agree with the clock again.
-//! - [`CUT`], where `scapd repair` found a capture's end: `cause=cut_off offset=104552 bytes=17`. From `offset` on, in
-//!   bytes of the uncompressed capture, so many bytes were left out.
+//!   losses by cause. `seen = written + lost + unread`. `unread` counts events after a limit (`-n`) was reached.
+//!   [Unseen](Losses::unseen) losses are part of `lost`, but not of this sum. Neither has events left out on purpose:
+//!   `failed=5` returns of failed calls, `sampled=900` events outside the sampled part of each second, the first of
+//!   `sample_ratio=8` parts (`verdict=sample` then).
+//! - [`SELECTED`], before the first event that it applies to: the selected events, `syscalls=read,write
+//!   events=enter,exit tracepoints=none`, each list as the command line takes it. Other events are there only to keep
+//!   names correct. Without this notice, all events were selected.
+//! - [`CLOCK`], where the wall clock was stepped during the recording: `stepped by=-3600000000000 at=T`, in ns. Event
+//!   times follow a step forward at once. After a step backward they run at half speed until they agree with the clock.
+//! - [`CUT`], where `scapd repair` ended a capture: `cause=cut_off offset=104552 bytes=17`. It left out `bytes` bytes
+//!   from `offset` on, an offset in the uncompressed capture.
 
-use std::{collections::BTreeMap, fmt};
+mod parse;
+
+use std::fmt;
 
 use crate::{
     events::{EventType, event},
-    format::{EventBuilder, EventView, Value},
+    format::{EventBuilder, Value},
     select::Asked,
 };
+
+pub use parse::parse;
 
 /// The type of a notice: `PPME_NOTIFICATION_E`.
 pub const NOTIFICATION: EventType = EventType(280);
@@ -33,14 +37,14 @@ pub const NOTIFICATION: EventType = EventType(280);
 pub const GAP: &str = "scapd.gap";
 /// The id of the notice at a capture's end.
 pub const VERDICT: &str = "scapd.verdict";
-/// The id of the notice of what was asked for.
+/// The id of the notice of the selected events.
 pub const SELECTED: &str = "scapd.selected";
 /// The id of a notice of a step of the wall clock.
 pub const CLOCK: &str = "scapd.clock";
-/// The id of the notice that a repaired capture ends with.
+/// The id of the notice at the end of a repaired capture.
 pub const CUT: &str = "scapd.cut";
 
-/// Event types that a notice names.
+/// The most event types that a notice names.
 const MOST: usize = 5;
 
 macro_rules! causes {
@@ -60,30 +64,30 @@ macro_rules! causes {
                 match self { $(Cause::$name => $key,)* }
             }
 
-            /// For people.
+            /// The text for people.
             pub const fn text(self) -> &'static str {
-                match self { $(Cause::$name => $text,)* }
+            match self { $(Cause::$name => $text,)* }
             }
         }
     };
 }
 causes! {
-    /// The CPU's ring had no room: the recorder was too slow, or the ring too small.
+    /// The CPU's ring was full: the recorder was too slow, or the ring too small.
     RingFull = "ring_full", "ring full";
-    /// The ring had no room, as every buffer of the recorder waited for the disk.
+    /// The ring was full because every buffer of the recorder waited for the disk.
     Backlog = "backlog", "ring full while the disk was behind";
-    /// Larger than an event may be.
-    TooLarge = "too_large", "larger than an event may be";
+    /// The event exceeded the maximum size.
+    TooLarge = "too_large", "event too large";
     /// The scratch area was in use.
-    NoScratch = "no_scratch", "no scratch area";
-    /// A wanted call whose program could not be called.
+    NoScratch = "no_scratch", "scratch area in use";
+    /// The tail call to the program of a wanted call failed.
     NoProgram = "no_program", "no program";
-    /// On a CPU that came later, for which there was no room.
-    NoCpu = "no_cpu", "on a CPU that came later: restart the recording to have its events";
-    /// A run that the kernel skipped, as another one was in progress on the CPU.
+    /// The CPU came online later, and had no ring or counters.
+    NoCpu = "no_cpu", "on a CPU added later: restart the recording to include it";
+    /// The kernel skipped the run because another one was in progress on the CPU.
     Skipped = "skipped", "skipped by the kernel";
-    /// Taken from the rings, and not written, as the output failed.
-    Disk = "disk", "not written, as the output failed";
+    /// The recorder took the event from a ring and could not write it.
+    Disk = "disk", "not written because the output failed";
 }
 
 /// Counts by cause.
@@ -91,48 +95,40 @@ causes! {
 pub struct Losses([u64; Cause::ALL.len()]);
 
 impl Losses {
-    /// How many there were of a cause.
+    /// Returns the count of a cause.
     pub fn of(&self, cause: Cause) -> u64 {
         self.0[cause as usize]
     }
 
-    /// Adds to a cause. Like every sum here, it stays at the highest number where a capture's numbers exceed that.
+    /// Adds to a cause. Like every sum here, it saturates: a capture may hold any numbers.
     pub fn add(&mut self, cause: Cause, count: u64) {
         let sum = &mut self.0[cause as usize];
         *sum = sum.saturating_add(count);
     }
 
-    /// Of all causes.
+    /// Returns the sum over all causes.
     pub fn sum(&self) -> u64 {
         self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// Those that were lost before they were counted as seen.
+    /// Returns the losses that were never counted as seen.
     pub fn unseen(&self) -> u64 {
         let unseen = [Cause::Skipped, Cause::NoProgram, Cause::NoCpu];
         unseen.into_iter().fold(0, |sum, cause| sum.saturating_add(self.of(cause)))
     }
 
-    /// The causes that there were, each with its count.
+    /// Iterates over the causes with a count above 0.
     pub fn iter(&self) -> impl Iterator<Item = (Cause, u64)> {
         Cause::ALL.into_iter().map(|cause| (cause, self.of(cause))).filter(|(_, count)| *count > 0)
     }
 
-    /// What has come since an earlier count.
+    /// Returns the losses since an earlier count.
     pub fn since(&self, earlier: &Losses) -> Losses {
         let mut since = Losses::default();
         for cause in Cause::ALL {
             since.add(cause, self.of(cause).saturating_sub(earlier.of(cause)));
         }
         since
-    }
-
-    fn parse(fields: &Fields<'_>) -> Losses {
-        let mut losses = Losses::default();
-        for cause in Cause::ALL {
-            losses.add(cause, fields.number(cause.key()));
-        }
-        losses
     }
 }
 
@@ -142,38 +138,38 @@ impl fmt::Display for Losses {
     }
 }
 
-/// A time in which events were lost.
+/// A period in which events were lost.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Gap {
-    /// Its start, ns since the epoch: nothing was lost shortly before.
+    /// Start, ns since the epoch: nothing was lost shortly before.
     pub from: u64,
-    /// Its end.
+    /// End, ns since the epoch.
     pub to: u64,
-    /// The CPUs.
+    /// The CPUs that lost events.
     pub cpus: Vec<usize>,
-    /// Events by cause.
+    /// Lost events by cause.
     pub losses: Losses,
-    /// Events by type, the most first; not necessarily all.
+    /// Lost events by type, the most frequent first; may be cut short.
     pub most: Vec<(EventType, u64)>,
 }
 
-/// Events that were to be left out: neither seen nor lost.
+/// Events left out on purpose: neither seen nor lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LeftOut {
-    /// Returns of calls that failed.
+    /// Returns of failed calls.
     pub failed: u64,
-    /// By sampling.
+    /// Events left out by sampling.
     pub sampled: u64,
 }
 
 impl LeftOut {
-    /// Adds others.
+    /// Adds another count.
     pub fn add(&mut self, other: LeftOut) {
         self.failed = self.failed.saturating_add(other.failed);
         self.sampled = self.sampled.saturating_add(other.sampled);
     }
 
-    /// What has come since an earlier count.
+    /// Returns the events since an earlier count.
     pub fn since(&self, earlier: &LeftOut) -> LeftOut {
         LeftOut {
             failed: self.failed.saturating_sub(earlier.failed),
@@ -189,27 +185,27 @@ pub struct Verdict {
     pub seen: u64,
     /// Events in the capture.
     pub written: u64,
-    /// Events that are not, by cause.
+    /// Lost events, by cause.
     pub losses: Losses,
-    /// Events that stand behind a younger one.
+    /// Events written after a later one.
     pub late: u64,
-    /// Events that were not taken, as a limit was reached.
+    /// Events that were not read because a limit was reached.
     pub unread: u64,
-    /// Events that were to be left out.
+    /// Events left out on purpose.
     pub left_out: LeftOut,
-    /// Sampling recorded one part of so many of each second, at the end; 0: it was off.
+    /// The sampling ratio at the end: one of so many parts of each second was recorded. 0: sampling was off.
     pub sample_ratio: u32,
 }
 
 /// Why a repaired capture ends where it does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CutCause {
-    /// It was not closed: the recorder ended before it could. What it wrote is whole.
+    /// The recorder ended before it could close the capture. Everything written is whole.
     #[default]
     Unclosed,
-    /// It ended inside a block.
+    /// The capture ended inside a block.
     CutOff,
-    /// What followed contradicted itself.
+    /// The data after this point was inconsistent.
     Damaged,
 }
 
@@ -225,7 +221,7 @@ impl CutCause {
         }
     }
 
-    /// For people.
+    /// The text for people.
     pub const fn text(self) -> &'static str {
         match self {
             CutCause::Unclosed => "not closed",
@@ -235,20 +231,19 @@ impl CutCause {
     }
 }
 
-/// Where a repaired capture ends, and what stood behind.
+/// Where a repaired capture ends, and what followed there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cut {
-    /// Why.
+    /// Why it ends there.
     pub cause: CutCause,
     /// Bytes of the uncompressed capture that were kept.
     pub offset: u64,
-    /// Bytes that were left out: of a compressed capture, those that could be decompressed, and what is left of the file
-    /// behind them.
+    /// Bytes left out. Of a compressed capture: those that could be decompressed, plus the rest of the file as it is.
     pub bytes: u64,
 }
 
 impl Cut {
-    /// The `desc` of its notice.
+    /// Returns the `desc` of its notice.
     pub fn text(&self) -> String {
         format!("cause={} offset={} bytes={}", self.cause.key(), self.offset, self.bytes)
     }
@@ -257,19 +252,19 @@ impl Cut {
 /// A step of the wall clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClockStep {
-    /// By how much, in ns.
+    /// Size of the step in ns.
     pub by: i64,
-    /// When, in ns since the epoch, as event times had it before the step.
+    /// Time of the step by the event clock before it, in ns since the epoch.
     pub at: u64,
 }
 
 impl ClockStep {
-    /// The `desc` of its notice.
+    /// Returns the `desc` of its notice.
     pub fn text(&self) -> String {
         format!("stepped by={} at={}", self.by, self.at)
     }
 
-    /// By how much, for people.
+    /// Formats the size of the step for people.
     pub fn by_text(&self) -> String {
         let sign = if self.by < 0 { '-' } else { '+' };
         let by = self.by.unsigned_abs();
@@ -277,7 +272,7 @@ impl ClockStep {
     }
 }
 
-/// A notice that was read in a capture.
+/// A notice read from a capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
     /// A gap.
@@ -288,12 +283,12 @@ pub enum Notice {
     Clock(ClockStep),
     /// The end of a repaired capture.
     Cut(Cut),
-    /// What was asked for, from here on.
+    /// The events selected from here on.
     Selected(Asked),
 }
 
 impl Notice {
-    /// Its `id`.
+    /// Returns its `id`.
     pub const fn id(&self) -> &'static str {
         match self {
             Notice::Gap(_) => GAP,
@@ -304,7 +299,7 @@ impl Notice {
         }
     }
 
-    /// Its `desc`.
+    /// Returns its `desc`.
     pub fn text(&self) -> String {
         match self {
             Notice::Gap(gap) => gap.text(),
@@ -317,7 +312,7 @@ impl Notice {
 }
 
 impl Gap {
-    /// The `desc` of its notice.
+    /// Returns the `desc` of its notice.
     pub fn text(&self) -> String {
         let cpus: Vec<_> = self.cpus.iter().map(ToString::to_string).collect();
         let most: Vec<_> =
@@ -353,7 +348,7 @@ impl Verdict {
         self.sample_ratio = self.sample_ratio.max(part.sample_ratio);
     }
 
-    /// What remains of the balance of a whole recording behind that of its earlier part.
+    /// Subtracts the balance of an earlier part from that of the whole recording.
     pub fn since(&self, earlier: &Verdict) -> Verdict {
         Verdict {
             seen: self.seen.saturating_sub(earlier.seen),
@@ -366,17 +361,17 @@ impl Verdict {
         }
     }
 
-    /// Whether every event that was seen is in the capture, in order.
+    /// Returns whether nothing was lost and all events are in order.
     pub fn is_complete(&self) -> bool {
         self.losses.sum() == 0 && self.late == 0
     }
 
-    /// Whether sampling has left events out: what there is is complete, and a part of what was to be recorded.
+    /// Returns whether sampling left events out.
     pub fn is_sample(&self) -> bool {
         self.left_out.sampled > 0
     }
 
-    /// In a word.
+    /// Returns the verdict in one word.
     fn name(&self) -> &'static str {
         match (self.is_complete(), self.is_sample()) {
             (false, _) => "incomplete",
@@ -385,13 +380,13 @@ impl Verdict {
         }
     }
 
-    /// Events that are neither written nor accounted for: 0, unless something is wrong with scapd.
+    /// Returns the number of events that are neither written nor accounted for: 0 unless scapd has a bug.
     pub fn unaccounted(&self) -> i128 {
         let lost = self.losses.sum().saturating_sub(self.losses.unseen());
         i128::from(self.seen) - i128::from(self.written) - i128::from(lost) - i128::from(self.unread)
     }
 
-    /// The `desc` of its notice.
+    /// Returns the `desc` of its notice.
     pub fn text(&self) -> String {
         let mut text = format!(
             "verdict={} seen={} written={} lost={} late={} unread={}{}",
@@ -415,12 +410,12 @@ impl Verdict {
     }
 }
 
-/// A notice as an event, at `ts` ns since the epoch, of the recorder's process.
+/// Builds a notice as an event of the recorder's process, at `ts` ns since the epoch.
 pub fn notice(id: &str, text: &str, ts: u64) -> Vec<u8> {
     notice_of(id, text, ts, u64::from(std::process::id()))
 }
 
-/// A notice of a thread of the machine that was recorded; 0 is none.
+/// Builds a notice as an event of thread `tid` of the recorded machine; 0 is no thread.
 pub fn notice_of(id: &str, text: &str, ts: u64, tid: u64) -> Vec<u8> {
     let Some(row) = event(NOTIFICATION) else { return Vec::new() };
     EventBuilder::new(row, ts, tid)
@@ -430,88 +425,8 @@ pub fn notice_of(id: &str, text: &str, ts: u64, tid: u64) -> Vec<u8> {
         .unwrap_or_default()
 }
 
-/// The notice that an event is; `None` if it is another event, or a notice of someone else.
-pub fn parse(event: &EventView<'_>) -> Option<Notice> {
-    if event.ty() != NOTIFICATION {
-        return None;
-    }
-    let text = |index| {
-        let bytes = event.param(index)?;
-        std::str::from_utf8(bytes.strip_suffix(b"\0").unwrap_or(bytes)).ok()
-    };
-    let fields = Fields::parse(text(1)?);
-    match text(0)? {
-        GAP => Some(Notice::Gap(Gap {
-            from: fields.number("from"),
-            to: fields.number("to"),
-            cpus: fields.list("cpus").filter_map(|cpu| cpu.parse().ok()).collect(),
-            losses: Losses::parse(&fields),
-            most: fields.list("most").filter_map(parse_count).collect(),
-        })),
-        VERDICT => Some(Notice::Verdict(Verdict {
-            seen: fields.number("seen"),
-            written: fields.number("written"),
-            losses: Losses::parse(&fields),
-            late: fields.number("late"),
-            unread: fields.number("unread"),
-            left_out: LeftOut { failed: fields.number("failed"), sampled: fields.number("sampled") },
-            sample_ratio: fields.number("sample_ratio").try_into().unwrap_or(0),
-        })),
-        CLOCK => Some(Notice::Clock(ClockStep { by: fields.signed("by"), at: fields.number("at") })),
-        CUT => Some(Notice::Cut(Cut {
-            cause: fields.cut_cause(),
-            offset: fields.number("offset"),
-            bytes: fields.number("bytes"),
-        })),
-        SELECTED => Some(Notice::Selected(Asked::parse(
-            fields.text("syscalls"),
-            fields.text("events"),
-            fields.text("tracepoints"),
-        ))),
-        _ => None,
-    }
-}
-
 fn program(ty: EventType) -> &'static str {
     event(ty).and_then(|event| event.program).unwrap_or("unknown")
-}
-
-fn parse_count(pair: &str) -> Option<(EventType, u64)> {
-    let (program, count) = pair.split_once(':')?;
-    Some((crate::events::event_by_program(program)?.ty, count.parse().ok()?))
-}
-
-/// `key=value` pairs with spaces between them.
-struct Fields<'a>(BTreeMap<&'a str, &'a str>);
-
-impl<'a> Fields<'a> {
-    fn parse(text: &'a str) -> Fields<'a> {
-        Fields(text.split(' ').filter_map(|pair| pair.split_once('=')).collect())
-    }
-
-    /// 0 if there is none.
-    fn number(&self, key: &str) -> u64 {
-        self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
-    }
-
-    /// Empty if there is none.
-    fn text(&self, key: &str) -> &'a str {
-        self.0.get(key).copied().unwrap_or_default()
-    }
-
-    /// The same, of a number that may be negative.
-    fn signed(&self, key: &str) -> i64 {
-        self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(0)
-    }
-
-    fn cut_cause(&self) -> CutCause {
-        let named = |cause: &CutCause| self.0.get("cause") == Some(&cause.key());
-        CutCause::ALL.into_iter().find(named).unwrap_or_default()
-    }
-
-    fn list(&self, key: &str) -> impl Iterator<Item = &'a str> {
-        self.0.get(key).into_iter().flat_map(|value| value.split(','))
-    }
 }
 
 #[cfg(test)]

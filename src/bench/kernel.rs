@@ -1,9 +1,9 @@
-//! `scapd bench kernel`: where the nanoseconds of an event go, in the kernel.
+//! `scapd bench kernel`: measures the kernel time of an event.
 //!
-//! One thread, pinned to a CPU, makes the same system call over and over, with other programs attached in each turn: none,
-//! bare ones ([`Floor`]), scapd's. The turns alternate, so that what disturbs the machine meets all of them. The rings are
-//! drained after each turn, by the same thread: what is measured is the programs, not the recorder. A turn is short, so
-//! that most of them are not disturbed; the first one of each is thrown away.
+//! One thread, pinned to a CPU, repeats the same system call. Each turn attaches other programs: none, bare ones
+//! ([`Floor`]), scapd's. The turns alternate, so that disturbances of the machine affect all of them alike. The same
+//! thread drains the rings after each turn, so the times are those of the programs, not of the recorder. Turns are
+//! short, so that most are undisturbed; the first one of each contender is discarded.
 
 use std::{
     io::{self, Write},
@@ -21,21 +21,21 @@ use super::stats::Spread;
 use crate::probe::{Attach, Directions, Floor, Loaded, Opened, Options, Step};
 use scap::events::Syscall;
 
-/// Bytes of the ring: an event of access takes 96, an enter event 56.
+/// The size of the ring in bytes. An exit event of access takes 96, an enter event 56.
 pub(super) const RING: u64 = 8 << 20;
 
-/// What to measure.
+/// The arguments of [`kernel()`].
 #[derive(Debug, Clone)]
 pub struct KernelArgs {
-    /// Turns of each contender.
+    /// The number of turns of each contender.
     pub rounds: u32,
-    /// Calls of a turn: both events of all of them must fit into a ring.
+    /// The number of calls in a turn; both events of each must fit into a ring.
     pub calls: u32,
-    /// How to attach.
+    /// How to attach the programs.
     pub attach: Attach,
 }
 
-/// What is attached in a turn.
+/// The programs attached in a turn.
 enum Attachment {
     None,
     Floor { enter: Option<Step>, exit: Option<Step> },
@@ -45,22 +45,22 @@ enum Attachment {
 struct Contender {
     name: &'static str,
     attachment: Attachment,
-    /// The contender that this one is compared with: what it costs is the floor.
+    /// The contender whose cost is the floor for this one.
     floor: Option<usize>,
-    /// ns of a call, one number for each turn.
+    /// The time of a call in ns, one for each turn.
     times: Vec<f64>,
 }
 
-/// Measures, and writes a table: the time of a call of access on a path that is not there, what that is more than without
-/// any program, and the ratio to the bare programs. Then another one: what the kernel counts for the programs of some
-/// calls.
+/// Runs the measurements and writes two tables. The first has the time of an access of a missing path, the time added
+/// by the programs, and its ratio to that of the bare programs. The second has the time that the kernel counts for the
+/// programs of some calls.
 ///
 /// # Errors
-/// Of the probe, or of `out`.
+/// If the arguments are bad, if the probe fails, or if `out` cannot be written.
 pub fn kernel(args: &KernelArgs, out: &mut impl Write) -> anyhow::Result<()> {
     anyhow::ensure!(
         u64::from(args.calls) * (96 + 56) <= RING,
-        "{} calls a round do not fit into a ring of {RING} bytes: at most {}",
+        "the events of {} calls per round do not fit into a ring of {RING} bytes; use at most {} calls",
         args.calls,
         RING / (96 + 56)
     );
@@ -81,9 +81,9 @@ pub fn kernel(args: &KernelArgs, out: &mut impl Write) -> anyhow::Result<()> {
     super::programs::programs(style, args.calls, out)
 }
 
-/// To the first CPU that this thread may run on.
+/// Pins this thread to the first CPU that it may run on.
 fn pin() -> anyhow::Result<()> {
-    let allowed = sched_getaffinity(None).context("cannot ask for this thread's CPUs")?;
+    let allowed = sched_getaffinity(None).context("cannot get this thread's CPU affinity")?;
     let first = (0..CpuSet::MAX_CPU).find(|cpu| allowed.is_set(*cpu)).unwrap_or(0);
     let mut one = CpuSet::new();
     one.set(first);
@@ -122,7 +122,7 @@ fn contenders(attach: Attach) -> anyhow::Result<(Vec<Contender>, Attach)> {
 }
 
 impl Attachment {
-    /// ns of a call.
+    /// Runs a turn; returns the time of a call in ns.
     fn turn(&mut self, calls: u32, style: Attach, floor: &mut Floor) -> anyhow::Result<f64> {
         match self {
             Attachment::None => Ok(make_calls(calls)),
@@ -134,7 +134,7 @@ impl Attachment {
                 Ok(time)
             }
             Attachment::Scapd(loaded) => {
-                let probe = loaded.take().context("a turn has failed before")?;
+                let probe = loaded.take().context("an earlier turn failed")?;
                 let mut active = probe.attach()?.start();
                 let time = make_calls(calls);
                 active.close_gate();
@@ -167,7 +167,7 @@ fn report(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let spreads: Vec<_> = contenders.iter().map(|c| Spread::of(c.times.clone())).collect();
-    // Of each round with its neighbours: what slows the machine down for a while slows all of them.
+    // Compare the turns of the same round: a temporary slowdown of the machine affects all of them.
     let added = |contender: &Contender| -> Vec<f64> {
         contender.times.iter().zip(&contenders[0].times).map(|(time, none)| time - none).collect()
     };

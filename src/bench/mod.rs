@@ -1,4 +1,4 @@
-//! `scapd bench`: what recording costs on this machine.
+//! `scapd bench`: measures what recording costs on this machine.
 
 mod kernel;
 mod programs;

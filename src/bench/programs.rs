@@ -1,8 +1,7 @@
-//! What the programs of some calls take, as the kernel itself counts it (`bpf_stats`).
+//! Measures the programs of some calls with the kernel's own statistics (`bpf_stats`).
 //!
-//! The kernel adds up the time of the two dispatchers, from which the program of an event is called: so each call has its
-//! turn alone, and its time is that of the dispatcher and the program behind it. The clock that the kernel reads for this
-//! is part of what it counts.
+//! The kernel sums up the time of each of the two dispatchers, including the event's program that it tail-calls. Each
+//! call therefore has a turn of its own. The times include the kernel's own clock reads.
 
 use std::io::{Read, Write};
 
@@ -14,14 +13,14 @@ use super::stats::Spread;
 use crate::probe::{Active, Attach, Opened, Options, ProgramRuns, RunStatistics};
 use scap::events::Syscall;
 
-/// Turns of a call that count, and at most that there are.
+/// The number of turns of a call that count, and the maximum number of turns.
 const ROUNDS: usize = 21;
 const LONGEST: usize = 1000;
 
-/// A call that can be made over and over without changing anything, and how.
+/// A call that can be repeated without side effects: its name, what its events record, and a function that makes it.
 type Sample = (&'static str, &'static str, fn(&mut Files));
 
-/// What the calls work on.
+/// The files and the buffer that the calls use.
 struct Files {
     zero: std::fs::File,
     null: std::fs::File,
@@ -38,7 +37,7 @@ const SAMPLES: [Sample; 8] = [
     ("access", "a path", |_| {
         let _ = access(c"/no/such/file", Access::EXISTS);
     }),
-    ("openat", "a path, and that of a folder's descriptor", |_| {
+    ("openat", "a path and a directory descriptor", |_| {
         let _ = openat(CWD, c"/no/such/file", OFlags::RDONLY, Mode::empty());
     }),
     ("read", "64 bytes of data", |files| {
@@ -53,18 +52,19 @@ const SAMPLES: [Sample; 8] = [
         let _ = poll(&mut fds, Some(&Timespec::default()));
     }),
     ("socket", "flags", |_| {
-        // A protocol that the family does not have: refused.
+        // The family does not have this protocol: the call fails.
         use rustix::net::{AddressFamily, SocketType, ipproto, socket};
         let _ = socket(AddressFamily::UNIX, SocketType::STREAM, Some(ipproto::TCP));
     }),
 ];
 
-/// Measures, and writes a table: ns of the programs of some calls, for each event.
+/// Runs the measurements and writes a table: the time in ns of the programs of some calls, for each event.
 ///
 /// # Errors
-/// Of the probe, or of `out`; if the kernel does not count.
+/// If the kernel does not count, if the probe fails, or if `out` cannot be written.
 pub(super) fn programs(attach: Attach, calls: u32, out: &mut impl Write) -> anyhow::Result<()> {
-    let _statistics = RunStatistics::enable().context("the kernel does not count the time of programs")?;
+    let _statistics =
+        RunStatistics::enable().context("cannot enable the kernel's statistics of BPF programs")?;
     let open = |path, options: &mut std::fs::OpenOptions| options.open(path).context(path);
     let mut files = Files {
         zero: open("/dev/zero", std::fs::OpenOptions::new().read(true))?,
@@ -72,7 +72,7 @@ pub(super) fn programs(attach: Attach, calls: u32, out: &mut impl Write) -> anyh
         data: [0; 64],
     };
     let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(["call", "moves", "enter", "exit"]);
+    table.load_style(presets::ASCII_MARKDOWN).set_header(["call", "records", "enter", "exit"]);
     for column in 2..4 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -84,13 +84,13 @@ pub(super) fn programs(attach: Attach, calls: u32, out: &mut impl Write) -> anyh
     }
     writeln!(
         out,
-        "\nns of the programs of a call, as the kernel counts them (bpf_stats): medians of {ROUNDS} rounds"
+        "\nns per call in its programs, as counted by the kernel (bpf_stats): medians of {ROUNDS} rounds"
     )?;
     writeln!(out, "{table}")?;
     Ok(())
 }
 
-/// ns of a run of the enter dispatcher, and of the exit dispatcher.
+/// Returns the time in ns of a run of the enter dispatcher, and of the exit dispatcher.
 fn measure(name: &str, attach: Attach, calls: u32, mut turn: impl FnMut()) -> anyhow::Result<[f64; 2]> {
     let options = Options { attach, ring_size: super::kernel::RING, targets: 1, ..Options::default() };
     let selected: Vec<_> = Syscall::by_name(name).into_iter().collect();
@@ -113,7 +113,7 @@ fn measure(name: &str, attach: Attach, calls: u32, mut turn: impl FnMut()) -> an
             return Ok(times.map(|times| Spread::of(times).median));
         }
     }
-    anyhow::bail!("other processes make so many calls that those of {name} cannot be told from them")
+    anyhow::bail!("other processes make too many calls to measure {name}; try again on an idle machine")
 }
 
 fn drain(active: &mut Active) -> anyhow::Result<()> {
@@ -121,11 +121,12 @@ fn drain(active: &mut Active) -> anyhow::Result<()> {
         active.next_event();
     }
     let lost = active.probe().totals().lost();
-    anyhow::ensure!(lost == 0, "{lost} events were lost: fewer calls are to be made in a round");
+    anyhow::ensure!(lost == 0, "{lost} events were lost; use fewer calls per round (--calls)");
     Ok(())
 }
 
-/// ns of a run. Runs for calls of other tasks are counted too, and leave early: `None` if there were many.
+/// Returns the mean time of a run in ns. It includes runs for calls of other tasks, which end early: `None` if there
+/// were many.
 fn mean(name: &str, calls: u32, before: &[ProgramRuns], after: &[ProgramRuns]) -> Option<f64> {
     let of = |runs: &[ProgramRuns]| runs.iter().find(|runs| runs.name == name).map(|r| (r.runs, r.time));
     let ((runs, time), (runs_after, time_after)) = (of(before)?, of(after)?);

@@ -1,6 +1,6 @@
-//! Numbers of several rounds.
+//! Statistics over several rounds.
 
-/// The middle of several measurements, and how far they spread: quartiles.
+/// The median and the quartiles of several measurements.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Spread {
     pub(super) low: f64,
@@ -9,7 +9,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    /// Of at least one measurement; of none, all is 0.
+    /// Computes the spread of some values; all 0 if there are none.
     pub(super) fn of(mut values: Vec<f64>) -> Spread {
         values.sort_by(f64::total_cmp);
         let at = |part: f64| {

@@ -1,4 +1,4 @@
-//! seccomp: system calls that a recording never makes once it runs. They fail with EPERM.
+//! seccomp: makes system calls fail with EPERM that a recording never makes once it runs.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
-/// Each of them gives more rights, reaches into other processes or the kernel, or starts a program.
+/// The refused calls. Each gives more rights, reaches into other processes or the kernel, or starts a program.
 const REFUSED: &[c_long] = &[
-    // Other programs, and other processes' memory and descriptors.
+    // Starting programs; other processes' memory and descriptors.
     SYS_execve,
     SYS_execveat,
     SYS_ptrace,
@@ -18,7 +18,7 @@ const REFUSED: &[c_long] = &[
     SYS_process_madvise,
     SYS_pidfd_getfd,
     SYS_kcmp,
-    // Code of the kernel, and what it runs.
+    // Kernel code, and what the kernel runs.
     SYS_init_module,
     SYS_finit_module,
     SYS_delete_module,
@@ -31,7 +31,7 @@ const REFUSED: &[c_long] = &[
     SYS_io_uring_setup,
     SYS_io_uring_enter,
     SYS_io_uring_register,
-    // Name spaces and mounts.
+    // Namespaces and mounts.
     SYS_unshare,
     SYS_setns,
     SYS_mount,
@@ -47,7 +47,7 @@ const REFUSED: &[c_long] = &[
     SYS_mount_setattr,
     SYS_open_by_handle_at,
     SYS_mknodat,
-    // Other users.
+    // User and group ids.
     SYS_setuid,
     SYS_setgid,
     SYS_setreuid,
@@ -85,7 +85,7 @@ const REFUSED: &[c_long] = &[
     SYS_mknod,
 ];
 
-/// What bpf(2) can still do is look at maps and programs that are there, and change what is in maps.
+/// The refused bpf(2) commands. The others inspect existing maps and programs, or change the contents of maps.
 const REFUSED_OF_BPF: &[u32] = &[
     libbpf_sys::BPF_MAP_CREATE,
     libbpf_sys::BPF_PROG_LOAD,
@@ -105,15 +105,15 @@ const REFUSED_OF_BPF: &[u32] = &[
     libbpf_sys::BPF_TOKEN_CREATE,
 ];
 
-/// Calls of x32 have this bit; a few have a number of their own besides (execve, ptrace, kexec_load,
-/// process_vm_readv and _writev, execveat).
+/// The bit that x32 numbers have, and the x32 numbers that differ from x86-64 (execve, ptrace, kexec_load,
+/// process_vm_readv, process_vm_writev, execveat).
 #[cfg(target_arch = "x86_64")]
 const X32: (i64, [i64; 6]) = (0x4000_0000, [520, 521, 528, 539, 540, 545]);
 
-/// Has these calls of this thread, and of those that it will start, fail: how many there are.
+/// Makes these calls fail in this thread and in those that it starts; returns the number of calls.
 ///
 /// # Errors
-/// Why they do not.
+/// The reason if the kernel does not refuse them.
 pub(super) fn refuse() -> Result<usize, String> {
     let program = filter().map_err(|e| e.to_string())?;
     seccompiler::apply_filter(&program).map_err(|e| e.to_string())?;
@@ -151,7 +151,7 @@ mod tests {
         let outcome = std::thread::spawn(|| {
             refuse().unwrap();
             [libbpf_sys::BPF_PROG_LOAD, libbpf_sys::BPF_MAP_LOOKUP_ELEM].map(|command| {
-                // SAFETY: there is nothing at that address: it fails, before or after it is looked at.
+                // SAFETY: nothing is mapped at the null address, so the call fails, even if the kernel reads there.
                 (unsafe { syscall(SYS_bpf, command, std::ptr::null::<u8>(), 8) }, errno())
             })
         });
@@ -165,11 +165,11 @@ mod tests {
         let allowed = std::thread::spawn(|| {
             refuse().unwrap();
             let call = |number: &c_long| {
-                // SAFETY: with arguments that are none, a call that is not refused fails or does nothing.
+                // SAFETY: with these invalid arguments, a call that is not refused fails or does nothing.
                 let result = unsafe { syscall(*number, -1, 0, 0, 0, 0, 0) };
                 (result, errno())
             };
-            // These would do something if they were not refused.
+            // These would have an effect if they were not refused.
             let harmful = [SYS_vhangup, SYS_reboot, SYS_sethostname, SYS_setdomainname, SYS_kexec_load];
             let harmless = REFUSED.iter().filter(|call| !harmful.contains(call));
             harmless.filter(|number| call(number) != (-1, Some(EPERM))).copied().collect::<Vec<_>>()

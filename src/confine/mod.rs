@@ -1,11 +1,11 @@
-//! What a thread gives up once it has what it needs, so that a mistake in it does less harm: capabilities, system calls
+//! Takes rights from a thread that no longer needs them, so that a bug in it does less harm: capabilities, system calls
 //! (seccomp(2)), and writing files (landlock(7)).
 //!
-//! All three are of a thread, and pass to the threads and processes that it starts. So they are not for a thread that
-//! starts processes: neither the recorded command nor a command of `--on-close` is to notice anything. And a thread under
-//! Landlock sees nothing of processes outside, not even to read what they have open: a thread that takes the state of the
-//! machine cannot be one. What is refused is a list, and not all but a list: a call that the C library makes tomorrow must
-//! not end a recording that runs for weeks.
+//! Each thread gives up its rights itself, and the threads and processes that it starts inherit the restrictions. So a
+//! thread that starts processes keeps its system calls and files: the recorded command and the commands of `--on-close`
+//! must not notice anything. A thread under Landlock cannot inspect processes outside, not even to read what they have
+//! open, so the thread that takes the state of the machine is not under Landlock. The list of calls is a list of
+//! refused ones, not of allowed ones: a new call of the C library must not end a recording that runs for weeks.
 
 mod calls;
 mod files;
@@ -17,51 +17,52 @@ use serde::Deserialize;
 
 use crate::privileges::{self, Keep};
 
-/// How much is given up.
+/// Which rights to give up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Confinement {
-    /// All that this kernel can take away
+    /// Everything that this kernel can take away
     Auto,
-    /// Capabilities alone
+    /// Only capabilities
     Capabilities,
     /// Nothing
     #[default]
     Off,
 }
 
-/// What a thread still has to do.
+/// The task of a thread, which determines the rights that it keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
-    /// Take events, take the state of the machine, write files; and so for the threads that it starts.
+    /// Takes events, takes the state of the machine and writes files, and starts threads that do.
     Recording,
-    /// Close, rename and delete files; with `hooks`, also run commands of the user's for them.
+    /// Closes, renames and deletes files.
     Files {
-        /// Whether it does.
+        /// Whether it also runs the user's commands for them.
         hooks: bool,
     },
-    /// Talk to others, and write no file.
+    /// Talks to other processes and writes no files.
     Talking,
 }
 
-/// What is in force for a thread.
+/// The restrictions in force for a thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InForce {
-    /// The capabilities that are left, if any others were given up.
+    /// The remaining capabilities; `None` if none were given up.
     capabilities: Option<Vec<String>>,
-    /// How many system calls are refused, or why none.
+    /// The number of refused system calls, or why none are.
     calls: Measure<usize>,
-    /// Whether files cannot be written, or why they can.
+    /// Whether writing files is forbidden, or why not.
     files: Measure<()>,
 }
 
-/// What came of a measure.
+/// The outcome of a measure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Measure<T> {
+    /// In force.
     Taken(T),
-    /// It is not for this thread, or not wanted.
+    /// Not for this thread, or not wanted.
     None,
-    /// This machine does not have it.
+    /// Not available on this machine.
     Impossible(String),
 }
 
@@ -71,7 +72,7 @@ impl<T> From<Result<T, String>> for Measure<T> {
     }
 }
 
-/// Has this thread give up what its task does not take. What cannot be given up on this machine is kept: that is no error.
+/// Takes from this thread the rights that its task does not need. A measure that this machine lacks is no error.
 pub fn thread(how: Confinement, task: Task) -> InForce {
     let mut in_force = InForce { capabilities: None, calls: Measure::None, files: Measure::None };
     if how == Confinement::Off {
@@ -101,14 +102,14 @@ fn capabilities_left() -> Vec<String> {
         .collect()
 }
 
-/// What this machine can take from a thread of each kind, found out by trying.
+/// Returns the measures that this machine has, found out by trying them on a thread.
 pub fn possible() -> InForce {
     let tried = std::thread::spawn(|| thread(Confinement::Auto, Task::Talking)).join();
     tried.unwrap_or(InForce { capabilities: None, calls: Measure::None, files: Measure::None })
 }
 
 impl InForce {
-    /// The line of `scapd check`.
+    /// Returns the text for `scapd check`.
     pub fn of_this_machine(&self) -> String {
         let calls = match &self.calls {
             Measure::Taken(count) => format!("seccomp refuses {count} system calls"),
@@ -117,7 +118,7 @@ impl InForce {
         };
         match &self.files {
             Measure::Taken(()) => {
-                format!("{calls}; Landlock keeps threads that talk to others from writing files")
+                format!("{calls}; Landlock forbids threads that talk to other processes to write files")
             }
             Measure::Impossible(why) => format!("{calls}; no Landlock ({why})"),
             Measure::None => calls,
@@ -128,8 +129,8 @@ impl InForce {
 impl fmt::Display for InForce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.capabilities.as_deref() {
-            None => f.write_str("no capability is given up")?,
-            Some([]) => f.write_str("no capability is left")?,
+            None => f.write_str("no capabilities given up")?,
+            Some([]) => f.write_str("no capabilities left")?,
             Some(left) => write!(f, "capabilities left: {}", left.join(" "))?,
         }
         match &self.calls {
@@ -138,7 +139,7 @@ impl fmt::Display for InForce {
             Measure::None => {}
         }
         match &self.files {
-            Measure::Taken(()) => f.write_str("; Landlock lets it write no file"),
+            Measure::Taken(()) => f.write_str("; Landlock forbids it to write files"),
             Measure::Impossible(why) => write!(f, "; no Landlock ({why})"),
             Measure::None => Ok(()),
         }
@@ -151,7 +152,7 @@ mod tests {
 
     use super::*;
 
-    /// What a thread can do after it gave up something.
+    /// Runs `then` in a thread after it has given up its rights.
     fn after<T: Send + 'static>(
         how: Confinement,
         task: Task,
@@ -176,13 +177,13 @@ mod tests {
             (in_force, wrote.is_ok(), removed.is_ok(), fs::read(&path).unwrap())
         });
         assert!(matches!(in_force.calls, Measure::Taken(count) if count > 40), "{in_force}");
-        // Where the kernel has no Landlock, it says so.
+        // Without Landlock in the kernel, the thread can still write.
         assert_eq!(
             (wrote, removed),
             if in_force.files == Measure::Taken(()) { (false, false) } else { (true, true) }
         );
         assert!(removed || read == b"before");
-        assert!(executes(), "other threads do what they did");
+        assert!(executes(), "other threads are not affected");
     }
 
     #[test]
@@ -191,7 +192,7 @@ mod tests {
         after(Confinement::Auto, Task::Recording, move |_| {
             fs::write(folder.path().join("x"), "").unwrap();
             fs::rename(folder.path().join("x"), folder.path().join("y")).unwrap();
-            // Of its parent, which is not confined: as at each rotation.
+            // Its parent is not confined. A recording reads such processes at each rotation.
             let parent = rustix::process::getppid().unwrap().as_raw_nonzero();
             assert!(fs::read_dir(format!("/proc/{parent}/fd")).unwrap().count() > 0);
             fs::read_link(format!("/proc/{parent}/exe")).unwrap();
@@ -217,8 +218,8 @@ mod tests {
     #[test]
     fn it_says_what_is_in_force() {
         let text = possible().to_string();
-        assert!(text.contains("no capability is left; seccomp refuses "), "{text}");
+        assert!(text.contains("no capabilities left; seccomp refuses "), "{text}");
         let off = thread(Confinement::Off, Task::Talking).to_string();
-        assert_eq!(off, "no capability is given up");
+        assert_eq!(off, "no capabilities given up");
     }
 }

@@ -8,10 +8,10 @@ use std::{
 
 use super::{Identity, Spot};
 
-/// Names that are tried.
+/// How many names are tried.
 const TRIES: u32 = 1000;
 
-/// A new file beside the name that it is to get; removed when it is dropped without having got one.
+/// A new file in the folder of its future name. Dropping it before it has that name removes it.
 #[derive(Debug)]
 pub struct Draft {
     file: File,
@@ -21,7 +21,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Makes the file: `NAME.partial`, or `NAME.1.partial` and so on if others have that.
+    /// Creates the file as `NAME.partial`, or as `NAME.1.partial` and so on if that exists.
     ///
     /// # Errors
     /// Those of open(2).
@@ -39,23 +39,24 @@ impl Draft {
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    /// The file.
+    /// Returns the file.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Gives it a name in its folder, in the place of what has it.
+    /// Syncs it and renames it in its folder, replacing the target.
     ///
     /// # Errors
-    /// Those of rename(2), [`ErrorKind::NotFound`] if somebody has taken the file away.
+    /// Those of rename(2) and fsync(2); [`ErrorKind::NotFound`] if the file was taken away.
     pub fn replace(self, name: &OsStr) -> io::Result<()> {
         self.finish(|spot| spot.folder.rename(&spot.name, name))
     }
 
-    /// Gives it a name in its folder that nothing has.
+    /// Syncs it and renames it in its folder, replacing nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::AlreadyExists`], and others of rename(2); [`ErrorKind::NotFound`] if somebody has taken it away.
+    /// [`ErrorKind::AlreadyExists`], and others of rename(2) and fsync(2); [`ErrorKind::NotFound`] if the file was
+    /// taken away.
     pub fn rename_new(self, name: &OsStr) -> io::Result<()> {
         self.finish(|spot| spot.folder.rename_new(&spot.name, name))
     }

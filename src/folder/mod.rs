@@ -1,11 +1,11 @@
-//! Folders, and the files in them, where others may write too.
+//! Folders to which others may write too, and the files in them.
 //!
-//! Whoever may write to a folder can swap what is in it between any two calls. So nothing is done by path after a check
-//! by path: a [`Folder`] is opened once, and all else is relative to it. Names are single components, so `openat` with
-//! `O_NOFOLLOW` leaves no more to swap than `openat2` with `RESOLVE_BENEATH` would, and needs no other crate. What is
-//! opened is looked at through its descriptor; pipes and devices are not opened at all.
+//! Anyone who may write to a folder can swap its entries between any two calls. So no path is used after a check of
+//! that path: a [`Folder`] is opened once, and everything else is relative to it. Names are single components, so
+//! `openat` with `O_NOFOLLOW` is as safe as `openat2` with `RESOLVE_BENEATH`, and needs no other crate. Files are
+//! checked through their descriptors; pipes and devices are not opened at all.
 //!
-//! On the way to a folder, links are followed that root or this process's user made, and no others: see [`walk`].
+//! On the way to a folder, only symbolic links owned by root or by this process's user are followed: see [`walk`].
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
@@ -39,10 +39,10 @@ use rustix::{
 pub use draft::Draft;
 pub use special::Special;
 
-/// What a file holds is for its owner alone: captures have data, arguments, environments.
+/// Only the owner may read a capture: it has data, arguments, and environments.
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// A folder that is open.
+/// An open folder.
 #[derive(Debug)]
 pub struct Folder {
     handle: OwnedFd,
@@ -53,34 +53,34 @@ impl Folder {
     /// Opens a folder.
     ///
     /// # Errors
-    /// Those of open(2), and [`ForeignLink`] within.
+    /// Those of open(2), and [`walk::ForeignLink`] inside an [`io::Error`].
     pub fn open(path: &Path) -> io::Result<Folder> {
         Folder::at(walk::folder(path)?, path)
     }
 
-    /// The one that was found at a path.
+    /// Reopens a folder that was found at a path, for listing if that is allowed.
     fn at(found: OwnedFd, path: &Path) -> io::Result<Folder> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = match openat(&found, ".", flags, Mode::empty()) {
-            // One that may be written to, and not be listed.
+            // It may be used, but not listed.
             Err(Errno::ACCESS) => found,
             handle => handle?,
         };
         Ok(Folder { handle, path: path.to_owned() })
     }
 
-    /// The path that it was opened by.
+    /// Returns the path by which it was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of what has that name in it.
+    /// Returns the path of an entry.
     pub fn join(&self, name: impl AsRef<OsStr>) -> PathBuf {
         let dir = if self.path == Path::new(".") { Path::new("") } else { &self.path };
         dir.join(name.as_ref())
     }
 
-    /// What has that name, a link as such; `None` if there is nothing.
+    /// Returns the status of an entry, without following a link; `None` if there is none.
     pub fn stat(&self, name: impl AsRef<OsStr>) -> io::Result<Option<Stat>> {
         match statat(&self.handle, component(name.as_ref())?, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(None),
@@ -88,27 +88,27 @@ impl Folder {
         }
     }
 
-    /// Opens a regular file; `None` if what has that name is none.
+    /// Opens a regular file; `None` if the entry is something else.
     ///
     /// # Errors
     /// Those of open(2).
     pub fn regular(&self, name: impl AsRef<OsStr>, access: OFlags) -> io::Result<Option<File>> {
         let name = component(name.as_ref())?;
-        // A device may react to being opened.
+        // Opening a device may have side effects.
         let found = self.stat(name)?.ok_or(ErrorKind::NotFound)?;
         if !is_regular(&found) {
             return Ok(None);
         }
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match openat(&self.handle, name, flags, Mode::empty()) {
-            // It was swapped for a link, or for a pipe or a socket.
+            // It was swapped for a link, a pipe or a socket.
             Err(Errno::LOOP | Errno::NXIO) => return Ok(None),
             file => file?,
         };
         Ok(is_regular(&fstat(&file)?).then(|| file.into()))
     }
 
-    /// The same for a file of this process's user that has no other name: `None` for anything else.
+    /// Opens a regular file that this process's user owns and that has no second name; `None` for anything else.
     ///
     /// # Errors
     /// Those of open(2).
@@ -118,7 +118,7 @@ impl Folder {
         Ok((is_own(&found) && found.st_nlink == 1).then_some(file))
     }
 
-    /// Makes a file that nobody else has; only its owner may read it.
+    /// Creates a new file; only its owner may access it.
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyExists`], and others of open(2).
@@ -127,19 +127,19 @@ impl Folder {
         Ok(openat(&self.handle, component(name.as_ref())?, flags, PRIVATE)?.into())
     }
 
-    /// Tries whether a file can be made, by one that never has a name.
+    /// Checks that a file can be created, by creating one without a name (`O_TMPFILE`).
     ///
     /// # Errors
     /// Those of open(2).
     pub fn can_create(&self) -> io::Result<()> {
         match openat(&self.handle, ".", OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, PRIVATE) {
-            // The file system has no such files: the real one will tell.
+            // The file system lacks O_TMPFILE: creating the real file will show.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => Ok(()),
             made => Ok(made.map(drop)?),
         }
     }
 
-    /// Renames; what has the new name is replaced.
+    /// Renames an entry, replacing the target.
     ///
     /// # Errors
     /// Those of rename(2).
@@ -148,14 +148,14 @@ impl Folder {
         Ok(renameat(&self.handle, from, &self.handle, to)?)
     }
 
-    /// Renames, and replaces nothing.
+    /// Renames an entry, replacing nothing.
     ///
     /// # Errors
     /// [`ErrorKind::AlreadyExists`], and others of rename(2).
     pub fn rename_new(&self, from: impl AsRef<OsStr>, to: impl AsRef<OsStr>) -> io::Result<()> {
         let (from, to) = (component(from.as_ref())?, component(to.as_ref())?);
         match renameat_with(&self.handle, from, &self.handle, to, RenameFlags::NOREPLACE) {
-            // Some file systems of the network do not know the flag; a link is never made over a file either.
+            // Some network file systems lack the flag; link(2) replaces nothing either.
             Err(Errno::INVAL | Errno::NOSYS) => self.link(from, to).and_then(|()| self.remove(from)),
             renamed => Ok(renamed?),
         }
@@ -178,10 +178,10 @@ impl Folder {
         Ok(unlinkat(&self.handle, component(name.as_ref())?, AtFlags::empty())?)
     }
 
-    /// The names in it, but for `.` and `..`; those up to an error.
+    /// Lists the names in it, except `.` and `..`, up to the first error.
     ///
     /// # Errors
-    /// If it may not be listed.
+    /// If it cannot be listed.
     pub fn names(&self) -> io::Result<impl Iterator<Item = OsString> + use<>> {
         let names = Dir::read_from(&self.handle)?.map_while(Result::ok);
         Ok(names
@@ -189,13 +189,13 @@ impl Folder {
             .filter(|name| name != "." && name != ".."))
     }
 
-    /// Sees to it that its entries are on disk.
+    /// Syncs its entries to disk.
     ///
     /// # Errors
     /// Those of fsync(2).
     pub fn sync(&self) -> io::Result<()> {
         match fsync(&self.handle) {
-            // It could not be opened for reading.
+            // It is open with O_PATH only: see `at`.
             Err(Errno::BADF) => Ok(()),
             synced => Ok(synced?),
         }
@@ -208,7 +208,7 @@ impl AsFd for Folder {
     }
 }
 
-/// A name in a folder.
+/// An entry of a folder, or a free name in it.
 #[derive(Debug, Clone)]
 pub struct Spot {
     /// The folder.
@@ -218,37 +218,37 @@ pub struct Spot {
 }
 
 impl Spot {
-    /// Where a path leads, links at its end included; `None` if to something that has no name: a descriptor in /proc.
+    /// Resolves a path, including a link at its end; `None` if the target has no name (a descriptor in /proc).
     ///
     /// # Errors
-    /// Of the folder, and [`ForeignLink`] within; [`ErrorKind::IsADirectory`] if it names no file.
+    /// Those of [`Folder::open`]; [`ErrorKind::IsADirectory`] if the path names no file.
     pub fn find(path: &Path) -> io::Result<Option<Spot>> {
         walk::spot(path)
     }
 
-    /// Its path.
+    /// Returns its path.
     pub fn path(&self) -> PathBuf {
         self.folder.join(&self.name)
     }
 
-    /// Another name in the same folder.
+    /// Returns another name in the same folder.
     pub fn beside(&self, name: impl Into<OsString>) -> Spot {
         Spot { folder: self.folder.clone(), name: name.into() }
     }
 
-    /// The same name with something behind it.
+    /// Returns the name with a suffix.
     pub fn with(&self, suffix: &str) -> Spot {
         let mut name = self.name.clone();
         name.push(suffix);
         self.beside(name)
     }
 
-    /// What is there, a link as such.
+    /// Returns the status of the entry, without following a link; `None` if there is none.
     pub fn stat(&self) -> io::Result<Option<Stat>> {
         self.folder.stat(&self.name)
     }
 
-    /// Looks where the file is now that was made here, by the path: its folder may be another one by now.
+    /// Checks whether a file created here is still found by its path: another folder may have that path now.
     pub fn whereabouts(&self, identity: Identity, file: &File) -> Whereabouts {
         let is_here = || {
             let found = Folder::open(self.folder.path()).and_then(|folder| folder.stat(&self.name));
@@ -262,7 +262,7 @@ impl Spot {
     }
 }
 
-/// What a file is known by, whatever its name.
+/// The identity of a file, whatever its name: device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
     device: u64,
@@ -270,7 +270,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of an open file.
+    /// Returns the identity of an open file.
     ///
     /// # Errors
     /// Those of fstat(2).
@@ -285,39 +285,39 @@ impl From<&Stat> for Identity {
     }
 }
 
-/// Where a file is.
+/// Where a file is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Whereabouts {
-    /// Where it was made.
+    /// It is where it was created.
     There,
-    /// Under another name.
+    /// It has a name, but elsewhere.
     Moved,
     /// It has no name any more.
     Removed,
 }
 
-/// Whether there is anything of that path.
+/// Returns whether anything exists at a path.
 pub fn is_there(path: &Path) -> bool {
     Spot::find(path).is_ok_and(|spot| spot.is_some_and(|spot| spot.stat().is_ok_and(|found| found.is_some())))
 }
 
-/// Whether it is a regular file.
+/// Returns whether it is a regular file.
 pub fn is_regular(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode) == FileType::RegularFile
 }
 
-/// Whether it belongs to this process's user.
+/// Returns whether this process's user owns it.
 pub fn is_own(found: &Stat) -> bool {
     found.st_uid == geteuid().as_raw()
 }
 
-/// Locks a file against other recorders and `scapd repair`: whether it is locked now. A file system that knows no locks
-/// has none that are held.
+/// Locks a file against other recorders and `scapd repair`. Returns false if another process holds the lock. On a file
+/// system without locks it returns true.
 pub fn lock(file: &File) -> bool {
     flock(file, FlockOperation::NonBlockingLockExclusive) != Err(Errno::WOULDBLOCK)
 }
 
-/// A name must not lead out of the folder.
+/// Refuses names that lead out of the folder.
 fn component(name: &OsStr) -> io::Result<&OsStr> {
     let is_name = !name.is_empty() && name != "." && name != ".." && !name.as_bytes().contains(&b'/');
     if is_name { Ok(name) } else { Err(ErrorKind::InvalidInput.into()) }

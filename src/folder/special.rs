@@ -1,4 +1,4 @@
-//! What is written to, and is no regular file.
+//! Targets that are no regular files.
 
 use std::{fs::File, io, path::PathBuf, thread, time::Duration};
 
@@ -10,23 +10,23 @@ use rustix::{
 use super::{Spot, is_own};
 use crate::print::shown;
 
-/// Between two looks whether somebody reads a pipe.
+/// Interval between checks for a reader of a pipe.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A pipe, a device, or whatever a descriptor's name in /proc stands for.
+/// A pipe, a device, or the target of a descriptor in /proc.
 #[derive(Debug)]
 pub enum Special {
-    /// It has a name.
+    /// A named file.
     At(Spot),
-    /// It has a name in /proc.
+    /// A descriptor's path in /proc.
     Descriptor(PathBuf),
 }
 
 impl Special {
-    /// What a path leads to, unless that is a regular file, or nothing yet: then it is the place of that.
+    /// Resolves a path to a special file, or to the spot of a regular file that may not exist yet.
     ///
     /// # Errors
-    /// Those of [`Spot::find`], of a directory, and of a pipe that somebody else made.
+    /// Those of [`Spot::find`]; EISDIR for a directory; an error for another user's pipe.
     pub fn find(path: PathBuf) -> io::Result<Result<Spot, Special>> {
         let Some(spot) = Spot::find(&path)? else { return Ok(Err(Special::Descriptor(path))) };
         let Some(found) = spot.stat()? else { return Ok(Ok(spot)) };
@@ -40,11 +40,11 @@ impl Special {
         }
     }
 
-    /// Opens it for writing, without waiting for anything later on (`O_NONBLOCK`). `None` if nobody reads the pipe, and
-    /// that is not to be waited for any more.
+    /// Opens it for writing, with `O_NONBLOCK`. Waits for a reader of a pipe; `None` if there is none by the time
+    /// `give_up` returns true.
     ///
     /// # Errors
-    /// Those of open(2), and of a pipe that somebody else made.
+    /// Those of open(2); an error for another user's pipe.
     pub fn open(&self, give_up: &dyn Fn() -> bool) -> io::Result<Option<File>> {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         loop {
@@ -81,14 +81,14 @@ impl Special {
     }
 }
 
-/// Whoever made a pipe may read what comes out of it.
+/// Refuses another user's pipe: its owner may read what is written to it.
 fn check_pipe(found: &Stat, spot: &Spot) -> io::Result<()> {
     if FileType::from_raw_mode(found.st_mode) != FileType::Fifo || found.st_uid == 0 || is_own(found) {
         return Ok(());
     }
     let path = shown(&spot.path());
     let text = format!(
-        "the pipe {path} belongs to user {}, who could read all of it: if that is meant, -w - >{path}",
+        "the pipe {path} belongs to user {}, who could read the capture: to write to it anyway, use -w - >{path}",
         found.st_uid
     );
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))

@@ -125,7 +125,7 @@ fn links_of_others_are_not_followed() {
     }
     for path in ["dir/x", "file"] {
         let error = Spot::find(&dir.path().join(path)).unwrap_err();
-        assert!(error.to_string().contains("belongs to user 65534: name the place"), "{error}");
+        assert!(error.to_string().contains("belongs to user 65534 and is not followed"), "{error}");
     }
     assert!(Folder::open(&dir.path().join("dir")).is_err());
     assert!(Folder::open(&dir.path().join("a")).is_ok());
@@ -135,7 +135,7 @@ fn links_of_others_are_not_followed() {
 fn a_draft_takes_a_name_or_leaves_nothing() {
     let (dir, folder) = folder();
     let spot = Spot { folder: Arc::new(folder), name: "x".into() };
-    // What somebody has put where it is to be.
+    // Something else has the first name already.
     symlink(dir.path().join("elsewhere"), dir.path().join("x.partial")).unwrap();
     let draft = Draft::beside(&spot).unwrap();
     assert!(dir.path().join("x.1.partial").exists());

@@ -1,7 +1,7 @@
-//! The way to a folder, one name at a time.
+//! Resolves a path to a folder, one name at a time.
 //!
-//! In a folder of somebody else's, every link may be a trap that leads to a place where only root may write. So a link is
-//! followed only if root or this process's user made it. What somebody else's leads to has to be named itself.
+//! In another user's folder, a symbolic link may be a trap that leads to files that only root may write. So a link is
+//! followed only if root or this process's user owns it. The target of any other link has to be named itself.
 
 use std::{
     collections::VecDeque,
@@ -23,12 +23,12 @@ use rustix::{
 use super::{Folder, Spot, is_own};
 use crate::print::shown;
 
-/// Links that are followed, as many as the kernel follows.
+/// How many links are followed: the kernel's own limit.
 const LINKS: usize = 40;
-/// What `statfs` says of /proc (linux/magic.h).
+/// The file system type of /proc (linux/magic.h).
 const PROC_MAGIC: u64 = 0x9fa0;
 
-/// A link that is not followed.
+/// A link that is not followed, as another user owns it.
 #[derive(Debug)]
 pub struct ForeignLink {
     path: PathBuf,
@@ -38,34 +38,34 @@ pub struct ForeignLink {
 impl fmt::Display for ForeignLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ForeignLink { path, owner } = self;
-        write!(f, "the link {} belongs to user {owner}: name the place that it leads to", shown(path))
+        write!(f, "the link {} belongs to user {owner} and is not followed: name its target", shown(path))
     }
 }
 
 impl std::error::Error for ForeignLink {}
 
-/// How far it is.
+/// The state of a path walk.
 struct Walk {
     at: OwnedFd,
-    /// The path of that, for messages and for those who open it again.
+    /// The path of `at`, for messages and for opening it again.
     path: PathBuf,
     links: usize,
     rest: VecDeque<OsString>,
 }
 
-/// What a name is.
+/// What a name stands for.
 enum Found {
     Nothing,
     /// A folder.
     Folder(OwnedFd),
-    /// A link, and what it says.
+    /// A link, with its text.
     Link(OsString),
-    /// A link of the kernel's, which says nothing.
+    /// A magic link of /proc: its text cannot be followed.
     Magic,
     Other,
 }
 
-/// Opens a folder, without the right to list it.
+/// Opens a folder with `O_PATH`.
 pub fn folder(path: &Path) -> io::Result<OwnedFd> {
     let mut walk = Walk::to(path)?;
     while let Some(name) = walk.rest.pop_front() {
@@ -74,7 +74,7 @@ pub fn folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(walk.at)
 }
 
-/// Finds the folder of a file, and its name there.
+/// Finds the folder of a file and its name there; `None` for a magic link.
 pub fn spot(path: &Path) -> io::Result<Option<Spot>> {
     if path.as_os_str().is_empty() {
         return Err(Errno::NOENT.into());
@@ -111,7 +111,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Sets out from here for a path, before the rest of the way.
+    /// Puts the names of a path in front of the rest, starting at `/` if it is absolute.
     fn go_to(&mut self, path: &Path) -> io::Result<()> {
         if path.is_absolute() {
             self.at = open(CWD, OsStr::new("/"))?;
@@ -127,14 +127,14 @@ impl Walk {
         Ok(())
     }
 
-    /// Goes into the folder of that name, or to where a link of that name leads.
+    /// Enters the folder of that name, following a link.
     fn enter(&mut self, name: &OsStr) -> io::Result<()> {
         match self.look(name)? {
             Found::Nothing => return Err(Errno::NOENT.into()),
             Found::Other => return Err(Errno::NOTDIR.into()),
             Found::Link(to) => return self.follow(&to),
             Found::Folder(folder) => self.at = folder,
-            // The kernel leads to a folder that a process has; there is no text to read.
+            // Only the kernel can follow it, to a folder that a process has open.
             Found::Magic => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
                 self.at = openat(&self.at, name, flags, Mode::empty())?;
@@ -173,7 +173,7 @@ impl Walk {
     }
 }
 
-/// Takes hold of what has that name, without opening it.
+/// Pins what has that name (`O_PATH`), without opening it.
 fn open(at: impl std::os::fd::AsFd, name: &OsStr) -> io::Result<OwnedFd> {
     Ok(openat(at, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
 }

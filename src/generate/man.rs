@@ -1,4 +1,4 @@
-//! A manual page: what clap knows of a command, and what [`pages`](super::pages) says about it.
+//! Renders a manual page from clap's definition of a command and the texts in [`pages`](super::pages).
 
 use clap::{Command, CommandFactory};
 use clap_mangen::{
@@ -9,7 +9,7 @@ use clap_mangen::{
 use super::pages::{PAGES, Page};
 use crate::{cli::Cli, exit};
 
-/// The name and the text of each page.
+/// Returns the file name and the text of each page.
 pub(super) fn pages() -> Vec<(String, Vec<u8>)> {
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
@@ -18,7 +18,7 @@ pub(super) fn pages() -> Vec<(String, Vec<u8>)> {
     pages
 }
 
-/// Adds the page of a command and those of its own commands. (The root has an empty path.)
+/// Adds the pages of a command and its subcommands. (The root has an empty path.)
 fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
     let path = name.strip_prefix("scapd").unwrap_or(name).trim_start();
@@ -29,20 +29,20 @@ fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// One page. What is written goes to memory, and cannot fail.
+/// Renders a page. It writes to memory, which cannot fail.
 fn render(command: &Command, page: Option<&Page>) -> Vec<u8> {
     let usage = command.clone().render_usage().to_string();
     let command = command
         .clone()
         .override_usage(usage.trim_start_matches("Usage: ").to_owned())
-        // Headings of groups of options would be sections beside those that we add.
+        // Headings of option groups would become sections of the page.
         .mut_args(|arg| arg.help_heading(None::<&str>));
     let has_commands = command.get_subcommands().any(|command| !command.is_hide_set());
     let man = Man::new(command)
-        // No date, so that the same source makes the same page; roff drops an argument that is empty.
+        // No date, so that builds are reproducible. roff drops an empty argument.
         .date(" ")
         .source(concat!("scapd ", env!("CARGO_PKG_VERSION")))
-        .manual("scapd, the recorder of system calls");
+        .manual("scapd, a system call recorder");
     let mut text = Vec::new();
     let rendered = man
         .render_title(&mut text)
@@ -57,7 +57,7 @@ fn render(command: &Command, page: Option<&Page>) -> Vec<u8> {
     text
 }
 
-/// What follows the first sentence of the description.
+/// Returns the paragraphs after the first sentence of the description.
 fn paragraphs(page: Option<&Page>) -> Roff {
     let mut roff = Roff::new();
     for text in page.into_iter().flat_map(|page| page.description) {
@@ -67,7 +67,7 @@ fn paragraphs(page: Option<&Page>) -> Roff {
     roff
 }
 
-/// The sections behind the options.
+/// Returns the sections after the options.
 fn sections(page: &Page) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["EXIT STATUS"]);
@@ -100,7 +100,7 @@ fn sections(page: &Page) -> Roff {
     roff
 }
 
-/// A section that explains names; none if there are none.
+/// Adds a section that explains names, if there are any.
 fn items(roff: &mut Roff, heading: &str, items: &[(&str, &str)]) {
     if !items.is_empty() {
         roff.control("SH", [heading]);
@@ -112,7 +112,7 @@ fn items(roff: &mut Roff, heading: &str, items: &[(&str, &str)]) {
     }
 }
 
-/// What stands between backticks is bold.
+/// Makes text between backticks bold.
 fn inline(text: &str) -> Vec<Inline> {
     text.split('`').enumerate().map(|(i, part)| if i % 2 == 0 { roman(part) } else { bold(part) }).collect()
 }

@@ -1,6 +1,6 @@
-//! `scapd generate`: the manual pages and the shells' completions, made from the command line's own definition.
+//! `scapd generate`: makes the manual pages and shell completions from the definition of the command line.
 //!
-//! They are made when scapd is packaged or installed: see the Makefile.
+//! The Makefile runs it to package or install scapd.
 
 mod man;
 mod pages;
@@ -16,13 +16,13 @@ use thiserror::Error;
 
 use crate::{cli::Cli, print::shown};
 
-/// Why a file could not be made.
+/// A file could not be written.
 #[derive(Debug, Error)]
-#[error("cannot write {}; name a directory that can be written to", shown(path))]
+#[error("cannot write {}; name a writable directory", shown(path))]
 pub struct GenerateError {
     /// The file, or its directory.
     path: PathBuf,
-    /// Why.
+    /// The cause.
     source: io::Error,
 }
 
@@ -32,7 +32,7 @@ impl GenerateError {
     }
 }
 
-/// Writes a manual page for scapd and for each of its commands into a directory: `scapd.1`, `scapd-record.1`, ...
+/// Writes the manual pages of scapd and of each command into a directory: `scapd.1`, `scapd-record.1`, ...
 pub fn man(dir: &Path) -> Result<(), GenerateError> {
     fs::create_dir_all(dir).map_err(GenerateError::at(dir))?;
     for (name, text) in man::pages() {
@@ -42,7 +42,7 @@ pub fn man(dir: &Path) -> Result<(), GenerateError> {
     Ok(())
 }
 
-/// Writes the completions into a directory, each under the name that its shell looks for: `scapd.bash`, `_scapd`,
+/// Writes the completions into a directory, under the names that the shells expect: `scapd.bash`, `_scapd`,
 /// `scapd.fish`.
 pub fn completions(dir: &Path) -> Result<(), GenerateError> {
     fs::create_dir_all(dir).map_err(GenerateError::at(dir))?;

@@ -1,35 +1,35 @@
-//! The buffers that events travel in to the output.
+//! The buffers that carry events to the output.
 
 use scap::ledger::Losses;
 
-/// A buffer for whole blocks of the format. It belongs to a [`WriterThread`](super::WriterThread) and goes back to it.
+/// A buffer of whole blocks. It comes from a [`WriterThread`](super::WriterThread) and goes back to it.
 #[derive(Debug)]
 pub struct Chunk {
     /// The blocks.
     pub bytes: Vec<u8>,
-    /// How many of them are events.
+    /// Number of events among them.
     pub events: u64,
-    /// Of these, those behind a younger one of their file.
+    /// Number of events that come after a later one in their file.
     pub late: u64,
-    /// What the notices among them tell to be lost.
+    /// The losses that the notices among them report.
     pub losses: Losses,
     /// The time of the last event, ns since the epoch.
     pub latest: u64,
-    /// What the last notice of what was asked for says, if there is one. A file in which the recording goes on, as this
-    /// one breaks, says so too, unless it is empty.
+    /// The text of the last notice of the selected events, if there is one; empty if all are selected. If this file
+    /// fails, the next one repeats a text that is not empty.
     pub selected: Option<String>,
     size: usize,
-    /// The blocks as a gzip member.
+    /// The blocks, compressed to a gzip member.
     pub(super) packed: Vec<u8>,
 }
 
 impl Chunk {
-    /// One with memory of that size.
+    /// Creates a buffer of that size in bytes.
     pub(super) fn new(size: usize) -> Self {
         Chunk { size, ..Chunk::of(Vec::with_capacity(size)) }
     }
 
-    /// A buffer beside the others.
+    /// Creates a chunk outside the pool of buffers.
     pub(super) fn of(bytes: Vec<u8>) -> Self {
         Chunk {
             bytes,
@@ -43,12 +43,12 @@ impl Chunk {
         }
     }
 
-    /// How many bytes fit without more memory. A larger block may be put in all the same.
+    /// Returns how many bytes fit without more memory. A larger block may be appended anyway.
     pub fn room(&self) -> usize {
         self.size.saturating_sub(self.bytes.len())
     }
 
-    /// Takes everything out, and memory beyond its size.
+    /// Empties it, and frees memory beyond its size.
     pub(super) fn reset(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(self.size);

@@ -1,4 +1,4 @@
-//! What a writer's thread writes to: one output, or the files of a series.
+//! What the writer's thread writes to: a single output, or the files of a series.
 
 use std::sync::{
     Arc,
@@ -18,7 +18,7 @@ use scap::{
 /// What a [`WriterThread`](super::WriterThread) writes to.
 #[derive(Debug)]
 pub enum Destination {
-    /// One output: an error ends it.
+    /// A single output: an error ends it.
     Single(Box<Output>),
     /// A series of files.
     Series(Box<Files>),
@@ -37,7 +37,7 @@ impl From<Files> for Destination {
 }
 
 impl Destination {
-    /// What is written to; of a series, the pattern of the names.
+    /// Returns the target; for a series, the pattern of the names.
     pub fn target(&self) -> Target {
         match self {
             Destination::Single(output) => output.target().clone(),
@@ -52,7 +52,7 @@ impl Destination {
         }
     }
 
-    /// Set it, and the destination does not wait for the disk any more.
+    /// Returns the flag that stops the destination from waiting for the disk.
     pub(super) fn closing(&self) -> Arc<AtomicBool> {
         match self {
             Destination::Single(_) => Arc::default(),
@@ -60,7 +60,7 @@ impl Destination {
         }
     }
 
-    /// Set while the next file waits for the state of the machine.
+    /// Returns the flag that is set while the next file waits for the machine state.
     pub(super) fn scanning(&self) -> Arc<AtomicBool> {
         match self {
             Destination::Single(_) => Arc::default(),
@@ -68,7 +68,7 @@ impl Destination {
         }
     }
 
-    /// The bytes that were taken, if that depends on a reader.
+    /// Returns the count of bytes taken so far, if that depends on a reader.
     pub(super) fn taken(&self) -> Option<Arc<AtomicU64>> {
         match self {
             Destination::Single(output) => output.sink.taken(),
@@ -99,7 +99,7 @@ impl Destination {
         }
     }
 
-    /// Writes a chunk, and gives back those that are not needed any more.
+    /// Writes a chunk, and frees the chunks that are no longer needed.
     pub(super) fn put(&mut self, chunk: Chunk, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
         match self {
             Destination::Single(output) => {
@@ -119,7 +119,7 @@ impl Destination {
         }
     }
 
-    /// Goes on in a new file; a single output has none.
+    /// Switches a series to a new file.
     pub(super) fn next(&mut self, cut: Cut, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
         match self {
             Destination::Single(_) => Ok(()),

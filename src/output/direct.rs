@@ -1,12 +1,13 @@
-//! Writing past the page cache.
+//! Direct I/O: writing past the page cache.
 //!
-//! The disk takes whole blocks only, from memory that is aligned like them, and a chunk ends anywhere: chunks are copied
-//! into one staging buffer, whole blocks leave it in one write, and the tail is carried to the front for the next chunk.
-//! When no chunk follows, the tail is written through the cache, so that the file ends where the capture does; the next
-//! write past the cache puts the same bytes there again. The file grows from front to back, whatever happens.
+//! Direct I/O takes only whole blocks, from memory aligned to blocks, but a chunk ends anywhere. So chunks are copied
+//! into a staging buffer, whole blocks leave it in one write, and the tail moves to the front for the next chunk. When
+//! no chunk follows, the tail is written through the cache, so that the file ends where the capture does; the next
+//! direct write puts the same bytes there again. The file always grows from front to back.
 //!
-//! A MiB costs 70 to 80 µs of CPU this way, over half of them the copy, and 300 to 450 µs through the cache with pages let
-//! go (140 and 500 with a pause of 10 ms between two): ext4, kernel 6.18, two virtual CPUs, memory touched before.
+//! A MiB costs 70 to 80 µs of CPU this way, over half of it for the copy, and 300 to 450 µs through the cache with
+//! pages dropped (140 and 500 µs with a pause of 10 ms after each): ext4, kernel 6.18, two virtual CPUs, memory touched
+//! before.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
@@ -15,28 +16,28 @@ use rustix::{
     mm,
 };
 
-/// What every disk in use takes. Where it is not enough, the write is refused.
+/// Block size in bytes, large enough for common disks. Where it is too small, the write fails.
 const BLOCK: usize = 4096;
-/// The size of a huge page, one instead of 512 to look up and to pin for every write.
+/// The size of a huge page: every write looks up and pins one page instead of 512.
 const STAGING: usize = 2 << 20;
 
-/// State of a file that is written past the cache from its start. It stays open in its owner's hands.
+/// The state of a file that is written with direct I/O from its start. The caller owns the file.
 #[derive(Debug)]
 pub struct Direct {
-    /// Without `O_DIRECT`.
+    /// The file's flags without `O_DIRECT`.
     flags: OFlags,
     staging: Staging,
-    /// Where the staged bytes belong in the file; a multiple of the block.
+    /// File offset of the staged bytes; a multiple of [`BLOCK`].
     start: u64,
     staged: usize,
-    /// So many of them are in the file already.
+    /// How many of the staged bytes are in the file already.
     flushed: usize,
     /// `start` and the staged bytes before the last append.
     before: (u64, Vec<u8>),
 }
 
 impl Direct {
-    /// `None` where the file system does not do it. The file is empty.
+    /// Switches an empty file to direct I/O; `None` if the file system does not support it.
     pub fn new(file: &File) -> Option<Self> {
         let flags = fcntl_getfl(file).ok()?;
         fcntl_setfl(file, flags | OFlags::DIRECT).ok()?;
@@ -44,12 +45,12 @@ impl Direct {
         Some(Direct { flags, staging: Staging::new(), start: 0, staged: 0, flushed: 0, before })
     }
 
-    /// How many bytes are not in the file yet; less than a block.
+    /// Returns how many bytes are not in the file yet; less than a block.
     pub fn carried(&self) -> usize {
         self.staged - self.flushed
     }
 
-    /// Takes all of the bytes. After an error the file holds any part of them: [`rewind`](Direct::rewind) it.
+    /// Takes all of the bytes. After an error the file may hold a part of them: call [`rewind`](Direct::rewind).
     pub fn append(&mut self, file: &File, bytes: &[u8]) -> io::Result<()> {
         let staging = self.staging.bytes();
         self.before.0 = self.start;
@@ -73,7 +74,7 @@ impl Direct {
         Ok(())
     }
 
-    /// Writes what is carried, through the cache.
+    /// Writes the carried bytes through the cache.
     pub fn flush(&mut self, file: &File) -> io::Result<()> {
         if self.carried() == 0 {
             return Ok(());
@@ -82,12 +83,12 @@ impl Direct {
         let tail = &self.staging.bytes()[self.flushed..self.staged];
         file.write_all_at(tail, self.start + self.flushed as u64)?;
         self.flushed = self.staged;
-        // It was taken before.
+        // The file system accepted the flag before.
         Ok(fcntl_setfl(file, self.flags | OFlags::DIRECT)?)
     }
 
-    /// After an append that failed, sees to it that all before is in the file, and says where that ends; the file may
-    /// be longer.
+    /// Undoes a failed append: writes all earlier bytes to the file, and returns where they end. The file may be
+    /// longer.
     pub fn rewind(&mut self, file: &File) -> io::Result<u64> {
         let (start, tail) = &self.before;
         self.start = *start;
@@ -98,16 +99,16 @@ impl Direct {
         Ok(self.start + self.staged as u64)
     }
 
-    /// From now on the file is written through the cache.
+    /// Switches the file back to the cache.
     pub fn leave(&self, file: &File) -> io::Result<()> {
         Ok(fcntl_setfl(file, self.flags)?)
     }
 }
 
-/// Memory of [`STAGING`] bytes, aligned to as much.
+/// Memory of [`STAGING`] bytes, aligned to its size.
 #[derive(Debug)]
 struct Staging {
-    /// Twice the size; what is not touched takes no memory.
+    /// Twice the size; untouched pages take no memory.
     memory: Vec<u8>,
     at: usize,
 }
@@ -117,8 +118,8 @@ impl Staging {
         let mut memory = vec![0_u8; 2 * STAGING];
         let at = memory.as_ptr().align_offset(STAGING).min(STAGING);
         let aligned = &mut memory[at..][..STAGING];
-        // SAFETY: the range is `aligned`, and the advice does not change what is in it. Where the kernel knows no huge
-        // pages, small ones do.
+        // SAFETY: the range is `aligned`, and the advice does not change its contents. Without huge pages, small ones
+        // do.
         let _ = unsafe { mm::madvise(aligned.as_mut_ptr().cast(), STAGING, mm::Advice::LinuxHugepage) };
         Staging { memory, at }
     }

@@ -1,4 +1,4 @@
-//! What can go wrong with an output, and what to do about it.
+//! Errors of an output, and their remedies.
 
 use std::{
     io::{self, ErrorKind},
@@ -9,129 +9,129 @@ use std::{
 use super::{Target, Totals};
 use crate::print::shown;
 
-/// A capture that cannot be written, or not further.
+/// Why a capture cannot be written, or not completely.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// Stdout is a terminal.
-    #[error("stdout is a terminal, and a capture is not text: name a file with -w, or pipe it into a reader")]
+    #[error("stdout is a terminal, and a capture is binary: name a file with -w, or pipe it into a reader")]
     Terminal,
     /// The target cannot be opened.
     #[error("cannot create {target}{}", create_remedy(source))]
     Create {
-        /// What was to be opened.
+        /// The target.
         target: Target,
         /// Why not.
         source: io::Error,
     },
-    /// Another recorder writes the file, or `scapd repair` is at work on it.
+    /// Another recorder writes the file, or `scapd repair` repairs it.
     #[error(
         "{} is being written by another process: stop that one first, or name another file with -w",
         shown(path)
     )]
     Busy {
-        /// What was to be opened.
+        /// The target.
         target: Target,
         /// The file that is locked.
         path: PathBuf,
     },
-    /// What a recorder left behind, or another's, has the name that the file is to have while it is written.
+    /// A file left behind by a recorder, or another user's, has the name that this one needs while it is written.
     #[error(
-        "cannot create {target}, as {0} is there: `scapd repair {0}`, move it away, or name another file with -w",
+        "cannot create {target} because {0} exists: run `scapd repair {0}`, move it away, or name another file with -w",
         shown(path)
     )]
     InTheWay {
-        /// What was to be opened.
+        /// The target.
         target: Target,
-        /// What is there.
+        /// The existing file.
         path: PathBuf,
-        /// Why it stays there.
+        /// Why it cannot be moved.
         source: io::Error,
     },
-    /// Nobody reads the pipe.
-    #[error("nobody has opened {target} to read it: nothing was recorded")]
+    /// The pipe has no reader.
+    #[error("no reader has opened {target}: nothing was recorded")]
     NoReader {
-        /// What was to be opened.
+        /// The target.
         target: Target,
     },
-    /// The file has lost its name while it was written.
-    #[error("{} was {became} while it was written: {target} was not recorded", shown(path))]
+    /// The file lost its name while it was written.
+    #[error("{} was {became} while it was written: {target} was not created", shown(path))]
     Missing {
-        /// What was to be written.
+        /// The target.
         target: Target,
         /// The name that the file had.
         path: PathBuf,
-        /// What became of it.
+        /// What happened to it.
         became: &'static str,
     },
-    /// The file is whole, and cannot get its name.
+    /// The file is whole, but cannot be renamed.
     #[error("cannot rename {}, which is complete, to {target}", shown(path))]
     Publish {
-        /// What it was to be called.
+        /// The name that it was to get.
         target: Target,
         /// Where it is.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The disk is full, or the user's share of it.
+    /// The disk is full, or the user's quota is used up.
     #[error(
-        "no room for {target}, which is complete up to byte {} with {} events; free some, or write elsewhere with -w{}",
+    "no room for {target}, which is complete up to byte {} with {} events; free some, or write elsewhere with -w{}",
         .written.bytes_out, .written.events, repair_remedy(target, written)
     )]
     NoSpace {
-        /// What was written to.
+        /// The target.
         target: Target,
-        /// What it has got.
+        /// What was written to it.
         written: Totals,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The reader of the pipe has gone. Often it just had enough.
-    #[error("the reader of {target} has gone after {} events", .written.events)]
+    /// The reader closed the pipe. Often it just had enough.
+    #[error("the reader of {target} closed it after {} events", .written.events)]
     BrokenPipe {
-        /// What was written to.
+        /// The target.
         target: Target,
-        /// What it has got.
+        /// What was written to it.
         written: Totals,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The reader of the pipe is there, and reads no more.
-    #[error("the reader of {target} takes no more after {} events: the rest was given up", .written.events)]
+    /// The reader keeps the pipe open, but stopped reading.
+    #[error("the reader of {target} stopped reading after {} events: the rest was dropped", .written.events)]
     Stalled {
-        /// What was written to.
+        /// The target.
         target: Target,
-        /// What it has got.
+        /// What was written to it.
         written: Totals,
     },
-    /// Stdout was closed when the process began.
+    /// Stdout was closed when the process started.
     #[error("stdout is closed: name a file with -w, or pipe it into a reader")]
     Closed,
-    /// The target cannot be written to any more.
+    /// A write to the target failed.
     #[error(
         "cannot write to {target}, which is complete up to byte {} with {} events{}{}",
         .written.bytes_out, .written.events, write_remedy(source), repair_remedy(target, written)
     )]
     Write {
-        /// What was written to.
+        /// The target.
         target: Target,
-        /// What it has got.
+        /// What was written to it.
         written: Totals,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The system gives no thread to write with.
+    /// The system refuses a thread.
     #[error("cannot start the thread that writes {target}; there may be a limit on processes (ulimit -u)")]
     Thread {
-        /// What was to be written to.
+        /// The target.
         target: Target,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The writer has ended before, with an error that it has told already.
-    #[error("nothing is written to {target} any more, since an earlier error")]
+    /// The writer ended earlier, with an error that it has reported.
+    #[error("writing to {target} stopped after an earlier error")]
     Stopped {
-        /// What was written to.
+        /// The target.
         target: Target,
     },
 }
@@ -153,7 +153,7 @@ impl OutputError {
     }
 }
 
-/// What the message adds about an error on opening; the system's own words follow as the source.
+/// Returns the remedy for an error on opening; the message ends with the system's error as the source.
 fn create_remedy(source: &io::Error) -> &'static str {
     // Our own errors name their remedy.
     if source.get_ref().is_some() {
@@ -162,9 +162,7 @@ fn create_remedy(source: &io::Error) -> &'static str {
     match source.kind() {
         ErrorKind::NotFound => " (make its directory first, or name another file with -w)",
         ErrorKind::PermissionDenied => " (run as a user who may write there, or name another file with -w)",
-        ErrorKind::ReadOnlyFilesystem => {
-            " (name a file on a file system that is mounted for writing, with -w)"
-        }
+        ErrorKind::ReadOnlyFilesystem => " (name a file on a writable file system with -w)",
         ErrorKind::IsADirectory => " (name a file in it with -w)",
         ErrorKind::NotADirectory => " (a part of the path is a file; name another with -w)",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => " (free some room, or write elsewhere with -w)",
@@ -172,20 +170,20 @@ fn create_remedy(source: &io::Error) -> &'static str {
     }
 }
 
-/// The same for an error on writing.
+/// Returns the remedy for an error on writing.
 fn write_remedy(source: &io::Error) -> &'static str {
     match source.kind() {
-        ErrorKind::FileTooLarge => " (there is a limit on the size of files, see ulimit -f)",
+        ErrorKind::FileTooLarge => " (the limit on file sizes is reached, see ulimit -f)",
         ErrorKind::ReadOnlyFilesystem => " (the file system became read-only, see dmesg)",
         _ => "",
     }
 }
 
-/// What to do with a file that did not get its name.
+/// Returns what to do with a file that did not get its name.
 fn repair_remedy(target: &Target, written: &Totals) -> String {
     match target {
         Target::File(path) if written.bytes_out > 0 && path.as_os_str().as_bytes().ends_with(b".partial") => {
-            format!("; keep what there is with `scapd repair {target}`")
+            format!("; save it with `scapd repair {target}`")
         }
         _ => String::new(),
     }

@@ -1,13 +1,13 @@
 //! Where a capture goes: a file, a series of files, or stdout, plain or through gzip.
 //!
-//! An [`Output`] takes chunks, whole blocks of the .scap format one after the other, and puts each on disk as a whole
-//! or not at all: after an error, what a chunk left behind is cut off again, and the capture is intact up to there.
-//! For the same reason each chunk is a gzip member of its own; members in a row are one stream to every reader.
+//! An [`Output`] takes chunks, which are sequences of whole .scap blocks, and writes each one completely or not at all:
+//! after an error, it cuts off a partly written chunk, and the capture is intact up to there. For the same reason each
+//! chunk is a gzip member of its own; readers see consecutive members as one stream.
 //!
-//! A file does not fill the page cache: it is written past it, and where that cannot be, its pages are let go.
+//! A file does not fill the page cache: it is written with direct I/O, or else its pages are dropped.
 //!
-//! [`WriterThread`] puts an output behind a queue of a fixed number of buffers, so that a slow disk holds up neither
-//! the rings' consumer nor fills the memory. Members are compressed on threads of their own.
+//! [`WriterThread`] puts an output behind a queue of a fixed number of buffers, so that a slow disk neither holds up
+//! the consumer of the rings nor fills the memory. Separate threads compress the members.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
@@ -41,20 +41,20 @@ pub use writer::{Progress, WriterThread};
 /// What a capture is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A file of that path. One that is there is replaced when the new one is whole.
+    /// A file of that path. An existing one is replaced when the new one is whole.
     File(PathBuf),
     /// Standard output.
     Stdout,
 }
 
 impl Target {
-    /// The target that `-w` names: `-` is stdout, anything else a file.
+    /// Returns the target that `-w` names: `-` is stdout, anything else a file.
     pub fn from_arg(arg: impl Into<PathBuf>) -> Self {
         let path = arg.into();
         if path.as_os_str() == "-" { Target::Stdout } else { Target::File(path) }
     }
 
-    /// Its path, for messages.
+    /// Returns its path, for messages.
     fn path(&self) -> PathBuf {
         match self {
             Target::File(path) => path.clone(),
@@ -72,7 +72,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// What an output has taken and written.
+/// Counts of what an output has taken and written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Events in the chunks.
@@ -90,15 +90,15 @@ pub struct Output {
     sink: Sink,
     /// The file of a single capture, until it is published.
     place: Option<single::Place>,
-    /// Makes gzip members, and the last one, for its memory.
+    /// The compressor, and a buffer that is reused for each member.
     packer: Option<(Packer, Vec<u8>)>,
     totals: Totals,
-    /// What the totals become as the ends of the last chunks reach the file.
+    /// The totals after each accepted chunk whose end has not reached the file yet.
     coming: VecDeque<Totals>,
 }
 
 impl Output {
-    /// Opens the target at once: see [`Reserved`]. A file is readable by its owner alone, and has its name when it is
+    /// Opens the target at once: see [`Reserved`]. Only its owner may read a file, which gets its name when it is
     /// [finished](Output::finish).
     ///
     /// # Errors
@@ -112,12 +112,12 @@ impl Output {
         Output { target, sink, place: None, packer, totals: Totals::default(), coming: VecDeque::new() }
     }
 
-    /// Writes a chunk: whole blocks of the format, with that many events among them. Its last bytes, less than 4 KiB,
-    /// may stay in memory until the next one or [`flush`](Output::flush).
+    /// Writes a chunk of whole blocks, with that many events in it. Its last bytes, less than 4 KiB, may stay in memory
+    /// until the next chunk or [`flush`](Output::flush).
     ///
     /// # Errors
-    /// Any but [`OutputError::Create`]. Of a regular file, only the chunks are left that [`totals`](Output::totals)
-    /// counts.
+    /// [`OutputError::NoSpace`], [`OutputError::BrokenPipe`] or [`OutputError::Write`]. A regular file then holds
+    /// exactly the chunks that [`totals`](Output::totals) counts.
     pub fn write(&mut self, framed: &[u8], events: u64) -> Result<(), OutputError> {
         let Some((mut packer, mut packed)) = self.packer.take() else {
             return self.put(framed, framed.len(), events);
@@ -130,7 +130,7 @@ impl Output {
         result
     }
 
-    /// Writes a chunk of that many bytes and events in the form that it has in the file.
+    /// Writes a chunk in its final form, compressed or not; `bytes_in` is its size before compression.
     fn put(&mut self, bytes: &[u8], bytes_in: usize, events: u64) -> Result<(), OutputError> {
         let result = self.sink.append(bytes);
         if result.is_ok() {
@@ -143,7 +143,7 @@ impl Output {
         self.settle(result)
     }
 
-    /// Puts the end of the last chunk into the file too.
+    /// Writes the end of the last chunk too.
     ///
     /// # Errors
     /// As for [`write`](Output::write).
@@ -152,12 +152,12 @@ impl Output {
         self.settle(result)
     }
 
-    /// The totals once everything accepted has reached the file.
+    /// Returns the totals once everything accepted has reached the file.
     fn accepted(&self) -> Totals {
         self.coming.back().copied().unwrap_or(self.totals)
     }
 
-    /// Counts the chunks that are in the file. After an error, the others are lost, and cut off.
+    /// Counts the chunks that are in the file. After an error, cuts off the others, which are lost.
     fn settle(&mut self, result: io::Result<()>) -> Result<(), OutputError> {
         let reached = self.accepted().bytes_out - self.sink.carried() as u64;
         while let Some(&totals) = self.coming.front().filter(|totals| totals.bytes_out <= reached) {
@@ -171,39 +171,39 @@ impl Output {
     }
 
     fn error(&self, e: io::Error) -> OutputError {
-        // The name that the file has now.
+        // The name that the file has at present.
         let target = self.place.as_ref().map(|place| Target::File(place.path()));
         OutputError::write(target.as_ref().unwrap_or(&self.target), self.totals, e)
     }
 
-    /// Says where a file is that does not get its name.
+    /// Logs where the file is if it does not get its name.
     fn say_where(&self) {
         if let Some(place) = self.place.as_ref().filter(|_| self.totals.bytes_out > 0) {
             let path = shown(&place.path());
-            tracing::warn!("what was recorded is in {path}: `scapd repair {path}` makes it whole");
+            tracing::warn!("the recorded events are in {path}: `scapd repair {path}` makes it whole");
         }
     }
 
-    /// What has been written so far: chunks of which each byte is in the file, or in the pipe.
+    /// Returns what has been written so far: only chunks that are completely in the file, or in the pipe.
     pub fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// What is written to.
+    /// Returns the target.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Where a file is that was made for a series.
+    /// Returns where the file of a series is now.
     fn whereabouts(&self, partial: &series::Partial) -> Whereabouts {
         partial.whereabouts(self.sink.file())
     }
 
-    /// Sees to it that the capture is on disk, and not in the page cache any more, and gives a single file its name.
+    /// Syncs the capture to disk, drops it from the page cache, and gives a single file its name.
     ///
     /// # Errors
-    /// As for [`write`](Output::write): some file systems find out late that they have no room.
-    /// [`OutputError::Missing`] if the file was removed or moved meanwhile, [`OutputError::Publish`] if it cannot be renamed.
+    /// As for [`write`](Output::write): some file systems report a lack of room only now. [`OutputError::Missing`] if
+    /// the file was removed or moved meanwhile, [`OutputError::Publish`] if it cannot be renamed.
     pub fn finish(mut self) -> Result<Totals, OutputError> {
         self.flush()?;
         self.sink.sync().map_err(|e| self.error(e))?;
@@ -214,8 +214,8 @@ impl Output {
     }
 }
 
-/// Dropped without [`finish`](Output::finish), it still puts into the file what it has accepted; the file does not
-/// get its name.
+/// Dropped without [`finish`](Output::finish), it still writes what it has accepted, but the file does not get its
+/// name.
 impl Drop for Output {
     fn drop(&mut self) {
         let _ = self.flush();
@@ -225,8 +225,8 @@ impl Drop for Output {
     }
 }
 
-/// The name of a capture for which none was given: `scapd-HOST-20260131-142233.scap`, in local time, with `.gz` if
-/// compressed. What does not belong into a file's name is left out of the host's.
+/// Returns the default name of a capture: `scapd-HOST-20260131-142233.scap`, in local time, with `.gz` if compressed.
+/// Characters of the host name that are unsafe in a file name are left out.
 ///
 /// ```
 /// let now: jiff::Zoned = "2026-01-31T14:22:33[+01:00]".parse()?;
@@ -236,11 +236,11 @@ impl Drop for Output {
 /// ```
 pub fn default_name(hostname: &[u8], now: &jiff::Zoned, compress: bool) -> PathBuf {
     let pattern = default_pattern(hostname, compress);
-    // All of it is ASCII.
+    // The pattern is ASCII.
     PathBuf::from(now.strftime(pattern.to_str().unwrap_or_default()).to_string())
 }
 
-/// The same for a series of files: `scapd-HOST-%Y%m%d-%H%M%S.scap`.
+/// Returns the default pattern of a series: `scapd-HOST-%Y%m%d-%H%M%S.scap`, with `.gz` if compressed.
 pub fn default_pattern(hostname: &[u8], compress: bool) -> PathBuf {
     let fits = |byte: &&u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
     let host: String = hostname.iter().filter(fits).map(|byte| char::from(*byte)).collect();

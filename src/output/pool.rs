@@ -1,4 +1,4 @@
-//! Compression, on as many threads as there are CPUs to spare.
+//! Compression threads, as many as there are spare CPUs.
 
 use std::{
     io,
@@ -13,26 +13,27 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::chunk::Chunk;
 
-/// More would not find work: each takes some 80 ns for an event, and the one consumer that feeds them nearly as much.
+/// Maximum number of threads. More would be idle: compressing an event takes a thread some 80 ns, and the single
+/// consumer that feeds them takes nearly as long per event.
 const MOST: usize = 4;
 
-/// How many threads compress unless told otherwise: a CPU is left to the rings' consumer.
+/// Returns the default number of threads: one CPU is left to the consumer of the rings.
 pub fn default_packers() -> usize {
     let cpus = thread::available_parallelism().map_or(1, usize::from);
     cpus.saturating_sub(1).clamp(1, MOST)
 }
 
-/// Makes gzip members. It keeps its tables from one to the next.
+/// A compressor of gzip members, which reuses its tables.
 #[derive(Debug)]
 pub struct Packer(Compress);
 
 impl Packer {
     pub fn new() -> Self {
-        // Fast, as it has to keep up with the machine; the largest window there is.
+        // Fast, to keep up with the machine; 15 is the largest window.
         Packer(Compress::new_gzip(Compression::fast(), 15))
     }
 
-    /// Puts the bytes as one member into `packed`, instead of what was there; none are no member.
+    /// Compresses the bytes to one member, which replaces the contents of `packed`. Empty input gives no member.
     pub fn pack(&mut self, bytes: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
         packed.clear();
         self.0.reset();
@@ -49,24 +50,24 @@ impl Packer {
     }
 }
 
-/// A chunk that is being compressed: it comes out here.
+/// Receives a chunk once it is compressed.
 pub type Packing = Receiver<io::Result<Chunk>>;
 
-/// A chunk, and where it goes.
+/// A chunk, and the sender of its result.
 type Job = (Chunk, SyncSender<io::Result<Chunk>>);
 
-/// The threads. Each takes the next chunk when it is done with one.
+/// The compression threads. Each takes the next chunk when it has finished one.
 #[derive(Debug)]
 pub struct Pool {
-    /// None when no more is to come.
+    /// None once no more chunks follow.
     jobs: Option<SyncSender<Job>>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Pool {
-    /// Starts as many threads as `packers`, for `buffers` chunks altogether.
+    /// Starts `packers` threads, for `buffers` chunks in total.
     pub fn spawn(packers: usize, buffers: usize) -> io::Result<Self> {
-        // It holds all there are: no send ever waits.
+        // The channel has room for all chunks: no send ever waits.
         let (jobs, todo) = sync_channel::<Job>(buffers);
         let todo = Arc::new(Mutex::new(todo));
         let mut pool = Pool { jobs: Some(jobs), threads: Vec::new() };
@@ -78,11 +79,11 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Has a chunk compressed. Nothing comes out of what is returned if the threads have panicked.
+    /// Queues a chunk for compression. The returned receiver is disconnected if the threads have panicked.
     pub fn pack(&self, chunk: Chunk) -> Packing {
         let (done, packing) = sync_channel(1);
         if let Some(jobs) = &self.jobs {
-            // The receiver tells of it.
+            // On a failure the receiver is disconnected.
             let _ = jobs.send((chunk, done));
         }
         packing
@@ -102,11 +103,11 @@ impl Drop for Pool {
 fn run(todo: &Mutex<Receiver<Job>>) {
     let mut packer = Packer::new();
     loop {
-        // One waits for a chunk, the others for the lock; nothing can panic under it.
+        // One thread waits for a chunk, the others for the lock. Nothing can panic while it is held.
         let job = todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((mut chunk, done)) = job else { return };
         let result = packer.pack(&chunk.bytes, &mut chunk.packed).map(|()| chunk);
-        // The writer has stopped at an error if it does not want it.
+        // Fails only if the writer stopped after an error.
         let _ = done.send(result);
     }
 }

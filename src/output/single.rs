@@ -1,11 +1,11 @@
-//! A capture that is one file.
+//! A capture in a single file.
 //!
-//! [`Reserved`] checks the target and changes nothing; [`open`](Reserved::open) is for when nothing else can fail any more.
-//! A regular file is written as `NAME.partial`, locked, and renamed over `NAME` when it is whole and on disk. Until then
+//! [`Reserved`] checks the target and changes nothing; call [`open`](Reserved::open) once nothing else can fail. A
+//! regular file is written as `NAME.partial`, locked, and renamed over `NAME` when it is whole and on disk. Until then
 //! `NAME` is untouched. A `NAME.partial` that a recorder left behind is kept as `NAME.1.partial`.
 //!
-//! Pipes and devices are opened in place. So is a file in whose folder no file can be made, or that is a mount point: it is
-//! locked at once and emptied late.
+//! Pipes and devices are opened in place. So is a file that is a mount point, or that may not be replaced in its
+//! folder: it is locked by the check, and emptied on opening.
 
 use std::{
     fs::{File, Permissions},
@@ -30,12 +30,12 @@ use crate::{
     repair::PARTIAL,
 };
 
-/// Attempts to create a file while others put theirs in its place.
+/// How often creation is tried while other processes take the name.
 const TRIES: usize = 8;
-/// Numbers that are tried for a file that was left behind.
+/// Limit of the numbers tried for a file that was left behind.
 const NUMBERS: usize = 10_000;
 
-/// A target that can be opened, as far as can be told; nothing was changed yet.
+/// A checked target; nothing has been changed yet.
 #[derive(Debug)]
 pub struct Reserved {
     target: Target,
@@ -50,7 +50,7 @@ enum Way {
     InPlace(Special),
     /// A regular file that is written in place, locked.
     Locked(Spot, File),
-    /// A regular file that is written beside its name.
+    /// A regular file that is written as `NAME.partial`.
     Beside(Spot),
 }
 
@@ -69,21 +69,22 @@ impl Reserved {
         Ok(Reserved { target, compress, way })
     }
 
-    /// What is to be written to.
+    /// Returns the target.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// Opens the target: creates the file, or empties it where it is written in place. For a FIFO it waits for a reader,
-    /// unless that is to be given up.
+    /// Opens the target: creates the file, or empties it if it is written in place. Waits for the reader of a FIFO
+    /// until `give_up` returns true.
     ///
     /// # Errors
-    /// [`OutputError::Create`], [`OutputError::NoReader`], and [`OutputError::Busy`] if another recorder was faster.
+    /// [`OutputError::Create`], [`OutputError::NoReader`], [`OutputError::InTheWay`], and [`OutputError::Busy`] if
+    /// another recorder was faster.
     pub fn open(self, give_up: &dyn Fn() -> bool) -> Result<Output, OutputError> {
         let Reserved { target, compress, way } = self;
         let failed = |e| OutputError::create(&target, e);
         let (sink, place) = match way {
-            // Past the buffer that std keeps for its own stdout.
+            // Bypasses std's buffer for stdout.
             Way::Stdout => {
                 (io::stdout().as_fd().try_clone_to_owned().map(File::from).and_then(Sink::new), None)
             }
@@ -133,7 +134,7 @@ impl Way {
                 Way::beside(target, spot)
             }
             (_, Some(old)) => {
-                // Whoever owns it could read what is written into it.
+                // Its owner could read what is written to it.
                 if !is_mount_point && !is_own(&fstat(&old).map_err(|e| failed(e.into()))?) {
                     return Err(failed(Errno::PERM.into()));
                 }
@@ -150,13 +151,14 @@ impl Way {
     }
 }
 
-/// Nothing can be renamed over a mount point, as a container's volume of one file is.
+/// Returns whether it is a mount point, such as a single-file volume of a container. Nothing can be renamed over it.
 fn is_mount_point(spot: &Spot) -> bool {
     statx(&*spot.folder, &spot.name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty())
         .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// In a sticky folder, only the owners of a file and of the folder may rename another one over it.
+/// Returns whether another file may be renamed over `old`: in a sticky folder only the owner of the file or of the
+/// folder may do so.
 fn may_replace(spot: &Spot, old: &File) -> io::Result<bool> {
     const STICKY: u32 = 0o1000;
     let is_ours = |found: &Stat| is_own(found) || geteuid().is_root();
@@ -164,7 +166,7 @@ fn may_replace(spot: &Spot, old: &File) -> io::Result<bool> {
     Ok(folder.st_mode & STICKY == 0 || is_ours(&folder) || is_ours(&fstat(old)?))
 }
 
-/// From now on, a write to a full pipe waits.
+/// Makes writes to a full pipe wait (clears `O_NONBLOCK`).
 fn wait_for_readers(file: &File) -> io::Result<()> {
     Ok(fcntl_setfl(file, fcntl_getfl(file)?.difference(OFlags::NONBLOCK))?)
 }
@@ -173,10 +175,10 @@ fn lock(target: &Target, path: PathBuf, file: &File) -> Result<(), OutputError> 
     if folder::lock(file) { Ok(()) } else { Err(OutputError::Busy { target: target.clone(), path }) }
 }
 
-/// Empties a file that is written in place, and makes it its owner's alone.
+/// Empties a file that is written in place, and restricts it to its owner.
 fn empty(target: &Target, file: &File) -> io::Result<()> {
     if let Err(e) = file.set_permissions(Permissions::from_mode(0o600)) {
-        tracing::warn!("the permissions of {target} stay as they are: {e}");
+        tracing::warn!("cannot restrict {target} to its owner: {e}");
     }
     file.set_len(0)
 }
@@ -191,7 +193,7 @@ fn create_beside(target: &Target, becomes: Spot) -> Result<(File, Place), Output
             Ok(file) => {
                 lock(target, spot.path(), &file)?;
                 let identity = Identity::of(&file).map_err(failed)?;
-                // Before the lock, another recorder may have taken it for one that was left behind.
+                // Before it was locked, another recorder may have moved it aside as left behind.
                 if spot.whereabouts(identity, &file) != Whereabouts::There {
                     return Err(OutputError::Busy { target: target.clone(), path: spot.path() });
                 }
@@ -202,23 +204,23 @@ fn create_beside(target: &Target, becomes: Spot) -> Result<(File, Place), Output
     Err(failed(ErrorKind::AlreadyExists.into()))
 }
 
-/// The file that a recorder left behind, locked; `None` if there is none.
+/// Opens and locks the file that a recorder left behind; `None` if there is none.
 fn left_behind(target: &Target, partial: &Spot) -> Result<Option<File>, OutputError> {
     let in_the_way = |source| OutputError::InTheWay { target: target.clone(), path: partial.path(), source };
     let file = match partial.folder.own(&partial.name, OFlags::RDONLY) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        // No recorder of this user made it.
+        // Not a file of this user's recorders.
         file => file.and_then(|own| own.ok_or_else(|| Errno::EXIST.into())).map_err(in_the_way)?,
     };
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => Err(OutputError::Busy { target: target.clone(), path: partial.path() }),
-        // Without locks it cannot be told from one that is still being written.
+        // Without locks it might still be in use.
         Err(e) => Err(in_the_way(e.into())),
         Ok(()) => Ok(Some(file)),
     }
 }
 
-/// Makes room for a new file, and keeps what was recorded.
+/// Moves a file that was left behind out of the way, and removes it if it is empty.
 fn put_aside(target: &Target, becomes: &Spot, partial: &Spot) -> Result<(), OutputError> {
     let in_the_way = |source| OutputError::InTheWay { target: target.clone(), path: partial.path(), source };
     let Some(file) = left_behind(target, partial)? else { return Ok(()) };
@@ -230,7 +232,7 @@ fn put_aside(target: &Target, becomes: &Spot, partial: &Spot) -> Result<(), Outp
         return partial.folder.remove(&partial.name).map_err(in_the_way);
     }
     for number in 1..NUMBERS {
-        // `scapd repair` gives it this name.
+        // The name that `scapd repair` gives it.
         let name = becomes.with(&format!(".{number}"));
         if name.stat().map_err(in_the_way)?.is_some() {
             continue;
@@ -242,7 +244,7 @@ fn put_aside(target: &Target, becomes: &Spot, partial: &Spot) -> Result<(), Outp
             Ok(()) => {
                 let [partial, name, aside] = [partial, &name, &aside].map(|spot| shown(&spot.path()));
                 tracing::warn!(
-                    "{partial} was left behind by a recorder, and is now {aside}: `scapd repair {aside}` makes it {name}"
+                    "a recorder left {partial} behind; it is now {aside}: `scapd repair {aside}` makes it {name}"
                 );
                 return Ok(());
             }
@@ -251,22 +253,22 @@ fn put_aside(target: &Target, becomes: &Spot, partial: &Spot) -> Result<(), Outp
     Err(in_the_way(Errno::EXIST.into()))
 }
 
-/// The name of the file that is written.
+/// The name of the file being written.
 #[derive(Debug)]
 pub struct Place {
     spot: Spot,
     identity: Identity,
-    /// The name that it gets when it is whole; `None`: it has it.
+    /// The name that it gets when it is whole; `None` if it is written in place.
     becomes: Option<Spot>,
 }
 
 impl Place {
-    /// Where the file is that is written.
+    /// Returns the path of the file being written.
     pub fn path(&self) -> PathBuf {
         self.spot.path()
     }
 
-    /// Gives the file, which is whole and on disk, its name.
+    /// Renames the file, which is whole and on disk, to its final name.
     pub fn publish(&self, target: &Target, file: &File) -> Result<(), OutputError> {
         let became = match self.spot.whereabouts(self.identity, file) {
             Whereabouts::There => None,
@@ -282,7 +284,7 @@ impl Place {
         renamed.map_err(|source| OutputError::Publish { target: target.clone(), path: self.path(), source })
     }
 
-    /// Removes a file beside its name that nothing was written to.
+    /// Removes a `.partial` file to which nothing was written.
     pub fn discard(&self, file: &File) {
         let is_empty = fstat(file).is_ok_and(|found| found.st_size == 0);
         if self.becomes.is_some()

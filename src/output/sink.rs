@@ -1,5 +1,6 @@
-//! The way of bytes to the target. A file of our own takes them past the page cache ([`Direct`]), where the file system
-//! lets them; any other regular file through it, and is asked to let go of them; a pipe or a device as it does.
+//! Writes bytes to the target. A file of our own is written with direct I/O ([`Direct`]) if the file system supports
+//! it. Any other regular file is written through the page cache, which is asked to drop the pages. Pipes and devices
+//! get plain writes.
 
 use std::{
     fs::File,
@@ -14,12 +15,12 @@ use rustix::fs::{Advice, fadvise, fstatfs};
 
 use super::direct::Direct;
 
-/// So many bytes go through the cache between two requests to drop them.
+/// Bytes written through the cache between two requests to drop them.
 const FORGET: u64 = 8 << 20;
-/// What a pipe is given at once. A write to a full pipe returns when all of it was taken: the smaller it is, the better is
-/// a slow reader told from one that has stopped.
+/// Size of a write to a pipe in bytes. A write to a full pipe returns when all of it was taken: small writes
+/// distinguish a slow reader from one that has stopped.
 const PIPE: usize = 16 << 10;
-/// What `statfs` says of a file system that is nothing but cache (linux/magic.h).
+/// The file system type of tmpfs, which is nothing but cache (linux/magic.h).
 pub(super) const TMPFS_MAGIC: u64 = 0x0102_1994;
 
 #[derive(Debug)]
@@ -30,25 +31,25 @@ pub struct Sink {
 
 #[derive(Debug)]
 enum Way {
-    /// What is written is gone. Counts the bytes that were taken, for those who wait for that.
+    /// A pipe or a device. Counts the bytes that were taken.
     Stream(Arc<AtomicU64>),
-    /// A regular file, written where it stands; so many bytes since pages were dropped.
+    /// A regular file, written at its file offset; counts the bytes since pages were dropped.
     Cached(u64),
-    /// A regular file, empty at first.
+    /// A regular file written with direct I/O, empty at first.
     Direct(Direct),
 }
 
 impl Sink {
-    /// A sink that writes to where the file stands.
+    /// Creates a sink that writes at the file's offset.
     pub fn new(file: File) -> io::Result<Self> {
         let way = if file.metadata()?.is_file() { Way::Cached(0) } else { Way::Stream(Arc::default()) };
         Ok(Sink { file, way })
     }
 
-    /// The same, for a file that was just emptied and that nobody else writes to.
+    /// Creates a sink for an empty file that nobody else writes to.
     pub fn own(file: File) -> io::Result<Self> {
         let mut sink = Sink::new(file)?;
-        // It takes the flag and writes to the cache all the same.
+        // tmpfs accepts the flag but writes to the cache.
         let memory = fstatfs(&sink.file).is_ok_and(|fs| fs.f_type as u64 == TMPFS_MAGIC);
         if matches!(sink.way, Way::Cached(_)) && !memory {
             sink.bypass();
@@ -56,30 +57,30 @@ impl Sink {
         Ok(sink)
     }
 
-    /// Goes past the cache from the start of the file, if the file system lets it: whether it does.
+    /// Switches to direct I/O from the start of the file. Returns whether the file system supports it.
     pub(super) fn bypass(&mut self) -> bool {
         let Some(direct) = Direct::new(&self.file) else { return false };
         self.way = Way::Direct(direct);
         true
     }
 
-    /// What is written to.
+    /// Returns the file.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// The bytes that the reader of a pipe has taken, or a device; `None` for a regular file.
+    /// Returns the count of bytes that a pipe's reader or a device has taken; `None` for a regular file.
     pub fn taken(&self) -> Option<Arc<AtomicU64>> {
         if let Way::Stream(taken) = &self.way { Some(taken.clone()) } else { None }
     }
 
-    /// How many of the last bytes are not in the file yet.
+    /// Returns how many of the last bytes are not in the file yet.
     pub fn carried(&self) -> usize {
         if let Way::Direct(direct) = &self.way { direct.carried() } else { 0 }
     }
 
-    /// Takes all of the bytes; of a regular file, nothing of them is left after an error. What was carried before may
-    /// then be lost too: [`carried`](Sink::carried) still says so, and [`cut_to`](Sink::cut_to) is to follow.
+    /// Takes all of the bytes. After an error, a regular file holds none of them. Bytes carried before may be lost too:
+    /// [`carried`](Sink::carried) still counts them, and the caller has to call [`cut_to`](Sink::cut_to).
     pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.way {
             Way::Stream(taken) => {
@@ -107,7 +108,8 @@ impl Sink {
         }
     }
 
-    /// After an error, what follows goes through the cache; so do the bytes of a write that was refused as such.
+    /// Switches to the cache after a failed direct write, and writes the bytes again if the file system refused direct
+    /// I/O.
     fn append_failed(&mut self, bytes: &[u8], e: io::Error) -> io::Result<()> {
         let Way::Direct(direct) = &mut self.way else { return Err(e) };
         let end = match direct.rewind(&self.file) {
@@ -123,12 +125,12 @@ impl Sink {
         }
     }
 
-    /// Puts what is carried into the file.
+    /// Writes the carried bytes to the file.
     pub fn flush(&mut self) -> io::Result<()> {
         if let Way::Direct(direct) = &mut self.way { direct.flush(&self.file) } else { Ok(()) }
     }
 
-    /// Cuts a file of our own after an error, and goes on there, through the cache.
+    /// Truncates a file of our own after an error, and continues there through the cache.
     pub fn cut_to(&mut self, end: u64) -> io::Result<()> {
         if let Way::Direct(direct) = &self.way {
             direct.leave(&self.file)?;
@@ -139,7 +141,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Waits until a regular file is on disk, and empties the page cache of it.
+    /// Syncs a regular file to disk, and drops its pages from the cache.
     pub fn sync(&mut self) -> io::Result<()> {
         if !matches!(self.way, Way::Stream(_)) {
             self.file.sync_all()?;
@@ -148,22 +150,25 @@ impl Sink {
         Ok(())
     }
 
-    /// Has pages written that are not yet, and drops those that are. The rest of them go next time.
+    /// Starts writing dirty pages, and drops clean ones. The others are dropped next time.
     fn forget(&self) {
-        // Nothing is lost if it fails but memory that the kernel takes back when it is short of it.
+        // A failure costs only memory that the kernel can reclaim.
         let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
     }
 }
 
-/// The first error is the one to tell; a second one is added to it.
+/// Returns the first error; a second one is appended to its message.
 pub(super) fn also(first: io::Error, second: io::Result<()>) -> io::Error {
     match second {
         Ok(()) => first,
-        Err(cut) => io::Error::new(first.kind(), format!("{first}; and the end could not be cut off: {cut}")),
+        Err(cut) => io::Error::new(
+            first.kind(),
+            format!("{first}; and the partial chunk could not be cut off: {cut}"),
+        ),
     }
 }
 
-/// `write_all` that says how much was written before the error.
+/// Like `write_all`, but also returns how much was written before an error.
 fn write_counted(file: &mut File, bytes: &[u8]) -> Result<(), (u64, io::Error)> {
     let mut written = 0;
     while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
@@ -177,10 +182,10 @@ fn write_counted(file: &mut File, bytes: &[u8]) -> Result<(), (u64, io::Error)> 
     Ok(())
 }
 
-/// Takes the last `bytes` away from a file that ends where it was written to.
+/// Cuts the last `bytes` off a file, if it ends at its offset.
 pub(super) fn cut(file: &mut File, bytes: u64) -> io::Result<()> {
     let end = file.stream_position()?;
-    // A stdout that others write to as well is left as it is.
+    // Others write to the file as well (stdout): leave it.
     if bytes == 0 || file.metadata()?.len() != end {
         return Ok(());
     }
@@ -205,14 +210,14 @@ mod tests {
         let bytes: Vec<u8> = (0..3 << 20_u32).map(|i| (i / 7) as u8).collect();
         let (first, rest) = bytes.split_at(10_000);
         sink.append(first).unwrap();
-        // As if the disk had taken all of it, and then refused it all the same.
+        // As if the disk had accepted all of it, and then failed.
         let Way::Direct(direct) = &mut sink.way else { unreachable!() };
         direct.append(&sink.file, rest).unwrap();
         sink.append_failed(rest, ErrorKind::InvalidInput.into()).unwrap();
         assert!(matches!(sink.way, Way::Cached(_)));
         assert_eq!(sink.carried(), 0);
         assert!(fs::read(&path).unwrap() == bytes);
-        // Another error is told, and leaves what was there.
+        // Any other error is returned, and earlier bytes stay.
         let mut sink = Sink::new(File::create(&path).unwrap()).unwrap();
         assert!(sink.bypass());
         sink.append(first).unwrap();

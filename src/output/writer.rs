@@ -19,23 +19,22 @@ use super::{
 };
 use scap::ledger::Verdict;
 
-/// The end of a chunk waits so long for the next one before it is written by itself, which costs as much as half a
-/// chunk.
+/// How long the end of a chunk waits for the next chunk. Writing it alone costs as much as half a chunk.
 const FLUSH: Duration = Duration::from_millis(50);
-/// How long the end waits for a reader that takes nothing, and between two looks at that.
+/// How long the end waits for a reader that takes nothing, and the interval between checks.
 const PATIENCE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_millis(1);
-/// So many buffers more there may be while the state of the machine is read for the next file.
+/// How many extra buffers are allowed while the machine state is read for the next file.
 const EXTRA: usize = 48;
-/// Messages beside the buffers on the way to the thread.
+/// Room in the queue for messages besides the buffers.
 const MESSAGES: usize = 4;
 
-/// How far a [`WriterThread`] is, for another thread to look at.
+/// The progress of a [`WriterThread`], for other threads.
 ///
-/// Each event submitted is in one of two counts: [`events`](Progress::events), those in the file (or pipe), and
-/// [`pending`](Progress::pending), those on their way. Once the writer has told an error, or is dropped, neither
-/// changes any more, and the latter are lost: the disk's part of the ledger, besides what the caller still holds in
-/// chunks that were not submitted. An event counts as in the file when its whole chunk is.
+/// Two counts cover all submitted events: [`events`](Progress::events), those in the file (or pipe), and
+/// [`pending`](Progress::pending), those on their way. Once the writer has returned an error, or is dropped, neither
+/// changes any more, and the pending events are lost: they are the disk's part of the ledger, besides the chunks that
+/// were never submitted. An event counts as in the file when its whole chunk is.
 #[derive(Debug, Clone, Default)]
 pub struct Progress(Arc<Counters>);
 
@@ -49,15 +48,15 @@ struct Counters {
 }
 
 impl Progress {
-    /// Events written.
+    /// Returns the events written.
     pub fn events(&self) -> u64 {
         self.0.written.load(Ordering::Acquire)
     }
 
-    /// Events submitted, even to a writer that had failed by then, and not written.
+    /// Returns the events submitted, even to a writer that had failed, and not written.
     pub fn pending(&self) -> u64 {
         let written = self.events();
-        // Later than the others, so never less.
+        // Loaded after `written`, so never less.
         self.0.submitted.load(Ordering::Relaxed).saturating_sub(written)
     }
 
@@ -65,37 +64,37 @@ impl Progress {
         Totals { events: self.events(), bytes_in: 0, bytes_out: self.bytes_out() }
     }
 
-    /// Bytes written, after compression.
+    /// Returns the bytes written, after compression.
     pub fn bytes_out(&self) -> u64 {
         self.0.bytes_out.load(Ordering::Relaxed)
     }
 
-    /// Files begun; 1 for an output that is not a series.
+    /// Returns the number of files begun; 1 for a single output.
     pub fn files(&self) -> u64 {
         self.position().files
     }
 
-    /// Files of a series that have been closed, and have their own names.
+    /// Returns how many files of a series are closed and have their final names.
     pub fn files_closed(&self) -> u64 {
         self.0.report.finished.load(Ordering::Relaxed)
     }
 
-    /// Whether a series waits until it can be written again: for room, or for its directory to come back.
+    /// Returns whether a series waits to retry a write: for room, or for its directory to come back.
     pub fn is_waiting(&self) -> bool {
         self.0.report.waiting.load(Ordering::Relaxed)
     }
 
-    /// Files of a series that its retention has deleted.
+    /// Returns how many files of a series retention has deleted.
     pub fn files_deleted(&self) -> u64 {
         self.0.report.deleted.load(Ordering::Relaxed)
     }
 
-    /// What is kept of a series from now on.
+    /// Sets what is kept of a series from now on.
     pub(crate) fn set_retention(&self, retention: Retention) {
         *self.0.report.retention.lock().unwrap_or_else(PoisonError::into_inner) = Some(retention);
     }
 
-    /// How far the file is that is written.
+    /// Returns the progress of the current file.
     pub(crate) fn position(&self) -> Position {
         *self.0.position.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,15 +107,15 @@ impl Progress {
     }
 }
 
-/// An [`Output`](super::Output), or a series of [`Files`](super::Files), with a thread of its own.
+/// A thread that writes an [`Output`](super::Output), or a series of [`Files`](super::Files).
 ///
-/// There is a fixed number of buffers, and so of memory: their size, as much again if the output is compressed, and 2 MiB
-/// for a file. While the state of the machine is read for the next file of a series, there may be a few more. Take one,
-/// fill it, submit it. When none is free, the disk is behind: leave the events in the rings, where the kernel counts what
-/// it has to drop.
+/// The number of buffers is fixed, and so is the memory: their size, as much again if the output is compressed, and 2
+/// MiB for direct I/O. While the machine state is read for the next file of a series, there may be a few more buffers.
+/// Take a buffer, fill it, submit it. When none is free, the disk is behind: leave the events in the rings, where the
+/// kernel counts what it drops.
 ///
-/// Chunks are written in the order in which they are submitted, also where several threads compress them. After an
-/// error nothing more is written; [`Progress`] then says how much is lost.
+/// Chunks are written in the order of submission, even if threads compress them in parallel. After an error nothing
+/// more is written; [`Progress`] then says how much is lost.
 ///
 /// ```no_run
 /// # use scapd::output::{Output, OutputError, Target, WriterThread};
@@ -136,37 +135,37 @@ pub struct WriterThread {
     target: Target,
     progress: Progress,
     shared: Arc<Shared>,
-    /// Bytes of a buffer.
+    /// Size of a buffer in bytes.
     size: usize,
     free: Receiver<Chunk>,
-    /// None when no more is to come.
+    /// None once nothing more is submitted.
     full: Option<SyncSender<Submitted>>,
     /// Only if the output is compressed.
     pool: Option<Pool>,
-    /// None after its end was told.
+    /// None once its result was returned.
     thread: Option<JoinHandle<Result<Totals, OutputError>>>,
 }
 
-/// What both sides set and look at.
+/// State shared by both threads.
 #[derive(Debug, Default)]
 struct Shared {
-    /// A series goes from one file to the next.
+    /// A series is switching to its next file.
     switching: AtomicBool,
     /// Buffers beyond the fixed number.
     extra: AtomicUsize,
-    /// The state of the machine is being read for the next file.
+    /// The machine state is being read for the next file.
     scanning: Arc<AtomicBool>,
-    /// Nothing more is to come: the destination is not to wait for the disk for ever.
+    /// Nothing more follows: the destination must not wait for the disk for ever.
     closing: Arc<AtomicBool>,
-    /// Nobody waits for the end: the recording has failed.
+    /// The writer was dropped before it was finished: the recording has failed.
     abandoned: AtomicBool,
-    /// The bytes that a reader has taken, if there is one to wait for.
+    /// The bytes that the reader has taken, if there is a reader.
     taken: Option<Arc<AtomicU64>>,
 }
 
 impl WriterThread {
-    /// Starts the thread with `buffers` buffers (at least one) of `size` bytes each, and if the output is compressed,
-    /// a thread for each CPU but one (at least one, at most four) to do that.
+    /// Starts the thread with `buffers` buffers (at least one) of `size` bytes each. For a compressed output, it also
+    /// starts one compression thread per CPU except one (at least one, at most four).
     ///
     /// # Errors
     /// [`OutputError::Thread`] if the system refuses a thread.
@@ -186,7 +185,7 @@ impl WriterThread {
     ) -> Result<Self, OutputError> {
         let destination = destination.into();
         let buffers = buffers.max(1);
-        // Each holds all that there are: no send ever waits.
+        // Each channel has room for all buffers: no send ever waits.
         let (full, to_write) = sync_channel(buffers + EXTRA + MESSAGES);
         let (recycle, free) = sync_channel(buffers);
         for _ in 0..buffers {
@@ -226,7 +225,7 @@ impl WriterThread {
         })
     }
 
-    /// A free buffer, `None` while the writer has them all.
+    /// Takes a free buffer; `None` while the writer has them all.
     ///
     /// # Errors
     /// The writer's first error, then [`OutputError::Stopped`].
@@ -247,7 +246,7 @@ impl WriterThread {
         self.free.recv().map_err(|_| self.failure())
     }
 
-    /// A buffer beyond the fixed number, `None` when there are too many of those.
+    /// Creates a buffer beyond the fixed number; `None` if there are too many of those.
     fn extra(&self) -> Option<Chunk> {
         if self.shared.extra.load(Ordering::Relaxed) >= EXTRA {
             return None;
@@ -256,7 +255,7 @@ impl WriterThread {
         Some(Chunk::new(self.size))
     }
 
-    /// A free buffer, or a new one.
+    /// Takes a free buffer, or creates one.
     pub(crate) fn take_or_make(&mut self) -> Result<Chunk, OutputError> {
         let made = || Chunk::new(self.size);
         match self.free.try_recv() {
@@ -269,7 +268,7 @@ impl WriterThread {
         }
     }
 
-    /// Has a series go on in a new file, behind the chunks that were submitted before. A single output goes on.
+    /// Switches a series to a new file after the chunks submitted so far. Does nothing for a single output.
     ///
     /// # Errors
     /// As for [`try_take`](WriterThread::try_take).
@@ -278,13 +277,13 @@ impl WriterThread {
         self.send(Submitted::Cut(cut))
     }
 
-    /// Whether the file that was to be gone on in is not there yet.
+    /// Returns whether a series is still switching to its next file.
     pub fn is_switching(&self) -> bool {
         self.shared.switching.load(Ordering::Acquire)
     }
 
-    /// Has the capture end with its balance, at a time in ns since the epoch. From now on a series does not wait for a
-    /// disk that gives trouble, or only a little.
+    /// Ends the capture with its balance, at a time in ns since the epoch. From now on a series waits at most briefly
+    /// for a failing disk.
     ///
     /// # Errors
     /// As for [`try_take`](WriterThread::try_take).
@@ -293,7 +292,7 @@ impl WriterThread {
         self.send(Submitted::End(verdict, at))
     }
 
-    /// Has a chunk written; does not wait. Give an empty one back in the same way.
+    /// Submits a chunk for writing, without waiting. Also gives back an empty one.
     ///
     /// # Errors
     /// As for [`try_take`](WriterThread::try_take); the chunk is lost.
@@ -311,7 +310,7 @@ impl WriterThread {
         if sent { Ok(()) } else { Err(self.failure()) }
     }
 
-    /// How far the writer is.
+    /// Returns the writer's progress.
     pub fn progress(&self) -> Progress {
         self.progress.clone()
     }
@@ -324,10 +323,11 @@ impl WriterThread {
         self.join()
     }
 
-    /// The same for an owner who still wants to know the [`progress`](WriterThread::progress), which is final then.
+    /// Like [`finish`](WriterThread::finish), but keeps the writer for its [`progress`](WriterThread::progress), which
+    /// is then final.
     ///
     /// # Errors
-    /// As for [`try_take`](WriterThread::try_take); [`OutputError::Stopped`] when it is called again.
+    /// As for [`try_take`](WriterThread::try_take); [`OutputError::Stopped`] on a second call.
     pub fn close(&mut self) -> Result<Totals, OutputError> {
         self.join()
     }
@@ -335,14 +335,14 @@ impl WriterThread {
     fn join(&mut self) -> Result<Totals, OutputError> {
         self.shared.closing.store(true, Ordering::Relaxed);
         self.full = None;
-        // Waits for its threads, which are not behind what the writer still has to write.
+        // Waits for the compression threads, which never wait for the writer.
         self.pool = None;
         let stopped = || OutputError::Stopped { target: self.target.clone() };
         let thread = self.thread.take();
         if let (Some(thread), Some(taken)) = (&thread, &self.shared.taken)
             && !ends_in_time(thread, taken)
         {
-            // It waits in a write that may never end; the process does not wait for it.
+            // The thread hangs in a write that may never return; the process does not wait for it.
             return Err(OutputError::Stalled {
                 target: self.target.clone(),
                 written: self.progress.totals(),
@@ -355,7 +355,7 @@ impl WriterThread {
         }
     }
 
-    /// Why the thread has ended while it was needed.
+    /// Returns why the thread ended early.
     fn failure(&mut self) -> OutputError {
         match self.join() {
             Err(e) => e,
@@ -364,7 +364,7 @@ impl WriterThread {
     }
 }
 
-/// Waits for the thread as long as somebody takes what it writes: whether it has ended.
+/// Waits for the thread as long as the reader takes its bytes. Returns whether the thread has ended.
 fn ends_in_time<T>(thread: &JoinHandle<T>, taken: &AtomicU64) -> bool {
     let (mut last, mut since) = (taken.load(Ordering::Relaxed), Instant::now());
     while !thread.is_finished() {
@@ -379,7 +379,8 @@ fn ends_in_time<T>(thread: &JoinHandle<T>, taken: &AtomicU64) -> bool {
     true
 }
 
-/// Dropped without [`finish`](WriterThread::finish), it still writes what it was given; a single file does not get its name.
+/// Dropped without [`finish`](WriterThread::finish), it still writes what was submitted; a single file does not get its
+/// name.
 impl Drop for WriterThread {
     fn drop(&mut self) {
         self.shared.abandoned.store(true, Ordering::Relaxed);
@@ -387,7 +388,7 @@ impl Drop for WriterThread {
     }
 }
 
-/// What is on its way to the thread.
+/// A message to the thread.
 #[derive(Debug)]
 enum Submitted {
     Plain(Chunk),
@@ -412,7 +413,7 @@ impl Work {
         let result = self
             .write_all(&mut destination, to_write)
             .and_then(|()| destination.flush(&mut |chunk| self.recycle(chunk)));
-        // After an error, too: it may have cost chunks that were accepted before, or saved their ends.
+        // After an error too: the output may have lost accepted chunks, or written their ends.
         self.progress.set(&destination);
         result?;
         if self.shared.abandoned.load(Ordering::Relaxed) {
@@ -447,7 +448,7 @@ impl Work {
         match submitted {
             Submitted::Plain(chunk) => destination.put(chunk, free),
             Submitted::Packing(packing) => {
-                // Nothing comes after a panic, which was printed.
+                // Nothing comes after a panic, which was printed where it happened.
                 let stopped = |_| OutputError::Stopped { target: destination.target() };
                 let packed = packing.recv().map_err(stopped)?;
                 let failed = |e| OutputError::write(&destination.target(), destination.totals(), e);
@@ -466,7 +467,7 @@ impl Work {
 
     fn recycle(&self, mut chunk: Chunk) {
         chunk.reset();
-        // There are as many as there should be, or nobody takes it any more after the last one.
+        // All regular buffers are free, or the receiver is gone: drop this one.
         if self.recycle.try_send(chunk).is_err() {
             self.shared.extra.fetch_sub(1, Ordering::Relaxed);
         }

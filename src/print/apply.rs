@@ -1,4 +1,4 @@
-//! Takes over what an event says: the transitions of the state that names come from.
+//! Updates the names from events: carries out the transitions.
 
 use super::{
     control::{self, Control},
@@ -16,12 +16,12 @@ use scap::format::{
 
 const EBADF: i64 = 9;
 const EINPROGRESS: i64 = 115;
-/// `socket`'s type is the kernel's own: its close-on-exec bit.
+/// The close-on-exec bit of `socket`'s type, which has the kernel's encoding.
 const SOCK_CLOEXEC: u64 = 0o2000000;
 const FD_CLOEXEC: u64 = 1;
 const MFD_CLOEXEC: u32 = flag("memfd_create_flags", "MFD_CLOEXEC");
 
-/// What the last event ended: it still had its name while it was shown.
+/// What the last event ended. It is removed with the next event, so that the last event still shows its name.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ended {
     Fds { tid: u64, first: i64, last: i64 },
@@ -29,8 +29,8 @@ pub(super) enum Ended {
 }
 
 impl Names {
-    /// Takes over what an event says. To be called with each event, before its names are asked for. An event of an old
-    /// capture has to be [joined](scap::format::Joiner) before.
+    /// Updates the names from an event. Call it with each event, before looking up the event's names.
+    /// [Join](scap::format::Joiner) the events of old captures first.
     pub fn apply(&mut self, event: &EventView<'_>) {
         match self.ended.take() {
             Some(Ended::Fds { tid, first, last }) => self.tasks.files_mut(tid).close(first..=last),
@@ -48,7 +48,7 @@ impl Names {
     }
 }
 
-/// One event, and what it changes.
+/// An event, and the names that it changes.
 struct Apply<'a> {
     names: &'a mut Names,
     tid: u64,
@@ -113,7 +113,7 @@ impl Apply<'_> {
             Transition::PidfdOpen => self.pidfd_opened(),
             Transition::PidfdGetfd => self.pidfd_got(),
             Transition::Bpf if self.args.flags("cmd").is_some_and(transitions::bpf_creates) => {
-                // The kernel sets close-on-exec for each of them.
+                // The kernel always sets close-on-exec.
                 self.open("fd", OpenFd::new(FdClass::Named(NamedFd::Bpf), b""), true);
             }
             Transition::Create(kind) => self.created(kind),
@@ -140,7 +140,7 @@ impl Apply<'_> {
         let Some(name) = args.text("name").or_else(|| args.text("path")) else { return };
         let mut path = self.names.absolute(args.0, args.int("dirfd"), name).unwrap_or_else(|| name.to_vec());
         let class = if args.has_flag("flags", transitions::O_TMPFILE) {
-            // A file without a name in that folder: the kernel calls it by its inode.
+            // An unnamed file in that directory: the kernel names it after its inode.
             if let Some(ino) = args.uint("ino") {
                 path = paths::join(&path, format!("#{ino} (deleted)").as_bytes());
             }
@@ -154,7 +154,7 @@ impl Apply<'_> {
         self.open("fd", OpenFd::new(class, &path), cloexec);
     }
 
-    /// Linux closes the descriptor even where it reports an error, but for the one that says that it is none.
+    /// Linux closes the descriptor even if the call fails, except with EBADF.
     fn closed(&mut self) {
         if let (Some(res), Some(fd)) = (self.args.int("res"), self.args.int("fd")) {
             if res == -EBADF {
@@ -215,17 +215,17 @@ impl Apply<'_> {
     }
 
     fn created(&mut self, kind: NamedFd) {
-        // A call that changes a descriptor's settings, as signalfd may, names it in its second parameter.
+        // Where a row has both `res` and `fd`, as signalfd's, `fd` is an argument.
         let param =
             if self.args.0.info().is_some_and(|row| row.param("res").is_some()) { "res" } else { "fd" };
         let cloexec = match kind {
             NamedFd::Memfd => self.args.has_flag("flags", MFD_CLOEXEC),
-            // The kernel always sets it.
+            // The kernel always sets close-on-exec.
             NamedFd::IoUring => true,
             _ => self.args.has_flag("flags", O_CLOEXEC),
         };
         let name = self.args.text("name").unwrap_or_default();
-        // As the state at the start has it.
+        // As in the initial state.
         let label = if kind == NamedFd::Memfd { [b"memfd:", name].concat() } else { name.to_vec() };
         self.open(param, OpenFd::new(FdClass::Named(kind), &label), cloexec);
     }
@@ -237,7 +237,7 @@ impl Apply<'_> {
         }
         if let Some(open) = self.socket(FdClass::of_address(&address)) {
             open.name = text::sockaddr(&address).into();
-            // Who takes a port expects others to come to it.
+            // A socket bound to a port is a server.
             let is_server = matches!(address, SockAddr::Inet(_, port) if port > 0);
             open.detail = if is_server { FdDetail::Socket(Role::Server, None) } else { FdDetail::None };
         }
@@ -261,8 +261,7 @@ impl Apply<'_> {
         self.open("fd", open, self.has_sock_cloexec("flags"));
     }
 
-    /// The socket that the event is about. A descriptor that was not known, or was known as something else, is one
-    /// from now on.
+    /// Returns the socket of the event. A descriptor that was unknown, or known as something else, becomes a socket.
     fn socket(&mut self, class: FdClass) -> Option<&mut OpenFd> {
         let fd = self.args.int("fd").filter(|fd| *fd >= 0)?;
         let fds = self.names.tasks.files_mut(self.tid);
@@ -274,7 +273,7 @@ impl Apply<'_> {
         Some(open)
     }
 
-    /// Data went one way. A socket without a name gets one; the name of one that sends datagrams follows its peer.
+    /// Handles a transfer. A socket without a name gets one; the name of a datagram socket follows its peer.
     fn transferred(&mut self, direction: Direction) {
         let Some(Value::SockTuple(tuple)) = self.args.get("tuple") else { return };
         if self.succeeded()
@@ -285,7 +284,8 @@ impl Apply<'_> {
         }
     }
 
-    /// Descriptors that came with a message. What they refer to is not in the event: what had their numbers is gone.
+    /// Handles descriptors received with a message. The event does not say what they refer to, so this only forgets
+    /// what had their numbers.
     fn received_fds(&mut self) {
         let Some(Value::Bytes(control)) = self.args.get("msgcontrol").filter(|_| self.succeeded()) else {
             return;
@@ -303,7 +303,7 @@ impl Apply<'_> {
 
     fn pidfd_opened(&mut self) {
         let Some(id) = self.args.int("pid").and_then(|pid| u64::try_from(pid).ok()) else { return };
-        // The form of strace, and of no path that a file could have.
+        // strace's format; no file can have such an absolute path.
         let mut open = OpenFd::new(FdClass::Named(NamedFd::Pidfd), format!("pid:{id}").as_bytes());
         if let Some(tid) = self.names.tasks.resolve(self.tid, id) {
             open.detail = FdDetail::Process(tid);
@@ -328,7 +328,7 @@ impl Apply<'_> {
         }
     }
 
-    /// Either side of a clone: the parent's return names the child, the child's return is the child itself.
+    /// Handles either return of a clone: the parent's names the child, the child's comes from the child itself.
     fn cloned(&mut self) {
         self.names.tasks.end_clone(self.tid);
         let (args, tid) = (&self.args, self.tid);
@@ -348,7 +348,7 @@ impl Apply<'_> {
                     .map(|vtid| (vtid, args.uint("pidns_init_start_ts").unwrap_or_default())),
             },
             Some(res) if res > 0 => {
-                // In a pid namespace the parent sees another number than the one that the child's events carry.
+                // In a nested pid namespace, the result differs from the child's tid in events.
                 let is_nested = args.int("vtid").is_some_and(|vtid| vtid as u64 != tid);
                 let parent_knows = self.names.tasks.resolve(tid, res as u64).filter(|_| is_nested);
                 let Some(child) = parent_knows.or((!is_nested).then_some(res as u64)) else {
@@ -405,7 +405,7 @@ impl<'a> Args<'a> {
         }
     }
 
-    /// The command name that a clone or an exec gives, or the program's, where it is too old to give one.
+    /// Returns the command name of a clone or exec event; if the row is too old to have it, the program's file name.
     fn comm(&self) -> &'a [u8] {
         self.text("comm").or_else(|| self.text("exe").map(paths::file_name)).unwrap_or_default()
     }

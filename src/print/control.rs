@@ -1,4 +1,4 @@
-//! Control messages: what `recvmsg` returns beside the data, as the receiver's own ABI lays it out.
+//! Parses the control messages (`cmsg`) that `recvmsg` returns, in the layout of the receiver's ABI.
 
 use scap::format::Fields;
 
@@ -6,14 +6,14 @@ const SOL_SOCKET: u32 = 1;
 const SCM_RIGHTS: u32 = 1;
 const SCM_PIDFD: u32 = 4;
 
-/// A message that carries descriptors, by their numbers in the receiver.
+/// A control message that carries descriptors, with the receiver's numbers.
 #[derive(Debug)]
 pub(super) enum Control<I> {
     Fds(I),
     Pidfd(i64),
 }
 
-/// The messages that carry descriptors, as far as they are whole: the capture may have cut them off.
+/// Returns the complete messages that carry descriptors; the capture may have truncated the last one.
 pub(super) fn messages(control: &[u8]) -> impl Iterator<Item = Control<impl Iterator<Item = i64>>> {
     let mut rest = control;
     std::iter::from_fn(move || {
@@ -34,8 +34,8 @@ pub(super) fn messages(control: &[u8]) -> impl Iterator<Item = Control<impl Iter
 
 type Kind = (u32, u32);
 
-/// The first message: level and type, data, and what follows. Its length has the size of the receiver's words: read as
-/// 64 bits, that of a 32-bit receiver is far too large.
+/// Splits off the first message: level and type, data, and the rest. The length field has the receiver's word size:
+/// read as 64 bits, a 32-bit receiver's is far too large, which tells the two apart.
 fn split(control: &[u8]) -> Option<(Kind, &[u8], &[u8])> {
     let mut wide = Fields::new(control);
     let mut narrow = wide;

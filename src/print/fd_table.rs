@@ -1,7 +1,7 @@
-//! The descriptors of a process.
+//! The file descriptor table of a process.
 //!
-//! A fork copies the table, an exec closes a part of it. A capture may have both without end, of a process with a
-//! million descriptors: so copies share what they have in common, and what an exec closes is a table of its own.
+//! A fork copies the table, and an exec closes part of it. A capture may repeat both for a process with a million
+//! descriptors. Copies therefore share their common entries, and close-on-exec descriptors have a separate table.
 
 use std::ops::RangeInclusive;
 
@@ -11,12 +11,12 @@ use super::fds::OpenFd;
 
 type Table = RedBlackTreeMapSync<i64, OpenFd>;
 
-/// Open descriptors by number.
+/// The open descriptors by number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct FdTable {
-    /// Those that stay open in an exec.
+    /// Descriptors that stay open across an exec.
     kept: Table,
-    /// Those that an exec closes.
+    /// Descriptors that an exec closes.
     close_on_exec: Table,
 }
 
@@ -45,7 +45,7 @@ impl FdTable {
         }
     }
 
-    /// As `close_range` with its flag has it.
+    /// Marks a range close-on-exec, as `close_range` does with `CLOSE_RANGE_CLOEXEC`.
     pub fn range_set_close_on_exec(&mut self, range: RangeInclusive<i64>) {
         for (fd, open) in take(&mut self.kept, range) {
             self.close_on_exec.insert_mut(fd, open);
@@ -62,7 +62,7 @@ impl FdTable {
     }
 }
 
-/// Takes what is in the range out of a table.
+/// Removes the descriptors in the range from a table and returns them.
 fn take(table: &mut Table, range: RangeInclusive<i64>) -> Vec<(i64, OpenFd)> {
     if range.is_empty() {
         return Vec::new();

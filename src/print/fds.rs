@@ -1,4 +1,4 @@
-//! What file descriptors refer to.
+//! The objects that file descriptors refer to.
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
@@ -14,7 +14,7 @@ const AF_INET: u32 = flag("socket_families", "AF_INET");
 const AF_INET6: u32 = flag("socket_families", "AF_INET6");
 const AF_NETLINK: u32 = flag("socket_families", "AF_NETLINK");
 
-/// What kind of thing a descriptor refers to.
+/// The kind of object that a descriptor refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FdClass {
     /// A regular file or a device.
@@ -30,7 +30,7 @@ pub enum FdClass {
 }
 
 impl FdClass {
-    /// The letter that sysdig prints.
+    /// Returns the letter that sysdig prints.
     pub const fn letter(self) -> char {
         match self {
             FdClass::File => 'f',
@@ -56,7 +56,7 @@ impl FdClass {
         }
     }
 
-    /// The letter of a socket's protocol, which follows the first one.
+    /// Returns the letter of a socket's protocol, which follows the class letter.
     pub const fn protocol(self) -> Option<char> {
         match self {
             FdClass::Ipv4(l4) | FdClass::Ipv6(l4) => match l4 {
@@ -70,7 +70,7 @@ impl FdClass {
         }
     }
 
-    /// A word for a socket's protocol.
+    /// Returns the JSON name of a socket's protocol.
     pub const fn protocol_word(self) -> Option<&'static str> {
         match self {
             FdClass::Ipv4(l4) | FdClass::Ipv6(l4) => match l4 {
@@ -84,7 +84,7 @@ impl FdClass {
         }
     }
 
-    /// What a socket of that tuple is.
+    /// Returns the class of a socket with that tuple.
     pub(super) fn of_tuple(tuple: &SockTuple<'_>, l4: L4Proto) -> FdClass {
         match tuple {
             SockTuple::Inet { source, .. } => FdClass::of_ip(source.0, l4),
@@ -93,7 +93,7 @@ impl FdClass {
         }
     }
 
-    /// What a socket of that address is. IPv4 in IPv6's form is IPv4.
+    /// Returns the class of a socket with that address. An IPv4-mapped IPv6 address counts as IPv4.
     pub(super) fn of_address(address: &SockAddr<'_>) -> FdClass {
         match address {
             SockAddr::Inet(ip, _) => FdClass::of_ip(*ip, L4Proto::Unknown),
@@ -106,7 +106,7 @@ impl FdClass {
         if ip.to_canonical().is_ipv4() { FdClass::Ipv4(l4) } else { FdClass::Ipv6(l4) }
     }
 
-    /// Whether a socket of this class may exchange data with one peer after the other.
+    /// Returns whether a socket of this class may exchange data with several peers.
     const fn has_many_peers(self) -> bool {
         match self {
             FdClass::Ipv4(l4) | FdClass::Ipv6(l4) => !matches!(l4, L4Proto::Tcp),
@@ -114,7 +114,7 @@ impl FdClass {
         }
     }
 
-    /// An IPv6 socket may speak to IPv4 peers: it is what its addresses are.
+    /// Returns this class with the IP version of `address`: an IPv6 socket may have IPv4 peers.
     pub(super) const fn with_family_of(self, address: FdClass) -> FdClass {
         match (self, address) {
             (FdClass::Ipv4(l4), FdClass::Ipv6(_)) => FdClass::Ipv6(l4),
@@ -126,13 +126,13 @@ impl FdClass {
     pub(super) const fn is_socket(self) -> bool {
         match self {
             FdClass::Ipv4(_) | FdClass::Ipv6(_) | FdClass::Unix => true,
-            // A family without a class of its own may be one.
+            // Sockets of other families are unsupported.
             FdClass::Named(kind) => matches!(kind, NamedFd::Netlink | NamedFd::Unsupported),
             FdClass::File => false,
         }
     }
 
-    /// A word for it.
+    /// Returns the JSON name of the class.
     pub const fn word(self) -> &'static str {
         match self {
             FdClass::File => "file",
@@ -162,21 +162,21 @@ impl FdClass {
 /// An open file descriptor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenFd {
-    /// What it refers to.
+    /// The kind of object that it refers to.
     pub class: FdClass,
-    /// A path, a name, or a socket's ends; may be empty. Duplicates share it.
+    /// The path, name, or socket endpoints; may be empty. Duplicates share it.
     pub name: Arc<[u8]>,
     pub(super) detail: FdDetail,
 }
 
-/// What more is known of a descriptor, for the events to come.
+/// Further state of a descriptor, needed by later events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum FdDetail {
     #[default]
     None,
-    /// A socket's side, and its ends where its peer is known.
+    /// A socket's role, and its endpoints if its peer is known.
     Socket(Role, Option<Ends>),
-    /// The process of a pidfd, as the capture numbers it.
+    /// The process of a pidfd, by its id in the initial pid namespace.
     Process(u64),
 }
 
@@ -187,14 +187,14 @@ pub(super) enum Role {
     Server,
 }
 
-/// Which way data goes, seen from the socket.
+/// The direction of data, seen from the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
     In,
     Out,
 }
 
-/// Both ends of a socket, in the order in which a tuple has them.
+/// Both endpoints of a socket, in the order of a tuple.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ends {
     Inet((IpAddr, u16), (IpAddr, u16)),
@@ -221,7 +221,7 @@ impl Ends {
         }
     }
 
-    /// Whether the first end, or the second, is the same in both.
+    /// Returns whether both have the same first endpoint (or second, if `second`).
     fn has_same(self, other: Ends, second: bool) -> bool {
         match (if second { self.turned() } else { self }, if second { other.turned() } else { other }) {
             (Ends::Inet(a, _), Ends::Inet(b, _)) => a == b,
@@ -230,7 +230,7 @@ impl Ends {
         }
     }
 
-    /// Whether the first end is that of nobody in particular.
+    /// Returns whether the first endpoint is unspecified.
     fn begins_nowhere(self) -> bool {
         match self {
             Ends::Inet((ip, port), _) => ip.is_unspecified() && port == 0,
@@ -244,7 +244,7 @@ impl OpenFd {
         OpenFd { class, name: name.into(), detail: FdDetail::None }
     }
 
-    /// A descriptor of the state that a capture starts with, and whether an exec closes it.
+    /// Converts a descriptor of the initial state; also returns whether an exec closes it.
     pub(super) fn of_state(kind: &FdKind, listening: &ServerPorts) -> (OpenFd, bool) {
         let address = |address, port| text::sockaddr(&SockAddr::Inet(address, port));
         let (class, name) = match kind {
@@ -260,7 +260,7 @@ impl OpenFd {
                 (FdClass::of_ip((*ip).into(), *l4), address((*ip).into(), *port))
             }
             FdKind::Unix { path, .. } => (FdClass::Unix, path.clone()),
-            // Kinds that some readers refuse are in the file as unsupported, with their names.
+            // Kinds that some readers refuse are stored as unsupported, with their names.
             FdKind::Named { kind: NamedFd::Unsupported, name } => {
                 let kind = NamedFd::of_link(name).unwrap_or(NamedFd::Unsupported);
                 (FdClass::Named(kind), memfd_name(name).unwrap_or(name).to_vec())
@@ -280,14 +280,14 @@ impl OpenFd {
         }
     }
 
-    /// Takes over the ends that an event gives a socket.
+    /// Sets a socket's name and endpoints from an event.
     pub(super) fn set_ends(&mut self, role: Role, tuple: &SockTuple<'_>) {
         self.name = text::socktuple(tuple).into();
         self.detail = Ends::of_tuple(tuple).map_or(FdDetail::None, |ends| FdDetail::Socket(role, Some(ends)));
     }
 
-    /// Takes over the ends of a transfer: those of a socket that had none, and those of another peer where a socket
-    /// may have several. Who sends first is the client.
+    /// Sets the endpoints from a transfer if the socket has no name, or if it may have several peers and the peer has
+    /// changed. A socket of unknown role is a client if it sends first, a server if it receives first.
     pub(super) fn follow(&mut self, direction: Direction, ends: Ends, tuple: &SockTuple<'_>) {
         let peer_first = if direction == Direction::In { ends } else { ends.turned() };
         if !self.name.is_empty() && (!self.class.has_many_peers() || peer_first.begins_nowhere()) {
@@ -298,7 +298,7 @@ impl OpenFd {
             FdDetail::Socket(role, known) => (role, known),
             _ => (guess, None),
         };
-        // The peer is the first of a server's ends, and the second of a client's.
+        // A server's peer comes first, a client's peer second.
         let wanted = if role == Role::Server { peer_first } else { peer_first.turned() };
         if known.is_some_and(|known| known.has_same(wanted, role == Role::Client)) {
             return;
@@ -313,7 +313,7 @@ impl OpenFd {
     }
 }
 
-/// The local ports that sockets of a capture's state listen on.
+/// The local ports of the listening sockets in the initial state, with their protocols.
 #[derive(Debug, Default)]
 pub(super) struct ServerPorts(HashSet<(u8, u16)>);
 
@@ -328,8 +328,8 @@ impl ServerPorts {
     }
 }
 
-/// A connected socket of the state, whose source is the local end. Who connected is not in the state: the end whose
-/// port is listened on is the server's.
+/// Converts a connected socket of the initial state, whose source is the local endpoint. The state does not say which
+/// side connected: a socket whose local port has a listener is the server.
 fn connected(local: (IpAddr, u16), peer: (IpAddr, u16), l4: L4Proto, listening: &ServerPorts) -> OpenFd {
     let (role, source, destination) = match listening.0.contains(&(l4 as u8, local.1)) {
         true => (Role::Server, peer, local),
@@ -341,7 +341,7 @@ fn connected(local: (IpAddr, u16), peer: (IpAddr, u16), l4: L4Proto, listening: 
     open
 }
 
-/// What `socket` returns for its arguments; domain in the format's numbers.
+/// Returns the class of the socket that `socket` creates. `domain` uses the .scap format's numbers.
 pub(super) fn socket_class(domain: Option<u32>, ty: Option<u64>, protocol: Option<u64>) -> FdClass {
     const PROTOCOLS: [(u64, L4Proto); 4] =
         [(1, L4Proto::Icmp), (6, L4Proto::Tcp), (17, L4Proto::Udp), (58, L4Proto::Icmp)];

@@ -1,4 +1,4 @@
-//! What a capture holds, in a page.
+//! The summary of a capture.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,107 +26,106 @@ use scap::{
     ledger,
 };
 
-/// Notices beyond this many are only counted.
+/// The maximum number of notices to keep; further ones are only counted.
 const MAX_NOTICES: usize = 100;
 
-/// What [`info()`] is asked for.
+/// The arguments of [`info()`].
 #[derive(Debug, Clone)]
 pub struct InfoArgs {
     /// The capture; `-` is the standard input.
     pub file: PathBuf,
-    /// Whether to show a JSON object instead of tables.
+    /// Whether to print a JSON object instead of tables.
     pub json: bool,
-    /// How many event types, and how many processes, the tables show; the JSON object has all.
+    /// The number of event types and of processes in the tables; the JSON object has all.
     pub top: usize,
-    /// Whether to count the events too that were recorded only to keep the names in others right.
+    /// Whether to also count events that were recorded only to keep names right.
     pub all: bool,
 }
 
-/// How many events of a type there are.
+/// The number of events of a type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventCount {
     /// The type.
     pub ty: EventType,
     /// Its name; generic events are counted by system call.
     pub name: String,
-    /// How many.
+    /// The number of events.
     pub count: u64,
 }
 
-/// How many events of a process there are.
+/// The number of events of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessCount {
-    /// The process.
+    /// The process id.
     pub pid: u64,
-    /// The last command name that it had.
+    /// Its last command name.
     pub comm: Option<Vec<u8>>,
-    /// How many.
+    /// The number of events.
     pub count: u64,
 }
 
-/// A `notification` event of someone else: what a recorder had to say.
+/// A `notification` event that does not belong to scapd's ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
-    /// When: ns since the epoch.
+    /// The time in ns since the epoch.
     pub ts: u64,
-    /// What it is about.
+    /// The `id` parameter: the subject.
     pub id: Vec<u8>,
-    /// The text.
+    /// The `desc` parameter: the text.
     pub text: Vec<u8>,
 }
 
-/// What a capture holds.
+/// The contents of a capture in numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// The machine that it comes from; of the last section, if there are several.
+    /// The recorded machine; if there are several sections, that of the last one.
     pub machine: MachineInfo,
-    /// Sections: captures put one behind the other.
+    /// The number of sections: concatenated captures.
     pub sections: u32,
-    /// Bytes of the whole blocks, uncompressed.
+    /// The size of all complete blocks in bytes, uncompressed.
     pub size: u64,
-    /// Threads in the state that it starts with.
+    /// The number of threads in the initial state.
     pub threads: usize,
-    /// File descriptors in the state that it starts with.
+    /// The number of file descriptors in the initial state.
     pub fds: usize,
-    /// Events.
+    /// The number of events.
     pub events: u64,
-    /// Events that were recorded to keep the names in others right. The numbers here are without them, unless they were
-    /// to be with them.
+    /// The number of events recorded only to keep names right. The other counts exclude them, unless `all` was set.
     pub for_names: u64,
-    /// Time of the oldest and of the youngest event, in ns since the epoch.
+    /// The times of the oldest and the newest event in ns since the epoch.
     pub times: Option<(u64, u64)>,
-    /// Sections that begin before the one in front of them has ended.
+    /// The number of sections that begin before the previous one ends.
     pub early_sections: u64,
-    /// Events that are older than the one before them in their section.
+    /// The number of events that are older than the previous one of their section.
     pub out_of_order: u64,
-    /// Events by type, the most frequent first.
+    /// Event counts by type, in descending order.
     pub by_type: Vec<EventCount>,
-    /// Events by process, the busiest first.
+    /// Event counts by process, in descending order.
     pub by_process: Vec<ProcessCount>,
-    /// Blocks by type.
+    /// Block counts by type.
     pub blocks: BTreeMap<BlockType, u64>,
-    /// `drop` events: times at which the recorder left out events on purpose.
+    /// The number of `drop` events: points at which the recorder dropped events on purpose.
     pub drops: u64,
-    /// Its ledger, if it was made by scapd.
+    /// The ledger, if scapd made the capture.
     pub ledger: Ledger,
-    /// The first hundred other `notification` events.
+    /// The first 100 other `notification` events.
     pub notices: Vec<Notice>,
-    /// How many of these there are.
+    /// The number of other `notification` events.
     pub notice_count: u64,
-    /// The time of the event that was read last.
+    /// The time of the previous event.
     previous: u64,
-    /// What the file is compressed by, if it is.
+    /// The compression format, if the file is compressed.
     pub compression: Option<&'static str>,
 }
 
 impl Summary {
-    /// Reads a capture to its end. Where that is not the regular one, the summary is of all that comes before it. Events
-    /// that were recorded to keep the names in others right are only counted.
+    /// Reads a capture to its end. After a read error, the summary covers everything before it. Only `for_names` counts
+    /// the events that were recorded only to keep names right.
     pub fn collect<R: Read>(reader: &mut Reader<R>) -> (Summary, Option<ReadError>) {
         Summary::collect_events(reader, false)
     }
 
-    /// The same; `all` events are in every number.
+    /// Like [`collect`](Summary::collect); with `all`, every count includes events recorded only to keep names right.
     pub fn collect_events<R: Read>(reader: &mut Reader<R>, all: bool) -> (Summary, Option<ReadError>) {
         let mut summary = Summary::default();
         let mut types: HashMap<EventType, HashMap<String, u64>> = HashMap::new();
@@ -158,7 +157,7 @@ impl Summary {
         (summary, end.err())
     }
 
-    /// What is told of every event.
+    /// Updates the numbers that cover every event.
     fn look(&mut self, numbered: &Numbered<'_>) {
         let event = &numbered.captured.event;
         self.for_names += u64::from(!numbered.asked);
@@ -218,13 +217,13 @@ impl Summary {
         }
     }
 
-    /// How long the capture lasted, from its first to its last event.
+    /// Returns the time from the oldest to the newest event.
     pub fn duration(&self) -> Duration {
         let (first, last) = self.times.unwrap_or_default();
         Duration::from_nanos(last.saturating_sub(first))
     }
 
-    /// All of it as a JSON object: times in ns since the epoch and, beside them, as text.
+    /// Converts the summary to a JSON object. Times are given in ns since the epoch and as RFC 3339 text.
     pub fn to_json(&self) -> Json {
         let direction = |ty: EventType| if ty.is_enter() { ">" } else { "<" };
         safe(json!({
@@ -269,7 +268,7 @@ impl Summary {
         }))
     }
 
-    /// A page for people, with the `top` most frequent event types and processes.
+    /// Formats the summary as tables, with the `top` most frequent event types and processes.
     pub fn to_text(&self, top: usize) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
@@ -319,9 +318,9 @@ impl Summary {
         row("events", self.events.to_string());
         row("threads at the start", self.threads.to_string());
         row("descriptors at the start", self.fds.to_string());
-        row("bytes, uncompressed", self.size.to_string());
+        row("uncompressed bytes", self.size.to_string());
         if let Some(format) = self.compression {
-            row("compressed by", format.to_owned());
+            row("compression", format.to_owned());
         }
         if self.sections > 1 {
             row("sections", self.sections.to_string());
@@ -333,13 +332,13 @@ impl Summary {
             row("events out of order", self.out_of_order.to_string());
         }
         if self.for_names > 0 {
-            row("to keep names right", self.for_names.to_string());
+            row("recorded for names", self.for_names.to_string());
         }
         if let Some(asked) = self.ledger.asked.first() {
-            row("asked for", asked.to_string());
+            row("selection", asked.to_string());
         }
         if self.ledger.asked.len() > 1 {
-            row("changes of that", (self.ledger.asked.len() - 1).to_string());
+            row("selection changes", (self.ledger.asked.len() - 1).to_string());
         }
         row("drop events", self.drops.to_string());
         row("other notices", self.notice_count.to_string());
@@ -353,7 +352,7 @@ pub(super) fn plain_table() -> Table {
     table
 }
 
-/// The first rows of a list, and how many more there are; the last two columns are numbers.
+/// Formats the first `top` rows of a list, and the number of further rows. The last two columns are numbers.
 fn ranking(header: [&str; 3], rows: impl ExactSizeIterator<Item = [String; 3]>, top: usize) -> Table {
     let more = rows.len().saturating_sub(top);
     let mut table = plain_table();
@@ -368,11 +367,11 @@ fn ranking(header: [&str; 3], rows: impl ExactSizeIterator<Item = [String; 3]>, 
     table
 }
 
-/// Shows what a capture holds.
+/// Prints the summary of a capture.
 ///
 /// # Errors
-/// If the capture cannot be opened or read to its end, after what it holds up to there was shown; if `out` cannot be
-/// written, but for a broken pipe.
+/// If the capture cannot be opened or read to its end (after printing the summary of the readable part), or if `out`
+/// cannot be written, except for a broken pipe.
 pub fn info(args: &InfoArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let damaged = |source| PrintError::Read { path: args.file.clone(), source };
     let mut reader = Reader::new(open(&args.file)?).map_err(damaged)?;

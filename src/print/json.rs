@@ -1,7 +1,7 @@
-//! An event as a JSON object, on a line. docs/JSON.md describes the form.
+//! Formats an event as a JSON object on one line. docs/JSON.md describes the format.
 //!
-//! What a member looks like follows from the row of the event table alone, so that a program need not look first. The text
-//! is put together by hand: through a tree of values it took three times the time of a line.
+//! The row of the event table alone determines the type of each member, so programs need not inspect it. This module
+//! writes the text directly: building a tree of values took three times as long as the line format.
 
 use std::{fmt::Write, net::IpAddr};
 
@@ -19,16 +19,16 @@ use scap::{
     format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value},
 };
 
-/// The version of the form, in every object. It changes when a program that reads the form of before would go wrong.
+/// The version of the format, in every object. It changes with every incompatible change of the format.
 pub const VERSION: u64 = 1;
 
-/// The largest integer that programs which take every number for a double read as it is.
+/// The largest integer that programs read exactly if they parse every number as a double.
 const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-/// Writes objects, one after the other.
+/// Writes the JSON objects of events.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
-    /// The second of the last event, and its date and time: formatting them anew takes as long as all the rest.
+    /// The second of the last event, and its date and time: formatting them takes as long as everything else.
     second: Option<(u64, String)>,
 }
 
@@ -47,7 +47,7 @@ impl Writer {
         out.push_str("\",\"cpu\":");
         unsigned(out, numbered.captured.cpu.into());
         out.push_str(",\"tid\":");
-        // As sysdig has it: an event without a thread has the thread -1.
+        // As in sysdig, an event without a thread has tid -1.
         signed(out, event.tid() as i64);
         out.push_str(",\"pid\":");
         signed(out, names.pid(event.tid()) as i64);
@@ -125,7 +125,7 @@ fn parameter(
     }
 }
 
-/// Texts in a row: the table has some of them as data.
+/// Returns whether a parameter is a list of texts; the table declares some of them as data.
 fn is_list(info: &ParamInfo) -> bool {
     match info.ty {
         ParamType::CHARBUFARRAY => true,
@@ -178,7 +178,7 @@ fn value(out: &mut String, names: &Names, event: &EventView<'_>, info: &ParamInf
     }
 }
 
-/// What a value stands for, as further members of its object.
+/// Appends the meaning of a value as further members of its object.
 fn meant(out: &mut String, meaning: Meaning<'_>) {
     let mut member = |key: &str, text: &[u8]| {
         for part in [",\"", key, "\":"] {
@@ -224,7 +224,7 @@ fn list(out: &mut String, texts: &[u8]) {
     array(out, texts.split(|&b| b == 0), string);
 }
 
-/// An address, which holds nothing that has to be escaped.
+/// Appends an IP address, which needs no escaping.
 fn ip(out: &mut String, address: IpAddr) {
     let _ = write!(out, "\"{address}\"");
 }
@@ -251,7 +251,7 @@ fn family_of(address: IpAddr) -> &'static str {
 
 fn other_family(out: &mut String, number: u8, data: &[u8]) {
     const FAMILIES: FlagTable = flag_table("socket_families");
-    // Of two names, the one that is in use comes last: AF_UNIX, AF_NETLINK.
+    // If there are two names, the common one comes last: AF_UNIX, AF_NETLINK.
     match text::enum_names(FAMILIES, number.into()).last() {
         Some(name) => family(out, name),
         None => family(out, &number.to_string()),
@@ -288,7 +288,7 @@ fn socktuple(out: &mut String, tuple: &SockTuple<'_>) {
         }
         SockTuple::Unix { source, destination, path } => {
             family(out, "AF_UNIX");
-            // Addresses of the kernel, as lines have them.
+            // Kernel addresses, in hexadecimal as in lines.
             let _ = write!(
                 out,
                 ",\"source\":{{\"socket\":\"{source:x}\"}},\"destination\":{{\"socket\":\"{destination:x}\"}},\"path\":"
@@ -311,7 +311,7 @@ fn fd_list(out: &mut String, entries: &FdEntries<'_>) {
     });
 }
 
-/// Bytes that are no value of their type.
+/// Appends bytes that are not a valid value of their type.
 fn invalid(out: &mut String, bytes: &[u8]) {
     out.push_str("{\"invalid\":\"");
     bytes.iter().for_each(|&byte| hex(out, byte));
@@ -338,15 +338,15 @@ fn signed(out: &mut String, v: i64) {
     }
 }
 
-/// A number that is a string whatever its value: most of its kind are too large.
+/// Appends a number as a string, whatever its value; for numbers that are mostly too large.
 fn quoted(out: &mut String, v: u64) {
     for part in ["\"", itoa::Buffer::new().format(v), "\""] {
         out.push_str(part);
     }
 }
 
-/// Appends a text or data as a string: a backslash of it is doubled, and a byte that is not UTF-8 becomes `\xNN`, as in
-/// lines. JSON then has its own way to say what cannot stand in a string, which serves for what a terminal obeys, too.
+/// Appends text or data as a string. As in lines, backslashes are doubled, and bytes that are not UTF-8 become `\xNN`.
+/// JSON's own escapes come on top, also for characters that a terminal interprets.
 pub(super) fn string(out: &mut String, bytes: &[u8]) {
     out.push('"');
     let is_plain = |b: &u8| matches!(b, b' '..=b'~') && *b != b'"' && *b != b'\\';
@@ -373,7 +373,7 @@ fn character(out: &mut String, c: char) {
         '\r' => out.push_str("\\r"),
         '\t' => out.push_str("\\t"),
         ' '..='~' => out.push(c),
-        // All of them fit 16 bits.
+        // All of them fit in 16 bits.
         c if text::is_obeyed(c) => {
             out.push_str("\\u");
             let [high, low] = (u32::from(c) as u16).to_be_bytes();
@@ -384,10 +384,10 @@ fn character(out: &mut String, c: char) {
     }
 }
 
-/// Appends JSON for a terminal: serde_json leaves characters of more than a byte as they are.
+/// Appends JSON text, escaped for the terminal: serde_json does not escape DEL and non-ASCII characters.
 pub(crate) fn escape(out: &mut String, json: &str) {
     for c in json.chars() {
-        // Those below the space are escaped, or spaces between the values.
+        // serde_json has escaped those below the space, except for whitespace between values.
         if c >= '\x7f' && text::is_obeyed(c) {
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
@@ -396,12 +396,12 @@ pub(crate) fn escape(out: &mut String, json: &str) {
     }
 }
 
-/// A time in UTC, with ns.
+/// Formats a time in UTC with ns.
 pub(super) fn rfc3339(ts: u64) -> Option<String> {
     Timestamp::from_nanosecond(ts.into()).ok().map(|t| format!("{t:.9}"))
 }
 
-/// Text or data as [`string`] has it, for a tree of values.
+/// Converts text or data to a JSON value; same escaping as [`string`].
 pub(super) fn bytes(bytes: &[u8]) -> Json {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
@@ -414,12 +414,12 @@ pub(super) fn bytes(bytes: &[u8]) -> Json {
     text.into()
 }
 
-/// A time in ns, for a tree of values: too large for a number.
+/// Converts a time in ns to a JSON string: it is too large for a number.
 pub(super) fn ns(ts: u64) -> Json {
     ts.to_string().into()
 }
 
-/// The tree with every integer that is too large for a number as a string, as [`unsigned`] has it.
+/// Replaces integers beyond [`MAX_NUMBER`] in a tree of values with strings, as [`unsigned`] does.
 pub(crate) fn safe(json: Json) -> Json {
     match json {
         Json::Number(n) => match (n.as_u64(), n.as_i64()) {

@@ -1,17 +1,17 @@
-//! The kernel's names of errors and signals. The numbers are the same on x86-64 and arm64.
+//! The kernel's names for errors and signals. The numbers are the same on x86-64 and arm64.
 
-/// The name of an error; `value` is positive.
+/// Returns the name of an error; `value` is positive.
 pub(super) fn errno(value: i64) -> Option<&'static str> {
     let value = u16::try_from(value).ok()?;
     ERRNOS.binary_search_by_key(&value, |&(v, _)| v).ok().map(|i| ERRNOS[i].1)
 }
 
-/// The name of a signal; real-time ones have none.
+/// Returns the name of a signal; real-time signals have none.
 pub(super) fn signal(value: u8) -> Option<&'static str> {
     SIGNALS.get(usize::from(value).checked_sub(1)?).copied()
 }
 
-/// Those above 500 do not leave the kernel, except into a trace of it.
+/// Errors above 500 are internal to the kernel, but appear in traces.
 #[rustfmt::skip]
 const ERRNOS: &[(u16, &str)] = &[
     (1, "EPERM"), (2, "ENOENT"), (3, "ESRCH"), (4, "EINTR"), (5, "EIO"), (6, "ENXIO"), (7, "E2BIG"),
@@ -42,7 +42,7 @@ const ERRNOS: &[(u16, &str)] = &[
     (516, "ERESTART_RESTARTBLOCK"), (524, "ENOTSUPP"),
 ];
 
-/// From 1 on.
+/// The signals from 1 on.
 #[rustfmt::skip]
 const SIGNALS: &[&str] = &[
     "SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGUSR1",

@@ -1,8 +1,8 @@
-//! An event as a line, in sysdig's form:
+//! Formats an event as a line in sysdig's format:
 //!
 //! ```text
 //! 12 14:03:05.123456789 1 cat (4321) > openat dirfd=-100(AT_FDCWD) name=/etc/passwd flags=1(O_RDONLY) mode=0
-//! │  │                  │ │   │      │ │      └ parameters: name, value, and what the value stands for
+//! │  │                  │ │   │      │ │      └ parameters: name, value, and meaning of the value
 //! │  │                  │ │   │      │ └ event
 //! │  │                  │ │   │      └ > on entry, < on return
 //! │  │                  │ │   └ thread
@@ -27,7 +27,7 @@ use scap::{
     format::{Decoded, FdEntries, Value},
 };
 
-/// Appends the line of an event, without its end.
+/// Appends the line of an event, without a newline.
 pub(super) fn write_line(out: &mut String, numbered: &Numbered<'_>, names: &Names, tz: &TimeZone) {
     let event = &numbered.captured.event;
     // Writing to a string cannot fail.
@@ -36,7 +36,7 @@ pub(super) fn write_line(out: &mut String, numbered: &Numbered<'_>, names: &Name
     let _ = write!(out, " {} ", numbered.captured.cpu);
     text::escape(out, names.comm(event.tid()).unwrap_or(b"<NA>"));
     let direction = if event.ty().is_enter() { '>' } else { '<' };
-    // As sysdig has it: an event without a thread has the thread -1.
+    // As in sysdig, an event without a thread has tid -1.
     let _ = write!(out, " ({}) {direction} ", event.tid() as i64);
     text::escape(out, event.name().as_bytes());
     for (info, decoded) in event.values() {
@@ -52,7 +52,7 @@ pub(super) fn write_line(out: &mut String, numbered: &Numbered<'_>, names: &Name
     }
 }
 
-/// Local time of day with ns.
+/// Appends the local time of day in ns.
 fn time_of_day(out: &mut String, ts: u64, tz: &TimeZone) {
     let Ok(time) = Timestamp::from_nanosecond(ts.into()) else { return };
     let time = tz.to_datetime(time);
@@ -97,7 +97,7 @@ fn value(out: &mut String, numbered: &Numbered<'_>, names: &Names, decoded: &Dec
         Value::Int(v) => return text::integer(out, decoded.ty, decoded.format, v as u64),
         Value::Uint(v) => return text::integer(out, decoded.ty, decoded.format, v),
         Value::Mode(v) => return text::integer(out, decoded.ty, decoded.format, v.into()),
-        // An address that was returned.
+        // An address, as mmap returns.
         Value::Errno(v) if v >= 0 => return text::integer(out, decoded.ty, decoded.format, v as u64),
         Value::Errno(v) | Value::Fd(v) | Value::Pid(v) => write!(out, "{v}"),
         Value::Syscall(v) | Value::Port(v) => write!(out, "{v}"),
@@ -120,7 +120,7 @@ fn value(out: &mut String, numbered: &Numbered<'_>, names: &Names, decoded: &Dec
     };
 }
 
-/// How sysdig says that there is no value.
+/// Returns sysdig's text for a missing value.
 fn absent(ty: ParamType) -> &'static str {
     use ParamType::*;
     match ty {
@@ -134,7 +134,7 @@ fn date(out: &mut String, ts: u64, tz: &TimeZone) {
     let _ = write!(out, "{}", time.to_zoned(tz.clone()).strftime("%Y-%m-%d %H:%M:%S.%9f %z"));
 }
 
-/// Each descriptor with its letter and its flags.
+/// Appends each descriptor with the letter of its class and its flags.
 fn fd_list(out: &mut String, tid: u64, names: &Names, list: &FdEntries<'_>) {
     for (i, (fd, flags)) in list.iter().enumerate() {
         let letter = names.fd(tid, fd).map_or('?', |fd| fd.class.letter());

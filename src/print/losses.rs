@@ -1,4 +1,4 @@
-//! What a capture says of its losses, as `scapd info` shows it: the balance, and the gaps.
+//! The ledger of a capture as `scapd info` prints it: balances, gaps, clock steps and cuts.
 
 use std::time::Duration;
 
@@ -16,25 +16,25 @@ use scap::{
     select::Asked,
 };
 
-/// Gaps beyond this many are only counted; of balances and cuts, a section has one.
+/// The maximum number of each kind of notice to keep. Further gaps and clock steps are only counted.
 const MAX_GAPS: usize = 100;
 
-/// The ledger of a capture, as its notices tell it.
+/// The ledger of a capture, collected from its notices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
-    /// The balance of each section that has one; a hundred at most.
+    /// The balance of each section that has one; at most 100.
     pub verdicts: Vec<Verdict>,
-    /// The first hundred gaps.
+    /// The first 100 gaps.
     pub gaps: Vec<Gap>,
-    /// How many there are.
+    /// The number of gaps.
     pub gap_count: u64,
-    /// The first hundred steps of the wall clock.
+    /// The first 100 steps of the wall clock.
     pub clock_steps: Vec<ClockStep>,
-    /// How many there are.
+    /// The number of clock steps.
     pub clock_step_count: u64,
-    /// Where sections ended before they were repaired; a hundred at most.
+    /// Where repaired sections had ended; at most 100.
     pub cuts: Vec<Cut>,
-    /// What was asked for, if that was not everything, and each change of it; a hundred at most.
+    /// The recording's selection, unless it was everything, and each change of it; at most 100.
     pub asked: Vec<Asked>,
 }
 
@@ -94,7 +94,7 @@ impl Ledger {
         })
     }
 
-    /// The balance, the gaps, the steps of the clock and the cuts, if it tells of them: each a table.
+    /// Returns a table for each balance, and one each for the gaps, the clock steps and the cuts, if there are any.
     pub(super) fn tables(&self) -> Vec<Table> {
         let mut tables: Vec<_> = self.verdicts.iter().map(balance).collect();
         if !self.gaps.is_empty() {
@@ -137,7 +137,7 @@ impl Ledger {
 
     fn gap_table(&self) -> Table {
         let mut table = plain_table();
-        table.set_header(["gap at", "for", "CPUs", "lost", "why", "most of all"]);
+        table.set_header(["gap at", "duration", "CPUs", "lost", "causes", "most frequent"]);
         for gap in &self.gaps {
             let time = Duration::from_nanos(gap.to.saturating_sub(gap.from));
             let cpus: Vec<_> = gap.cpus.iter().map(ToString::to_string).collect();
@@ -174,7 +174,7 @@ fn balance(verdict: &Verdict) -> Table {
         row(&format!("  {}", cause.text()), count);
     }
     if verdict.late > 0 {
-        row("behind a younger one", verdict.late);
+        row("out of order", verdict.late);
     }
     if verdict.unread > 0 {
         row("after the limit", verdict.unread);

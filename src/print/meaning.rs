@@ -1,4 +1,4 @@
-//! What a number stands for, for both the line and the JSON form.
+//! The meaning of values, for both lines and JSON.
 
 use std::borrow::Cow;
 
@@ -14,20 +14,20 @@ use scap::{
     format::{Decoded, EventView, Value},
 };
 
-/// What a value stands for, beyond itself.
+/// The meaning of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Meaning<'a> {
-    /// Nothing, or nothing that is known.
+    /// None, or unknown.
     None,
     /// A name.
     Name(Cow<'a, [u8]>),
-    /// The names of the flags that it sets.
+    /// The names of the set flags.
     Flags(Vec<&'static str>),
-    /// A descriptor that is open.
+    /// An open descriptor.
     Fd(&'a OpenFd),
 }
 
-/// What the value of a parameter stands for at the event's time.
+/// Returns the meaning of a parameter's value at the event's time.
 pub(super) fn meaning<'a>(
     names: &'a Names,
     event: &EventView<'_>,
@@ -44,7 +44,7 @@ pub(super) fn meaning<'a>(
         Value::Fd(AT_FDCWD) if is_directory(info) => fixed(Some("AT_FDCWD")),
         Value::Fd(v) => fd(names, event, info, v).map_or(Meaning::None, Meaning::Fd),
         Value::Pid(v) if v < 0 && is_result(event, info) => errno(v),
-        // 0 and below name the caller, everyone, or a group of processes.
+        // 0 and negative ids name the caller, all processes, or a process group.
         Value::Pid(v) if v <= 0 => Meaning::None,
         Value::Pid(v) => known(comm(names, event, info, v as u64)),
         Value::Uint(v) if info.name == "nativeID" => match u16::try_from(v).ok().and_then(ForeignCall::of) {
@@ -74,18 +74,18 @@ pub(super) fn meaning<'a>(
     }
 }
 
-/// Whether a parameter is what the call returned.
+/// Returns whether a parameter is the result of the call.
 fn is_result(event: &EventView<'_>, info: &ParamInfo) -> bool {
     let is_first = |row: &Event| row.params.first().is_some_and(|first| first.name == info.name);
     !event.ty().is_enter() && event.info().is_some_and(is_first)
 }
 
-/// Whether a descriptor is a directory that a path is relative to.
+/// Returns whether a descriptor parameter names the directory that a path is relative to.
 fn is_directory(info: &ParamInfo) -> bool {
     info.name.contains("dir") || info.name == "mountfd"
 }
 
-/// What a descriptor refers to; none where the number is not that of a descriptor of the caller.
+/// Returns what a descriptor refers to; `None` if the number is not a descriptor.
 fn fd<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, fd: i64) -> Option<&'a OpenFd> {
     const MAP_ANONYMOUS: u32 = flag("mmap_flags", "MAP_ANONYMOUS");
     let row = event.info()?;
@@ -108,19 +108,19 @@ fn fd<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, fd: i64) ->
         }
         (Some(Transition::Fcntl), "res") => !command().is_some_and(transitions::fcntl_duplicates),
         (Some(Transition::Bpf), "fd") => !command().is_some_and(transitions::bpf_creates),
-        // The kernel ignores it.
+        // The kernel ignores the descriptor of an anonymous mapping.
         _ if row.name.starts_with("mmap") => flags().is_some_and(|flags| flags & MAP_ANONYMOUS != 0),
         _ => false,
     };
     if is_anothers { None } else { names.fd(event.tid(), fd) }
 }
 
-/// The command name of a process. What the kernel tells of tasks has their numbers in the initial pid namespace; what a
-/// call takes and returns has those of the caller's.
+/// Returns the command name of a process. Ids that the kernel reports are those of the initial pid namespace; ids that
+/// a call takes or returns are those of the caller's.
 fn comm<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, id: u64) -> Option<&'a [u8]> {
     let row = event.info()?;
     let of_kernel = match (row.source, transition(row)) {
-        // The sender of a signal is as the receiver sees it.
+        // The sender of a signal has its id in the receiver's namespace.
         (Source::Tracepoint, _) => info.name != "spid",
         (Source::Iter, _) | (_, Some(Transition::Clone | Transition::Exec)) => {
             info.name != "res" && !info.name.starts_with('v')
@@ -128,20 +128,20 @@ fn comm<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, id: u64) 
         _ => false,
     };
     if of_kernel {
-        // A new thread may run before anybody has told of it.
+        // A new thread may run before either return of its clone.
         let unborn = || names.tasks.unborn_comm().filter(|_| row.name == "switch");
         return names.last_comm(id).or_else(unborn);
     }
     let is_child = transition(row) == Some(Transition::Clone) && info.name == "res";
-    // A child that has yet to tell of itself has its parent's name.
+    // Until the child's own return, it has its parent's name.
     names.comm_within(event.tid(), id).or_else(|| names.comm(event.tid()).filter(|_| is_child))
 }
 
-/// The value as it is shown: a number that the table has without a sign, and the call takes with one, gets it.
+/// Returns the value to show: makes numbers signed that the table declares unsigned but the call takes as signed.
 pub(super) fn shown<'a>(event: &EventView<'_>, info: &ParamInfo, decoded: Decoded<'a>) -> Decoded<'a> {
     let is_signed = match info.name {
         "offset" | "pos" | "offin" | "offout" => true,
-        // As recorders of old stored it: an int, its sign extended.
+        // Old recorders stored it as a sign-extended int.
         "val" => event.info().is_some_and(|row| row.name == "futex"),
         _ => false,
     };
@@ -157,7 +157,7 @@ fn flags(names: Vec<&'static str>) -> Meaning<'static> {
     if names.is_empty() { Meaning::None } else { Meaning::Flags(names) }
 }
 
-/// The absolute form of a relative path.
+/// Returns the absolute form of a relative path.
 fn absolute(names: &Names, event: &EventView<'_>, info: &ParamInfo, path: &[u8]) -> Meaning<'static> {
     let int = |index| match event.info()?.params.get(index).zip(event.param(index)) {
         Some((info, bytes)) => match scap::format::decode(info, bytes).ok()?.value {
@@ -169,7 +169,7 @@ fn absolute(names: &Names, event: &EventView<'_>, info: &ParamInfo, path: &[u8])
     let base = match (info.ty, info.detail) {
         (ParamType::FSPATH, _) => None,
         (ParamType::FSRELPATH, Detail::DirFd(index)) => int(usize::from(index)),
-        // Enter events have the descriptor too, but do not say so.
+        // Enter events have the descriptor too, but their rows do not refer to it.
         (ParamType::FSRELPATH, _) => event.info().and_then(|row| row.param("dirfd")).and_then(int),
         _ => return Meaning::None,
     };

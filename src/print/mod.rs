@@ -1,6 +1,6 @@
-//! Captures as text: the events as lines or JSON, and a summary.
+//! Prints captures: events as text or JSON lines, and a summary.
 //!
-//! The functions [`read()`] and [`info()`] are the commands of those names, without the command line.
+//! [`read()`] and [`info()`] implement the commands of the same names, without the command line.
 
 mod apply;
 mod control;
@@ -46,7 +46,7 @@ use scap::{
     select::{self, Judge},
 };
 
-/// Why a capture could not be shown, or not all of it.
+/// Why a capture could not be printed completely.
 #[derive(Debug, Error)]
 pub enum PrintError {
     /// The file cannot be opened.
@@ -54,64 +54,64 @@ pub enum PrintError {
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The capture is damaged, cut off, or none. All before that place has been shown.
+    /// The capture is damaged or truncated, or the file is not a capture. Everything before the error has been printed.
     #[error("{}", shown(path))]
     Read {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         #[source]
         source: ReadError,
     },
-    /// The output cannot be written. A reader that has gone away is no error.
+    /// The output cannot be written. A broken pipe is not an error.
     #[error("cannot write the output")]
     Write(#[source] io::Error),
 }
 
-/// Which events are shown.
+/// Decides which events are printed.
 pub type Filter = Box<dyn Fn(&EventView<'_>) -> bool>;
 
-/// What [`read()`] is asked for.
+/// The arguments of [`read()`].
 pub struct ReadArgs {
     /// The capture; `-` is the standard input.
     pub file: PathBuf,
-    /// How many events to show at most.
+    /// The maximum number of events to print.
     pub limit: Option<u64>,
-    /// Whether to show JSON objects, one a line, instead of lines in sysdig's form.
+    /// Whether to print one JSON object per line instead of lines in sysdig's format.
     pub json: bool,
-    /// Which events to show, `None` for all. [`syscall`] tells an event's system call.
+    /// Which events to print; `None` for all. [`syscall`] returns an event's system call.
     pub filter: Option<Filter>,
-    /// Show only events of these processes and threads; of all, if empty.
+    /// The processes and threads whose events are printed; empty for all.
     pub pids: Vec<u64>,
-    /// Whether to show the events, too, that were recorded only to keep the names in others right, and internal ones
-    /// where no filter says which are shown.
+    /// Whether to also print events that were recorded only to keep names right, and internal events where no filter
+    /// is set.
     pub all: bool,
 }
 
-/// An event with its number in the capture, from 1 on.
+/// An event with its number in the capture, counted from 1.
 struct Numbered<'a> {
     num: u64,
-    /// It was asked for when the capture was made.
+    /// The recording's selection includes it.
     asked: bool,
-    /// It begins a section, and is older than one of the section before.
+    /// It is the first event of its section, and older than an event of the previous section.
     turns_back: bool,
     captured: CapturedEvent<'a>,
 }
 
-/// Shows the events of a capture.
+/// Prints the events of a capture.
 ///
 /// # Errors
-/// If the capture cannot be opened or read to its end, after all whole events were shown; if `out` cannot be written,
-/// but for a broken pipe.
+/// If the capture cannot be opened or read to its end (after printing all complete events), or if `out` cannot be
+/// written, except for a broken pipe.
 pub fn read(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let mut out = BufWriter::with_capacity(64 << 10, out);
     let shown = show_events(args, &mut out);
     let flushed = out.flush();
-    // What was read before an error is to be seen, and its own failure is the later one.
+    // Flush even after a read error: the events before it must be printed. The read error came first and wins.
     match shown.and(flushed.map_err(PrintError::Write)) {
         Err(PrintError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => result,
@@ -122,10 +122,10 @@ fn show_events(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> 
     show_events_of(open(&args.file)?, args, out)
 }
 
-/// As [`read()`], of a capture that is not a file; its name is for errors alone.
+/// Like [`read()`], but reads the capture from `input`; errors and warnings name `args.file`.
 ///
 /// # Errors
-/// Those of [`read()`].
+/// As for [`read()`].
 pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let damaged = |source| PrintError::Read { path: args.file.clone(), source };
     let mut reader = Reader::new(input).map_err(damaged)?;
@@ -140,7 +140,7 @@ pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -
         if numbered.turns_back && !std::mem::replace(&mut warned, true) {
             let (file, section) = (escaped(args.file.as_os_str().as_bytes()), numbered.captured.section);
             tracing::warn!(
-                "{file}: captures were put together out of order: section {section} begins before section {} has ended",
+                "{file}: its captures are concatenated out of order: section {section} begins before section {} ends",
                 section - 1
             );
         }
@@ -155,7 +155,7 @@ pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -
         }
         line.push('\n');
         left -= 1;
-        // Of a pipe, what has come so far is to be seen before the wait for more.
+        // Flush before blocking on a pipe for more input.
         let flush = |out: &mut dyn Write| if numbered.captured.more { Ok(()) } else { out.flush() };
         match out.write_all(line.as_bytes()).and_then(|()| flush(out)) {
             Ok(()) if left > 0 => ControlFlow::Continue(()),
@@ -175,7 +175,7 @@ impl ReadArgs {
     }
 }
 
-/// Gives each event, with the names at its time, to `f`, until that breaks; returns what it broke with.
+/// Calls `f` with each event and the names at its time until `f` breaks; returns the break value.
 fn for_each_event<R: Read, B>(
     reader: &mut Reader<R>,
     mut f: impl FnMut(&Numbered<'_>, &Names) -> ControlFlow<B>,
@@ -206,7 +206,7 @@ fn for_each_event<R: Read, B>(
     Ok(None)
 }
 
-/// The stable code that a generic event has for its call.
+/// Returns the stable system call code of a generic event.
 fn generic_code(event: &EventView<'_>) -> u16 {
     event.param(0).and_then(<[u8]>::first_chunk).map_or(0, |code| u16::from_ne_bytes(*code))
 }
@@ -221,7 +221,7 @@ fn open(path: &Path) -> Result<Box<dyn Read>, PrintError> {
     }
 }
 
-/// The names of the signals of a set.
+/// Returns the names of the signals in a set.
 fn signals(set: u32) -> Vec<&'static str> {
     (0..32u8).filter(|bit| set & (1 << bit) != 0).filter_map(|bit| kernel_names::signal(bit + 1)).collect()
 }

@@ -1,5 +1,4 @@
-//! What threads and file descriptors are called at an event's time: the state that a capture starts with, kept up to
-//! date by its events.
+//! The names of threads and file descriptors at an event's time: the capture's initial state, updated by its events.
 
 use std::collections::HashMap;
 
@@ -11,9 +10,9 @@ use super::{
 };
 use scap::format::{EventView, MachineState};
 
-/// The directory descriptor that stands for the working directory.
+/// The `dirfd` value that stands for the working directory.
 pub(super) const AT_FDCWD: i64 = -100;
-/// Linux writes no longer path, in bytes; a relative one may come on top.
+/// The limit for a joined path in bytes: a directory and a relative path of PATH_MAX (4096) each.
 const MAX_PATH: usize = 2 * 4096;
 
 /// The names of a capture's threads, descriptors, users and groups.
@@ -26,7 +25,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// The names that a section of a capture starts with.
+    /// Creates the names from the initial state of a section.
     pub fn of_state(state: &MachineState) -> Names {
         let mut names = Names {
             users: state.users.iter().map(|u| (u.uid, u.name.clone())).collect(),
@@ -45,61 +44,60 @@ impl Names {
         names
     }
 
-    /// The command name of a thread.
+    /// Returns the command name of a running thread.
     pub fn comm(&self, tid: u64) -> Option<&[u8]> {
         self.tasks.comm(tid)
     }
 
-    /// The command name of a thread that another one names: it may just have ended.
+    /// Returns the command name of a thread that another thread refers to; it may just have ended.
     pub fn last_comm(&self, tid: u64) -> Option<&[u8]> {
         self.tasks.last_comm(tid)
     }
 
-    /// The command name of the thread that thread `tid` means by `id`, a number of its pid namespace.
+    /// Returns the command name of the thread with the number `id` in the pid namespace of thread `tid`.
     pub fn comm_within(&self, tid: u64, id: u64) -> Option<&[u8]> {
         self.last_comm(self.tasks.resolve(tid, id)?)
     }
 
-    /// The process of a thread; a thread that nothing is known of is its own.
+    /// Returns the process of a thread; for an unknown thread, `tid` itself.
     pub fn pid(&self, tid: u64) -> u64 {
         self.tasks.pid(tid)
     }
 
-    /// A descriptor of a thread.
+    /// Returns descriptor `fd` of a thread.
     pub fn fd(&self, tid: u64, fd: i64) -> Option<&OpenFd> {
         self.tasks.files(tid)?.get(fd)
     }
 
-    /// A descriptor of the process that a pidfd of thread `tid` stands for.
+    /// Returns descriptor `fd` of the process that `pidfd` of thread `tid` refers to.
     pub fn fd_of_pidfd(&self, tid: u64, pidfd: i64, fd: i64) -> Option<&OpenFd> {
         self.fd(self.fd(tid, pidfd)?.process()?, fd)
     }
 
-    /// The working directory of a thread, `None` where unknown.
+    /// Returns the working directory of a thread, `None` if unknown.
     pub fn cwd(&self, tid: u64) -> Option<&[u8]> {
         self.tasks.directory(tid)
     }
 
-    /// The name of a user.
+    /// Returns the name of a user.
     pub fn user(&self, uid: u32) -> Option<&[u8]> {
         self.users.get(&uid).map(|n| &n[..])
     }
 
-    /// The name of a group.
+    /// Returns the name of a group.
     pub fn group(&self, gid: u32) -> Option<&[u8]> {
         self.groups.get(&gid).map(|n| &n[..])
     }
 
-    /// The path that a parameter of `event` names, made absolute: relative to the event's directory descriptor where
-    /// it has one, to the working directory otherwise. `None` where that is not known, and where the path would be longer
-    /// than any that Linux makes.
+    /// Makes a path of `event` absolute: relative to `dirfd` if given, otherwise to the working directory. Returns
+    /// `None` if that directory is unknown, or if the result would reach 8192 bytes.
     pub fn absolute(&self, event: &EventView<'_>, dirfd: Option<i64>, path: &[u8]) -> Option<Vec<u8>> {
         let base = match dirfd {
             _ if path.starts_with(b"/") => b"/",
             None | Some(AT_FDCWD) => self.cwd(event.tid())?,
             Some(fd) => &self.fd(event.tid(), fd)?.name,
         };
-        // A capture may change into a folder without end, and each path in it would carry all of that.
+        // A hostile capture may change directory forever, which would grow every later path.
         let is_known = base.starts_with(b"/") && base.len() + path.len() < MAX_PATH;
         is_known.then(|| paths::join(base, path))
     }

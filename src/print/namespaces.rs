@@ -1,24 +1,25 @@
-//! Process ids as processes of a nested pid namespace number them.
+//! Process ids in nested pid namespaces.
 //!
-//! Events carry a thread's id as the initial namespace numbers it. What a call takes or returns is numbered by the
-//! caller's namespace. A namespace has no name in a capture: it is told by the start of its first process, which the
-//! state has in clock ticks since the epoch, and the events of children in ns since boot, so the two are matched here.
+//! An event carries its thread's id in the initial namespace, but calls take and return ids of the caller's namespace.
+//! A capture does not name namespaces; the start time of its first process identifies one. The initial state has that
+//! time in ns since the epoch, rounded to clock ticks, the events of children in ns since boot. This module matches the
+//! two.
 
 use std::collections::{HashMap, HashSet};
 
-/// The unit of /proc/PID/stat, in which the state has times.
+/// A clock tick in ns, the resolution of /proc/PID/stat and so of the initial state.
 const TICK: u64 = 10_000_000;
-/// The id of a namespace's first process.
+/// The id of a namespace's first process in that namespace.
 const INIT: i64 = 1;
 
 /// A nested pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Namespace(u32);
 
-/// A thread's id in its own namespace, where that is a nested one.
+/// The id of a thread in its own, nested namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Nested {
-    /// `None` where nothing tells which one it is.
+    /// `None` if unknown.
     pub namespace: Option<Namespace>,
     pub vtid: i64,
 }
@@ -28,13 +29,13 @@ pub(super) struct Nested {
 pub(super) struct Namespaces {
     boot_time: u64,
     count: u32,
-    /// Those of the state, by the start of their first process in ticks since boot.
+    /// The namespaces of the initial state, by the start of their first process in ticks since boot.
     of_state: HashMap<u64, Namespace>,
-    /// Those that events have named, by that start in ns since boot.
+    /// The namespaces seen in events, by the start of their first process in ns since boot.
     of_events: HashMap<u64, Namespace>,
     dated: HashSet<Namespace>,
     members: HashMap<(Namespace, i64), u64>,
-    /// Children that only their parents have told of.
+    /// Children of which only the parent's return has been seen.
     announced: HashSet<(Namespace, i64)>,
 }
 
@@ -43,7 +44,7 @@ impl Namespaces {
         Namespaces { boot_time, ..Namespaces::default() }
     }
 
-    /// The namespace of a thread of the state; `start` is 0 where the state does not tell.
+    /// Returns the namespace of a thread of the initial state. `start` is 0 if unknown.
     pub fn of_state(&mut self, start: u64) -> Option<Namespace> {
         let tick = start.checked_sub(self.boot_time).filter(|_| start != 0)? / TICK;
         if let Some(known) = self.of_state.get(&tick) {
@@ -54,7 +55,7 @@ impl Namespaces {
         Some(new)
     }
 
-    /// The namespace of a child that says when its namespace began (0: it does not), and whose parent is in `parent`.
+    /// Returns the namespace of a child, given that namespace's start time (0: unknown) and the parent's namespace.
     pub fn of_child(&mut self, vtid: i64, start: u64, parent: Option<Namespace>) -> Option<Namespace> {
         if start == 0 {
             return if vtid == INIT { Some(self.create()) } else { parent };
@@ -79,14 +80,14 @@ impl Namespaces {
         Some(namespace)
     }
 
-    /// A member is to come.
+    /// Announces a member that will enter later.
     pub fn announce(&mut self, nested: Nested) {
         if let Nested { namespace: Some(namespace), vtid } = nested {
             self.announced.insert((namespace, vtid));
         }
     }
 
-    /// Takes a member in; whether it was announced.
+    /// Adds a member; returns whether it was announced.
     pub fn enter(&mut self, nested: Option<Nested>, tid: u64) -> bool {
         let Some(Nested { namespace: Some(namespace), vtid }) = nested else { return false };
         self.members.insert((namespace, vtid), tid);
@@ -101,7 +102,7 @@ impl Namespaces {
         }
     }
 
-    /// The thread that a thread of `nested` means by `id`.
+    /// Returns the thread with the number `id` in the namespace of `nested`; `id` itself if that is `None`.
     pub fn resolve(&self, nested: Option<Nested>, id: u64) -> Option<u64> {
         match nested {
             None => Some(id),
@@ -126,9 +127,9 @@ mod tests {
         let mut all = Namespaces::new(BOOT);
         let (a, b) = (all.of_state(BOOT + 5 * TICK), all.of_state(BOOT + 900 * TICK));
         assert!(a != b && a == all.of_state(BOOT + 5 * TICK) && all.of_state(0).is_none());
-        // The clock of events may differ from that of the state: the parent tells.
+        // The clocks of the events and of the state may differ: the parent decides.
         assert_eq!(all.of_child(7, 3 * TICK + 77, a), a);
-        // A process that entered the namespace from outside has a child there: the time tells.
+        // A process that entered the namespace from outside has a child in it: the start time decides.
         assert_eq!(all.of_child(9, 900 * TICK + 77, None), b);
         assert_eq!(all.of_child(10, 900 * TICK + 77, a), b);
     }
@@ -141,7 +142,7 @@ mod tests {
         assert!(outer != inner);
         assert_eq!(all.of_child(2, 2000, outer), inner);
         assert_eq!(all.of_child(2, 1000, outer), outer);
-        // A capture of old does not tell.
+        // An old capture has no start times.
         let old = all.of_child(1, 0, None);
         assert!(old.is_some() && old != outer && old != inner);
         assert_eq!((all.of_child(2, 0, old), all.of_child(2, 0, None)), (old, None));

@@ -1,6 +1,6 @@
-//! Paths of another machine: bytes, which nothing here may look up.
+//! Paths of the recorded machine: bytes that must not be looked up on this one.
 
-/// `path` seen from `base`, an absolute directory, without `.`, `..` and doubled slashes.
+/// Resolves `path` against `base`, an absolute directory, and removes `.`, `..` and doubled slashes.
 pub(super) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
     let base: &[u8] = if path.starts_with(b"/") { b"" } else { base };
     let mut parts: Vec<&[u8]> = Vec::new();
@@ -22,7 +22,7 @@ pub(super) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
     joined
 }
 
-/// What follows the last slash.
+/// Returns the part after the last slash.
 pub(super) fn file_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&b| b == b'/').next().unwrap_or(path)
 }

@@ -1,4 +1,4 @@
-//! Threads and processes, and what they share: descriptors and working directories.
+//! Threads and processes, and the file descriptors and working directories that they share.
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
@@ -12,7 +12,8 @@ use super::{
 };
 use scap::format::state::Thread as StateThread;
 
-/// Who told of a new thread: a clone returns twice, in any order, and the second one brings nothing new.
+/// The returns of a clone that have been seen. It returns in the parent and in the child, in either order; the second
+/// return adds at most the child's ids in its own pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
     Parent,
@@ -26,9 +27,9 @@ struct Thread {
     comm: Vec<u8>,
     told: Told,
     nested: Option<Nested>,
-    /// What it does not share with its process, which is rare.
+    /// Its own context, if it does not share its process's; rare.
     own: Option<Context>,
-    /// It has ended, and its parent has yet to return from the call that made it.
+    /// It has ended, but its parent has not yet returned from the clone.
     ended: bool,
 }
 
@@ -39,14 +40,14 @@ struct Process {
     nested: Option<Nested>,
 }
 
-/// What tasks may share.
+/// The resources that tasks may share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Context {
     files: Id,
     directory: Id,
 }
 
-/// A child, as either return of its clone tells.
+/// A child, as one of the two returns of its clone describes it.
 #[derive(Debug)]
 pub(super) struct Child<'a> {
     pub tid: u64,
@@ -54,10 +55,10 @@ pub(super) struct Child<'a> {
     /// The thread that cloned it.
     pub parent: u64,
     pub comm: &'a [u8],
-    /// `clone_flags`.
+    /// The flags, with the values of the `clone_flags` table.
     pub flags: u32,
     pub told: Told,
-    /// Its id in its own namespace, and when that began: only the child knows.
+    /// Its id in its own pid namespace, and the start time of that namespace; only in the child's return.
     pub nested: Option<(i64, u64)>,
 }
 
@@ -69,7 +70,7 @@ pub(super) struct Tasks {
     files: Pool<FdTable>,
     directories: Pool<Arc<[u8]>>,
     namespaces: Namespaces,
-    /// Threads in a call that makes another, of which nobody has told yet.
+    /// Threads in a clone whose child has not been seen.
     cloning: HashSet<u64>,
 }
 
@@ -90,12 +91,12 @@ impl Tasks {
         tasks
     }
 
-    /// The command name of a thread that runs.
+    /// Returns the command name of a running thread.
     pub fn comm(&self, tid: u64) -> Option<&[u8]> {
         self.threads.get(&tid).filter(|t| !t.ended).map(|t| &t.comm[..])
     }
 
-    /// The command name of a thread that another one names: it may just have ended.
+    /// Returns the command name of a thread that another thread refers to; it may just have ended.
     pub fn last_comm(&self, tid: u64) -> Option<&[u8]> {
         self.threads.get(&tid).map(|t| &t.comm[..])
     }
@@ -106,12 +107,12 @@ impl Tasks {
         }
     }
 
-    /// The process of a thread; a thread that nothing is known of is its own.
+    /// Returns the process of a thread; for an unknown thread, `tid` itself.
     pub fn pid(&self, tid: u64) -> u64 {
         self.threads.get(&tid).map_or(tid, |t| t.pid)
     }
 
-    /// The thread that thread `tid` means by `id`; `None` where nothing tells.
+    /// Returns the thread with the number `id` in the pid namespace of thread `tid`; `None` if unknown.
     pub fn resolve(&self, tid: u64, id: u64) -> Option<u64> {
         self.namespaces.resolve(self.threads.get(&tid)?.nested, id)
     }
@@ -130,7 +131,7 @@ impl Tasks {
         self.directories.get(self.context(tid)?.directory).map(|cwd| &cwd[..]).filter(|cwd| !cwd.is_empty())
     }
 
-    /// The descriptors of a thread, which is there from now on.
+    /// Returns the descriptors of a thread; creates its process if unknown.
     pub fn files_mut(&mut self, tid: u64) -> &mut FdTable {
         let files = self.context_of(tid).files;
         self.files.get_mut(files)
@@ -158,25 +159,25 @@ impl Tasks {
         })
     }
 
-    /// A thread is about to make another.
+    /// Notes that a thread has entered a clone.
     pub fn begin_clone(&mut self, tid: u64) {
         self.cloning.insert(tid);
     }
 
-    /// A thread has returned from the call that makes another.
+    /// Notes that a thread has returned from a clone.
     pub fn end_clone(&mut self, tid: u64) {
         self.cloning.remove(&tid);
     }
 
-    /// The command name of a thread that runs before anybody has told of it: that of its parent. `None` where it may
-    /// be one of several.
+    /// Returns the command name of a thread that runs before either return of its clone: that of its parent. `None` if
+    /// the possible parents have different names.
     pub fn unborn_comm(&self) -> Option<&[u8]> {
         let mut names = self.cloning.iter().map(|tid| self.comm(*tid));
         let first = names.next()?;
         names.all(|name| name == first).then_some(first)?
     }
 
-    /// Takes over a child. The first telling of its birth gives it what its parent has.
+    /// Adds a child. At the first return of its clone, it shares or copies its parent's resources.
     pub fn fork(&mut self, child: &Child<'_>) {
         self.cloning.remove(&child.parent);
         if let Some(known) = self.threads.get_mut(&child.tid)
@@ -213,14 +214,14 @@ impl Tasks {
         }
     }
 
-    /// A thread's clone has returned `id`, which nothing is known of yet: a child in the same nested namespace.
+    /// Announces an unknown child: a clone by thread `tid` has returned its `id` in their nested namespace.
     pub fn announce(&mut self, tid: u64, id: u64) {
         if let (Some(nested), Ok(vtid)) = (self.threads.get(&tid).and_then(|t| t.nested), i64::try_from(id)) {
             self.namespaces.announce(Nested { vtid, ..nested });
         }
     }
 
-    /// A thread that is there already takes over its numbers in its own namespace.
+    /// Sets the ids of an existing thread in its own pid namespace.
     fn set_nested(&mut self, child: &Child<'_>) {
         let Some((vtid, start)) = child.nested.filter(|(vtid, _)| *vtid as u64 != child.tid) else { return };
         let parent = self.threads.get(&child.parent).and_then(|t| t.nested?.namespace);
@@ -236,7 +237,7 @@ impl Tasks {
         }
     }
 
-    /// An exec of a thread, which has its process's number from now on, and shares its descriptors with nobody.
+    /// Applies an exec, after which the thread has its process's id and shares its descriptors with nobody.
     pub fn exec(&mut self, tid: u64, pid: u64, comm: &[u8]) {
         let (told, nested) = match self.threads.get(&tid) {
             Some(thread) => (thread.told, thread.nested),
@@ -252,7 +253,7 @@ impl Tasks {
         self.files_mut(pid).exec();
     }
 
-    /// A thread stops to share what it shares with others. Of a main thread, its process goes along.
+    /// Stops a thread from sharing its files or its directory. For a main thread, this applies to its whole process.
     pub fn unshare(&mut self, tid: u64, files: bool, directory: bool) {
         let pid = self.pid(tid);
         let threads = self.process(pid).threads;
@@ -294,8 +295,8 @@ impl Tasks {
         }
     }
 
-    /// The end of a thread; the last one of a process takes its descriptors along. Its name stays until its parent has
-    /// returned from the call that made it.
+    /// Ends a thread. The last thread of a process also closes its descriptors. The name stays until the parent has
+    /// returned from the clone.
     pub fn end(&mut self, tid: u64) {
         self.cloning.remove(&tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return self.leave_process(tid) };
@@ -310,7 +311,7 @@ impl Tasks {
         }
     }
 
-    /// Whether a thread has ended, and nobody has yet to hear of it.
+    /// Returns whether a thread has ended and both returns of its clone have been seen.
     pub fn is_gone(&self, tid: u64) -> bool {
         self.threads.get(&tid).is_some_and(|t| t.ended && t.told == Told::Both)
     }
@@ -340,11 +341,11 @@ impl Tasks {
     }
 }
 
-/// A place in a [`Pool`].
+/// A key of a [`Pool`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct Id(u64);
 
-/// Things with as many users as share them.
+/// Shared items with their reference counts.
 #[derive(Debug, Clone, Default)]
 struct Pool<T> {
     items: HashMap<Id, (T, usize)>,
@@ -367,7 +368,7 @@ impl<T: Clone + Default> Pool<T> {
         &mut self.items.entry(id).or_default().0
     }
 
-    /// What a child gets: the same thing, or a copy.
+    /// Returns what a child gets: the same item or a copy.
     fn inherit(&mut self, id: Id, shared: bool) -> Id {
         match self.items.get_mut(&id) {
             Some((_, users)) if shared => {
@@ -382,7 +383,7 @@ impl<T: Clone + Default> Pool<T> {
         }
     }
 
-    /// What a user has who stops sharing: its own copy.
+    /// Releases a shared item and returns a copy; returns the item itself if nobody else uses it.
     fn unshare(&mut self, id: Id) -> Id {
         if self.items.get(&id).is_some_and(|(_, users)| *users <= 1) {
             return id;
@@ -436,7 +437,7 @@ mod tests {
         assert_eq!([1, 2, 3].map(|tid| [3, 4, 5].map(|fd| has(&tasks, tid, fd))), {
             [[true, true, false], [true, true, false], [true, false, true]]
         });
-        // An exec ends the sharing; the end of one user leaves the other its descriptors.
+        // An exec ends the sharing; the end of one process leaves the other its descriptors.
         tasks.exec(2, 2, b"x");
         open(&mut tasks, 2, 6);
         assert!(has(&tasks, 2, 3) && !has(&tasks, 1, 6));
@@ -458,7 +459,7 @@ mod tests {
         *tasks.directory_mut(2) = (*b"/x").into();
         assert!(has(&tasks, 2, 4) && !has(&tasks, 1, 5));
         assert_eq!((tasks.directory(1), tasks.directory(2)), (None, Some(&b"/x"[..])));
-        // Its exec makes them the process's.
+        // Its exec makes its descriptors the process's.
         tasks.exec(2, 1, b"x");
         assert!(has(&tasks, 2, 5));
         [1, 2, 3].into_iter().for_each(|tid| tasks.end(tid));

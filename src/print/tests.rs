@@ -1,4 +1,4 @@
-//! Whole captures, shown.
+//! Tests that print captures.
 
 use std::{io, net::Ipv4Addr};
 
@@ -17,7 +17,7 @@ use scap::{
 
 const NA: Value<'static> = Value::Absent;
 
-/// A shell (100) that has opened a directory, a log and a connection.
+/// A shell (100) that has a directory, a log and a connection open.
 fn state() -> MachineState {
     let thread = |tid, comm: &str| Thread {
         tid,
@@ -54,13 +54,13 @@ fn state() -> MachineState {
     }
 }
 
-/// The newest row of a name, with `_e` for its enter and `_x` for its exit event.
+/// Returns the newest row of a name, which ends in `_e` for the enter and `_x` for the exit event.
 fn newest(event: &str) -> &'static Event {
     let (name, direction) = event.split_at(event.len() - 2);
     EVENTS.iter().rfind(|e| e.name == name && e.ty.is_enter() == (direction == "_e")).unwrap()
 }
 
-/// A capture in the making: an event each, at 1, 2, 3 … ns.
+/// A capture under construction. Each event is 1 ns later than the one before.
 struct Capture {
     bytes: Vec<u8>,
     ts: u64,
@@ -85,7 +85,7 @@ impl Capture {
         self
     }
 
-    /// An exec, of which only the parameters that names come from are given.
+    /// Adds an exec with only the parameters that affect names.
     fn exec(self, tid: u64, comm: &str) -> Capture {
         let pid = Value::Pid(tid as i64);
         let mut values = vec![Value::Errno(0), Value::Text(b"/bin/x"), NA, pid, pid, Value::Pid(1)];
@@ -93,7 +93,7 @@ impl Capture {
         self.event(tid, "execve_x", &values)
     }
 
-    /// One side of a fork.
+    /// Adds one of the two returns of a fork.
     fn fork(self, tid: u64, res: i64, pid: u64, parent: i64) -> Capture {
         let (id, pid) = (Value::Pid(tid as i64), Value::Pid(pid as i64));
         let mut values = vec![Value::Pid(res), Value::Text(b"/bin/sh"), NA, id, pid, Value::Pid(parent)];
@@ -101,7 +101,7 @@ impl Capture {
         self.event(tid, "fork_x", &values)
     }
 
-    /// A capture that starts with another state.
+    /// Creates a capture with another initial state.
     fn of(state: &MachineState) -> Capture {
         let mut capture = Capture::new();
         capture.bytes.clear();
@@ -109,24 +109,24 @@ impl Capture {
         capture
     }
 
-    /// A row that no newer one of its name hides.
+    /// Adds an event of the row with this code, which may be an old one.
     fn old(self, tid: u64, code: &str, values: &[Value<'_>]) -> Capture {
         self.row(tid, EVENTS.iter().find(|e| e.code == code).unwrap(), values)
     }
 
-    /// A look at a descriptor: its line ends with what is known of it.
+    /// Adds an event whose line ends with the name of a descriptor.
     fn look(self, tid: u64, fd: i64) -> Capture {
         self.event(tid, "fchdir_e", &[Value::Fd(fd)])
     }
 
-    /// What the looks at descriptors found.
+    /// Returns the descriptors that [`look`](Capture::look) shows.
     fn looks(&self) -> Vec<String> {
         let looks =
             self.lines().into_iter().filter_map(|l| l.strip_prefix("> fchdir fd=").map(str::to_string));
         looks.collect()
     }
 
-    /// Reads it back as the commands do: from a file.
+    /// Writes the capture to a file and reads it as the commands do.
     fn read(&self, change: impl FnOnce(&mut ReadArgs)) -> (String, Result<(), PrintError>) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &self.bytes).unwrap();
@@ -144,7 +144,7 @@ impl Capture {
         (String::from_utf8(out).unwrap(), result)
     }
 
-    /// What follows the thread in each line.
+    /// Returns the part of each line after the thread.
     fn lines(&self) -> Vec<String> {
         let (out, result) = self.read(|_| {});
         result.unwrap();
@@ -326,7 +326,7 @@ fn json_has_typed_values() {
 fn names_follow_descriptors() {
     let cloexec = Value::Flags(1 | 4096);
     let lines = Capture::new()
-        // A name lives until its close has been shown.
+        // The close itself still shows the name.
         .event(100, "close_x", &[Value::Errno(0), Value::Fd(3)])
         .event(100, "close_x", &[Value::Errno(-9), Value::Fd(3)])
         .event(101, "dup2_x", &[Value::Fd(7), Value::Fd(5), Value::Fd(7)])
@@ -337,7 +337,7 @@ fn names_follow_descriptors() {
             "pipe2_x",
             &[Value::Errno(0), Value::Fd(10), Value::Fd(11), Value::Uint(55), Value::Flags(0)],
         )
-        // An exec closes what is marked for it: 4 and 9, not the rest.
+        // An exec closes the close-on-exec descriptors: 4 and 9, not the rest.
         .exec(100, "prog")
         .event(100, "read_e", &[Value::Fd(4), Value::Uint(1)])
         .event(100, "read_e", &[Value::Fd(9), Value::Uint(1)])
@@ -370,7 +370,7 @@ fn names_follow_the_rarer_calls() {
         .event(100, "fcntl_x", &[Value::Fd(0), Value::Fd(5), setfd, Value::Uint(1)])
         .event(100, "fchdir_x", &[Value::Errno(0), Value::Fd(3)])
         .event(100, "stat_x", &[Value::Errno(0), Value::Text(b"f")])
-        // Sockets that nothing was known of.
+        // Sockets that were unknown before.
         .event(100, "connect_x", &[Value::Errno(0), Value::SockTuple(unix), Value::Fd(30), NA])
         .event(100, "accept4_x", &[Value::Fd(31), Value::SockTuple(unix), NA, NA, NA, Value::Int(0o2000000)])
         .event(100, "bind_x", &[Value::Errno(0), Value::SockAddr(SockAddr::Inet(v4(0).0, 53)), Value::Fd(32)])
@@ -417,7 +417,7 @@ fn the_enter_event_fills_in_for_an_old_exit_event() {
     assert_eq!(lines, ["> close fd=3(<f>/srv/data)", closed, "> read fd=3 size=1"]);
 }
 
-/// The command name, and whether descriptor 3 is known.
+/// Returns the child's command name, and whether its descriptor 3 is known.
 fn child_of(capture: Capture) -> (String, bool) {
     let (out, result) = capture.event(200, "read_e", &[Value::Fd(3), Value::Uint(1)]).read(|_| {});
     result.unwrap();
@@ -432,7 +432,7 @@ fn a_child_inherits_whoever_tells_first() {
     assert_eq!(child_of(child_first()), ("sh".into(), true));
     assert_eq!(child_of(Capture::new().fork(100, 200, 100, 1)), ("sh".into(), true));
     assert_eq!(child_of(Capture::new().fork(100, 200, 100, 1).fork(200, 0, 200, 100)), ("sh".into(), true));
-    // The parent's return comes late: the child has moved on.
+    // The parent's return comes late, after the child's close and exec.
     let close = [Value::Errno(0), Value::Fd(3)];
     let late = child_first().event(200, "close_x", &close).exec(200, "prog").fork(100, 200, 100, 1);
     assert_eq!(child_of(late), ("prog".into(), false));

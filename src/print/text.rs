@@ -1,4 +1,4 @@
-//! Values as text, where neither a table nor a name is needed.
+//! Formats values that need no names from the capture.
 
 use std::{fmt::Write, net::IpAddr, os::unix::ffi::OsStrExt, path::Path};
 
@@ -7,15 +7,15 @@ use scap::{
     format::{SockAddr, SockTuple},
 };
 
-/// Whether a terminal obeys a character instead of showing it. Those that end a line or turn the direction of others are
-/// among them: they could make a path look like another.
+/// Returns whether a terminal interprets a character instead of showing it. This includes line separators and
+/// bidirectional controls, which could make one path look like another.
 pub(super) fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Appends text of a capture: what is not UTF-8, what a terminal obeys, and the backslash are escaped, so that two
-/// different texts never look alike.
+/// Appends text from a capture. Invalid UTF-8, characters that a terminal interprets, and backslashes are escaped, so
+/// that different texts never look alike.
 pub(super) fn escape(out: &mut String, bytes: &[u8]) {
     write_escaped(out, bytes, |c| c == '\\' || is_obeyed(c));
 }
@@ -32,34 +32,34 @@ fn write_escaped(out: &mut String, bytes: &[u8], is_special: impl Fn(char) -> bo
     }
 }
 
-/// A name for a terminal, with everything escaped that could make it look like another.
+/// Returns a name for the terminal, escaped so that different names never look alike.
 pub fn escaped(bytes: &[u8]) -> String {
     let mut out = String::new();
     escape(&mut out, bytes);
     out
 }
 
-/// A path for a message: it never makes a line of its own.
+/// Returns a path for a message, escaped so that it cannot start a new line.
 pub fn shown(path: &Path) -> String {
     escaped(path.as_os_str().as_bytes())
 }
 
-/// A message for a terminal: as [`escaped`], but a backslash stays, for names in it may be escaped already.
+/// Returns a message for the terminal. Like [`escaped`], but keeps backslashes: names in it may be escaped already.
 pub fn for_terminal(message: &str) -> String {
     let mut out = String::new();
     write_escaped(&mut out, message.as_bytes(), is_obeyed);
     out
 }
 
-/// Appends data, each byte that is not printable ASCII as a dot.
+/// Appends data, with a dot for each byte that is not printable ASCII.
 pub(super) fn dots(out: &mut String, bytes: &[u8]) {
     out.extend(bytes.iter().map(|&b| if matches!(b, b' '..=b'~') { char::from(b) } else { '.' }));
 }
 
-/// Appends an integer of type `ty`, its sign extended to 64 bits, in the table's form.
+/// Appends an integer of type `ty`, given as 64 sign-extended bits, in the table's print format.
 pub(super) fn integer(out: &mut String, ty: ParamType, format: PrintFormat, bits: u64) {
     let size = ty.size().unwrap_or(size_of::<u64>());
-    // Other forms than the decimal one show the bits of the type, not more.
+    // Hexadecimal and octal show only the type's own bits.
     let own = if size < size_of::<u64>() { bits & ((1 << (8 * size)) - 1) } else { bits };
     let _ = match format {
         PrintFormat::HEX => write!(out, "{own:X}"),
@@ -70,12 +70,12 @@ pub(super) fn integer(out: &mut String, ty: ParamType, format: PrintFormat, bits
     };
 }
 
-/// An address and a port, an IPv4 address always in its own form. sysdig has no brackets around IPv6 addresses.
+/// Formats an address and a port; IPv4-mapped addresses as IPv4, and IPv6 without brackets, as sysdig does.
 pub(super) fn end(address: IpAddr, port: u16) -> String {
     format!("{}:{port}", address.to_canonical())
 }
 
-/// A socket's address, not escaped.
+/// Formats a socket address, without escaping.
 pub(super) fn sockaddr(address: &SockAddr<'_>) -> Vec<u8> {
     match *address {
         SockAddr::Inet(address, port) => end(address, port).into(),
@@ -84,7 +84,7 @@ pub(super) fn sockaddr(address: &SockAddr<'_>) -> Vec<u8> {
     }
 }
 
-/// Both ends of a socket, not escaped.
+/// Formats both endpoints of a socket, without escaping.
 pub(super) fn socktuple(tuple: &SockTuple<'_>) -> Vec<u8> {
     match *tuple {
         SockTuple::Inet { source, destination } => {
@@ -102,16 +102,16 @@ pub(super) fn socktuple(tuple: &SockTuple<'_>) -> Vec<u8> {
     }
 }
 
-/// The bits of a mode that are one number, the file's type, and no flags.
+/// The bits of a mode that hold the file type: a number, not flags.
 const S_IFMT: u32 = 0o170_000;
 
-/// The bits of a table that are one number: those of a file's type, if the table has types, which are its last rows.
+/// Returns the bits of a table's values that form a number: the file type, if the table's last row is one.
 fn field_of(table: FlagTable) -> u32 {
     if table.last().is_some_and(|flag| flag.name.starts_with("S_IF")) { S_IFMT } else { 0 }
 }
 
-/// The names of the flags that are set, tested from the first row to the last: a row that shares bits with an earlier
-/// one (`O_RDONLY` with `O_RDWR`) is not named again.
+/// Returns the names of the set flags. Rows are tested in order, and a match removes its bits: `O_RDWR` hides
+/// `O_RDONLY`, which shares a bit with it.
 pub(super) fn flag_names(table: FlagTable, value: u32) -> Vec<&'static str> {
     let field = field_of(table);
     let mut left = value;
@@ -129,7 +129,7 @@ pub(super) fn flag_names(table: FlagTable, value: u32) -> Vec<&'static str> {
     names
 }
 
-/// The names of an enumeration's value; some have two.
+/// Returns the names of an enumeration value; some values have two.
 pub(super) fn enum_names(table: FlagTable, value: u32) -> Vec<&'static str> {
     table.iter().filter(|flag| flag.value == value).map(|flag| flag.name).collect()
 }

@@ -1,18 +1,18 @@
-//! What an event of each type does to the state that names come from: one transition for each row of the event table.
+//! The state change that each event type causes: at most one transition per row of the event table.
 
 use scap::{
     events::{EVENTS, Event, Source, flag_table, same},
     format::state::NamedFd,
 };
 
-/// What an event changes. Each row of the table has one at most, under its name: today's rows and those of old alike.
+/// What an event changes. Rows are matched by name, so old and current rows of a call share a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transition {
-    /// `fd` is a file, named by its path.
+    /// `fd` refers to a file, named by its path.
     Open,
     Close,
     CloseRange,
-    /// The result is another descriptor of an open file.
+    /// The result is a duplicate of a descriptor.
     Duplicate,
     Fcntl,
     Pipe,
@@ -21,7 +21,7 @@ pub(super) enum Transition {
     Bind,
     Connect,
     Accept,
-    /// A socket may learn its peer.
+    /// The event may reveal a socket's peer.
     Send,
     Receive,
     ChangeDirectory,
@@ -34,7 +34,7 @@ pub(super) enum Transition {
     PidfdOpen,
     PidfdGetfd,
     Bpf,
-    /// The result is a descriptor of this kind, without a path.
+    /// The result is a descriptor of this kind without a path.
     Create(NamedFd),
 }
 
@@ -96,7 +96,7 @@ const BY_NAME: &[(&str, Transition)] = &[
     ("io_uring_setup", Create(NamedFd::IoUring)),
 ];
 
-/// The transition of each row, at its number.
+/// The transition of each row, indexed by event type.
 static BY_TYPE: [Option<Transition>; EVENTS.len()] = {
     let mut table = [None; EVENTS.len()];
     let mut i = 0;
@@ -118,17 +118,17 @@ const fn by_name(name: &str) -> Option<Transition> {
     None
 }
 
-/// The transition of a row, for the enter event of a call as for its exit event.
+/// Returns the transition of a row; the same for the enter and exit events of a call.
 pub(super) fn transition(row: &Event) -> Option<Transition> {
     BY_TYPE.get(usize::from(row.ty.0)).copied().flatten()
 }
 
-/// Whether an event is the one that brings its transition about: the return of a call, or one that has no return.
+/// Returns whether an event triggers its transition: an exit event, or an event of no system call.
 pub(super) fn takes_effect(row: &Event) -> bool {
     row.source != Source::Syscall || !row.ty.is_enter()
 }
 
-/// The value of a flag, from its table.
+/// Returns the value of a flag from its table.
 pub(super) const fn flag(table: &'static str, name: &'static str) -> u32 {
     let rows = flag_table(table);
     let mut i = 0;
@@ -143,7 +143,7 @@ pub(super) const O_DIRECTORY: u32 = flag("file_flags", "O_DIRECTORY");
 pub(super) const CLONE_FILES: u32 = flag("clone_flags", "CLONE_FILES");
 pub(super) const CLONE_FS: u32 = flag("clone_flags", "CLONE_FS");
 pub(super) const CLONE_THREAD: u32 = flag("clone_flags", "CLONE_THREAD");
-/// They imply CLONE_FS: unshare(2).
+/// Flags that imply CLONE_FS, see unshare(2).
 pub(super) const NEW_MOUNTS: u32 = flag("clone_flags", "CLONE_NEWNS") | flag("clone_flags", "CLONE_NEWUSER");
 pub(super) const PR_SET_NAME: u32 = flag("prctl_options", "PR_SET_NAME");
 pub(super) const F_SETFD: u32 = flag("fcntl_commands", "F_SETFD");
@@ -152,12 +152,12 @@ pub(super) const F_DUPFD_CLOEXEC: u32 = flag("fcntl_commands", "F_DUPFD_CLOEXEC"
 pub(super) const CLOSE_RANGE_UNSHARE: u32 = flag("close_range_flags", "CLOSE_RANGE_UNSHARE");
 pub(super) const CLOSE_RANGE_CLOEXEC: u32 = flag("close_range_flags", "CLOSE_RANGE_CLOEXEC");
 
-/// Whether a command of `fcntl` returns a descriptor.
+/// Returns whether an `fcntl` command returns a descriptor.
 pub(super) fn fcntl_duplicates(command: u32) -> bool {
     command == F_DUPFD_CLOEXEC || command == const { flag("fcntl_commands", "F_DUPFD") }
 }
 
-/// Whether a command of `bpf` returns a descriptor.
+/// Returns whether a `bpf` command returns a descriptor.
 pub(super) fn bpf_creates(command: u32) -> bool {
     const COMMANDS: [u32; 12] = [
         flag("bpf_commands", "BPF_MAP_CREATE"),
@@ -188,7 +188,7 @@ mod tests {
         }
     }
 
-    /// A row that makes or ends a descriptor, and none of these, would leave the table of descriptors wrong.
+    /// A row that creates or closes a descriptor without a transition would make the descriptor table wrong.
     #[test]
     fn every_row_that_makes_or_ends_a_descriptor_has_a_transition() {
         for row in EVENTS {

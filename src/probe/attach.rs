@@ -1,4 +1,4 @@
-//! The ways to attach to the syscall tracepoints, and which to take.
+//! The ways to attach to the syscall tracepoints, and the choice between them.
 
 use std::{mem::MaybeUninit, str::FromStr};
 
@@ -9,17 +9,17 @@ use super::{ProbeError, load::open_bare, messages, tasks::TaskIds, tracefs};
 /// How the syscall programs are attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Attach {
-    /// `Btf` where syscall tracepoints run with preemption off, `Tracepoint` elsewhere.
+    /// `Btf` if syscall tracepoints run with preemption off, else `Tracepoint`.
     #[default]
     Auto,
     /// `tp_btf`: the cheapest.
     Btf,
-    /// `tracepoint/raw_syscalls`: also right where programs can be preempted.
+    /// `tracepoint/raw_syscalls`: loses no events even where `tp_btf` programs can be preempted.
     Tracepoint,
 }
 
 impl Attach {
-    /// The name on the command line.
+    /// Returns the name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Attach::Auto => "auto",
@@ -36,51 +36,51 @@ impl FromStr for Attach {
         [Attach::Auto, Attach::Btf, Attach::Tracepoint]
             .into_iter()
             .find(|a| a.name() == s)
-            .ok_or_else(|| format!("unknown way to attach `{s}`: one of auto, btf, tracepoint"))
+            .ok_or_else(|| format!("unknown way to attach `{s}`: use auto, btf or tracepoint"))
     }
 }
 
-/// Whether a `tp_btf` program on a syscall tracepoint can be preempted in the middle: another task's programs may then
-/// run on the CPU meanwhile.
+/// Whether a `tp_btf` program on a syscall tracepoint can be preempted. Another task's programs may then run on the CPU
+/// meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preemption {
-    /// Whether it can. If not, the kernel runs it with preemption off, or preempts no kernel code at all.
+    /// Whether it can. If not, the kernel runs it with preemption off, or never preempts kernel code.
     pub possible: bool,
-    /// How that is known.
+    /// How this is known.
     pub evidence: Evidence,
 }
 
 /// How it is known whether programs can be preempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
-    /// Kernels of this release are known to switch preemption off.
+    /// Kernels of this release disable preemption.
     Release,
-    /// A program has read the preempt count as it was entered.
+    /// A program read the preempt count on entry.
     Measured,
-    /// The kernel hides its preempt count: what its release is known to do.
+    /// The kernel hides its preempt count, so the release decides.
     Hidden,
 }
 
 impl Evidence {
-    /// For people.
+    /// Returns the text for people.
     pub const fn text(self) -> &'static str {
         match self {
-            Evidence::Release => "known of this kernel's release",
-            Evidence::Measured => "seen in the preempt count",
-            Evidence::Hidden => "taken from the release, as this kernel hides its preempt count",
+            Evidence::Release => "known from this kernel's release",
+            Evidence::Measured => "measured by the preempt count",
+            Evidence::Hidden => "assumed from the release: this kernel hides its preempt count",
         }
     }
 }
 
 impl Preemption {
-    /// Looks, by a small program that reads the preempt count as it is entered.
+    /// Measures, with a small program that reads the preempt count on entry.
     ///
-    /// Kernels before 6.13 are known to switch preemption off; only later ones are looked at.
+    /// Kernels before 6.13 always disable preemption there, so only later ones are measured.
     pub(super) fn find_out(tasks: &TaskIds) -> Result<Preemption, ProbeError> {
         if kernel_version() < (6, 13) {
             return Ok(Preemption { possible: false, evidence: Evidence::Release });
         }
-        let (_, tid) = tasks.own().map_err(|e| ProbeError::failed("find out the id of a thread", e))?;
+        let (_, tid) = tasks.own().map_err(|e| ProbeError::failed("determine the id of this thread", e))?;
         let mut storage = MaybeUninit::uninit();
         let (measured, said) = messages::collect(|| measure(&mut storage, tid));
         match measured {
@@ -90,13 +90,13 @@ impl Preemption {
             {
                 Err(ProbeError::libbpf("load a BPF program", error))
             }
-            // No answer, as where the kernel hides the counter's symbol.
+            // No answer, for example because the kernel hides the counter's symbol.
             _ => Ok(Preemption { possible: kernel_version() >= (7, 0), evidence: Evidence::Hidden }),
         }
     }
 }
 
-/// Whether programs can be preempted; `None` if the program ran without an answer. `tid` is this thread's.
+/// Returns whether programs can be preempted; `None` if the program gave no answer. `tid` is this thread's id.
 fn measure(storage: &mut MaybeUninit<OpenObject>, tid: u32) -> libbpf_rs::Result<Option<bool>> {
     let (mut open, _inner) = open_bare(storage)?;
     open.progs.measure_preemption.set_autoload(true);
@@ -105,18 +105,18 @@ fn measure(storage: &mut MaybeUninit<OpenObject>, tid: u32) -> libbpf_rs::Result
     }
     let skel = open.load()?;
     let link = skel.progs.measure_preemption.attach_trace()?;
-    // Any system call of this thread.
+    // Any system call of this thread runs the program.
     let _ = rustix::process::getppid();
     drop(link);
     let found = skel.maps.bss_data.as_deref().map(|bss| bss.sc_preemption);
     Ok(found.filter(|found| found.measured == 1).map(|found| {
-        // A kernel that does not count preempts no kernel code.
+        // A kernel whose count does not change never preempts kernel code.
         let counts = found.when_off > found.on_entry;
         counts && found.on_entry == 0
     }))
 }
 
-/// Attaches a program to a tracepoint of system calls: `sys_enter` or `sys_exit`.
+/// Attaches a program to `sys_enter` or `sys_exit`.
 pub(super) fn attach(program: &ProgramMut<'_>, style: Attach, tracepoint: &str) -> Result<Link, ProbeError> {
     let link = match style {
         Attach::Tracepoint => tracefs::attach(program, tracepoint_id(tracepoint)?),
@@ -125,7 +125,7 @@ pub(super) fn attach(program: &ProgramMut<'_>, style: Attach, tracepoint: &str) 
     link.map_err(|e| ProbeError::libbpf(format!("attach to {tracepoint}"), e))
 }
 
-/// The kernel's major and minor version.
+/// Returns the kernel's major and minor version.
 pub(crate) fn kernel_version() -> (u32, u32) {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
@@ -139,16 +139,16 @@ fn unavailable(reason: &str) -> ProbeError {
 
 fn tracepoint_id(tracepoint: &str) -> Result<u64, ProbeError> {
     tracefs::id(tracepoint).map_err(|error| {
-        tracing::debug!("no id of the tracepoint {tracepoint}: {error}");
+        tracing::debug!("cannot read the id of the tracepoint {tracepoint}: {error}");
         unavailable("tracefs is not mounted: mount -t tracefs tracefs /sys/kernel/tracing")
     })
 }
 
-/// Whether programs can be attached to the tracepoints of system calls.
+/// Checks whether programs can be attached to the syscall tracepoints by `tracepoint`.
 pub(super) fn check_tracepoint() -> Result<(), ProbeError> {
     if kernel_version() < (5, 15) {
         return Err(unavailable(
-            "a program cannot reach the registers there before Linux 5.15; use --attach btf",
+            "programs cannot read the registers there before Linux 5.15; use --attach btf",
         ));
     }
     tracepoint_id("sys_enter").map(drop)

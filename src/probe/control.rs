@@ -1,4 +1,4 @@
-//! What can be changed while a capture runs: the settings that the programs read, and the tasks that are followed.
+//! What can change while a capture runs: the settings that the programs read, and the tasks that are followed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
@@ -18,16 +18,16 @@ use scap::{
     select::{NameRule, Selection, SyscallSet, Tracepoint, TracepointSet, name_rule},
 };
 
-/// Where a followed task stands.
+/// The state of a followed task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetState {
     /// Its events are recorded.
     Active = 1,
-    /// They are recorded from its next `execve` on.
+    /// Its events are recorded from its next `execve` on.
     AtExec = 2,
 }
 
-/// Which events of a call are recorded.
+/// The events of a call that are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Directions {
     /// Its entry.
@@ -37,7 +37,7 @@ pub struct Directions {
 }
 
 impl Directions {
-    /// These events of calls.
+    /// Returns the selection of these events of the calls.
     pub(super) fn of(self, calls: &[&'static Syscall]) -> Selection {
         let calls: SyscallSet = calls.iter().copied().collect();
         let of = |wanted: bool| if wanted { calls } else { SyscallSet::none() };
@@ -45,7 +45,7 @@ impl Directions {
     }
 }
 
-/// Which events of a slot are recorded.
+/// The events of a slot that are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SlotEvents {
     /// The call that the slot stands for.
@@ -54,7 +54,7 @@ pub(super) struct SlotEvents {
     pub enter: bool,
     /// Its return.
     pub exit: bool,
-    /// Its return, where that changes a name.
+    /// Its return, if that changes a name.
     pub for_names: bool,
 }
 
@@ -67,7 +67,7 @@ impl SlotEvents {
     }
 }
 
-/// The slots of a call: see `SC_SLOT_UNKNOWN` in include/capture.h.
+/// Returns the slots of a call: see `SC_SLOT_UNKNOWN` in include/capture.h.
 pub(super) fn slots(call: &Syscall) -> impl Iterator<Item = usize> + '_ {
     let native = call.number(Arch::NATIVE).map(usize::from);
     let compat = (Arch::NATIVE == Arch::X86_64)
@@ -82,7 +82,7 @@ pub(super) fn slots(call: &Syscall) -> impl Iterator<Item = usize> + '_ {
     native.into_iter().chain(compat).chain(socketcall)
 }
 
-/// The slots that are to be recorded, each with its events.
+/// Returns the slots to record, each with its events.
 pub(super) fn wanted_slots(selection: &Selection) -> BTreeMap<usize, SlotEvents> {
     let mut wanted = BTreeMap::new();
     let mut want = |call: &'static Syscall, event: fn(&mut SlotEvents) -> &mut bool| {
@@ -103,12 +103,13 @@ pub(super) fn wanted_slots(selection: &Selection) -> BTreeMap<usize, SlotEvents>
     wanted
 }
 
-/// On x86-64 the kernel makes a successful execveat return as an execve.
+/// Returns the call as which a successful call returns, if it is another one: on x86-64, an execveat returns as an
+/// execve.
 fn returns_as(call: &Syscall) -> Option<&'static Syscall> {
     (Arch::NATIVE == Arch::X86_64 && call.name == "execveat").then(|| Syscall::by_name("execve")).flatten()
 }
 
-/// The slots that no call of the tables has: numbers in between, and the one of all numbers beyond.
+/// Returns the slots that belong to no call of the tables: unused numbers, and the slot of all numbers beyond.
 pub(super) fn unknown_slots() -> impl Iterator<Item = usize> {
     let known: BTreeSet<usize> = SYSCALLS.iter().flat_map(slots).collect();
     (0..=SLOT_UNKNOWN).filter(move |slot| !known.contains(slot))
@@ -117,12 +118,12 @@ pub(super) fn unknown_slots() -> impl Iterator<Item = usize> {
 pub(super) const NR_MAX: usize = 512;
 const SLOT_UNKNOWN: usize = 2 * NR_MAX;
 
-/// The slots that are not of calls, the last ones: `SC_SLOT_RULES`, `SC_SLOT_DROP_E`, `SC_SLOT_DROP_X`.
+/// Returns the last slots, which belong to no call: `SC_SLOT_RULES`, `SC_SLOT_DROP_E`, `SC_SLOT_DROP_X`.
 pub(super) fn rule_slots() -> impl Iterator<Item = usize> {
     4 * NR_MAX - 3..4 * NR_MAX
 }
 
-/// The number of socketcall in the i386 table.
+/// The number of `socketcall` in the i386 table.
 const NR_SOCKETCALL: usize = 102;
 
 /// Fills the tables that route calls: see `struct sc_routes`.
@@ -143,7 +144,7 @@ pub(super) fn fill_routes(routes: &mut types::sc_routes) {
     }
 }
 
-/// The bits of `sc_routes.names` for a rule.
+/// Returns the bits of `sc_routes.names` for a rule.
 fn names_bits(rule: NameRule) -> u8 {
     type Bits = types::sc_names;
     match rule {
@@ -156,8 +157,8 @@ fn names_bits(rule: NameRule) -> u8 {
     }
 }
 
-/// The slots whose programs are called directly (see `sc_constants.direct`): of the wanted calls, those that programs
-/// make most often.
+/// Returns the slots whose programs are called directly (see `sc_constants.direct`): the most frequent of the wanted
+/// calls.
 pub(super) fn direct_slots(calls: SyscallSet) -> impl Iterator<Item = u32> {
     const OFTEN: [&str; 8] =
         ["read", "write", "futex", "close", "openat", "recvfrom", "sendto", "epoll_wait"];
@@ -168,7 +169,7 @@ pub(super) fn direct_slots(calls: SyscallSet) -> impl Iterator<Item = u32> {
     native.map(u32::from).chain(std::iter::repeat(u32::MAX))
 }
 
-/// The slot of a 32-bit call. Those on arm64 have other numbers than the 64-bit ones, and no table here.
+/// Returns the slot of a 32-bit call. On arm64 these have other numbers than the 64-bit ones, and no table here.
 fn compat_slot(number: usize) -> usize {
     if Arch::NATIVE != Arch::X86_64 {
         return SLOT_UNKNOWN;
@@ -177,12 +178,12 @@ fn compat_slot(number: usize) -> usize {
     twin.map_or(number + NR_MAX, usize::from)
 }
 
-/// The slot of each call that 32-bit callers make by socketcall, by the number that it has there.
+/// Returns each call that 32-bit tasks make through `socketcall`: its number there, and its slot.
 fn socketcall_slots() -> impl Iterator<Item = (usize, usize)> {
     SocketCall::ALL.iter().filter_map(|row| Some((row.number.into(), slots(row.call()?).next()?)))
 }
 
-/// Whether sampling leaves the events of a tracepoint out: those that no reader builds its state from.
+/// Returns whether sampling leaves the tracepoint's events out. It keeps those from which readers build their state.
 fn is_left_out(tracepoint: Tracepoint) -> bool {
     match tracepoint {
         Tracepoint::SchedProcessExit | Tracepoint::SchedProcessExec | Tracepoint::SchedProcessFork => false,
@@ -206,12 +207,12 @@ fn tracepoint_bit(tracepoint: Tracepoint) -> TracepointBits {
     }
 }
 
-/// The settings of a loaded probe.
+/// The settings of a loaded probe that can change at any time.
 #[derive(Debug)]
 pub struct Control<'a> {
     pub(super) settings: &'a Settings,
     pub(super) targets: &'a libbpf_rs::MapMut<'static>,
-    /// Those that were named when the probe was loaded.
+    /// The tracepoints that were named when the probe was loaded.
     pub(super) tracepoints: TracepointSet,
     pub(super) sampled_calls: &'a libbpf_rs::MapMut<'static>,
 }
@@ -226,7 +227,7 @@ impl Control<'_> {
         self.settings.active().load(Ordering::Acquire) != 0
     }
 
-    /// Works out what is wanted by number from what is wanted by slot.
+    /// Derives the settings by number from the settings by slot.
     fn route_numbers(&self) {
         let directions = Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0;
         let bits = |slot: usize| self.wanted(slot).load(Ordering::Acquire) & directions;
@@ -246,12 +247,12 @@ impl Control<'_> {
         self.settings.boot_time().store(boot_time, Ordering::Release);
     }
 
-    /// How many bytes of data an event keeps at most. More than 64,495 are never kept: an event has room for no more.
+    /// Sets the maximum number of data bytes that an event keeps. An event has room for no more than 64,495.
     pub fn set_snaplen(&self, bytes: u32) {
         self.settings.snaplen().store(bytes, Ordering::Release);
     }
 
-    /// Of which traffic more is kept than the snaplen; `None`: of none.
+    /// Sets the traffic of which more than the snaplen is kept; `None` for none.
     pub fn set_dynamic_snaplen(&self, dynamic: Option<DynamicSnaplen>) {
         let settings = self.settings;
         if let Some(DynamicSnaplen { full_capture, statsd_port }) = dynamic {
@@ -262,16 +263,16 @@ impl Control<'_> {
         settings.dynamic_snaplen().store(dynamic.is_some().into(), Ordering::Release);
     }
 
-    /// Whether the returns of calls that failed are left out. Their entries are recorded: that a call will fail is not
+    /// Sets whether the returns of failed calls are left out. Their entries are recorded, because the result is not
     /// known by then. EINPROGRESS is no failure.
     pub fn set_drop_failed(&self, drop: bool) {
         let bit = Wanted::SC_DROP_FAILED.0;
         self.set_rules(bit, |_| if drop { bit } else { 0 });
     }
 
-    /// Records a part of each second, its first; `None`: all of it. Of a call whose entry and return are both recorded,
-    /// both are kept or both left out. `drop` events mark where a part that is left out
-    /// begins, and where it ends.
+    /// Records only the first part of each second; `None` for all of it. If the entry and the return of a call are both
+    /// selected, both are kept or both are left out. `drop` events mark the start and the end of each part that is left
+    /// out.
     pub fn set_sampling(&self, ratio: Option<SampleRatio>) {
         if ratio.is_some() && self.sampling().is_none() {
             self.forget_sampled_calls();
@@ -282,26 +283,26 @@ impl Control<'_> {
             let bits = sampling_bits(Settings::SLOTS);
             self.set_rules(SAMPLING, |slot| bits[slot]);
         } else {
-            // Whoever looked at the clock still does: the end of a part that was left out gets its mark.
+            // Calls sampled by the clock still check it, so that the end of the last left-out part is marked.
             self.set_rules(SAMPLING & !Wanted::SC_SAMPLE_BY_CLOCK.0, |_| 0);
         }
         self.store_tracepoints(|before| before);
     }
 
-    /// What is left from an earlier sampling: calls that had not returned as it ended.
+    /// Deletes what an earlier sampling left: calls that had not returned when it ended.
     fn forget_sampled_calls(&self) {
         for tid in self.sampled_calls.keys() {
-            // That it has been deleted already is no matter.
+            // It may have been deleted already.
             let _ = self.sampled_calls.delete(&tid);
         }
     }
 
-    /// What is recorded while sampling; `None` if everything is.
+    /// Returns the sample ratio; `None` without sampling.
     pub fn sampling(&self) -> Option<SampleRatio> {
         self.settings.sample_ratio().load(Ordering::Acquire).try_into().ok()
     }
 
-    /// Sets the rules of `mask` for each slot; others stay as they are.
+    /// Sets the rules of `mask` for each slot. Other rules do not change.
     fn set_rules(&self, mask: u8, bits: impl Fn(usize) -> u8) {
         for slot in 0..Settings::SLOTS {
             self.update_wanted(slot, mask, bits(slot));
@@ -310,7 +311,7 @@ impl Control<'_> {
 
     fn update_wanted(&self, slot: usize, mask: u8, bits: u8) {
         let update = |before| Some(before & !mask | bits);
-        // It cannot fail: there is always a new value.
+        // This cannot fail: `update` always returns a value.
         let _ = self.wanted(slot).fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }
 
@@ -318,33 +319,33 @@ impl Control<'_> {
         self.settings.wanted(slot)
     }
 
-    /// A process whose events are left out, if any.
+    /// Sets the process whose events are left out, if any.
     pub fn skip_process(&self, pid: Option<u32>) {
         self.settings.skip_tgid().store(pid.unwrap_or(u32::MAX), Ordering::Release);
     }
 
-    /// Whether the recorder takes no events now, as the disk is behind: a full ring is then counted as that.
+    /// Sets whether the recorder is waiting for the disk. Losses in a full ring then count as backlog.
     pub fn set_backlog(&self, waiting: bool) {
         self.settings.backlog().store(waiting.into(), Ordering::Release);
     }
 
-    /// Whether an event wakes whoever waits for one ([`Active::wait`](super::Active::wait)). A program that runs at this
-    /// moment may not know yet: look at the rings once more, some milliseconds later, before waiting.
+    /// Sets whether an event wakes a caller of [`Active::wait`](super::Active::wait). A program that is running may
+    /// miss the change: poll the rings once more, some milliseconds later, before waiting.
     pub fn set_wakeup(&self, wakeup: bool) {
         let flags = if wakeup { libbpf_sys::BPF_RB_FORCE_WAKEUP } else { libbpf_sys::BPF_RB_NO_WAKEUP };
         self.settings.submit_flags().store(flags, Ordering::Release);
     }
 
-    /// Whether only targets are recorded, and not every task.
+    /// Sets whether only targets are recorded, not every task.
     pub fn set_targets_only(&self, only: bool) {
         self.settings.targets_only().store(only.into(), Ordering::Release);
     }
 
-    /// Records these tracepoints, and no others, from now on.
+    /// Records only these tracepoints from now on.
     ///
     /// # Errors
     /// [`ProbeError::NotLoaded`] for a tracepoint that was not named when the probe was loaded
-    /// ([`Options::tracepoints`](super::Options::tracepoints)); nothing changes then.
+    /// ([`Options::tracepoints`](super::Options::tracepoints)). Nothing changes then.
     pub fn set_tracepoints(&self, tracepoints: TracepointSet) -> Result<(), ProbeError> {
         if let Some(missing) = tracepoints.iter().find(|tracepoint| !self.tracepoints.contains(*tracepoint)) {
             return Err(ProbeError::NotLoaded(missing.name().into()));
@@ -361,11 +362,11 @@ impl Control<'_> {
         let left_out = left_out.fold(0, |bits, tracepoint| bits | tracepoint_bit(*tracepoint).0 << 8);
         let update = |before| Some(recorded(before & !TracepointBits::SC_TP_LEFT_OUT.0) | left_out);
         let tracepoints = self.settings.tracepoints();
-        // It cannot fail: there is always a new value.
+        // This cannot fail: `update` always returns a value.
         let _ = tracepoints.fetch_update(Ordering::AcqRel, Ordering::Acquire, update);
     }
 
-    /// Records these events of these slots, `None` for none of them; other slots stay as they are.
+    /// Records these events of these slots, `None` for no events. Other slots do not change.
     pub(super) fn want(&self, slots: impl IntoIterator<Item = (usize, Option<SlotEvents>)>) {
         let mask = Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0 | Wanted::SC_FOR_NAMES.0;
         for (slot, events) in slots {
@@ -374,7 +375,7 @@ impl Control<'_> {
         self.route_numbers();
     }
 
-    /// Records calls that the tables do not know in these directions; `None`: not at all.
+    /// Records calls that the tables do not know in these directions; `None` for not at all.
     pub(super) fn want_unknown(&self, directions: Option<Directions>) {
         let mask = Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0;
         let bit = |wanted: bool, bit: Wanted| if wanted { bit.0 } else { 0 };
@@ -385,12 +386,12 @@ impl Control<'_> {
         self.route_numbers();
     }
 
-    /// Whether, of what is recorded to keep names right, only directories matter.
+    /// Sets whether, among the events that keep names right, only those about directories are recorded.
     pub(super) fn set_directories_only(&self, only: bool) {
         self.settings.directories_only().store(only.into(), Ordering::Release);
     }
 
-    /// Records a task (a thread id) and the children that it will have.
+    /// Records a task (a thread id) and its future children.
     pub fn add_target(&self, tid: u32, state: TargetState) -> Result<(), ProbeError> {
         self.targets.update(&tid.to_ne_bytes(), &(state as u32).to_ne_bytes(), MapFlags::ANY).map_err(|e| {
             let reason = if matches!(e.kind(), libbpf_rs::ErrorKind::Other) {
@@ -402,7 +403,7 @@ impl Control<'_> {
         })
     }
 
-    /// Records a task no longer.
+    /// Stops recording a task.
     pub fn remove_target(&self, tid: u32) -> Result<(), ProbeError> {
         match self.targets.delete(&tid.to_ne_bytes()) {
             Err(e) if !matches!(e.kind(), libbpf_rs::ErrorKind::NotFound) => {
@@ -412,12 +413,12 @@ impl Control<'_> {
         }
     }
 
-    /// Whether there is any target.
+    /// Returns whether any target is left.
     pub fn has_targets(&self) -> bool {
         self.targets.keys().next().is_some()
     }
 
-    /// Whether a task is recorded.
+    /// Returns whether a task is a target.
     pub fn is_target(&self, tid: u32) -> bool {
         matches!(self.targets.lookup(&tid.to_ne_bytes(), MapFlags::ANY), Ok(Some(_)))
     }

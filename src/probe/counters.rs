@@ -1,4 +1,4 @@
-//! The counters that the programs keep for each CPU, in memory that both sides see (`struct sc_cpu`).
+//! The counters that the programs keep for each CPU, in shared memory (`struct sc_cpu`).
 
 use std::{
     io,
@@ -24,14 +24,14 @@ use scap::{
     ledger::{Cause, LeftOut, Losses},
 };
 
-/// What became of the events of one type. What was seen and not lost was put into a ring.
+/// The counters of one event type. Events that were seen and not lost went into a ring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// Events that a program began to record.
     pub seen: u64,
     /// Events for which the ring had no room.
     pub lost_ring_full: u64,
-    /// Events for which the ring had no room, as the recorder waited for the disk.
+    /// Events for which the ring had no room because the recorder was waiting for the disk.
     pub lost_backlog: u64,
     /// Events larger than an event block may be.
     pub lost_too_large: u64,
@@ -40,12 +40,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// All events that were seen and not written.
+    /// Returns the number of events that were seen but lost.
     pub fn lost(&self) -> u64 {
         self.lost_ring_full + self.lost_backlog + self.lost_too_large + self.lost_no_scratch
     }
 
-    /// The losses by cause.
+    /// Returns the losses by cause.
     pub fn losses(&self) -> Losses {
         let mut losses = Losses::default();
         losses.add(Cause::RingFull, self.lost_ring_full);
@@ -55,7 +55,7 @@ impl Counters {
         losses
     }
 
-    /// Events that were put into a ring.
+    /// Returns the number of events that went into a ring.
     pub fn written(&self) -> u64 {
         self.seen.saturating_sub(self.lost())
     }
@@ -74,27 +74,27 @@ impl Counters {
 pub struct CpuLosses {
     /// Events for which there was no program to call.
     pub no_program: u64,
-    /// Children that are not followed, as there was no room for another target.
+    /// Children that are not followed because the targets were full.
     pub targets_full: u64,
-    /// Events on CPUs that came later than the probe was loaded, and have no counters.
+    /// Events on CPUs without counters, which came after the probe was loaded.
     pub no_cpu: u64,
 }
 
 /// The counters of all CPUs together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// By event type.
+    /// The counters of each event type that was seen.
     pub events: Vec<(EventType, Counters)>,
-    /// Of no type.
+    /// Losses that belong to no type.
     pub losses: CpuLosses,
-    /// Events that were to be left out.
+    /// Events left out on purpose.
     pub left_out: LeftOut,
-    /// Runs of programs that the kernel skipped: another task's run was in progress on the CPU.
+    /// Program runs that the kernel skipped because another task's run was in progress on the CPU.
     pub skipped: u64,
 }
 
 impl Totals {
-    /// All event types together.
+    /// Returns the sum over all event types.
     pub fn sum(&self) -> Counters {
         let mut sum = Counters::default();
         for (_, counters) in &self.events {
@@ -103,7 +103,7 @@ impl Totals {
         sum
     }
 
-    /// The losses of all types together, by cause.
+    /// Returns all losses, by cause.
     pub fn losses(&self) -> Losses {
         let mut losses = self.sum().losses();
         losses.add(Cause::NoProgram, self.losses.no_program);
@@ -112,7 +112,7 @@ impl Totals {
         losses
     }
 
-    /// All events lost, whatever the cause.
+    /// Returns the number of losses of all causes.
     pub fn lost(&self) -> u64 {
         self.losses().sum()
     }
@@ -152,7 +152,7 @@ impl Cpus {
     fn counters(&self, cpu: usize, event: EventType) -> Counters {
         let base = offset_of!(types::sc_cpu, events) + usize::from(event.0) * size_of::<types::sc_counters>();
         let field = |offset| self.read(cpu, base + offset);
-        // The losses first: an event is counted as seen before it is counted as lost.
+        // Read the losses first: programs count an event as seen before they count it as lost.
         Counters {
             lost_ring_full: field(offset_of!(types::sc_counters, lost_ring_full)),
             lost_backlog: field(offset_of!(types::sc_counters, lost_backlog)),
@@ -162,7 +162,7 @@ impl Cpus {
         }
     }
 
-    /// The sums over some CPUs, without the skipped runs.
+    /// Returns the sums over some CPUs, without skipped runs.
     pub(super) fn totals(&self, cpus: Range<usize>) -> Totals {
         let mut totals = Totals::default();
         for event in EVENTS.iter().filter(|e| e.program.is_some()) {
@@ -188,33 +188,33 @@ impl Cpus {
         totals
     }
 
-    /// What each CPU has lost, by whatever cause but a skipped run.
+    /// Returns the number of losses of each CPU, without skipped runs.
     pub(super) fn lost(&self) -> impl Iterator<Item = u64> {
         (0..self.cpus).map(|cpu| self.read(cpu, offset_of!(types::sc_cpu, lost)))
     }
 }
 
-/// What the verifier had to do for a program.
+/// What verifying a program cost, and its size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProgramCost {
     /// The program.
     pub name: &'static str,
-    /// Instructions that the verifier followed; 0 before Linux 5.16, which does not say.
+    /// Instructions that the verifier processed; 0 before Linux 5.16, which does not report it.
     pub verified: u32,
-    /// Bytes of the machine code.
+    /// Size of the machine code in bytes.
     pub machine_code: u32,
-    /// When it was loaded: ns since the machine's start.
+    /// When it was loaded, ns since boot.
     pub loaded_at: u64,
 }
 
-/// How often an attached program has run, and how long, as the kernel counts it.
+/// The kernel's count of an attached program's runs, and their time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProgramRuns {
     /// The program: a dispatcher, or one on a tracepoint of its own.
     pub name: String,
-    /// Runs, since it was loaded.
+    /// Runs since it was loaded.
     pub runs: u64,
-    /// ns of these, with the programs that it called.
+    /// Their total time in ns, including the programs that it called.
     pub time: u64,
 }
 
@@ -223,22 +223,22 @@ pub(super) fn runs(name: String, program: BorrowedFd<'_>) -> Option<ProgramRuns>
     Some(ProgramRuns { name, runs: info.run_cnt, time: info.run_time_ns })
 }
 
-/// Has the kernel count runs and time of all BPF programs, as long as it lives; that makes each of them a little slower.
+/// Makes the kernel count runs and time of all BPF programs while this value lives. That slows each of them a little.
 #[derive(Debug)]
 pub struct RunStatistics(#[expect(dead_code, reason = "closed when dropped")] OwnedFd);
 
 impl RunStatistics {
-    /// Switches it on (Linux 5.8).
+    /// Turns the counting on (Linux 5.8).
     ///
     /// # Errors
-    /// Of the kernel: it takes CAP_SYS_ADMIN.
+    /// Errors of the kernel, which requires CAP_SYS_ADMIN.
     pub fn enable() -> io::Result<RunStatistics> {
         // SAFETY: takes a number, and returns a new descriptor or an error.
         let fd = unsafe { libbpf_sys::bpf_enable_stats(libbpf_sys::BPF_STATS_RUN_TIME) };
         if fd < 0 {
             return Err(io::Error::from_raw_os_error(-fd));
         }
-        // SAFETY: the descriptor is new, and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         Ok(RunStatistics(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 }
@@ -253,8 +253,8 @@ pub(super) fn cost(name: &'static str, program: BorrowedFd<'_>) -> Option<Progra
     })
 }
 
-/// How often the kernel skipped a program, as another run of it was in progress on the CPU (`recursion_misses` of the
-/// program's info, from 5.12 on); 0 where the kernel does not say.
+/// Returns how often the kernel skipped a program because another run of it was in progress on the CPU
+/// (`recursion_misses` of the program's info, since 5.12); 0 if the kernel does not report it.
 pub(super) fn skipped_runs(program: BorrowedFd<'_>) -> u64 {
     info(program).map_or(0, |info| info.recursion_misses)
 }
@@ -262,7 +262,7 @@ pub(super) fn skipped_runs(program: BorrowedFd<'_>) -> u64 {
 fn info(program: BorrowedFd<'_>) -> Option<libbpf_sys::bpf_prog_info> {
     let mut info = libbpf_sys::bpf_prog_info::default();
     let mut len = size_of_val(&info) as u32;
-    // SAFETY: the structure is plain numbers, `len` is its size, and the kernel writes no further.
+    // SAFETY: the structure is plain numbers, `len` is its size, and the kernel writes no more than that.
     let result = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &mut info, &mut len) };
     (result == 0).then_some(info)
 }
@@ -272,7 +272,7 @@ impl Progress for Cpus {
         self.boot_time + self.clocks.boot()
     }
 
-    /// Without the time in which the machine sleeps: no program runs in it.
+    /// Returns the time without suspends, during which no program runs.
     fn elapsed(&self) -> Duration {
         let now = clock_gettime(ClockId::Monotonic);
         Duration::new(now.tv_sec.unsigned_abs(), u32::try_from(now.tv_nsec).unwrap_or(0))

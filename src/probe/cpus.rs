@@ -1,29 +1,29 @@
-//! Which CPUs there are, and which may come.
+//! Finds the CPUs of the machine, and those that may come.
 
 use std::{fs, io};
 
 use scapd_bpf::types;
 
-/// CPUs that are not there yet are given counters as long as all counters take no more than this many bytes.
+/// Absent CPUs get counters as long as all counters together take no more than this many bytes.
 const COUNTERS: usize = 16 << 20;
 
-/// The CPUs of the machine, as they are when the probe is opened.
+/// The CPUs of the machine when the probe is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CpuSet {
-    /// One more than the highest number that a CPU can ever have.
+    /// One more than the highest possible CPU number.
     pub(super) possible: usize,
-    /// CPUs below this number have counters: events of those beyond are lost, and counted.
+    /// CPUs below this number have counters. Events on other CPUs are lost, and only their number is counted.
     pub(super) counted: usize,
-    /// Those that are online. Others may come: they share a ring.
+    /// The online CPUs. Those that come later share a ring.
     pub(super) online: Vec<usize>,
 }
 
 impl CpuSet {
-    /// Asks the kernel.
+    /// Reads the CPU lists in /sys.
     pub(super) fn find_out() -> io::Result<CpuSet> {
         let read = |name: &str| fs::read_to_string(format!("/sys/devices/system/cpu/{name}"));
         CpuSet::parse(&read("possible")?, &read("present")?, &read("online")?)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a list of CPUs has another form"))
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a CPU list in /sys is malformed"))
     }
 
     fn parse(possible: &str, present: &str, online: &str) -> Option<CpuSet> {
@@ -35,13 +35,13 @@ impl CpuSet {
         Some(CpuSet { possible, counted: there.max(possible.min(room)), online })
     }
 
-    /// Whether a CPU may come that is not online now.
+    /// Returns whether a CPU that is not online now may come.
     pub(super) fn may_come(&self) -> bool {
         self.online.len() < self.possible
     }
 }
 
-/// A list as `0-3,8`.
+/// Parses a list such as `0-3,8`.
 fn numbers(list: &str) -> Option<Vec<usize>> {
     let mut numbers = Vec::new();
     for range in list.trim().split(',') {

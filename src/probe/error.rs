@@ -1,4 +1,4 @@
-//! What can go wrong with a probe, and what to do about it.
+//! The errors of a probe, with their remedies.
 
 use std::io;
 
@@ -7,28 +7,28 @@ use crate::{limits, privileges};
 /// An error of a probe.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// The kernel does not let us load BPF programs.
+    /// The kernel does not allow this process to load BPF programs.
     #[error("not allowed to {what}: {remedy}")]
     NotPermitted {
-        /// What was refused.
+        /// The refused step.
         what: String,
-        /// What is missing.
+        /// The remedy.
         remedy: String,
-        /// The kernel's answer.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The kernel does not describe its own types.
+    /// The kernel has no BTF, the description of its types.
     #[error(
         "this kernel has no BTF (/sys/kernel/btf/vmlinux): it must be built with CONFIG_DEBUG_INFO_BTF=y"
     )]
     NoBtf,
-    /// The kernel lacks what every program needs.
+    /// The kernel is older than 5.8.
     #[error("kernel {release} is too old: scapd needs 5.8 or later")]
     KernelTooOld {
         /// The kernel's release.
         release: String,
     },
-    /// The wanted way to attach is not to be had.
+    /// The requested way to attach is not available.
     #[error("cannot attach by {attach}: {reason}")]
     AttachUnavailable {
         /// The way to attach.
@@ -36,12 +36,12 @@ pub enum ProbeError {
         /// What is missing, and the remedy.
         reason: String,
     },
-    /// The verifier refused a program without which there is no capture.
+    /// The verifier refused a program that every capture needs.
     #[error("this kernel refuses the BPF program {program}:\n{log}")]
     Refused {
         /// The program.
         program: String,
-        /// What the verifier said.
+        /// The verifier's log.
         log: String,
     },
     /// The limit of open files is too low.
@@ -50,42 +50,42 @@ pub enum ProbeError {
          raise the hard limit (`ulimit -Hn 4096` as root, or LimitNOFILE= of a unit), or select fewer calls"
     )]
     OpenFiles {
-        /// The step.
+        /// The step that failed.
         what: String,
-        /// The limit.
+        /// The current limit.
         limit: u64,
     },
-    /// A step failed that should not have.
+    /// A step failed unexpectedly.
     #[error("cannot {what}")]
     Failed {
         /// The step.
         what: String,
-        /// The kernel's answer.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A size that a ring cannot have.
+    /// An invalid ring size.
     #[error(
-        "a ring of {bytes} bytes is impossible: a power of two of at least {page} bytes (the page size) is needed"
+        "invalid ring size of {bytes} bytes: use a power of two of at least {page} bytes (the page size)"
     )]
     RingSize {
-        /// The size that was asked for.
+        /// The requested size.
         bytes: u64,
-        /// The page size.
+        /// The page size in bytes.
         page: u64,
     },
-    /// A call or a tracepoint was selected whose program was not loaded.
+    /// A selected call or tracepoint has no loaded program.
     #[error("the program of {0} is not loaded: name it when the probe is loaded")]
     NotLoaded(String),
-    /// /proc has ids of processes from which there is no way to those of events.
-    #[error("events have the process ids of the initial pid namespace, but not so /proc: {0}")]
+    /// The process ids in /proc cannot be translated to those in events.
+    #[error("cannot translate the process ids in /proc to those of the initial pid namespace: /proc {0}")]
     PidNamespace(&'static str),
-    /// There is no room for another target.
+    /// A task cannot be added to the targets, or removed from them.
     #[error("cannot follow task {tid}: {reason}")]
     Target {
         /// The task.
         tid: u32,
-        /// Why.
+        /// The cause.
         reason: String,
     },
 }
@@ -98,7 +98,7 @@ impl ProbeError {
         ProbeError::Failed { what: what.into(), source: source.into() }
     }
 
-    /// An error of libbpf, told apart by what the user can do about it.
+    /// Wraps an error of libbpf, by its remedy.
     pub(super) fn libbpf(what: impl Into<String>, error: libbpf_rs::Error) -> ProbeError {
         let what = what.into();
         if is_out_of_descriptors(&error) {
@@ -114,7 +114,8 @@ impl ProbeError {
     }
 }
 
-/// Whether the process has no descriptor left. libbpf-rs has no kind for it, and hides the number from all but the text.
+/// Returns whether the error says that the process has no descriptor left. libbpf-rs has no kind for it, and its errors
+/// carry the errno only in their text.
 pub(super) fn is_out_of_descriptors(error: &libbpf_rs::Error) -> bool {
     format!("{error:#}").contains(&io::Error::from_raw_os_error(libc::EMFILE).to_string())
 }

@@ -1,4 +1,4 @@
-//! The bare programs of bpf/floor.c: what recording costs at the least.
+//! The bare programs of bpf/floor.c, which measure the minimum cost of recording.
 
 use std::{mem::MaybeUninit, os::fd::AsFd};
 
@@ -12,14 +12,14 @@ use super::{
 };
 use crate::ring::buffer::{Record, RingBuffer};
 
-/// What a bare program does: each step does what the one before does, and something more.
+/// What a bare program does. Each step includes the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     /// Nothing.
     Empty,
     /// Reads the clock.
     Clock,
-    /// Reads the path that is the call's first argument; on the call's return only.
+    /// Reads the path in the call's first argument; only on the call's return.
     Path,
     /// Reserves a record in a ring, and commits it.
     Reserve,
@@ -32,10 +32,10 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Loads them all, to be attached in this way (not [`Attach::Auto`]).
+    /// Loads all of them for this way to attach (not [`Attach::Auto`]).
     ///
     /// # Errors
-    /// As for [`Opened::load`](super::Opened::load).
+    /// The errors of [`Opened::load`](super::Opened::load).
     pub fn load(style: Attach) -> Result<Floor, ProbeError> {
         let failed = |e| ProbeError::libbpf("load the bare programs", e);
         let storage = Box::leak(Box::new(MaybeUninit::uninit()));
@@ -55,11 +55,11 @@ impl Floor {
         Ok(Floor { skel, ring })
     }
 
-    /// Attaches the program of a step to the entry of system calls, and that of another one to their return, for as
-    /// long as what is returned lives.
+    /// Attaches one step's program to the entry of system calls and another's to their return, until the links are
+    /// dropped. On the entry, [`Step::Path`] only reads the clock.
     ///
     /// # Errors
-    /// As for [`Loaded::attach`](super::Loaded::attach). There is no [`Step::Path`] on the entry.
+    /// The errors of [`Loaded::attach`](super::Loaded::attach).
     pub fn attach(
         &self,
         style: Attach,
@@ -84,7 +84,7 @@ impl Floor {
         [link(exit, "sys_exit"), link(enter, "sys_enter")].into_iter().flatten().collect()
     }
 
-    /// Releases the records: how many there were.
+    /// Releases the records; returns their number.
     pub fn release(&mut self) -> u64 {
         let (mut pos, mut records) = (self.ring.consumer_pos(), 0);
         while pos < self.ring.producer_pos() {

@@ -1,4 +1,4 @@
-//! From the opened object to programs in the kernel.
+//! Loads the programs into the kernel.
 
 use std::{
     collections::BTreeSet,
@@ -31,23 +31,23 @@ use scap::{
     select::Selection,
 };
 
-/// The number of the generic pair's events.
+/// The generic events: on a call's entry, and on its return.
 const GENERIC: (EventType, EventType) = (EventType(0), EventType(1));
 
-/// Without these there is no capture.
+/// The programs that every capture needs.
 const ESSENTIAL: [&str; 4] = ["dispatch_enter", "dispatch_exit", "generic_e", "generic_x"];
 
 impl Opened {
-    /// Loads the programs that these calls need, and no others: for their events in the directions of the
-    /// [options](super::Options::directions).
+    /// Loads only the programs that these calls need, for the [directions](super::Options::directions) of the options.
     ///
-    /// A program that the kernel refuses is left out, and reported by [`Loaded::refused`].
+    /// Leaves out a program that the kernel refuses: see [`Loaded::refused`].
     pub fn load(self, calls: &[&'static Syscall]) -> Result<Loaded, ProbeError> {
         let selection = self.options.directions.of(calls);
         self.load_events(&selection)
     }
 
-    /// The same for each call's own events: all returns, say, and the entries of some calls.
+    /// Loads only the programs that these events need. Unlike [`load`](Self::load), each call may have its own
+    /// directions: all returns, say, and the entries of some calls.
     pub fn load_events(self, selection: &Selection) -> Result<Loaded, ProbeError> {
         let tasks = TaskIds::find_out()?;
         let preemption = Preemption::find_out(&tasks)?;
@@ -101,8 +101,8 @@ impl Opened {
         selection: &Selection,
         skip: &BTreeSet<&str>,
     ) -> Result<(OpenScapdSkel<'static>, MapHandle), ProbeError> {
-        // The skeleton borrows this storage for as long as it lives, and a probe owns its skeleton: two words for
-        // each probe ever opened are given away so that no type here has to refer to itself.
+        // A probe owns its skeleton, which borrows this storage. Leaking two words for each probe avoids a
+        // self-referential type.
         let storage: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
         let (open, _) = messages::collect(|| ScapdSkelBuilder::default().open(storage));
         let mut open = open.map_err(|e| ProbeError::libbpf("open the BPF object", e))?;
@@ -130,7 +130,8 @@ impl Opened {
         Ok((open, template))
     }
 
-    /// Returns the ring that describes the others to the kernel: it must live until the object is loaded.
+    /// Sets the sizes of the maps. Returns the ring that describes the others to the kernel; it must live until the
+    /// object is loaded.
     fn set_sizes(&self, open: &mut OpenScapdSkel<'static>) -> Result<MapHandle, ProbeError> {
         let sized = |e| ProbeError::libbpf("set the size of a map", e);
         open.maps.cpus.set_max_entries(self.cpus.counted as u32).map_err(sized)?;
@@ -165,14 +166,14 @@ impl Opened {
             }
         };
         programs::for_each_open(programs, &mut |event, program| {
-            // The format has enter events of no source, too: those of its newest calls.
+            // Enter events of the format's newest calls have no source, so this tests for tracepoints.
             let syscall = EVENTS[usize::from(event.0)].source != Source::Tracepoint;
             set_up(program, syscall && events.contains(&event), syscall);
         });
         programs::for_each_helper(programs, &mut |program| program.set_autoload(false));
         set_up(&mut programs.dispatch_enter, enters, true);
         set_up(&mut programs.dispatch_exit, exits, true);
-        // A setting that needs them may be made at any time.
+        // Always loaded: a setting that needs them can be made at any time.
         let OpenScapdProgs { rules_enter, drop_e_on_enter, drop_x_on_enter, .. } = programs;
         for program in [rules_enter, drop_e_on_enter, drop_x_on_enter] {
             set_up(program, enters, true);
@@ -207,7 +208,7 @@ impl Opened {
         tasks: TaskIds,
     ) -> Result<Loaded, ProbeError> {
         let boot_time = self.options.boot_time.unwrap_or_else(|| Machine::new().boot_time());
-        let alarm = Alarm::new().map_err(|e| ProbeError::failed("make an epoll instance", e))?;
+        let alarm = Alarm::new().map_err(|e| ProbeError::failed("create an epoll instance", e))?;
         let mut all_rings = rings::set_up(&skel.maps.rings, self.layout, &self.cpus, &alarm)?;
         rings::watch(skel.maps.reserve.as_fd(), &alarm)?;
         all_rings.push(rings::map(skel.maps.reserve.as_fd(), self.options.reserve_size as u32)?);
@@ -216,7 +217,7 @@ impl Opened {
         let routes = self.loaded_routes(&skel, selection);
         fill_program_arrays(&skel, &routes)?;
         let Some(bss) = skel.maps.bss_data.take() else {
-            return Err(ProbeError::failed("reach the settings", "the BPF object has none"));
+            return Err(ProbeError::failed("find the settings", "the BPF object has none"));
         };
         let mut loaded = Loaded {
             settings: Settings::new(bss),
@@ -256,8 +257,8 @@ impl Opened {
         })
     }
 
-    /// Where these calls go: to programs of their own where those are to be had, else to the generic ones. A generic
-    /// event keeps no name right.
+    /// Returns the routes of these calls: to their own programs if available, else to the generic ones. Events that
+    /// only keep names right have no generic route: a generic event names nothing.
     fn routes(&self, selection: &Selection, available: impl Fn(&str) -> bool) -> Vec<Route> {
         let own = |event: Option<&'static Event>| {
             event.filter(|event| event.program.is_some_and(&available)).map(|event| event.ty)
@@ -281,8 +282,8 @@ impl Opened {
     }
 }
 
-/// The object with none of its programs to be loaded, and the least of maps. The map that is returned describes the
-/// rings to the kernel: it must live until the object is loaded.
+/// Opens the object with no program selected for loading and with minimal maps. The returned map describes the rings to
+/// the kernel; it must live until the object is loaded.
 pub(super) fn open_bare(
     storage: &mut MaybeUninit<OpenObject>,
 ) -> libbpf_rs::Result<(OpenScapdSkel<'_>, MapHandle)> {
@@ -295,7 +296,7 @@ pub(super) fn open_bare(
     Ok((open, inner))
 }
 
-/// A schema as the programs know it.
+/// Returns the programs' number of a schema.
 fn schema_number(schema: Schema) -> types::sc_schema {
     match schema {
         Schema::V0_23 => types::sc_schema::SC_SCHEMA_0_23,
@@ -303,21 +304,21 @@ fn schema_number(schema: Schema) -> types::sc_schema {
     }
 }
 
-/// Makes a program of a syscall tracepoint one that is attached in this way.
+/// Sets the type of a program on a syscall tracepoint to match the way it is attached.
 pub(super) fn set_style(program: &mut OpenProgramMut<'_>, attach: Attach) {
     if attach == Attach::Tracepoint {
         program.set_prog_type(ProgramType::Tracepoint);
-        // The value 0: no attach type.
+        // This constant has the value 0: no attach type.
         program.set_attach_type(ProgramAttachType::CgroupInetIngress);
     }
 }
 
-/// What a slot is recorded as.
+/// The events that a slot is recorded as.
 struct Route {
     slot: usize,
-    /// The event of its entry, if that is recorded.
+    /// The event of its entry, if recorded.
     enter: Option<EventType>,
-    /// The event of its return, if that is.
+    /// The event of its return, if recorded.
     exit: Option<EventType>,
 }
 
@@ -337,7 +338,7 @@ fn fill_program_arrays(skel: &ScapdSkel<'static>, routes: &[Route]) -> Result<()
     Ok(())
 }
 
-/// Routes a slot to a program, if there is one.
+/// Routes a slot to a program, if one is given.
 fn set_program(array: &impl MapCore, slot: usize, program: Option<BorrowedFd<'_>>) -> Result<(), ProbeError> {
     let Some(program) = program else { return Ok(()) };
     array

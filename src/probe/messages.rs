@@ -1,18 +1,18 @@
-//! What libbpf says: kept for as long as a step takes, and passed on to the log.
+//! Collects libbpf's messages during a step, and passes them on to the log.
 
 use std::cell::RefCell;
 
 use libbpf_rs::PrintLevel;
 
 thread_local! {
-    // libbpf takes a plain function as its printer, so there is no other place to put the text. It is of this thread
-    // alone, and empty outside `collect`.
+    // libbpf takes a plain function as its printer, so the text has no other place to go. It belongs to this thread and
+    // is empty outside `collect`.
     static SAID: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 fn say(level: PrintLevel, text: String) {
     match level {
-        // A refused program is not an error yet: whoever asked decides.
+        // A refused program is not an error yet: the caller decides.
         PrintLevel::Warn | PrintLevel::Info => tracing::debug!(target: "libbpf", "{}", text.trim_end()),
         PrintLevel::Debug => tracing::trace!(target: "libbpf", "{}", text.trim_end()),
     }
@@ -21,7 +21,7 @@ fn say(level: PrintLevel, text: String) {
     }
 }
 
-/// Runs a step, and returns what libbpf said meanwhile.
+/// Runs a step; returns its result and libbpf's messages.
 pub(super) fn collect<T>(step: impl FnOnce() -> T) -> (T, String) {
     libbpf_rs::set_print(Some((PrintLevel::Debug, say)));
     SAID.take();
@@ -29,8 +29,8 @@ pub(super) fn collect<T>(step: impl FnOnce() -> T) -> (T, String) {
     (result, SAID.take())
 }
 
-/// The program that libbpf says the verifier refused, or whose tracepoint this kernel does not have. (A lack of
-/// privileges leaves no verifier's log.)
+/// Returns the program that, by libbpf's messages, the verifier refused or whose tracepoint this kernel lacks. (Missing
+/// privileges leave no verifier log.)
 pub(super) fn refused_program(said: &str) -> Option<&str> {
     let verified = said.contains("PROG LOAD LOG");
     let line = said.lines().find(|line| {
@@ -40,7 +40,8 @@ pub(super) fn refused_program(said: &str) -> Option<&str> {
     line.split('\'').nth(1)
 }
 
-/// Whether libbpf says that a step failed as no descriptor was left. (It may pass on another error than the kernel's.)
+/// Returns whether libbpf's messages say that the process ran out of descriptors. (libbpf may return another error than
+/// the kernel's.)
 pub(super) fn out_of_descriptors(said: &str) -> bool {
     said.contains("EMFILE") || said.contains("Too many open files")
 }

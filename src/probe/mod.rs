@@ -1,7 +1,7 @@
-//! The BPF programs: loaded, attached, switched on, listened to.
+//! Loads the BPF programs, attaches them, switches them on, and takes their events.
 //!
-//! A probe goes through phases, and each phase is a type: [`Opened`] → [`Loaded`] → [`Attached`] ⇄ [`Active`]. What can
-//! be done in a phase is a method of its type.
+//! A probe goes through phases, and each phase is a type: [`Opened`] → [`Loaded`] → [`Attached`] ⇄ [`Active`]. The
+//! methods of a type are the operations possible in its phase.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -9,7 +9,7 @@
 //!
 //! let calls: Vec<_> = Syscall::by_name("openat").into_iter().collect();
 //! let mut probe = Opened::new(&Options::default())?.load(&calls)?.attach()?.start();
-//! // Until a second passes without one.
+//! // Until no event comes for a second.
 //! while let Some(event) = probe.next_within(Duration::from_secs(1)) {
 //!     println!("{} bytes from CPU {}", event.bytes.len(), event.cpu);
 //! }
@@ -47,13 +47,13 @@ pub use rules::{DynamicSnaplen, Ports, RuleError, SampleRatio};
 pub use tasks::{Ids, TaskIds, id_in_proc};
 pub(crate) use tracefs::is_mounted as tracefs_is_mounted;
 
-/// An event as it comes from the kernel.
+/// An event as the kernel side recorded it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RawEvent<'a> {
     /// The CPU that it was recorded on.
     pub cpu: u16,
     /// The event: header, lengths, parameters (see include/scap_event.h).
     pub bytes: &'a [u8],
-    /// Whether an event with a later time stamp came before it: a program had not ended in time.
+    /// Whether an event with a later time stamp came before it, because a program did not end in time.
     pub late: bool,
 }

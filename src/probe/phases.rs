@@ -32,43 +32,42 @@ use scap::{
     select::{Selection, TracepointSet},
 };
 
-/// How long to sleep between two looks at the rings: longer and longer while there is nothing.
+/// The first sleep between two polls of the rings. It doubles while they stay empty, up to [`LONGEST_PAUSE`].
 const SHORTEST_PAUSE: Duration = Duration::from_micros(500);
 const LONGEST_PAUSE: Duration = Duration::from_millis(8);
 
-/// What is fixed when a probe is opened.
+/// The options of a probe. Those that [`Control`] has no setter for are fixed when the probe is opened.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// How the syscall programs are attached.
     pub attach: Attach,
-    /// Bytes of the ring of each CPU that is online, and of one for all others: a power of two.
+    /// Size in bytes of each online CPU's ring, and of the one ring for all other CPUs: a power of two.
     pub ring_size: u64,
-    /// Bytes of all rings together: beyond it, CPUs share rings.
+    /// Maximum size of all rings together, in bytes. If the rings would take more, CPUs share rings.
     pub ring_budget: u64,
-    /// Bytes of the ring that all CPUs share for events that build a reader's state (processes, descriptors), when their
-    /// own ring is full: a power of two.
+    /// Size in bytes of the ring that all CPUs share for events that build a reader's state (processes, descriptors),
+    /// used when their own ring is full: a power of two.
     pub reserve_size: u64,
-    /// Bytes of data that an event keeps at most; may be changed later, as the next three: see [`Control`].
+    /// Maximum number of data bytes that an event keeps. Can be changed later, like the next three: see [`Control`].
     pub snaplen: u32,
-    /// Traffic of which more is kept.
+    /// Traffic of which more data is kept.
     pub dynamic_snaplen: Option<DynamicSnaplen>,
     /// Leave out the returns of calls that failed.
     pub drop_failed: bool,
-    /// Record a part of each second.
+    /// Record only a part of each second.
     pub sampling: Option<SampleRatio>,
-    /// Which events of a call are recorded, of those that are given to [`Opened::load`] and [`Loaded::select`].
+    /// Which events are recorded of the calls given to [`Opened::load`] and [`Loaded::select`].
     pub directions: Directions,
-    /// How many tasks can be followed at once; 0 if every task is to be recorded.
+    /// Maximum number of tasks followed at once; 0 to record every task.
     pub targets: u32,
-    /// Tracepoints to record; the ends of threads by default.
+    /// Tracepoints to record; by default the ends of threads.
     pub tracepoints: TracepointSet,
-    /// Record calls that the tables do not know, too: as generic events with code 0.
+    /// Also record calls that the tables do not know, as generic events with code 0.
     pub unknown_calls: bool,
-    /// Which version of the event table events follow.
+    /// The version of the event table that events follow.
     pub schema: Schema,
-    /// When the machine was started, in ns since the epoch: event times are this plus the boot-time clock. `None`:
-    /// worked out from the clocks of this moment. A recording ([`record`](crate::record)) follows the wall clock from there
-    /// on.
+    /// The machine's boot time, ns since the epoch. An event's time is this plus the boot-time clock. `None` computes
+    /// it from the current clocks. A recording ([`record`](crate::record)) follows the wall clock from there on.
     pub boot_time: Option<u64>,
 }
 
@@ -93,16 +92,16 @@ impl Default for Options {
     }
 }
 
-/// A program that the kernel refused: its event is recorded as a generic one, or not at all for a tracepoint.
+/// A program that the kernel refused. A call's event is then recorded as a generic one, a tracepoint's not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     /// The program.
     pub program: String,
-    /// What the verifier said.
+    /// The verifier's log.
     pub log: String,
 }
 
-/// The object is open: sizes and programs can still be chosen.
+/// The first phase: the kernel and the options are checked, nothing is loaded.
 #[derive(Debug)]
 pub struct Opened {
     pub(super) options: Options,
@@ -110,9 +109,9 @@ pub struct Opened {
     pub(super) cpus: CpuSet,
 }
 
-/// The programs are in the kernel.
+/// The second phase: the programs are in the kernel.
 pub struct Loaded {
-    // The settings lie in memory that the skeleton unmaps: they stand before it, and are dropped first.
+    // The skeleton unmaps the settings' memory, so they come before it and are dropped first.
     pub(super) settings: Settings,
     pub(super) skel: ScapdSkel<'static>,
     pub(super) merge: Merge<RingBuffer>,
@@ -129,20 +128,20 @@ pub struct Loaded {
     pub(super) refused: Vec<Refused>,
 }
 
-/// The programs run at every system call, and leave at once: the gate is closed.
+/// The third phase: the programs run at every system call and return at once, because the gate is closed.
 pub struct Attached {
     probe: Loaded,
-    // Dropped with the phase: the programs are detached.
+    // Dropping the links detaches the programs.
     _links: Vec<Link>,
 }
 
-/// Events are recorded.
+/// The last phase: events are recorded.
 pub struct Active {
     probe: Attached,
 }
 
 impl Opened {
-    /// Checks the options and the kernel.
+    /// Checks the options and the kernel, and counts the CPUs.
     pub fn new(options: &Options) -> Result<Opened, ProbeError> {
         let version = attach::kernel_version();
         if version < (5, 8) {
@@ -181,23 +180,23 @@ impl Loaded {
         Ok(Attached { probe: self, _links: links })
     }
 
-    /// Which ids the tasks of /proc have in events.
+    /// Returns the translation from ids in /proc to ids in events.
     pub fn tasks(&self) -> &TaskIds {
         &self.tasks
     }
 
-    /// Programs that the kernel refused.
+    /// Returns the programs that the kernel refused.
     pub fn refused(&self) -> &[Refused] {
         &self.refused
     }
 
-    /// How many programs of events were loaded.
+    /// Returns the number of event programs that were loaded.
     pub fn programs(&self) -> usize {
         let loaded = |event: &&Event| programs::descriptor(&self.skel.progs, event.ty).is_some();
         EVENTS.iter().filter(loaded).count()
     }
 
-    /// What the verifier had to do for each program of an event, in the order in which they were loaded.
+    /// Returns what verifying each event program cost, in load order.
     pub fn costs(&self) -> Vec<ProgramCost> {
         let cost = |event: &Event| {
             let program = programs::descriptor(&self.skel.progs, event.ty)?;
@@ -208,22 +207,22 @@ impl Loaded {
         costs
     }
 
-    /// The way to attach that was chosen.
+    /// Returns how the syscall programs are attached.
     pub fn attach_style(&self) -> Attach {
         self.attach
     }
 
-    /// Whether syscall programs could be preempted if they were attached by `tp_btf`.
+    /// Returns whether syscall programs attached by `tp_btf` can be preempted.
     pub fn preemption(&self) -> Preemption {
         self.preemption
     }
 
-    /// How the memory for events is divided.
+    /// Returns how the memory for events is divided.
     pub fn layout(&self) -> RingLayout {
         self.layout
     }
 
-    /// What can be changed at any time.
+    /// Returns access to the settings that can change at any time.
     pub fn control(&self) -> Control<'_> {
         Control {
             settings: &self.settings,
@@ -233,25 +232,24 @@ impl Loaded {
         }
     }
 
-    /// Sets when the machine was started, in ns since the epoch: event times are this plus the boot-time clock.
+    /// Sets the machine's boot time, ns since the epoch. An event's time is this plus the boot-time clock.
     pub fn set_boot_time(&mut self, boot_time: u64) {
         self.control().set_boot_time(boot_time);
         self.cpus.set_boot_time(boot_time);
     }
 
-    /// Records these calls, and no others, from now on, in the directions of the [options](Options::directions).
+    /// Records only these calls from now on, in the [directions](Options::directions) of the options.
     ///
     /// # Errors
-    /// [`ProbeError::NotLoaded`] for a call that was not named when the probe was loaded; nothing changes then.
+    /// [`ProbeError::NotLoaded`] for a call that was not named when the probe was loaded. Nothing changes then.
     pub fn select(&self, calls: &[&'static Syscall]) -> Result<(), ProbeError> {
         self.select_events(&self.directions.of(calls))
     }
 
-    /// Records these events, and no others of calls that the tables know, from now on.
+    /// Records only these events from now on, and leaves calls that the tables do not know as they are.
     ///
     /// # Errors
-    /// [`ProbeError::NotLoaded`] for a call of which this event was not named when the probe was loaded; nothing changes
-    /// then.
+    /// [`ProbeError::NotLoaded`] for a call whose event was not named when the probe was loaded. Nothing changes then.
     pub fn select_events(&self, selection: &Selection) -> Result<(), ProbeError> {
         if let Some(call) = self.loaded.missing(selection) {
             return Err(ProbeError::NotLoaded(call.name.into()));
@@ -264,7 +262,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Whether calls that the tables do not know are recorded from now on.
+    /// Sets whether calls that the tables do not know are recorded from now on.
     ///
     /// # Errors
     /// [`ProbeError::NotLoaded`] if the probe was loaded without [`Options::unknown_calls`].
@@ -276,34 +274,35 @@ impl Loaded {
         Ok(())
     }
 
-    /// Bytes that wait in each ring, and bytes that it has; the last one is the one in reserve.
+    /// Returns the used bytes and the size of each ring; the last one is the reserve.
     pub fn rings(&self) -> impl Iterator<Item = (u64, u64)> {
         let used = |ring: &RingBuffer| ring.producer_pos().saturating_sub(ring.consumer_pos());
         self.merge.rings().map(move |ring| (used(ring), ring.size()))
     }
 
-    /// What is recorded while sampling; `None` if everything is.
+    /// Returns the sample ratio; `None` without sampling.
     pub fn sampling(&self) -> Option<SampleRatio> {
         self.control().sampling()
     }
 
-    /// When the machine was started, in ns since the epoch, as event times have it.
+    /// Returns the boot time that event times are based on, ns since the epoch.
     pub fn boot_time(&self) -> u64 {
         self.cpus.boot_time()
     }
 
-    /// Epochs of the merge that were given up, as a program did not end: the order is not promised around them.
+    /// Returns the number of epochs that the merge gave up because a program did not end. The order of events around
+    /// them is not guaranteed.
     pub fn stalled(&self) -> u64 {
         self.merge.stalled()
     }
 
-    /// The map of the counters, `cpus` in bpf/maps.h: for tests, which change what programs find in it.
+    /// Returns the map of the counters, `cpus` in bpf/maps.h. For tests that change the values which programs read.
     #[doc(hidden)]
     pub fn counters_map(&self) -> BorrowedFd<'_> {
         self.skel.maps.cpus.as_fd()
     }
 
-    /// The counters of all CPUs.
+    /// Returns the counters of all CPUs together.
     pub fn totals(&self) -> Totals {
         let skipped = programs::attached(&self.skel.progs).map(|p| counters::skipped_runs(p.as_fd())).sum();
         let mut totals = Totals { skipped, ..self.cpus.totals(0..self.cpus()) };
@@ -311,8 +310,8 @@ impl Loaded {
         totals
     }
 
-    /// How often the attached programs have run, and how long: 0, unless the kernel counts it ([`RunStatistics`], or
-    /// the sysctl kernel.bpf_stats_enabled).
+    /// Returns how often and how long the attached programs have run: 0 unless the kernel counts it ([`RunStatistics`],
+    /// or the sysctl kernel.bpf_stats_enabled).
     ///
     /// [`RunStatistics`]: super::RunStatistics
     pub fn runs(&self) -> Vec<ProgramRuns> {
@@ -320,49 +319,49 @@ impl Loaded {
         programs::attached(&self.skel.progs).filter_map(runs).collect()
     }
 
-    /// The counters of one CPU. The kernel does not say on which CPU it skipped a run.
+    /// Returns the counters of one CPU, without skipped runs: the kernel does not say on which CPU it skipped a run.
     pub fn totals_of(&self, cpu: usize) -> Totals {
         self.cpus.totals(cpu..cpu + 1)
     }
 
-    /// What each CPU has lost so far, skipped runs excepted: cheap to look at often. The last number is what was lost on
-    /// CPUs that came later and have no counters.
+    /// Returns the number of events that each CPU has lost so far, without skipped runs. The last number is for the
+    /// CPUs without counters, which came later. Cheap enough to call often.
     pub fn lost(&self) -> impl Iterator<Item = u64> {
         self.cpus.lost().chain([self.settings.lost_elsewhere().load(Ordering::Acquire)])
     }
 
-    /// The CPUs that have counters: those that are there, and on most machines all that may come.
+    /// Returns the number of CPUs that have counters: those present, and on most machines all that may come.
     pub fn cpus(&self) -> usize {
         self.cpus.cpus()
     }
 
-    /// The time, as event times have it: ns since the epoch.
+    /// Returns the current time on the scale of event times, ns since the epoch.
     pub fn now(&self) -> u64 {
         self.cpus.now()
     }
 }
 
 impl Attached {
-    /// Detaches the programs: system calls run as if there were none.
+    /// Detaches the programs. System calls then run at full speed.
     pub fn detach(self) -> Loaded {
         self.probe
     }
 
-    /// Opens the gate: from here on events are recorded.
+    /// Opens the gate. Events are recorded from here on.
     pub fn start(self) -> Active {
         self.probe.control().set_active(true);
         Active { probe: self }
     }
 
-    /// The probe.
+    /// Returns the loaded probe.
     pub fn probe(&self) -> &Loaded {
         &self.probe
     }
 }
 
 impl Active {
-    /// The next event in time order; `None` if none comes within this time. To record until something else happens, ask
-    /// for a part of a second at a time.
+    /// Returns the next event in time order; `None` if none comes within this time. To also wait for something else,
+    /// call this with a fraction of a second in a loop.
     pub fn next_within(&mut self, limit: Duration) -> Option<RawEvent<'_>> {
         let deadline = Instant::now().checked_add(limit);
         let mut pause = SHORTEST_PAUSE;
@@ -381,43 +380,42 @@ impl Active {
         }
     }
 
-    /// The next event in time order; `None` if there is none to be had now, as in any pause of the machine. Does not
-    /// block.
+    /// Returns the next event in time order; `None` if none is ready, as in any pause of the machine. Does not block.
     pub fn next_event(&mut self) -> Option<RawEvent<'_>> {
         let probe = &mut self.probe.probe;
         let merged = probe.merge.next(&probe.cpus)?;
         Some(RawEvent { cpu: merged.cpu, bytes: merged.bytes, late: merged.late })
     }
 
-    /// Waits until there is something in a ring, if programs wake the recorder ([`Control::set_wakeup`]); false if the
-    /// time is over before, or a signal came.
+    /// Waits until a ring has an event; returns false on a timeout or a signal. Programs must wake the recorder
+    /// ([`Control::set_wakeup`]).
     pub fn wait(&self, limit: Duration) -> Result<bool, ProbeError> {
         self.probe.probe.alarm.wait(limit).map_err(|e| ProbeError::failed("wait for an event", e))
     }
 
-    /// Closes the gate. What is in the rings stays there, and comes out after the next [`start`](Attached::start): to have
-    /// it now, [close the gate](Self::close_gate) and drain them before.
+    /// Closes the gate. Events in the rings stay there and come out after the next [`start`](Attached::start). To take
+    /// them now, [close the gate](Self::close_gate) and drain the rings first.
     pub fn stop(self) -> Attached {
         self.close_gate();
         self.probe
     }
 
-    /// Whether every event that was recorded so far has been taken. Ask after the gate was closed.
+    /// Returns whether every recorded event has been taken. Call it after closing the gate.
     pub fn is_drained(&self) -> bool {
         self.probe.probe.merge.is_drained()
     }
 
-    /// Closes the gate without leaving the phase, so that what is in the rings can be drained.
+    /// Closes the gate without leaving the phase, so that the rings can be drained.
     pub fn close_gate(&self) {
         self.probe.probe.control().set_active(false);
     }
 
-    /// Opens it again.
+    /// Opens the gate again.
     pub fn open_gate(&self) {
         self.probe.probe.control().set_active(true);
     }
 
-    /// The probe.
+    /// Returns the loaded probe.
     pub fn probe(&self) -> &Loaded {
         &self.probe.probe
     }

@@ -1,5 +1,5 @@
-//! The event-type → program table, expanded from the rows of include/events.def: a row without a program does not
-//! compile.
+//! The table from event types to programs, expanded from the rows of include/events.def. A row without a program does
+//! not compile.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -18,7 +18,7 @@ macro_rules! programs {
             $(open!(programs visit $kind($($row)*));)*
         }
 
-        /// The loaded program that records an event; `None` if it has none, or it was not loaded.
+        /// Returns the loaded program that records an event; `None` if the event has none, or it was not loaded.
         pub(super) fn descriptor<'a>(programs: &'a ScapdProgs<'_>, event: EventType) -> Option<BorrowedFd<'a>> {
             match event.0 {
                 $(number!($kind($($row)*)) => loaded!(programs $kind($($row)*)),)*
@@ -89,8 +89,8 @@ pub(super) fn for_each_helper(
     }
 }
 
-/// The loaded programs that the dispatchers call besides those of calls, on the entry of a call or on its return: what
-/// applies the rules, and the two `drop` events.
+/// Returns the loaded programs that apply the rules and record the two `drop` events. A dispatcher calls them on a
+/// call's entry or its return, besides the calls' own programs.
 pub(super) fn of_rules<'a>(programs: &'a ScapdProgs<'_>, on_enter: bool) -> [Option<BorrowedFd<'a>>; 3] {
     let all = if on_enter {
         [&programs.rules_enter, &programs.drop_e_on_enter, &programs.drop_x_on_enter]
@@ -100,7 +100,8 @@ pub(super) fn of_rules<'a>(programs: &'a ScapdProgs<'_>, on_enter: bool) -> [Opt
     all.map(|program| program.autoload().then(|| program.as_fd()))
 }
 
-/// The bare programs of the benchmark: on the entry of a call, on its return; each does more than the one before.
+/// Returns the benchmark's bare programs: those on a call's entry, then those on its return. Within each group, every
+/// program does more than the one before.
 pub(super) fn floor<'a, 'obj>(programs: &'a mut OpenScapdProgs<'obj>) -> [&'a mut OpenProgramMut<'obj>; 7] {
     [
         &mut programs.floor_enter_empty,
@@ -113,7 +114,7 @@ pub(super) fn floor<'a, 'obj>(programs: &'a mut OpenScapdProgs<'obj>) -> [&'a mu
     ]
 }
 
-/// The programs that are attached, if they were loaded: from these, all others are called.
+/// Returns the loaded programs that are attached. They call all others.
 pub(super) fn attached<'a, 'obj>(
     programs: &'a ScapdProgs<'obj>,
 ) -> impl Iterator<Item = &'a ProgramMut<'obj>> {
@@ -121,16 +122,16 @@ pub(super) fn attached<'a, 'obj>(
     dispatchers.into_iter().filter(|program| program.autoload()).chain(on_tracepoints(programs))
 }
 
-/// Who wants a program that is attached to a tracepoint of its own.
+/// When to load a program that is attached to a tracepoint of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Want {
-    /// Whoever follows targets.
+    /// If targets are followed.
     Follow,
-    /// Whoever follows targets, or records the tracepoint.
+    /// If targets are followed or the tracepoint is recorded.
     FollowAnd(Tracepoint),
-    /// Whoever records the tracepoint.
+    /// If the tracepoint is recorded.
     Tracepoint(Tracepoint),
-    /// Whoever records the tracepoint, or the exit event that it stands for, named by its program.
+    /// If the tracepoint is recorded, or the exit event that it stands for, given by its program's name.
     #[cfg(target_arch = "aarch64")]
     Exit(Tracepoint, &'static str),
 }
@@ -145,7 +146,7 @@ macro_rules! tracepoint_programs {
             $($(#[$cfg])* visit($want, &mut programs.$program);)*
         }
 
-        /// The programs on tracepoints of their own that were loaded, in the order in which they are to run.
+        /// Returns the loaded programs on tracepoints of their own, in the order in which they must run.
         pub(super) fn on_tracepoints<'a, 'obj>(
             programs: &'a ScapdProgs<'obj>,
         ) -> impl Iterator<Item = &'a ProgramMut<'obj>> {
@@ -155,7 +156,7 @@ macro_rules! tracepoint_programs {
 }
 
 tracepoint_programs! {
-    // First: whether a task is followed decides whether its events are recorded.
+    // First: they decide whether a task is followed, and so whether its events are recorded.
     follow_fork: Want::Follow,
     follow_exec: Want::Follow,
     #[cfg(target_arch = "aarch64")]

@@ -1,4 +1,4 @@
-//! The rings of a probe: how many, how large, which CPU writes into which.
+//! The rings of a probe: their number and size, and which CPU writes into which.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
@@ -10,18 +10,18 @@ use crate::ring::buffer::RingBuffer;
 /// How the memory for events is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RingLayout {
-    /// Bytes of each ring: a power of two, at least a page.
+    /// Size of each ring in bytes: a power of two, at least a page.
     pub ring_size: u32,
-    /// How many rings there are.
+    /// The number of rings.
     pub rings: usize,
-    /// How many of these the CPUs take in turns that are online when the probe is opened. If this is less than `rings`, the
-    /// last ring is for all CPUs that come later.
+    /// How many of them are for the CPUs that are online when the probe is opened, assigned round robin. If this is
+    /// less than `rings`, the last ring is for all CPUs that come later.
     pub of_online: usize,
 }
 
 impl RingLayout {
-    /// A ring of `ring_size` bytes for each of `online` CPUs, and one for all those that `may_come`; fewer rings, shared
-    /// by CPUs, if all of them together would take more than `budget` bytes.
+    /// Plans a ring of `ring_size` bytes for each of `online` CPUs, and one for all those that `may_come`. If these
+    /// would take more than `budget` bytes, there are fewer rings, and CPUs share them.
     pub fn new(ring_size: u64, budget: u64, online: usize, may_come: bool) -> Result<RingLayout, ProbeError> {
         let page = rustix::param::page_size() as u64;
         let size = u32::try_from(ring_size).ok().filter(|s| s.is_power_of_two() && u64::from(*s) >= page);
@@ -33,7 +33,7 @@ impl RingLayout {
         Ok(RingLayout { ring_size, rings, of_online: rings - spare })
     }
 
-    /// The ring that each possible CPU writes into.
+    /// Returns, for each possible CPU, the index of the ring that it writes into.
     fn of_cpus(&self, cpus: &CpuSet) -> Vec<usize> {
         let mut rings = vec![self.rings - 1; cpus.possible];
         for (n, cpu) in cpus.online.iter().enumerate() {
@@ -43,7 +43,7 @@ impl RingLayout {
     }
 }
 
-/// Creates a ring of this size: the kernel's map of it.
+/// Creates the BPF map of a ring of this size (bytes).
 pub(super) fn create(size: u32) -> libbpf_rs::Result<MapHandle> {
     let options = libbpf_sys::bpf_map_create_opts {
         sz: size_of::<libbpf_sys::bpf_map_create_opts>() as _,
@@ -52,7 +52,7 @@ pub(super) fn create(size: u32) -> libbpf_rs::Result<MapHandle> {
     MapHandle::create(MapType::RingBuf, Some("scapd_ring"), 0, 0, size, &options)
 }
 
-/// Creates the rings, puts them into the programs' array, maps them, and has the alarm wait for them.
+/// Creates the rings, stores them in the programs' array, maps them into memory, and adds them to the alarm.
 pub(super) fn set_up(
     array: &impl MapCore,
     layout: RingLayout,
@@ -77,12 +77,12 @@ pub(super) fn set_up(
         .collect()
 }
 
-/// Has the alarm wait for a ring.
+/// Adds a ring to the alarm.
 pub(super) fn watch(ring: BorrowedFd<'_>, alarm: &Alarm) -> Result<(), ProbeError> {
     alarm.add(ring).map_err(|e| ProbeError::failed("wait for a ring", e))
 }
 
-/// Maps a ring of this size into memory. The mapping keeps it; the descriptor is not needed any more.
+/// Maps a ring of this size (bytes) into memory. The mapping keeps the ring; the descriptor may be closed.
 pub(super) fn map(ring: BorrowedFd<'_>, size: u32) -> Result<RingBuffer, ProbeError> {
     RingBuffer::map(ring, size).map_err(|e| ProbeError::failed("map a ring into memory", e))
 }

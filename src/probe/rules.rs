@@ -1,4 +1,4 @@
-//! The settings that leave events out, or keep more of their data than others: their values.
+//! Values of the settings that leave events out or keep more of their data.
 
 use std::{fmt, str::FromStr};
 
@@ -9,18 +9,19 @@ use scapd_bpf::types::sc_wanted;
 use super::control::slots;
 use scap::events::{SYSCALLS, Sampling};
 
-/// What is recorded while sampling: one part of so many of each second, its first. A power of two from 1 to 128.
+/// The divisor of sampling: each second is divided into this many parts, and only the first is recorded. A power of two
+/// from 1 to 128.
 ///
-/// Events of some calls are recorded all the same, and those of others, frequent and of little use, not at all, even with 1:
+/// Some calls are always recorded. Others, frequent and of little use, are never recorded while sampling, even with 1:
 /// see [`Sampling`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SampleRatio(u32);
 
 impl SampleRatio {
-    /// The largest one.
+    /// The largest ratio.
     pub const MAX: u32 = 128;
 
-    /// Into how many parts a second is divided.
+    /// Returns the number of parts of a second.
     pub fn get(self) -> u32 {
         self.0
     }
@@ -43,7 +44,7 @@ impl FromStr for SampleRatio {
     }
 }
 
-/// Some ports in a row.
+/// A range of ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ports {
     first: u16,
@@ -51,7 +52,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// From `first` to `last`, both included.
+    /// Makes the range from `first` to `last`, inclusive.
     ///
     /// # Errors
     /// [`RuleError::Ports`] if `first` is 0, or greater than `last`.
@@ -59,7 +60,7 @@ impl Ports {
         (first > 0 && first <= last).then_some(Ports { first, last }).ok_or(RuleError::Ports)
     }
 
-    /// As in `sc_settings.full_capture_ports`.
+    /// Returns the encoding of `sc_settings.full_capture_ports`.
     pub(super) fn to_word(self) -> u32 {
         u32::from(self.first) | u32::from(self.last) << 16
     }
@@ -81,20 +82,20 @@ impl fmt::Display for Ports {
     }
 }
 
-/// Traffic of which more is kept than the snaplen: 16,000 bytes through some ports; 2,000 bytes to statsd, and of what
-/// looks like HTTP or like queries of MySQL, PostgreSQL and MongoDB; 512 bytes to a DNS server.
+/// Traffic of which more data than the snaplen is kept: 16,000 bytes on the selected ports; 2,000 bytes to statsd, and
+/// of what looks like HTTP or like queries of MySQL, PostgreSQL and MongoDB; 512 bytes to a DNS server.
 ///
-/// A snaplen that is larger is kept to. Data in several buffers (`readv`, `sendmsg`) is judged by the ports alone.
+/// A larger snaplen takes precedence. Data in several buffers (`readv`, `sendmsg`) is matched by port only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DynamicSnaplen {
-    /// Ports, at either end, whose traffic is of special interest.
+    /// Ports, at either end, of which 16,000 bytes are kept.
     pub full_capture: Option<Ports>,
-    /// The port that statsd listens at; 0: none.
+    /// The port that statsd listens on; 0 for none.
     pub statsd_port: u16,
 }
 
 impl DynamicSnaplen {
-    /// Where statsd listens if nobody has changed it.
+    /// The default port of statsd.
     pub const STATSD_PORT: u16 = 8125;
 }
 
@@ -104,24 +105,25 @@ impl Default for DynamicSnaplen {
     }
 }
 
-/// Why a value is none that a setting can have.
+/// An invalid value of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RuleError {
-    /// Of a [`SampleRatio`].
-    #[error("not a part that can be recorded: write 1, 2, 4, 8, 16, 32, 64 or 128")]
+    /// An invalid [`SampleRatio`].
+    #[error("not a sample ratio: use 1, 2, 4, 8, 16, 32, 64 or 128")]
     Ratio,
-    /// Of [`Ports`].
-    #[error("not a range of ports: write 5000-5010, or one port, from 1 to 65535")]
+    /// Invalid [`Ports`].
+    #[error("not a range of ports: use a port from 1 to 65535, or a range such as 5000-5010")]
     Ports,
 }
 
-/// The bits of `sc_settings.wanted` that have to do with sampling.
+/// The sampling bits of `sc_settings.wanted`.
 pub(super) const SAMPLING: u8 = sc_wanted::SC_SAMPLE_BY_CLOCK.0
     | sc_wanted::SC_SAMPLE_NOTHING.0
     | sc_wanted::SC_SAMPLE_DONE.0
     | sc_wanted::SC_SAMPLE_DESCRIPTORS.0;
 
-/// Those bits while sampling, for each slot up to `count`. Calls that the tables do not know are sampled by the clock.
+/// Returns the bits set while sampling, for each slot below `count`. Calls that the tables do not know are sampled by
+/// the clock.
 pub(super) fn sampling_bits(count: usize) -> Vec<u8> {
     let by_clock = sc_wanted::SC_SAMPLE_BY_CLOCK.0;
     let mut bits = vec![by_clock; count];

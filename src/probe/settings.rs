@@ -1,4 +1,4 @@
-//! `struct sc_settings` of include/capture.h, in memory that the programs read while we write it.
+//! `struct sc_settings` of include/capture.h, in memory that the programs read while the recorder writes it.
 
 use std::{
     ptr::NonNull,
@@ -7,33 +7,33 @@ use std::{
 
 use scapd_bpf::types;
 
-/// The mapped settings. Every access is atomic, and goes through the one pointer that came from the mutable mapping:
-/// no reference to the structure exists while the programs may read it.
+/// The mapped settings. Every access is atomic and goes through the one pointer from the mutable mapping. No reference
+/// to the structure exists while the programs may read it.
 #[derive(Debug)]
 pub(super) struct Settings(NonNull<types::bss>);
 
-// SAFETY: the memory belongs to the probe that holds this value, and is only accessed through atomics.
+// SAFETY: the memory belongs to the probe that holds this value and is only accessed through atomics.
 unsafe impl Send for Settings {}
 // SAFETY: as above.
 unsafe impl Sync for Settings {}
 
-/// A method for each field: the field as an atomic.
+/// Defines, for each field, a method that returns the field as an atomic.
 macro_rules! fields {
     ($($field:ident: $atomic:ident,)*) => {
         $(pub(super) fn $field(&self) -> &$atomic {
-            // SAFETY: the pointer is valid as long as `self` (see `new`); the field has the size and the alignment of
-            // the atomic, and is only accessed through atomics.
+            // SAFETY: the pointer is valid as long as `self` (see `new`). The field has the atomic's size and alignment
+            // and is only accessed through atomics.
             unsafe { $atomic::from_ptr((&raw mut (*self.0.as_ptr()).sc_settings.$field).cast()) }
         })*
     };
 }
 
-/// The same for fields that are arrays of bytes: an element as an atomic.
+/// Defines, for each field that is an array of bytes, a method that returns an element as an atomic.
 macro_rules! arrays {
     ($($field:ident[$len:ident],)*) => {
         $(pub(super) fn $field(&self, index: usize) -> &AtomicU8 {
             assert!(index < Settings::$len, "no such element of the settings");
-            // SAFETY: as for `fields`; the line above holds it within the array.
+            // SAFETY: as for `fields`; the assertion keeps the index within the array.
             unsafe { AtomicU8::from_ptr((&raw mut (*self.0.as_ptr()).sc_settings.$field).cast::<u8>().add(index)) }
         }
 
@@ -42,19 +42,19 @@ macro_rules! arrays {
 }
 
 const fn array_len<T: Copy, const N: usize>(_: fn(&types::sc_settings) -> [T; N]) -> usize {
-    // Elements of another size would not be bytes.
+    // The elements must be bytes.
     assert!(size_of::<T>() == 1);
     N
 }
 
 impl Settings {
-    /// Takes the mapping of a loaded object. Nobody else may refer to it: so it is taken out of the skeleton. The
-    /// value must live no longer than the object, which unmaps the memory.
+    /// Takes the mapping of a loaded object. No other reference may exist, so the caller takes it out of the skeleton.
+    /// The value must not outlive the object, which unmaps the memory.
     pub(super) fn new(bss: &'static mut types::bss) -> Settings {
         Settings(NonNull::from(bss))
     }
 
-    /// Events lost on CPUs without counters: the one number here that the programs write.
+    /// Returns the number of events lost on CPUs without counters, the only number here that the programs write.
     pub(super) fn lost_elsewhere(&self) -> &AtomicU64 {
         // SAFETY: as for `fields`.
         unsafe { AtomicU64::from_ptr(&raw mut (*self.0.as_ptr()).sc_elsewhere.lost) }
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn zeroed() -> &'static mut types::bss {
-        // SAFETY: plain numbers, for which 0 is a value.
+        // SAFETY: plain numbers, for which 0 is valid.
         Box::leak(Box::new(unsafe { std::mem::zeroed() }))
     }
 
@@ -102,7 +102,7 @@ mod tests {
         settings.sample_ratio().store(2, Relaxed);
         settings.wanted(Settings::SLOTS - 1).store(3, Relaxed);
         settings.wanted_number(Settings::NUMBERS - 1).store(4, Relaxed);
-        // SAFETY: the memory is leaked, and nobody writes it any more.
+        // SAFETY: the memory is leaked, and nothing writes it from here on.
         let seen = unsafe { &*memory }.sc_settings;
         assert_eq!((seen.boot_time, seen.sample_ratio), (1, 2));
         assert_eq!(seen.wanted.last().map(|wanted| wanted.0), Some(3));

@@ -1,4 +1,4 @@
-//! Ids of tasks: those of /proc, and those of events, which are of the initial pid namespace.
+//! Translates the task ids in /proc to those in events, which are of the initial pid namespace.
 
 use std::{
     collections::BTreeMap,
@@ -20,26 +20,26 @@ use super::{ProbeError, load::open_bare, messages};
 /// The inode of the initial pid namespace: the same on every kernel (`PROC_PID_INIT_INO`).
 const INITIAL: u64 = 0xeffffffc;
 
-/// Translates the ids that /proc has, and so the user, into those that events have.
+/// Translates the ids in /proc, which the user sees, to those in events.
 #[derive(Debug, Clone)]
 pub struct TaskIds {
-    /// The task iterator of bpf/tasks.c; `None` where /proc has the initial namespace's ids itself.
+    /// The task iterator of bpf/tasks.c; `None` if /proc already has the ids of the initial namespace.
     iterator: Option<Arc<OwnedFd>>,
 }
 
 impl TaskIds {
-    /// Looks which pid namespace this process and /proc are of.
+    /// Finds out which pid namespaces this process and /proc belong to.
     ///
     /// # Errors
-    /// [`ProbeError::PidNamespace`] if /proc is of a namespace that is neither this process's nor the initial one.
-    /// Where ids have to be translated, as for [`Opened::load`](super::Opened::load).
+    /// [`ProbeError::PidNamespace`] if /proc belongs to neither this process's namespace nor the initial one. If ids
+    /// have to be translated, the errors of [`Opened::load`](super::Opened::load).
     pub(super) fn find_out() -> Result<TaskIds, ProbeError> {
         let own = fs::metadata("/proc/self/ns/pid").map_err(|_| {
             ProbeError::PidNamespace(
-                "it does not show this process: mount the proc of its pid namespace there",
+                "does not show this process; mount the proc of its pid namespace there (mount -t proc proc /proc)",
             )
         })?;
-        // A /proc that shows a process of the initial namespace is of that one.
+        // This process is in the initial namespace, and only the /proc of that namespace shows it.
         if own.ino() == INITIAL {
             return Ok(TaskIds { iterator: None });
         }
@@ -48,30 +48,30 @@ impl TaskIds {
             Some(1) => Ok(TaskIds { iterator: Some(Arc::new(iterator)) }),
             Some(shown) if shown == levels => Ok(TaskIds { iterator: None }),
             _ => Err(ProbeError::PidNamespace(
-                "it is of a pid namespace between this process's and the initial one: mount the proc of this process's \
-                 own there (mount -t proc proc /proc)",
+                "belongs to a pid namespace between this process's and the initial one; mount the proc of this \
+                 process's own namespace there (mount -t proc proc /proc)",
             )),
         }
     }
 
-    /// Whether ids have to be translated: this process is in another pid namespace than the initial one, and so is /proc.
+    /// Returns whether ids have to be translated: neither this process nor /proc is in the initial pid namespace.
     pub fn are_translated(&self) -> bool {
         self.iterator.is_some()
     }
 
-    /// The process id and the thread id of this thread, as events have them.
+    /// Returns the process id and the thread id that this thread has in events.
     ///
     /// # Errors
-    /// If /proc does not show this process, or as for [`look`](Self::look).
+    /// If /proc does not show this process, and the errors of [`look`](Self::look).
     pub fn own(&self) -> io::Result<(u32, u32)> {
         let ((pid, tid), ids) = (own_ids()?, self.look()?);
         ids.initial(pid).zip(ids.initial(tid)).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// The ids of the tasks that there are now.
+    /// Returns the ids of the tasks that exist now.
     ///
     /// # Errors
-    /// Of the kernel, where ids have to be translated.
+    /// Errors of the kernel, if ids have to be translated.
     pub fn look(&self) -> io::Result<Ids> {
         let Some(link) = &self.iterator else { return Ok(Ids { initial: None }) };
         Ok(Ids { initial: Some(parse(&run(link)?)) })
@@ -81,12 +81,12 @@ impl TaskIds {
 /// The ids of tasks at some moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ids {
-    /// By those of /proc; `None`: they are the same.
+    /// The ids in events, by the ids in /proc; `None` if they are the same.
     initial: Option<BTreeMap<u32, u32>>,
 }
 
 impl Ids {
-    /// The id that events have of the task, or the session, that has this id in /proc; `None` if there is none.
+    /// Returns the id in events of the task or the session that has this id in /proc; `None` if there is none.
     pub fn initial(&self, id: u32) -> Option<u32> {
         match &self.initial {
             Some(ids) => ids.get(&id).copied(),
@@ -94,7 +94,7 @@ impl Ids {
         }
     }
 
-    /// These and later ones. What has become the id of another task meanwhile is left out.
+    /// Merges these ids with later ones. Leaves out an id that another task has got meanwhile.
     pub fn and(self, later: Ids) -> Ids {
         let (Some(mut ids), Some(later)) = (self.initial, later.initial) else {
             return Ids { initial: None };
@@ -108,7 +108,7 @@ impl Ids {
     }
 }
 
-/// The records of bpf/tasks.c: two `struct sc_translated` for each task.
+/// Parses the records of bpf/tasks.c: two `struct sc_translated` for each task.
 fn parse(bytes: &[u8]) -> BTreeMap<u32, u32> {
     let (words, _) = bytes.as_chunks::<4>();
     let (pairs, _) = words.as_chunks::<2>();
@@ -116,13 +116,13 @@ fn parse(bytes: &[u8]) -> BTreeMap<u32, u32> {
     pairs.filter(|[own, initial]| *own > 0 && *initial > 0).map(|[own, initial]| (own, initial)).collect()
 }
 
-/// In how many namespaces /proc shows this process: from its own down to the process's.
+/// Returns the number of pid namespaces from that of /proc down to this process's: its ids in `NSpid`.
 fn levels_shown() -> Option<usize> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     Some(status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_whitespace().count())
 }
 
-/// What the task iterator writes now.
+/// Runs the task iterator; returns what it wrote.
 fn run(link: &OwnedFd) -> io::Result<Vec<u8>> {
     // SAFETY: takes the descriptor of a link, and returns a new descriptor or an error.
     let fd = unsafe { libbpf_sys::bpf_iter_create(link.as_raw_fd()) };
@@ -130,13 +130,13 @@ fn run(link: &OwnedFd) -> io::Result<Vec<u8>> {
         return Err(io::Error::from_raw_os_error(-fd));
     }
     let mut bytes = Vec::new();
-    // SAFETY: the descriptor is new, and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     unsafe { File::from_raw_fd(fd) }.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Loads the task iterator: its link, which keeps the program, so that the object is not needed any more; and in how many
-/// pid namespaces this process has an id.
+/// Loads the task iterator; returns its link and the number of pid namespaces in which this process has an id. The link
+/// keeps the program, so the object can be dropped.
 fn iterator() -> Result<(OwnedFd, usize), ProbeError> {
     let load = || -> libbpf_rs::Result<_> {
         let mut storage = MaybeUninit::uninit();
@@ -153,12 +153,12 @@ fn iterator() -> Result<(OwnedFd, usize), ProbeError> {
     link.map_err(|e| ProbeError::libbpf("load the program that translates process ids", e))
 }
 
-/// The process id and the thread id of this thread, as /proc has them.
+/// Returns the process id and the thread id that this thread has in /proc.
 ///
 /// # Errors
 /// If /proc does not show this process.
 fn own_ids() -> io::Result<(u32, u32)> {
-    // PID/task/TID
+    // The link is PID/task/TID.
     let link = fs::read_link("/proc/thread-self")?;
     let mut ids = link.iter().map(|part| part.to_str().and_then(|part| part.parse().ok()));
     match (ids.next(), ids.nth(1)) {
@@ -167,7 +167,7 @@ fn own_ids() -> io::Result<(u32, u32)> {
     }
 }
 
-/// The id that /proc has of a process of this namespace, as of a child.
+/// Returns the id in /proc of a process of this namespace, such as a child.
 ///
 /// # Errors
 /// If there is no such process, or /proc does not show it.
@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(id_in_proc(own.0).unwrap(), own.0);
     }
 
-    /// The program, on tasks whose ids are the same in both namespaces. Needs root.
+    /// Runs the program on tasks whose ids are the same in both namespaces. Needs root.
     #[test]
     fn the_iterator_lists_the_tasks_that_there_are() {
         let (link, levels) = iterator().unwrap();

@@ -1,4 +1,4 @@
-//! Probes of this process. Need root: they are loaded for real.
+//! Tests with real probes of this process. They need root.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ fn options() -> Options {
     Options { targets: 8, tracepoints: TracepointSet::none(), ..Options::default() }
 }
 
-/// A probe of this thread's getppid.
+/// Starts a probe of this thread's getppid.
 fn probe(opened: Opened) -> Active {
     let calls: Vec<_> = Syscall::by_name("getppid").into_iter().collect();
     let active = opened.load(&calls).unwrap().attach().unwrap().start();
@@ -77,7 +77,7 @@ fn options_and_lists_have_one_default_of_the_tracepoints() {
     assert_eq!(Options::default().tracepoints, TracepointSet::default());
 }
 
-/// As if the CPU had come after the probe was loaded, on a machine that can have more CPUs than there is room for.
+/// Acts as if the CPU had come after the probe was loaded, on a machine with more possible CPUs than counters.
 #[test]
 fn an_event_of_a_cpu_without_counters_is_lost_and_counted() {
     let mut opened = Opened::new(&options()).unwrap();
@@ -96,7 +96,7 @@ fn an_event_of_a_cpu_without_counters_is_lost_and_counted() {
     assert_eq!(probe.probe().lost().last(), Some(2), "the ledger looks at this");
 }
 
-/// As if the CPU had been offline when the probe was opened.
+/// Acts as if the CPU had been offline when the probe was opened.
 #[test]
 fn an_event_of_a_cpu_that_came_later_is_in_the_ring_of_such_cpus() {
     let mut opened = Opened::new(&options()).unwrap();
@@ -108,7 +108,7 @@ fn an_event_of_a_cpu_that_came_later_is_in_the_ring_of_such_cpus() {
     on_cpu(last);
     let _ = rustix::process::getppid();
     let used: Vec<_> = probe.probe().rings().map(|(used, _)| used > 0).collect();
-    // The last one is the one in reserve.
+    // The last one is the reserve.
     assert_eq!(used.iter().rposition(|used| *used), Some(online), "{used:?}");
     assert_eq!(probe.next_within(LIMIT).map(|event| event.cpu), Some(last as u16));
     assert_eq!(probe.probe().totals().lost(), 0);
@@ -119,6 +119,6 @@ fn the_rings_are_those_of_cpus_that_are_there() {
     let opened = Opened::new(&options()).unwrap();
     let (online, spare) = (opened.cpus.online.len(), usize::from(opened.cpus.may_come()));
     let probe = probe(opened);
-    // And the one in reserve.
+    // One more: the reserve.
     assert_eq!(probe.probe().rings().count(), online + spare + 1);
 }

@@ -1,4 +1,4 @@
-//! The ids of tracepoints, which tracefs has: where it is mounted, or in a mount of our own that nobody else sees.
+//! Reads the ids of tracepoints from tracefs: where it is mounted, or from a private mount that no other process sees.
 
 use std::{
     fs::File,
@@ -13,11 +13,11 @@ use rustix::{
 };
 
 const MOUNT_POINTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-/// The folder of the tracepoints that are at every system call.
+/// The directory of the tracepoints of every system call.
 const EVENTS: &str = "events/raw_syscalls";
 const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Whether tracefs is mounted where programs look for it.
+/// Returns whether tracefs is mounted at one of its usual places.
 pub(crate) fn is_mounted() -> bool {
     mounted().is_ok()
 }
@@ -27,7 +27,7 @@ fn mounted() -> rustix::io::Result<OwnedFd> {
     folder(MOUNT_POINTS[0]).or_else(|_| folder(MOUNT_POINTS[1]))
 }
 
-/// A mount that is in no namespace, and goes with its descriptor. It takes CAP_SYS_ADMIN.
+/// Mounts tracefs in no namespace; the mount ends with its last descriptor. Needs CAP_SYS_ADMIN.
 fn detached() -> rustix::io::Result<OwnedFd> {
     let context = fsopen("tracefs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(&context)?;
@@ -39,7 +39,7 @@ fn detached() -> rustix::io::Result<OwnedFd> {
     openat(&root, EVENTS, FOLDER, Mode::empty())
 }
 
-/// The id of a tracepoint of system calls: `sys_enter` or `sys_exit`.
+/// Returns the id of `sys_enter` or `sys_exit`.
 pub(super) fn id(tracepoint: &str) -> io::Result<u64> {
     let folder = mounted().or_else(|_| detached())?;
     let file = openat(&folder, format!("{tracepoint}/id"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -48,16 +48,16 @@ pub(super) fn id(tracepoint: &str) -> io::Result<u64> {
     text.trim().parse().map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
-/// Attaches a program to the tracepoint of this id. (libbpf would look for the id where tracefs is mounted.)
+/// Attaches a program to the tracepoint with this id. (libbpf only finds the id where tracefs is mounted.)
 pub(super) fn attach(program: &ProgramMut<'_>, id: u64) -> libbpf_rs::Result<Link> {
     let event = perf_event(id).map_err(libbpf_rs::Error::from)?;
     let link = program.attach_perf_event(event.as_raw_fd())?;
-    // The link has taken it over.
+    // The link owns the descriptor now.
     let _ = event.into_raw_fd();
     Ok(link)
 }
 
-/// The event of a tracepoint, on which programs run whatever the CPU.
+/// Opens the perf event of a tracepoint. Programs on it run on every CPU.
 fn perf_event(id: u64) -> io::Result<OwnedFd> {
     let attributes = libbpf_sys::perf_event_attr {
         type_: libbpf_sys::PERF_TYPE_TRACEPOINT,
@@ -66,7 +66,7 @@ fn perf_event(id: u64) -> io::Result<OwnedFd> {
         ..Default::default()
     };
     let (every_task, cpu, no_group) = (-1, 0, -1);
-    // SAFETY: the kernel reads the attributes, whose size they say, and returns a new descriptor or an error.
+    // SAFETY: the kernel reads the attributes, which state their size, and returns a new descriptor or an error.
     let fd = unsafe {
         libc::syscall(
             libc::SYS_perf_event_open,
@@ -80,6 +80,6 @@ fn perf_event(id: u64) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor is new, and nobody else's.
+    // SAFETY: the descriptor is new and has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }

@@ -1,44 +1,44 @@
 //! Follows the wall clock while a capture runs.
 //!
-//! Programs stamp an event with the boot-time clock plus a constant: the machine's boot time, as it was known when the
-//! recording started (the *raw* time). The wall clock moves against the boot-time clock: NTP slews it, and it is stepped.
-//! So the recorder measures the difference while it runs ([`Clock::look`]) and corrects each event's time
+//! Programs stamp an event with the boot-time clock plus a constant, the machine's boot time as known when the
+//! recording started. This is the *raw* time. The wall clock moves against the boot-time clock: NTP slews it, and it is
+//! stepped. So the recorder measures the difference while it runs ([`Clock::look`]) and corrects each event's time
 //! ([`Clock::adjust`]).
 //!
 //! # The promise
 //! - The order of events never changes: `adjust` is monotone, across all changes.
-//! - An event's time is within 1 ms of the wall clock, while that is slewed by up to 1000 ppm.
-//! - Where the wall clock steps forward, so do event times. Where it steps backward, event times run at half speed until
-//!   they agree with it again: twice as long as the step.
+//! - An event's time is within 1 ms of the wall clock while the wall clock is slewed by up to 1000 ppm.
+//! - When the wall clock steps forward, so do event times. When it steps backward, event times run at half speed until
+//!   they agree with it again, which takes twice as long as the step.
 //!
 //! # How it is kept
-//! A change applies to events from the moment of the look on. Older ones may still lie in the rings: they keep the
-//! correction of their time, so changes queue up until every event before them has been taken.
+//! A change applies to events from the moment it is measured. Older events may still be in the rings and keep the
+//! correction of their time, so a change stays queued until every event before it has been taken.
 
 use std::collections::VecDeque;
 
 use crate::clocks::{Clocks, Machine, Reading};
 use scap::ledger::ClockStep;
 
-/// A difference that is no larger than the reading's uncertainty and this is none (ns).
+/// A difference up to the reading's uncertainty plus this (ns) is ignored.
 const TOLERANCE: u64 = 10_000;
-/// A difference beyond this (ns), and beyond 1/[`SLEW`] of the time since the last look, is a step.
+/// A difference above this (ns), and above 1/[`SLEW`] of the time since the last look, is a step.
 const STEP: u64 = 1_000_000;
-/// Slewing changes the clock by one part in so many at most: 1000 ppm.
+/// Slewing changes the clock by at most one part in this many: 1000 ppm.
 const SLEW: u64 = 1000;
-/// While the rings are found empty, no event that is older than this comes any more (ns): the merge waits less.
+/// Once the rings are empty, no event older than this (ns) can still arrive: the merge waits less.
 const SETTLED: u64 = 3_000_000_000;
-/// Changes that may wait for older events. The clock is not followed any further until some of them have come.
+/// Maximum number of queued changes. When it is reached, the recorder stops following the clock until one is dropped.
 const MAX_CHANGES: usize = 1024;
 
-/// What is added to raw times from a moment on.
+/// A change of the offset that is added to raw times.
 #[derive(Debug, Clone, Copy)]
 struct Change {
-    /// The moment: a raw time.
+    /// The raw time from which it applies.
     from: u64,
-    /// What is added at that moment.
+    /// The offset at that time (ns).
     start: i64,
-    /// What is added in the end, at most as much as `start`.
+    /// The final offset (ns), no greater than `start`.
     target: i64,
 }
 
@@ -48,7 +48,7 @@ impl Change {
         self.target.max(self.start.saturating_sub(slewed))
     }
 
-    /// From this raw time on, `target` is added.
+    /// Returns the raw time from which the offset is `target`.
     fn settles(&self) -> u64 {
         self.from.saturating_add(self.start.abs_diff(self.target).saturating_mul(2))
     }
@@ -58,19 +58,19 @@ impl Change {
 #[derive(Debug)]
 pub(super) struct Clock<C = Machine> {
     clocks: C,
-    /// The boot time that raw times have in them.
+    /// The boot time that raw times include.
     base: u64,
     /// The raw time of the last look.
     looked: u64,
-    /// The change in force, then those for events still to come. Never empty.
+    /// The change in force, then the later ones. Never empty.
     changes: VecDeque<Change>,
     last: Change,
-    /// Raw times from the first to before the second of these take this offset: nearly all do.
+    /// A fast path for nearly all events: raw times from the first up to, not including, the second take this offset.
     steady: (u64, u64, i64),
 }
 
 impl<C: Clocks> Clock<C> {
-    /// Starts with the boot time that the programs add.
+    /// Makes a clock from the boot time that the programs add.
     pub(super) fn new(clocks: C, base: u64) -> Clock<C> {
         let last = Change { from: 0, start: 0, target: 0 };
         let looked = base.saturating_add(clocks.boot());
@@ -78,17 +78,17 @@ impl<C: Clocks> Clock<C> {
         Clock { clocks, base, looked, changes, last, steady: (0, u64::MAX, 0) }
     }
 
-    /// When the machine was started, in ns since the epoch, by the wall clock as it is now.
+    /// Returns the machine's boot time, ns since the epoch, by the current wall clock.
     pub(super) fn boot_time(&self) -> u64 {
         self.base.saturating_add_signed(self.last.target)
     }
 
-    /// The time, as event times have it.
+    /// Returns the current time on the scale of event times.
     pub(super) fn now(&self) -> u64 {
         self.adjust(self.base.saturating_add(self.clocks.boot()))
     }
 
-    /// The time for a raw time.
+    /// Returns the event time for a raw time.
     #[inline]
     pub(super) fn adjust(&self, raw: u64) -> u64 {
         let (from, until, offset) = self.steady;
@@ -102,8 +102,8 @@ impl<C: Clocks> Clock<C> {
         raw.saturating_add_signed(offset)
     }
 
-    /// Looks whether the clocks have moved against each other. `taken` is the latest raw time among the events that were
-    /// taken so far, `drained` whether the rings were found empty since the last look. Returns a step.
+    /// Measures how far the clocks have moved against each other; returns a step. `taken` is the latest raw time among
+    /// the events taken so far, `drained` whether the rings were empty since the last look.
     pub(super) fn look(&mut self, taken: u64, drained: bool) -> Option<ClockStep> {
         let Reading { uncertainty, boot_time, boot } = self.clocks.read();
         let now = self.base.saturating_add(boot);
@@ -124,7 +124,7 @@ impl<C: Clocks> Clock<C> {
         is_step.then(|| ClockStep { by, at: from.saturating_add_signed(before) })
     }
 
-    /// Drops the changes that no event needs any more.
+    /// Drops the changes that no later event needs.
     fn forget(&mut self, before: u64) {
         let mut dropped = false;
         while self.changes.get(1).is_some_and(|next| next.from <= before) {
@@ -156,9 +156,9 @@ mod tests {
     /// Clocks that a test sets.
     struct Hands {
         boot: Cell<u64>,
-        /// The wall clock less the boot-time clock and `BOOT_TIME`.
+        /// The wall clock minus the boot-time clock and `BOOT_TIME` (ns).
         drift: Cell<i64>,
-        /// Time that passes between two readings.
+        /// The time that passes between two readings (ns).
         slow: Cell<u64>,
     }
 
@@ -187,7 +187,7 @@ mod tests {
             Test { clock, last: 0, raw: 0, steps: Vec::new() }
         }
 
-        /// Looks, then takes an event after so many ns, and returns how much its time is ahead of the wall clock.
+        /// Looks, takes an event `ns` later, and returns how far its time is ahead of the wall clock (ns).
         fn tick(&mut self, ns: u64) -> i64 {
             self.steps.extend(self.clock.look(self.raw, true));
             let hands = &self.clock.clocks;
@@ -249,7 +249,7 @@ mod tests {
         (0..100).for_each(|_| ahead = test.tick(MS));
         assert!(ahead.unsigned_abs() < 20_000, "{ahead} ns ahead");
         assert_eq!(test.steps.len(), 1, "{:?}", test.steps);
-        // Again, and forward before it has converged.
+        // Again, then a step forward before it has converged.
         test.drift(-100 * MS.cast_signed());
         (0..10).for_each(|_| ahead = test.tick(MS));
         test.drift(50 * MS.cast_signed());
@@ -267,7 +267,7 @@ mod tests {
         assert!(test.clock.look(test.raw, false).is_some());
         assert_eq!(test.clock.adjust(early), early);
         assert!(test.clock.adjust(late) >= late + 4999 * MS);
-        // Once later ones have been taken, the step alone is left.
+        // Once later events have been taken, only the step is left.
         assert!(test.clock.look(late, false).is_none());
         assert_eq!(test.clock.changes.len(), 1);
     }

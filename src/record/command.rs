@@ -1,7 +1,7 @@
-//! A command that is started for the recording: held before it execs, until the recording is ready.
+//! Starts the command to record, and holds it before its exec until the recording is ready.
 //!
-//! The child keeps nothing of the recorder: descriptors that an exec would close are closed at once, signal handlers are
-//! reset, and the kernel ends it with the recorder's thread. So it cannot outlive a recorder that fails or is killed.
+//! The child keeps nothing of the recorder. It closes its close-on-exec descriptors at once and resets signal handlers,
+//! and the kernel kills it with the recorder's thread: it cannot outlive a recorder that fails or is killed.
 
 use std::{
     env,
@@ -22,23 +22,23 @@ use rustix::process::{Pid, Signal};
 
 use crate::{limits::OpenFiles, print::shown, probe::id_in_proc};
 
-/// Why a command does not run.
+/// An error of starting a command.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// There is no program of that name.
+    /// No program has that name.
     #[error("cannot run {}: there is no such program{}", shown(.name.as_ref()), .place)]
     NotFound {
-        /// As it was typed.
+        /// The name as typed.
         name: OsString,
-        /// Where it was looked for.
+        /// Where it was searched: ` in PATH`, or empty.
         place: &'static str,
     },
     /// The kernel refuses to execute it.
     #[error("cannot run {}", shown(.name.as_ref()))]
     Refused {
-        /// As it was typed.
+        /// The name as typed.
         name: OsString,
-        /// What the kernel says.
+        /// The kernel's error.
         source: io::Error,
     },
 }
@@ -46,30 +46,30 @@ pub enum CommandError {
 /// Where the command's standard output goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stdout {
-    /// To the recorder's.
+    /// To the recorder's standard output.
     Inherited,
-    /// To the recorder's standard error, as the capture goes to its standard output.
+    /// To the recorder's standard error, because the capture goes to its standard output.
     Stderr,
 }
 
-/// A child that waits to exec, and later runs.
+/// A child process that waits before its exec, then runs the command.
 #[derive(Debug)]
 pub struct Held {
     pid: u32,
     child: Child,
     name: OsString,
-    /// Written to let the child exec; closed to end it.
+    /// A write lets the child exec; closing it ends the child.
     go: Option<File>,
-    /// The errno of an exec that failed; ends without one when the child has exec'ed.
+    /// Receives the errno of a failed exec; end of file means that the exec succeeded.
     failure: File,
 }
 
 impl Held {
-    /// Forks a child for the command, which gets this limit of open files; `None` if the command is empty. The calling thread must live as long as the child is
-    /// held.
+    /// Forks a child for the command, with this limit of open files; returns `None` if the command is empty. The
+    /// calling thread must live as long as the child is held.
     ///
     /// # Errors
-    /// [`CommandError::NotFound`] if there is no such program, and those of fork(2) and pipe(2).
+    /// [`CommandError::NotFound`] if there is no such program, and errors of fork(2) and pipe(2).
     pub fn spawn(command: &[OsString], stdout: Stdout, limit: OpenFiles) -> anyhow::Result<Option<Held>> {
         let Some((name, arguments)) = command.split_first() else { return Ok(None) };
         let image = Image::new(name, arguments)?;
@@ -83,14 +83,14 @@ impl Held {
             failure: failure_writer.into(),
             highest: highest_descriptor(),
         };
-        // The name serves errors of fork alone: the child execs by itself, and never comes back.
+        // The name appears only in errors of fork: the child execs in `pre_exec` and never returns.
         let mut started = Command::new(name);
         if stdout == Stdout::Stderr {
             let stderr =
                 rustix::io::fcntl_dupfd_cloexec(io::stderr(), 3).context("cannot duplicate stderr")?;
             started.stdout(Stdio::from(stderr));
         }
-        // SAFETY: between fork and exec the closure makes system calls alone, on memory and descriptors that it owns.
+        // SAFETY: between fork and exec the closure only makes system calls, on memory and descriptors that it owns.
         unsafe { started.pre_exec(move || child.run()) };
         let child = started.spawn().with_context(|| format!("cannot start {}", shown(name.as_ref())))?;
         let mut held = Held { pid: 0, child, name: name.clone(), go: Some(go), failure };
@@ -98,12 +98,12 @@ impl Held {
         Ok(Some(held))
     }
 
-    /// The child's process id, as /proc has it.
+    /// Returns the child's process id in /proc.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Whether the child will still have a descriptor when it has exec'ed.
+    /// Returns whether the child keeps a descriptor across its exec.
     pub fn keeps(&self, fd: u64) -> bool {
         const CLOSE_ON_EXEC: u32 = 0o2_000_000;
         let info = fs::read_to_string(format!("/proc/{}/fdinfo/{fd}", self.pid())).unwrap_or_default();
@@ -116,11 +116,11 @@ impl Held {
     /// Lets the child exec, and waits until it has.
     ///
     /// # Errors
-    /// [`CommandError::Refused`] if the kernel does not execute the program.
+    /// [`CommandError::Refused`] if the kernel refuses to execute the program.
     pub fn release(&mut self) -> anyhow::Result<()> {
         let Some(mut go) = self.go.take() else { return Ok(()) };
         match go.write_all(&[1]) {
-            // It was killed meanwhile: its status says so.
+            // The child was killed meanwhile: its exit status says so.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => written.context("cannot start the command")?,
         }
@@ -130,34 +130,34 @@ impl Held {
                 let source = io::Error::from_raw_os_error(c_int::from_ne_bytes(errno));
                 Err(CommandError::Refused { name: self.name.clone(), source }.into())
             }
-            // It has exec'ed, or was killed: its status says so.
+            // The child has exec'ed, or was killed: its exit status says which.
             Err(_) => Ok(()),
         }
     }
 
-    /// How the command ended; `None` while it runs.
+    /// Returns the command's exit status; `None` while it runs.
     pub fn try_wait(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         self.child.try_wait().context("cannot wait for the command")
     }
 }
 
-/// A child that was never let go ends with its recording.
+/// Kills a child that was never released.
 impl Drop for Held {
     fn drop(&mut self) {
         if self.go.take().is_some() {
-            // Either fails only for a child that has ended.
+            // Both fail only if the child has already ended.
             let _ = self.child.kill();
             let _ = self.child.wait();
         }
     }
 }
 
-/// What execvp(3) takes: made before the fork, as nothing may be allocated behind it.
+/// The arguments of execvp(3), prepared before the fork because the child must not allocate memory.
 struct Image {
     program: CString,
-    /// Held for the pointers.
+    /// The strings that `pointers` points to.
     _arguments: Vec<CString>,
-    /// To the arguments, with a null pointer at the end.
+    /// Pointers to the arguments, ending with a null pointer.
     pointers: Vec<*const c_char>,
 }
 
@@ -166,7 +166,7 @@ unsafe impl Send for Image {}
 // SAFETY: as above.
 unsafe impl Sync for Image {}
 
-/// Looks for the program of a command; an empty command is none.
+/// Checks that the program of a command exists. An empty command passes.
 ///
 /// # Errors
 /// [`CommandError::NotFound`] if there is no such program.
@@ -176,7 +176,7 @@ pub fn check(command: &[OsString]) -> anyhow::Result<()> {
 }
 
 impl Image {
-    /// The program is looked up here, so that the recording starts with the one execve that counts.
+    /// Prepares the arguments. Looks the program up in `PATH` here, so that the child makes a single execve.
     fn new(name: &OsStr, arguments: &[OsString]) -> anyhow::Result<Image> {
         let not_found = |place| CommandError::NotFound { name: name.to_owned(), place };
         let has_slash = name.as_bytes().contains(&b'/');
@@ -188,7 +188,7 @@ impl Image {
             return Err(not_found("").into());
         }
         let text = |text: &OsStr| {
-            CString::new(text.as_bytes()).context("an argument of the command has a NUL in it")
+            CString::new(text.as_bytes()).context("an argument of the command contains a NUL byte")
         };
         let arguments = [name].into_iter().chain(arguments.iter().map(OsString::as_os_str));
         let arguments = arguments.map(text).collect::<anyhow::Result<Vec<_>>>()?;
@@ -197,7 +197,7 @@ impl Image {
     }
 }
 
-/// The child, between fork and exec.
+/// The state of the child between fork and exec.
 struct Inside {
     image: Image,
     limit: OpenFiles,
@@ -208,31 +208,31 @@ struct Inside {
 }
 
 impl Inside {
-    /// Waits until it may go on, then executes the program. Makes system calls alone.
+    /// Waits for the release, then executes the program. Only makes system calls.
     ///
     /// # Errors
-    /// None: it ends the process instead of returning.
+    /// Never returns: it ends the process instead.
     fn run(&self) -> io::Result<()> {
         self.leave_parent();
         if self.limit.restore().is_err() {
             exit(1);
         }
         let mut byte = [0];
-        // Its end without a byte: the recorder has failed, or is gone.
+        // End of file without a byte: the recorder has failed or is gone.
         let go = rustix::io::retry_on_intr(|| rustix::io::read(&self.go, &mut byte));
         if go != Ok(1) {
             exit(1);
         }
-        // It has its own life from here on.
+        // From here on the command may outlive the recorder.
         let _ = rustix::process::set_parent_process_death_signal(None);
-        // SAFETY: the strings end with NUL, the array with a null pointer, and both live.
+        // SAFETY: the strings end with NUL, the array ends with a null pointer, and both are alive.
         unsafe { libc::execvp(self.image.program.as_ptr(), self.image.pointers.as_ptr()) };
         let errno = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EIO);
         let _ = rustix::io::write(&self.failure, &errno.to_ne_bytes());
         exit(1)
     }
 
-    /// Lets go of what a fork copies from the recorder.
+    /// Drops what the fork copied from the recorder.
     fn leave_parent(&self) {
         let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
         if rustix::process::getppid() != Some(self.parent) {
@@ -247,9 +247,9 @@ impl Inside {
     }
 }
 
-/// Closes a descriptor that an exec would close: maps and programs of BPF, mostly. What the recorder was given stays.
+/// Closes a close-on-exec descriptor, most often a BPF map or program. Descriptors without the flag stay open.
 fn close_if_on_exec(fd: RawFd) {
-    // SAFETY: fcntl(2) and close(2) take numbers. The descriptors are copies that nobody in this process uses.
+    // SAFETY: fcntl(2) and close(2) take numbers. The descriptors are copies that nothing in this process uses.
     unsafe {
         let flags = libc::fcntl(fd, libc::F_GETFD);
         if flags >= 0 && flags & libc::FD_CLOEXEC != 0 {
@@ -258,10 +258,10 @@ fn close_if_on_exec(fd: RawFd) {
     }
 }
 
-/// Signals that the recorder handles end this process again; those that it ignores stay ignored, as nohup has it.
+/// Resets handled signals to their default action. Ignored signals stay ignored, as under nohup.
 fn reset_handlers() {
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the structure is plain numbers, and the handler is one of the kernel's.
+        // SAFETY: the structure is plain numbers, and SIG_DFL is no function of this process.
         unsafe {
             let mut action: libc::sigaction = std::mem::zeroed();
             if libc::sigaction(signal, ptr::null(), &mut action) == 0
@@ -274,13 +274,13 @@ fn reset_handlers() {
     }
 }
 
-/// Ends the child at once: what exit(3) would do is the recorder's to do.
+/// Ends the child at once. exit(3) would run the recorder's exit handlers.
 fn exit(code: c_int) -> ! {
-    // SAFETY: takes a number, and does not return.
+    // SAFETY: takes a number and does not return.
     unsafe { libc::_exit(code) }
 }
 
-/// The highest descriptor that may be open, and some more for those that are opened until the fork.
+/// Returns the highest descriptor that may be open, plus a margin for those opened before the fork.
 fn highest_descriptor() -> RawFd {
     const MARGIN: RawFd = 64;
     const WITHOUT_PROC: RawFd = 1 << 16;
@@ -289,16 +289,16 @@ fn highest_descriptor() -> RawFd {
     numbers.max().map_or(WITHOUT_PROC, |highest| highest + MARGIN)
 }
 
-/// The program of that name in `PATH`.
+/// Finds a program in `PATH`.
 fn find(name: &OsStr) -> Option<PathBuf> {
     let executable =
         |path: &PathBuf| path.is_file() && rustix::fs::access(path, rustix::fs::Access::EXEC_OK).is_ok();
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(executable)
 }
 
-/// A pipe whose ends are closed in a child that execs.
+/// Creates a pipe whose ends are close-on-exec.
 fn pipe() -> anyhow::Result<(File, File)> {
     let (reader, writer) =
-        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("cannot make a pipe")?;
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("cannot create a pipe")?;
     Ok((reader.into(), writer.into()))
 }

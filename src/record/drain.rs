@@ -1,10 +1,14 @@
-//! From the probe to the writer: events become blocks in the writer's buffers.
+//! Turns the events from the probe into blocks in the writer's buffers.
+
+mod counts;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     thread,
     time::{Duration, Instant},
 };
+
+pub use counts::Counts;
 
 use super::{clock::Clock, ledger::Ledger, rotor::Rotor, self_test::SelfTest, state::Scan};
 use crate::{
@@ -13,81 +17,67 @@ use crate::{
     probe::{Active, Loaded, ProbeError, RawEvent},
 };
 use scap::{
-    events::{EVENTS, EventType, ForeignCall},
     format::{event_block_len, frame_event, set_event_time},
     ledger::{self, Cause, Gap, Notice, Verdict},
     select::{Asked, Judge},
 };
 
-/// Events taken in one step, so that the caller gets to look at its clock.
+/// Maximum number of events in one step, so that the caller can check the time.
 const STEP: usize = 1 << 16;
 
-/// Events that were taken, as far as the ledger does not count them.
-#[derive(Debug, Clone)]
-pub struct Counts {
-    /// Events that were asked for, by type.
-    pub types: Vec<u64>,
-    /// Generic exit events that were asked for, by the call's stable code; 0 is that of calls that the tables do not know.
-    pub generic: Vec<u64>,
-    /// Of those with code 0: the ones whose number is none of the native table, by the kind of call.
-    pub foreign: BTreeMap<&'static str, u64>,
-    /// Events altogether.
-    pub total: u64,
-    /// Of these, events that were asked for.
-    pub asked: u64,
-}
-
-/// The way from the probe to the writer.
+/// Moves events from the probe to the writer.
 pub struct Drain {
     writer: WriterThread,
     target: String,
-    /// Kept free for the state of the machine.
+    /// Reserved for the state of the machine.
     state: Option<Chunk>,
     chunk: Option<Chunk>,
-    /// Full buffers that wait for the state of the machine to be written first.
+    /// Full buffers, held back until the state of the machine is written.
     waiting: Option<Vec<Chunk>>,
     since: Instant,
     counts: Counts,
     limits: Limits,
     ledger: Ledger,
-    /// What all times below come from.
+    /// The source of all times below.
     clock: Clock,
-    /// Told when the clock says otherwise when the machine was started.
+    /// Gets the new boot time when the clock changes it.
     scan: Scan,
-    /// The latest time stamp that was taken, as the program made it; whether the rings were empty then.
+    /// The latest raw time stamp taken.
     taken: u64,
+    /// Whether the last step emptied the rings.
     drained: bool,
-    /// What is to stand behind the events up to a time, in the order of these times.
+    /// Pending notices, by time. Each goes after the events up to its time.
     notices: VecDeque<(u64, Notice)>,
-    /// Which of the events that come next were asked for.
+    /// Decides which of the next events were requested.
     judge: Judge,
-    /// What each file is to say of that, unless it is everything.
+    /// The selection that each file states; `None` if it is everything.
     selected: Option<Asked>,
-    /// When the file began, if it does not say so yet.
+    /// When the file began, if its selection notice is still to be written.
     unsaid: Option<u64>,
-    /// The latest time stamp that was written; and into this file.
+    /// The latest time stamp written.
     latest: u64,
+    /// The latest time stamp written to the current file.
     latest_in_file: u64,
-    /// Where files end, if there is a series of them.
+    /// Decides where the files of a series end.
     rotor: Option<Rotor>,
-    /// No buffer was free.
+    /// Whether the drain is waiting for a free buffer.
     backlog: bool,
-    /// The event of the self-test, until it has reached the output.
+    /// The self-test, until its event has reached the output.
     expected: Option<SelfTest>,
 }
 
-/// When to stop, and how fast to go.
+/// Limits on what is taken and how it is written.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
-    /// Events to take that were asked for.
+    /// Maximum number of requested events.
     pub events: Option<u64>,
-    /// Events to take in a second: a recorder that is too slow, for tests.
+    /// Maximum number of events per second. Tests use it to simulate a slow recorder.
     pub rate: Option<u64>,
-    /// When a file ends; `None`: there is one.
+    /// When to start a new file; `None` for a single file.
     pub rotation: Option<Rotation>,
-    /// The files are compressed.
+    /// Whether the files are compressed.
     pub compressed: bool,
-    /// A buffer goes to the output at this age, full or not.
+    /// The age at which a buffer goes to the output, full or not.
     pub flush: Duration,
 }
 
@@ -139,12 +129,12 @@ impl Drain {
         })
     }
 
-    /// Looks out for the event of a self-test from now on.
+    /// Watches for the event of a self-test from now on.
     pub fn look_for(&mut self, test: Option<SelfTest>) {
         self.expected = test;
     }
 
-    /// The self-test whose event has not reached the output yet, if there is one.
+    /// Returns the self-test if its event has not reached the output yet.
     pub fn expected(&mut self) -> Option<&SelfTest> {
         let written = self.writer.progress().events();
         if self.expected.as_ref().is_some_and(|test| test.has_arrived(written)) {
@@ -153,20 +143,20 @@ impl Drain {
         self.expected.as_ref()
     }
 
-    /// Has the file say what was asked for, before its first event. To be called before there is one; `began` is when the
-    /// gate was opened.
+    /// Puts a notice of the selection before the file's first event. Call it before that event is taken. `began` is
+    /// when the gate was opened.
     pub fn say_what_is_asked(&mut self, asked: Asked, began: u64) {
         self.judge = Judge::new(asked);
         self.selected = Some(asked).filter(|_| self.judge.is_strict());
         self.unsaid = Some(began);
     }
 
-    /// Something else is asked for since `at`, a time of the probe.
+    /// Changes the selection as of `at`, a time of the probe.
     pub fn change_what_is_asked(&mut self, asked: Asked, at: u64) {
         self.put_notice(self.clock.adjust(at), Notice::Selected(asked));
     }
 
-    /// Writes what stands before the first event, and the events that have come since.
+    /// Writes the state of the machine and the selection, then the events taken so far.
     pub fn start(&mut self, state: &[u8]) -> Result<(), OutputError> {
         if let Some(rotor) = &mut self.rotor {
             rotor.started(state.len() as u64);
@@ -185,7 +175,7 @@ impl Drain {
         Ok(())
     }
 
-    /// Takes what events there are: how many. Events stay in the rings while the disk is behind.
+    /// Takes the events in the rings and returns their number. Events stay in the rings while the disk is behind.
     pub fn step(&mut self, active: &mut Active) -> anyhow::Result<usize> {
         self.look_at_clock();
         if let Some(gap) = self.ledger.look(active.probe(), self.clock.now()) {
@@ -239,7 +229,7 @@ impl Drain {
             let block = event_block_len(event.bytes.len());
             let cut = self.rotor.as_mut().and_then(|rotor| rotor.before(ts, block, &self.writer));
             if let Some(at) = cut {
-                // The event lies in a ring, which the cut looks at.
+                // Copied first: the event borrows a ring, and the cut needs the probe.
                 let (cpu, late, bytes) = (event.cpu, event.late, event.bytes.to_vec());
                 self.cut(active.probe(), at)?;
                 self.chunk = Some(self.writer.take_or_make()?);
@@ -251,7 +241,7 @@ impl Drain {
         Ok(step)
     }
 
-    /// Whether there is a buffer for events.
+    /// Makes sure that there is a buffer for events; returns false if none is free.
     fn has_chunk(&mut self) -> Result<bool, OutputError> {
         if self.chunk.is_none() {
             self.chunk = self.writer.try_take()?;
@@ -260,7 +250,7 @@ impl Drain {
         Ok(self.chunk.is_some())
     }
 
-    /// Writes an event of this time into the buffer that there is.
+    /// Writes an event with time stamp `ts` into the current buffer.
     #[inline]
     fn write(&mut self, event: RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
         while self.notices.front().is_some_and(|(after, _)| *after < ts) {
@@ -268,7 +258,7 @@ impl Drain {
             self.write_notice(notice, at)?;
         }
         let Some(chunk) = &mut self.chunk else { return Ok(()) };
-        // Events that came before the state of the machine was read stand behind it, and its notice.
+        // Until the state is written, events wait in `waiting`: `start` writes this notice ahead of them.
         if let (Some(began), None) = (self.unsaid, &self.waiting) {
             self.unsaid = None;
             if let Some(asked) = &self.selected {
@@ -297,7 +287,7 @@ impl Drain {
         if let Some(rotor) = &mut self.rotor {
             rotor.count(block);
         }
-        // The next event is often as long as this one; a longer one may still go in.
+        // The next event is often about this long. A longer one grows the buffer.
         if chunk.room() < block.max(4096) { self.flush() } else { Ok(()) }
     }
 
@@ -325,7 +315,7 @@ impl Drain {
         Ok(())
     }
 
-    /// Ends the file: what comes is for the next one. A gap goes into the file in whose time it began.
+    /// Ends the file: later events go to the next one. A gap goes into the file during which it began.
     fn cut(&mut self, probe: &Loaded, at: u64) -> Result<(), OutputError> {
         let (end, now) = (self.latest, self.clock.now());
         if let Some(gap) = self.ledger.gap_before(probe, end, now) {
@@ -348,12 +338,12 @@ impl Drain {
         self.writer.cut(cut)
     }
 
-    /// Has a file of a series end as soon as may be; false if there is no series.
+    /// Requests the next file of a series as soon as possible; returns false if there is no series.
     pub fn ask_rotation(&mut self) -> bool {
         self.rotor.as_mut().map(Rotor::ask).is_some()
     }
 
-    /// Whether the file that was asked for is there.
+    /// Returns whether the requested rotation is done.
     pub fn has_rotated(&self) -> bool {
         self.rotor.as_ref().is_none_or(|rotor| rotor.is_settled(&self.writer))
     }
@@ -364,15 +354,15 @@ impl Drain {
         Ok(())
     }
 
-    /// Has a gap's notice written behind the events of its time.
+    /// Queues a gap's notice, to follow the events of its time.
     fn note(&mut self, gap: Gap) {
-        // What came while the gap before was being counted is in that one.
+        // Losses found while the previous gap was counted belong to that gap.
         if gap.losses.sum() > 0 {
             self.put_notice(gap.to, Notice::Gap(gap));
         }
     }
 
-    /// Has a notice written behind the events up to a time, and behind the notices before it.
+    /// Queues a notice, to follow the events up to `at` and all earlier notices.
     fn put_notice(&mut self, at: u64, notice: Notice) {
         let last = self.notices.back().map_or(0, |(at, _)| *at);
         self.notices.push_back((at.max(last).max(self.latest), notice));
@@ -394,32 +384,32 @@ impl Drain {
         Ok(())
     }
 
-    /// Whether the limit of events is reached.
+    /// Returns whether the event limit is reached.
     pub fn is_full(&self) -> bool {
         self.limits.events.is_some_and(|limit| self.counts.asked >= limit)
     }
 
-    /// Events taken so far.
+    /// Returns the number of events taken so far.
     pub fn events(&self) -> u64 {
         self.counts.total
     }
 
-    /// What has reached the output so far.
+    /// Returns what has reached the output so far.
     pub fn progress(&self) -> Progress {
         self.writer.progress()
     }
 
-    /// What the file says of itself if it ends here.
+    /// Returns the verdict of a file that ends here.
     pub fn verdict(&self, probe: &Loaded) -> Verdict {
         self.judge(probe, self.counts.total, Cause::Backlog)
     }
 
-    /// The same, of what has reached the output.
+    /// Returns the verdict on what has reached the output.
     pub fn verdict_of_output(&self, probe: &Loaded) -> Verdict {
         self.judge(probe, self.writer.progress().events(), Cause::Disk)
     }
 
-    /// What was left in the rings, and no limit was reached, is lost.
+    /// Returns the verdict. Events left in the rings are lost, unless the event limit was reached.
     fn judge(&self, probe: &Loaded, written: u64, left: Cause) -> Verdict {
         let mut verdict = self.ledger.verdict(probe, written);
         if !self.is_full() {
@@ -428,17 +418,17 @@ impl Drain {
         verdict
     }
 
-    /// What was taken so far.
+    /// Returns the counts of the events taken so far.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }
 
-    /// The ledger of what was taken so far.
+    /// Returns the ledger of the events taken so far.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// Writes the rest, the last notices among it.
+    /// Writes the remaining events and notices, then the verdict.
     pub fn end(&mut self, probe: &Loaded) -> Result<(), OutputError> {
         if let Some(gap) = self.ledger.last_gap(probe, self.clock.now()) {
             self.note(gap);
@@ -462,18 +452,18 @@ impl Drain {
         self.writer.close()
     }
 
-    /// From now on events are taken as fast as they can be.
+    /// Lifts the rate limit.
     pub fn at_full_speed(&mut self) {
         self.limits.rate = None;
     }
 
-    /// What is written to.
+    /// Returns the name of the output.
     pub fn target(&self) -> &str {
         &self.target
     }
 }
 
-/// Writes the notice of what was asked for; returns the size of its block.
+/// Writes the notice of the selection; returns the size of its block.
 fn write_selected(chunk: &mut Chunk, asked: &Asked, at: u64) -> usize {
     let (text, before) = (asked.to_string(), chunk.bytes.len());
     frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::SELECTED, &text, at));
@@ -482,49 +472,10 @@ fn write_selected(chunk: &mut Chunk, asked: &Asked, at: u64) -> usize {
     chunk.bytes.len() - before
 }
 
-/// The first field of an event.
+/// Returns the time stamp, the first field of an event.
 #[inline]
 fn time_stamp(event: &[u8]) -> u64 {
     event.first_chunk().map_or(0, |ts| u64::from_ne_bytes(*ts))
-}
-
-impl Counts {
-    fn new() -> Counts {
-        Counts {
-            types: vec![0; EVENTS.len()],
-            generic: vec![0; 1 << 10],
-            foreign: BTreeMap::new(),
-            total: 0,
-            asked: 0,
-        }
-    }
-
-    /// Its type. Offsets as in include/scap_event.h.
-    #[inline]
-    fn add(&mut self, event: &[u8], judge: &mut Judge) -> usize {
-        self.total += 1;
-        let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]));
-        let ty = word(20);
-        // The first parameters of a generic event, behind two lengths.
-        let (code, native) = (|| word(30), || word(32));
-        if judge.is_asked(EventType(ty), code) {
-            self.asked += 1;
-            if let Some(count) = self.types.get_mut(usize::from(ty)) {
-                *count += 1;
-            }
-            if ty == 1
-                && let Some(count) = self.generic.get_mut(usize::from(code()))
-            {
-                *count += 1;
-            }
-            if ty == 1
-                && let (0, Some(call)) = (code(), ForeignCall::of(native()))
-            {
-                *self.foreign.entry(call.kind()).or_default() += 1;
-            }
-        }
-        ty.into()
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What other threads ask of a recording: to stop, to rotate, to change what it records.
+//! Requests to a recording from other threads: to stop, to rotate, to change the selection.
 
 use std::{
     sync::{
@@ -16,25 +16,25 @@ use crate::{
 };
 use scap::select::SyscallSet;
 
-/// How long a request waits to be carried out. A rotation reads the state of the machine first.
+/// How long to wait for a request to be carried out. A rotation reads the state of the machine first.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What can change while a recording runs. The rest of a [`Config`](super::Config) is fixed at its start.
+/// The settings that can change while a recording runs. The rest of a [`Config`](super::Config) is fixed at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// The calls; `None`: all of them, those that the tables do not know included.
+    /// The calls; `None` for all, including those that the tables do not know.
     pub syscalls: Option<SyscallSet>,
-    /// Nothing besides: see [`Config::only`].
+    /// Record nothing else: see [`Config::only`].
     pub only: bool,
-    /// Bytes of data that an event keeps at most.
+    /// Maximum number of data bytes that an event keeps.
     pub snaplen: u32,
-    /// Traffic of which more is kept.
+    /// Traffic of which more data is kept.
     pub dynamic_snaplen: Option<DynamicSnaplen>,
     /// Leave out the exit events of calls that failed.
     pub drop_failed: bool,
-    /// Record a part of each second.
+    /// Record only a part of each second.
     pub sampling: Option<SampleRatio>,
-    /// What is kept of a series of files; `None`: as before.
+    /// Which files of a series are kept; `None` leaves this unchanged.
     pub retention: Option<Retention>,
 }
 
@@ -52,18 +52,18 @@ impl From<&Config> for Settings {
     }
 }
 
-/// Why a request was not carried out.
+/// An error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// The recording has ended, or has not begun yet.
+    /// The recording has ended, or failed to start.
     #[error("the recording has ended")]
     Ended,
-    /// It cannot be done.
+    /// The recording cannot do it.
     #[error("{0}")]
     Refused(String),
-    /// It has not been done yet.
+    /// The recording has not done it yet.
     #[error(
-        "not done within {} s, as while nothing can be written (see the log); it is done as soon as it can be",
+        "not done within {} s (see the log for output errors); the recorder will still do it when it can",
         .0.as_secs()
     )]
     Late(Duration),
@@ -72,15 +72,15 @@ pub enum RequestError {
 /// The answer to a request.
 pub(super) type Answer = SyncSender<Result<(), String>>;
 
-/// A request on its way.
+/// A queued request.
 pub(super) enum Request {
-    /// Go on in a new file.
+    /// Continue in a new file.
     Rotate(Answer),
-    /// Record something else from now on.
+    /// Change the settings.
     Change(Settings, Answer),
 }
 
-/// Asks something of a recording, from any thread. Clones ask the same one.
+/// Controls a recording from any thread. Clones control the same recording.
 #[derive(Debug, Clone)]
 pub struct Handle {
     stop: Arc<AtomicBool>,
@@ -89,7 +89,7 @@ pub struct Handle {
     status: Arc<Mutex<Arc<Status>>>,
 }
 
-/// The recording's end of it, for [`run`](super::run).
+/// The recording's end of the channel, for [`run`](super::run).
 #[derive(Debug)]
 pub struct Requests {
     stop: Arc<AtomicBool>,
@@ -97,7 +97,7 @@ pub struct Requests {
     status: Arc<Mutex<Arc<Status>>>,
 }
 
-/// Both ends.
+/// Makes both ends of the channel.
 pub fn requests() -> (Handle, Requests) {
     let (sender, receiver) = channel();
     let stop = Arc::new(AtomicBool::new(false));
@@ -109,36 +109,37 @@ pub fn requests() -> (Handle, Requests) {
 }
 
 impl Handle {
-    /// Ends the recording: it drains the rings and closes the file. Does not wait for that.
+    /// Ends the recording, which then drains the rings and closes the file. Does not wait for that.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// What [`stop`](Handle::stop) sets, for signal handlers.
+    /// Returns the flag that [`stop`](Handle::stop) sets, for signal handlers.
     pub fn stop_flag(&self) -> Arc<AtomicBool> {
         self.stop.clone()
     }
 
-    /// Set by the first signal that ends the recording: the next one does not wait.
+    /// Returns the flag that the first signal to end the recording sets. The next signal ends the process at once.
     pub(crate) fn signalled_flag(&self) -> Arc<AtomicBool> {
         self.signalled.clone()
     }
 
-    /// Goes on in a new file, and waits until it does, for half a minute.
+    /// Continues in a new file. Waits for it for up to 30 s.
     ///
     /// # Errors
-    /// [`RequestError::Refused`] if the recording goes to a single file, or the new one cannot be made;
-    /// [`RequestError::Late`] if there is none by then.
+    /// [`RequestError::Refused`] if the recording goes to a single file; [`RequestError::Late`] if there is no new file
+    /// by then.
     pub fn rotate(&self) -> Result<(), RequestError> {
         self.ask(Request::Rotate, PATIENCE)
     }
 
-    /// Records something else from now on, and waits until that is so, for half a minute. If the events refer to what was not followed so far
-    /// (descriptors, say), a series goes on in a new file, whose state has the names; in a single file some may be wrong.
+    /// Changes the settings. Waits for that for up to 30 s. If the new events refer to names that were not followed so
+    /// far (descriptors, say), a series continues in a new file, whose state has the names; in a single file some names
+    /// may be wrong.
     ///
     /// # Errors
     /// [`RequestError::Refused`] if the recording did not load what this takes: see
-    /// [`Config::selectable`](super::Config::selectable); [`RequestError::Late`] if it is not so by then.
+    /// [`Config::selectable`](super::Config::selectable); [`RequestError::Late`] if it has not changed by then.
     pub fn change(&self, settings: Settings) -> Result<(), RequestError> {
         self.ask(|answer| Request::Change(settings, answer), PATIENCE)
     }
@@ -153,25 +154,25 @@ impl Handle {
         }
     }
 
-    /// How it goes, as of a second ago at most; all zero before it begins.
+    /// Returns the latest status, about a second old at most; all zero before the recording begins.
     pub fn status(&self) -> Arc<Status> {
-        // Nothing panics while it holds the lock; what is there is whole in any case.
+        // Nothing panics while holding the lock, and the value is a single pointer: always whole.
         self.status.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
     }
 }
 
 impl Requests {
-    /// Whether the recording is to end.
+    /// Returns whether the recording must end.
     pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// The next request, if there is one.
+    /// Returns the next request, if any.
     pub(super) fn next(&self) -> Option<Request> {
         self.requests.try_recv().ok()
     }
 
-    /// Shows how it goes to those who ask.
+    /// Publishes the status to the handles.
     pub(super) fn publish(&self, status: Arc<Status>) {
         *self.status.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = status;
     }

@@ -1,4 +1,4 @@
-//! Follows the losses while a capture runs: where the gaps are, and whether everything adds up at the end.
+//! Tracks losses while a capture runs: finds the gaps, and computes the balance at the end.
 
 use crate::probe::{Loaded, SampleRatio, Totals};
 use scap::{
@@ -6,21 +6,21 @@ use scap::{
     ledger::{Cause, Gap, Losses, Verdict},
 };
 
-/// A gap ends when nothing has been lost for this long (ns) ...
+/// A gap ends when nothing has been lost for this long (ns).
 const QUIET: u64 = 100_000_000;
-/// ... or when it has become this long: the next one follows at once.
+/// A gap also ends at this length (ns). The next one may follow at once.
 const LONGEST: u64 = 1_000_000_000;
 
-/// What was taken from the rings and how much was lost.
+/// Events taken from the rings, and events lost.
 pub(super) struct Ledger {
-    /// Losses of each CPU at the last look.
+    /// Losses of each CPU at the last check.
     lost: Vec<u64>,
-    /// When that was: ns since the epoch.
+    /// The time of the last check, ns since the epoch.
     looked: u64,
     gap: Option<OpenGap>,
     /// The counters when the last gap was closed.
     accounted: Totals,
-    /// Events that came too late.
+    /// Events behind a newer one in their file.
     late: u64,
     /// Events taken from the rings, by CPU and type.
     taken: Vec<Vec<u64>>,
@@ -28,16 +28,16 @@ pub(super) struct Ledger {
 
 struct OpenGap {
     from: u64,
-    /// When something was lost last.
+    /// The time of the last loss, ns since the epoch.
     to: u64,
     cpus: Vec<bool>,
 }
 
 impl Ledger {
-    /// A ledger of that many CPUs that starts at a time.
+    /// Makes a ledger of that many CPUs that starts at `now`.
     pub(super) fn new(cpus: usize, now: u64) -> Ledger {
         Ledger {
-            // One more for the CPUs that have no counters.
+            // One more, for the CPUs without counters.
             lost: vec![0; cpus + 1],
             looked: now,
             gap: None,
@@ -56,7 +56,7 @@ impl Ledger {
         }
     }
 
-    /// Looks for new losses, at a time: a gap that has come to its end.
+    /// Checks for new losses at `now`; returns a gap that has ended.
     pub(super) fn look(&mut self, probe: &Loaded, now: u64) -> Option<Gap> {
         let before = std::mem::replace(&mut self.looked, now);
         let cpus = self.lost.len();
@@ -78,12 +78,12 @@ impl Ledger {
         self.gap.take_if(over).map(|gap| self.close(gap, probe))
     }
 
-    /// The gap that is open at the end of the capture.
+    /// Closes and returns the gap that is open at the end of the capture.
     pub(super) fn last_gap(&mut self, probe: &Loaded, now: u64) -> Option<Gap> {
         self.look(probe, now).or_else(|| self.gap.take().map(|gap| self.close(gap, probe)))
     }
 
-    /// What is to be told of the losses up to a time, at which a file ends: a gap that began before ends there too.
+    /// Returns the gap to write into a file that ends at `end`. A gap that began by then ends with the file.
     pub(super) fn gap_before(&mut self, probe: &Loaded, end: u64, now: u64) -> Option<Gap> {
         self.look(probe, now)
             .or_else(|| self.gap.take_if(|gap| gap.from <= end).map(|gap| self.close(gap, probe)))
@@ -92,7 +92,7 @@ impl Ledger {
     fn close(&mut self, gap: OpenGap, probe: &Loaded) -> Gap {
         let totals = probe.totals();
         let mut losses = totals.losses().since(&self.accounted.losses());
-        // The kernel counts skipped runs on its own; they are told at the end.
+        // The kernel counts skipped runs; only the verdict states them.
         let skipped = losses.of(Cause::Skipped);
         losses = losses.since(&only(Cause::Skipped, skipped));
         let known = |ty: EventType| {
@@ -110,8 +110,8 @@ impl Ledger {
         Gap { from: gap.from, to: gap.to, cpus, losses, most }
     }
 
-    /// The balance, after the gate was closed and the rings drained as far as they will be. `written` is what has reached
-    /// the output, of the events that were taken.
+    /// Returns the balance. Call it after the gate is closed and the rings are drained. `written` is how many of the
+    /// taken events have reached the output.
     pub(super) fn verdict(&self, probe: &Loaded, written: u64) -> Verdict {
         let totals = probe.totals();
         let taken: u64 = self.taken.iter().flatten().sum();
@@ -129,13 +129,13 @@ impl Ledger {
         }
     }
 
-    /// Events that were taken, and stand behind a younger one.
+    /// Returns the number of taken events that are behind a newer one.
     pub(super) fn late(&self) -> u64 {
         self.late
     }
 
-    /// What belongs to a balance so far besides events and their losses: skipped runs, which are of no event, and what was
-    /// left out on purpose.
+    /// Returns the part of the balance that is not events and their losses: skipped runs, which belong to no event, and
+    /// events left out on purpose.
     pub(super) fn beside(&self, probe: &Loaded) -> Verdict {
         let totals = probe.totals();
         Verdict {
@@ -146,7 +146,7 @@ impl Ledger {
         }
     }
 
-    /// By CPU and type: seen, taken from the rings, lost by cause.
+    /// Returns, by CPU and type, the counters and the number of events taken from the rings.
     pub(super) fn cpus<'a>(
         &'a self,
         probe: &'a Loaded,

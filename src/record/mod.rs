@@ -1,4 +1,4 @@
-//! Recording: from the probe into a capture file, until told to stop.
+//! Records events from the probe into a capture file until told to stop.
 
 mod clock;
 mod command;
@@ -53,62 +53,64 @@ pub use status::{CpuStatus, Observer, RingStatus, Status};
 pub use summary::Summary;
 use wanted::Wanted;
 
-/// Buffers between the rings and the disk: how many, and bytes of each.
+/// Buffers between the rings and the disk: their number, and the size of each in bytes.
 const BUFFERS: (usize, usize) = (16, 1 << 20);
-/// At what age a buffer goes to the output, full or not: to a file, and to stdout.
+/// The age at which a buffer goes to a file, full or not.
 const FLUSH: Duration = Duration::from_millis(250);
+/// The age at which a buffer goes to stdout, full or not.
 const FLUSH_STDOUT: Duration = Duration::from_millis(5);
-/// How long to wait for programs that still run after the gate was closed.
+/// How long to wait for programs that still run after the gate is closed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
-/// How long the event of the self-test may take to the file.
+/// How long to wait for the self-test's event to reach the file.
 const SELF_TEST_LIMIT: Duration = Duration::from_secs(30);
-/// Those who wait for the next file: more of them than wait at one time.
+/// Maximum number of pending rotation requests, more than are ever waited for at once.
 const ROTATING: usize = 64;
-/// Tasks that can be followed at once.
+/// Maximum number of tasks followed at once.
 const TARGETS: u32 = 1 << 16;
 
-/// What to record, how, and where to. By default: everything, into a file with host and time in its name.
+/// What to record, how, and where to. The default records everything into a file named after host and time.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// The file; `None`: a name with host and time. `-` is stdout.
+    /// The file; `None` for a name made of host and time. `-` is stdout.
     pub write: Option<PathBuf>,
-    /// Write many files instead of one: `write` is their pattern then.
+    /// Write a series of files. `write` is then the pattern of their names.
     pub files: Option<Series>,
     /// Compress with gzip.
     pub compress: bool,
-    /// The calls; `None`: all of them, those that the tables do not know included.
+    /// The calls; `None` for all, including those that the tables do not know.
     pub syscalls: Option<SyscallSet>,
-    /// Record these alone. Otherwise the returns of calls that change what their events refer to (processes, working
-    /// directories, descriptors) are recorded besides: see [`Selection::companions`](scap::select::Selection::companions).
+    /// Record only these. Otherwise the recording also has the returns of calls that change what their events refer to
+    /// (processes, working directories, descriptors): see
+    /// [`Selection::companions`](scap::select::Selection::companions).
     pub only: bool,
-    /// Make one call that is recorded, and count as [started](Observer::started) only when its event is in the file.
+    /// Make a recorded system call, and report [started](Observer::started) only when its event is in the file.
     pub self_test: bool,
     /// Load what any call takes, so that `syscalls` can be [changed](Handle::change) to others.
     pub selectable: bool,
-    /// The probe's options; its `targets` and `unknown_calls` are set here, and the end of threads is added to the
-    /// tracepoints unless only what was asked for is recorded.
+    /// The probe's options. The recording sets `targets` and `unknown_calls` itself, and adds the end of threads to
+    /// `tracepoints` where names need it.
     pub probe: Options,
     /// Processes to record, with their descendants.
     pub pids: Vec<u32>,
-    /// A command to run and to record, with its descendants.
+    /// A command to run and record, with its descendants.
     pub command: Vec<std::ffi::OsString>,
-    /// Record everything, though there is a command.
+    /// Record all processes, not only the command.
     pub all: bool,
-    /// Record scapd's own calls too.
+    /// Also record scapd's own calls.
     pub include_self: bool,
-    /// Stop after so many events that were asked for.
+    /// Stop after this many requested events.
     pub limit: Option<u64>,
     /// Stop after this time.
     pub duration: Option<Duration>,
-    /// Take no more events than this in a second: for tests of losses.
+    /// Take at most this many events per second, for tests of losses.
     pub rate: Option<u64>,
     /// Write the balance to this file, as JSON.
     pub stats: Option<PathBuf>,
-    /// What the calling thread, and those that it starts, give up as the recording begins.
+    /// The rights that the calling thread, and the threads it starts, give up when the recording begins.
     pub confine: Confinement,
-    /// Count a loss as a failure.
+    /// Treat a loss as a failure.
     pub fail_on_loss: bool,
-    /// Say nothing unless something fails.
+    /// Show no progress and no summary.
     pub quiet: bool,
 }
 
@@ -117,18 +119,18 @@ pub struct Config {
 pub struct Outcome {
     /// What was recorded.
     pub summary: Summary,
-    /// How the command ended, if there was one, and it did.
+    /// The command's exit status, if it has ended.
     pub command: Option<ExitStatus>,
-    /// Why the command did not run: the capture is whole all the same.
+    /// Why the command did not run. The capture is complete even then.
     pub failure: Option<anyhow::Error>,
-    /// Whether the balance was written to [`Config::stats`].
+    /// The result of writing the balance to [`Config::stats`].
     pub stats: Result<(), StatsError>,
 }
 
-/// Records until the command ends, the limit or the time is reached, or it is asked to stop.
+/// Records until the command or the processes end, a limit is reached, or a stop is requested.
 ///
 /// # Errors
-/// Of the probe, the snapshot, or the output. The file is complete up to the last whole block.
+/// Errors of the probe, the snapshot or the output. The file is then valid up to its last whole block.
 pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     command::check(&config.command)?;
@@ -145,23 +147,23 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
 
     let attached = Opened::new(&options)?.load_events(&selection)?.attach()?;
     for refused in attached.probe().refused() {
-        tracing::warn!("this kernel refuses {}: its events are recorded as generic ones", refused.program);
+        tracing::warn!("this kernel refuses {}: its events are recorded as generic events", refused.program);
     }
-    tracing::debug!("{} programs of events loaded", attached.probe().programs());
+    tracing::debug!("{} event programs loaded", attached.probe().programs());
     wanted.select(attached.probe())?;
     observer.loaded();
     let control = attached.probe().control();
     let tasks = attached.probe().tasks();
-    let (own, _) = tasks.own().context("cannot find out the id of this process")?;
+    let (own, _) = tasks.own().context("cannot determine the id of this process")?;
     let left_out = (!config.include_self).then_some(own);
     control.skip_process(left_out);
-    // Attached first: children born from here on are followed.
+    // The probe is already attached, so children born from here on are followed.
     targets::add(&control, tasks, &config.pids)?;
     let mut command = Held::spawn(&config.command, command_stdout(config), limit)?;
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }
-    // Late: until here nothing of a file that is there has changed.
+    // As late as possible: a start that fails before this changes no existing file.
     let output = match reserved {
         Reservation::Single(reserved) => {
             let waiting = Instant::now();
@@ -171,7 +173,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
         Reservation::Series(reserved) => Destination::from(reserved.begin()?),
     };
     let target = output.target();
-    // All that is loaded is loaded, and the command has its process: it keeps the rights that it was started with.
+    // Everything is loaded by now. The command is already forked and keeps the rights that scapd was started with.
     let in_force = confine::thread(config.confine, Task::Recording);
     tracing::info!("the recording: {in_force}");
     let began = attached.probe().now();
@@ -186,7 +188,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     scan.set_tasks(active.probe().tasks());
     let rotation = config.files.as_ref().map(|files| files.rotation);
     let flush = match target {
-        // Whoever reads along does not want to wait; packed, small parts would become a large whole.
+        // A live reader wants events soon. Compressed output keeps large chunks: small ones compress badly.
         Target::Stdout if !config.compress => FLUSH_STDOUT,
         _ => FLUSH,
     };
@@ -224,7 +226,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
             Ok(Outcome { summary, command: ended.status, failure: ended.failure, stats })
         }
         Err(error) => {
-            // The first error is the one to return.
+            // Return the first error; only log this one.
             if let Err(stats) = stats {
                 tracing::warn!("{:#}", anyhow::Error::from(stats));
             }
@@ -236,16 +238,16 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     }
 }
 
-/// What ended a recording, beside its limits and those who asked it to stop.
+/// How the command ended, if there is one.
 #[derive(Debug, Default)]
 struct Ended {
-    /// How the command ended, if it did.
+    /// The command's exit status, if it has ended.
     status: Option<ExitStatus>,
     /// Why the command did not run.
     failure: Option<anyhow::Error>,
 }
 
-/// Where the command's standard output goes: a capture that goes to stdout must stay clean.
+/// Returns where the command's standard output goes: to stderr if the capture goes to stdout.
 fn command_stdout(config: &Config) -> Stdout {
     let (Some(path), false) = (&config.write, config.command.is_empty()) else { return Stdout::Inherited };
     let same = |file: rustix::fs::Stat| {
@@ -255,7 +257,7 @@ fn command_stdout(config: &Config) -> Stdout {
     };
     let shared = match Target::from_arg(path) {
         Target::Stdout => true,
-        // /dev/stdout, or the file to which stdout was redirected.
+        // /dev/stdout, or the file that stdout is redirected to.
         Target::File(path) => rustix::fs::stat(path.as_path()).is_ok_and(same),
     };
     if !shared {
@@ -265,7 +267,8 @@ fn command_stdout(config: &Config) -> Stdout {
     Stdout::Stderr
 }
 
-/// From the state of the machine to the end of the command or the processes, the limit, the time, or a stop.
+/// Writes the state of the machine, then records until the command or the processes end, a limit is reached, or a stop
+/// is requested.
 fn record_events(
     config: &Config,
     scan: &Scan,
@@ -310,20 +313,20 @@ fn record_events(
     Ok(Ended::default())
 }
 
-/// Goes on until the event of the self-test is in the file, if there is one to wait for; false if it is to stop before.
-/// A full disk is to be borne at the start as later on: then it is enough that the event has come out of the rings.
+/// Records until the self-test's event is in the file; returns false if a stop is requested first. If nothing can be
+/// written now, as on a full disk, it is enough that the event has come out of the rings: the recording starts anyway.
 fn await_self_test(active: &mut Active, drain: &mut Drain, audience: &Audience<'_>) -> anyhow::Result<bool> {
     let deadline = Instant::now() + SELF_TEST_LIMIT;
     while !audience.requests.stopped() {
         let waiting = drain.progress().is_waiting();
         let Some(test) = drain.expected() else { return Ok(true) };
         if waiting && test.was_taken() {
-            tracing::warn!("the self-test's event is not in a file yet, as nothing can be written now");
+            tracing::warn!("the self-test's event is not in a file yet: nothing can be written now");
             return Ok(true);
         }
         if Instant::now() >= deadline {
             anyhow::bail!(
-                "the self-test failed: of a call of scapd's own, an event should have been recorded, but {}",
+                "the self-test failed: scapd made a system call, but its event did not reach the file: {}",
                 test.whereabouts()
             );
         }
@@ -334,21 +337,21 @@ fn await_self_test(active: &mut Active, drain: &mut Drain, audience: &Audience<'
     Ok(false)
 }
 
-/// Those who look at the recording, and ask something of it.
+/// The observer of the recording, and the requests to it.
 struct Audience<'a> {
     requests: Requests,
     observer: &'a mut dyn Observer,
     watch: Watch,
-    /// Those who wait for the next file.
+    /// Callers that wait for the next file.
     rotating: Vec<Answer>,
-    /// What is recorded.
+    /// The current selection.
     wanted: Wanted,
 }
 
 impl Audience<'_> {
     fn serve(&mut self, active: &Active, drain: &mut Drain) {
         while let Some(request) = self.requests.next() {
-            // Whoever asked may not wait for the answer.
+            // The caller may no longer wait for the answer.
             let _ = match request {
                 Request::Change(settings, answer) => {
                     if let Some(retention) = settings.retention {
@@ -357,7 +360,7 @@ impl Audience<'_> {
                     answer.send(self.change(active.probe(), &settings, drain))
                 }
                 Request::Rotate(answer) if drain.ask_rotation() => {
-                    // Those who asked first do not wait any more by then.
+                    // The oldest callers have timed out by then.
                     if self.rotating.len() >= ROTATING {
                         self.rotating.remove(0);
                     }
@@ -385,7 +388,7 @@ impl Audience<'_> {
             drain.change_what_is_asked(wanted.asked(), probe.now());
         }
         if wanted.needs_new_names(&self.wanted) {
-            // They are in the state that a file starts with. A single file is as it is.
+            // A new file starts with these names in its state. A single file cannot get them.
             drain.ask_rotation();
         }
         self.wanted = wanted;
@@ -404,7 +407,7 @@ impl Audience<'_> {
     }
 }
 
-/// The balance cannot be written to the file of [`Config::stats`].
+/// An error of writing the balance to [`Config::stats`].
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the balance to {}", shown(path))]
 pub struct StatsError {
@@ -446,7 +449,7 @@ fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
     Ok(Reservation::Series(Box::new(reserved)))
 }
 
-/// Takes what is left in the rings after the gate was closed, and writes how it all ended.
+/// Takes the events left in the rings after the gate is closed, and writes them and the verdict.
 fn finish(active: &mut Active, drain: &mut Drain) -> anyhow::Result<()> {
     drain.at_full_speed();
     let deadline = Instant::now() + DRAIN_LIMIT;

@@ -1,4 +1,4 @@
-//! How long the recorder rests between two looks at the rings.
+//! How long the recorder sleeps between two polls of the rings.
 
 use std::{
     thread,
@@ -7,33 +7,33 @@ use std::{
 
 use crate::probe::{Active, ProbeError};
 
-/// How long to sleep when there is nothing to do: at first, and when that goes on.
+/// The shortest sleep between two steps. While few events come, [`Pace`] doubles it, up to [`LONGEST`].
 pub const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(8);
-/// So many events at once, and there may be more already.
+/// A step that takes this many events is followed by the next one without a sleep.
 pub const MANY: usize = 256;
-/// After so long without an event, the next one is to wake the recorder: until then it looks. Longer than a buffer waits
-/// for more events (`FLUSH`).
+/// After this long without an event, the recorder stops polling and has the next event wake it. Longer than the age at
+/// which a buffer is flushed (`FLUSH`).
 const QUIET: Duration = Duration::from_millis(300);
-/// How long it then waits at most: there are others than programs to look after.
+/// The longest wait for a wake-up: the recorder also has requests and limits to check.
 const NAP: Duration = Duration::from_millis(100);
 
-/// Rests: the longer nothing comes, the longer. A wake-up costs the one who makes a system call more than an event, so
-/// that there are none while events come; and looking costs the recorder, so that it does not look while none come.
+/// Sleeps between polls, longer and longer while few events come. A wake-up costs the traced task more than an event,
+/// so there are no wake-ups while events come. Polling costs the recorder, so there is no polling while none come.
 pub struct Pace {
     idle: Duration,
     last: Instant,
-    /// Programs wake the recorder.
+    /// Whether programs wake the recorder.
     wakeup: bool,
 }
 
 impl Pace {
-    /// Right after the start.
+    /// Returns the pace for the start of a recording.
     pub fn new() -> Pace {
         Pace { idle: SHORTEST, last: Instant::now(), wakeup: false }
     }
 
-    /// Rests, or not, after a look at which so many events were taken.
+    /// Sleeps as needed after a step that took `took` events.
     pub fn rest(&mut self, active: &Active, took: usize) -> Result<(), ProbeError> {
         if took > 0 {
             self.awake(active)?;
@@ -50,7 +50,7 @@ impl Pace {
             return Ok(());
         }
         if self.last.elapsed() >= QUIET {
-            // The sleep below is longer than any program runs that does not know of it yet, and a look follows.
+            // A program that runs now may miss the setting. It ends within the sleep below, and a poll follows.
             self.set_wakeup(active, true)?;
         }
         self.idle = (self.idle * 2).min(LONGEST);

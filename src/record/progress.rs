@@ -1,4 +1,4 @@
-//! The line that shows how a recording goes, on a terminal.
+//! The progress line of a recording on a terminal.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -12,7 +12,7 @@ use crate::probe::Active;
 
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// A line on stderr, if that is a terminal.
+/// A progress line on stderr, shown only on a terminal.
 pub struct Progress {
     bar: ProgressBar,
     started: Instant,
@@ -33,7 +33,7 @@ impl Progress {
         Progress { bar, started: now, shown: now, events: 0, rate: 0.0 }
     }
 
-    /// Brings the line up to date, a few times a second.
+    /// Updates the line, at most every 200 ms.
     pub fn show(&mut self, active: &Active, drain: &Drain) {
         let since = self.shown.elapsed();
         if self.bar.is_hidden() || since < INTERVAL {
@@ -54,7 +54,7 @@ impl Progress {
         self.bar.tick();
     }
 
-    /// Takes the line away.
+    /// Clears the line.
     pub fn clear(&self) {
         self.bar.finish_and_clear();
     }

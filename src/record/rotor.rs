@@ -5,29 +5,29 @@ use jiff::tz::TimeZone;
 use crate::output::{Cut, Rotation, WriterThread};
 use scap::ledger::Verdict;
 
-/// A file ends with notices: so much is left for them.
+/// Bytes reserved for the notices at a file's end.
 const NOTICES: u64 = 4096;
-/// A file ends by the clock, though no event says that it is time, so much later: older events may still come (ns).
+/// How long after its end time a file ends if no newer event ends it (ns). Older events may still come in between.
 const LATE: u64 = 100_000_000;
 
-/// The file that events go to.
+/// Tracks the current file of a series.
 pub(super) struct Rotor {
     rotation: Rotation,
     zone: TimeZone,
     compressed: bool,
     /// Events in the file.
     events: u64,
-    /// Bytes of them; of a compressed file, bytes of the file as far as it is known.
+    /// Bytes of their blocks; for a compressed file, the bytes of the file so far.
     bytes: u64,
-    /// Bytes before the first event; unknown until the file has begun.
+    /// Bytes before the first event; `None` until the file has its state.
     state: Option<u64>,
-    /// The first file has its state.
+    /// Whether the first file has its state.
     started: bool,
-    /// When it ends at the latest: ns since the epoch.
+    /// The latest time at which the file ends, ns since the epoch.
     end: Option<u64>,
-    /// What there was besides events and their losses when it began.
+    /// The part of the balance that is not events and their losses, as of the file's start.
     beside: Verdict,
-    /// The next one was asked for.
+    /// Whether the next file was requested.
     asked: bool,
 }
 
@@ -48,14 +48,14 @@ impl Rotor {
         }
     }
 
-    /// The first file has the state of the machine.
+    /// Notes that the first file has the state of the machine, of `state` bytes.
     pub(super) fn started(&mut self, state: u64) {
         self.state = Some(state);
         self.started = true;
         if let Some(limit) = self.rotation.size.filter(|limit| *limit < 2 * state) {
             tracing::warn!(
-                "each file begins with the state of the machine, which takes {state} bytes here: files grow larger than \
-                 the {limit} of -C"
+                "each file starts with the state of the machine, {state} bytes here: files will exceed the limit of \
+                 {limit} bytes (-C)"
             );
         }
     }
@@ -76,14 +76,14 @@ impl Rotor {
         }
     }
 
-    /// Counts what was written of a compressed file.
+    /// Updates the size of a compressed file from what was written.
     pub(super) fn look(&mut self, writer: &WriterThread) {
         if self.compressed && self.state.is_some() {
             self.bytes = writer.progress().position().bytes;
         }
     }
 
-    /// Where the file is to end, if it is to end before an event of this time and size.
+    /// Returns the time at which the file must end if it must end before an event of this time and size.
     #[inline]
     pub(super) fn before(&mut self, ts: u64, block: usize, writer: &WriterThread) -> Option<u64> {
         if self.state.is_none() && !self.has_begun(writer) {
@@ -95,7 +95,7 @@ impl Rotor {
         }
     }
 
-    /// Where the file is to end, if it is to end now, whatever comes.
+    /// Returns the time at which the file must end if it must end now, whatever events follow.
     pub(super) fn now(&mut self, now: u64, writer: &WriterThread) -> Option<u64> {
         let timely = self.end.filter(|end| now.saturating_sub(*end) >= LATE && now > *end);
         if timely.is_none() && !self.asked {
@@ -104,7 +104,7 @@ impl Rotor {
         self.has_begun(writer).then(|| timely.unwrap_or(now))
     }
 
-    /// Before its state is there, a file gets what comes: its limits wait.
+    /// Returns whether the file has its state. Until then it takes all events, whatever its limits.
     fn has_begun(&mut self, writer: &WriterThread) -> bool {
         if self.state.is_none() && self.started && !writer.is_switching() {
             self.state = Some(writer.progress().position().state);
@@ -118,24 +118,24 @@ impl Rotor {
         self.rotation.is_full(bytes, state, self.events, block as u64 + NOTICES)
     }
 
-    /// The next file begins. `beside` is what there has been so far besides events and their losses.
+    /// Starts the next file. `beside` is the part of the balance so far that is not events and their losses.
     pub(super) fn cut(&mut self, at: u64, now: u64, beside: Verdict) -> Cut {
         let before = std::mem::replace(&mut self.beside, beside);
         (self.events, self.bytes, self.state, self.asked) = (0, 0, None, false);
         self.end = self.rotation.end(at, &self.zone);
         if self.end.is_some_and(|end| end <= now) {
-            // Nothing was done for longer than a period.
+            // The recorder stood still for longer than a period.
             self.end = self.rotation.end(now, &self.zone);
         }
         Cut { at, beside: beside.since(&before) }
     }
 
-    /// Has the file end as soon as may be.
+    /// Requests the next file as soon as possible.
     pub(super) fn ask(&mut self) {
         self.asked = true;
     }
 
-    /// Whether a file that was asked for is there.
+    /// Returns whether no rotation is requested or in progress.
     pub(super) fn is_settled(&self, writer: &WriterThread) -> bool {
         !self.asked && !writer.is_switching()
     }

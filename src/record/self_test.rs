@@ -1,8 +1,8 @@
-//! Shows that events make the whole way, from the kernel into the file: by one call of the recorder's own.
+//! Makes one system call and checks that its event gets all the way from the kernel into the file.
 //!
-//! The call has no program of its own, so that it is a generic event whatever the tables become; it is harmless, every
-//! sandbox's list of calls has it, and hardly anyone makes it, so that making it wanted for a moment, where the selection
-//! does not have it, puts nobody else's events into the capture. The event itself stays there.
+//! The call has no program of its own, so its event is generic. It is harmless, and every sandbox allows it. It is also
+//! rare: if the selection does not have it, selecting it for a moment adds no other task's events to the capture. The
+//! event itself stays in the capture.
 
 use anyhow::Context;
 use rustix::thread::{gettid, sched_getaffinity};
@@ -13,23 +13,23 @@ use scap::events::Syscall;
 
 const CALL: &str = "sched_getaffinity";
 
-/// The event that is waited for.
+/// The self-test's event.
 #[derive(Debug)]
 pub(super) struct SelfTest {
     tid: u64,
     code: u16,
-    /// Its place among the events that were taken, once it has been.
+    /// Its position among the events taken, once it has been taken.
     place: Option<u64>,
 }
 
-/// The call that is made.
+/// Returns the system call that the self-test makes.
 pub(super) fn call() -> anyhow::Result<&'static Syscall> {
     Syscall::by_name(CALL).with_context(|| format!("no call has the name {CALL}"))
 }
 
 impl SelfTest {
-    /// Makes the call. The probe must have been [started](crate::probe::Attached::start), and have loaded what the call
-    /// takes; what is recorded is as before afterwards.
+    /// Makes the call. The probe must be [started](crate::probe::Attached::start) and must have loaded what the call
+    /// takes. Restores the selection afterwards.
     pub(super) fn begin(
         probe: &Loaded,
         wanted: &Wanted,
@@ -39,7 +39,7 @@ impl SelfTest {
         let call = call()?;
         let control = probe.control();
         let thread = gettid();
-        let (_, tid) = probe.tasks().own().context("cannot find out the id of a thread")?;
+        let (_, tid) = probe.tasks().own().context("cannot determine the id of this thread")?;
         wanted.and([call].into_iter().collect()).select(probe)?;
         if targeted {
             control.add_target(tid, TargetState::Active)?;
@@ -54,11 +54,11 @@ impl SelfTest {
             control.remove_target(tid)?;
         }
         wanted.select(probe)?;
-        made.context("cannot make the call that shows that events are recorded")?;
+        made.context("cannot make the self-test's system call")?;
         Ok(SelfTest { tid: tid.into(), code: call.code, place: None })
     }
 
-    /// Looks at an event that was taken from the rings as the `place`th. Offsets as in include/scap_event.h.
+    /// Looks at an event, the `place`th that was taken from the rings. Offsets are those of include/scap_event.h.
     #[inline]
     pub(super) fn look(&mut self, event: &[u8], place: u64) {
         let tid = event.get(8..16).and_then(<[u8]>::first_chunk).map(|tid| u64::from_ne_bytes(*tid));
@@ -66,27 +66,27 @@ impl SelfTest {
             return;
         }
         let number = |at: usize| event.get(at..at + 2).map(|b| u16::from_ne_bytes([b[0], b[1]]));
-        // The generic pair, whose first parameter stands behind two lengths.
+        // The generic pair: its first parameter follows two lengths.
         if number(20).is_some_and(|ty| ty <= 1) && number(30) == Some(self.code) {
             self.place = Some(place);
         }
     }
 
-    /// Whether the event has come out of the rings.
+    /// Returns whether the event was taken from the rings.
     pub(super) fn was_taken(&self) -> bool {
         self.place.is_some()
     }
 
-    /// Whether the event is among those that have reached the output.
+    /// Returns whether the event is among the `written` ones that have reached the output.
     pub(super) fn has_arrived(&self, written: u64) -> bool {
         self.place.is_some_and(|place| place <= written)
     }
 
-    /// How far it has come, for an error.
+    /// Returns how far the event got, for an error.
     pub(super) fn whereabouts(&self) -> &'static str {
         match self.place {
-            None => "it did not come out of the rings",
-            Some(_) => "it came out of the rings, and did not reach the output",
+            None => "it never came out of the rings",
+            Some(_) => "it came out of the rings, but was not written",
         }
     }
 }

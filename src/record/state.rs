@@ -1,4 +1,4 @@
-//! The state of the machine, as it stands at the start of each file.
+//! Takes the state of the machine that each file starts with.
 
 use std::{
     sync::{
@@ -18,14 +18,14 @@ use crate::{
 };
 use scap::format::{state::MachineState, write_state};
 
-/// How the state is taken.
+/// Takes the state of the machine.
 #[derive(Debug, Clone)]
 pub(super) struct Scan {
-    /// When the machine was started, ns since the epoch; 0 before the probe knows.
+    /// The machine's boot time, ns since the epoch; 0 until the probe is active.
     boot_time: Arc<AtomicU64>,
-    /// Empty before there is a probe.
+    /// Empty until the probe is active.
     tasks: Arc<OnceLock<TaskIds>>,
-    /// List scapd's own descriptors too.
+    /// Whether to list scapd's own descriptors.
     include_self: bool,
 }
 
@@ -34,12 +34,12 @@ impl Scan {
         Scan { boot_time: Arc::default(), tasks: Arc::default(), include_self }
     }
 
-    /// Sets when the machine was started, as event times have it.
+    /// Sets the boot time that event times are based on.
     pub(super) fn set_boot_time(&self, boot_time: u64) {
         self.boot_time.store(boot_time, Ordering::Relaxed);
     }
 
-    /// Sets how ids of /proc become those of events.
+    /// Sets the translation from ids in /proc to ids in events.
     pub(super) fn set_tasks(&self, tasks: &TaskIds) {
         self.tasks.get_or_init(|| tasks.clone());
     }
@@ -48,14 +48,14 @@ impl Scan {
         self.tasks.get().map(TaskIds::look).transpose().context("cannot list the tasks")
     }
 
-    /// The state as /proc has it, and the ids that events have of its tasks.
+    /// Reads the state from /proc, and the ids that its tasks have in events.
     fn take(&self) -> anyhow::Result<(MachineState, Option<Ids>)> {
         let before = self.ids()?;
         let boot_time = Some(self.boot_time.load(Ordering::Relaxed)).filter(|time| *time > 0);
         let mut snapshot = snapshot::take(&snapshot::Options { boot_time, ..Default::default() })?;
         tracing::debug!(?snapshot.report, "state of the machine");
         if !self.include_self {
-            // Nothing will refer to them: hundreds, of maps and programs.
+            // Hundreds of maps and programs, which no event will refer to.
             let own = rustix::fs::readlink("/proc/self", Vec::new()).context("cannot find scapd in /proc")?;
             let own: Option<u64> = own.to_str().ok().and_then(|own| own.parse().ok());
             snapshot.state.fds.retain(|list| Some(list.pid) != own);
@@ -63,19 +63,19 @@ impl Scan {
         Ok((snapshot.state, before.zip(self.ids()?).map(|(before, after)| before.and(after))))
     }
 
-    /// For the files that follow the first one.
+    /// Returns the source of the state for the files after the first.
     pub(super) fn source(&self) -> StateSource {
         let scan = self.clone();
         StateSource::new(move || {
             let (state, ids) = scan.take().unwrap_or_else(|e| {
-                tracing::warn!("a file begins without the state of the machine: {e:#}");
+                tracing::warn!("a file starts without the state of the machine: {e:#}");
                 (MachineState::default(), None)
             });
             bytes(state, ids).unwrap_or_default()
         })
     }
 
-    /// Reads /proc on a thread of its own, while events are taken from the rings.
+    /// Reads /proc on a separate thread, and meanwhile takes events from the rings.
     pub(super) fn take_beside(
         &self,
         active: &mut Active,
@@ -93,9 +93,9 @@ impl Scan {
             }
         }
         let (mut state, ids) =
-            scan.join().map_err(|_| anyhow::anyhow!("the thread that reads /proc has panicked"))??;
+            scan.join().map_err(|_| anyhow::anyhow!("the thread that reads /proc panicked"))??;
         if let Some(held) = command {
-            // It still holds copies of ours, which it will not have as the command.
+            // It still holds copies of the recorder's descriptors, which its exec will close.
             for list in state.fds.iter_mut().filter(|list| list.pid == u64::from(held.pid())) {
                 list.fds.retain(|fd| held.keeps(fd.fd));
             }
@@ -109,17 +109,17 @@ fn bytes(mut state: MachineState, ids: Option<Ids>) -> anyhow::Result<Vec<u8>> {
         translate(&mut state, &ids);
     }
     let mut bytes = Vec::new();
-    write_state(&mut bytes, &state).context("cannot describe the state of the machine")?;
+    write_state(&mut bytes, &state).context("cannot encode the state of the machine")?;
     Ok(bytes)
 }
 
-/// Gives the tasks the ids that events have of them. A task that was not there long enough to be listed is left out.
+/// Replaces the tasks' ids with those that events have. Leaves out a task that has no such id: it was too short-lived.
 fn translate(state: &mut MachineState, ids: &Ids) {
     let initial = |id: u64| u32::try_from(id).ok().and_then(|id| ids.initial(id)).map(u64::from);
     state.threads.retain_mut(|thread| {
         let (Some(tid), Some(pid)) = (initial(thread.tid), initial(thread.pid)) else { return false };
         (thread.tid, thread.pid) = (tid, pid);
-        // 0 in /proc, too, where it is outside of the namespace.
+        // /proc also shows 0 for a task outside the namespace.
         (thread.ptid, thread.sid) = (initial(thread.ptid).unwrap_or(0), initial(thread.sid).unwrap_or(0));
         true
     });

@@ -1,4 +1,4 @@
-//! The ledger as JSON, for `--stats-file`.
+//! Writes the ledger as JSON, for `--stats-file`.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
@@ -24,10 +24,10 @@ use crate::{
 };
 use scap::events::event;
 
-/// How long a pipe may take no more of it.
+/// How long to wait for a pipe that accepts no data.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Writes the file: beside its place first, then renamed, so that nobody reads half of it.
+/// Writes the file under a temporary name, then renames it, so that nobody reads a partial file.
 pub(super) fn write(path: &Path, summary: &Summary, ledger: &Ledger, probe: &Loaded) -> io::Result<()> {
     let text = format!("{:#}\n", json(summary, ledger, probe));
     match Special::find(path.to_owned())? {
@@ -37,15 +37,15 @@ pub(super) fn write(path: &Path, summary: &Summary, ledger: &Ledger, probe: &Loa
             draft.replace(&spot.name)
         }
         Err(special) => {
-            // The end of a recording waits for nobody.
-            let nobody = || io::Error::new(ErrorKind::BrokenPipe, "nobody has opened it to read it");
+            // The end of a recording does not wait for a reader.
+            let nobody = || io::Error::new(ErrorKind::BrokenPipe, "no process has it open for reading");
             let file = special.open(&|| true)?.ok_or_else(nobody)?;
             write_patiently(&file, text.as_bytes())
         }
     }
 }
 
-/// Whether the file can be written, as far as can be told before.
+/// Checks early whether the file can be written. Special files are not checked.
 pub(super) fn check(path: &Path) -> io::Result<()> {
     match Special::find(path.to_owned())? {
         Ok(spot) => spot.folder.can_create(),
@@ -53,7 +53,7 @@ pub(super) fn check(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Writes to a file that does not wait.
+/// Writes to a non-blocking file.
 fn write_patiently(mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match file.write(bytes) {
@@ -126,7 +126,8 @@ fn row(ty: scap::events::EventType, counters: &Counters) -> Map<String, Value> {
     row
 }
 
-/// This process's time on the CPU, in ns: in user and in kernel mode. Only the sum is exact; the kernel divides it by ticks.
+/// Returns this process's CPU time in ns, in user and in kernel mode. Only the sum is exact: the kernel splits it by
+/// ticks.
 fn cpu_time() -> (u64, u64) {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     let total = time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs();

@@ -1,4 +1,4 @@
-//! How a recording goes: what those see who look at it from outside.
+//! The status of a recording, for observers outside it.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -6,75 +6,75 @@ use super::drain::Drain;
 use crate::probe::{Loaded, ProgramRuns};
 use scap::ledger::Losses;
 
-/// Followed by whoever starts a recording, on the recording's own thread: a slow observer makes it slow.
+/// Gets the status of a recording. Runs on the recording's own thread: a slow observer slows the recording down.
 pub trait Observer {
-    /// The programs are in the kernel, and no other thread of the recording runs yet: what only loading takes can be
-    /// given up.
+    /// The programs are in the kernel, and no other thread of the recording runs yet. The observer may drop the rights
+    /// that only loading takes.
     fn loaded(&mut self) {}
 
-    /// Events are recorded, and the file has the state of the machine.
+    /// Events are being recorded, and the file has the state of the machine.
     fn started(&mut self, _status: &Status) {}
 
-    /// Once a second while it goes on.
+    /// Called once a second during the recording.
     fn tick(&mut self, _status: &Status) {}
 
-    /// The gate is closed; what is left is taken and written.
+    /// The gate is closed. The remaining events are about to be taken and written.
     fn closing(&mut self, _status: &Status) {}
 }
 
-/// Nobody looks.
+/// Ignores everything.
 impl Observer for () {}
 
-/// A recording at one moment. Counts are from its start.
+/// The status of a recording at one moment. Counts are from its start.
 #[derive(Debug, Clone)]
 pub struct Status {
-    /// When it began.
+    /// When the recording began.
     pub since: SystemTime,
-    /// How long it has been going on.
+    /// How long it has been running.
     pub running: Duration,
-    /// What is written to.
+    /// The output.
     pub target: String,
     /// Events taken from the rings.
     pub taken: u64,
     /// Of these, events that have reached the output.
     pub written: u64,
-    /// Bytes that have, after compression.
+    /// Bytes that have reached the output, after compression.
     pub bytes: u64,
-    /// Files begun.
+    /// Files started.
     pub files: u64,
-    /// Files closed, each with its own name.
+    /// Files closed and renamed to their final name.
     pub files_closed: u64,
     /// Files deleted by retention.
     pub files_deleted: u64,
-    /// Nothing can be written now, and another attempt is waited for.
+    /// Whether writing failed and the next attempt is pending.
     pub waiting: bool,
-    /// Events taken in a second, since the last look.
+    /// Events taken per second since the previous status.
     pub rate: f64,
     /// Lost events of all CPUs, by cause.
     pub losses: Losses,
-    /// Each possible CPU.
+    /// Each CPU that has counters.
     pub cpus: Vec<CpuStatus>,
-    /// Each ring; the last one is the one in reserve.
+    /// Each ring; the last one is the reserve.
     pub rings: Vec<RingStatus>,
-    /// How often the programs have run, if the kernel counts that.
+    /// How often each program has run, if the kernel counts that.
     pub programs: Vec<ProgramRuns>,
 }
 
-/// The events of a CPU.
+/// The event counts of a CPU.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CpuStatus {
-    /// Events that its programs began to record.
+    /// Events that programs on it began to record.
     pub seen: u64,
     /// Events lost, by cause.
     pub losses: Losses,
 }
 
-/// A ring.
+/// The fill level of a ring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RingStatus {
-    /// Bytes that wait in it.
+    /// Bytes waiting in it.
     pub used: u64,
-    /// Bytes that it has.
+    /// Its size in bytes.
     pub size: u64,
 }
 
@@ -101,13 +101,13 @@ impl Default for Status {
 }
 
 impl Status {
-    /// Events that were taken and have not reached the output.
+    /// Returns the number of events that were taken but have not reached the output.
     pub fn pending(&self) -> u64 {
         self.taken.saturating_sub(self.written)
     }
 }
 
-/// Makes a [`Status`] from time to time.
+/// Makes a [`Status`] periodically.
 pub(super) struct Watch {
     since: SystemTime,
     started: Instant,
@@ -115,7 +115,7 @@ pub(super) struct Watch {
     taken: u64,
 }
 
-/// Between two looks.
+/// The time between two statuses.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Watch {
@@ -124,7 +124,7 @@ impl Watch {
         Watch { since: SystemTime::now(), started: now, looked: now, taken: 0 }
     }
 
-    /// Whether it is time for a look.
+    /// Returns whether the next status is due.
     pub(super) fn is_due(&self) -> bool {
         self.looked.elapsed() >= INTERVAL
     }

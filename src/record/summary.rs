@@ -1,4 +1,4 @@
-//! What a recording says at its end.
+//! The summary that a recording prints at its end.
 
 use std::{fmt, time::Duration};
 
@@ -15,39 +15,39 @@ use scap::{
     ledger::Verdict,
 };
 
-/// How many calls the summary names.
+/// How many calls, and how many event types with losses, the summary names.
 const TOP: usize = 10;
 
 /// What was recorded, and what was lost.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// Where it was written to; of several files, the pattern of their names.
+    /// The output; for a series of files, the pattern of their names.
     pub target: String,
-    /// Files that were begun.
+    /// Files started.
     pub files: u64,
-    /// Files that were deleted.
+    /// Files deleted.
     pub deleted: u64,
     /// How long the gate was open.
     pub duration: Duration,
-    /// Events in the file that were asked for.
+    /// Requested events in the file.
     pub events: u64,
-    /// Events besides, which keep the names in those right.
+    /// Other events in the file, which keep the names in the requested ones right.
     pub for_names: u64,
-    /// What was written.
+    /// Events and bytes written.
     pub written: Written,
-    /// The balance of what was seen.
+    /// The balance of the events seen.
     pub verdict: Verdict,
     /// The programs' counters.
     pub totals: Totals,
-    /// Calls by how often their events occur, the most frequent first.
+    /// Calls with the number of their events, the most frequent first.
     pub calls: Vec<(&'static str, u64)>,
-    /// Epochs of the merge that were given up.
+    /// Epochs that the merge gave up.
     pub stalled: u64,
-    /// Calls that were not selected, and do the same as selected ones.
+    /// Calls that were not selected but do the same as selected ones.
     pub variants: Vec<&'static str>,
 }
 
-/// The name of an event type.
+/// Returns the name of an event type.
 fn event_name(ty: EventType) -> &'static str {
     event(ty).map_or("unknown", Event::common_name)
 }
@@ -91,7 +91,7 @@ impl Summary {
         }
     }
 
-    /// The event types of which most was lost.
+    /// Returns the event types with the most losses.
     fn most_lost(&self) -> Vec<(EventType, u64)> {
         let mut types: Vec<_> =
             self.totals.events.iter().map(|(ty, c)| (*ty, c.lost())).filter(|(_, lost)| *lost > 0).collect();
@@ -102,10 +102,10 @@ impl Summary {
 }
 
 impl Summary {
-    /// What was lost, and why: a line or a few.
+    /// Returns what was lost and why, in one or more lines.
     pub fn balance(&self) -> String {
         let mut text = String::new();
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = self.write_balance(&mut text);
         text.truncate(text.trim_end().len());
         text
@@ -116,11 +116,7 @@ impl Summary {
         if lost == 0 && self.events == 0 {
             writeln!(f, "nothing was recorded")?;
             if !self.variants.is_empty() {
-                writeln!(
-                    f,
-                    "the C library may have made a variant of the call: {}",
-                    self.variants.join(", ")
-                )?;
+                writeln!(f, "the C library may have called a variant instead: {}", self.variants.join(", "))?;
             }
         } else if lost == 0 {
             writeln!(f, "nothing lost")?;
@@ -148,7 +144,7 @@ impl Summary {
             writeln!(f, "{line}")?;
         }
         if self.totals.losses.targets_full > 0 {
-            writeln!(f, "{} children were not followed: too many tasks", self.totals.losses.targets_full)?;
+            writeln!(f, "{} child tasks were not followed: too many tasks", self.totals.losses.targets_full)?;
         }
         if self.verdict.unaccounted() != 0 {
             writeln!(f, "{} events are not accounted for: please report this", self.verdict.unaccounted())?;
@@ -157,10 +153,18 @@ impl Summary {
             writeln!(f, "{} events came after the limit", HumanCount(self.verdict.unread))?;
         }
         if self.verdict.late > 0 {
-            writeln!(f, "{} events stand behind a younger one", HumanCount(self.verdict.late))?;
+            writeln!(
+                f,
+                "{} events are out of order: each follows a newer one",
+                HumanCount(self.verdict.late)
+            )?;
         }
         if self.stalled > 0 {
-            writeln!(f, "order not certain in {} places: a program did not end in time", self.stalled)?;
+            writeln!(
+                f,
+                "order of events uncertain in {} places: a BPF program did not end in time",
+                self.stalled
+            )?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! `-p`: which tasks there are to be followed when the recording starts, and when the last of them has ended.
+//! `-p`: finds the tasks to follow at the start, and notices when the last of them has ended.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,13 +10,13 @@ use procfs::process::{Process, all_processes};
 
 use crate::probe::{Control, TargetState, TaskIds};
 
-/// How often to look whether a target is left.
+/// How often to check whether a target is left.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Refuses a process that is not there.
+/// Checks that the processes exist.
 ///
 /// # Errors
-/// Names the first such process.
+/// Names the first process that does not exist.
 pub fn check(pids: &[u32]) -> anyhow::Result<()> {
     match pids.iter().find(|pid| !is_there(**pid)) {
         Some(pid) => bail!("there is no process {pid}"),
@@ -28,7 +28,7 @@ fn is_there(pid: u32) -> bool {
     i32::try_from(pid).is_ok_and(|pid| Process::new(pid).is_ok())
 }
 
-/// Looks, from time to time, whether a target is left. The programs remove each thread that ends.
+/// Checks periodically whether a target is left. The programs remove each thread that ends.
 #[derive(Debug)]
 pub struct Watched {
     looked: Instant,
@@ -39,7 +39,7 @@ impl Watched {
         Watched { looked: Instant::now() }
     }
 
-    /// Whether the last target has ended.
+    /// Returns whether the last target has ended.
     pub fn have_ended(&mut self, control: &Control<'_>) -> bool {
         if self.looked.elapsed() < INTERVAL {
             return false;
@@ -49,10 +49,10 @@ impl Watched {
     }
 }
 
-/// Adds the threads of these processes and of their descendants.
+/// Adds the threads of these processes and of their descendants as targets.
 ///
-/// The probe is attached already, so a child that is born meanwhile is followed through its parent, once the parent is
-/// a target. Children of a parent that was not one yet are found by looking again, until nothing new turns up.
+/// The probe is already attached, so a child born meanwhile is followed if its parent is a target by then. The others
+/// are found by listing the tasks again until nothing new turns up.
 pub fn add(control: &Control<'_>, tasks: &TaskIds, pids: &[u32]) -> anyhow::Result<()> {
     let mut known = BTreeSet::new();
     if let Some(pid) = pids.iter().find(|pid| !is_there(**pid)) {
@@ -66,7 +66,7 @@ pub fn add(control: &Control<'_>, tasks: &TaskIds, pids: &[u32]) -> anyhow::Resu
                 if known.contains(&tid) {
                     continue;
                 }
-                // A thread that was born since the tasks were listed: the next round has it, if it still lives.
+                // A thread born since the tasks were listed has no id here. The next round finds it, if it still lives.
                 new = true;
                 if let Some(id) = ids.initial(tid) {
                     control.add_target(id, TargetState::Active)?;
@@ -80,7 +80,7 @@ pub fn add(control: &Control<'_>, tasks: &TaskIds, pids: &[u32]) -> anyhow::Resu
     }
 }
 
-/// The id that events have of a process of /proc.
+/// Returns the id that events have for a process in /proc.
 pub fn id_of(tasks: &TaskIds, pid: u32) -> anyhow::Result<u32> {
     let ids = tasks.look().context("cannot list the tasks")?;
     ids.initial(pid).with_context(|| format!("there is no process {pid}"))
@@ -106,7 +106,7 @@ fn with_descendants(pids: &[u32]) -> anyhow::Result<BTreeSet<u32>> {
     Ok(found)
 }
 
-/// The threads of a process; none if it has ended.
+/// Returns the threads of a process; none if it has ended.
 fn threads(pid: u32) -> Vec<u32> {
     let tasks = Process::new(pid as i32).and_then(|process| process.tasks());
     tasks.into_iter().flatten().flatten().map(|task| task.tid as u32).collect()

@@ -1,4 +1,4 @@
-//! What is recorded: what was asked for, and what keeps the names in it right.
+//! The selection of a recording: the requested events, and those that keep their names right.
 
 use super::{Config, Settings, self_test};
 use crate::probe::{Directions, Loaded, Options, ProbeError};
@@ -7,14 +7,14 @@ use scap::{
     select::{Asked, Selection, SyscallSet, Tracepoint, TracepointSet},
 };
 
-/// What was asked for, and whether that is all.
+/// The requested events, and whether to record only them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted {
-    /// The calls; `None`: all of them.
+    /// The calls; `None` for all.
     syscalls: Option<SyscallSet>,
     directions: Directions,
     tracepoints: TracepointSet,
-    /// Nothing besides.
+    /// Record nothing else.
     only: bool,
 }
 
@@ -28,22 +28,22 @@ impl Wanted {
         }
     }
 
-    /// The same after a change of settings.
+    /// Returns the selection after a change of settings.
     pub(super) fn changed(self, settings: &Settings) -> Wanted {
         Wanted { syscalls: settings.syscalls, only: settings.only, ..self }
     }
 
-    /// The same with more calls.
+    /// Returns the selection with these calls added.
     pub(super) fn and(self, calls: SyscallSet) -> Wanted {
         Wanted { syscalls: self.syscalls.map(|set| set.union(&calls)), ..self }
     }
 
-    /// Whether a reader has to know names that it does not where it was `before`.
+    /// Returns whether a reader needs names that the selection `before` did not follow.
     pub(super) fn needs_new_names(&self, before: &Wanted) -> bool {
         !self.only && self.selection().follows_more_than(&before.selection())
     }
 
-    /// What a reader is to be told.
+    /// Returns what the file says was requested.
     pub(super) fn asked(&self) -> Asked {
         let Directions { enter, exit } = self.directions;
         Asked { syscalls: self.syscalls, enter, exit, tracepoints: self.tracepoints }
@@ -72,7 +72,7 @@ impl Wanted {
         tracepoints
     }
 
-    /// What a recording has to load, and the probe's options for it.
+    /// Returns what a recording has to load, and the probe's options for it.
     pub(super) fn to_load(self, config: &Config, targets: u32) -> anyhow::Result<(Selection, Options)> {
         let mut load = self;
         if config.selectable {
@@ -90,7 +90,7 @@ impl Wanted {
         Ok((load.selection(), options))
     }
 
-    /// Records this, and nothing else, from now on.
+    /// Records this selection only, from now on.
     pub(super) fn select(&self, probe: &Loaded) -> Result<(), ProbeError> {
         probe.select_events(&self.selection())?;
         probe.select_unknown(self.syscalls.is_none())?;

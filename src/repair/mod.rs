@@ -1,11 +1,11 @@
-//! `scapd repair`: makes a capture that was cut off, or that is damaged, one that every reader opens.
+//! `scapd repair`: turns a truncated or damaged capture into one that every reader opens.
 //!
-//! Everything up to the last whole block is kept. Behind it comes a notice ([`ledger::CUT`](scap::ledger::CUT)) that
-//! says what was left out; `scapd verify` then calls the capture incomplete instead of damaged. A gzip member that is not
-//! whole is decompressed as far as it goes, and what came out is packed anew.
+//! It keeps everything up to the last whole block, and appends a notice ([`ledger::CUT`](scap::ledger::CUT)) that says
+//! what was left out; `scapd verify` then calls the capture incomplete instead of damaged. It decompresses a broken
+//! gzip member as far as possible, and compresses the result anew.
 //!
-//! At no moment is there less on disk than before: the repaired capture is written beside the damaged one, and takes its
-//! name when it is complete. Only [in place](Place::InPlace) is it otherwise: a full disk has no room for a second one.
+//! The repaired capture is written beside the damaged one and replaces it when it is complete, so nothing is lost on
+//! the way. Only a repair [in place](Place::InPlace) differs: a full disk has no room for a second file.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
@@ -33,23 +33,23 @@ use crate::{
 };
 use scap::{format::ReadError, ledger::Cut};
 
-/// What the name of a capture that is still being written ends with.
+/// The suffix of a capture that is still being written.
 pub const PARTIAL: &str = ".partial";
-/// What the name of a damaged capture ends with that is kept.
+/// The suffix of a damaged capture that is kept.
 pub const DAMAGED: &str = ".damaged";
 
 /// Where the repaired capture goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Place {
-    /// It takes the damaged one's name, and loses a `.partial` at its end.
+    /// It replaces the damaged one; a `.partial` suffix is dropped.
     #[default]
     Instead,
-    /// The same; the damaged one is kept too, with `.damaged` behind its name.
+    /// It replaces the damaged one, which is kept with the suffix `.damaged`.
     InsteadOfKept,
-    /// Into a new file; the damaged one is left alone.
+    /// It goes into a new file; the damaged one is left alone.
     Elsewhere(PathBuf),
-    /// Into the damaged file itself, which takes no room. Who is interrupted in it may have less of the capture: of a
-    /// compressed one, not what was whole of its last member.
+    /// It is made in the damaged file itself, which takes no room. An interrupted repair may lose data: of a compressed
+    /// capture, the intact start of its last member.
     InPlace,
 }
 
@@ -58,19 +58,19 @@ pub enum Place {
 pub struct Report {
     /// Where the capture is now.
     pub path: PathBuf,
-    /// Its events: all that were whole, scapd's own notices among them, but not the one that was added.
+    /// Its whole events, including scapd's notices, but not the one that was added.
     pub events: u64,
-    /// What the added notice says; `None` if the capture was whole and is as it was.
+    /// What the added notice says; `None` if the capture was whole and is unchanged.
     pub cut: Option<Cut>,
     /// Where the damaged capture is kept.
     pub damaged: Option<PathBuf>,
 }
 
 impl Report {
-    /// Says what was done to the file of that name.
+    /// Writes what was done to the file of that name.
     ///
     /// # Errors
-    /// Of `out`.
+    /// If `out` cannot be written.
     pub fn write(&self, name: &Path, out: &mut impl Write) -> io::Result<()> {
         let events = HumanCount(self.events);
         write!(out, "{}: ", shown(name))?;
@@ -78,7 +78,7 @@ impl Report {
             None => writeln!(out, "whole, {events} events")?,
             Some(Cut { cause, offset, bytes }) => writeln!(
                 out,
-                "{} at byte {offset}: {events} events kept, {} bytes behind them left out",
+                "{} at byte {offset}: {events} events kept, {} bytes after them left out",
                 cause.text(),
                 HumanCount(*bytes)
             )?,
@@ -93,7 +93,7 @@ impl Report {
     }
 }
 
-/// Why a capture is as it was.
+/// Why a capture was not repaired.
 #[derive(Debug, Error)]
 pub enum RepairError {
     /// The file cannot be opened.
@@ -105,26 +105,26 @@ pub enum RepairError {
         source: io::Error,
     },
     /// A pipe, a device, a directory.
-    #[error("{} is not a regular file: only such a one can be repaired", shown(path))]
+    #[error("{} is not a regular file: only regular files can be repaired", shown(path))]
     NotAFile {
         /// The path.
         path: PathBuf,
     },
-    /// It is locked: its recorder is at work, or another repair.
+    /// It is locked by its recorder, or by another repair.
     #[error("{} is still being written: stop its recorder first", shown(path))]
     InUse {
         /// The file.
         path: PathBuf,
     },
-    /// It ends before the description of its machine, or is no capture.
-    #[error("nothing can be saved from {}, which is left as it is", shown(path))]
+    /// It is no capture, or ends before its machine info.
+    #[error("nothing can be saved from {}; it is unchanged", shown(path))]
     Nothing {
         /// The file.
         path: PathBuf,
         /// Why not.
         source: ReadError,
     },
-    /// The capture cannot be read: not its fault, and so no reason to cut it.
+    /// The capture cannot be read. That is no damage, and so no reason to cut it.
     #[error("cannot read {}", shown(path))]
     Read {
         /// The file.
@@ -132,8 +132,8 @@ pub enum RepairError {
         /// Why.
         source: ReadError,
     },
-    /// There is a file of the name already.
-    #[error("{} is there already: move it away, or name another file with -o", shown(path))]
+    /// A file of that name exists.
+    #[error("{} already exists: move it away, or name another file with -o", shown(path))]
     Exists {
         /// The file.
         path: PathBuf,
@@ -158,14 +158,14 @@ fn remedy(source: &io::Error) -> &'static str {
 
 /// Repairs a capture.
 ///
-/// One that is whole stays as it is, but for a `.partial` at the end of its name. That its recorder did not close it is
-/// damage only where the name says so: other programs' captures have no balance.
+/// A whole capture stays as it is, and only loses a `.partial` suffix. A missing balance counts as damage only with
+/// that suffix: captures of other programs have none.
 ///
-/// Links to it stay: the capture is replaced. All is done in the folder in which it was found, whatever others do meanwhile
-/// to the path.
+/// Symbolic links to the capture stay, and the file they lead to is replaced. All steps happen in the folder in which
+/// the capture was found, even if the path changes meanwhile.
 ///
 /// # Errors
-/// Any [`RepairError`]; the capture is then as it was, unless it is repaired in place.
+/// Any [`RepairError`]; the capture is then unchanged, unless it is repaired in place.
 pub fn repair(path: &Path, place: &Place) -> Result<Report, RepairError> {
     let failed = |source| RepairError::Open { path: path.into(), source };
     let no_file = || RepairError::NotAFile { path: path.into() };
@@ -178,10 +178,11 @@ pub fn repair(path: &Path, place: &Place) -> Result<Report, RepairError> {
     Ok(Capture::of(file, spot)?.repair(place)?.0)
 }
 
-/// Repairs in place what a recorder of this user left behind in the folder of a series: also where it is now.
+/// Repairs in place a capture that a recorder of this user left behind in the folder of a series. Returns its new place
+/// too.
 ///
 /// # Errors
-/// As for [`repair`]; [`RepairError::NotAFile`] if somebody else made it, or it has another name.
+/// As for [`repair`]; [`RepairError::NotAFile`] if another user owns it, or it has a second name.
 pub(crate) fn adopt(spot: &Spot) -> Result<(Report, Spot), RepairError> {
     let failed = |source| RepairError::Open { path: spot.path(), source };
     let file = spot.folder.own(&spot.name, OFlags::RDWR).map_err(failed)?;
@@ -189,7 +190,7 @@ pub(crate) fn adopt(spot: &Spot) -> Result<(Report, Spot), RepairError> {
     Capture::of(file, spot.clone())?.repair(&Place::InPlace)
 }
 
-/// A capture that is locked against its recorder, where that locks it too.
+/// A capture, locked: its recorder holds the same lock while it writes.
 struct Capture {
     file: File,
     spot: Spot,
@@ -240,7 +241,7 @@ impl Capture {
             };
         }
         let Some(complete) = complete else { return Ok((report, self.spot)) };
-        // Only now, so that a crash in between leaves a `.partial` that is whole.
+        // Last, so that a crash before leaves a whole `.partial`.
         let folder = &self.spot.folder;
         let renamed = folder.rename_new(&self.spot.name, &complete.name).and_then(|()| folder.sync());
         renamed.map_err(|e| exists_or(complete.path(), e))?;
@@ -248,7 +249,7 @@ impl Capture {
         Ok((report, complete))
     }
 
-    /// Writes what is kept into the folder of `target`.
+    /// Writes the repaired capture to a draft in the folder of `target`.
     fn write_beside(&mut self, is_whole: bool, target: &Spot) -> Result<(Draft, Option<Cut>), RepairError> {
         let Capture { file, survey, .. } = self;
         let failed = |source| write_error(target, source);
@@ -259,13 +260,13 @@ impl Capture {
         } else {
             Some(survey.write(file, &mut draft.file()).map_err(failed)?)
         };
-        // Captures are kept and removed by their age.
+        // Retention goes by the age of a file.
         let modified = file.metadata().and_then(|meta| meta.modified());
         modified.and_then(|time| draft.file().set_modified(time)).map_err(failed)?;
         Ok((draft, cut))
     }
 
-    /// Writes the end of what is kept over that of the damaged file.
+    /// Overwrites the damaged end of the file.
     fn mend(&mut self) -> Result<Cut, RepairError> {
         let Capture { file, survey, .. } = self;
         let mut write = || {
@@ -274,7 +275,7 @@ impl Capture {
             let cut = survey.write_rest(file, &mut rest)?;
             file.write_all_at(&rest, survey.kept())?;
             file.set_len(survey.kept() + rest.len() as u64)?;
-            // Captures are kept and removed by their age.
+            // Retention goes by the age of a file.
             file.set_modified(modified)?;
             file.sync_all()?;
             Ok(cut)
@@ -282,15 +283,15 @@ impl Capture {
         write().map_err(|source| write_error(&self.spot, source))
     }
 
-    /// Gives the new file, which is in the folder of the old one, its owner and who may read and write it.
+    /// Gives the new file the owner and the permissions of the damaged one.
     fn adopt_owner(&self, new: &File) -> io::Result<()> {
         let old = fstat(&self.file)?;
-        // Not allowed to everyone; then it is ours, as any new file.
+        // Fails without CAP_CHOWN; the new file stays ours then.
         let _ = fchown(new, Some(old.st_uid), Some(old.st_gid));
         new.set_permissions(Permissions::from_mode(old.st_mode & 0o666))
     }
 
-    /// Gives the damaged capture a second name, which it keeps.
+    /// Links the damaged capture to the name under which it is kept.
     fn keep(&self, named: &Spot) -> Result<PathBuf, RepairError> {
         let damaged = named.with(DAMAGED);
         let kept = self.spot.folder.link(&self.spot.name, &damaged.name);
@@ -299,13 +300,13 @@ impl Capture {
     }
 }
 
-/// Where the repaired capture is to go, of which nothing may be there.
+/// Returns where the repaired capture goes. Nothing may exist there.
 fn target(out: &Path) -> Result<Spot, RepairError> {
     let found = Spot::find(out).map_err(|source| RepairError::Write { path: out.into(), source })?;
     found.ok_or_else(|| RepairError::Exists { path: out.into() })
 }
 
-/// The name that a `.partial` gets when it is complete.
+/// Returns the name of a `.partial` once it is complete.
 fn complete_name(spot: &Spot) -> Option<Spot> {
     let name = spot.name.as_bytes().strip_suffix(PARTIAL.as_bytes())?;
     (!name.is_empty()).then(|| spot.beside(OsString::from(OsStr::from_bytes(name))))

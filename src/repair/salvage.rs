@@ -1,4 +1,4 @@
-//! What can be kept of a capture, and how it is written anew. Nothing here knows of files and names.
+//! Finds what can be kept of a capture, and rewrites it. Nothing here knows about files and names.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
@@ -21,24 +21,24 @@ pub struct Survey {
     pub events: u64,
     /// Where the last whole block ends, in bytes of the uncompressed capture.
     pub end: u64,
-    /// What is wrong behind it.
+    /// What is wrong after it.
     pub damage: Option<ReadError>,
-    /// Whether the last section says itself how it ended: by its balance, or as it was repaired before.
+    /// Whether the last section records how it ended: by its balance, or by an earlier repair.
     pub is_closed: bool,
-    /// Up to there the file is kept as it is.
+    /// The file is kept as it is up to here.
     keep: Place,
     is_compressed: bool,
-    /// The time of the youngest event, in ns since the epoch.
+    /// The time of the latest event, in ns since the epoch.
     last: Option<u64>,
-    /// The blocks of the state in front of an event, if there is no event.
+    /// The kinds of the blocks that are there, if there is no event.
     state: Option<Vec<BlockKind>>,
 }
 
 impl Survey {
-    /// Reads a capture as far as it can be read.
+    /// Reads a capture as far as possible.
     ///
     /// # Errors
-    /// If nothing can be kept of it, or if it cannot be read.
+    /// If nothing of it can be kept, or it cannot be read.
     pub fn of(input: impl Read) -> Result<Survey, ReadError> {
         let mut reader = Reader::new(input)?;
         let (mut last, mut section, mut is_closed) = (None, 0, false);
@@ -80,27 +80,27 @@ impl Survey {
         })
     }
 
-    /// Whether it can be read to its end.
+    /// Returns whether it can be read to its end.
     pub fn is_whole(&self) -> bool {
         self.damage.is_none()
     }
 
-    /// Writes what is kept of the capture, and behind it the notice of what was left out.
+    /// Writes what is kept of the capture, and then the notice of what was left out.
     ///
     /// # Errors
-    /// The first is what went wrong on reading, the second on writing.
+    /// If `input` cannot be read, or `out` cannot be written.
     pub fn write(&self, input: &mut (impl Read + Seek), out: &mut impl Write) -> io::Result<Cut> {
         input.seek(SeekFrom::Start(0))?;
         copy(input, self.kept(), out)?;
         self.write_rest(input, out)
     }
 
-    /// Bytes at the start of the file that stay as they are.
+    /// Returns how many bytes at the start of the file stay as they are.
     pub fn kept(&self) -> u64 {
         self.keep.file
     }
 
-    /// Writes what comes behind [them](Survey::kept): little, even of a large capture.
+    /// Writes what follows [the kept bytes](Survey::kept): little, even for a large capture.
     ///
     /// # Errors
     /// As for [`write`](Survey::write).
@@ -113,7 +113,7 @@ impl Survey {
             out.write_all(&self.tail(&cut))?;
             return Ok(cut);
         }
-        // What is whole of the member that is not, and the notice, become a member.
+        // The intact start of the broken member and the notice become a new member.
         let mut members = Members::new(BufReader::new(input));
         let mut packed = GzEncoder::new(out, Compression::fast());
         copy(&mut members, self.end.saturating_sub(self.keep.capture), &mut packed)?;
@@ -133,45 +133,48 @@ impl Survey {
         }
     }
 
-    /// What a reader needs behind the blocks that are kept.
+    /// Returns the blocks that a reader needs after the kept ones.
     fn tail(&self, cut: &Cut) -> Vec<u8> {
         let mut tail = Vec::new();
         if let Some(state) = &self.state {
             complete_state(&mut tail, state);
         }
-        // Behind the youngest event, so that the capture stays in order.
+        // The time of the latest event, so that the capture stays in order.
         let ts = self.last.unwrap_or_else(now);
         frame_event(&mut tail, 0, &ledger::notice_of(ledger::CUT, &cut.text(), ts, 0));
         tail
     }
 }
 
-/// The error of a capture that is a header, and nothing that it heads; the reader is at its end.
+/// Returns the error for a capture with neither machine info nor events. The reader must be at its end.
 pub(crate) fn missing_state(reader: &Reader<impl Read>) -> Option<ReadError> {
     let is_something = |ty: &BlockType| matches!(ty.kind(), BlockKind::Event { .. } | BlockKind::MachineInfo);
     let missing = || ReadError::Truncated { offset: reader.offset(), what: "machine info" };
     (!reader.block_counts().keys().any(is_something)).then(missing)
 }
 
-/// Whether a section ends with that notice.
+/// Returns whether a notice ends a section.
 fn closes(notice: Option<Notice>) -> bool {
     matches!(notice, Some(Notice::Verdict(_) | Notice::Cut(_)))
 }
 
-/// ns since the epoch.
+/// Returns the time in ns since the epoch.
 fn now() -> u64 {
     jiff::Timestamp::now().as_nanosecond().try_into().unwrap_or_default()
 }
 
-/// Copies that many bytes: no fewer, as they were there before.
+/// Copies exactly that many bytes: they were there before.
 fn copy(input: &mut impl Read, bytes: u64, out: &mut impl Write) -> io::Result<()> {
     if io::copy(&mut input.take(bytes), out)? < bytes {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter meanwhile"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the file was truncated while it was repaired",
+        ));
     }
     Ok(())
 }
 
-/// How much still comes out of the members.
+/// Returns how many bytes the members still decompress to.
 fn drain(members: &mut Members<impl io::BufRead>) -> io::Result<u64> {
     let before = members.place().capture;
     match io::copy(members, &mut io::sink()) {

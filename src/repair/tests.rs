@@ -17,7 +17,7 @@ use scap::{
     ledger::{self, CutCause, Verdict},
 };
 
-/// Bytes of the block of an event of [`whole`].
+/// Size in bytes of an event's block in [`whole`].
 const BLOCK: usize = event_block_len(26 + 2 + 8);
 
 fn state() -> Vec<u8> {
@@ -26,7 +26,7 @@ fn state() -> Vec<u8> {
     bytes
 }
 
-/// A capture with so many events, and its balance.
+/// Returns a capture with that many events, and its balance.
 fn whole(events: u64) -> Vec<u8> {
     let mut bytes = unclosed(events);
     let verdict = Verdict { seen: events, written: events, ..Verdict::default() };
@@ -49,7 +49,7 @@ fn member(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// What becomes of a file, without one.
+/// Repairs a capture in memory.
 fn salvaged(bytes: &[u8]) -> (Cut, Vec<u8>) {
     let survey = Survey::of(bytes).unwrap();
     let mut out = Vec::new();
@@ -83,7 +83,7 @@ fn whole_events_are_kept_and_the_notice_says_the_rest() {
     let (cut, out) = salvaged(&damaged);
     let behind = (file.len() - (end - BLOCK)) as u64;
     assert_eq!((cut.cause, cut.bytes, events(&out)), (CutCause::Damaged, behind, 4));
-    // A tail of zeros, as a power loss leaves it.
+    // A tail of zeros, as a power loss leaves.
     let (cut, out) = salvaged(&[&file[..end], &[0; 4096]].concat());
     assert_eq!((cut.cause, cut.bytes, events(&out)), (CutCause::Damaged, 4096, 5));
 }
@@ -136,7 +136,7 @@ fn gzip_members_are_kept_as_they_are() {
             continue;
         }
         let (cut, out) = salvaged(cut_file);
-        // The first member ends inside an event, which starts the second one.
+        // The first member ends inside an event, which continues in the second.
         if cut_at >= first.len() && cut.offset >= head.len() as u64 {
             assert!(out.starts_with(&first), "cut at {cut_at}");
         }
@@ -151,7 +151,7 @@ fn gzip_members_are_kept_as_they_are() {
     assert!(out.starts_with(&packed));
 }
 
-/// A folder with a file in it.
+/// Creates a folder with a file in it.
 fn with(name: &str, bytes: &[u8]) -> (TempDir, PathBuf) {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join(name);
@@ -195,7 +195,7 @@ fn the_damaged_capture_is_kept_where_that_is_wanted() {
     let report = repair(&path, &keep).unwrap();
     assert_eq!(names(&folder), ["a.scap", "a.scap.damaged"]);
     assert!(fs::read(report.damaged.unwrap()).unwrap() == damaged);
-    // Once more: what was kept stays.
+    // A second repair does not overwrite the kept one.
     fs::write(&path, &damaged[..damaged.len() - 1]).unwrap();
     assert!(matches!(repair(&path, &keep), Err(RepairError::Exists { .. })));
     assert!(fs::read(folder.path().join("a.scap.damaged")).unwrap() == damaged);
@@ -229,7 +229,7 @@ fn in_place_comes_the_same_out() {
 
 #[test]
 fn a_partial_file_gets_its_name() {
-    // Cut off; ended without closing; closed, and not renamed any more.
+    // Cut off; never closed; closed but not renamed.
     for (bytes, cause) in [
         (&whole(5)[..whole(5).len() - 1], Some(CutCause::CutOff)),
         (&unclosed(5), Some(CutCause::Unclosed)),
@@ -241,7 +241,7 @@ fn a_partial_file_gets_its_name() {
         assert_eq!((report.cut.map(|cut| cut.cause), names(&folder)), (cause, vec!["a.scap".to_owned()]));
         assert_eq!(events(&fs::read(report.path).unwrap()), 5);
     }
-    // As another program leaves it.
+    // As other programs write it.
     let (_folder, path) = with("a.scap", &unclosed(5));
     assert_eq!(repair(&path, &Place::Instead).unwrap().cut, None);
 }
@@ -282,7 +282,7 @@ fn a_link_still_leads_to_the_capture() {
     assert_eq!((events(&fs::read(&path).unwrap()), events(&fs::read(&link).unwrap())), (5, 5));
 }
 
-/// What happens to the bytes of a file.
+/// Damage to the bytes of a file.
 #[derive(Debug, Clone)]
 enum Mishap {
     Cut(usize),

@@ -1,8 +1,9 @@
 //! A BPF ring buffer, mapped into memory.
 //!
 //! The layout is the kernel's ABI for `BPF_MAP_TYPE_RINGBUF` (kernel/bpf/ringbuf.c): a page with the consumer's
-//! position, which we may write; a page with the producer's position; then the data, mapped twice in a row so that a
-//! record that wraps around still lies in one piece. Positions only grow; modulo the size of the ring they are offsets.
+//! position, which the recorder writes; a page with the producer's position; then the data, mapped twice in a row so
+//! that a record that wraps around is still contiguous. Positions only grow; modulo the size of the ring they are
+//! offsets.
 //!
 //! ```text
 //! | consumer_pos u64 ... | producer_pos u64 ... | data (size) | data again (size) |
@@ -23,9 +24,9 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// Set in a record's length while the program is still writing it.
 const BUSY: u32 = 1 << 31;
-/// Set in a record's length when the program has given it up.
+/// Set in a record's length when the program has discarded it.
 const DISCARD: u32 = 1 << 30;
-/// Bytes of a record's header.
+/// The size of a record's header in bytes.
 const HEADER: u64 = 8;
 
 /// A mapped ring.
@@ -37,19 +38,19 @@ pub struct RingBuffer {
     mask: u64,
 }
 
-/// What lies at a position of a ring.
+/// The record at a position of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Record<'a> {
     /// A committed record.
     Committed {
         /// Its payload.
         payload: &'a [u8],
-        /// The position behind it.
+        /// The position after it.
         next: u64,
     },
-    /// A record that its program gave up.
+    /// A record that its program discarded.
     Discarded {
-        /// The position behind it.
+        /// The position after it.
         next: u64,
     },
     /// A record that is still being written.
@@ -57,7 +58,8 @@ pub enum Record<'a> {
 }
 
 impl RingBuffer {
-    /// Maps the ring of `size` bytes (a power of two, as the map was created with) behind a map's descriptor.
+    /// Maps the ring behind a map's descriptor. `size` is the size in bytes that the map was created with, a power of
+    /// two.
     pub fn map(fd: impl AsFd, size: u32) -> io::Result<RingBuffer> {
         let page = rustix::param::page_size();
         let size = size as usize;
@@ -66,23 +68,23 @@ impl RingBuffer {
         Ok(RingBuffer { consumer, producer, data: page, mask: size as u64 - 1 })
     }
 
-    /// Where the next record of a program will go: everything before it is reserved.
+    /// Returns the position of the next record that a program will reserve. Everything before it is reserved.
     pub fn producer_pos(&self) -> u64 {
         self.producer.word(0).load(Ordering::Acquire)
     }
 
-    /// How far records have been released.
+    /// Returns the position up to which records are released.
     pub fn consumer_pos(&self) -> u64 {
         self.consumer.word(0).load(Ordering::Relaxed)
     }
 
-    /// Bytes of the ring.
+    /// Returns the size of the ring in bytes.
     pub fn size(&self) -> u64 {
         self.mask + 1
     }
 
-    /// The record at a position between [`consumer_pos`](Self::consumer_pos) and
-    /// [`producer_pos`](Self::producer_pos). Its bytes stay as they are until they are released.
+    /// Returns the record at a position between [`consumer_pos`](Self::consumer_pos) and
+    /// [`producer_pos`](Self::producer_pos). Its bytes do not change until they are released.
     pub(crate) fn record(&self, pos: u64) -> Record<'_> {
         let offset = self.data + (pos & self.mask) as usize;
         let header = self.producer.half_word(offset).load(Ordering::Acquire);
@@ -97,9 +99,9 @@ impl RingBuffer {
         Record::Committed { payload: self.producer.bytes(offset + HEADER as usize, length), next }
     }
 
-    /// Gives everything before a position back to the programs.
+    /// Returns everything before a position to the programs.
     ///
-    /// Takes the ring exclusively: no record that was looked at before is borrowed any more.
+    /// Takes the ring exclusively, so no earlier record is still borrowed.
     pub fn release(&mut self, pos: u64) {
         self.consumer.word(0).store(pos, Ordering::Release);
     }
@@ -112,14 +114,14 @@ pub(crate) struct Mapping {
     len: usize,
 }
 
-// SAFETY: the memory belongs to this value alone; it is only read and written through atomics, or read where the
-// kernel's programs do not write any more.
+// SAFETY: the memory belongs to this value alone. It is only accessed through atomics, or read where the kernel's
+// programs no longer write.
 unsafe impl Send for Mapping {}
 
 impl Mapping {
-    /// Maps `len` bytes of a map from `offset` on.
+    /// Maps `len` bytes of a map, starting at `offset`.
     pub(crate) fn new(fd: &impl AsFd, len: usize, prot: ProtFlags, offset: u64) -> io::Result<Mapping> {
-        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+        // SAFETY: a new mapping at an address that the kernel chooses touches no existing memory.
         let start = unsafe { mmap(std::ptr::null_mut(), len, prot, MapFlags::SHARED, fd, offset)? };
         let start =
             NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mmap returned a null pointer"))?;
@@ -128,14 +130,14 @@ impl Mapping {
 
     fn at(&self, offset: usize, len: usize) -> NonNull<u8> {
         assert!(offset.checked_add(len).is_some_and(|end| end <= self.len), "access beyond a mapped ring");
-        // SAFETY: the line above holds it within the mapping.
+        // SAFETY: the assertion keeps the offset within the mapping.
         unsafe { self.start.add(offset) }
     }
 
-    /// The u64 at an offset that is a multiple of 8.
+    /// Returns the u64 at an offset that is a multiple of 8.
     pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8), "misaligned access to a mapped ring");
-        // SAFETY: in bounds (`at`), aligned (above; mappings start at a page), and mapped as long as `self` lives.
+        // SAFETY: in bounds (`at`), aligned (asserted; mappings start at a page), and mapped as long as `self` lives.
         unsafe { self.at(offset, 8).cast::<AtomicU64>().as_ref() }
     }
 
@@ -146,7 +148,7 @@ impl Mapping {
     }
 
     fn bytes(&self, offset: usize, len: usize) -> &[u8] {
-        // SAFETY: in bounds (`at`); called for committed records only, which nobody writes until they are released,
+        // SAFETY: in bounds (`at`). Called only for committed records, which nothing writes until they are released,
         // and releasing takes the ring exclusively.
         unsafe { std::slice::from_raw_parts(self.at(offset, len).as_ptr(), len) }
     }
@@ -154,7 +156,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours and nothing borrows from it any more. It can only fail for a wrong address.
+        // SAFETY: this value owns the mapping, and nothing borrows from it any more. Only a wrong address makes it
+        // fail.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
     }
 }

@@ -1,24 +1,24 @@
-//! The merge: records of many rings, in the order of their time stamps.
+//! Merges the records of many rings in the order of their time stamps.
 //!
 //! # The promise
-//! Events come out in the order of their time stamps, whatever CPU they were recorded on, however late a program
-//! commits its record. Where a program does not end for [`STALLED`], the merge goes on without it; an event that comes
-//! out behind a younger one then is marked as late.
+//! Events come out in the order of their time stamps, whichever CPU recorded them and however late a program commits
+//! its record. If a program does not end within [`STALLED`], the merge goes on without it. An event that then comes out
+//! after a newer one is marked as late.
 //!
 //! # How it is kept
 //! A program counts itself as begun before it reads the clock, and as ended after it has committed its record (`struct
 //! sc_cpu` in include/capture.h). The merge works in epochs:
 //!
 //! 1. It reads the clock (`now`).
-//! 2. It waits until it has found every CPU with no program running, each at some moment since. From then on every event
-//!    with a time stamp before `now` is committed, and lies in its ring before the producer position that is read next
+//! 2. It waits until it has seen each CPU idle, with no program running, at some moment after that. Then every event
+//!    with a time stamp before `now` is committed, and is in its ring before the producer position that is read next
 //!    (the `limit`).
-//! 3. It scans each ring up to its limit. A record that is still being written belongs to a program that began later;
-//!    but where several CPUs share a ring, an event of this epoch may lie behind it, so the scan waits for it.
-//! 4. All scanned records up to the horizon (`now` less [`SLACK`]) are given out, the smallest time stamp first.
+//! 3. It scans each ring up to its limit. A record that is still being written belongs to a program that began later.
+//!    But if CPUs share a ring, an event of this epoch may follow it, so the scan waits for it.
+//! 4. It returns all scanned records up to the horizon (`now` minus [`SLACK`]), the smallest time stamp first.
 //!
-//! [`SLACK`] covers what a CPU may hold back in its store buffer: the count of a program that has begun, while it has
-//! already read the clock.
+//! [`SLACK`] covers the delay of a CPU's store buffer: a program may have read the clock while the store that counts it
+//! as begun is not visible yet.
 
 use std::{
     cmp::Reverse,
@@ -29,21 +29,21 @@ use std::{
 pub use super::buffer::Record;
 use super::buffer::RingBuffer;
 
-/// How much older than the start of its epoch an event must be to be given out, in ns.
+/// How much older than the start of its epoch an event must be to come out, in ns.
 pub const SLACK: u64 = 50_000;
 
-/// An epoch that takes longer than this is given up: a program has begun and will not end.
+/// The merge gives an epoch up after this time: a program has begun and does not end.
 pub const STALLED: Duration = Duration::from_secs(1);
 
-/// A ring as the merge sees it; the tests have one of their own.
+/// A ring as the merge sees it. The tests have an implementation of their own.
 pub trait Ring {
-    /// Where the next record of a program will go: everything before it is reserved.
+    /// Returns the position of the next record that a program will reserve. Everything before it is reserved.
     fn producer_pos(&self) -> u64;
-    /// How far records have been released.
+    /// Returns the position up to which records are released.
     fn consumer_pos(&self) -> u64;
-    /// The record at a position from `consumer_pos` up to `producer_pos` at which one begins.
+    /// Returns the record that begins at a position from `consumer_pos` up to `producer_pos`.
     fn record(&self, pos: u64) -> Record<'_>;
-    /// Gives everything before a position back to the programs.
+    /// Returns everything before a position to the programs.
     fn release(&mut self, pos: u64);
 }
 
@@ -67,51 +67,51 @@ impl Ring for RingBuffer {
 
 /// The progress of the programs, and the clock that they read.
 pub trait Progress {
-    /// The time, in ns since the epoch.
+    /// Returns the time, in ns since the epoch.
     fn now(&self) -> u64;
-    /// The time since some moment, by a clock that nobody sets: the limit of an epoch is measured by it.
+    /// Returns the time since a fixed moment, by a clock that is never set. Measures how long an epoch takes.
     fn elapsed(&self) -> Duration;
-    /// How many CPUs there are.
+    /// Returns the number of CPUs.
     fn cpus(&self) -> usize;
-    /// Whether no program runs on a CPU, at one moment of this call.
+    /// Returns whether a CPU was idle, with no program running, at one moment during this call.
     fn is_idle(&self, cpu: usize) -> bool;
 }
 
-/// An event as it lies in its ring: the CPU (u16), then the event, as include/scap_event.h has it.
+/// An event in its ring. The record is the CPU (u16), then the event as in include/scap_event.h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Merged<'a> {
     /// The CPU that it was recorded on.
     pub cpu: u16,
     /// The event's bytes.
     pub bytes: &'a [u8],
-    /// Whether an event with a later time stamp was given out before it: possible only after an epoch was given up.
+    /// Whether an event with a later time stamp came out before it. Only possible after the merge gave an epoch up.
     pub late: bool,
 }
 
-/// A scanned record that has not been given out yet.
+/// A scanned record that has not come out yet.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     ts: u64,
     pos: u64,
 }
 
-/// A ring with what was scanned of it.
+/// A ring with its scanned records.
 #[derive(Debug)]
 struct Lane<R> {
     ring: R,
-    /// In the order of time stamps; of equal ones, in that of positions.
+    /// Ordered by time stamp, then by position.
     entries: VecDeque<Entry>,
-    /// Everything before it was scanned.
+    /// The position up to which the ring is scanned.
     scanned: u64,
-    /// The scan of this epoch goes so far.
+    /// The position at which the scan of this epoch ends.
     limit: u64,
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// Programs that began before `now` may still run, on the CPUs from this one on.
+    /// Waits for programs that began before `now`. They may still run on CPU `cpu` and the following ones.
     Waiting { now: u64, cpu: usize, since: Duration },
-    /// The rings are being scanned up to their limits.
+    /// Scans the rings up to their limits.
     Scanning { now: u64, since: Duration },
 }
 
@@ -122,13 +122,13 @@ pub struct Merge<R> {
     heap: BinaryHeap<Reverse<(u64, usize)>>,
     phase: Option<Phase>,
     horizon: u64,
-    /// The latest time stamp that was given out.
+    /// The latest time stamp that came out.
     latest: u64,
     stalled: u64,
 }
 
 impl<R: Ring> Merge<R> {
-    /// A merge over these rings.
+    /// Makes a merge over these rings.
     pub fn new(rings: Vec<R>) -> Merge<R> {
         let lanes = rings
             .into_iter()
@@ -140,17 +140,18 @@ impl<R: Ring> Merge<R> {
         Merge { lanes, heap: BinaryHeap::new(), phase: None, horizon: 0, latest: 0, stalled: 0 }
     }
 
-    /// The rings.
+    /// Returns the rings.
     pub fn rings(&self) -> impl Iterator<Item = &R> {
         self.lanes.iter().map(|lane| &lane.ring)
     }
 
-    /// How many epochs were given up, because a program did not end: the order is not promised around them.
+    /// Returns the number of epochs given up because a program did not end. The order of events around them is not
+    /// guaranteed.
     pub fn stalled(&self) -> u64 {
         self.stalled
     }
 
-    /// Whether [`next`](Self::next) has an event now. Does not block.
+    /// Returns whether [`next`](Self::next) has an event now. Does not block.
     pub fn is_ready(&mut self, progress: &impl Progress) -> bool {
         if !self.head_is_due() {
             self.release();
@@ -159,9 +160,9 @@ impl<R: Ring> Merge<R> {
         self.head_is_due()
     }
 
-    /// The next event in time order, `None` if none is certain to be the next one now. Does not block.
+    /// Returns the next event in time order; `None` if no event is certain to be the next one. Does not block.
     ///
-    /// The event's bytes lie in the ring until the next call.
+    /// The event's bytes stay in the ring until the next call.
     pub fn next(&mut self, progress: &impl Progress) -> Option<Merged<'_>> {
         if !self.is_ready(progress) {
             return None;
@@ -179,12 +180,12 @@ impl<R: Ring> Merge<R> {
                 self.latest = self.latest.max(entry.ts);
                 Some(Merged { cpu, bytes, late })
             }
-            // Only committed records are scanned.
+            // Unreachable: only committed records become entries.
             Record::Discarded { .. } | Record::Busy => None,
         }
     }
 
-    /// Whether every record that was reserved so far has been given out.
+    /// Returns whether every record reserved so far has come out.
     pub fn is_drained(&self) -> bool {
         self.lanes.iter().all(|l| l.entries.is_empty() && l.scanned == l.ring.producer_pos())
     }
@@ -193,7 +194,7 @@ impl<R: Ring> Merge<R> {
         self.heap.peek().is_some_and(|Reverse((ts, _))| *ts <= self.horizon)
     }
 
-    /// Gives back what lies before the first record that is still needed.
+    /// Releases everything before the first record that is still needed.
     fn release(&mut self) {
         for lane in &mut self.lanes {
             let needed = lane.entries.iter().map(|e| e.pos).min().unwrap_or(lane.scanned);
@@ -250,7 +251,7 @@ impl<R: Ring> Merge<R> {
 }
 
 impl<R: Ring> Lane<R> {
-    /// Scans the ring up to the limit; false if a record on the way is still being written.
+    /// Scans the ring up to the limit; returns false if a record before it is still being written.
     fn scan(&mut self) -> bool {
         while self.scanned < self.limit {
             match self.ring.record(self.scanned) {
@@ -268,7 +269,7 @@ impl<R: Ring> Lane<R> {
     }
 }
 
-/// Whether it comes true within about the time that a program takes.
+/// Spins until the condition holds, for about as long as a program takes; returns whether it did.
 fn soon(condition: impl Fn() -> bool) -> bool {
     (0..1000).any(|_| {
         let met = condition();
@@ -279,7 +280,7 @@ fn soon(condition: impl Fn() -> bool) -> bool {
     })
 }
 
-/// Nearly always at the end: only a program that interrupted another one, or another CPU of the ring, comes between.
+/// Inserts an entry in order, nearly always at the end. Only interrupting programs and shared rings are out of order.
 fn insert(entries: &mut VecDeque<Entry>, entry: Entry) {
     let mut at = entries.len();
     while at > 0 && entries[at - 1].ts > entry.ts {
@@ -292,7 +293,7 @@ fn split(payload: &[u8]) -> (u16, &[u8]) {
     payload.split_first_chunk().map_or((0, &[]), |(cpu, event)| (u16::from_ne_bytes(*cpu), event))
 }
 
-/// The first field of an event.
+/// Returns the time stamp, the first field of an event.
 fn time_stamp(event: &[u8]) -> u64 {
     event.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }

@@ -1,10 +1,9 @@
-//! Control groups of a process, one entry for each subsystem.
+//! Reads the control groups of a process, one entry for each subsystem.
 //!
-//! A line of a version 1 hierarchy (`4:cpu,cpuacct:/x`) names its subsystems. That of version 2 (`0::/x`) does not:
-//! there, a process is in a subsystem's group where that subsystem's controller is available, so its entry names the
-//! nearest group, from the process's own one upward, that lists the controller in `cgroup.controllers`. In a hybrid
-//! set-up no controller is left for version 2, and it gives no entries. The kernel shows the paths as the cgroup
-//! namespace of this process sees them; a group outside of that namespace begins with `/..`.
+//! A line of a version 1 hierarchy (`4:cpu,cpuacct:/x`) names its subsystems. The line of version 2 (`0::/x`) does not.
+//! So the entry of each controller names the nearest group, from the process's own upward, that lists the controller in
+//! `cgroup.controllers`. If version 1 has taken all controllers (hybrid setup), version 2 gives no entries. Paths are
+//! relative to the cgroup namespace of this process; a group outside it begins with `/..`.
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
@@ -13,23 +12,22 @@ use std::path::Path;
 use super::dir::{Dir, LARGE, SMALL};
 use super::text::{fields, lines, split_once, unescape};
 
-/// At most that many bytes of entries are kept.
+/// The maximum size of all entries in bytes.
 const MAX_CGROUPS: usize = 4096;
 
-/// Where the version 2 hierarchy is, and what was looked up there.
+/// The version 2 hierarchy, and the groups looked up there so far.
 #[derive(Default)]
 pub(super) struct Cgroups {
     unified: Option<Dir>,
     /// The controllers of the whole hierarchy.
     controllers: Vec<Vec<u8>>,
-    /// Entries by the group's path.
+    /// The entries of each group, by its path.
     known: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Cgroups {
-    /// Finds the version 2 hierarchy among the mounts of the first process below `proc`, which is that of the
-    /// machine even if this process has a mount namespace of its own; without the privilege to look there, among
-    /// those of this process.
+    /// Finds the version 2 hierarchy among the mounts of process 1 below `proc`, which is right even if this process
+    /// has a mount namespace of its own. Without the privilege to look there, searches this process's mounts.
     pub(super) fn find(proc: &Dir) -> Self {
         let open = |process: &str| {
             let mounts = proc.read(format!("{process}/mountinfo"), LARGE).ok()?;
@@ -40,13 +38,13 @@ impl Cgroups {
         open("1").or_else(|| open("self")).map_or_else(Self::default, Self::at)
     }
 
-    /// The version 2 hierarchy mounted there.
+    /// Uses the version 2 hierarchy mounted at this directory.
     fn at(unified: Dir) -> Self {
         let controllers = controllers(&unified, b"").unwrap_or_default();
         Self { unified: Some(unified), controllers, known: HashMap::new() }
     }
 
-    /// `subsystem=path`, each with its terminating NUL, of what /proc/PID/cgroup says.
+    /// Converts the text of /proc/PID/cgroup to entries `subsystem=path`, each ending in NUL.
     pub(super) fn entries(&mut self, text: &[u8]) -> Vec<u8> {
         let mut entries = Vec::new();
         for line in lines(text) {
@@ -65,7 +63,7 @@ impl Cgroups {
 
     fn unified_entries(&mut self, path: &[u8]) -> &[u8] {
         let Self { unified, controllers, known } = self;
-        // `entry` would want an owned key for the groups that are known already: nearly all.
+        // `HashMap::entry` would need an owned key even for known groups, which nearly all are.
         if !known.contains_key(path) {
             let entries = unified.as_ref().map_or_else(Vec::new, |dir| nearest(dir, controllers, path));
             known.insert(path.to_vec(), entries);
@@ -74,10 +72,10 @@ impl Cgroups {
     }
 }
 
-/// For each of the hierarchy's controllers, the nearest group that has it.
+/// Returns, for each of the hierarchy's controllers, the entry of the nearest group that has it.
 fn nearest(unified: &Dir, all: &[Vec<u8>], path: &[u8]) -> Vec<u8> {
     let own = controllers(unified, path);
-    // A group that is removed, or outside of the namespace: its path still tells more than the root's.
+    // A removed group, or one outside the namespace, gets all controllers: its path says more than the root's.
     let mut missing = all.to_vec();
     let mut entries = Vec::new();
     let mut level = path;
@@ -100,7 +98,7 @@ fn nearest(unified: &Dir, all: &[Vec<u8>], path: &[u8]) -> Vec<u8> {
     entries
 }
 
-/// The controllers that a group lists; none if the group cannot be read.
+/// Returns the controllers that a group lists; `None` if the group cannot be read.
 fn controllers(unified: &Dir, path: &[u8]) -> Option<Vec<Vec<u8>>> {
     if Path::new(std::ffi::OsStr::from_bytes(path)).components().any(|part| part.as_os_str() == "..") {
         return None;
@@ -116,7 +114,7 @@ fn entry(subsystem: &[u8], path: &[u8]) -> Vec<u8> {
     [subsystem, b"=", path, b"\0"].concat()
 }
 
-/// Adds entries as long as they fit: a path cut short would be another group's.
+/// Adds the entries that fit. A truncated path would name another group.
 fn append(entries: &mut Vec<u8>, more: &[u8]) {
     for entry in more.split_inclusive(|&byte| byte == 0) {
         if entries.len() + entry.len() <= MAX_CGROUPS {
@@ -125,7 +123,7 @@ fn append(entries: &mut Vec<u8>, more: &[u8]) {
     }
 }
 
-/// Where a line of mountinfo mounts the root of the version 2 hierarchy.
+/// Returns the mount point of the version 2 hierarchy if this line of mountinfo is its mount.
 fn unified_mount(line: &[u8]) -> Option<Vec<u8>> {
     let mut words = fields(line);
     let mount_point = words.nth(4)?;

@@ -1,5 +1,5 @@
-//! Directories that are read through a descriptor: a process's directory in /proc stays that process's, even when
-//! its number is given to another one meanwhile.
+//! Reads directories through a descriptor. An open directory of /proc stays that of its process even if another process
+//! gets the same id.
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use rustix::path::Arg;
 
 use super::text::number;
 
-/// How much of the small files of /proc is read.
+/// How many bytes of a small file of /proc to read.
 pub(super) const SMALL: usize = 1 << 16;
-/// How much of the large ones (socket tables, mounts) is read: some 1,500,000 sockets.
+/// How many bytes of a large file of /proc (socket tables, mounts) to read: enough for about 1,500,000 sockets.
 pub(super) const LARGE: usize = 1 << 28;
 
 /// An open directory.
@@ -41,7 +41,7 @@ impl Dir {
         rustix::fs::openat(&self.0, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
     }
 
-    /// Replaces the contents of `buffer` by the first `limit` bytes of a file.
+    /// Replaces the contents of `buffer` with the first `limit` bytes of a file.
     pub(super) fn read_into(&self, name: impl Arg, limit: usize, buffer: &mut Vec<u8>) -> Result<()> {
         buffer.clear();
         let file = self.file(name)?;
@@ -57,25 +57,25 @@ impl Dir {
         Ok(())
     }
 
-    /// The first `limit` bytes of a file.
+    /// Returns the first `limit` bytes of a file.
     pub(super) fn read(&self, name: impl Arg, limit: usize) -> Result<Vec<u8>> {
         let mut buffer = Vec::new();
         self.read_into(name, limit, &mut buffer)?;
         Ok(buffer)
     }
 
-    /// What a symbolic link contains.
+    /// Returns the target of a symbolic link.
     pub(super) fn link(&self, name: impl Arg) -> Result<Vec<u8>> {
         rustix::fs::readlinkat(&self.0, name, Vec::with_capacity(256)).map(|link| link.into_bytes())
     }
 
-    /// The attributes of what a name or link in this directory leads to. Never waits for a network file system.
+    /// Returns the attributes of a file, following links. Does not make a network file system synchronize.
     pub(super) fn status(&self, name: impl Arg) -> Result<Statx> {
         let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
         rustix::fs::statx(&self.0, name, AtFlags::STATX_DONT_SYNC, wanted)
     }
 
-    /// The entries whose name is a number, in the directory's order.
+    /// Returns the entries whose names are numbers, in directory order.
     pub(super) fn numbers(&self) -> Result<Vec<u32>> {
         let mut found = Vec::new();
         for entry in Entries::read_from(&self.0)? {

@@ -1,4 +1,4 @@
-//! The executable file of a process.
+//! Inspects the executable file of a process.
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, Statx, StatxAttributes, StatxTimestamp};
 use rustix::io::Errno;
@@ -11,8 +11,7 @@ use scap::format::state::memfd_name;
 
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 
-/// What is known of an executable file; the fields have the meaning of those of
-/// [`Thread`](scap::format::state::Thread).
+/// The properties of an executable file. Fields as in [`Thread`](scap::format::state::Thread).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Exe {
     pub(super) path: Vec<u8>,
@@ -25,7 +24,7 @@ pub(super) struct Exe {
     pub(super) mtime: u64,
 }
 
-/// On whose behalf a process acts.
+/// The credentials of a process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Credentials {
     pub(super) euid: u32,
@@ -34,7 +33,7 @@ pub(super) struct Credentials {
     pub(super) cap_effective: u64,
 }
 
-/// Looks at the executable file of a process, to which the link `exe` leads.
+/// Inspects the executable file of a process, the target of its link `exe`.
 pub(super) fn look(
     proc: &Dir,
     process: &Dir,
@@ -70,8 +69,8 @@ fn nanoseconds(time: StatxTimestamp) -> u64 {
     u64::try_from(time.tv_sec).unwrap_or_default().saturating_mul(1_000_000_000) + u64::from(time.tv_nsec)
 }
 
-/// Whether mode, owner, attributes and mount let these credentials write to the file. Access control lists and
-/// security modules are not looked at. A capability counts only if the process's user namespace knows the owner.
+/// Returns whether mode, owner, attributes and mount allow these credentials to write to the file. Ignores access
+/// control lists and security modules. A capability counts only if the process's user namespace maps the owner.
 fn is_writable(
     status: &Statx,
     mount: Option<&Mount>,
@@ -87,7 +86,7 @@ fn is_writable(
 }
 
 fn mode_allows_writing(mode: u16, uid: u32, gid: u32, credentials: &Credentials) -> bool {
-    // Only the first class that fits counts, as in the kernel.
+    // Only the first matching class counts, as in the kernel.
     let bit = if credentials.euid == uid {
         0o200
     } else if credentials.egid == gid || credentials.groups.contains(&gid) {
@@ -98,12 +97,12 @@ fn mode_allows_writing(mode: u16, uid: u32, gid: u32, credentials: &Credentials)
     mode & bit != 0
 }
 
-/// Whether the process's user namespace has a number for a user or group; yes where that cannot be read.
+/// Returns whether the process's user namespace maps a user or group; true if the map cannot be read.
 fn is_mapped(process: &Dir, map: &str, id: u32, report: &mut Report) -> bool {
     report.optional(process.read(map, SMALL)).is_none_or(|text| has_id(&text, id))
 }
 
-/// Whether a line of the map, `first-inside first-outside count`, includes the number outside.
+/// Returns whether a line of the map, `first-inside first-outside count`, covers this outside id.
 fn has_id(map: &[u8], id: u32) -> bool {
     lines(map).any(|line| {
         let mut words = fields(line).skip(1).map(number::<u32>);
@@ -120,11 +119,13 @@ enum Layer {
     Lower,
 }
 
-/// In which layer of an overlay a file lies; none if it is not on an overlay, was deleted, or cannot be told.
+/// Returns the overlay layer that a file is in; `None` if the file is not on an overlay, is deleted, or its layer is
+/// unknown.
 ///
-/// The kernel does not say, so this looks whether the upper layer's directory has a file of that path. That directory
-/// is named as its mounter saw it: it is looked for where the first process sees it, then where this one does. A file
-/// whose parent directory was renamed in the overlay is taken for one of the lower layer.
+/// The kernel does not report the layer, so this checks whether the upper layer's directory has a file at that path.
+/// The mount options name that directory as its mounter saw it, so it is searched below the root of process 1, then
+/// below the root of the file's process. A file whose parent directory was renamed in the overlay counts as one of the
+/// lower layer.
 fn layer(proc: &Dir, process: &Dir, mount: &Mount, path: &[u8]) -> Option<Layer> {
     let overlay = mount.overlay.as_ref()?;
     let Some(upper) = &overlay.upper else { return Some(Layer::Lower) };
@@ -136,7 +137,7 @@ fn layer(proc: &Dir, process: &Dir, mount: &Mount, path: &[u8]) -> Option<Layer>
     let upper = strip_slash(upper);
     let at = |root: &Dir, prefix: &[u8]| root.dir([prefix, upper].concat().as_slice()).ok();
     let directory = at(proc, b"1/root/").or_else(|| at(process, b"root/"))?;
-    // The path comes from the kernel without links; those of the upper layer are its owner's and not to be trusted.
+    // The kernel's path has no links. Links in the upper layer belong to its owner and are not trusted.
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     match rustix::fs::openat2(directory, strip_slash(&inside), flags, Mode::empty(), resolve) {
@@ -146,7 +147,7 @@ fn layer(proc: &Dir, process: &Dir, mount: &Mount, path: &[u8]) -> Option<Layer>
     }
 }
 
-/// The path relative to a directory, if it lies below.
+/// Returns the path relative to a directory, if it is below it.
 fn strip_directory<'a>(path: &'a [u8], directory: &[u8]) -> Option<&'a [u8]> {
     let directory = directory.strip_suffix(b"/").unwrap_or(directory);
     path.strip_prefix(directory)?.strip_prefix(b"/")
@@ -194,7 +195,7 @@ mod tests {
         assert!(!has_id(b"", 0) && !has_id(b"0 0\n", 0));
     }
 
-    /// A /proc whose first process has its root directory in the same folder.
+    /// Makes a /proc whose process 1 has its root directory in the same directory.
     fn overlay(upper: Option<&str>) -> (tempfile::TempDir, Dir, Mount) {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("1/root/up/bin")).unwrap();

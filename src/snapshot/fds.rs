@@ -1,4 +1,4 @@
-//! Open file descriptors of a process.
+//! Lists the open file descriptors of a process.
 
 use std::path::Path;
 
@@ -13,15 +13,15 @@ use super::text::{fields, lines, number, shortened};
 use super::{MAX_PATH, Report};
 use scap::format::state::{Fd, FdKind, NamedFd, memfd_name};
 
-/// What is known of the machine before descriptors are looked at.
+/// The mounts and sockets of the machine, for naming descriptors.
 pub(super) struct Known<'a> {
-    /// Where /proc is.
+    /// The path of /proc.
     pub(super) proc_root: &'a Path,
     pub(super) mounts: &'a Mounts,
     pub(super) sockets: &'a Sockets,
 }
 
-/// The descriptors of a process; one that is closed meanwhile is left out.
+/// Returns the descriptors of a process, without those closed meanwhile.
 pub(super) fn collect(known: &Known<'_>, process: &Dir, pid: u32, report: &mut Report) -> Vec<Fd> {
     let Some(directory) = report.optional(process.dir("fd")) else { return Vec::new() };
     let numbers = report.optional(directory.numbers()).unwrap_or_default();
@@ -49,9 +49,9 @@ pub(super) fn collect(known: &Known<'_>, process: &Dir, pid: u32, report: &mut R
     fds
 }
 
-/// The kind of a descriptor that has a name and nothing else; none for files and devices.
+/// Returns the kind of a descriptor that has only a name; `None` for files and devices.
 fn named(link: &[u8], status: &Statx) -> Option<NamedFd> {
-    // What is no file of a file system says so in its link; its mode differs from kernel to kernel.
+    // The link shows what belongs to no file system (pipes, eventfds, ...). Its mode differs between kernels.
     if let Some(kind) = NamedFd::of_link(link) {
         return Some(kind.for_all_readers());
     }
@@ -86,8 +86,7 @@ impl Known<'_> {
         let text =
             info.and_then(|info| report.optional(info.read(name.as_c_str(), SMALL))).unwrap_or_default();
         let (flags, mount) = parse_info(&text);
-        // On some file systems (btrfs, overlay) a file's own device is not that of its file system, which events
-        // name.
+        // Events have the device of the file system. On some file systems (btrfs, overlay), statx returns another one.
         let dev = mount
             .and_then(|id| self.mounts.get(id))
             .map_or_else(|| device(status.stx_dev_major, status.stx_dev_minor), |mount| mount.dev);
@@ -95,10 +94,10 @@ impl Known<'_> {
     }
 }
 
-/// The flags and the mount's number in a file of fdinfo.
+/// Parses the flags and the mount id in a file of fdinfo.
 fn parse_info(text: &[u8]) -> (Option<u32>, Option<u64>) {
     let (mut flags, mut mount) = (None, None);
-    // What kinds of file add comes after these lines.
+    // Lines specific to a kind of file come after these.
     for line in lines(text).take(4) {
         let mut words = fields(line);
         match words.next() {

@@ -1,19 +1,19 @@
-//! The format's own bits for what the kernel says in its bits. Their values come from `include/flags.def`.
+//! Converts the kernel's flag bits to the format's, which `include/flags.def` defines.
 
 use rustix::fs::OFlags;
 
 use scap::events::{flag_table, same};
 
-/// `clone_flags` of a thread that is not its process's first. /proc does not tell how a thread was made: the first
-/// two follow from being a thread, the third is what every thread library asks for.
+/// The `clone_flags` of a thread that is not its process's first. /proc does not show how a thread was made. The first
+/// two flags follow from being a thread; every thread library sets the third.
 pub(super) const THREAD: u32 = value("clone_flags", "CLONE_THREAD")
     | value("clone_flags", "CLONE_VM")
     | value("clone_flags", "CLONE_FILES");
 
-/// `O_DSYNC`, for which rustix has the value of `O_SYNC`, of which it is a part.
+/// `O_DSYNC`, one bit of `O_SYNC`. rustix gives it the value of `O_SYNC`.
 const DSYNC: OFlags = OFlags::from_bits_retain(0o10_000);
 
-/// Open flags that have one bit of the kernel's and one of the format's.
+/// The kernel's open flags, each with the format's flag.
 const OPEN: [(OFlags, u32); 11] = [
     (OFlags::CREATE, value("file_flags", "O_CREAT")),
     (OFlags::APPEND, value("file_flags", "O_APPEND")),
@@ -28,7 +28,7 @@ const OPEN: [(OFlags, u32); 11] = [
     (OFlags::TMPFILE, value("file_flags", "O_TMPFILE")),
 ];
 
-/// `file_flags` for the flags of an open file.
+/// Returns the `file_flags` for the flags of an open file.
 pub(super) fn open_flags(kernel: u32) -> u32 {
     let kernel = OFlags::from_bits_retain(kernel);
     let access = match kernel & OFlags::RWMODE {
@@ -42,14 +42,14 @@ pub(super) fn open_flags(kernel: u32) -> u32 {
             flags |= flag;
         }
     }
-    // The kernel's O_TMPFILE has the bit of O_DIRECTORY in it.
+    // The kernel's O_TMPFILE includes the bit of O_DIRECTORY.
     if kernel.contains(OFlags::DIRECTORY) && !kernel.contains(OFlags::TMPFILE) {
         flags |= value("file_flags", "O_DIRECTORY");
     }
     flags
 }
 
-/// The value of a flag; that there is none of the name is a compile error.
+/// Returns the value of a flag. An unknown name is a compile error.
 const fn value(table: &str, name: &str) -> u32 {
     let flags = flag_table(table);
     let mut i = 0;

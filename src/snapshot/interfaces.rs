@@ -1,4 +1,4 @@
-//! Addresses of the network interfaces in the network namespace of this process.
+//! Lists the addresses of the network interfaces in this process's network namespace.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::text::{fields, number};
 use super::{MAX_PATH, Report};
 use scap::format::state::{Interface, InterfaceAddress};
 
-/// All IPv4 addresses, then all IPv6 ones, as the format wants them. Link speeds are read below `sys`.
+/// Returns all IPv4 addresses, then all IPv6 ones: the order of the format. Reads link speeds below `sys`.
 pub(super) fn collect(sys: &Path, report: &mut Report) -> Vec<Interface> {
     let Ok(found) = getifaddrs() else {
         report.unreadable += 1;
@@ -52,7 +52,7 @@ fn v6(address: Option<&SockaddrStorage>) -> Option<Ipv6Addr> {
     address?.as_sockaddr_in6().map(|address| address.ip())
 }
 
-/// The kernel tells Mbit/s, and -1 where it does not know.
+/// Converts the kernel's link speed in Mbit/s, -1 if unknown, to bit/s, 0 if unknown.
 fn bits_per_second(speed: &[u8]) -> u64 {
     fields(speed).next().and_then(number::<u32>).map_or(0, |megabits| u64::from(megabits) * 1_000_000)
 }

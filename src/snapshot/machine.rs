@@ -1,4 +1,4 @@
-//! The machine itself.
+//! Reads the properties of the machine.
 
 use super::dir::{Dir, LARGE, SMALL};
 use super::text::{fields, lines, number};
@@ -7,10 +7,10 @@ use scap::format::state::MachineInfo;
 
 const MAX_HOSTNAME: usize = 127;
 
-/// Reads what `stat`, `meminfo` and `sys/kernel/pid_max` below `proc` say of the machine.
+/// Reads the machine's properties from `stat`, `meminfo` and `sys/kernel/pid_max` below `proc`.
 ///
 /// # Errors
-/// If `stat` cannot be read or does not tell when the machine was started: then this is no /proc.
+/// If `stat` cannot be read, or if it has no boot time and `boot_time` is `None`: then this is no /proc.
 pub(super) fn collect(
     proc: &Dir,
     boot_time: Option<u64>,
@@ -32,7 +32,7 @@ pub(super) fn collect(
     })
 }
 
-/// The number of CPUs that are online, and the time of the start in ns since the epoch.
+/// Parses the number of online CPUs and the boot time, ns since the epoch.
 fn parse_stat(stat: &[u8]) -> (u32, Option<u64>) {
     let mut cpus = 0;
     let mut started = None;
@@ -48,7 +48,7 @@ fn parse_stat(stat: &[u8]) -> (u32, Option<u64>) {
     (cpus, started)
 }
 
-/// Main memory in bytes.
+/// Parses the size of the main memory; returns it in bytes.
 fn parse_memory(meminfo: &[u8]) -> Option<u64> {
     let total = lines(meminfo).find_map(|line| line.strip_prefix(b"MemTotal:"))?;
     number::<u64>(fields(total).next()?)?.checked_mul(1024)

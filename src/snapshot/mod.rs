@@ -1,8 +1,8 @@
-//! The state of the running machine, as a capture has it before its first event.
+//! Reads the state of the running machine, which a capture has before its first event.
 //!
-//! [`take`] reads /proc and a few other places once. The machine goes on running meanwhile: a process that ends is
-//! left out, and what cannot be read stays empty; both are counted in the [`Report`]. A capture should start before
-//! its snapshot is taken, so that its events tell what changed since.
+//! [`take`] reads /proc and a few other places once, while the machine keeps running. It leaves out processes that end
+//! meanwhile and leaves empty what it cannot read; the [`Report`] counts both. A capture should start before its
+//! snapshot is taken, so that its events show what changed since.
 
 mod cgroups;
 mod dir;
@@ -31,20 +31,19 @@ use dir::Dir;
 use processes::Walk;
 use scap::format::state::{FdList, MachineState};
 
-/// The format's readers take paths of up to 1,023 bytes.
+/// The longest path that the format's readers accept, in bytes.
 const MAX_PATH: usize = 1023;
 
 /// Where a snapshot is taken from, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Where the machine's /proc is; in a container, a mount of the host's. The process's own by default.
+    /// The machine's /proc; in a container, a mount of the host's. `/proc` by default.
     pub proc_root: PathBuf,
-    /// Where its /sys is, for the speed of network interfaces.
+    /// The machine's /sys, for the speed of network interfaces.
     pub sys_root: PathBuf,
-    /// Where its /etc is, for users and groups.
+    /// The machine's /etc, for users and groups.
     pub etc_root: PathBuf,
-    /// When the machine was started, in ns since the epoch. Without it, it is read from /proc, which has it in whole
-    /// seconds.
+    /// The machine's boot time, ns since the epoch. If `None`, it is read from /proc, which has it in whole seconds.
     pub boot_time: Option<u64>,
     /// Whether to list open file descriptors, which is half of the work.
     pub fds: bool,
@@ -62,7 +61,7 @@ impl Default for Options {
     }
 }
 
-/// What [`take`] gives back.
+/// The result of [`take`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The state.
@@ -80,12 +79,12 @@ pub struct Report {
     pub processes: usize,
     /// Processes and threads that ended before they were read.
     pub vanished: usize,
-    /// Files, links and directories that could not be read, mostly for want of privileges.
+    /// Files, links and directories that could not be read, mostly for lack of privileges.
     pub unreadable: usize,
 }
 
 impl Report {
-    /// A value that may be missing, as of a process that just ended; what cannot be read is counted.
+    /// Returns a value that may be missing, for example because the process just ended. Counts other errors.
     fn optional<T>(&mut self, result: rustix::io::Result<T>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -98,7 +97,7 @@ impl Report {
     }
 }
 
-/// Why no snapshot could be taken.
+/// An error of taking a snapshot.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
@@ -107,25 +106,25 @@ pub enum SnapshotError {
     Proc {
         /// The directory.
         path: PathBuf,
-        /// What the kernel says.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The file that tells CPUs and the time of the start cannot be read.
+    /// `stat`, which has the CPUs and the boot time, cannot be read.
     #[error("cannot read stat in the proc directory: is proc mounted there?")]
     Stat(#[source] io::Error),
-    /// That file has no usable time of the start.
+    /// `stat` has no usable boot time.
     #[error(
-        "stat in the proc directory has no line 'btime': is proc mounted there? Otherwise give a boot time"
+        "stat in the proc directory has no usable 'btime' line: is proc mounted there? Otherwise give a boot time"
     )]
     NoBootTime,
 }
 
 /// Reads the state of the machine.
 ///
-/// Interfaces and the host's name are those of this process's own namespaces.
+/// Network interfaces and the host name are those of this process's namespaces.
 ///
 /// # Errors
-/// If `options.proc_root` is not a readable /proc. Anything less is counted in the report.
+/// If `options.proc_root` is not a readable /proc. The report counts lesser errors.
 pub fn take(options: &Options) -> Result<Snapshot, SnapshotError> {
     let mut report = Report::default();
     let unreadable =
@@ -135,7 +134,7 @@ pub fn take(options: &Options) -> Result<Snapshot, SnapshotError> {
     let interfaces = interfaces::collect(&options.sys_root, &mut report);
     let (users, groups) = users::collect(&options.etc_root, &mut report);
     let pids = proc.numbers().map_err(unreadable)?;
-    // A boot time that was given is that of the initial time namespace; /proc shows the times of this one.
+    // A given boot time is that of the initial time namespace; /proc shows times of this process's time namespace.
     let offset = if options.boot_time.is_some() { clocks::namespace_offset() } else { 0 };
     let boot_time = machine.boot_time.saturating_add_signed(offset.saturating_neg());
     let mut walk = Walk::new(&proc, boot_time, &mut report);

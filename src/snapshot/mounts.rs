@@ -1,4 +1,4 @@
-//! Mounts of all mount namespaces, by the kernel's number, which is the same for all of them.
+//! Collects the mounts of all mount namespaces, by mount id, which is unique across namespaces.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,18 +13,18 @@ pub(super) struct Mount {
     pub(super) dev: u32,
     /// Whether the mount or its file system is read-only.
     pub(super) read_only: bool,
-    /// The path in the file system that is mounted.
+    /// The path of the mounted directory in its file system.
     pub(super) root: Vec<u8>,
-    /// Where it is mounted, as the root directory of a process in that namespace sees it.
+    /// The mount point, relative to the root directory of a process in that namespace.
     pub(super) point: Vec<u8>,
-    /// What kind of overlay it is, if it is one.
+    /// The overlay, if it is one.
     pub(super) overlay: Option<Overlay>,
 }
 
-/// An overlay.
+/// An overlay file system.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Overlay {
-    /// The upper layer's directory, as named by who mounted it; none in a read-only overlay.
+    /// The upper layer's directory, as its mounter named it; `None` for a read-only overlay.
     pub(super) upper: Option<Vec<u8>>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Mounts {
 }
 
 impl Mounts {
-    /// Reads the mounts of a process's namespace, unless they are known.
+    /// Reads the mounts of a process's namespace, unless already known.
     pub(super) fn learn(&mut self, process: &Dir, report: &mut Report) {
         let Some(namespace) = report.optional(process.link("ns/mnt")) else { return };
         if self.namespaces.contains(&namespace) {
@@ -48,20 +48,20 @@ impl Mounts {
         }
     }
 
-    /// The mount with that number.
+    /// Returns the mount with this id.
     pub(super) fn get(&self, id: u64) -> Option<&Mount> {
         self.by_id.get(&id)
     }
 }
 
-/// A device as the format's readers take it apart: the minor number's low 8 bits, then 12 bits of the major number,
-/// then the rest of the minor number. This is the form of the kernel's interface (`st_rdev` of old, a terminal in
-/// /proc/PID/stat), not that of its inside.
+/// Encodes a device number as the format's readers decode it: from the lowest bit, 8 low bits of the minor number, 12
+/// bits of the major number, then the rest of the minor number. This is the encoding of the kernel's interface (old
+/// `st_rdev`, the terminal in /proc/PID/stat), not its internal one.
 pub(super) fn device(major: u32, minor: u32) -> u32 {
     (minor & 0xff) | (major & 0xfff) << 8 | (minor & 0xf_ff00) << 12
 }
 
-/// A line of mountinfo: `id parent major:minor root point options [tags] - type source options`.
+/// Parses a line of mountinfo: `id parent major:minor root point options [tags] - type source options`.
 fn parse(line: &[u8]) -> Option<(u64, Mount)> {
     let mut words = fields(line);
     let id = number(words.next()?)?;

@@ -1,4 +1,4 @@
-//! All processes with their threads.
+//! Reads all processes with their threads.
 
 use std::collections::HashMap;
 
@@ -15,15 +15,15 @@ use super::threads::{Stat, Status, parse_stat, parse_status};
 use super::{MAX_PATH, Report};
 use scap::format::state::Thread;
 
-/// At most that many bytes of arguments, and of the environment, are kept.
+/// The maximum size of the arguments, and of the environment, in bytes.
 const MAX_LIST: usize = 4096;
-/// The process that sets up a pid namespace has this number in it.
+/// The id of a pid namespace's first process, inside it.
 const INIT: i64 = 1;
 
-/// The walk through all processes, with what it learns on the way.
+/// The walk through all processes, with the mounts and sockets found on the way.
 pub(super) struct Walk<'a> {
     proc: &'a Dir,
-    /// What is added to the times in /proc: ns since the epoch.
+    /// The offset of the times in /proc, ns since the epoch.
     boot_time: u64,
     report: &'a mut Report,
     cgroups: Cgroups,
@@ -31,12 +31,12 @@ pub(super) struct Walk<'a> {
     pub(super) mounts: Mounts,
     pub(super) sockets: Sockets,
     pub(super) threads: Vec<Thread>,
-    /// Where each process's threads begin, and the pid namespace that it is in: empty for that of /proc, none where
+    /// For each process, the index of its first thread and its pid namespace: empty for that of /proc, `None` if
     /// unknown.
     processes: Vec<(usize, Option<Vec<u8>>)>,
 }
 
-/// What the threads of a process have in common.
+/// The properties that the threads of a process share.
 struct Shared {
     exe: Exe,
     argv0: Vec<u8>,
@@ -77,14 +77,14 @@ impl<'a> Walk<'a> {
         self.fill_namespace_starts();
     }
 
-    /// Reads a process; an error if not even its first thread can be read.
+    /// Reads a process; fails if its first thread cannot be read.
     fn process(&mut self, pid: u32) -> Result<()> {
         let process = self.proc.dir(pid.to_string())?;
         let tasks = process.dir("task")?;
-        // The first is the process's own, which lives as long as the process.
+        // The first thread's directory exists as long as the process.
         let (stat, status) = self.read_thread(&tasks, pid)?;
         let shared = self.shared(&process, &status);
-        // That of /proc itself needs no name, nor the privilege to ask for it.
+        // The pid namespace of /proc itself needs no name, so no privilege to read one.
         let namespace = match status.pid_namespaces {
             0 | 1 => Some(Vec::new()),
             _ => self.report.optional(process.link("ns/pid")),
@@ -107,7 +107,7 @@ impl<'a> Walk<'a> {
     fn read_thread(&mut self, tasks: &Dir, tid: u32) -> Result<(Stat, Status)> {
         tasks.read_into(format!("{tid}/stat"), SMALL, &mut self.buffer)?;
         let stat = parse_stat(&self.buffer).ok_or(Errno::INVAL)?;
-        // All of it: the list of supplementary groups may be long.
+        // A larger limit: the list of supplementary groups may be long.
         tasks.read_into(format!("{tid}/status"), SMALL * 16, &mut self.buffer)?;
         Ok((stat, parse_status(&self.buffer)))
     }
@@ -122,7 +122,7 @@ impl<'a> Walk<'a> {
         let limits = report.optional(process.read("limits", SMALL));
         let mut link = |name| shortened(report.optional(process.link(name)).unwrap_or_default(), MAX_PATH);
         let (cwd, root) = (link("cwd"), link("root"));
-        // A kernel thread or a zombie has no executable, and uses no namespace of note.
+        // Kernel threads and zombies have no executable, and no namespaces of interest.
         let mut exe = Exe::default();
         if let Some(path) = report.optional(process.link("exe")) {
             self.mounts.learn(process, report);
@@ -145,9 +145,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// When each pid namespace's first process was started, for all processes in it.
+    /// Sets, for all processes, the start time of their pid namespace's first process.
     ///
-    /// Events name this time in ns since boot and readers add the boot time; in the process list they expect the sum.
+    /// Events have this time in ns since boot, and readers add the boot time. In the process list they expect the sum.
     fn fill_namespace_starts(&mut self) {
         let mut starts: HashMap<Vec<u8>, u64> = HashMap::new();
         for (first, namespace) in &self.processes {
@@ -169,7 +169,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The entry of a thread. Until all processes are known, `pidns_init_start_ts` is its own start in ns since boot.
+/// Returns the entry of a thread. Until all processes are known, `pidns_init_start_ts` is the thread's own start time,
+/// ns since boot.
 fn thread(pid: u32, tid: u32, stat: Stat, status: &Status, shared: &Shared) -> Thread {
     Thread {
         tid: tid.into(),
@@ -218,7 +219,7 @@ fn ticks_to_ns(ticks: u64) -> u64 {
     ticks.saturating_mul(1_000_000_000 / per_second)
 }
 
-/// The soft limit of open files in /proc/PID/limits.
+/// Parses the soft limit of open files in /proc/PID/limits.
 fn parse_fdlimit(text: &[u8]) -> Option<u64> {
     let line = lines(text).find_map(|line| line.strip_prefix(b"Max open files"))?;
     match fields(line).next()? {

@@ -1,12 +1,12 @@
-//! Sockets of all network namespaces, by inode, from the tables below /proc/PID/net.
+//! Collects the sockets of all network namespaces, by inode, from the tables below /proc/PID/net.
 //!
-//! All sockets of a machine share one set of inode numbers, so one table serves for all namespaces; that also finds
-//! the socket that a process has from another namespace.
+//! Inode numbers of sockets are unique on a machine, so one table serves all namespaces. It also finds a socket that a
+//! process has from another namespace.
 //!
-//! The order of the two ends of a connection is what the format's readers expect in this place. They take the source
-//! of an IPv4 connection for the local end, and turn it round themselves where some process of the capture listens on
-//! that port. They leave IPv6 connections as they are. So here the source of an IPv4 connection is its local end, and
-//! that of an IPv6 one is the client: the remote end if a socket of the same namespace listens on the local port.
+//! The order of the two ends of a connection is the one that the format's readers expect here. They take the source of
+//! an IPv4 connection for the local end, and swap the ends themselves if some process of the capture listens on that
+//! port. They do not change IPv6 connections. So the source of an IPv4 connection is its local end. The source of an
+//! IPv6 connection is the client: the remote end if a socket of the same namespace listens on the local port.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -38,7 +38,7 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
-    /// Reads the tables of a process's network namespace, unless they are known.
+    /// Reads the tables of a process's network namespace, unless already known.
     pub(super) fn learn(&mut self, process: &Dir, report: &mut Report) {
         let Some(namespace) = report.optional(process.link("ns/net")) else { return };
         if self.namespaces.contains(&namespace) {
@@ -46,7 +46,7 @@ impl Sockets {
         }
         let mut buffer = Vec::new();
         for (table, l4) in TABLES {
-            // A protocol that the kernel does not have has no table.
+            // There is no table for a protocol that the kernel lacks.
             if report.optional(process.read_into(table, LARGE, &mut buffer)).is_some() {
                 self.by_inode.extend(inet_table(&buffer, l4));
             }
@@ -54,7 +54,7 @@ impl Sockets {
         if report.optional(process.read_into("net/unix", LARGE, &mut buffer)).is_some() {
             self.by_inode.extend(lines(&buffer).filter_map(unix));
             self.name_unix_sockets(process, &namespace);
-            // Otherwise the process has ended meanwhile: another one of the namespace may do.
+            // Only then: if the process has ended meanwhile, another process of the namespace is tried.
             self.namespaces.insert(namespace);
         }
         if report.optional(process.read_into("net/netlink", LARGE, &mut buffer)).is_some() {
@@ -63,7 +63,7 @@ impl Sockets {
         }
     }
 
-    /// Gives the unix sockets of a namespace their exact names. Where the kernel does not tell them, those of
+    /// Gives the unix sockets of a namespace their exact names. If the kernel does not report them, the names from
     /// /proc/net/unix stay.
     fn name_unix_sockets(&mut self, process: &Dir, namespace: &[u8]) {
         let own = rustix::fs::readlink("/proc/thread-self/ns/net", Vec::new());
@@ -75,14 +75,14 @@ impl Sockets {
         }
     }
 
-    /// The socket with that inode.
+    /// Returns the socket with this inode.
     pub(super) fn get(&self, inode: u64) -> Option<&FdKind> {
         self.by_inode.get(&inode)
     }
 }
 
-/// What a socket is that no table lists, going by the kernel's name of its protocol: a TCP socket, say, that is
-/// neither bound nor connected.
+/// Returns the kind of a socket that no table lists, by the kernel's name of its protocol: for example, a TCP socket
+/// that is neither bound nor connected.
 pub(super) fn unlisted(protocol: &[u8], inode: u64) -> FdKind {
     let (local4, local6) = ((Ipv4Addr::UNSPECIFIED, 0), (Ipv6Addr::UNSPECIFIED, 0));
     match protocol {
@@ -108,7 +108,7 @@ fn link(inode: u64) -> Vec<u8> {
     format!("socket:[{inode}]").into_bytes()
 }
 
-/// The sockets of a table of IPv4 or IPv6 sockets.
+/// Parses a table of IPv4 or IPv6 sockets.
 fn inet_table(text: &[u8], l4: L4Proto) -> impl Iterator<Item = (u64, FdKind)> {
     let sockets: Vec<Inet> = lines(text).filter_map(inet).collect();
     let listening: HashSet<u16> = sockets
@@ -119,7 +119,7 @@ fn inet_table(text: &[u8], l4: L4Proto) -> impl Iterator<Item = (u64, FdKind)> {
     sockets.into_iter().map(move |socket| (socket.inode, socket.kind(l4, &listening)))
 }
 
-/// A line of such a table.
+/// A line of a table of IPv4 or IPv6 sockets.
 #[derive(Debug, PartialEq, Eq)]
 struct Inet {
     local: SocketAddr,
@@ -128,19 +128,19 @@ struct Inet {
     inode: u64,
 }
 
-/// `slot: local remote state queues timer retransmits uid timeout inode ...`
+/// Parses a line: `slot: local remote state queues timer retransmits uid timeout inode ...`
 fn inet(line: &[u8]) -> Option<Inet> {
     let mut words = fields(line).skip(1);
     let local = address(words.next()?)?;
     let remote = address(words.next()?)?;
     let listens = words.next()? == LISTEN;
-    // A closed connection that only waits for its time has no inode.
+    // A closed connection in TIME_WAIT has no inode.
     let inode = number(words.nth(5)?).filter(|&inode| inode != 0)?;
     Some(Inet { local, remote, listens, inode })
 }
 
-/// `address:port` in hexadecimal digits: the port as a number, the address as 32-bit numbers of the machine's byte
-/// order, whose bytes in memory are the address.
+/// Parses `address:port` in hexadecimal digits. The port is a number. The address is printed as 32-bit numbers in the
+/// machine's byte order; their bytes in memory are the address.
 fn address(text: &[u8]) -> Option<SocketAddr> {
     let (ip, port) = split_once(text, b':')?;
     let port = u16::try_from(hex(port)?).ok()?;
@@ -160,7 +160,7 @@ fn address(text: &[u8]) -> Option<SocketAddr> {
 }
 
 impl Inet {
-    /// Readers, too, go by the remote address to tell whether a socket is connected.
+    /// Returns the socket's kind. A socket with a remote address counts as connected, as for readers.
     fn kind(&self, l4: L4Proto, listening: &HashSet<u16>) -> FdKind {
         let (local_port, remote_port) = (self.local.port(), self.remote.port());
         match (self.local.ip(), self.remote.ip()) {
@@ -198,11 +198,11 @@ fn v6(address: IpAddr) -> Ipv6Addr {
     }
 }
 
-/// A line of the table of unix sockets: `address: references protocol flags type state inode [path]`.
+/// Parses a line of the table of unix sockets: `address: references protocol flags type state inode [path]`.
 ///
-/// Unless it may show addresses, the kernel puts zero or a hash of at most 32 bits in place of the address; the
-/// socket's inode takes its place then. The path has an `@` for each NUL of an abstract name: see
-/// [`unix_names`](super::unix_names). A path with a line break in it breaks the line, and is kept up to there.
+/// If the kernel hides addresses, it prints zero or a hash of at most 32 bits, and the socket's inode replaces it. The
+/// path has an `@` for each NUL of an abstract name: see [`unix_names`](super::unix_names). A line break in a path ends
+/// the line, so the rest of the path is lost.
 fn unix(line: &[u8]) -> Option<(u64, FdKind)> {
     let mut rest = line;
     let mut words = [&b""[..]; 7];
@@ -232,7 +232,7 @@ mod tests {
     const HEADER: &str =
         "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
-    /// An address in the form that the kernel of this machine prints.
+    /// Formats an address as this machine's kernel prints it.
     fn printed(address: SocketAddr) -> String {
         let bytes = match address.ip() {
             IpAddr::V4(ip) => ip.octets().to_vec(),

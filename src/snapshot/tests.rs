@@ -1,4 +1,4 @@
-//! Snapshots of processes that the test starts, and of directories that look like a /proc.
+//! Tests with snapshots of processes that they start, and of directories that look like a /proc.
 
 mod fds;
 
@@ -15,11 +15,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::*;
 use scap::format::state::Thread;
 
-/// The first number of the descriptors that a child is given.
+/// The first descriptor that a child gets.
 const FIRST_FD: i32 = 100;
 const FDLIMIT: u64 = 777;
 
-/// A process that is ended with the test.
+/// A process that is killed at the end of the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -51,7 +51,7 @@ fn is_root() -> bool {
 fn owned(fd: impl TryInto<i32>) -> OwnedFd {
     let fd = fd.try_into().ok().unwrap();
     assert!(fd >= 0, "{}", io::Error::last_os_error());
-    // SAFETY: the call succeeded, and nobody else has its result.
+    // SAFETY: the call succeeded, and its result has no other owner.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
@@ -59,7 +59,7 @@ fn owned(fd: impl TryInto<i32>) -> OwnedFd {
 fn start_with(mut command: Command, fds: Vec<i32>) -> Running {
     let give = move || {
         for (number, &fd) in (FIRST_FD..).zip(&fds) {
-            // SAFETY: dup2 changes the child's own descriptors only.
+            // SAFETY: dup2 only changes the child's own descriptors.
             if unsafe { libc::dup2(fd, number) } < 0 {
                 return Err(io::Error::last_os_error());
             }
@@ -233,13 +233,13 @@ fn a_capability_counts_for_owners_that_the_user_namespace_knows() {
     assert!(!writable(&["--user", "--map-root-user"]));
 }
 
-/// By another process: a file that we had open for writing could not be executed while a child of another test, forked
-/// meanwhile, still has it.
+/// Copies /bin/sleep in another process. If this process had the file open for writing, it could not be executed while
+/// a child of another test, forked meanwhile, still has it open.
 fn copy_of_sleep(to: &Path) {
     assert!(Command::new("cp").arg("/bin/sleep").arg(to).status().unwrap().success());
 }
 
-/// Runs a script in new namespaces, which ends in `exec sleep`, and waits until it does.
+/// Runs a script that ends with `exec sleep` in new namespaces, and waits for that exec.
 fn in_namespaces(flags: &[&str], script: &str) -> (Running, u32) {
     let mut command = Command::new("unshare");
     if !is_root() {
@@ -276,7 +276,7 @@ fn a_process_in_its_own_pid_namespace() {
     let found = thread(&snapshot, pid);
     assert_eq!((found.pid, found.vpid, found.vtid), (pid.into(), 1, 1));
     assert_eq!(snapshot.state.machine.boot_time, boot_time + 5);
-    // The time of the start is known to a second, a thread's start to a clock tick.
+    // The boot time is accurate to a second, a thread's start to a clock tick.
     let start = found.pidns_init_start_ts;
     assert!(start.abs_diff(before) < 3_000_000_000, "{start} {before}");
     assert_eq!(start % 10_000_000, (boot_time + 5) % 10_000_000);
@@ -305,7 +305,7 @@ fn executables_in_an_overlay() {
     }
 }
 
-/// A directory like /proc, with a process that has what the two mandatory files say and nothing else.
+/// Makes a directory like /proc, with a process that has only the two mandatory files.
 fn fixture() -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let task = root.path().join("7/task/7");
@@ -355,7 +355,7 @@ fn what_is_missing_stays_empty() {
 #[test]
 fn what_cannot_be_read_is_counted() {
     let root = fixture();
-    // Reading a directory as a file fails, for root as well.
+    // Reading a directory as a file fails, even for root.
     fs::create_dir(root.path().join("7/cmdline")).unwrap();
     fs::create_dir_all(root.path().join("9/task/9/stat")).unwrap();
     let options =

@@ -1,37 +1,37 @@
-//! Small parsers that the files of /proc have in common. They work on bytes: names and paths need not be UTF-8.
+//! Small parsers for the files of /proc. They work on bytes: names and paths need not be UTF-8.
 
-/// The fields of a line, which any number of blanks and tabs separates.
+/// Returns the fields of a line, separated by whitespace.
 pub(super) fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(|byte| byte.is_ascii_whitespace()).filter(|field| !field.is_empty())
 }
 
-/// The lines of a text. A last line without a line break counts.
+/// Returns the non-empty lines of a text, including a last line without a line break.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
 }
 
-/// A decimal number, which must be the whole text.
+/// Parses a decimal number, which must be the whole text.
 pub(super) fn number<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// A hexadecimal number of at most 16 digits, without prefix; it must be the whole text.
+/// Parses a hexadecimal number of at most 16 significant digits, without prefix, which must be the whole text.
 pub(super) fn hex(text: &[u8]) -> Option<u64> {
-    // `from_str_radix` would take a sign.
+    // `from_str_radix` would accept a sign.
     if !text.first()?.is_ascii_hexdigit() {
         return None;
     }
     u64::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()
 }
 
-/// What stands behind the first `separator`, and what before it.
+/// Returns the text before the first `separator`, and the text after it.
 pub(super) fn split_once(text: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     let at = text.iter().position(|&byte| byte == separator)?;
     let (before, rest) = text.split_at(at);
     Some((before, rest.get(1..)?))
 }
 
-/// The text with the kernel's octal escapes (`\040`) turned back into the bytes that they stand for.
+/// Decodes the kernel's octal escapes (`\040`).
 pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     let mut result = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -48,13 +48,13 @@ pub(super) fn unescape(text: &[u8]) -> Vec<u8> {
     result
 }
 
-/// At most `limit` bytes of a text.
+/// Truncates a text to at most `limit` bytes.
 pub(super) fn shortened(mut text: Vec<u8>, limit: usize) -> Vec<u8> {
     text.truncate(limit);
     text
 }
 
-/// At most `limit` bytes of texts that each end in NUL; what is left of a text that had to be cut ends in one, too.
+/// Truncates a list of NUL-terminated texts to at most `limit` bytes. The last text ends in NUL even if it is cut.
 pub(super) fn shortened_list(mut list: Vec<u8>, limit: usize) -> Vec<u8> {
     let ended = list.last().is_none_or(|&last| last == 0);
     if list.len() > limit || (list.len() == limit && !ended) {

@@ -1,14 +1,14 @@
-//! What /proc/PID/task/TID says of a thread.
+//! Parses the files of a thread in /proc/PID/task/TID.
 //!
-//! The `procfs` crate has parsers for these files, but they refuse texts that are not UTF-8, and parse more than is
-//! asked for here.
+//! The `procfs` crate has parsers for these files, but they refuse text that is not UTF-8, and parse more than is
+//! needed here.
 
 use super::exe::Credentials;
 use super::text::{fields, hex, lines, number, shortened};
 
 const MAX_COMM: usize = 15;
 
-/// What is taken from `stat`.
+/// The fields taken from `stat`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Stat {
     pub(super) comm: Vec<u8>,
@@ -17,16 +17,16 @@ pub(super) struct Stat {
     pub(super) tty: u32,
     pub(super) pfminor: u64,
     pub(super) pfmajor: u64,
-    /// Clock ticks between the machine's start and the thread's.
+    /// The start time of the thread, in clock ticks since boot.
     pub(super) start: u64,
 }
 
-/// What is taken from `status`.
+/// The fields taken from `status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Status {
     pub(super) ppid: u64,
     pub(super) credentials: Credentials,
-    /// How many pid namespaces know the thread, from that of /proc to its own; 0 if the kernel does not say.
+    /// The number of pid namespaces from that of /proc to the thread's own; 0 if the kernel does not report it.
     pub(super) pid_namespaces: usize,
     pub(super) vtid: Option<i64>,
     pub(super) vpid: Option<i64>,
@@ -38,12 +38,12 @@ pub(super) struct Status {
     pub(super) cap_permitted: u64,
 }
 
-/// Parses `stat`. The name may contain anything, even `) `: it ends at the last parenthesis.
+/// Parses `stat`. The name may contain any byte, even `)`: it ends at the last parenthesis.
 pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
     let start = text.iter().position(|&byte| byte == b'(')? + 1;
     let end = text.iter().rposition(|&byte| byte == b')')?;
     let comm = shortened(text.get(start..end)?.to_vec(), MAX_COMM);
-    // From the state on, which is the third field of all.
+    // The remaining fields, from the third one (the state) on.
     let mut words = fields(text.get(end + 1..)?);
     let pgid = number(words.nth(2)?)?;
     let sid = number(words.next()?)?;
@@ -55,7 +55,7 @@ pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
     Some(Stat { comm, pgid, sid, tty, pfminor, pfmajor, start })
 }
 
-/// Parses `status`. The kernel escapes line breaks in the name there.
+/// Parses `status`. There the kernel escapes line breaks in the name.
 pub(super) fn parse_status(text: &[u8]) -> Status {
     let mut status = Status::default();
     for line in lines(text) {
@@ -64,11 +64,11 @@ pub(super) fn parse_status(text: &[u8]) -> Status {
         let credentials = &mut status.credentials;
         match key {
             b"PPid:" => set(&mut status.ppid, words.next(), number),
-            // Real, effective, saved, of the file system.
+            // Real, effective, saved, file system.
             b"Uid:" => set(&mut credentials.euid, words.nth(1), number),
             b"Gid:" => set(&mut credentials.egid, words.nth(1), number),
             b"Groups:" => credentials.groups = words.filter_map(number).collect(),
-            // From the outermost pid namespace to the thread's own.
+            // From the pid namespace of /proc to the thread's own.
             b"NSpid:" => {
                 let numbers: Vec<&[u8]> = words.collect();
                 status.pid_namespaces = numbers.len();

@@ -1,8 +1,8 @@
-//! The names of unix sockets, from the kernel's socket diagnostics.
+//! Reads the names of unix sockets from the kernel's socket diagnostics.
 //!
-//! /proc/net/unix shows a NUL of a name as `@`, so an abstract name cannot be told from a path, nor a NUL inside from an
-//! `@`. Netlink's `sock_diag` gives the bytes. It answers for the network namespace of the thread that opened its
-//! socket; entering another one takes CAP_SYS_ADMIN.
+//! /proc/net/unix shows a NUL in a name as `@`, so it does not distinguish an abstract name from a path, nor a NUL
+//! inside from an `@`. Netlink's `sock_diag` returns the bytes. It answers for the network namespace of the thread that
+//! opened its socket; entering another namespace needs CAP_SYS_ADMIN.
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
@@ -15,11 +15,13 @@ use super::MAX_PATH;
 use super::dir::Dir;
 use super::text::shortened;
 
-/// Answers come in pieces of at most this size; the kernel's are of 16 KiB.
+/// The size of the receive buffer. The kernel sends 16 KiB at a time.
 const BUFFER: usize = 32 << 10;
-/// Bytes of a netlink message's header, of a unix socket's answer behind it, and of an attribute's header.
+/// The size of a netlink message's header.
 const MESSAGE: usize = 16;
+/// The size of a unix socket's answer (`unix_diag_msg`), which follows the header.
 const ANSWER: usize = 16;
+/// The size of an attribute's header.
 const ATTRIBUTE: usize = 4;
 
 const NLMSG_ERROR: u16 = 2;
@@ -27,7 +29,8 @@ const NLMSG_DONE: u16 = 3;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const UNIX_DIAG_NAME: u16 = 0;
 
-/// Each named unix socket of a process's network namespace: its inode, and its name as a capture has it.
+/// Returns the named unix sockets of a process's network namespace, each with its inode and its name as captures have
+/// it.
 ///
 /// # Errors
 /// If the namespace cannot be entered, or the kernel has no diagnostics of unix sockets.
@@ -36,7 +39,7 @@ pub(super) fn of_namespace(process: &Dir, is_own: bool) -> Result<Vec<(u64, Vec<
         return ask();
     }
     let namespace = process.file("ns/net")?;
-    // The namespace is the thread's: one that ends takes it along.
+    // A thread of its own enters the namespace, so that this thread stays in its own.
     let there = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("netns".to_owned());
         let asked = thread.spawn_scoped(scope, || {
@@ -59,7 +62,7 @@ fn ask() -> Result<Vec<(u64, Vec<u8>)>, Errno> {
     answers(&socket)
 }
 
-/// All unix sockets, of every state, with their names.
+/// Makes the request for all unix sockets, in every state, with their names.
 fn request() -> Vec<u8> {
     const REQUEST_AND_DUMP: u16 = 0x1 | 0x300;
     const SHOW_NAME: u32 = 1;
@@ -68,7 +71,7 @@ fn request() -> Vec<u8> {
     request.extend_from_slice(&LEN.to_ne_bytes());
     request.extend_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     request.extend_from_slice(&REQUEST_AND_DUMP.to_ne_bytes());
-    // Sequence and sender; then family, protocol and padding; states, inode, what to show, and a cookie.
+    // Sequence and sender; family, protocol and padding; then states, inode, what to show, and a cookie.
     request.extend_from_slice(&[0; 8]);
     request.extend_from_slice(&[AddressFamily::UNIX.as_raw() as u8, 0, 0, 0]);
     for word in [u32::MAX, 0, SHOW_NAME, 0, 0] {
@@ -109,14 +112,14 @@ fn half(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-/// The first message: its type, its body, and what follows it.
+/// Splits off the first message: its type, its body, and the bytes after it.
 fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let length = word(bytes, 0)? as usize;
     let body = bytes.get(MESSAGE..length)?;
     Some((half(bytes, 4)?, body, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
-/// The inode and the name of an answer; none of a socket without a name.
+/// Parses the inode and the name of an answer; `None` for a socket without a name.
 fn name(answer: &[u8]) -> Option<(u64, Vec<u8>)> {
     let inode = word(answer, 4)?;
     let mut attributes = answer.get(ANSWER..)?;
@@ -130,7 +133,7 @@ fn name(answer: &[u8]) -> Option<(u64, Vec<u8>)> {
     None
 }
 
-/// A unix address's path as captures have it: see bpf/extract/sockets.h.
+/// Converts the path of a unix address to the form that captures have: see bpf/extract/sockets.h.
 fn path(path: &[u8]) -> Vec<u8> {
     match path {
         [0, name @ ..] => [b"@", name].concat(),

@@ -1,7 +1,7 @@
-//! Users and groups, from the files below /etc.
+//! Reads users and groups from the files below /etc.
 //!
-//! Directory services are left out on purpose: asking them loads foreign code into the process, which a statically
-//! linked program cannot, and can take seconds.
+//! Directory services are left out on purpose. Querying them loads foreign code, which a statically linked program
+//! cannot do, and can take seconds.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub(super) fn collect(etc: &Path, report: &mut Report) -> (Vec<User>, Vec<Group>
     (lines(&passwd).filter_map(user).collect(), lines(&group).filter_map(self::group).collect())
 }
 
-/// A line of passwd: `name:password:uid:gid:comment:home:shell`.
+/// Parses a line of passwd: `name:password:uid:gid:comment:home:shell`.
 fn user(line: &[u8]) -> Option<User> {
     let mut parts = line.split(|&byte| byte == b':');
     let name = name(parts.next()?)?;
@@ -30,14 +30,14 @@ fn user(line: &[u8]) -> Option<User> {
     Some(User { uid, gid, name, home, shell: text(parts.next()?) })
 }
 
-/// A line of group: `name:password:gid:members`.
+/// Parses a line of group: `name:password:gid:members`.
 fn group(line: &[u8]) -> Option<Group> {
     let mut parts = line.split(|&byte| byte == b':');
     let name = name(parts.next()?)?;
     Some(Group { gid: number(parts.nth(1)?)?, name })
 }
 
-/// A name that is one: neither a comment nor one of NIS's `+` and `-` entries.
+/// Returns a valid name; `None` for a comment or a NIS entry (`+`, `-`).
 fn name(name: &[u8]) -> Option<Vec<u8>> {
     match name.first()? {
         b'#' | b'+' | b'-' => None,

@@ -1,4 +1,4 @@
-//! What is said of captures that are whole, cut off, damaged, or of others.
+//! Verifies captures that are whole, cut off, damaged, or not scapd's.
 
 use super::*;
 use scap::{
@@ -6,7 +6,7 @@ use scap::{
     format::{EventBuilder, MachineState, Value, frame_event, write_state},
 };
 
-/// A capture of events of `close` at these times, and notices behind them.
+/// Returns a capture of `close` events at these times, followed by notices.
 fn capture(times: &[u64], notices: &[(&str, String)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_state(&mut bytes, &MachineState::default()).unwrap();
@@ -50,7 +50,7 @@ fn complete_incomplete_or_damaged() {
     assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Complete);
     sample.left_out.sampled = 9;
     assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Sample);
-    // Each contradicts itself: an event too few, a gap too few, out of order, a balance that does not add up.
+    // Each contradicts itself: a missing event, a missing gap, wrong order, a balance that does not add up.
     assert_eq!(outcome(&[1], &[balance(2, 2, 0, 0)]), Outcome::Contradictory);
     assert_eq!(outcome(&[1, 2], &[balance(5, 2, 3, 0)]), Outcome::Contradictory);
     assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 0)]), Outcome::Contradictory);
@@ -79,11 +79,11 @@ fn a_repaired_capture_is_whole_and_incomplete() {
     let mut out = Vec::new();
     repaired.write("x.scap", &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
-    assert!(text.contains("repaired: cut off at byte 100, and 17 bytes behind it were left out"), "{text}");
+    assert!(text.contains("repaired: cut off at byte 100; 17 bytes after it were left out"), "{text}");
     assert_eq!(repaired.to_json()["cuts"][0]["bytes"], 17);
-    // What stood behind the balance was no event, and yet something.
+    // The bytes after the balance were no event, but the capture had some.
     assert_eq!(report(&[1, 2], &[balance(2, 2, 0, 0), cut(17)]).outcome(), Outcome::Incomplete);
-    // Nobody writes behind the end.
+    // Nothing may follow the end.
     assert_eq!(report(&[1], &[cut(17), balance(1, 1, 0, 0)]).outcome(), Outcome::Contradictory);
 }
 
@@ -143,7 +143,7 @@ fn a_capture_of_others_has_no_ledger() {
     let report = Report::of(&capture(&[1, 2], &[("id", "somebody else's notice".to_owned())])[..]);
     assert_eq!((report.outcome(), report.events), (Outcome::NoLedger, 2));
     let text = text_of(&report);
-    assert!(text.contains("x.scap: no ledger") && text.contains("scapd has not made it"), "{text}");
+    assert!(text.contains("x.scap: no ledger") && text.contains("scapd did not write it"), "{text}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the tests of the command share.
+//! Helpers shared by the tests of the command.
 
 #![allow(dead_code, clippy::unwrap_used)]
 
@@ -20,19 +20,19 @@ use scap::{
     select::Asked,
 };
 
-/// The command under test.
+/// Returns the command under test.
 pub fn scapd() -> Command {
     Command::new(env!("CARGO_BIN_EXE_scapd"))
 }
 
-/// Runs it, and returns what it said.
+/// Runs a command, and returns its exit code, stdout and stderr.
 pub fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     (status.code(), text(stdout), text(stderr))
 }
 
-/// Runs it, and looks at its memory meanwhile: what it said on stderr, and the bytes that were resident.
+/// Runs a command, and samples its memory: returns its exit code, stderr, and the resident bytes.
 pub fn run_watched(command: &mut Command) -> (Option<i32>, String, Vec<u64>) {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
@@ -48,19 +48,19 @@ pub fn run_watched(command: &mut Command) -> (Option<i32>, String, Vec<u64>) {
     (child.wait().unwrap().code(), said, resident)
 }
 
-/// The event type that a program records.
+/// Returns the event type that a program records.
 pub fn event_type(program: &str) -> EventType {
     event_by_program(program).unwrap().ty
 }
 
-/// A capture, read to its end: it must be whole, in time order, and end with its verdict, which must add up.
+/// A capture, read to its end: checks that it is complete, in time order, and ends with a correct verdict.
 pub struct Capture {
     pub counts: BTreeMap<EventType, u64>,
     pub events: Vec<(EventType, u64, Vec<u8>)>,
     pub gaps: Vec<Gap>,
     pub clock_steps: Vec<ClockStep>,
     pub verdict: Verdict,
-    /// What it says was asked for.
+    /// The stored selections.
     pub asked: Vec<Asked>,
 }
 
@@ -102,7 +102,7 @@ impl Capture {
         self.counts.get(&event_type(program)).copied().unwrap_or(0)
     }
 
-    /// The events of a program.
+    /// Returns the events of a program.
     pub fn of(&self, program: &str) -> impl Iterator<Item = EventView<'_>> {
         let wanted = event_type(program);
         self.events
@@ -112,12 +112,12 @@ impl Capture {
     }
 }
 
-/// A file in a folder that goes with the test.
+/// Returns the path of a file in the test's directory.
 pub fn file(folder: &tempfile::TempDir, name: &str) -> PathBuf {
     folder.path().join(name)
 }
 
-/// A parameter that is a text, "" if it has no value.
+/// Returns a text parameter, "" if it has no value.
 pub fn text(event: &EventView<'_>, param: &str) -> String {
     match event.value(param) {
         Some(Ok(Decoded { value: Value::Text(text), .. })) => String::from_utf8_lossy(text).into_owned(),
@@ -125,7 +125,7 @@ pub fn text(event: &EventView<'_>, param: &str) -> String {
     }
 }
 
-/// A parameter that is a number.
+/// Returns a numeric parameter.
 pub fn number(event: &EventView<'_>, param: &str) -> Option<i64> {
     match event.value(param)?.ok()?.value {
         Value::Errno(n) | Value::Fd(n) | Value::Pid(n) | Value::Int(n) => Some(n),

@@ -1,4 +1,4 @@
-//! Recordings of this process into a series of files, with threads whose calls are counted.
+//! Recordings of this process to a series of files, with threads whose calls are counted.
 
 use std::{
     collections::BTreeMap,
@@ -24,19 +24,19 @@ use scapd::{
     record::{self, Config, Handle, Observer, Outcome, Status},
 };
 
-/// A recording counts what the whole process does: one test at a time.
+/// Returns a lock: a recording counts the calls of the whole process, so only one test may run at a time.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ONE: Mutex<()> = Mutex::new(());
     ONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A recording of the `pread` calls of this process that goes on in another thread.
+/// A recording of this process's `pread` calls, in another thread.
 pub struct Recording {
     pub handle: Handle,
     thread: JoinHandle<anyhow::Result<Outcome>>,
 }
 
-/// Tells when the recording has begun.
+/// Reports that the recording has started.
 struct Began(Sender<()>);
 
 impl Observer for Began {
@@ -45,7 +45,7 @@ impl Observer for Began {
     }
 }
 
-/// What a recording into a series is like, unless a test has it otherwise.
+/// Returns the default settings of a recording to a series.
 pub fn config(pattern: PathBuf, files: Series) -> Config {
     Config {
         write: Some(pattern),
@@ -60,14 +60,14 @@ pub fn config(pattern: PathBuf, files: Series) -> Config {
         pids: vec![std::process::id()],
         include_self: true,
         quiet: true,
-        // As the command has it.
+        // The command's default.
         confine: Confinement::Auto,
         ..Config::default()
     }
 }
 
 impl Recording {
-    /// Returns when events are recorded.
+    /// Starts a recording, and returns when events are recorded.
     pub fn start(config: Config) -> Recording {
         let (handle, requests) = record::requests();
         let (began, begins) = channel();
@@ -84,7 +84,7 @@ impl Recording {
     }
 }
 
-/// Threads that call `pread` with a number that counts up, until they are stopped.
+/// Threads that call `pread` with an increasing number until they are stopped.
 pub struct Generator {
     stop: Arc<AtomicBool>,
     calls: Arc<AtomicU64>,
@@ -92,7 +92,7 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// Each thread pauses after every `burst` calls.
+    /// Starts the threads; each pauses after every `burst` calls.
     pub fn start(threads: usize, burst: u64, pause: Duration) -> Generator {
         let (stop, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let threads = (0..threads)
@@ -102,7 +102,7 @@ impl Generator {
                     let mut next = 0;
                     while !stop.load(Ordering::Relaxed) {
                         for _ in 0..burst {
-                            // SAFETY: there is no such descriptor, and nothing is read.
+                            // SAFETY: the descriptor is invalid, so nothing is read.
                             unsafe { libc::pread64(-1, std::ptr::null_mut(), 0, next) };
                             next += 1;
                         }
@@ -116,19 +116,19 @@ impl Generator {
         Generator { stop, calls, threads }
     }
 
-    /// How many calls all threads have made so far.
+    /// Returns the number of calls of all threads so far.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// How many calls each thread has made.
+    /// Stops the threads, and returns the number of calls of each.
     pub fn stop(self) -> BTreeMap<u64, u64> {
         self.stop.store(true, Ordering::Relaxed);
         self.threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     }
 }
 
-/// Waits for something that comes soon.
+/// Waits for a condition that becomes true soon.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !condition() {
@@ -137,7 +137,7 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The files of a folder, but for manifests, in the order of their names.
+/// Returns the files of a directory without manifests, sorted by name.
 pub fn captures(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_none_or(|extension| extension != "json"));
@@ -145,16 +145,16 @@ pub fn captures(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// What a file holds.
+/// The contents of a file.
 pub struct Found {
-    /// Each thread's calls, by their numbers.
+    /// The numbers of each thread's calls.
     pub calls: BTreeMap<u64, Vec<u64>>,
-    /// Its balance, if it has one.
+    /// Its totals, if it has them.
     pub verdict: Option<Verdict>,
 }
 
-/// Reads a file, which must stand alone: with the state of the machine, whole, in time order; if it has a balance, as the
-/// last event, one that is true and adds up.
+/// Reads a file and checks that it stands alone: it has the state of the machine, and is complete and in time order. If
+/// it has totals, they are the last event, and correct.
 pub fn read(path: &Path) -> Found {
     let mut reader = Reader::new(std::fs::File::open(path).unwrap()).unwrap();
     let mut found = Found { calls: BTreeMap::new(), verdict: None };
@@ -190,7 +190,7 @@ pub fn read(path: &Path) -> Found {
     found
 }
 
-/// That the files, one after the other, have every call of each thread once, in order.
+/// Checks that the files, in sequence, have every call of each thread once, in order.
 pub fn assert_whole(paths: &[PathBuf], expected: &BTreeMap<u64, u64>) {
     let mut next: BTreeMap<u64, u64> = expected.keys().map(|tid| (*tid, 0)).collect();
     for path in paths {

@@ -1,4 +1,4 @@
-//! What another user of the machine may try against root's scapd, as that user.
+//! Attacks of another user of the machine on root's scapd, run as that user.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ use crate::{
     harness::{Daemon, Generator, Killed, NOBODY, config, ctl, until},
 };
 
-/// A perl program of a user who may do nothing special, and its arguments.
+/// Returns a perl program with its arguments, run by a user without rights.
 fn nobody(program: &str, arguments: &[&str]) -> Command {
     let id = NOBODY.to_string();
     let mut command = Command::new("setpriv");
@@ -26,15 +26,14 @@ fn nobody(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// A folder of that user's.
+/// Returns a directory of that user.
 fn nobodys_folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     folder
 }
 
-/// A socket that is swapped for a link as soon as it is there: whatever its maker then does by path hits the file that the
-/// link leads to.
+/// A socket is replaced by a link as soon as it exists: anything done by path then hits the target of the link.
 #[test]
 fn a_control_socket_that_is_swapped_for_a_link() {
     let (ours, theirs) = (tempfile::tempdir().unwrap(), nobodys_folder());
@@ -68,7 +67,7 @@ fn a_control_socket_that_is_swapped_for_a_link() {
     assert_eq!(fs::read(&victim).unwrap(), b"secret");
 }
 
-/// They would be read for ever: a pipe without a writer, a device without an end.
+/// A pipe without a writer and an endless device would be read for ever.
 #[test]
 fn a_configuration_folder_with_pipes_and_devices() {
     let folder = nobodys_folder();
@@ -88,7 +87,7 @@ fn a_configuration_folder_with_pipes_and_devices() {
     }
 }
 
-/// On a disk that is full none of them is done.
+/// The disk is full, so that none of the rotations is done.
 #[test]
 fn rotations_that_cannot_be_made_keep_neither_status_nor_stop_out() {
     let calls = Generator::start();
@@ -113,7 +112,7 @@ fn rotations_that_cannot_be_made_keep_neither_status_nor_stop_out() {
         assert!(daemon.status()["state"].is_string());
         assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     }
-    // Each of them learns what has become of it: 8 that wait, and 12 that may not.
+    // Each of them gets its answer: 8 wait, and 12 are refused.
     let mut told = String::new();
     let mut answers = BufReader::new(attacker.0.stderr.take().unwrap());
     for _ in 0..20 {
@@ -121,13 +120,13 @@ fn rotations_that_cannot_be_made_keep_neither_status_nor_stop_out() {
     }
     let count = |what: &str| told.matches(what).count();
     assert_eq!((count("wait already; try again"), count("not done within 30 s")), (12, 8), "{told}");
-    // What would help can be set, too.
+    // A setting that would help can be changed, too.
     assert_eq!(run(&mut ctl(&daemon, &["set", "keep-files=1000"])).0, Some(0));
     assert_eq!(run(&mut ctl(&daemon, &["stop"])).0, Some(0));
     daemon.end();
 }
 
-/// docs/SECURITY.md names the tests that hold what it says.
+/// docs/SECURITY.md names existing tests.
 #[test]
 fn the_page_on_security_names_tests_that_there_are() {
     let root = env!("CARGO_MANIFEST_DIR");
@@ -153,7 +152,7 @@ fn metrics(daemon: &mut Daemon) -> SocketAddr {
     line.split('/').find_map(|part| part.parse().ok()).unwrap()
 }
 
-/// All that is answered to a request.
+/// Sends a request, and returns the whole answer.
 fn http(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -183,14 +182,14 @@ fn requests_that_never_end_keep_nobody_from_the_metrics() {
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("# EOF\n"), "{answer}");
     }
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    // What a client sends besides its request does not cost it the answer.
+    // A client gets its answer even if it sends more than its request.
     let long = [request.replace("GET", "POST").as_bytes(), &vec![b'x'; 300 << 10]].concat();
     for _ in 0..20 {
         assert!(http(address, &long).starts_with("HTTP/1.1 405 Method Not Allowed\r\n"));
     }
 }
 
-/// A page of the web whose name leads to 127.0.0.1 has a browser on this machine ask for the metrics.
+/// A web page whose name resolves to 127.0.0.1 makes a browser on this machine ask for the metrics.
 #[test]
 fn a_page_of_the_web_learns_nothing() {
     let calls = Generator::start();
@@ -211,7 +210,7 @@ fn a_page_of_the_web_learns_nothing() {
     }
 }
 
-/// A member of the control group has old files deleted: by a lower limit, or by so many new ones.
+/// A member of the control group has old files deleted, by a lower limit or by enough new files.
 #[test]
 fn deletions_can_be_kept_from_the_control_group() {
     let calls = Generator::start();
@@ -236,7 +235,7 @@ fn deletions_can_be_kept_from_the_control_group() {
     for request in [r#"{"request":"status"}"#, r#"{"request":"set","values":{"snaplen":"90"}}"#] {
         assert!(ask(request).contains("\"ok\":true"), "{request}");
     }
-    // A signal is only the owner's to send.
+    // Only the owner can send a signal.
     daemon.signal(rustix::process::Signal::USR1);
     daemon.wait_for_log("a new file is written");
 }

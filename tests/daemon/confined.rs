@@ -1,4 +1,4 @@
-//! What a recording gives up, and that nothing that it executes notices.
+//! The rights that a recording gives up, and that the programs it executes keep theirs.
 
 use std::{
     fs,
@@ -19,13 +19,13 @@ const SYS_ADMIN: u64 = 1 << 21;
 /// CAP_BPF, CAP_PERFMON.
 const LOADING: u64 = 1 << 39 | 1 << 38;
 
-/// A field of a text like /proc/self/status.
+/// Returns a field of a text in the form of /proc/self/status.
 fn field<'a>(status: &'a str, name: &str) -> &'a str {
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("no {name} in {status}")).trim()
 }
 
-/// Whether a process is confined by seccomp, or may gain no rights by executing a program.
+/// Returns whether a process is confined by seccomp and cannot gain rights by executing a program.
 fn is_confined(status: &str) -> bool {
     assert_eq!(field(status, "Seccomp") == "0", field(status, "NoNewPrivs") == "0", "{status}");
     field(status, "Seccomp") != "0"
@@ -55,7 +55,7 @@ fn a_service_is_confined_in_all_its_threads() {
         let talks = ["control", "metrics", "signals", "rotate", "notify"].iter().any(|of| task.ends_with(of));
         assert_eq!(effective(status) & !if talks { 0 } else { RECORDING }, 0, "{status}");
     }
-    // The second file begins with the state of the machine, as it was then: also of processes with more rights.
+    // The second file starts with the state of the machine at that time, including processes with more rights.
     assert_eq!(run(&mut ctl(&daemon, &["rotate"])).0, Some(0));
     assert_eq!(run(&mut ctl(&daemon, &["stop"])).0, Some(0));
     let (code, log) = daemon.end();
@@ -98,7 +98,7 @@ fn it_can_be_turned_off() {
     }
 }
 
-/// Records a command: what it printed.
+/// Records a command, and returns its output.
 fn record(options: &[&str], command: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.scap");
@@ -124,7 +124,7 @@ fn a_recording_in_the_foreground_is_confined_and_its_command_is_not() {
     assert!(!is_confined(&off) && effective(&off) == effective(&own_status()), "{off}");
 }
 
-/// A copy of a program, which belongs to root and is setuid.
+/// Returns a setuid copy of a program, owned by root.
 fn setuid(program: &str, folder: &Path) -> std::path::PathBuf {
     let copy = folder.join("setuid");
     assert!(Command::new("cp").arg(program).arg(&copy).status().unwrap().success());

@@ -1,4 +1,4 @@
-//! A daemon, and what there is around it: a service manager's socket, a process that makes calls.
+//! A daemon and its surroundings: the service manager's socket, a process that makes calls.
 
 use std::{
     fs,
@@ -19,14 +19,14 @@ use scap::events::{Arch, Syscall};
 
 use crate::common::{Capture, run, scapd};
 
-/// How long anything may take before a test gives up: loading all programs on a busy machine is the longest.
+/// The time limit for anything in a test. Loading all programs on a busy machine takes longest.
 const LIMIT: Duration = Duration::from_secs(120);
 /// A user who owns nothing.
 pub const NOBODY: u32 = 65534;
 /// The capabilities that a recording keeps, as bits.
 pub const RECORDING: u64 = 1 << 19 | 1 << 2;
 
-/// Waits until something is so.
+/// Waits for a condition.
 pub fn until(mut so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !so() {
@@ -35,7 +35,7 @@ pub fn until(mut so: impl FnMut() -> bool) {
     }
 }
 
-/// A child that does not outlive the test.
+/// A child that is killed when dropped.
 pub struct Killed(pub Child);
 
 impl Drop for Killed {
@@ -45,7 +45,7 @@ impl Drop for Killed {
     }
 }
 
-/// A process that makes calls when it is told to. Perl is part of every Debian system, and makes any system call.
+/// A process that makes calls on request. Every Debian system has perl, which makes any system call.
 pub struct Generator {
     child: Killed,
     input: ChildStdin,
@@ -64,7 +64,7 @@ impl Generator {
             .unwrap();
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let mut generator = Generator { child: Killed(child), input, output: BufReader::new(output) };
-        // What it does to start is over.
+        // Wait until its start is over.
         generator.make("getgid", 0);
         generator
     }
@@ -73,7 +73,7 @@ impl Generator {
         self.child.0.id()
     }
 
-    /// Returns when the calls have been made.
+    /// Makes calls, and returns when they have been made.
     pub fn make(&mut self, call: &str, count: u32) {
         let number = Syscall::by_name(call).unwrap().number(Arch::NATIVE).unwrap();
         writeln!(self.input, "{number} {count}").unwrap();
@@ -83,12 +83,12 @@ impl Generator {
     }
 }
 
-/// A configuration that records calls of the generator, with more lines behind those of `[record]`.
+/// Returns a configuration that records calls of the generator, with `more` after the lines of `[record]`.
 pub fn config(of: &Generator, syscalls: &str, more: &str) -> String {
     format!("[record]\nsyscalls = '{syscalls}'\npid = {}\n{more}", of.child.0.id())
 }
 
-/// A daemon in a folder of its own.
+/// A daemon with a directory of its own.
 pub struct Daemon {
     folder: tempfile::TempDir,
     child: Killed,
@@ -106,12 +106,12 @@ impl Daemon {
         Daemon::spawn(config, command, tempfile::tempdir().unwrap())
     }
 
-    /// As a user who has those capabilities and no others.
+    /// Starts the daemon as a user with only these capabilities.
     pub fn start_as_nobody(config: &str, capabilities: &str) -> Daemon {
         let folder = tempfile::tempdir().unwrap();
         chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
-        // The build folder need not be open to others: run a copy, made by another process, as what we have open for
-        // writing cannot be executed while another test forks.
+        // Other users may not be able to read the build directory, so run a copy. Another process makes the copy: a
+        // file that we have open for writing cannot be executed while another test forks.
         let copy = folder.path().join("scapd");
         let copied =
             Command::new("cp").args([env!("CARGO_BIN_EXE_scapd").as_ref(), copy.as_os_str()]).status();
@@ -138,7 +138,7 @@ impl Daemon {
         let log = fs::File::create(folder.path().join("log")).unwrap();
         let path = folder.path().join("scapd.toml");
         let write = |name: &str| folder.path().join(name).display().to_string();
-        // Whether the disk is full is none of the other tests' business.
+        // Other tests must not depend on the free space.
         let free = if config.contains("keep-free") { "" } else { "keep-free = '1M'\n" };
         let own = format!(
             "[files]\nwrite = '{}'\n{free}[control]\ncontrol = '{}'\n",
@@ -164,12 +164,12 @@ impl Daemon {
         self.folder.path().join("scapd.toml")
     }
 
-    /// The name that files are made from.
+    /// Returns the name pattern of the files.
     pub fn pattern(&self) -> PathBuf {
         self.folder.path().join("x.scap")
     }
 
-    /// The closed files, in order.
+    /// Returns the closed files, in order.
     pub fn files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> =
@@ -178,7 +178,7 @@ impl Daemon {
         files
     }
 
-    /// How many events programs have recorded, in all files, each of which must be complete.
+    /// Returns the number of events of these programs in all files, each of which must be complete.
     pub fn count<const N: usize>(&self, programs: [&str; N]) -> [u64; N] {
         let mut counts = [0; N];
         for file in self.files() {
@@ -196,7 +196,7 @@ impl Daemon {
         self.folder.path().join("control.sock")
     }
 
-    /// Has every user reach what is in its folder.
+    /// Lets every user access its directory.
     pub fn open_folder(&self) {
         fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     }
@@ -210,7 +210,7 @@ impl Daemon {
         fs::write(self.config(), config).unwrap();
     }
 
-    /// The next message to the service manager that has this in it.
+    /// Returns the next message to the service manager with this text.
     pub fn wait_for(&mut self, what: &str) -> String {
         let start = Instant::now();
         let mut bytes = [0; 4096];
@@ -226,7 +226,7 @@ impl Daemon {
         }
     }
 
-    /// The first line of the log that has this in it.
+    /// Returns the first line of the log with this text.
     pub fn wait_for_log(&mut self, what: &str) -> String {
         let start = Instant::now();
         loop {
@@ -243,7 +243,7 @@ impl Daemon {
         until(|| so(self));
     }
 
-    /// What `scapd ctl status` says.
+    /// Returns the output of `scapd ctl status`.
     pub fn status(&self) -> serde_json::Value {
         let (code, said, error) = run(&mut ctl(self, &["status", "--json"]));
         assert_eq!(code, Some(0), "{error}");
@@ -254,14 +254,14 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child.0), signal).unwrap();
     }
 
-    /// /proc/PID/task/TID/status of each of its threads.
+    /// Returns /proc/PID/task/TID/status of each of its threads.
     pub fn threads(&self) -> Vec<String> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.child.0.id())).unwrap();
-        // One may end meanwhile.
+        // A thread may end meanwhile.
         tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("status")).ok()).collect()
     }
 
-    /// The capabilities that any of its threads still has, as bits.
+    /// Returns the capabilities that any of its threads still has, as bits.
     pub fn capabilities(&self) -> u64 {
         let process = procfs::process::Process::new(self.child.0.id() as i32).unwrap();
         let tasks: Vec<_> = process.tasks().unwrap().collect();
@@ -272,7 +272,7 @@ impl Daemon {
             .fold(0, |all, s| all | s.capeff | s.capprm)
     }
 
-    /// Waits for its end: exit code and log.
+    /// Waits for its end, and returns exit code and log.
     pub fn end(&mut self) -> (Option<i32>, String) {
         let start = Instant::now();
         loop {
@@ -285,14 +285,14 @@ impl Daemon {
     }
 }
 
-/// `scapd ctl` to that daemon.
+/// Returns `scapd ctl` for that daemon.
 pub fn ctl(daemon: &Daemon, words: &[&str]) -> Command {
     let mut command = scapd();
     command.arg("ctl").args(words).arg("--socket").arg(daemon.socket());
     command
 }
 
-/// The samples of a text of metrics: name, labels, value. Each line must be one, or a comment of a kind that there is.
+/// Parses the metrics: name, labels and value of each sample. Each line must be a sample or a known kind of comment.
 pub fn samples(text: &str) -> Vec<(String, String, f64)> {
     assert!(text.ends_with("# EOF\n"), "{text}");
     let mut samples = Vec::new();
@@ -314,7 +314,7 @@ pub fn samples(text: &str) -> Vec<(String, String, f64)> {
     samples
 }
 
-/// Has Prometheus' own parser of Python read a text, where it is installed (Debian: python3-prometheus-client).
+/// Checks that Prometheus' own Python parser accepts the text, if it is installed (Debian: python3-prometheus-client).
 pub fn check_with_prometheus_client(text: &str) {
     let python = "import sys\n\
                   try: from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\

@@ -1,4 +1,4 @@
-//! What the commands say of captures that scapd has not made, and of what is none.
+//! The output of the commands for captures of other recorders, and for files that are not captures.
 
 use std::{
     fs,
@@ -16,7 +16,7 @@ fn text(output: &[u8]) -> String {
     String::from_utf8(output.to_vec()).unwrap()
 }
 
-/// A section with an event at each of these times.
+/// Returns a section with an event at each of these times.
 fn capture(times: &[u64]) -> Vec<u8> {
     let events =
         times.iter().fold(section(), |file, ts| file.block(0x216, bytes().u16(0).raw(&close_exit(*ts).0)));

@@ -1,5 +1,5 @@
-//! The capture format from outside: files written out by hand, as older writers made them. (tests/other_readers.rs has
-//! files of ours in the hands of other readers.)
+//! The capture format from outside: files assembled by hand, in the form of older writers. (In tests/other_readers.rs,
+//! other readers open scapd's files.)
 
 #![cfg(target_endian = "little")]
 #![allow(clippy::unwrap_used)]
@@ -14,7 +14,7 @@ use scap::format::{
     state::{Fd, FdKind, FdList, Group, Interface, InterfaceAddress, MachineState, NamedFd, Thread, User},
 };
 
-/// Bytes of integers and texts, put together by hand.
+/// A byte string assembled from integers and texts.
 #[derive(Default, Clone)]
 struct Bytes(Vec<u8>);
 
@@ -63,7 +63,7 @@ fn section() -> Bytes {
     bytes().block(0x0A0D_0D0A, bytes().u32(0x1A2B_3C4D).u16(1).u16(0).u64(u64::MAX))
 }
 
-/// A `close` exit event with today's header; its block must keep the time.
+/// Returns a `close` exit event with today's header; its block must keep the time.
 fn close_exit(ts: u64) -> Bytes {
     bytes().u64(ts).u64(7).u32(26 + 2 + 8).u16(5).u32(1).u16(8).u64(0)
 }
@@ -90,7 +90,7 @@ fn state_of(ty: u32, body: Bytes) -> MachineState {
     state
 }
 
-/// The fields of a thread that a process list of that version has.
+/// Returns the fields of a thread in a process list of this version.
 fn old_thread(version: u8, tid: u64) -> Bytes {
     let mut b = bytes().u64(tid).u64(2).u64(1);
     if version >= 6 {
@@ -188,7 +188,7 @@ fn a_process_list_entry_ends_where_its_length_says() {
     let base = expected_thread(9, 50);
     assert_eq!(entry(bytes()), base);
     assert_eq!(entry(bytes().u32(5)), Thread { loginuid: 5, ..base.clone() });
-    // Five fields stood at the end before two were put in front of them.
+    // Later versions moved five fields from the end, behind two new ones.
     let capabilities = Thread {
         loginuid: 5,
         exe_writable: true,
@@ -202,7 +202,7 @@ fn a_process_list_entry_ends_where_its_length_says() {
     let later = bytes().u64(77).u32(34816).raw(&old.0).u8(1);
     let with_tty = Thread { pidns_init_start_ts: 77, tty: 34816, exe_upper_layer: true, ..capabilities };
     assert_eq!(entry(later.clone()), with_tty);
-    // All of today's fields, and one of tomorrow's.
+    // All of today's fields, and one of a future version.
     let full = later.u64(11).u64(12).u64(13).u8(0).u8(1).u64(99).raw(b"future");
     let expected = Thread {
         exe_ino: 11,
@@ -280,7 +280,7 @@ fn old_lists_of_interfaces_and_users() {
 
 #[test]
 fn events_of_every_block_type() {
-    // The old header lacks the number of parameters: 22 bytes.
+    // The old header has no number of parameters: 22 bytes.
     let old = |ts: u64| bytes().u64(ts).u64(7).u32(22 + 2 + 8).u16(5).u16(8).u64(0);
     let file = section()
         .block(0x204, bytes().u16(0).raw(&old(1).0))
@@ -307,12 +307,12 @@ fn an_old_event_has_the_parameters_that_fill_it() {
         let event = bytes().u64(1).u64(7).u32(len).u16(ty).raw(&params.0);
         read_all(&section().block(0x204, bytes().u16(0).raw(&event.0)))
     };
-    // An exit event of `open`, from before its device was recorded: 4 of 6 parameters.
+    // An exit event of `open` from before its device was recorded: 4 of 6 parameters.
     let open = bytes().u16(8).u16(3).u16(4).u16(4).u64(3).raw(b"/a\0").u32(1).u32(0);
     let (events, _, error) = old(3, 22 + open.0.len() as u32, open.clone());
     assert!(error.is_none(), "{error:?}");
     assert_eq!(events[0].1, [&3u64.to_le_bytes()[..], b"/a\0", &[1, 0, 0, 0], &[0; 4]]);
-    // A notification, whose old writers gave 3 bytes too many.
+    // A notification: old writers added 3 bytes too many.
     let notification = bytes().u16(3).u16(2).raw(b"id\0d\0");
     let (events, _, _) = old(280, 22 + notification.0.len() as u32 + 3, notification.raw(&[0; 3]));
     assert_eq!(events[0].1, [&b"id\0"[..], b"d\0"]);

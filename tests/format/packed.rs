@@ -1,4 +1,4 @@
-//! Captures that gzip, xz, zstd, bzip2 and lz4 have compressed: tests/data/packed.
+//! Captures compressed by gzip, xz, zstd, bzip2 and lz4: tests/data/packed.
 
 use std::{fs, io::Read, path::PathBuf};
 
@@ -17,7 +17,7 @@ fn packed(extension: &str) -> Vec<u8> {
     fs::read(folder.join(format!("reads.scap{extension}"))).unwrap()
 }
 
-/// The bytes of all events, the sections, and how it ended.
+/// Returns the bytes of all events, the number of sections, and the final error.
 fn read(file: impl Read) -> (Vec<Vec<u8>>, u32, Option<ReadError>) {
     let mut reader = match Reader::new(file) {
         Ok(reader) => reader,
@@ -33,7 +33,7 @@ fn read(file: impl Read) -> (Vec<Vec<u8>>, u32, Option<ReadError>) {
     }
 }
 
-/// Gives a byte at a time, as a slow pipe does.
+/// A reader that returns a byte at a time, like a slow pipe.
 struct Slow<'a>(&'a [u8]);
 
 impl Read for Slow<'_> {
@@ -56,7 +56,7 @@ fn every_tools_file_is_read() {
             assert!(end.is_none(), "{tool}: {end:?}");
             assert!(events == plain && sections == 1, "{tool}");
         }
-        // Several in a row are one capture, as each tool decompresses them.
+        // Several in a row are one capture, as the tools decompress them.
         let (events, sections, end) = read(&file.repeat(3)[..]);
         assert!(end.is_none(), "{tool}: {end:?}");
         assert_eq!((events.len(), sections), (3 * EVENTS, 3), "{tool}");
@@ -81,7 +81,7 @@ fn damage_is_found() {
     let (plain, ..) = read(&packed("")[..]);
     for (extension, tool) in TOOLS {
         let file = packed(&format!(".{extension}"));
-        // Behind the header, which has bits without a meaning; so have, rarely, the data.
+        // Start after the header, which has meaningless bits; the data rarely has them too.
         for at in (16..file.len() - 16).step_by(11) {
             let mut damaged = file.clone();
             damaged[at] ^= 0x10;
@@ -89,7 +89,7 @@ fn damage_is_found() {
             assert!(end.is_some() || events == plain, "{tool} at {at}");
             assert!(!matches!(end, Some(ReadError::Io { .. })), "{tool} at {at}: {end:?}");
         }
-        // Something else behind it.
+        // Other data follows.
         let (events, _, end) = read(&[&file[..], b"something else"].concat()[..]);
         assert!(events.len() == EVENTS && end.is_some(), "{tool}: {end:?}");
     }
@@ -117,7 +117,7 @@ fn an_error_of_the_input_stays_one() {
 
 #[test]
 fn what_needs_too_much_memory_is_refused() {
-    // The dictionary of xz's block, whose header has a checksum: 1.5 GiB; a window of zstd of 2 TiB.
+    // The dictionary of xz's block, whose header has a checksum: 1.5 GiB; a zstd window of 2 TiB.
     let xz = b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46\x02\0\x21\x01\x25\0\0\0\x3b\x78\x7b\x41";
     let zstd = b"\x28\xb5\x2f\xfd\0\xf8\x01\0\0\0\0\0";
     for file in [&xz[..], &zstd[..]] {
@@ -129,7 +129,7 @@ fn what_needs_too_much_memory_is_refused() {
 
 #[test]
 fn what_expands_without_end_is_read_in_pieces() {
-    // A section, and 20 MB of a block that no reader knows: 300 bytes of bzip2 or so.
+    // A section, and 20 MB of an unknown block type: about 300 bytes of bzip2.
     let body = vec![0; 20_000_000];
     let len = body.len() as u32 + 12;
     let mut capture = packed("")[..28].to_vec();
@@ -148,7 +148,7 @@ fn what_expands_without_end_is_read_in_pieces() {
 fn what_cannot_be_packed_again_is_not_repaired() {
     for (extension, tool) in TOOLS.into_iter().filter(|(_, tool)| *tool != "gzip") {
         let file = packed(&format!(".{extension}"));
-        // Not cut, and yet not closed; and of several in a row the last one cut.
+        // Not cut off, but not closed; and of two in a row, the last one cut off.
         for file in [&file[..], &file.repeat(2)[..file.len() + file.len() / 2]] {
             let survey = Survey::of(file);
             assert!(matches!(survey, Err(ReadError::Packed(name)) if name == tool), "{survey:?}");

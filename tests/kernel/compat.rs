@@ -2,7 +2,7 @@
 
 use std::arch::asm;
 
-/// Memory that 32-bit pointers reach; freed with the process.
+/// Memory that 32-bit pointers can reach; freed with the process.
 pub struct LowMemory {
     base: *mut u8,
     used: usize,
@@ -12,7 +12,7 @@ impl LowMemory {
     const SIZE: usize = 1 << 16;
 
     pub fn new() -> LowMemory {
-        // SAFETY: a new private mapping disturbs no other.
+        // SAFETY: a new private mapping does not affect others.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
@@ -27,10 +27,10 @@ impl LowMemory {
         LowMemory { base: base.cast(), used: 0 }
     }
 
-    /// Copies bytes there: their address.
+    /// Copies bytes there, and returns their address.
     pub fn put(&mut self, bytes: &[u8]) -> u32 {
         assert!(self.used + bytes.len() <= LowMemory::SIZE);
-        // SAFETY: the bytes fit behind those used.
+        // SAFETY: the bytes fit after the used ones.
         let to = unsafe {
             let to = self.base.add(self.used);
             to.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
@@ -40,26 +40,26 @@ impl LowMemory {
         u32::try_from(to as usize).unwrap()
     }
 
-    /// Copies 32-bit words there: their address.
+    /// Copies 32-bit words there, and returns their address.
     pub fn put_words(&mut self, words: &[u32]) -> u32 {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         self.put(&bytes)
     }
 
-    /// The 32-bit words that are now at an address that `put` gave.
+    /// Returns the 32-bit words now at an address from `put`.
     pub fn words<const N: usize>(&self, address: u32) -> [i32; N] {
         let offset = address as usize - self.base as usize;
         assert!(offset + size_of::<[i32; N]>() <= self.used);
-        // SAFETY: they lie within what is used of the mapping; any bytes are integers.
+        // SAFETY: they are in the used part of the mapping; any bytes are valid integers.
         unsafe { self.base.add(offset).cast::<[i32; N]>().read_volatile() }
     }
 }
 
-/// Makes the system call of this number in the i386 table: an error is a negative errno.
+/// Makes the system call with this number in the i386 table. An error is a negative errno.
 pub fn syscall32(number: u32, args: [u32; 6]) -> i64 {
     let result: i32;
-    // SAFETY: what the call does to memory is up to the caller's pointers; rbx and rbp, which asm may not name, are
-    // restored.
+    // SAFETY: the call accesses only memory that the caller's pointers give it; rbx and rbp, which asm may not name,
+    // are restored.
     unsafe {
         asm!(
             "push rbx",
@@ -82,7 +82,7 @@ pub fn syscall32(number: u32, args: [u32; 6]) -> i64 {
     result.into()
 }
 
-/// Makes a socket call by socketcall, which has its number and where its arguments are.
+/// Makes a socket call by socketcall, from its number and the address of its arguments.
 pub fn socketcall(memory: &mut LowMemory, number: u32, args: &[u32]) -> i64 {
     let args = memory.put_words(args);
     syscall32(102, [number, args, 0, 0, 0, 0])

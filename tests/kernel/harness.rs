@@ -1,4 +1,4 @@
-//! What a kernel test is made of: a probe for one program, calls made on this thread, and their events.
+//! The parts of a kernel test: a probe for one program, calls made on this thread, and their events.
 
 use std::{
     cell::RefCell,
@@ -23,15 +23,15 @@ use crate::{
     setup::{ProbeSource, Setup},
 };
 
-/// What a panic carries that ends a test because this machine cannot do what the test is about.
+/// The payload of a panic that ends a test which this machine cannot run.
 struct NotTestable(String);
 
-/// Ends the test: it cannot be made on this machine, for this reason. It is reported as ignored.
+/// Ends the test, which is reported as ignored: this machine cannot run it, for this reason.
 pub fn not_testable(reason: &str) -> ! {
     resume_unwind(Box::new(NotTestable(reason.to_owned())))
 }
 
-/// Makes a system call; the result as the kernel gives it: an error is a negative errno.
+/// Makes a system call, and returns the kernel's result: an error is a negative errno.
 #[macro_export]
 macro_rules! syscall {
     ($name:ident $(, $arg:expr)* $(,)?) => {{
@@ -59,7 +59,7 @@ impl Test<'_> {
         Test { program, event, source }
     }
 
-    /// Runs the test; the message of the assertion that failed.
+    /// Runs the test; the error is the message of the failed assertion.
     pub fn run(mut self, test: fn(&mut Test)) -> Result<Completion, Failed> {
         let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(&mut self))) else {
             return Ok(Completion::Completed);
@@ -71,37 +71,37 @@ impl Test<'_> {
         Err(message.or_else(|| panic.downcast_ref().copied()).unwrap_or("the test panicked").into())
     }
 
-    /// How many bytes of data the events keep from now on; 80 if not called.
+    /// Sets the bytes of data that events keep; the default is 80.
     pub fn snaplen(&mut self, bytes: u32) {
         self.source.snaplen(bytes);
     }
 
-    /// Has the test have a probe of its own, whose counters no other test adds to.
+    /// Gives the test its own probe, so that no other test affects its counters.
     pub fn count_apart(&mut self) {
         self.source.keep_apart();
     }
 
-    /// From now on, records calls that the tables do not know, too.
+    /// Also records calls that the tables do not know, from now on.
     pub fn unknown_calls(&mut self) {
         self.source.unknown_calls();
     }
 
-    /// Which version of the event table is followed from now on; the default one if not called.
+    /// Sets the schema of the event table, from now on.
     pub fn schema(&mut self, schema: Schema) {
         self.source.schema(schema);
     }
 
-    /// Which events of the calls are recorded; both if not called.
+    /// Sets which events of the calls are recorded; the default is both.
     pub fn directions(&mut self, directions: Directions) {
         self.source.directions(directions);
     }
 
-    /// The calls to record from here on, instead of that which the program is for.
+    /// Sets the calls to record from now on, instead of the program's own.
     pub fn select(&mut self, calls: &[&str]) {
         self.source.calls(calls.iter().map(|name| Syscall::by_name(name).unwrap()).collect());
     }
 
-    /// Changes settings of the probe, which goes on running.
+    /// Changes settings of the running probe.
     pub fn change(&mut self, change: impl FnOnce(&Control<'_>)) {
         self.source.keep_apart();
         let probe = self.started();
@@ -109,7 +109,7 @@ impl Test<'_> {
         self.source.put(probe);
     }
 
-    /// Whether what another thread does while this one waits for an event wakes it, within a time.
+    /// Returns whether an action on another thread wakes this one, which waits for an event, within the limit.
     pub fn is_woken_by(&mut self, action: impl FnOnce() + Send, limit: Duration) -> bool {
         let mut probe = self.started();
         let (told, tid) = mpsc::channel();
@@ -118,7 +118,7 @@ impl Test<'_> {
             scope.spawn(move || {
                 told.send(rustix::thread::gettid().as_raw_nonzero().get() as u32).unwrap();
                 started.recv().unwrap();
-                // Until the other one waits, most probably: else it only finds the event.
+                // Gives this thread time to start waiting: otherwise it only finds the event.
                 thread::sleep(Duration::from_millis(100));
                 action();
             });
@@ -131,17 +131,17 @@ impl Test<'_> {
         woken
     }
 
-    /// How many events programs began to record since the probe was started.
+    /// Returns the number of events that programs have started to record since the probe was started.
     pub fn seen(&self) -> u64 {
         self.source.own().unwrap().probe().totals().sum().seen
     }
 
-    /// What was left out since the probe was started.
+    /// Returns what was left out since the probe was started.
     pub fn left_out(&self) -> LeftOut {
         self.source.own().unwrap().probe().totals().left_out
     }
 
-    /// The probe: the one that runs already, or a new one.
+    /// Returns the running probe, or a new one.
     fn started(&mut self) -> Active {
         let probe = self.source.take().unwrap();
         if let Some(refused) = probe.probe().refused().iter().find(|refused| refused.program == self.program)
@@ -151,7 +151,7 @@ impl Test<'_> {
         probe
     }
 
-    /// Records what this thread does in `action`, and its children: all events of the test's type.
+    /// Records what this thread and its children do in `action`: all events of the test's type.
     pub fn capture(&mut self, action: impl FnOnce() -> i64) -> Captured {
         let event = self.event;
         let before = now();
@@ -163,14 +163,15 @@ impl Test<'_> {
         Captured { ret, tid, event, events }
     }
 
-    /// The names and the time stamps of all events of this thread in `action`, as `access_x` and ns since the epoch.
+    /// Returns the names (such as `access_x`) and the time stamps (ns since the epoch) of this thread's events in
+    /// `action`.
     pub fn names(&mut self, action: impl FnOnce() -> i64) -> Vec<(&'static str, u64)> {
         let (_, tid, events) = self.record_all(action);
         let own = events.into_iter().filter(|recorded| recorded.tid == tid);
         own.map(|recorded| (event(recorded.ty).and_then(|row| row.program).unwrap(), recorded.ts)).collect()
     }
 
-    /// Makes a call of which one event is recorded or lost: by which causes.
+    /// Makes a call with one event, and returns the losses.
     pub fn loses_or_records(&mut self, call: impl FnOnce() -> i64) -> Losses {
         let ty = self.event.ty;
         let (ret, _, events, lost) = self.record(call);
@@ -180,7 +181,7 @@ impl Test<'_> {
         lost
     }
 
-    /// The same, while each CPU's scratch area of a way is in use, as if another run of it had not ended.
+    /// The same, while each CPU's scratch area for `way` is in use, as if another run had not ended.
     pub fn loses_while_in_use(&mut self, way: Way, call: impl FnOnce() -> i64) -> Losses {
         let probe = self.started();
         let mut marks = Marks::map(probe.probe(), way);
@@ -191,25 +192,25 @@ impl Test<'_> {
         lost
     }
 
-    /// The counters of the test's event since the probe was started.
+    /// Returns the counters of the test's event since the probe was started.
     pub fn counters(&self) -> Counters {
         let totals = self.source.own().unwrap().probe().totals();
         totals.events.iter().find(|(ty, _)| *ty == self.event.ty).map(|(_, c)| *c).unwrap_or_default()
     }
 
-    /// What all CPUs together have lost since the probe was started: the number that tells whether there is a new loss.
+    /// Returns the total losses of all CPUs since the probe was started, the number that shows a new loss.
     pub fn lost_on_cpus(&self) -> u64 {
         self.source.own().unwrap().probe().lost().sum()
     }
 
-    /// What an action returned, the thread, and all events: none of them was lost.
+    /// Records an action without losses, and returns its result, the thread, and all events.
     fn record_all(&mut self, action: impl FnOnce() -> i64) -> (i64, u64, Vec<Captured1>) {
         let (ret, tid, events, lost) = self.record(action);
         assert_eq!(lost.sum(), 0, "events were lost: {:?}", lost.iter().collect::<Vec<_>>());
         (ret, tid, events)
     }
 
-    /// What an action returned, the thread, all events, and what was lost.
+    /// Records an action, and returns its result, the thread, all events, and the losses.
     fn record(&mut self, action: impl FnOnce() -> i64) -> (i64, u64, Vec<Captured1>, Losses) {
         let mut probe = self.started();
         let tid = rustix::thread::gettid().as_raw_nonzero().get() as u32;
@@ -234,7 +235,7 @@ impl Test<'_> {
         (ret, u64::from(tid), events, lost)
     }
 
-    /// Makes a call that must fail with this errno: its one event.
+    /// Makes a call that must fail with this errno, and returns its one event.
     pub fn fails(&mut self, errno: i32, call: impl FnOnce() -> i64) -> Params {
         let captured = self.capture(call);
         captured.assert_known(errno);
@@ -242,7 +243,7 @@ impl Test<'_> {
         captured.one()
     }
 
-    /// Makes a call that must succeed: its result and its one event.
+    /// Makes a call that must succeed, and returns its result and its one event.
     pub fn succeeds(&mut self, call: impl FnOnce() -> i64) -> (i64, Params) {
         let captured = self.capture(call);
         captured.assert_known(0);
@@ -251,26 +252,26 @@ impl Test<'_> {
     }
 }
 
-/// The calls that make a program's event.
+/// Returns the calls that make a program's event.
 fn calls(program: &str, event: &Event) -> Vec<&'static Syscall> {
     if event.source == Source::Tracepoint {
         return Vec::new();
     }
     let stem = &program[..program.len() - 2];
-    // No call has these events for itself.
+    // No call has these events of its own.
     let name = if matches!(stem, "generic" | "drop") { "getppid" } else { stem };
     let call = Syscall::by_stem(name).unwrap();
     vec![call.selected_with().unwrap_or(call)]
 }
 
-/// ns since the epoch.
+/// Returns the time in ns since the epoch.
 fn now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
-/// What was recorded of an action.
+/// The recording of an action.
 pub struct Captured {
-    /// What the action returned.
+    /// The action's result.
     pub ret: i64,
     /// The thread that it ran on.
     pub tid: u64,
@@ -279,14 +280,14 @@ pub struct Captured {
 }
 
 impl Captured {
-    /// Ends the test where the kernel does not have the call.
+    /// Ends the test if the kernel does not have the call.
     fn assert_known(&self, errno: i32) {
         if errno != libc::ENOSYS && self.ret == -i64::from(libc::ENOSYS) {
             not_testable("the kernel does not have this call");
         }
     }
 
-    /// The one event of this thread.
+    /// Returns the one event of this thread.
     pub fn one(self) -> Params {
         let (tid, event) = (self.tid, self.event);
         let mut own: Vec<_> = self.events.into_iter().filter(|e| e.tid == tid).collect();
@@ -294,14 +295,14 @@ impl Captured {
         Params::new(event, own.remove(0))
     }
 
-    /// All events, of this thread and of its children, in time order.
+    /// Returns all events of this thread and its children, in time order.
     pub fn all(self) -> Vec<Params> {
         let event = self.event;
         self.events.into_iter().map(|e| Params::new(event, e)).collect()
     }
 }
 
-/// An event, taken apart without the library's reader: a second opinion.
+/// An event, parsed without the library's reader, as a second opinion.
 struct Captured1 {
     ts: u64,
     tid: u64,
@@ -334,7 +335,7 @@ impl Captured1 {
     }
 
     fn assert_header(&self, event: &Event, params: usize, before: u64, after: u64) {
-        // The clocks of the day and of the machine's start are read apart: a millisecond between them is no error.
+        // The wall clock and the boot clock are read separately: tolerate a millisecond between them.
         let tolerance = 1_000_000;
         assert!(
             (before - tolerance..=after + tolerance).contains(&self.ts),
@@ -344,7 +345,7 @@ impl Captured1 {
         assert!(self.len >= 26);
         assert_eq!(self.params.len(), params, "number of parameters");
         for (info, bytes) in event.params.iter().zip(&self.params) {
-            // Whether a parameter has a value is for the test to assert.
+            // The test asserts whether a parameter has a value.
             if let Some(size) = info.ty.size().filter(|_| !bytes.is_empty()) {
                 assert_eq!(bytes.len(), size, "size of {}", info.name);
             }
@@ -352,7 +353,7 @@ impl Captured1 {
     }
 }
 
-/// The parameters of an event. Each must be asserted before it is dropped.
+/// The parameters of an event. Each must be asserted before this is dropped.
 pub struct Params {
     event: &'static Event,
     recorded: Captured1,
@@ -378,12 +379,12 @@ impl Params {
 
     number!(u8 u8, u16 u16, u32 u32, u64 u64, i16 i16, i32 i32, i64 i64);
 
-    /// The event's time stamp, in ns since the epoch.
+    /// Returns the event's time stamp, in ns since the epoch.
     pub fn ts(&self) -> u64 {
         self.recorded.ts
     }
 
-    /// The event's thread.
+    /// Returns the event's thread.
     pub fn tid(&self) -> u64 {
         self.recorded.tid
     }
@@ -394,7 +395,7 @@ impl Params {
         bytes.try_into().unwrap_or_else(|_| panic!("{name} has {} bytes instead of {N}", bytes.len()))
     }
 
-    /// A parameter's bytes; it counts as asserted.
+    /// Returns a parameter's bytes, and counts it as asserted.
     #[track_caller]
     pub fn bytes_of(&self, name: &str) -> &[u8] {
         let index = self.index_of(name);
@@ -402,7 +403,7 @@ impl Params {
         &self.recorded.params[index]
     }
 
-    /// An unsigned number of any size, for assertions other than equality; it counts as asserted.
+    /// Returns an unsigned number of any size, for assertions other than equality, and counts it as asserted.
     #[track_caller]
     pub fn number(&self, name: &str) -> u64 {
         let bytes = self.bytes_of(name);
@@ -410,7 +411,7 @@ impl Params {
         bytes.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b))
     }
 
-    /// Asserts a string, which ends with NUL.
+    /// Asserts a NUL-terminated string.
     #[track_caller]
     pub fn text(&self, name: &str, expected: &CStr) -> &Params {
         let bytes = self.bytes_of(name);
@@ -429,7 +430,7 @@ impl Params {
         self
     }
 
-    /// How many bytes a parameter has. That asserts nothing.
+    /// Returns the number of bytes of a parameter, without counting it as asserted.
     #[track_caller]
     pub fn length_of(&self, name: &str) -> usize {
         self.recorded.params[self.index_of(name)].len()
@@ -439,7 +440,7 @@ impl Params {
         self.event.param(name).unwrap_or_else(|| panic!("{} has no {name}", self.event.code))
     }
 
-    /// Has those parameters that were not asserted count as asserted: for a test of something else than the event.
+    /// Counts the remaining parameters as asserted, in a test of something other than the event.
     pub fn rest_does_not_matter(&self) -> &Params {
         self.asserted.borrow_mut().extend(0..self.event.params.len());
         self

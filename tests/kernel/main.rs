@@ -1,7 +1,7 @@
-//! Kernel tests: each makes a real system call, captures it, and asserts the event's header and every parameter.
+//! Kernel tests: each makes a real system call, records it, and asserts the event's header and every parameter.
 //!
-//! A row of include/events.def that has a program must have a test of the program's name in `cases`: the list of tests
-//! is expanded from the table, so a forgotten one does not compile. The tests of settings stand beside that list.
+//! For each row of include/events.def with a program, `cases` has a test with the program's name. The list of tests is
+//! expanded from the table, so a missing test does not compile. The tests of settings have a list of their own.
 
 #![allow(
     clippy::unwrap_used,
@@ -40,10 +40,10 @@ macro_rules! test {
 }
 
 fn main() {
-    // Memory cannot be read in the moment in which the kernel moves it into a huge page.
+    // Memory cannot be read while the kernel moves it into a huge page.
     rustix::thread::disable_transparent_huge_pages(true).unwrap();
     let mut arguments = Arguments::from_args();
-    // A test records its own thread alone, but waits for time to pass: two at a time are enough.
+    // A test records only its own thread, but waits for time to pass: two at a time are enough.
     arguments.test_threads.get_or_insert(2);
     let setup = Setup::from_environment().and_then(|setup| setup.permitted().map(|()| Arc::new(setup)));
     let of_programs = scap::with_events!(tests).into_iter().map(|(name, test)| (name.into(), name, test));
@@ -54,7 +54,7 @@ fn main() {
         .map(|(name, program, test): (String, &'static str, fn(&mut Test))| {
             let setup = setup.clone();
             Trial::ignorable_test(name, move || match setup {
-                // Never a pass without having looked: where BPF is not allowed, the tests fail and say so.
+                // A test never passes without running: where BPF is not allowed, the tests fail with the reason.
                 Err(reason) => Err(format!("kernel tests cannot run here: {reason}").into()),
                 Ok(setup) => Test::new(program, &setup).run(test),
             })

@@ -1,4 +1,4 @@
-//! The marks by which a CPU's programs say that they run: `sc_cpu.running`.
+//! The marks of a CPU's running programs: `sc_cpu.running`.
 
 use std::{
     os::fd::AsFd,
@@ -10,14 +10,14 @@ use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use scapd::probe::Loaded;
 use scapd_bpf::types::sc_cpu;
 
-/// A way into the programs: `enum sc_way` in include/capture.h.
+/// A kind of program: `enum sc_way` in include/capture.h.
 #[derive(Debug, Clone, Copy)]
 pub enum Way {
     Enter = 0,
     Exit = 1,
 }
 
-/// The marks of one way on all CPUs, mapped into memory to be changed.
+/// The marks of one kind of program on all CPUs, mapped for writing.
 pub struct Marks {
     start: NonNull<sc_cpu>,
     cpus: usize,
@@ -28,7 +28,7 @@ impl Marks {
     pub fn map(probe: &Loaded, way: Way) -> Marks {
         let cpus = probe.cpus();
         let (prot, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
-        // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
+        // SAFETY: a new mapping at an address chosen by the kernel does not affect our memory.
         let start = unsafe {
             mmap(
                 std::ptr::null_mut(),
@@ -45,8 +45,8 @@ impl Marks {
     /// Adds to each CPU's mark.
     pub fn add(&mut self, number: i64) {
         for cpu in 0..self.cpus {
-            // SAFETY: the mapping has so many, and the marks are plain numbers; programs may change them meanwhile, as
-            // this does: by atomics.
+            // SAFETY: the index is within the mapping, and the marks are plain numbers; programs may change them
+            // meanwhile, so both sides use atomics.
             let mark = unsafe {
                 let running = &raw mut (*self.start.as_ptr().add(cpu)).running;
                 AtomicU64::from_ptr(running.cast::<u64>().add(self.way as usize))

@@ -1,4 +1,4 @@
-//! Files for the tests to work on.
+//! Files for the tests.
 
 use std::{
     ffi::{CStr, CString},
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::syscall;
 
-/// A directory of the test's own, on a tmpfs: what stat says of its files is what the kernel's inodes say.
+/// A directory of the test's own, on a tmpfs, where stat shows the inode numbers and devices that the kernel has.
 pub struct Scratch(TempDir);
 
 impl Scratch {
@@ -26,9 +26,9 @@ impl Scratch {
         self.0.path().join(name)
     }
 
-    /// The path of something that does not exist yet.
+    /// Returns a path that does not exist yet.
     pub fn path(&self, name: &str) -> CString {
-        // A copy on the heap: it has been written to, so that an enter event can read it without a page fault.
+        // A copy on the heap has just been written, so an enter event can read it without a page fault.
         CString::new(self.at(name).as_os_str().as_bytes()).unwrap()
     }
 
@@ -38,7 +38,7 @@ impl Scratch {
         self.path(name)
     }
 
-    /// Creates an empty file, and leaves it open.
+    /// Creates an empty file, and returns it open.
     pub fn open_file(&self, name: &str) -> File {
         File::create(self.at(name)).unwrap()
     }
@@ -49,38 +49,38 @@ impl Scratch {
         self.path(name)
     }
 
-    /// The directory itself, open.
+    /// Opens the directory itself.
     pub fn open(&self) -> File {
         File::open(self.0.path()).unwrap()
     }
 }
 
-/// An owned copy of a name, in memory that an enter event can read.
+/// Returns a copy of a name, in memory that an enter event can read.
 pub fn name(name: &str) -> CString {
     CString::new(name).unwrap()
 }
 
-/// Takes over the descriptor that a system call has returned.
+/// Takes ownership of a descriptor returned by a system call.
 pub fn own(fd: i64) -> File {
     assert!(fd >= 0);
-    // SAFETY: the call has just opened it, and nobody else knows of it.
+    // SAFETY: the call has just opened it, and nothing else uses it.
     unsafe { File::from_raw_fd(fd as RawFd) }
 }
 
-/// A file's descriptor, as system calls and events have it.
+/// Returns a file's descriptor, in the form of system calls and events.
 pub fn fd_of(file: &impl AsRawFd) -> i64 {
     file.as_raw_fd().into()
 }
 
-/// A file's device, as the kernel encodes it for stat, and inode.
+/// Returns a file's device, in the kernel's encoding for stat, and its inode.
 pub fn identity(file: &File) -> (u32, u64) {
     let metadata = file.metadata().unwrap();
     let (major, minor) = (libc::major(metadata.dev()), libc::minor(metadata.dev()));
     ((minor & 0xff) | major << 8 | (minor & !0xff) << 12, metadata.ino())
 }
 
-/// An overlay file system with a file `lower` in its lower and a file `upper` in its upper layer. It is mounted
-/// nowhere: there is but the descriptor of its root.
+/// An overlay file system with a file `lower` in its lower layer and a file `upper` in its upper layer. It is not
+/// mounted anywhere: it is reached by the descriptor of its root.
 pub struct Overlay {
     root: File,
     _layers: Scratch,
@@ -109,17 +109,17 @@ impl Overlay {
         Overlay { root, _layers: layers }
     }
 
-    /// The root directory's descriptor.
+    /// Returns the root directory's descriptor.
     pub fn root(&self) -> i64 {
         fd_of(&self.root)
     }
 
-    /// Its device: stat gives a directory this one, but a file possibly that of its layer.
+    /// Returns its device: stat returns it for a directory; for a file, possibly that of the layer.
     pub fn dev(&self) -> u32 {
         identity(&self.root).0
     }
 
-    /// A path to one of its files.
+    /// Returns a path to one of its files.
     pub fn path(&self, name: &str) -> CString {
         CString::new(format!("/proc/self/fd/{}/{name}", self.root())).unwrap()
     }

@@ -1,7 +1,7 @@
-//! How the tests record, from the environment.
+//! The environment's settings for recording in tests.
 //!
-//! `SCAPD_TEST_ATTACH` is the way to attach: `auto` (the default), `btf`, `tracepoint`. `SCAPD_TEST_PROBE=shared` lets
-//! all tests of system calls record by one probe with every program: where loading takes long, as in an emulated machine.
+//! `SCAPD_TEST_ATTACH` is the way to attach: `auto` (the default), `btf`, `tracepoint`. `SCAPD_TEST_PROBE=shared` uses
+//! one probe with every program for all tests of system calls, where loading is slow, as in emulation.
 
 use std::{
     env,
@@ -11,7 +11,7 @@ use std::{
 use scap::events::{SYSCALLS, Schema, Syscall};
 use scapd::probe::{Active, Attach, Directions, Opened, Options, ProbeError};
 
-/// How the tests record.
+/// The environment's settings for the tests.
 pub struct Setup {
     attach: Attach,
     shared: Option<Mutex<Option<Active>>>,
@@ -29,12 +29,12 @@ impl Setup {
         Ok(Setup { attach, shared })
     }
 
-    /// What probes are opened with.
+    /// Returns the options for opening probes.
     pub fn options(&self) -> Options {
         Options { attach: self.attach, targets: 4096, ..Options::default() }
     }
 
-    /// Whether BPF programs can be loaded here; the reason if not.
+    /// Returns the reason if BPF programs cannot be loaded here.
     pub fn permitted(&self) -> Result<(), String> {
         let calls: Vec<_> = Syscall::by_name("getpid").into_iter().collect();
         let probe = Opened::new(&self.options()).and_then(|p| p.load(&calls)).and_then(|p| p.attach());
@@ -49,72 +49,72 @@ impl Setup {
         })
     }
 
-    /// The probe for a test that needs these options and calls.
+    /// Returns the probe source for a test that needs these options and calls.
     pub fn source(&self, options: Options, calls: Vec<&'static Syscall>) -> ProbeSource<'_> {
         let shared = self.shared.as_ref().map(|mutex| mutex.lock().unwrap_or_else(PoisonError::into_inner));
-        // Tracepoints are chosen as a probe is loaded.
+        // Tracepoints are chosen when a probe is loaded.
         let apart = shared.is_none() || !options.tracepoints.is_empty();
         ProbeSource { options, calls, shared, apart, own: None }
     }
 }
 
-/// Where a test's probe comes from, and where it goes back to.
+/// Lends a test its probe.
 pub struct ProbeSource<'a> {
     options: Options,
     calls: Vec<&'static Syscall>,
-    // Held by whom it is no use to, too: one test at a time.
+    // Also locked by tests that cannot use the shared probe: tests run one at a time.
     shared: Option<MutexGuard<'a, Option<Active>>>,
-    /// Whether the test has a probe of its own.
+    /// The test has its own probe.
     apart: bool,
     own: Option<Active>,
 }
 
 impl ProbeSource<'_> {
-    /// How many bytes of data the events keep from now on; 80 if not called.
+    /// Sets the bytes of data that events keep; the default is 80.
     pub fn snaplen(&mut self, bytes: u32) {
         self.options.snaplen = bytes;
         self.own = None;
     }
 
-    /// What the probe is opened with.
+    /// Returns the options for opening the probe.
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// Records calls that the tables do not know, too.
+    /// Also records calls that the tables do not know.
     pub fn unknown_calls(&mut self) {
         self.options.unknown_calls = true;
         self.keep_apart();
         self.own = None;
     }
 
-    /// Which version of the event table is followed; the default one if not called.
+    /// Sets the schema of the event table.
     pub fn schema(&mut self, schema: Schema) {
         self.options.schema = schema;
         self.keep_apart();
         self.own = None;
     }
 
-    /// Which events of the calls are recorded; both if not called.
+    /// Sets which events of the calls are recorded; the default is both.
     pub fn directions(&mut self, directions: Directions) {
         self.options.directions = directions;
         self.keep_apart();
         self.own = None;
     }
 
-    /// Records these calls instead.
+    /// Sets the calls to record.
     pub fn calls(&mut self, calls: Vec<&'static Syscall>) {
         self.calls = calls;
         self.keep_apart();
         self.own = None;
     }
 
-    /// Has the test have a probe of its own from now on.
+    /// Gives the test its own probe from now on.
     pub fn keep_apart(&mut self) {
         self.apart = true;
     }
 
-    /// The test's own probe, if it runs.
+    /// Returns the test's own probe, if it runs.
     pub fn own(&self) -> Option<&Active> {
         self.own.as_ref()
     }
@@ -123,7 +123,7 @@ impl ProbeSource<'_> {
         self.shared.as_deref_mut().filter(|_| !self.apart).unwrap_or(&mut self.own)
     }
 
-    /// A probe that records the calls and nothing else. It comes back with `put`, else the next one is loaded anew.
+    /// Returns a probe that records only these calls. `put` returns it; otherwise the next one is loaded anew.
     pub fn take(&mut self) -> Result<Active, ProbeError> {
         let probe = match self.place().take() {
             Some(probe) => probe,

@@ -1,4 +1,4 @@
-//! The generators, as a program of their own.
+//! The generators, as a separate program.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Loops of single system calls, made directly: nothing but the named ones is called while they run.
+//! Loops of system calls, made directly: a loop makes no other calls than those it is named after.
 
 use std::{
     ffi::{CStr, c_long},
@@ -13,10 +13,10 @@ use anyhow::{Context, ensure};
 
 use super::Work;
 
-/// A path that is as long as many are, and does not exist.
+/// A path of common length that does not exist.
 const MISSING: &CStr = c"/usr/lib/scapd-bench/does-not-exist.conf";
 const NULL: &CStr = c"/dev/null";
-/// Bytes of one read or write.
+/// The size of a read or write, in bytes.
 const SIZE: usize = 64;
 
 pub fn getppid() -> Work {
@@ -77,17 +77,17 @@ pub fn call_getppid() {
     unsafe { libc::syscall(libc::SYS_getppid) };
 }
 
-/// The result: negative, as the path does not exist.
+/// Returns the result, which is negative as the path does not exist.
 pub fn call_access() -> c_long {
-    // SAFETY: the path ends with a zero.
+    // SAFETY: the path is NUL-terminated.
     unsafe { libc::syscall(libc::SYS_access, MISSING.as_ptr(), libc::R_OK) }
 }
 
 pub fn call_open_close() -> io::Result<()> {
-    // SAFETY: the path ends with a zero.
+    // SAFETY: the path is NUL-terminated.
     let fd =
         check(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, NULL.as_ptr(), libc::O_RDONLY) })?;
-    // SAFETY: the descriptor was opened above, and nobody else knows it.
+    // SAFETY: the descriptor was opened above, and nothing else uses it.
     check(unsafe { libc::syscall(libc::SYS_close, fd) })?;
     Ok(())
 }
@@ -108,15 +108,15 @@ impl Files {
 
     pub fn read_write(&mut self) -> io::Result<()> {
         let buffer = self.buffer.as_mut_ptr();
-        // SAFETY: the buffer has as many bytes.
+        // SAFETY: the buffer has SIZE bytes.
         check(unsafe { libc::syscall(libc::SYS_read, self.zero.as_raw_fd(), buffer, SIZE) })?;
-        // SAFETY: the buffer has as many bytes.
+        // SAFETY: the buffer has SIZE bytes.
         check(unsafe { libc::syscall(libc::SYS_write, self.null.as_raw_fd(), buffer, SIZE) })?;
         Ok(())
     }
 }
 
-/// A connection to a thread that sends back what it gets.
+/// A connection to a thread that echoes bytes.
 pub struct Ball {
     stream: TcpStream,
 }
@@ -152,14 +152,14 @@ impl Ball {
 }
 
 fn send(fd: RawFd, byte: u8) -> io::Result<c_long> {
-    // SAFETY: one byte is sent, to no address of its own.
+    // SAFETY: sends one valid byte; the address is null.
     check(unsafe {
         libc::syscall(libc::SYS_sendto, fd, &raw const byte, 1usize, libc::MSG_NOSIGNAL, 0usize, 0)
     })
 }
 
 fn receive(fd: RawFd, byte: &mut u8) -> io::Result<c_long> {
-    // SAFETY: there is room for one byte, and the address is not asked for.
+    // SAFETY: receives one byte into a valid byte; the address is null.
     check(unsafe { libc::syscall(libc::SYS_recvfrom, fd, &raw mut *byte, 1usize, 0, 0usize, 0usize) })
 }
 

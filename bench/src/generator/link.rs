@@ -1,10 +1,10 @@
-//! How a generator and the benchmark talk: over a Unix socket, a line at a time, so that it does not matter who has
-//! started the generator.
+//! The protocol between a generator and the benchmark: lines over a Unix socket, so that it does not matter which
+//! process has started the generator.
 //!
 //! ```text
-//! generator: ready          its recorder is running, and it has prepared everything
+//! generator: ready          its recorder is running, and the preparations are done
 //! benchmark: go
-//! generator: {"ns": ...}    what it has measured
+//! generator: {"ns": ...}    the measurement
 //! ```
 
 use std::{
@@ -21,7 +21,7 @@ use super::Measured;
 const READY: &str = "ready";
 const GO: &str = "go";
 
-/// The benchmark, as the generator sees it.
+/// The generator's end of the connection.
 #[derive(Debug)]
 pub struct Host(BufReader<UnixStream>);
 
@@ -29,19 +29,19 @@ impl Host {
     /// Connects to the benchmark.
     ///
     /// # Errors
-    /// If nobody listens there.
+    /// If nothing listens there.
     pub fn connect(socket: &Path) -> anyhow::Result<Host> {
         let stream =
-            UnixStream::connect(socket).with_context(|| format!("nobody listens at {}", socket.display()))?;
+            UnixStream::connect(socket).with_context(|| format!("cannot connect to {}", socket.display()))?;
         Ok(Host(BufReader::new(stream)))
     }
 
-    /// Says that all is prepared, and waits until it may start.
+    /// Reports that the generator is ready, and waits for the start.
     ///
     /// # Errors
-    /// If the benchmark has gone.
+    /// If the benchmark has ended.
     pub fn wait_for_go(&mut self) -> anyhow::Result<()> {
-        writeln!(self.0.get_mut(), "{READY}").context("the benchmark has gone")?;
+        writeln!(self.0.get_mut(), "{READY}").context("the benchmark has ended")?;
         let line = read_line(&mut self.0)?;
         ensure!(line == GO, "the benchmark says {line:?} instead of {GO:?}");
         Ok(())
@@ -50,13 +50,13 @@ impl Host {
     /// Sends the result.
     ///
     /// # Errors
-    /// If the benchmark has gone.
+    /// If the benchmark has ended.
     pub fn tell(&mut self, measured: &Measured) -> anyhow::Result<()> {
-        writeln!(self.0.get_mut(), "{}", serde_json::to_string(measured)?).context("the benchmark has gone")
+        writeln!(self.0.get_mut(), "{}", serde_json::to_string(measured)?).context("the benchmark has ended")
     }
 }
 
-/// A generator, as the benchmark sees it.
+/// The benchmark's end of the connection.
 #[derive(Debug)]
 pub struct Link(BufReader<UnixStream>);
 
@@ -64,7 +64,7 @@ impl Link {
     /// Waits until the generator is ready.
     ///
     /// # Errors
-    /// If it ends, or does not get ready in time.
+    /// If it ends, or is not ready in time.
     pub fn accept(stream: UnixStream, limit: Duration) -> anyhow::Result<Link> {
         stream.set_nonblocking(false)?;
         stream.set_read_timeout(Some(limit))?;
@@ -74,15 +74,15 @@ impl Link {
         Ok(link)
     }
 
-    /// Lets the generator start, and waits for its result.
+    /// Starts the generator, and waits for its result.
     ///
     /// # Errors
-    /// If it ends without one, or takes longer than the limit.
+    /// If it ends without a result, or takes longer than the limit.
     pub fn go(&mut self, limit: Duration) -> anyhow::Result<Measured> {
         self.0.get_ref().set_read_timeout(Some(limit))?;
         writeln!(self.0.get_mut(), "{GO}").context("the generator has ended")?;
         let line = read_line(&mut self.0)?;
-        serde_json::from_str(&line).with_context(|| format!("no result of a generator: {line:?}"))
+        serde_json::from_str(&line).with_context(|| format!("the generator's result is invalid: {line:?}"))
     }
 }
 
@@ -91,7 +91,7 @@ fn read_line(reader: &mut BufReader<UnixStream>) -> anyhow::Result<String> {
     match reader.read_line(&mut line) {
         Ok(0) => bail!("the other side has ended"),
         Ok(_) => Ok(line.trim_end().to_owned()),
-        Err(error) => Err(error).context("nothing was heard of the other side"),
+        Err(error) => Err(error).context("cannot read from the other side"),
     }
 }
 

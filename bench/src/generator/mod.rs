@@ -1,4 +1,4 @@
-//! The generators: programs that do a given number of iterations of something, and measure how long it takes.
+//! The generators: workloads that run a given number of iterations, and measure their duration.
 
 mod calls;
 mod link;
@@ -15,11 +15,11 @@ use serde::{Deserialize, Serialize};
 
 pub use link::{Host, Link};
 
-/// What there is to be recorded.
+/// A workload to record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Generator {
-    /// the cheapest call that there is
+    /// the cheapest call
     Getppid,
     /// access of a path that does not exist
     Access,
@@ -39,34 +39,34 @@ pub enum Generator {
     Mix,
 }
 
-/// What a generator has measured.
+/// The measurement of a generator.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
-    /// How long the iterations took, in ns.
+    /// The duration of the iterations, in ns.
     pub ns: u64,
-    /// How many iterations were measured.
+    /// The number of measured iterations.
     pub iterations: u64,
-    /// How many iterations ran before them, to warm up.
+    /// The number of iterations before them, as a warm-up.
     pub warm_up: u64,
-    /// System calls of the measured iterations, where they are known exactly.
+    /// The number of system calls of the measured iterations, if it is known exactly.
     pub calls: Option<u64>,
 }
 
-/// Something to do again and again, ready to start.
+/// A prepared generator.
 pub(crate) struct Work {
-    /// Does the given number of iterations.
+    /// Runs the given number of iterations.
     run: Box<dyn FnMut(u64) -> anyhow::Result<()>>,
-    /// System calls of one iteration, where they are known exactly.
+    /// The number of system calls of one iteration, if it is known exactly.
     calls: Option<u64>,
 }
 
 impl Generator {
-    /// All of them, in the order of the report.
+    /// Returns all generators, in the order of the report.
     pub fn all() -> &'static [Generator] {
         Generator::value_variants()
     }
 
-    /// The name that the command line takes.
+    /// Returns the name for the command line.
     pub fn name(self) -> &'static str {
         match self {
             Generator::Getppid => "getppid",
@@ -81,13 +81,13 @@ impl Generator {
         }
     }
 
-    /// What one iteration is.
+    /// Returns a description of one iteration.
     pub fn describe(self) -> String {
         let value = self.to_possible_value();
         value.and_then(|v| v.get_help().map(ToString::to_string)).unwrap_or_default()
     }
 
-    /// The calls that a user would name who wants to see what this generator does.
+    /// Returns the calls that a user would select to observe this generator.
     pub fn calls(self) -> &'static [&'static str] {
         match self {
             Generator::Getppid => &["getppid"],
@@ -118,7 +118,7 @@ impl Generator {
         }
     }
 
-    /// Iterations of the first run, from which the number for the others follows.
+    /// Returns the iterations of the first run, which determines those of the others.
     pub fn first_iterations(self) -> u64 {
         match self {
             Generator::Compile => 1,
@@ -128,7 +128,7 @@ impl Generator {
         }
     }
 
-    /// The fewest iterations that say something.
+    /// Returns the minimum iterations for a meaningful result.
     pub fn least_iterations(self) -> u64 {
         match self {
             Generator::Compile => 2,
@@ -138,7 +138,7 @@ impl Generator {
         }
     }
 
-    /// The programs that it needs, in `PATH`.
+    /// Returns the programs that it needs in `PATH`.
     pub fn programs(self) -> &'static [&'static str] {
         match self {
             Generator::Compile => &["gcc"],
@@ -162,30 +162,30 @@ impl Generator {
     }
 }
 
-/// What a generator is told.
+/// The command line of a generator.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(about = "Does a number of iterations of something, and prints how long they took, as JSON")]
+#[command(about = "Run a number of iterations of a generator, and print their duration as JSON")]
 pub struct Arguments {
-    /// What to do
+    /// The generator
     pub generator: Generator,
-    /// How often
+    /// The number of iterations
     #[arg(long)]
     pub iterations: u64,
     /// Run on this CPU
     #[arg(long)]
     pub cpu: Option<usize>,
-    /// Say there that we are ready, wait for the go, and send the result there instead of printing it
+    /// Report readiness to this socket, wait there for the start, and send the result there instead of printing it
     #[arg(long)]
     pub socket: Option<PathBuf>,
-    /// For files
+    /// The directory for files
     #[arg(long, default_value = ".")]
     pub dir: PathBuf,
 }
 
-/// Runs a generator: gets ready, waits until it may start, warms up, and measures.
+/// Runs a generator: prepares it, waits for the start, warms up, and measures.
 ///
 /// # Errors
-/// If something that the generator needs is not there, or if the host has gone.
+/// If something that the generator needs is missing, or if the benchmark has ended.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(cpu) = arguments.cpu {
         crate::cpu::pin(&[cpu]).with_context(|| format!("cannot run on CPU {cpu}"))?;
@@ -200,7 +200,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     (work.run)(warm_up)?;
     let begin = Instant::now();
     (work.run)(iterations)?;
-    let ns = u64::try_from(begin.elapsed().as_nanos()).context("that took too long")?;
+    let ns = u64::try_from(begin.elapsed().as_nanos()).context("the run took too long")?;
     let measured = Measured { ns, iterations, warm_up, calls: work.calls.map(|calls| calls * iterations) };
     match host {
         Some(mut host) => host.tell(&measured),

@@ -17,13 +17,13 @@ use super::{
     calls::{self, Ball, Files},
 };
 
-/// Functions of the generated C file: some tenths of a second for gcc.
+/// The number of functions in the generated C file: gcc takes some tenths of a second.
 const FUNCTIONS: u32 = 40;
-/// Connections of redis-benchmark.
+/// The number of connections of redis-benchmark.
 const CLIENTS: u32 = 20;
-/// The mix starts a process after so many iterations.
+/// The number of iterations of the mix between two processes.
 const PROCESS_EVERY: u64 = 1_000;
-/// How long a server may take to start.
+/// The time limit for the start of a server.
 const SERVER_LIMIT: Duration = Duration::from_secs(20);
 
 pub fn fork_exec() -> Work {
@@ -57,7 +57,7 @@ pub fn compile(dir: &Path) -> anyhow::Result<Work> {
     Ok(Work { run: Box::new(run), calls: None })
 }
 
-/// A C file with something to include, and something to optimise.
+/// Returns a C file with headers to include and code to optimize.
 fn c_source() -> String {
     let mut source = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n".to_owned();
     for i in 0..FUNCTIONS {
@@ -75,12 +75,12 @@ fn c_source() -> String {
     source
 }
 
-/// A server of our own, that ends with us.
+/// A server that is killed when dropped.
 struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has ended by itself, or has to.
+        // It may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -101,7 +101,7 @@ pub fn redis(dir: &Path) -> anyhow::Result<Work> {
         thread::sleep(Duration::from_millis(5));
     }
     let run = move |iterations: u64| {
-        // Kept for as long as there is work.
+        // The server must live as long as the closure.
         let _server = &server;
         if iterations == 0 {
             return Ok(());
@@ -116,7 +116,7 @@ pub fn redis(dir: &Path) -> anyhow::Result<Work> {
     Ok(Work { run: Box::new(run), calls: None })
 }
 
-/// A port that nobody listens on now.
+/// Returns an unused port.
 fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("cannot listen on loopback")?;
     Ok(listener.local_addr()?.port())

@@ -1,6 +1,6 @@
-//! Numbers, as a person reads them.
+//! Human-readable numbers.
 
-/// A time, of ns, with three digits.
+/// Formats a time in ns with three digits.
 pub fn time(ns: f64) -> String {
     let (value, unit) = match ns.abs() {
         ns if ns < 999.5 => (1.0, "ns"),
@@ -11,7 +11,7 @@ pub fn time(ns: f64) -> String {
     format!("{} {unit}", digits(ns / value))
 }
 
-/// A number with three digits, or as many as it has before its point.
+/// Formats a number with three digits, or all digits before the decimal point.
 pub fn digits(value: f64) -> String {
     let decimals = match value.abs() {
         value if value < 9.995 => 2,
@@ -27,7 +27,7 @@ pub fn digits(value: f64) -> String {
     }
 }
 
-/// A count: `950`, `12.3 k`, `4.56 M`.
+/// Formats a count: `950`, `12.3 k`, `4.56 M`.
 pub fn count(value: u64) -> String {
     let value = value as f64;
     match value {
@@ -38,7 +38,7 @@ pub fn count(value: u64) -> String {
     }
 }
 
-/// A number of bytes: `950 B`, `12.3 KiB`, `4.56 MiB`.
+/// Formats a number of bytes: `950 B`, `12.3 KiB`, `4.56 MiB`.
 pub fn bytes(value: u64) -> String {
     let value = value as f64;
     match value {
@@ -49,7 +49,7 @@ pub fn bytes(value: u64) -> String {
     }
 }
 
-/// A part of a whole: `0.2 %`.
+/// Formats a part of a whole: `0.2 %`.
 pub fn percent(part: u64, whole: u64) -> String {
     match 100.0 * part as f64 / whole.max(1) as f64 {
         percent if percent > 0.0 && percent < 0.05 => "< 0.1 %".to_owned(),

@@ -1,4 +1,4 @@
-//! What was measured, as it stands in the .json file; the table and the plot are made of it.
+//! The results, in the form of the .json file from which the tables and the plot are made.
 
 mod format;
 mod plot;
@@ -26,80 +26,80 @@ use crate::{
 /// A whole run of the benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// When it ended.
+    /// The time of its end.
     pub date: String,
     /// The command line.
     pub command: String,
-    /// Where it ran.
+    /// The machine.
     pub machine: Machine,
-    /// How it ran.
+    /// The settings.
     pub settings: Settings,
     /// The versions of the programs that were compared.
     pub versions: BTreeMap<String, String>,
-    /// What was left out, and why.
+    /// The reasons for what was left out.
     pub notes: Vec<String>,
     /// The results.
     pub generators: Vec<GeneratorResult>,
 }
 
-/// How the benchmark ran.
+/// The settings of the benchmark.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Rounds that count, after one that does not.
+    /// The number of measured rounds, without the discarded first one.
     pub rounds: usize,
-    /// What the loop of a run was to take, in ms.
+    /// The intended duration of a run's loop, in ms.
     pub time_ms: u64,
     /// The CPU of the generator.
     pub generator_cpu: usize,
     /// The CPUs of the recorder.
     pub recorder_cpus: Vec<usize>,
-    /// The kind of file system that recorders wrote to.
+    /// The type of the file system that recorders wrote to.
     pub file_system: String,
 }
 
 /// All contenders over one generator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GeneratorResult {
-    /// Which.
+    /// The generator.
     pub generator: Generator,
-    /// Those that could run.
+    /// The contenders that could run.
     pub contenders: Vec<ContenderResult>,
 }
 
 /// One contender over one generator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ContenderResult {
-    /// Which.
+    /// The contender.
     pub contender: Contender,
-    /// How it was called.
+    /// Its command line.
     pub command: String,
-    /// One for each round, in their order.
+    /// One sample for each round, in order.
     pub samples: Vec<Sample>,
 }
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// What the generator measured.
+    /// The generator's measurement.
     #[serde(flatten)]
     pub measured: Measured,
-    /// CPU time of the recorder, from the start of the generator's work to its own end; what it takes to get ready is
-    /// not in it.
+    /// CPU time of the recorder, from the start of the generator's work to the recorder's end, without its
+    /// preparations.
     pub cpu: Option<CpuTime>,
-    /// CPU time that the recorder says it took, in ns.
+    /// CPU time that the recorder reports, in ns.
     pub own_cpu_ns: Option<u64>,
-    /// Events that the recorder wrote.
+    /// Written events.
     pub events: Option<u64>,
-    /// Events that it lost.
+    /// Lost events.
     pub lost: Option<u64>,
-    /// Why.
+    /// Lost events by cause.
     pub causes: BTreeMap<String, u64>,
-    /// The size of the recorder's file.
+    /// The size of the recorder's file, in bytes.
     pub bytes: Option<u64>,
 }
 
 impl Sample {
-    /// Of a generator without a recorder.
+    /// Returns the sample of a generator without a recorder.
     pub fn unrecorded(measured: Measured) -> Sample {
         Sample {
             measured,
@@ -112,7 +112,7 @@ impl Sample {
         }
     }
 
-    /// Of a generator with a recorder.
+    /// Returns the sample of a generator with a recorder.
     pub fn recorded(measured: Measured, cpu: CpuTime, counts: Counts) -> Sample {
         Sample {
             measured,
@@ -125,12 +125,12 @@ impl Sample {
         }
     }
 
-    /// How long an iteration took.
+    /// Returns the duration of an iteration, in ns.
     pub fn ns_per_iteration(&self) -> f64 {
         self.measured.ns as f64 / self.measured.iterations.max(1) as f64
     }
 
-    /// Iterations that the recorder saw, those that warmed up included.
+    /// Returns the iterations that the recorder saw, including the warm-up.
     fn all_iterations(&self) -> f64 {
         (self.measured.iterations + self.measured.warm_up).max(1) as f64
     }
@@ -146,17 +146,17 @@ impl Sample {
 }
 
 impl GeneratorResult {
-    /// The results of a contender.
+    /// Returns the results of a contender.
     pub fn of(&self, contender: Contender) -> Option<&ContenderResult> {
         self.contenders.iter().find(|result| result.contender == contender)
     }
 
-    /// The time of a contender in proportion to another's, round by round.
+    /// Returns the ratio of the times of two contenders, round by round.
     pub fn ratio(&self, of: Contender, to: Contender) -> Option<Quartiles> {
         Quartiles::of_ratios(&self.of(of)?.times(), &self.of(to)?.times())
     }
 
-    /// What a contender adds to a call, in ns; `None` where the number of calls is not known.
+    /// Returns the time that a contender adds to a call, in ns; `None` if the number of calls is unknown.
     pub fn added_per_call(&self, of: Contender) -> Option<Quartiles> {
         let result = self.of(of)?;
         let calls = result.samples.first()?.measured;
@@ -169,13 +169,13 @@ impl GeneratorResult {
 }
 
 impl ContenderResult {
-    /// ns of an iteration, by round.
+    /// Returns the duration of an iteration in each round, in ns.
     pub fn times(&self) -> Vec<f64> {
         self.samples.iter().map(Sample::ns_per_iteration).collect()
     }
 
-    /// The recorder's CPU time of an iteration, in ns: the median over the rounds; and its parts in user mode and in the
-    /// kernel, as the ticks of all rounds are split. `None` as the parts if there were no ticks.
+    /// Returns the recorder's CPU time for an iteration, in ns: the median over the rounds, and its user and system
+    /// parts, split like the ticks of all rounds. The parts are `None` if there were no ticks.
     fn cpu_per_iteration(&self) -> Option<(f64, Option<(f64, f64)>)> {
         let total = self.median(Sample::cpu_per_iteration)?;
         let user = self.sum(|sample| Some(sample.cpu?.user_ticks))?;
@@ -184,13 +184,13 @@ impl ContenderResult {
         Some((total, (user + system > 0).then(|| (part(user), part(system)))))
     }
 
-    /// The median over the rounds of what all of them have.
+    /// Returns the median over the rounds, if all have the value.
     fn median(&self, of: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
         let all: Option<Vec<f64>> = self.samples.iter().map(of).collect();
         Some(Quartiles::of(all?)?.median)
     }
 
-    /// The sum over the rounds of what all of them have.
+    /// Returns the sum over the rounds, if all have the value.
     fn sum(&self, of: impl Fn(&Sample) -> Option<u64>) -> Option<u64> {
         self.samples.iter().map(of).sum()
     }

@@ -1,4 +1,4 @@
-//! The plot: a panel for each generator, with the times of the contenders in proportion to an unrecorded run.
+//! The plot: a panel for each generator, with the times of the contenders relative to an unrecorded run.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ const ROW_HEIGHT: u32 = 22;
 /// Title, axis and margins of a panel.
 const PANEL_EXTRA: u32 = 80;
 const COLUMNS: usize = 2;
-/// Where the axis begins.
+/// The start of the axis.
 const BEGIN: f64 = 0.7;
 const LABEL_WIDTH: u32 = 150;
 
@@ -32,7 +32,7 @@ const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 type Panel<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<LogCoord<f64>, RangedCoordf64>>;
 
-/// Draws the report into an SVG file; false, and no file, if there is nothing to draw.
+/// Draws the report into an SVG file. Returns false, without a file, if there is nothing to draw.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -63,7 +63,7 @@ struct Bar {
     ratio: Quartiles,
 }
 
-/// What can be shown, in the order from above.
+/// Returns the bars, from top to bottom.
 fn bars(result: &GeneratorResult) -> Vec<Bar> {
     let others = Contender::all().iter().filter(|contender| **contender != Contender::None);
     others
@@ -80,7 +80,7 @@ fn panel(
     bars: &[Bar],
     end: f64,
 ) -> Result<(), DrawingAreaErrorKind<std::io::Error>> {
-    // Not from 1: a run can be a little faster than the one that it is compared with.
+    // The axis starts below 1, as a run can be slightly faster than the unrecorded one.
     let (begin, rows) = (BEGIN, bars.len() as f64);
     let mut chart = ChartBuilder::on(area)
         .caption(format!("{}, × none", result.generator.name()), ("sans-serif", 16))
@@ -108,7 +108,7 @@ fn panel(
     Ok(())
 }
 
-/// A bar to the median, a line between the quartiles, and the number.
+/// Draws a bar to the median, a line between the quartiles, and the number.
 fn draw_bar(
     chart: &mut Chart<'_, '_>,
     bar: &Bar,

@@ -1,10 +1,10 @@
-//! A part of a Markdown file that the benchmark replaces, between two comments.
+//! The parts of a Markdown file that the benchmark replaces, between two comments.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context, bail};
 
-/// Puts the text between the two markers of that name in a file.
+/// Replaces the text between the two markers with this name in a file.
 ///
 /// # Errors
 /// If the file cannot be read or written, or has no such markers.
@@ -12,7 +12,7 @@ pub fn replace(path: &Path, name: &str, text: &str) -> anyhow::Result<()> {
     let file = path.display();
     let old = fs::read_to_string(path).with_context(|| format!("cannot read {file}"))?;
     let new =
-        with_section(&old, name, text).with_context(|| format!("cannot put the results into {file}"))?;
+        with_section(&old, name, text).with_context(|| format!("cannot write the results to {file}"))?;
     fs::write(path, new).with_context(|| format!("cannot write {file}"))
 }
 

@@ -13,10 +13,10 @@ use crate::{
     stats::Quartiles,
 };
 
-/// Where something is not known, or makes no sense.
+/// The cell for an unknown or meaningless value.
 const NOTHING: &str = "–";
 
-/// The report, with a link to the plot if there is one.
+/// Returns the report, with a link to the plot if there is one.
 pub fn markdown(report: &Report, plot: Option<&str>) -> String {
     let mut text = head(report);
     if let Some(plot) = plot {
@@ -43,11 +43,11 @@ fn head(report: &Report) -> String {
     let mut text = format!(
         "{date}, `{command}`\n\n\
          {cpu}, {cores} cores, {memory} of memory, Linux {kernel}; files on {file_system}{versions}.\n\n\
-         Rounds that count: {rounds}, in which the contenders take turns, each time beginning with another one; a round before \
-         them warms up, and is thrown away. The loop of a run takes about {time} ms, after a tenth as many iterations \
-         to warm up. The generator and all its processes run on CPU {generator}, the recorder on {recorder}; \
-         strace on the generator's, which is faster, as the two wait for each other. Every \
-         contender that has a choice gets 8 MiB of buffer for each CPU.\n",
+         Measured rounds: {rounds}, in which the contenders take turns; every round starts with another contender. A first \
+         round warms up, and is discarded. The loop of a run takes about {time} ms, after a tenth as many iterations \
+         as a warm-up. The generator and all its processes run on CPU {generator}, the recorder on {recorder}. \
+         strace runs on the generator's CPU, which is faster, as the two wait for each other. Every \
+         configurable contender gets 8 MiB of buffer for each CPU.\n",
         date = report.date,
         command = report.command,
         cpu = machine.cpu,
@@ -63,7 +63,7 @@ fn head(report: &Report) -> String {
     );
     if settings.recorder_cpus == [settings.generator_cpu] {
         text +=
-            "\n**Generator and recorder share one CPU**: times of the generator contain the recorder's.\n";
+            "\n**Generator and recorder share one CPU**: times of the generator include the recorder's.\n";
     }
     for note in &report.notes {
         let _ = writeln!(text, "- {note}");
@@ -73,13 +73,13 @@ fn head(report: &Report) -> String {
 }
 
 const LEGEND: &str = "\
-In the tables below: *time* is the generator's own, of one iteration, as median of the rounds and as first and third \
-quartile. *× none* and the proportions are medians of the ratios within each round, *added* of the differences. \
-*Recorder's CPU* is its user and system time (as the scheduler \
-counts it; split as the kernel's ticks are), from the moment the generator begins to the recorder's end; reading \
-what runs on the machine and loading programs come before that. An *event* is what the tool writes: two for each \
-call (enter and exit), one for strace and for exit only. *Events* and *bytes* are those of the median run, warm-up \
-included; *lost* is what the tool itself says, of all rounds.
+In the tables below, *time* is the generator's own time for one iteration: the median of the rounds, and the first and third \
+quartile. *× none* and the other ratios are medians of the ratios within each round, *added* is the median of the \
+differences. *Recorder's CPU* is the recorder's user and system time (from the scheduler, split like the kernel's \
+ticks), from the start of the generator to the end of the recorder; reading the state of the machine and loading programs \
+come before. An *event* is what the tool writes: two for each call (enter and exit), one with strace and with exit only. \
+*Events* and *bytes* are those of the median run, including the warm-up; *lost* is the sum over all rounds, as reported \
+by the tool.
 ";
 
 fn new_table(columns: &[&str]) -> Table {
@@ -96,7 +96,7 @@ fn or_nothing<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or(NOTHING.to_owned(), show)
 }
 
-/// A row for each generator, a column for each contender.
+/// Returns a table with a row for each generator and a column for each contender.
 fn overview(report: &Report) -> Table {
     let contenders: Vec<_> = Contender::all()
         .iter()
@@ -117,7 +117,7 @@ fn overview(report: &Report) -> Table {
     table
 }
 
-/// A row for each contender.
+/// Returns a table with a row for each contender.
 fn details(result: &GeneratorResult) -> Table {
     let mut table = new_table(&[
         "",
@@ -162,7 +162,7 @@ fn details(result: &GeneratorResult) -> Table {
     table
 }
 
-/// scapd's settings against the peers that record the same; `None` if there are none of one or the other.
+/// Returns a table of scapd's settings against the peers that record the same; `None` if either is missing.
 fn peers(result: &GeneratorResult) -> Option<Table> {
     let (ours, peers): (Vec<_>, Vec<_>) = result
         .contenders
@@ -187,7 +187,7 @@ fn peers(result: &GeneratorResult) -> Option<Table> {
     Some(table)
 }
 
-/// How the contenders were called: for the first generator, as those for others differ in names of calls alone.
+/// Returns the command lines for the first generator; those for others differ only in the names of calls.
 fn commands(report: &Report) -> String {
     let Some(first) = report.generators.first() else { return String::new() };
     let mut text = format!("\n### Commands, for {}\n\n```text\n", first.generator.name());

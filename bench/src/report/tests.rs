@@ -1,4 +1,4 @@
-//! The report, from numbers that are made up.
+//! The report, from made-up numbers.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn report() -> Report {
     }
 }
 
-/// The cells of the first row that begins with a text, behind the given headline.
+/// Returns the cells of the first row below the headline that starts with `first`.
 fn row(text: &str, headline: &str, first: &str) -> Vec<String> {
     let (_, below) = text.split_once(headline).unwrap();
     let line = below.lines().find(|line| line.starts_with(&format!("| {first} "))).unwrap();
@@ -95,7 +95,7 @@ fn only_what_records_the_same_is_compared() {
 fn the_report_says_where_it_comes_from() {
     let text = markdown(&report(), Some("plot.svg"));
     for part in
-        ["A CPU", "Linux 6.1", "strace 6.1", "2026-01-02", "`scapd-bench run`", "(plot.svg)", "thrown away"]
+        ["A CPU", "Linux 6.1", "strace 6.1", "2026-01-02", "`scapd-bench run`", "(plot.svg)", "discarded"]
     {
         assert!(text.contains(part), "{part}");
     }

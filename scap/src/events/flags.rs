@@ -13,7 +13,7 @@ pub struct Flag {
     pub value: u32,
 }
 
-/// The rows of one table, in the order in which a reader tests them.
+/// The rows of a table, in the order in which a reader tests them.
 pub type FlagTable = &'static [Flag];
 
 macro_rules! flags {
@@ -24,10 +24,10 @@ macro_rules! flags {
 }
 with_flags!(flags);
 
-/// The table of that name.
+/// Returns the flag table of a name.
 ///
 /// # Panics
-/// If there is none: in a constant, as in the event table, that is a compile error.
+/// If there is none. In a constant, as in the event table, this is a compile error.
 pub const fn flag_table(name: &str) -> FlagTable {
     let mut start = 0;
     while start < FLAGS.len() && !same(FLAGS[start].table, name) {
@@ -50,7 +50,7 @@ mod tests {
         let mut seen: Vec<&str> = Vec::new();
         for flag in FLAGS {
             if seen.last() != Some(&flag.table) {
-                assert!(!seen.contains(&flag.table), "rows of {} stand apart", flag.table);
+                assert!(!seen.contains(&flag.table), "the rows of {} are not adjacent", flag.table);
                 seen.push(flag.table);
             }
         }

@@ -1,9 +1,9 @@
-//! What an event is: the tables of `include/`, read by the compiler as they stand.
+//! The events: the tables of `include/`, expanded by the compiler.
 //!
 //! [`EVENTS`] has a row for every event type of the .scap format, [`SYSCALLS`] one for every system call. The BPF
-//! programs are expanded from the same rows, so the two sides cannot drift apart.
+//! programs are expanded from the same rows, so the two sides cannot diverge.
 
-// First: a macro is seen only by what follows it.
+// This comes first: a macro is visible only to the code after it.
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
 mod flags;
@@ -19,7 +19,7 @@ pub use table::{
     event, event_by_program,
 };
 
-/// Compares two strings in a constant expression, where `==` is not to be had.
+/// Compares two strings in a constant expression, where `==` is not available.
 pub const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() != b.len() {

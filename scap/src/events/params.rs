@@ -11,7 +11,7 @@ mod repr {
 }
 use repr::*;
 
-/// One of the values that a dynamic parameter may hold; its first byte is the entry's index in the list.
+/// A type that a dynamic parameter may hold; the value's first byte is the entry's index in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DynEntry {
     /// The list that the entry belongs to.
@@ -20,7 +20,7 @@ pub struct DynEntry {
     pub index: u8,
     /// The type of the bytes that follow.
     pub ty: ParamType,
-    /// How the value is printed.
+    /// The print format of the value.
     pub format: PrintFormat,
 }
 
@@ -28,14 +28,14 @@ macro_rules! params {
     ($(PARAM_FIXED($fixed:ident, $fnum:literal, $repr:ident))*
      $(PARAM_VAR($var:ident, $vnum:literal))*
      $(DYN($list:ident, $index:literal, $dty:ident, $dfmt:ident))*) => {
-        /// How a parameter is encoded. The numbers are those of `include/params.def`.
+        /// The encoding of a parameter. The numbers are those of `include/params.def`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[allow(non_camel_case_types, missing_docs, clippy::upper_case_acronyms)]
         #[repr(u8)]
         pub enum ParamType { $($fixed = $fnum,)* $($var = $vnum,)* }
 
         impl ParamType {
-            /// Bytes of a value, `None` where the event's lengths array tells.
+            /// Returns the size of a value in bytes; `None` if the event's length array gives it.
             pub const fn size(self) -> Option<usize> {
                 match self {
                     $(Self::$fixed => Some(size_of::<$repr>()),)*
@@ -43,7 +43,7 @@ macro_rules! params {
                 }
             }
 
-            /// Whether a fixed-size value is a signed integer.
+            /// Returns whether this is a signed integer of fixed size.
             pub const fn is_signed(self) -> bool {
                 match self {
                     $(Self::$fixed => <$repr>::MIN != 0,)*
@@ -51,7 +51,7 @@ macro_rules! params {
                 }
             }
 
-            /// The name as documents of the format spell it, in lower case.
+            /// Returns the name in lower case, as in documents of the format.
             pub fn name(self) -> String {
                 match self {
                     $(Self::$fixed => stringify!($fixed),)*
@@ -68,7 +68,7 @@ macro_rules! params {
 }
 with_params!(params);
 
-/// The entries that a dynamic parameter of that list may hold; `None` if there is no such list.
+/// Returns the entries of a list of dynamic types; `None` if there is no such list.
 pub const fn dyn_list(name: &str) -> Option<&'static [DynEntry]> {
     let mut start = 0;
     while start < DYN_ENTRIES.len() && !same(DYN_ENTRIES[start].list, name) {

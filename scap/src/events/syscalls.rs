@@ -4,23 +4,23 @@ use std::fmt;
 
 use super::{Event, event_by_program};
 
-/// Whether events of a call are dropped while sampling.
+/// How sampling treats the events of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sampling {
-    /// They change a reader's state: never dropped.
+    /// Never dropped: they change a reader's state.
     Never,
-    /// Frequent and of little use: always dropped.
+    /// Always dropped: frequent and of little use.
     Always,
     /// Dropped outside the sampled part of each second.
     Sampled,
-    /// A return with an error is always dropped, nothing else ever.
+    /// Failed returns are always dropped, everything else never.
     IfFailed,
-    /// The return of an fcntl that changes no descriptor is always dropped; all else is as for `Sampled`.
+    /// Returns of an fcntl that changes no descriptor are always dropped; everything else is as for `Sampled`.
     IfNoDescriptor,
 }
 
 impl Sampling {
-    /// What is recorded while sampling, in a word.
+    /// Returns a word for the part that is recorded while sampling.
     pub const fn recorded(self) -> &'static str {
         match self {
             Sampling::Never => "all",
@@ -31,7 +31,7 @@ impl Sampling {
     }
 }
 
-/// An architecture whose call numbers the table has.
+/// An architecture with call numbers in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arch {
     /// 64-bit calls on x86-64.
@@ -50,9 +50,9 @@ impl Arch {
 /// A system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Syscall {
-    /// The kernel's name for it.
+    /// The kernel's name.
     pub name: &'static str,
-    /// The stable code that a generic event carries, the same on every architecture.
+    /// The stable code in generic events, the same on every architecture.
     pub code: u16,
     /// How sampling treats it.
     pub sampling: Sampling,
@@ -60,56 +60,56 @@ pub struct Syscall {
 }
 
 impl Syscall {
-    /// The call's number, `None` where the architecture has no such call.
+    /// Returns the call's number; `None` if the architecture lacks the call.
     pub const fn number(&self, arch: Arch) -> Option<u16> {
         let n = self.numbers[arch as usize];
         if n < 0 { None } else { Some(n as u16) }
     }
 
-    /// The call of that name.
+    /// Finds a call by name.
     pub fn by_name(name: &str) -> Option<&'static Syscall> {
         SYSCALLS.iter().find(|s| s.name == name)
     }
 
-    /// The call of that stable code.
+    /// Finds a call by stable code.
     pub fn by_code(code: u16) -> Option<&'static Syscall> {
         SYSCALLS.binary_search_by_key(&code, |s| s.code).ok().map(|i| &SYSCALLS[i])
     }
 
-    /// The call that has this number on an architecture.
+    /// Finds a call by its number on an architecture.
     pub fn by_number(arch: Arch, number: u16) -> Option<&'static Syscall> {
         SYSCALLS.iter().find(|s| s.number(arch) == Some(number))
     }
 
-    /// The call whose programs have names that begin so.
+    /// Finds a call by its [stem](Self::stem).
     pub fn by_stem(stem: &str) -> Option<&'static Syscall> {
         SYSCALLS.iter().find(|s| s.stem() == stem)
     }
 
-    /// What the names of its programs begin with: its own without the underscore that `_llseek` has.
+    /// Returns the stem of its program names: the name without a leading underscore, as in `_llseek`.
     pub fn stem(&self) -> &'static str {
         self.name.trim_start_matches('_')
     }
 
-    /// The calls that are selected with this one: those of its kind that 32-bit programs on x86-64 alone have.
+    /// Returns the calls that are selected with this one: its variants that only 32-bit programs on x86-64 have.
     pub fn compat_only(&self) -> impl Iterator<Item = &'static Syscall> {
         let rows = if Arch::NATIVE == Arch::X86_64 { COMPAT_ONLY } else { &[] };
         rows.iter().filter(|(_, with)| *with == self.name).filter_map(|(name, _)| Syscall::by_name(name))
     }
 
-    /// The 64-bit call that this one is selected with, if 32-bit programs alone have it.
+    /// Returns the 64-bit call that this one is selected with, if only 32-bit programs have it.
     pub fn selected_with(&self) -> Option<&'static Syscall> {
         let (_, with) = COMPAT_ONLY.iter().find(|(name, _)| *name == self.name)?;
         Syscall::by_name(with)
     }
 
-    /// Whether it is a call of this machine that is selected by itself: one of its 64-bit calls, or one that 32-bit
-    /// programs on x86-64 alone have, and that is [selected with](Self::selected_with) no other.
+    /// Returns whether this machine has the call and it is selected by itself: a 64-bit call, or one that only 32-bit
+    /// programs on x86-64 have and that is not [selected with](Self::selected_with) another.
     pub fn is_here(&self) -> bool {
         self.number(Arch::NATIVE).is_some() || (self.is_compat_only() && self.selected_with().is_none())
     }
 
-    /// Whether 32-bit programs on this machine alone have it, and no 64-bit call's program records it.
+    /// Returns whether only 32-bit programs on this machine have the call, and no 64-bit call's program records it.
     pub fn is_compat_only(&self) -> bool {
         let compat = || {
             let number = self.number(Arch::I386);
@@ -118,26 +118,26 @@ impl Syscall {
         Arch::NATIVE == Arch::X86_64 && self.number(Arch::X86_64).is_none() && compat()
     }
 
-    /// The event that its entry is recorded as, `None` for a generic event.
+    /// Returns the event that records its entry; `None` for a generic event.
     pub fn enter(&self) -> Option<&'static Event> {
         event_by_program(&format!("{}_e", self.stem()))
     }
 
-    /// The event that its return is recorded as, `None` for a generic event.
+    /// Returns the event that records its return; `None` for a generic event.
     pub fn exit(&self) -> Option<&'static Event> {
         event_by_program(&format!("{}_x", self.stem()))
     }
 }
 
-/// A call without a code, whose number says that it is not one of the native table: what the native number of a generic
-/// event then stands for (`enum sc_native` in include/capture.h).
+/// A call outside the native table, which has no code: the meaning of the native number of its generic event
+/// (`enum sc_native` in include/capture.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForeignCall {
-    /// An x32 call: its number without the bit that says so.
+    /// An x32 call: its number without the x32 bit.
     X32(u16),
     /// A 32-bit call.
     Compat(u16),
-    /// A call of a number that does not fit into an event.
+    /// A call number that does not fit into an event.
     Beyond,
 }
 
@@ -145,7 +145,7 @@ impl ForeignCall {
     const X32_FLAG: u16 = 1 << 14;
     const COMPAT_FLAG: u16 = 1 << 15;
 
-    /// What a native number stands for; `None` if it is one of the native table.
+    /// Decodes a native number; `None` if it is in the range of the native table.
     pub const fn of(native: u16) -> Option<ForeignCall> {
         let number = native & (Self::X32_FLAG - 1);
         match native & (Self::X32_FLAG | Self::COMPAT_FLAG) {
@@ -156,7 +156,7 @@ impl ForeignCall {
         }
     }
 
-    /// What calls of this kind are called in a summary.
+    /// Returns the name of calls of this kind in a summary.
     pub const fn kind(self) -> &'static str {
         match self {
             ForeignCall::X32(_) => "unknown (x32)",
@@ -176,12 +176,12 @@ impl fmt::Display for ForeignCall {
     }
 }
 
-/// A 32-bit call on x86-64 whose 64-bit twin has another name, or that has none though the name is the same.
+/// A 32-bit call on x86-64 whose 64-bit twin has another name, or that has no twin despite a call of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompatTwin {
     /// The number of the 32-bit call.
     pub number: u16,
-    /// The 64-bit call that takes the same arguments; `None`: recorded as a generic event.
+    /// The 64-bit call that takes the same arguments; if `None`, the call is recorded as a generic event.
     pub twin: Option<&'static str>,
 }
 
@@ -189,7 +189,7 @@ impl CompatTwin {
     /// The rows of the table.
     pub const ALL: &'static [CompatTwin] = COMPAT;
 
-    /// The 64-bit call whose program records the 32-bit call of that number.
+    /// Returns the 64-bit call whose program records the 32-bit call of a number.
     pub fn of(number: u16) -> Option<&'static Syscall> {
         match COMPAT.iter().find(|c| c.number == number) {
             Some(row) => row.twin.and_then(Syscall::by_name),
@@ -198,7 +198,7 @@ impl CompatTwin {
     }
 }
 
-/// A call that 32-bit callers on x86-64 make by `socketcall`.
+/// A call that 32-bit programs on x86-64 make through `socketcall`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketCall {
     /// The first argument of `socketcall`.
@@ -210,12 +210,12 @@ impl SocketCall {
     /// The rows of the table.
     pub const ALL: &'static [SocketCall] = SOCKETCALLS;
 
-    /// The call that it is.
+    /// Returns the system call.
     pub fn call(&self) -> Option<&'static Syscall> {
         Syscall::by_name(self.name)
     }
 
-    /// How `socketcall` names a call.
+    /// Returns the row of a call; `None` if `socketcall` does not offer it.
     pub fn of(call: &Syscall) -> Option<&'static SocketCall> {
         SOCKETCALLS.iter().find(|row| row.name == call.name)
     }
@@ -235,7 +235,7 @@ macro_rules! syscalls {
      $(COMPAT_I386($number:literal, $twin:ident))*
      $(COMPAT_ONLY($only:ident, $with:ident))*
      $(SOCKETCALL($socketcall:literal, $socket_name:ident))*) => {
-        /// Every system call, in the order of the stable codes.
+        /// Every system call, sorted by stable code.
         pub const SYSCALLS: &[Syscall] = &[$(Syscall {
             name: stringify!($name),
             code: $code,
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(foreign(0xffff), Some("a call number above 16383".into()));
         for arch in [Arch::X86_64, Arch::I386, Arch::Arm64] {
             for number in SYSCALLS.iter().filter_map(|call| call.number(arch)) {
-                // The size of readers' tables.
+                // Readers' tables have 512 entries.
                 assert!(number < 512 && ForeignCall::of(number).is_none());
             }
         }

@@ -4,17 +4,17 @@ use std::{fmt, str::FromStr};
 
 use super::{DynEntry, FlagTable, ParamType, Syscall, dyn_list, flag_table, same};
 
-/// The number of an event type. Even numbers are enter events, odd ones exit events.
+/// The number of an event type: even for enter events, odd for exit events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventType(pub u16);
 
 impl EventType {
-    /// Whether it is the enter event of its pair.
+    /// Returns whether it is the enter event of its pair.
     pub const fn is_enter(self) -> bool {
         self.0.is_multiple_of(2)
     }
 
-    /// The other event of the pair.
+    /// Returns the other event of the pair.
     pub const fn pair(self) -> EventType {
         EventType(self.0 ^ 1)
     }
@@ -40,9 +40,9 @@ macro_rules! spelled {
 }
 
 spelled! {
-    /// Whose event it is.
+    /// The source of an event.
     Source {
-        /// No event: the number is unused.
+        /// None: the number is unused.
         None = NONE,
         /// The entry to, or the return from, a system call.
         Syscall = SYSCALL,
@@ -58,7 +58,7 @@ spelled! {
 }
 
 spelled! {
-    /// What an event is about.
+    /// The subject of an event.
     #[allow(missing_docs)]
     Category {
         Unknown = UNKNOWN,
@@ -82,11 +82,11 @@ spelled! {
     }
 }
 
-/// How a number is printed.
+/// The print format of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(clippy::upper_case_acronyms)]
 pub enum PrintFormat {
-    /// Not a number, or in the type's own way.
+    /// Not a number, or the type's own format.
     NA,
     /// Decimal.
     DEC,
@@ -120,7 +120,7 @@ event_flags! {
     NONE = 0;
     /// Returns a new file descriptor.
     CREATES_FD = 0x1;
-    /// Ends a file descriptor.
+    /// Closes a file descriptor.
     DESTROYS_FD = 0x2;
     /// Takes a file descriptor.
     USES_FD = 0x4;
@@ -134,9 +134,9 @@ event_flags! {
     UNUSED = 0x40;
     /// May block.
     WAITS = 0x80;
-    /// A reader does not reset its parser for it.
+    /// Readers do not reset their parser for it.
     SKIPPARSERESET = 0x100;
-    /// Today's drivers do not send it.
+    /// Current drivers do not send it.
     OLD_VERSION = 0x200;
     /// May exceed 64 KiB.
     LARGE_PAYLOAD = 0x400;
@@ -145,13 +145,13 @@ event_flags! {
 }
 
 impl EventFlags {
-    /// Whether all of the other's properties are among these.
+    /// Returns whether the set contains all properties of `other`.
     pub const fn contains(self, other: EventFlags) -> bool {
         self.0 & other.0 == other.0
     }
 }
 
-/// Which template the program that records an event follows.
+/// The template of the program that records an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Template {
     /// Every parameter has a fixed size.
@@ -162,25 +162,25 @@ pub enum Template {
     None,
 }
 
-/// A version of the event table, named after the version of Falco's libs that it came with. Later ones have appended
-/// parameters to some rows, and readers built on earlier ones abort on an event that has them.
+/// A version of the event table, named after the version of Falco's libs that introduced it. Later ones append
+/// parameters to some rows; readers built on earlier ones abort on an event that has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Schema {
-    /// What every reader takes: sysdig 0.41, Stratoshark 0.9.
+    /// The version that every reader accepts, such as sysdig 0.41 and Stratoshark 0.9.
     #[default]
     V0_23,
-    /// Falco's libs from 0.25 on.
+    /// Falco's libs 0.25 and later.
     V0_25,
 }
 
 impl Schema {
-    /// Every schema, the oldest first.
+    /// Every schema, from oldest to newest.
     pub const ALL: [Schema; 2] = [Schema::V0_23, Schema::V0_25];
 
-    /// The newest one.
+    /// The newest schema.
     pub const LATEST: Schema = Schema::ALL[Schema::ALL.len() - 1];
 
-    /// The version of Falco's libs.
+    /// Returns the version of Falco's libs.
     pub const fn version(self) -> &'static str {
         match self {
             Schema::V0_23 => "0.23",
@@ -198,28 +198,28 @@ impl fmt::Display for Schema {
 impl FromStr for Schema {
     type Err = String;
 
-    /// The version, or `latest`.
+    /// Parses a version, or `latest`.
     fn from_str(name: &str) -> Result<Schema, String> {
         if name == "latest" {
             return Ok(Schema::LATEST);
         }
         Schema::ALL.into_iter().find(|schema| schema.version() == name).ok_or_else(|| {
             let known: Vec<_> = Schema::ALL.iter().map(|schema| schema.version()).collect();
-            format!("no schema of that version: write {} or latest", known.join(", "))
+            format!("unknown schema version: use {} or latest", known.join(", "))
         })
     }
 }
 
-/// What more the table says of a parameter's value.
+/// Further information on a parameter's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
-    /// Nothing.
+    /// None.
     None,
     /// The names of its values.
     Flags(FlagTable),
-    /// What a dynamic parameter may hold.
+    /// The types that a dynamic parameter may hold.
     Dyn(&'static [DynEntry]),
-    /// A path relative to the directory in the parameter of this index.
+    /// The value is a path relative to the directory in the parameter at this index.
     DirFd(u8),
 }
 
@@ -230,30 +230,30 @@ pub struct ParamInfo {
     pub name: &'static str,
     /// Its encoding.
     pub ty: ParamType,
-    /// How a number is printed.
+    /// The print format of a number.
     pub format: PrintFormat,
-    /// What more there is to know of its value.
+    /// Further information on its value.
     pub detail: Detail,
-    /// The first schema that has it; the reader decodes it in any case.
+    /// The first schema that records it; the reader decodes it with any schema.
     pub since: Schema,
 }
 
 /// A row of the event table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Event {
-    /// The symbol, as `PPME_SYSCALL_ACCESS_E`.
+    /// The symbol, such as `PPME_SYSCALL_ACCESS_E`.
     pub code: &'static str,
     /// The number.
     pub ty: EventType,
     /// The name that readers print.
     pub name: &'static str,
-    /// Whose event it is.
+    /// Its source.
     pub source: Source,
-    /// What it is about.
+    /// Its subject.
     pub category: Category,
     /// Its properties.
     pub flags: EventFlags,
-    /// Its parameters, in the order in which they are stored.
+    /// Its parameters, in the order of an event.
     pub params: &'static [ParamInfo],
     /// The template of the program that records it.
     pub template: Template,
@@ -262,7 +262,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// The system call whose entry or return it is; none for a generic event, of which each tells its own.
+    /// Returns the system call whose entry or return it is; `None` for a generic event, which names its call itself.
     pub fn syscall(&self) -> Option<&'static Syscall> {
         if self.source != Source::Syscall || self.ty.0 <= 1 {
             return None;
@@ -271,17 +271,17 @@ impl Event {
         stem.and_then(Syscall::by_name).or_else(|| Syscall::by_name(self.name))
     }
 
-    /// The place of a parameter.
+    /// Returns the index of a parameter.
     pub fn param(&self, name: &str) -> Option<usize> {
         self.params.iter().position(|p| p.name == name)
     }
 
-    /// How many of its parameters an event has that is recorded by a schema.
+    /// Returns the number of parameters that a schema records.
     pub fn recorded(&self, schema: Schema) -> usize {
         self.params.iter().filter(|param| param.since <= schema).count()
     }
 
-    /// The name, or that of the call's other event where this one has none: enter events of late calls have `NA`.
+    /// Returns the name; if it is `NA`, as in enter events of newer calls, that of the pair's other event.
     pub fn common_name(&self) -> &'static str {
         match event(self.ty.pair()) {
             Some(other) if self.name == "NA" => other.name,
@@ -356,18 +356,18 @@ macro_rules! row {
 
 macro_rules! events {
     ($($kind:ident($($row:tt)*))*) => {
-        /// Every event type, at the index that is its number.
+        /// Every event type, indexed by its number.
         pub static EVENTS: &[Event] = &[$(row!($kind($($row)*))),*];
     };
 }
 with_events!(events);
 
-/// The row of an event type, `None` for a number beyond the table.
+/// Returns the row of an event type; `None` for a number beyond the table.
 pub fn event(ty: EventType) -> Option<&'static Event> {
     EVENTS.get(ty.0 as usize)
 }
 
-/// The event that a BPF program records.
+/// Returns the event that a BPF program records.
 pub fn event_by_program(program: &str) -> Option<&'static Event> {
     EVENTS.iter().find(|e| e.program == Some(program))
 }
@@ -394,7 +394,7 @@ mod tests {
         }
     }
 
-    /// Programs and readers take a schema for a number of parameters.
+    /// A schema determines only the number of parameters, so newer parameters must come last.
     #[test]
     fn parameters_of_later_schemas_stand_behind_older_ones() {
         for e in EVENTS {
@@ -443,7 +443,7 @@ mod tests {
         }
     }
 
-    /// `tests/data/events.txt` is a second, independent list of the interface: number, code, name, parameters.
+    /// `tests/data/events.txt` is an independent list of the event table: number, code, name, parameters.
     #[test]
     fn codes_and_parameters_are_those_of_the_format() {
         let facts = include_str!("../../tests/data/events.txt");
@@ -471,8 +471,8 @@ mod tests {
         assert_eq!(rows.next(), None);
     }
 
-    /// `tests/data/programs.txt` is a list of the events that have programs elsewhere, with their usual names: each of
-    /// them must have its own here.
+    /// `tests/data/programs.txt` lists the events that have programs in other recorders, with the usual program names.
+    /// Each event must have a program of that name here.
     #[test]
     fn every_event_of_the_list_has_its_program() {
         let listed: Vec<_> = include_str!("../../tests/data/programs.txt")

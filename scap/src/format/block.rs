@@ -1,7 +1,7 @@
-//! The frame around every part of a capture file, and the numbers of the block types.
+//! The block framing of a capture file, and the block types.
 //!
-//! A file is a sequence of blocks, pcapng's frame with block types of its own. Integers are in the byte order of the
-//! machine that wrote the file; every block starts on a 4-byte boundary.
+//! A file is a sequence of blocks, framed as in pcapng, but with its own block types. Integers have the byte order of
+//! the machine that wrote the file; every block starts on a 4-byte boundary.
 //!
 //! ```text
 //!          0            4              8                               n      n + padding
@@ -9,7 +9,7 @@
 //!          │ type (u32) │ length (u32) │ body                          │ 0 to 3  │ length again │
 //!          │            │              │                               │ zeros   │ (u32)        │
 //!          └────────────┴──────────────┴───────────────────────────────┴─────────┴──────────────┘
-//!                         length: all of it, from the type to the end of the second length
+//!                         length: of the whole block, including type and both lengths
 //!
 //! body of an event block:               ┌───────────┬───────────────────┬───────┐
 //!                                       │ cpu (u16) │ flags (u32), only │ event │
@@ -17,20 +17,20 @@
 //!                                       └───────────┴───────────────────┴───────┘
 //! ```
 //!
-//! This module alone computes lengths, padding and trailers.
+//! Only this module computes lengths, padding and trailers.
 
 use std::fmt;
 
-/// Bytes before a block's body: type and length.
+/// The size of a block's type and length, before the body, in bytes.
 pub const HEADER_LEN: usize = 8;
-/// Bytes after a block's padding: the length again.
+/// The size of the second length, after the padding, in bytes.
 pub const TRAILER_LEN: usize = 4;
-/// The longest block of an event that readers take.
+/// The longest event block that readers accept, in bytes.
 pub const MAX_EVENT_BLOCK: usize = 65_536;
 /// The longest event whose block stays within [`MAX_EVENT_BLOCK`], in bytes.
 pub const MAX_EVENT: usize = MAX_EVENT_BLOCK - HEADER_LEN - TRAILER_LEN - CPU_LEN;
 
-/// Bytes of the CPU's number before an event.
+/// The size of the CPU number before an event, in bytes.
 const CPU_LEN: usize = size_of::<u16>();
 
 const _: () = {
@@ -40,47 +40,47 @@ const _: () = {
     assert!(block_len(0) == 12 && block_len(1) == 16 && block_len(4) == 16 && block_len(5) == 20);
 };
 
-/// The type of a block, as its first four bytes give it.
+/// The type of a block: its first four bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockType(pub u32);
 
-/// What a block holds.
+/// The contents of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BlockKind {
     /// The start of a section: byte order and version.
     SectionHeader,
     /// The machine.
     MachineInfo,
-    /// Threads. Each version of 1 to 9 has more fields than the one before.
+    /// Threads. Each version has more fields than the one before.
     ProcessList {
         /// 1 to 9.
         version: u8,
     },
-    /// The file descriptors of a process; from version 2 on, an entry carries its length.
+    /// The file descriptors of a process; since version 2, each entry has a length.
     FdList {
         /// 1 or 2.
         version: u8,
     },
-    /// Addresses of interfaces; from version 2 on, an entry carries its length.
+    /// Addresses of network interfaces; since version 2, each entry has a length.
     InterfaceList {
         /// 1 or 2.
         version: u8,
     },
-    /// Users and groups; from version 2 on, an entry carries its length.
+    /// Users and groups; since version 2, each entry has a length.
     UserList {
         /// 1 or 2.
         version: u8,
     },
     /// An event.
     Event {
-        /// 1: its header lacks the number of parameters; 2: it is there.
+        /// Since version 2, the event header has the number of parameters.
         version: u8,
-        /// Whether 32 bits of flags stand before the event.
+        /// Whether 32 bits of flags precede the event.
         flags: bool,
-        /// Whether it may be longer than [`MAX_EVENT`].
+        /// Whether the event may be longer than [`MAX_EVENT`].
         large: bool,
     },
-    /// A type that this reader does not know; it is skipped by its length.
+    /// A type that this reader does not know, and skips.
     Unknown,
 }
 
@@ -89,7 +89,7 @@ macro_rules! block_types {
         impl BlockType {
             $($(#[$doc])* pub const $name: BlockType = BlockType($number);)*
 
-            /// What a block of this type holds.
+            /// Returns the contents of a block of this type.
             pub const fn kind(self) -> BlockKind {
                 use BlockKind::*;
                 match self.0 {
@@ -98,7 +98,7 @@ macro_rules! block_types {
                 }
             }
 
-            /// A name for people.
+            /// Returns a human-readable name.
             pub const fn name(self) -> &'static str {
                 match self.0 {
                     $($number => $text,)*
@@ -130,7 +130,7 @@ block_types! {
     /// Users and groups.
     USER_LIST = 0x220, "user list", UserList { version: 2 };
 
-    // Older numbers, read and never written. Those of the form 0x80..ABCD come from before the format's first release.
+    // Old numbers, which are read but never written. Those of the form 0x80..ABCD predate the format's first release.
     /// The machine.
     MACHINE_INFO_INT = 0x8002_ABCD, "machine info", MachineInfo;
     /// Threads.
@@ -181,19 +181,19 @@ impl fmt::Debug for BlockType {
     }
 }
 
-/// Bytes of a block whose body has `body` bytes.
+/// Returns the length in bytes of a block with a body of `body` bytes.
 pub const fn block_len(body: usize) -> usize {
     HEADER_LEN + body.next_multiple_of(4) + TRAILER_LEN
 }
 
-/// Bytes of the block that [`frame_event`] makes of an event of `event_len` bytes.
+/// Returns the length in bytes of the block that [`frame_event`] appends for an event of `event_len` bytes.
 pub const fn event_block_len(event_len: usize) -> usize {
     block_len(CPU_LEN + event_len)
 }
 
 /// Appends a block to `out`; `body` appends its body.
 ///
-/// The body must stay below 4 GiB, as the format's lengths have 32 bits.
+/// The body must stay below 4 GiB: the format's lengths have 32 bits.
 #[inline]
 pub fn frame(out: &mut Vec<u8>, ty: BlockType, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
@@ -208,10 +208,10 @@ pub fn frame(out: &mut Vec<u8>, ty: BlockType, body: impl FnOnce(&mut Vec<u8>)) 
     out.extend_from_slice(&length);
 }
 
-/// Appends the block of one event to `out`.
+/// Appends the block of an event to `out`.
 ///
-/// `event` is the event as [`EventView`](super::EventView) reads it, recorded on `cpu`. Readers refuse one of more than
-/// [`MAX_EVENT`] bytes: it is the caller's to keep below.
+/// `event` is in the format that [`EventView`](super::EventView) reads, recorded on `cpu`. The caller must ensure that
+/// it has at most [`MAX_EVENT`] bytes: readers refuse longer ones.
 #[inline]
 pub fn frame_event(out: &mut Vec<u8>, cpu: u16, event: &[u8]) {
     out.reserve(event_block_len(event.len()));
@@ -221,7 +221,7 @@ pub fn frame_event(out: &mut Vec<u8>, cpu: u16, event: &[u8]) {
     });
 }
 
-/// Sets the time stamp of the event in a block of [`frame_event`].
+/// Sets the timestamp of the event in a block that [`frame_event`] appended.
 #[inline]
 pub fn set_event_time(block: &mut [u8], ts: u64) {
     const AT: usize = HEADER_LEN + CPU_LEN;

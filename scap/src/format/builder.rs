@@ -1,31 +1,31 @@
-//! Events made in user space: notifications, and those of tests. What the kernel side records comes laid out already.
+//! Builds events in user space: notifications, and events in tests. The BPF programs build recorded events themselves.
 
 use thiserror::Error;
 
 use super::{Value, event::EVENT_HEADER_LEN};
 use crate::events::{Event, EventFlags};
 
-/// Why values are no event of that type.
+/// Why values do not form an event of the given type.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BuildError {
     /// More values than the row has parameters.
-    #[error("{event} has {max} parameters, not more")]
+    #[error("{event} has only {max} parameters")]
     TooMany {
         /// The event's symbol.
         event: &'static str,
-        /// How many it has.
+        /// The number of its parameters.
         max: usize,
     },
     /// Fewer values than the row has parameters.
-    #[error("{event} lacks its parameter {param}")]
+    #[error("{event} has no value for its parameter {param}")]
     Missing {
         /// The event's symbol.
         event: &'static str,
-        /// The first one that is missing.
+        /// The first missing parameter.
         param: &'static str,
     },
-    /// A value of another type than the parameter's, or out of its range.
-    #[error("{event}.{param} is of type {ty}: {value} does not fit")]
+    /// A value of the wrong type, or out of range.
+    #[error("{event}.{param} has type {ty}, which cannot hold {value}")]
     Type {
         /// The event's symbol.
         event: &'static str,
@@ -36,20 +36,20 @@ pub enum BuildError {
         /// The value.
         value: String,
     },
-    /// A parameter, or the whole event, is longer than its length can say.
+    /// A parameter or the whole event is too long for its length field.
     #[error("{event} is too long: {len} bytes")]
     TooLong {
         /// The event's symbol.
         event: &'static str,
-        /// How many bytes.
+        /// Its length in bytes.
         len: usize,
     },
 }
 
-/// Puts an event together, one parameter after the other, in the order of its row.
+/// Builds an event, parameter by parameter, in the order of its row.
 ///
-/// An integer has to be in its type's range. An empty [`Value::Bytes`] is read back as [`Value::Absent`], for the
-/// format does not tell them apart.
+/// An integer must be in its type's range. An empty [`Value::Bytes`] is read back as [`Value::Absent`]: the format does
+/// not distinguish them.
 ///
 /// ```
 /// use scap::{events::{EventType, event}, format::{EventBuilder, EventView, Value}};
@@ -72,7 +72,7 @@ pub struct EventBuilder {
 }
 
 impl EventBuilder {
-    /// Starts an event at `ts` ns since the epoch, of thread `tid`.
+    /// Starts an event of thread `tid` at `ts` ns since the epoch.
     pub fn new(row: &'static Event, ts: u64, tid: u64) -> EventBuilder {
         EventBuilder { row, ts, tid, lengths: Vec::new(), data: Vec::new() }
     }
@@ -80,7 +80,7 @@ impl EventBuilder {
     /// Adds the next parameter.
     ///
     /// # Errors
-    /// If the row has no further parameter, or one of another type.
+    /// If the row has no further parameter, or if the value does not fit its type.
     pub fn param(mut self, value: Value<'_>) -> Result<EventBuilder, BuildError> {
         let (event, params) = (self.row.code, self.row.params);
         let Some(info) = params.get(self.lengths.len()) else {
@@ -95,7 +95,7 @@ impl EventBuilder {
         Ok(self)
     }
 
-    /// The event's bytes.
+    /// Returns the event's bytes.
     ///
     /// # Errors
     /// If a parameter is missing, or the event is too long for the format.
@@ -106,8 +106,8 @@ impl EventBuilder {
         }
     }
 
-    /// As [`build`](Self::build), but the last parameters may be missing: an event as a program older than the table
-    /// records it.
+    /// Like [`build`](Self::build), but the last parameters may be missing, as in an event from a recorder older than
+    /// the table.
     ///
     /// # Errors
     /// If the event is too long for the format.
@@ -180,7 +180,7 @@ mod tests {
             read.build_short(),
             Err(BuildError::TooLong { event: "PPME_SYSCALL_READ_X", len: 65_536 })
         );
-        // One that may be long has lengths of 32 bits.
+        // A type that may be large has 32-bit lengths.
         let json = EventBuilder::new(row(324), 0, 0).param(Value::Text(&long)).unwrap().build().unwrap();
         let view = EventView::parse(&json, true).unwrap();
         assert_eq!(view.value("json").unwrap().unwrap().value, Value::Text(&long));

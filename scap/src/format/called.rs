@@ -16,14 +16,14 @@ impl<'a> EventView<'a> {
             Value::Syscall(code) => Syscall::by_code(code),
             _ => None,
         };
-        // A call that was unknown when the capture was made is found by its number.
+        // The recorder may not have known the call: look up its native number.
         code.or_else(|| match self.value("nativeID")?.ok()?.value {
             Value::Uint(number) => Syscall::by_number(Arch::NATIVE, number as u16),
             _ => None,
         })
     }
 
-    /// Returns the event's name: its row's; a generic event has its system call's, an asynchronous one its own.
+    /// Returns the event's name: of a generic event, its system call's; of an `asyncevent`, its own; otherwise its row's.
     pub fn name(&self) -> Cow<'a, str> {
         let Some(row) = self.info() else { return format!("unknown({})", self.ty()).into() };
         match row.name {

@@ -1,4 +1,4 @@
-//! An event's bytes: header, lengths, parameters.
+//! The layout of an event: header, lengths, parameters.
 //!
 //! ```text
 //! 0       8        16        20          22             26            26 + n × size
@@ -6,8 +6,8 @@
 //! │ ts    │ tid    │ len     │ type      │ nparams = n  │ n lengths   │ parameter 0 │ … │
 //! │ (u64) │ (u64)  │ (u32)   │ (u16)     │ (u32)        │ (u16 each)  │             │   │
 //! └───────┴────────┴─────────┴───────────┴──────────────┴─────────────┴─────────────┴───┘
-//!   ns since the     all of it,                           u32 each in types that may
-//!   epoch            to the end                           exceed 64 KiB
+//!   ns since the     of the whole                         u32 each in types that may
+//!   epoch            event                                exceed 64 KiB
 //! ```
 
 use thiserror::Error;
@@ -18,41 +18,41 @@ use super::{
 };
 use crate::events::{Event, EventFlags, EventType, ParamInfo, event};
 
-/// Bytes of the header.
+/// The size of the header in bytes.
 pub const EVENT_HEADER_LEN: usize = 26;
 
 /// Why bytes are not an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum EventError {
-    /// Fewer bytes than the header has, or than it says that the event has.
-    #[error("the event needs {needed} bytes, and {got} are there")]
+    /// There are fewer bytes than the header needs, or than the header's length says.
+    #[error("the event needs {needed} bytes, but only {got} are there")]
     Short {
-        /// Bytes that are missing at least.
+        /// The number of bytes needed.
         needed: usize,
-        /// Bytes that there are.
+        /// The number of bytes there are.
         got: usize,
     },
-    /// The header gives a length below its own.
-    #[error("the event's length of {0} is less than its header's")]
+    /// The header's length field is less than the size of the header.
+    #[error("the event's length of {0} bytes is less than that of its header")]
     Length(u32),
     /// The parameters exceed the event.
-    #[error("the event's {nparams} parameters exceed its length of {len}")]
+    #[error("the event's {nparams} parameters exceed its length of {len} bytes")]
     Params {
-        /// How many there are said to be.
+        /// The number of parameters in the header.
         nparams: u32,
         /// The event's length.
         len: u32,
     },
 }
 
-/// A look at an event where it lies. [`EventView::parse`] has checked that its parts are within bounds.
+/// A view of an event in a buffer. [`EventView::parse`] has checked that its parts are within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventView<'a> {
     bytes: &'a [u8],
     head: Head,
 }
 
-/// An event's header, checked against the bytes that it heads.
+/// An event's header, checked against the event's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     ts: u64,
@@ -63,15 +63,15 @@ pub(super) struct Head {
     wide: bool,
 }
 
-/// Whether the lengths of an event's parameters have 32 bits. Its type decides; `large`, the block's, is for a type
-/// that the table does not know.
+/// Returns whether an event's parameters have 32-bit lengths. Its type decides; for an unknown type, `large` does:
+/// whether the block is one for large events.
 pub(super) fn wide_lengths(ty: EventType, large: bool) -> bool {
     event(ty).map_or(large, |row| row.flags.contains(EventFlags::LARGE_PAYLOAD))
 }
 
 impl<'a> EventView<'a> {
-    /// Reads an event's header and checks its parts. `bytes` start with the event and may be longer; `large` is
-    /// whether it comes from a block for large events.
+    /// Reads an event's header and checks its parts. `bytes` start with the event and may be longer; `large` says
+    /// whether they come from a block for large events.
     ///
     /// # Errors
     /// If a part exceeds the event, or the event exceeds `bytes`.
@@ -96,53 +96,53 @@ impl<'a> EventView<'a> {
         Ok(view)
     }
 
-    /// The header, to make the view again where the bytes could not be kept borrowed.
+    /// Returns the header, to recreate the view with [`with_head`](Self::with_head) without keeping the bytes borrowed.
     pub(super) fn head(&self) -> Head {
         self.head
     }
 
-    /// The view whose header that is, of the same bytes.
+    /// Recreates a view from its header and the same bytes.
     pub(super) fn with_head(bytes: &'a [u8], head: Head) -> EventView<'a> {
         EventView { bytes: bytes.get(..head.len as usize).unwrap_or(bytes), head }
     }
 
-    /// When it happened: ns since the epoch.
+    /// Returns the time in ns since the epoch.
     pub fn ts(&self) -> u64 {
         self.head.ts
     }
 
-    /// The thread that it happened to.
+    /// Returns the thread.
     pub fn tid(&self) -> u64 {
         self.head.tid
     }
 
-    /// Its type.
+    /// Returns the type.
     pub fn ty(&self) -> EventType {
         self.head.ty
     }
 
-    /// How many parameters it carries; its row of the table may have more, or fewer.
+    /// Returns the number of parameters; its row of the table may have more or fewer.
     pub fn nparams(&self) -> u32 {
         self.head.nparams
     }
 
-    /// All of it, header included.
+    /// Returns the event's bytes, including the header.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Its row of the table; `None` for a type newer than that.
+    /// Returns its row of the table; `None` for a type that is newer than the table.
     pub fn info(&self) -> Option<&'static Event> {
         event(self.head.ty)
     }
 
-    /// The bytes of a parameter: `None` where the event, or its row of the table, has none of that index.
+    /// Returns the bytes of a parameter; `None` if the event or its row of the table has none at that index.
     pub fn param(&self, index: usize) -> Option<&'a [u8]> {
         self.params().nth(index)
     }
 
-    /// The bytes of its parameters, as many of them as both the event and its row of the table have. An empty one has
-    /// no value.
+    /// Iterates over the bytes of the parameters that both the event and its row of the table have. An empty parameter
+    /// has no value.
     pub fn params(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let known = self.info().map_or(usize::MAX, |row| row.params.len());
         let mut rest = self
@@ -156,7 +156,7 @@ impl<'a> EventView<'a> {
         })
     }
 
-    /// Its parameters decoded, each with its row of the table; none for a type that the table does not know.
+    /// Iterates over the decoded parameters with their descriptions in the table; empty for an unknown type.
     pub fn values(
         &self,
     ) -> impl Iterator<Item = (&'static ParamInfo, Result<Decoded<'a>, ValueError>)> + use<'a> {
@@ -164,7 +164,7 @@ impl<'a> EventView<'a> {
         rows.iter().zip(self.params()).map(|(info, bytes)| (info, decode(info, bytes)))
     }
 
-    /// A parameter by its name: `None` where the event, or its row of the table, has none of that name.
+    /// Returns a parameter by name; `None` if the event or its row of the table has none of that name.
     pub fn value(&self, name: &str) -> Option<Result<Decoded<'a>, ValueError>> {
         let row = self.info()?;
         let index = row.param(name)?;
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use crate::format::Value;
 
-    /// An exit event of `openat`, written out: -2, AT_FDCWD, "/a", O_RDONLY, and no value for mode.
+    /// An exit event of `openat` as bytes: -2, AT_FDCWD, "/a", O_RDONLY, and no value for mode.
     const OPENAT: &[u8] = b"\x08\x07\x06\x05\x04\x03\x02\x01\x39\x05\0\0\0\0\0\0\x3b\0\0\0\x33\x01\x05\0\0\0\
         \x08\0\x08\0\x03\0\x04\0\0\0\
         \xfe\xff\xff\xff\xff\xff\xff\xff\x9c\xff\xff\xff\xff\xff\xff\xff/a\0\x01\0\0\0";
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn parameters_beyond_the_row_are_not_shown() {
-        // An exit event of `close` with three parameters, of which the row knows two.
+        // An exit event of `close` with three parameters; the row has two.
         let mut bytes = [0; EVENT_HEADER_LEN].to_vec();
         bytes[16] = 26 + 6 + 17;
         bytes[20] = 5;
@@ -247,7 +247,7 @@ mod tests {
         bytes.extend_from_slice(b"\x03\0\0\0{}\0");
         let e = EventView::parse(&bytes, false).unwrap();
         assert_eq!(e.value("json").unwrap().unwrap().value, Value::Text(b"{}"));
-        // A type beyond the table: the block decides.
+        // For a type beyond the table, the block decides.
         bytes[20..22].copy_from_slice(&60_000u16.to_le_bytes());
         assert_eq!(EventView::parse(&bytes, true).unwrap().param(0), Some(&b"{}\0"[..]));
         assert_eq!(EventView::parse(&bytes, false).unwrap().param(0), Some(&b"\0\0{"[..]));

@@ -1,6 +1,6 @@
-//! Reading fields off a slice of bytes, one after the other.
+//! Reads fields from a byte slice in sequence.
 
-/// A cursor over bytes. Every method gives `None`, and takes nothing, where too few bytes are left.
+/// A cursor over bytes. If too few bytes are left, the reading methods return `None` and consume nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct Fields<'a>(&'a [u8]);
 
@@ -35,7 +35,7 @@ impl<'a> Fields<'a> {
 
     integers!(u8 u16 u32 u64 i64);
 
-    /// Bytes behind their length in 16 bits.
+    /// Reads bytes that follow their 16-bit length.
     pub fn text(&mut self) -> Option<&'a [u8]> {
         let mut ahead = *self;
         let len = ahead.u16()?;

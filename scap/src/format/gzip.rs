@@ -1,4 +1,4 @@
-//! A gzip file, decompressed. It is a row of members, each of which can be decompressed by itself.
+//! Decompresses a gzip file: a sequence of members, each of which can be decompressed by itself.
 
 use std::{
     collections::VecDeque,
@@ -7,28 +7,28 @@ use std::{
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-/// The bytes that every member starts with.
+/// The first bytes of every member.
 pub const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// The largest window there is: members of every writer fit.
+/// The largest window that gzip allows, so that members of every writer fit.
 const WINDOW_BITS: u8 = 15;
 
-/// A place in a capture's file.
+/// A position in a capture's file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Bytes of the file before it.
+    /// The offset in the file in bytes.
     pub file: u64,
-    /// Bytes of the capture before it: decompressed ones.
+    /// The offset in the decompressed capture in bytes.
     pub capture: u64,
 }
 
-/// Decompresses members in a row. What is whole of a member that is cut off or damaged is given out, before the error
-/// ([`ErrorKind::UnexpectedEof`], [`ErrorKind::InvalidData`]).
+/// Decompresses a sequence of members. It returns the intact part of a truncated or damaged member before the error:
+/// [`ErrorKind::UnexpectedEof`] or [`ErrorKind::InvalidData`].
 #[derive(Debug)]
 pub struct Members<R> {
     input: R,
     inflate: Decompress,
-    /// Where the members start that have not been settled, and the last one that has.
+    /// The starts of the last settled member and of all members after it.
     starts: VecDeque<Place>,
 }
 
@@ -39,7 +39,7 @@ impl<R: BufRead> Members<R> {
         Members { input, inflate: Decompress::new_gzip(WINDOW_BITS), starts }
     }
 
-    /// How far the file has been read, and how much came out.
+    /// Returns how many bytes of the file have been read, and how many came out.
     pub fn place(&self) -> Place {
         let start = self.starts.back().copied().unwrap_or_default();
         Place {
@@ -48,12 +48,12 @@ impl<R: BufRead> Members<R> {
         }
     }
 
-    /// Bytes read of a member of which nothing came out.
+    /// Returns the number of bytes read from the current member if it has produced no output, otherwise 0.
     pub fn fruitless(&self) -> u64 {
         if self.inflate.total_out() == 0 { self.inflate.total_in() } else { 0 }
     }
 
-    /// The start of the member that has that byte of the capture. Those before it are forgotten.
+    /// Returns the start of the member that has this byte of the capture, and forgets the members before it.
     pub fn settle(&mut self, capture: u64) -> Place {
         while self.starts.get(1).is_some_and(|next| next.capture <= capture) {
             self.starts.pop_front();
@@ -64,7 +64,7 @@ impl<R: BufRead> Members<R> {
     fn next_member(&mut self) {
         let start = self.place();
         if self.starts.back().is_some_and(|last| last.capture == start.capture) {
-            // One without bytes: there may be any number of them.
+            // An empty member. There may be any number of them, so keep only the last one.
             self.starts.pop_back();
         }
         self.starts.push_back(start);
@@ -86,7 +86,7 @@ impl<R: BufRead> Read for Members<R> {
             self.input.consume(taken as usize);
             match result {
                 Ok(Status::StreamEnd) => self.next_member(),
-                // After an error it comes again with the next call.
+                // An error after output recurs with the next call.
                 _ if made > 0 => {}
                 Err(e) => return Err(io::Error::new(ErrorKind::InvalidData, e)),
                 Ok(_) if is_end => return Err(ErrorKind::UnexpectedEof.into()),
@@ -119,7 +119,7 @@ mod tests {
         (0..2000_u32).flat_map(|i| (i * i).to_string().into_bytes()).collect()
     }
 
-    /// All that comes out, and how it ended.
+    /// Returns the output, the final error, and the position.
     fn decompressed(file: &[u8]) -> (Vec<u8>, Option<ErrorKind>, Place) {
         let mut members = Members::new(file);
         let mut out = Vec::new();
@@ -138,7 +138,7 @@ mod tests {
         members.read_to_end(&mut out).unwrap();
         assert!(out == text);
         let (first, all) = (first.len() as u64, (file.len() as u64, text.len() as u64));
-        assert_eq!(members.starts.len(), 3, "of the empty ones, the last");
+        assert_eq!(members.starts.len(), 3, "only the last empty member is kept");
         assert_eq!(members.settle(999), Place { file: 0, capture: 0 });
         assert_eq!(members.settle(1000), Place { file: first, capture: 1000 });
         assert_eq!(members.settle(5000), Place { file: first, capture: 1000 });
@@ -170,7 +170,7 @@ mod tests {
     fn all_before_damage_comes_out() {
         let text = text();
         let good = member(&text);
-        // Garbage behind a member, then a wrong check sum, which stands behind the last byte.
+        // Garbage after a member, then a wrong checksum, which comes after the last byte.
         let (out, end, _) = decompressed(&[&good[..], &[0; 512]].concat());
         assert!(out == text);
         assert_eq!(end, Some(ErrorKind::InvalidData));
@@ -180,7 +180,7 @@ mod tests {
         let (out, end, _) = decompressed(&bad);
         assert!(out == text);
         assert_eq!(end, Some(ErrorKind::InvalidData));
-        // A block type that there is not, in the middle of the stream.
+        // An invalid block type in the middle of the stream.
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
         encoder.write_all(&text).unwrap();
         encoder.flush().unwrap();

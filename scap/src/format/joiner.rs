@@ -1,26 +1,26 @@
-//! Events of old captures in today's form.
+//! Converts events of old captures to the current format.
 //!
-//! Recorders of old had a call's arguments in its enter event alone, and some of its rows have a successor. An exit event
-//! of that time gets the arguments from its enter event, and becomes one of the successor. What neither event has stays
-//! without a value.
+//! Old recorders stored a call's arguments only in its enter event, and some old rows have a successor. An old exit
+//! event gets the arguments from its enter event and becomes an event of the successor. Parameters that neither event
+//! has get no value.
 
 use std::{collections::HashMap, sync::LazyLock};
 
 use super::event::EventView;
 use crate::events::{Detail, EVENTS, Event, EventFlags, ParamInfo, ParamType, Source, event};
 
-/// Joins exit events of old captures with their enter events. One for each section of a capture.
+/// Joins exit events of old captures with their enter events. Use a new one for each section of a capture.
 #[derive(Debug, Default)]
 pub struct Joiner {
-    /// The enter event that each thread is in.
+    /// The last enter event of each thread.
     entered: HashMap<u64, Vec<u8>>,
-    /// The exit event types that are whole in this section: their enter events need not be kept.
+    /// By type: whether exit events in this section are complete, so that their enter events need not be kept.
     whole: Vec<bool>,
     joined: Vec<u8>,
 }
 
 impl Joiner {
-    /// The event in today's form, which most are in already. To be called with each event, in order.
+    /// Returns the event in the current format, which most have already. Call it with each event, in order.
     pub fn join<'a>(&'a mut self, event: EventView<'a>) -> EventView<'a> {
         let Some(row) = event.info() else { return event };
         let ty = usize::from(row.ty.0);
@@ -54,25 +54,25 @@ impl Joiner {
     }
 }
 
-/// How the exit events of a row become those of today.
+/// How to convert the exit events of a row to the current row.
 #[derive(Debug)]
 struct Plan {
-    /// Today's row.
+    /// The current row.
     row: &'static Event,
-    /// Where each of its parameters comes from: the exit event, or else the enter event.
+    /// The sources of each of its parameters: the exit event, then the enter event.
     sources: Vec<[Option<Place>; 2]>,
-    /// With so many parameters, an event needs no enter event.
+    /// An event with at least this many parameters needs no enter event.
     needed: usize,
 }
 
-/// A parameter of an old event, and how many of its first bytes are left out.
+/// A parameter of an old event, and the number of leading bytes to skip.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     index: usize,
     skip: usize,
 }
 
-/// The plans of the exit events that may need one, at their numbers.
+/// The plans, indexed by event type; `None` for events that need no conversion.
 static PLANS: LazyLock<Vec<Option<Plan>>> = LazyLock::new(|| EVENTS.iter().map(Plan::new).collect());
 
 impl Plan {
@@ -109,7 +109,7 @@ impl Plan {
     }
 }
 
-/// The event of today's row with these values, each of which is a parameter of an event with short lengths.
+/// Writes an event of the current row with these values. Each comes from an event with 16-bit lengths.
 fn write(out: &mut Vec<u8>, exit: &EventView<'_>, row: &Event, values: &[Vec<u8>]) {
     let len = super::EVENT_HEADER_LEN + values.iter().map(|value| 2 + value.len()).sum::<usize>();
     out.clear();
@@ -122,7 +122,7 @@ fn write(out: &mut Vec<u8>, exit: &EventView<'_>, row: &Event, values: &[Vec<u8>
     values.iter().for_each(|value| out.extend_from_slice(value));
 }
 
-/// The row that has taken the place of an old one: of the same name, but that both `accept`s once had one.
+/// Returns the row that replaces an old one. It has the same name, except that old rows call `accept4` `accept`.
 pub fn successor(old: &'static Event) -> &'static Event {
     if !old.flags.contains(EventFlags::OLD_VERSION) {
         return old;
@@ -136,11 +136,11 @@ pub fn successor(old: &'static Event) -> &'static Event {
     EVENTS.iter().rfind(todays).unwrap_or(old)
 }
 
-/// Where an old row has what a parameter of today holds.
+/// Returns where an old row has the value of a current parameter.
 fn place(old: &Event, param: &ParamInfo) -> Option<Place> {
     let (name, skip) = match (old.name, param.name) {
         ("dup", "oldfd") if old.param("oldfd").is_none() => ("fd", 0),
-        // Behind the byte that says which of the two it is.
+        // The value follows a byte that says which of the two it is.
         ("bpf", "fd") if old.param("fd").is_none() => ("res_or_fd", 1),
         (_, name) => (name, 0),
     };
@@ -148,7 +148,7 @@ fn place(old: &Event, param: &ParamInfo) -> Option<Place> {
     (skip > 0 || is_alike(&old.params[index], param)).then_some(Place { index, skip })
 }
 
-/// Whether two parameters have the same encoding, and mean the same by it.
+/// Returns whether two parameters have the same encoding and meaning.
 fn is_alike(old: &ParamInfo, new: &ParamInfo) -> bool {
     use ParamType::{CHARBUF, FSPATH, FSRELPATH};
     let is_text = |ty| matches!(ty, CHARBUF | FSPATH | FSRELPATH);
@@ -192,11 +192,11 @@ mod tests {
         let (code, values) = joined(&mut joiner, &built("PPME_SYSCALL_READ_X", 5, &exit));
         assert_eq!(code, "PPME_SYSCALL_READ_X");
         assert_eq!(values[2..], [("fd", "Fd(3)".to_string()), ("size", "Uint(7)".to_string())]);
-        // The enter event is that of one call alone.
+        // An enter event serves only one exit event.
         let (_, values) = joined(&mut joiner, &built("PPME_SYSCALL_READ_X", 5, &exit));
         assert_eq!(values.len(), 2);
         let (_, values) = joined(&mut joiner, &built("PPME_SYSCALL_WRITE_X", 6, &exit));
-        assert_eq!(values.len(), 2, "the thread is in a read");
+        assert_eq!(values.len(), 2, "the thread's enter event is a read's");
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
             &[Value::Errno(1), Value::Bytes(b"x"), Value::Fd(4), Value::Uint(1)],
         );
         assert_eq!(joiner.join(EventView::parse(&exit, false).unwrap()).bytes(), exit);
-        // What another row's flags mean is not what this one's mean.
+        // A parameter of the same name with another flag table does not match.
         assert!(place(row("PPME_SYSCALL_EXECVEAT_E"), &row("PPME_SYSCALL_EXECVEAT_X").params[20]).is_none());
     }
 
@@ -238,7 +238,7 @@ mod tests {
         for row in EVENTS.iter().filter(|row| row.source == Source::Syscall && !row.ty.is_enter()) {
             let new = successor(row);
             assert!(!new.flags.contains(EventFlags::OLD_VERSION), "{}", row.code);
-            // Nothing that the old event has is lost, but for what its successor has no place for.
+            // The successor has a place for every parameter of the old event.
             for param in row.params {
                 let kept =
                     new.params.iter().any(|p| place(row, p).is_some_and(|at| row.params[at.index] == *param));

@@ -1,7 +1,7 @@
-//! The blocks of the machine's state, read: machine info and the four lists, in all their versions.
+//! Reads the blocks of the machine's state: machine info and the four lists, in all versions.
 //!
-//! Up to format 1.2 a new field made a new version of its list's block. Since then, fields are appended and an entry's
-//! length tells which of them are there.
+//! Before format 1.2, a new field meant a new block version. Since then, fields are appended, and an entry's length
+//! tells which ones it has.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -15,13 +15,13 @@ use super::{
     writer::HOSTNAME_LEN,
 };
 
-/// Fewer bytes than this at a block's end are padding, not an entry.
+/// The minimum length of an entry; fewer bytes at the end of a block are padding.
 const MIN_ENTRY: usize = 4;
 
-/// The most threads that a machine has: Linux numbers no more (its PID_MAX_LIMIT).
+/// The maximum number of threads: Linux's PID_MAX_LIMIT.
 const MAX_THREADS: usize = 4 << 20;
 
-/// Adds what a block holds to the state; the error names what does not fit.
+/// Adds the contents of a block to the state. The error says what is wrong with the block.
 pub(super) fn read_block(kind: BlockKind, body: &[u8], state: &mut MachineState) -> Result<(), &'static str> {
     let mut fields = Fields::new(body);
     match kind {
@@ -31,7 +31,7 @@ pub(super) fn read_block(kind: BlockKind, body: &[u8], state: &mut MachineState)
         BlockKind::ProcessList { version } => {
             while fields.left() >= MIN_ENTRY {
                 if state.threads.len() == MAX_THREADS {
-                    return Err("the process lists have more threads than Linux can number");
+                    return Err("the process lists have more threads than Linux allows");
                 }
                 let entry =
                     entry(&mut fields, version >= 9, 4).ok_or("process list entry exceeds its block")?;
@@ -42,13 +42,13 @@ pub(super) fn read_block(kind: BlockKind, body: &[u8], state: &mut MachineState)
         }
         BlockKind::FdList { version } => fd_list(&mut fields, version, &mut state.fds)?,
         BlockKind::InterfaceList { version } => {
-            // A list replaces the one before, as readers of the field have it; so do users.
+            // A list replaces the previous one, as in other readers; the same holds for users.
             state.interfaces.clear();
             while fields.left() >= MIN_ENTRY {
                 let entry = entry(&mut fields, version >= 2, 0).ok_or("interface exceeds its block")?;
                 state
                     .interfaces
-                    .push(entry.read(interface).ok_or("interface of an unknown type, or too short")?);
+                    .push(entry.read(interface).ok_or("interface is too short, or of unknown type")?);
             }
         }
         BlockKind::UserList { version } => {
@@ -58,7 +58,7 @@ pub(super) fn read_block(kind: BlockKind, body: &[u8], state: &mut MachineState)
                 let entry = entry(&mut fields, version >= 2, 4).ok_or("user list entry exceeds its block")?;
                 entry
                     .read(|f| user_or_group(f, state))
-                    .ok_or("user list entry of unknown kind, or too short")?;
+                    .ok_or("user list entry is too short, or of unknown kind")?;
             }
         }
         BlockKind::SectionHeader | BlockKind::Event { .. } | BlockKind::Unknown => {}
@@ -66,7 +66,7 @@ pub(super) fn read_block(kind: BlockKind, body: &[u8], state: &mut MachineState)
     Ok(())
 }
 
-/// An entry of a list: one with a length has bytes of its own, an older one takes from the block what it needs.
+/// An entry of a list: one with a length has its own bytes, an older one reads from the block what it needs.
 enum Entry<'f, 'a> {
     Sized(Fields<'a>),
     Open(&'f mut Fields<'a>),
@@ -81,7 +81,7 @@ impl<'f, 'a> Entry<'f, 'a> {
     }
 }
 
-/// The next entry. Its length counts `counted` of its own four bytes.
+/// Returns the next entry. Its length counts `counted` of its own four bytes.
 fn entry<'f, 'a>(fields: &'f mut Fields<'a>, sized: bool, counted: usize) -> Option<Entry<'f, 'a>> {
     if !sized {
         return Some(Entry::Open(fields));
@@ -93,7 +93,7 @@ fn entry<'f, 'a>(fields: &'f mut Fields<'a>, sized: bool, counted: usize) -> Opt
 fn machine_info(f: &mut Fields<'_>) -> Option<MachineInfo> {
     let (num_cpus, memory_size, max_pid) = (f.u32()?, f.u64()?, f.u64()?);
     let hostname = f.bytes(HOSTNAME_LEN)?.split(|&b| b == 0).next().unwrap_or_default().to_vec();
-    // Old files have zeros here, or nothing.
+    // In old files these fields are 0 or missing.
     let (boot_time, flags) = (f.u64().unwrap_or(0), f.u64().unwrap_or(0));
     Some(MachineInfo { num_cpus, memory_size, max_pid, hostname, boot_time, flags })
 }
@@ -131,15 +131,15 @@ fn thread(f: &mut Fields<'_>, version: u8) -> Option<Thread> {
         t.root = f.text()?.to_vec();
     }
     if since(9) {
-        // The first field that an entry lacks is its end: not an error.
+        // An entry may end before any of these fields.
         let _ = appended_thread_fields(f, &mut t);
     }
     Some(t)
 }
 
-/// The fields that version 9 was extended by over the years; `None` where an older one ends.
+/// Reads the fields appended to version 9 over time; `None` at the end of an older entry.
 fn appended_thread_fields(f: &mut Fields<'_>, t: &mut Thread) -> Option<()> {
-    // Two fields were once put before these, which had been the last ones.
+    // Two fields were once inserted before what were then the last ones.
     const LOGINUID_TO_CAPABILITIES: usize = 4 + 1 + 3 * 8;
     if f.left() > LOGINUID_TO_CAPABILITIES {
         (t.pidns_init_start_ts, t.tty) = (f.u64()?, f.u32()?);
@@ -160,8 +160,8 @@ fn appended_thread_fields(f: &mut Fields<'_>, t: &mut Thread) -> Option<()> {
 }
 
 fn fd_list(fields: &mut Fields<'_>, version: u8, lists: &mut Vec<FdList>) -> Result<(), &'static str> {
-    let pid = fields.u64().ok_or("fd list without a process")?;
-    // A long list comes in several blocks.
+    let pid = fields.u64().ok_or("fd list has no process id")?;
+    // A long list spans several blocks.
     if lists.last().is_none_or(|l| l.pid != pid) {
         lists.push(FdList { pid, fds: Vec::new() });
     }
@@ -178,9 +178,9 @@ fn fd_list(fields: &mut Fields<'_>, version: u8, lists: &mut Vec<FdList>) -> Res
 }
 
 fn fd(f: &mut Fields<'_>, version: u8) -> Option<Option<Fd>> {
-    /// A descriptor that its writer knew nothing of.
+    /// A descriptor of unknown type.
     const UNKNOWN: u8 = 0;
-    /// A file of which the path alone is known.
+    /// A file with only its path.
     const FILE_V1: u8 = 1;
     let (fd, ino, ty) = (f.u64()?, f.u64()?, f.u8()?);
     let kind = match ty {
@@ -201,7 +201,7 @@ fn fd(f: &mut Fields<'_>, version: u8) -> Option<Option<Fd>> {
         8 => FdKind::Unix { source: f.u64()?, destination: f.u64()?, path: f.text()?.to_vec() },
         _ => match NamedFd::from_number(ty) {
             Some(kind) => FdKind::Named { kind, name: f.text()?.to_vec() },
-            // A newer type: only an entry with a length can be stepped over.
+            // A newer type: only an entry with a length can be skipped.
             None if version >= 2 => FdKind::Named { kind: NamedFd::Unsupported, name: Vec::new() },
             None => return None,
         },
@@ -209,7 +209,7 @@ fn fd(f: &mut Fields<'_>, version: u8) -> Option<Option<Fd>> {
     Some(Some(Fd { fd, ino, kind }))
 }
 
-/// The device came last to the fields of a file, when entries had a length already.
+/// Reads the device of a file, which was appended after entries got a length; 0 if it is missing.
 fn file_device(f: &mut Fields<'_>, version: u8) -> Option<u32> {
     if version >= 2 { Some(f.u32().unwrap_or(0)) } else { Some(0) }
 }
@@ -220,7 +220,7 @@ fn l4(f: &mut Fields<'_>) -> Option<L4Proto> {
 
 fn interface(f: &mut Fields<'_>) -> Option<Interface> {
     let (ty, name_len) = (f.u16()?, f.u16()?);
-    // Types 3 and 4 are the first two before they had a speed.
+    // Types 3 and 4 are old forms of 1 and 2, without a link speed.
     let address = match ty {
         1 | 3 => InterfaceAddress::V4 {
             address: f.array::<4>()?.into(),

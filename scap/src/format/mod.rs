@@ -1,7 +1,7 @@
-//! The .scap capture file: its blocks, the state of the machine that it starts with, its events.
+//! The .scap capture file: its blocks, the machine's initial state, and its events.
 //!
-//! [`write_state`] makes the start of a file, [`frame_event`] each of its events; [`Reader`] reads both back, and
-//! whatever sysdig and Falco have written since the format exists.
+//! [`write_state`] writes the start of a file, and [`frame_event`] each event. [`Reader`] reads both back, and the
+//! files of every version of sysdig and Falco.
 
 pub mod block;
 mod builder;

@@ -1,7 +1,7 @@
-//! Captures that a hook or somebody else compressed, by xz, zstd, bzip2 or lz4, decompressed as they are read.
+//! Decompresses captures that a hook or a user has compressed with xz, zstd, bzip2 or lz4.
 //!
-//! Each is a row of streams, as its own tool takes it. Memory is bounded, whatever the file asks for: what needs a larger
-//! dictionary is refused. Of a zstd file that is cut off, what its last window has is not given out.
+//! A file may have several streams, as the format's own tool allows. Memory is bounded: files that need a larger
+//! dictionary are refused. The contents of the last window of a truncated zstd file are lost.
 
 use std::{
     fmt,
@@ -20,10 +20,11 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
-/// What a dictionary may take: the largest one that `xz -9` and `zstd --ultra` make has 64 and 128 MiB.
+/// The memory limit of the xz decoder; `xz -9` makes dictionaries of 64 MiB. The zstd crate's own limit is a window of
+/// 128 MiB, the largest that `zstd --ultra` makes.
 const MAX_MEMORY_KIB: u32 = 256 << 10;
 
-/// How a file is compressed, other than by gzip.
+/// A compression format other than gzip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Xz,
@@ -32,7 +33,7 @@ pub(crate) enum Format {
     Lz4,
 }
 
-/// The longest of the magics below.
+/// The length of the longest magic below in bytes.
 pub(crate) const MAGIC_LEN: usize = 6;
 
 const MAGICS: [(&[u8], Format); 4] = [
@@ -43,7 +44,7 @@ const MAGICS: [(&[u8], Format); 4] = [
 ];
 
 impl Format {
-    /// Goes by the first bytes of a file.
+    /// Detects the format from the first bytes of a file.
     pub fn of(start: &[u8]) -> Option<Format> {
         MAGICS.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, format)| *format)
     }
@@ -58,8 +59,9 @@ impl Format {
     }
 }
 
-/// Decompresses. An error of the format is [`ErrorKind::InvalidData`], the end of a file in the middle of it
-/// [`ErrorKind::UnexpectedEof`]; others are those of the input.
+/// Decompresses a file. Its errors are [`ErrorKind::InvalidData`] for invalid compressed data,
+/// [`ErrorKind::UnexpectedEof`] for a truncated file, [`ErrorKind::OutOfMemory`] at the memory limit, and those of the
+/// input.
 pub(crate) struct Unpacked<R: Read> {
     format: Format,
     decoder: Decoder<R>,
@@ -73,10 +75,10 @@ enum Decoder<R: Read> {
     Lz4(Box<Lz4<R>>),
 }
 
-/// What happened to the input: decoders report it in errors of their own.
+/// What happened to the input; decoders hide it in errors of their own.
 #[derive(Debug, Default)]
 struct Seen {
-    /// More was asked for behind its end.
+    /// A decoder has read at the end of the input.
     end: AtomicBool,
     failure: AtomicBool,
 }
@@ -87,7 +89,7 @@ struct Watched<R> {
 }
 
 impl Seen {
-    /// Of bytes that were asked for, how many came.
+    /// Notes the result of a read.
     fn note(&self, read: Result<usize, &io::Error>) {
         match read {
             Ok(0) => self.end.store(true, Relaxed),
@@ -120,7 +122,7 @@ impl<R: BufRead> BufRead for Watched<R> {
 }
 
 impl<R: BufRead> Unpacked<R> {
-    /// Of a file that begins so.
+    /// Creates the decoder of a file in this format.
     pub fn new(format: Format, input: R) -> Self {
         let seen = Arc::new(Seen::default());
         let input = Watched { input, seen: seen.clone() };
@@ -163,7 +165,7 @@ impl<R: BufRead> Read for Unpacked<R> {
     }
 }
 
-/// The crate decodes a single frame.
+/// Decodes a sequence of frames; the crate decodes only one.
 struct Zstd<R> {
     input: R,
     decoder: ZstdDecoder,
@@ -171,7 +173,7 @@ struct Zstd<R> {
 }
 
 impl<R: BufRead> Zstd<R> {
-    /// Begins the next frame; `false` at the end of the input.
+    /// Begins the next frame; returns `false` at the end of the input.
     fn next_frame(&mut self) -> io::Result<bool> {
         loop {
             if self.input.fill_buf()?.is_empty() {
@@ -195,7 +197,7 @@ impl<R: BufRead> Zstd<R> {
     fn check(&self) -> io::Result<()> {
         match self.decoder.get_checksum_from_data() {
             Some(sum) if self.decoder.get_calculated_checksum() != Some(sum) => {
-                Err(io::Error::other("the checksum of a frame is wrong"))
+                Err(io::Error::other("a zstd frame has a wrong checksum"))
             }
             _ => Ok(()),
         }
@@ -224,7 +226,7 @@ impl<R: BufRead> Read for Zstd<R> {
     }
 }
 
-/// The crate takes the end of a file between two blocks for that of the frame.
+/// Decodes a sequence of frames, and detects truncation between two blocks, which the crate takes for the frame's end.
 struct Lz4<R: Read> {
     decoder: Lz4Decoder<Watched<R>>,
     is_done: bool,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::events::{Detail, EVENTS, Event, ParamInfo, ParamType};
 
-/// Bytes that hold no NUL, as a path does not.
+/// Bytes without a NUL, as in a path.
 fn text(max: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(1..=u8::MAX, 0..max)
 }
@@ -144,7 +144,7 @@ fn fd() -> impl Strategy<Value = Fd> {
     (any::<u64>(), any::<u64>(), kind).prop_map(|(fd, ino, kind)| Fd { fd, ino, kind })
 }
 
-/// A state as a reader gives it: IPv4 interfaces first, one list of descriptors for each process.
+/// A state as a reader returns it: IPv4 interfaces first, one list of descriptors per process.
 pub fn state() -> impl Strategy<Value = MachineState> {
     let user = (any::<(u32, u32)>(), text(20), text(20), text(20))
         .prop_map(|((uid, gid), name, home, shell)| User { uid, gid, name, home, shell });
@@ -159,7 +159,7 @@ pub fn state() -> impl Strategy<Value = MachineState> {
     )
 }
 
-/// A value that owns its bytes, as a strategy has to.
+/// A value that owns its bytes, as a strategy needs it.
 #[derive(Debug, Clone)]
 pub enum Owned {
     Fixed(Value<'static>),
@@ -200,7 +200,7 @@ fn value_of(info: &'static ParamInfo) -> BoxedStrategy<Owned> {
     prop_oneof![1 => Just(Owned::Fixed(Value::Absent)), 9 => value].boxed()
 }
 
-/// Any bits are a value of a fixed-size type.
+/// A value of a fixed-size type, from arbitrary bits.
 fn fixed(ty: ParamType) -> BoxedStrategy<Owned> {
     let info: &'static ParamInfo = EVENTS.iter().flat_map(|e| e.params).find(|p| p.ty == ty).unwrap();
     any::<[u8; 8]>().prop_map(move |bits| Owned::Raw(info, bits[..ty.size().unwrap()].to_vec())).boxed()
@@ -239,7 +239,7 @@ fn tuple(source: (IpAddr, u16), destination: (IpAddr, u16)) -> Value<'static> {
     Value::SockTuple(SockTuple::Inet { source, destination })
 }
 
-/// An event of any type that there is, with values for all of its parameters.
+/// An event of any type, with values for all of its parameters.
 pub fn event() -> impl Strategy<Value = (&'static Event, Vec<Owned>)> {
     any::<Index>().prop_flat_map(|i| {
         let row = i.get(EVENTS);

@@ -1,4 +1,4 @@
-//! The values of parameters, decoded by the type that the event table gives them, and encoded.
+//! Decodes and encodes parameter values by their type in the event table.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,14 +7,14 @@ use thiserror::Error;
 use super::fields::Fields;
 use crate::events::{Detail, ParamInfo, ParamType, PrintFormat};
 
-/// Families of a socket address that have a form of their own.
+/// The address families with an encoding of their own.
 pub mod family {
     pub const UNIX: u8 = 1;
     pub const INET: u8 = 2;
     pub const INET6: u8 = 10;
 }
 
-/// A parameter's value. Texts are bytes, as the kernel has them.
+/// A parameter's value. Texts are bytes, as in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
     /// No value.
@@ -23,7 +23,7 @@ pub enum Value<'a> {
     Int(i64),
     /// An unsigned integer.
     Uint(u64),
-    /// A result: a negative errno, or what the call returned.
+    /// A result: a negative errno, or the return value.
     Errno(i64),
     /// A file descriptor, or a negative errno.
     Fd(i64),
@@ -31,27 +31,27 @@ pub enum Value<'a> {
     Pid(i64),
     /// The stable code of a system call.
     Syscall(u16),
-    /// A signal.
+    /// A signal number.
     Signal(u8),
     /// A port.
     Port(u16),
-    /// A protocol of the fourth layer, in the format's numbers.
+    /// A layer 4 protocol, in the format's numbers.
     L4Proto(u8),
-    /// A socket's family.
+    /// An address family.
     SockFamily(u8),
-    /// Yes or no.
+    /// A boolean.
     Bool(bool),
-    /// A set of flags of the parameter's table.
+    /// A set of flags from the parameter's table.
     Flags(u32),
-    /// One of the values of the parameter's table.
+    /// A value from the parameter's table.
     Enum(u32),
     /// A file's mode.
     Mode(u32),
-    /// A user.
+    /// A user id.
     Uid(u32),
-    /// A group.
+    /// A group id.
     Gid(u32),
-    /// A set of signals, the first in the lowest bit.
+    /// A set of signals; signal 1 is the lowest bit.
     SigSet(u32),
     /// A floating point number.
     Double(f64),
@@ -59,7 +59,7 @@ pub enum Value<'a> {
     RelTime(u64),
     /// A point in time in ns since the epoch.
     AbsTime(u64),
-    /// An address.
+    /// An IP address.
     Ip(IpAddr),
     /// A text or path, without the terminating NUL.
     Text(&'a [u8]),
@@ -69,7 +69,7 @@ pub enum Value<'a> {
     Texts(&'a [u8]),
     /// A socket's address.
     SockAddr(SockAddr<'a>),
-    /// Both ends of a socket.
+    /// Both endpoints of a socket.
     SockTuple(SockTuple<'a>),
     /// The descriptors that a call waits for.
     FdList(FdEntries<'a>),
@@ -86,21 +86,21 @@ pub enum SockAddr<'a> {
     Other(u8, &'a [u8]),
 }
 
-/// Both ends of a socket.
+/// Both endpoints of a socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SockTuple<'a> {
-    /// IPv4 or IPv6, both ends of the same.
+    /// IPv4 or IPv6, the same for both endpoints.
     Inet {
-        /// Address and port of the side that connects.
+        /// The client's address and port.
         source: (IpAddr, u16),
-        /// Address and port of the side that is connected to.
+        /// The server's address and port.
         destination: (IpAddr, u16),
     },
     /// A unix socket.
     Unix {
         /// The kernel's address of the socket.
         source: u64,
-        /// That of its peer.
+        /// The kernel's address of its peer.
         destination: u64,
         /// The path that it is bound to.
         path: &'a [u8],
@@ -113,49 +113,48 @@ pub enum SockTuple<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FdEntries<'a>(&'a [u8]);
 
-/// Bytes of a descriptor's entry: its number, then 16 bits of flags.
+/// The size of an entry in bytes: a 64-bit descriptor and 16 bits of flags.
 const FD_ENTRY: usize = 8 + 2;
 
 impl<'a> FdEntries<'a> {
-    /// Entries as they lie in an event: descriptor (i64) and flags (u16) each. `None` where a part of one is missing.
+    /// Wraps entries in the format of an event: descriptor (i64) and flags (u16). `None` if the last one is incomplete.
     pub fn new(bytes: &'a [u8]) -> Option<FdEntries<'a>> {
         bytes.len().is_multiple_of(FD_ENTRY).then_some(FdEntries(bytes))
     }
 
-    /// Each descriptor with its `poll_flags`.
+    /// Iterates over the descriptors with their `poll_flags`.
     pub fn iter(&self) -> impl Iterator<Item = (i64, u16)> + use<'a> {
         let mut f = Fields::new(self.0);
         std::iter::from_fn(move || Some((f.i64()?, f.u16()?)))
     }
 }
 
-/// A value with the type and the form of printing that it has in the end: a dynamic parameter's own say only that the
-/// value decides.
+/// A value with its actual type and print format, which for a dynamic parameter depend on the value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Decoded<'a> {
     /// The value's type.
     pub ty: ParamType,
-    /// How it is printed.
+    /// Its print format.
     pub format: PrintFormat,
     /// The value.
     pub value: Value<'a>,
 }
 
-/// Why a parameter's bytes are no value of its type.
+/// Why a parameter's bytes are not a valid value of its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ValueError {
     /// The length does not fit the type.
-    #[error("{param}: {len} bytes are no {}", ty.name())]
+    #[error("{param}: {len} bytes are not a valid {}", ty.name())]
     Length {
         /// The parameter.
         param: &'static str,
         /// Its type.
         ty: ParamType,
-        /// How many bytes there are.
+        /// The number of bytes.
         len: usize,
     },
-    /// A dynamic parameter's first byte names no entry of its list.
-    #[error("{param}: there is no dynamic type {index}")]
+    /// A dynamic parameter's first byte is not the index of an entry in its list.
+    #[error("{param}: unknown dynamic type {index}")]
     Dyn {
         /// The parameter.
         param: &'static str,
@@ -167,7 +166,7 @@ pub enum ValueError {
 /// Decodes a parameter.
 ///
 /// # Errors
-/// If the bytes are no value of the parameter's type.
+/// If the bytes are not a valid value of the parameter's type.
 pub fn decode<'a>(info: &'static ParamInfo, bytes: &'a [u8]) -> Result<Decoded<'a>, ValueError> {
     let (mut ty, mut format, mut bytes) = (info.ty, info.format, bytes);
     if bytes.is_empty() {
@@ -201,7 +200,7 @@ fn decode_as(ty: ParamType, bytes: &[u8]) -> Option<Value<'_>> {
     })
 }
 
-/// A fixed-size value as 64 bits, its sign extended.
+/// Returns a fixed-size value as 64 bits, sign-extended if signed.
 fn integer(ty: ParamType, bytes: &[u8]) -> Option<u64> {
     if ty.size() != Some(bytes.len()) {
         return None;
@@ -240,7 +239,7 @@ fn decode_fixed<'a>(ty: ParamType, v: u64) -> Option<Value<'a>> {
         DOUBLE => Value::Double(f64::from_bits(v)),
         RELTIME => Value::RelTime(v),
         ABSTIME => Value::AbsTime(v),
-        // In network order, as it lies.
+        // The bytes are in network order.
         IPV4ADDR => Value::Ip(Ipv4Addr::from((v as u32).to_ne_bytes()).into()),
         _ => Value::Uint(v),
     })
@@ -295,7 +294,7 @@ fn fd_entries(bytes: &[u8]) -> Option<FdEntries<'_>> {
 }
 
 impl Value<'_> {
-    /// Appends the value as a parameter of that type has it; `false`, and nothing appended, where it is none.
+    /// Appends the value in a parameter's encoding. Returns `false`, and appends nothing, if it does not fit the type.
     pub(super) fn encode(&self, info: &ParamInfo, out: &mut Vec<u8>) -> bool {
         let start = out.len();
         let done = match info.detail {
@@ -347,12 +346,12 @@ impl Value<'_> {
             4 => out.extend_from_slice(&(v as u32).to_ne_bytes()),
             _ => out.extend_from_slice(&v.to_ne_bytes()),
         }
-        // A value of another type, or out of this one's range, decodes to something else.
+        // A value of another type or out of range decodes to a different value.
         let written = &out[out.len() - size..];
         decode_as(ty, written).is_some_and(|back| back.same(self))
     }
 
-    /// The value's bits where it is of a fixed size, its sign extended.
+    /// Returns a fixed-size value as 64 bits, sign-extended if signed; otherwise `None`.
     fn as_u64(&self) -> Option<u64> {
         Some(match *self {
             Value::Int(v) | Value::Errno(v) | Value::Fd(v) | Value::Pid(v) => v as u64,
@@ -368,7 +367,7 @@ impl Value<'_> {
         })
     }
 
-    /// Equality that holds for a floating point number that is none, too.
+    /// Compares two values; a NaN is equal to itself.
     fn same(&self, other: &Value<'_>) -> bool {
         match (self, other) {
             (Value::Double(a), Value::Double(b)) => a.to_bits() == b.to_bits(),
@@ -398,7 +397,7 @@ impl SockAddr<'_> {
 }
 
 impl SockTuple<'_> {
-    /// `false` where one end is IPv4 and the other IPv6.
+    /// Appends the tuple; returns `false` if one endpoint is IPv4 and the other IPv6.
     fn encode(&self, out: &mut Vec<u8>) -> bool {
         match *self {
             SockTuple::Inet { source, destination } => {

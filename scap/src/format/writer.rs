@@ -1,6 +1,6 @@
-//! The state of the machine, as the blocks that a capture starts with.
+//! Writes the machine's initial state: the first blocks of a capture.
 //!
-//! Texts over the format's limits are cut, for readers refuse a file with a longer one.
+//! Texts over the format's limits are truncated: readers refuse a file with longer ones.
 
 use std::io::{self, Write};
 
@@ -11,27 +11,27 @@ use super::{
     },
 };
 
-/// The magic of the section header; a reader of the other byte order sees it reversed.
+/// The magic of the section header; a reader of the other byte order sees its bytes reversed.
 pub const MAGIC: u32 = 0x1A2B_3C4D;
-/// The format's version that is written.
+/// The format version that is written.
 pub const VERSION: (u16, u16) = (1, 2);
-/// Bytes of the hostname's field.
+/// The size of the hostname field in bytes.
 pub const HOSTNAME_LEN: usize = 128;
 
-/// A path keeps 1,023 bytes: readers have 1,024, of which some need one for a NUL.
+/// The limit of a path in bytes: readers have buffers of 1,024, in which some need a byte for a NUL.
 const MAX_PATH: usize = 1023;
-/// Arguments, environment and cgroups keep 4,096 bytes each.
+/// The limit of arguments, environment and cgroups in bytes each.
 const MAX_LIST: usize = 4096;
-/// The texts of a user or group keep 255 bytes.
+/// The limit of each text of a user or group in bytes.
 const MAX_CREDENTIAL: usize = 255;
 
-/// A list is continued in a further block before its body exceeds this: Wireshark refuses blocks above 16 MiB.
+/// A list continues in another block before its body exceeds this many bytes: Wireshark refuses blocks above 16 MiB.
 const SPLIT: usize = 4 << 20;
 
-/// Writes the section header and the whole state: everything that stands before a capture's first event.
+/// Writes the section header and the state: everything before a capture's first event.
 ///
 /// # Errors
-/// Those of `out`.
+/// If `out` cannot be written.
 pub fn write_state(out: &mut impl Write, state: &MachineState) -> io::Result<()> {
     let mut buf = Vec::new();
     frame(&mut buf, BlockType::SECTION_HEADER, section_header);
@@ -46,8 +46,8 @@ pub fn write_state(out: &mut impl Write, state: &MachineState) -> io::Result<()>
     Ok(())
 }
 
-/// Writes, empty, the blocks that readers demand before the first event, of those that `present` does not name: for a
-/// capture that was cut off before them.
+/// Appends empty blocks for those that readers require before the first event and that `present` lacks: for captures
+/// truncated before them.
 pub fn complete_state(out: &mut Vec<u8>, present: &[BlockKind]) {
     let none = MachineState::default();
     let is_missing = |ty: BlockType| {
@@ -61,7 +61,7 @@ pub fn complete_state(out: &mut Vec<u8>, present: &[BlockKind]) {
     }
 }
 
-/// Writes a list whose readers take it in several blocks as well, each of which starts with `head`.
+/// Writes a list, split into several blocks if it is long. Each block starts with `head`.
 fn write_list<T>(
     out: &mut impl Write,
     ty: BlockType,
@@ -89,7 +89,7 @@ fn write_list<T>(
     write(&mut body)
 }
 
-/// Appends integers as the machine holds them, one after the other.
+/// Appends integers in native byte order.
 macro_rules! put {
     ($out:expr, $($value:expr),+ $(,)?) => { $($out.extend_from_slice(&$value.to_ne_bytes());)+ };
 }
@@ -100,12 +100,12 @@ fn put_text(out: &mut Vec<u8>, text: &[u8], max: usize) {
     out.extend_from_slice(text);
 }
 
-/// Cuts a list of NUL-terminated texts behind the last one that fits.
+/// Appends a list of NUL-terminated texts, truncated after the last one that fits.
 fn put_list(out: &mut Vec<u8>, list: &[u8]) {
     let fitting = match list.get(..MAX_LIST) {
         Some(head) if list.len() > MAX_LIST => match head.iter().rposition(|&b| b == 0) {
             Some(end) => &head[..=end],
-            // One single text, and too long: it keeps room for the NUL that readers add.
+            // A single text that is too long: leave room for the NUL that readers add.
             None => &head[..MAX_LIST - 1],
         },
         _ => list,
@@ -113,7 +113,7 @@ fn put_list(out: &mut Vec<u8>, list: &[u8]) {
     put_text(out, fitting, MAX_LIST);
 }
 
-/// Appends an entry behind its length, which counts `counted` of its own four bytes.
+/// Appends an entry with its length first, which counts `counted` of its own four bytes.
 fn put_entry(out: &mut Vec<u8>, counted: usize, entry: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     put!(out, 0u32);
@@ -269,7 +269,7 @@ mod tests {
         write_state(&mut out, &MachineState { machine, ..MachineState::default() }).unwrap();
         let section = b"\x0a\x0d\x0d\x0a\x1c\0\0\0\x4d\x3c\x2b\x1a\x01\0\x02\0\xff\xff\xff\xff\xff\xff\xff\xff\x1c\0\0\0";
         assert_eq!(&out[..28], section);
-        // Type, length; CPUs, memory, highest pid; hostname cut to 127; boot time, flags, two reserved; length.
+        // Type, length; CPUs, memory, highest pid; hostname truncated to 127; boot time, flags, two reserved; length.
         let len = 8 + 4 + 8 + 8 + 128 + 4 * 8 + 4;
         let mut machine = Vec::new();
         machine.extend_from_slice(&[1, 2, 0, 0, len as u8, 0, 0, 0, 3, 0, 0, 0]);
@@ -279,7 +279,7 @@ mod tests {
         machine.extend_from_slice(&[0; 1 + 32]);
         machine.extend_from_slice(&[len as u8, 0, 0, 0]);
         assert_eq!(&out[28..28 + len], machine);
-        // Empty lists of interfaces, users, processes.
+        // The lists of interfaces, users and processes are empty.
         for (i, ty) in [0x19, 0x20, 0x15].into_iter().enumerate() {
             assert_eq!(out[28 + len + 12 * i..][..12], [ty, 2, 0, 0, 12, 0, 0, 0, 12, 0, 0, 0]);
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::format::EventView;
 
 fn losses(counts: &[(Cause, u64)]) -> Losses {
     let mut losses = Losses::default();

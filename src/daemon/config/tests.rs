@@ -82,7 +82,7 @@ fn a_mistake_has_its_place_and_a_remedy() {
     for (text, says) in [
         ("[record]\nsnaplan = 1", "f:2:1: snaplan: unknown key; did you mean `snaplen`?"),
         ("[record]\nsnaplen = 65536", "f:2:11: snaplen: 65536 is not in 0..=65535"),
-        ("[record]\n\nbuffer-size = '8X'", "f:3:15: buffer-size: unknown unit X: one of K, M, G"),
+        ("[record]\n\nbuffer-size = '8X'", "f:3:15: buffer-size: unknown unit X: use K, M or G"),
         (
             "[record]\nevents = ['exti']",
             "f:2:10: events: `exti` is none of enter, exit; did you mean `exit`?",

@@ -11,12 +11,12 @@ use scap::{
     ledger::{self, Verdict},
 };
 
-/// The file that is written.
+/// The current file.
 #[derive(Debug)]
 pub struct Current {
     pub output: Output,
     pub partial: Partial,
-    /// What is in it for sure.
+    /// The balance of what is safely in the file.
     pub balance: Verdict,
     pub began: u64,
     pub opened: Instant,
@@ -26,18 +26,18 @@ pub struct Current {
     pub state: u64,
 }
 
-/// A chunk that is not in the file for sure.
+/// A chunk that is not safely in the file yet.
 #[derive(Debug)]
 pub struct Held {
     pub chunk: Chunk,
-    /// Bytes of the file's chunks with this one, once that was accepted.
+    /// Uncompressed bytes of the file up to the end of this chunk, once it is accepted.
     pub end: Option<u64>,
-    /// Ours: a state or a balance, which belongs to one file only.
+    /// Made here: a machine state or a balance, which belongs to one file only.
     pub own: bool,
 }
 
 impl Current {
-    /// Hands a chunk to the output. After an error, what was not in the file for sure is cut off.
+    /// Hands a chunk to the output. On an error, the output cuts off what was not safely in the file.
     pub fn put(&mut self, held: &mut Held) -> Result<(), OutputError> {
         let chunk = &mut held.chunk;
         if held.own
@@ -58,7 +58,7 @@ impl Current {
         Ok(())
     }
 
-    /// Counts a chunk that is in the file for sure.
+    /// Counts a chunk that is safely in the file.
     pub fn settle(&mut self, chunk: &Chunk) {
         self.balance.written += chunk.events;
         self.balance.late += chunk.late;
@@ -66,14 +66,14 @@ impl Current {
     }
 }
 
-/// The chunk that ends a file: its balance, at a time in ns since the epoch.
+/// Builds the chunk that ends a file: its balance, at a time in ns since the epoch.
 pub fn notice(verdict: &Verdict, at: u64) -> Chunk {
     let mut bytes = Vec::new();
     frame_event(&mut bytes, 0, &ledger::notice(ledger::VERDICT, &verdict.text(), at));
     Chunk::of(bytes)
 }
 
-/// Appends the notice of what was asked for, at a time in ns since the epoch.
+/// Appends the notice of the selected events, at a time in ns since the epoch.
 pub fn selected_notice(bytes: &mut Vec<u8>, text: &str, at: u64) {
     frame_event(bytes, 0, &ledger::notice(ledger::SELECTED, text, at));
 }

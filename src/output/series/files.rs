@@ -1,4 +1,6 @@
-//! Writes the files of a series, one after the other, on the writer's thread.
+//! Writes the files of a series, one after another, on the writer's thread.
+
+mod reserved;
 
 use std::{
     collections::VecDeque,
@@ -22,7 +24,7 @@ use super::{
     partial::Partial,
     rotation::zoned,
     seal,
-    store::{Shared, Store},
+    store::Shared,
 };
 use crate::{
     folder::Whereabouts,
@@ -31,19 +33,21 @@ use crate::{
 };
 use scap::ledger::Verdict;
 
-/// Between two looks whether the file is still there.
+pub use reserved::ReservedFiles;
+
+/// Interval between checks that the file still exists.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long to wait before writing is tried again; and at most, when file after file breaks.
+/// Delay before writing is retried, and its maximum when file after file fails.
 const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// A file that was written for so long has had no trouble.
+/// After this time without an error, the backoff is reset.
 const CALM: Duration = Duration::from_secs(60);
-/// A file of so many bytes may be what keeps others from being written.
+/// A current file of at least this many bytes is worth closing so that it can be deleted.
 const MUCH: u64 = 4 << 20;
-/// How long the end of a recording waits for a disk that gives trouble.
+/// How long the end of a recording waits for a failing disk.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The files of a series: the one that is written, and the way to the next.
+/// The files of a series: the current one, and what is needed to start the next.
 #[derive(Debug)]
 pub struct Files {
     series: Series,
@@ -53,121 +57,43 @@ pub struct Files {
     store: Shared,
     keeper: Keeper,
     current: Option<Current>,
-    /// What is to be written, and what was written and may still have to be again; in order.
+    /// Chunks still to be written, and chunks written that may have to be written again; in order.
     held: VecDeque<Held>,
-    /// When the file began that is written, or is next: ns since the epoch.
+    /// Start of the current or next file, in ns since the epoch.
     began: u64,
-    /// Files so far.
+    /// Files opened so far.
     opened: u64,
-    /// The balances of the files before.
+    /// The sum of the balances of the earlier files.
     earlier: Verdict,
-    /// What was asked for, as the notice in the file says, and the time of its last event: as far as it is there for sure.
+    /// The text of the last notice of the selected events, and the time of the last event, safely in the file.
     selected: String,
     latest: u64,
-    /// There is no further file.
+    /// No further file follows.
     ended: bool,
-    /// What was written into them.
+    /// What was written to the earlier files.
     before: Totals,
     /// Since when nothing can be written.
     trouble: Option<Instant>,
-    /// How long to wait after the next file that breaks.
+    /// How long to wait after the next file that fails.
     backoff: Duration,
     scanning: Arc<AtomicBool>,
     closing: Arc<AtomicBool>,
-    /// When it was seen that the recording ends.
+    /// When a waiting write first saw the recording end.
     closing_since: Option<Instant>,
 }
 
-/// How far a series is, for the thread that has it written.
+/// Progress of a series, for the thread that submits chunks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Position {
     /// Files begun.
     pub files: u64,
-    /// Bytes before the first event of the one that is written.
+    /// Bytes before the first event of the current file.
     pub state: u64,
-    /// All its bytes.
+    /// All bytes of the current file.
     pub bytes: u64,
 }
 
-/// A series whose first file is made, and empty. What is there of earlier recordings is as it was; dropped, so is the
-/// folder.
-#[derive(Debug)]
-pub struct ReservedFiles {
-    series: Series,
-    compress: bool,
-    began: u64,
-    state: StateSource,
-    store: Shared,
-    /// Until the series begins.
-    first: Option<(Partial, File)>,
-}
-
-impl ReservedFiles {
-    /// Makes the first file. The state of the machine in it is the caller's to submit; `state` is asked for that of each
-    /// later one. `now` is in ns since the epoch.
-    ///
-    /// # Errors
-    /// [`OutputError::Create`] if the file cannot be made.
-    pub fn new(
-        pattern: Pattern,
-        series: &Series,
-        compress: bool,
-        now: u64,
-        state: StateSource,
-    ) -> Result<ReservedFiles, OutputError> {
-        let store = Shared::new(Store::open(pattern, series.retention));
-        let first = Some(make(&store, now, &TimeZone::system())?);
-        Ok(ReservedFiles { series: series.clone(), compress, began: now, state, store, first })
-    }
-
-    /// Begins the series: from now on files are closed, repaired and deleted.
-    ///
-    /// # Errors
-    /// [`OutputError::Thread`] if the system gives no thread.
-    pub fn begin(mut self) -> Result<Files, OutputError> {
-        let target = Target::File(self.store.lock().pattern().path());
-        let keeper = Keeper::spawn(&self.series, self.store.clone())
-            .map_err(|source| OutputError::Thread { target, source })?;
-        let state = std::mem::replace(&mut self.state, StateSource::new(Vec::new));
-        let mut files = Files {
-            series: self.series.clone(),
-            compress: self.compress,
-            zone: TimeZone::system(),
-            state,
-            store: self.store.clone(),
-            keeper,
-            current: None,
-            held: VecDeque::new(),
-            began: self.began,
-            opened: 0,
-            earlier: Verdict::default(),
-            before: Totals::default(),
-            selected: String::new(),
-            latest: 0,
-            ended: false,
-            trouble: None,
-            backoff: Duration::ZERO,
-            scanning: Arc::default(),
-            closing: Arc::default(),
-            closing_since: None,
-        };
-        if let Some((partial, file)) = self.first.take() {
-            files.write_to(partial, file)?;
-        }
-        Ok(files)
-    }
-}
-
-impl Drop for ReservedFiles {
-    fn drop(&mut self) {
-        if let Some((partial, _)) = &self.first {
-            // An empty file is of no use; the next recorder removes it if this one cannot.
-            let _ = partial.remove();
-        }
-    }
-}
-
-/// Makes a file that begins at a time, in ns since the epoch.
+/// Creates a file that begins at a time in ns since the epoch.
 fn make(store: &Shared, began: u64, zone: &TimeZone) -> Result<(Partial, File), OutputError> {
     let mut store = store.lock();
     let time = zoned(began, zone).unwrap_or_default();
@@ -192,32 +118,32 @@ impl Files {
         ReservedFiles::new(pattern, series, compress, now, state)?.begin()
     }
 
-    /// What the files are called.
+    /// Returns the pattern of the file names.
     pub fn target(&self) -> Target {
         Target::File(self.store.lock().pattern().path())
     }
 
-    /// Whether the files are compressed.
+    /// Returns whether the files are compressed.
     pub(in crate::output) fn is_compressed(&self) -> bool {
         self.compress
     }
 
-    /// Set it, and what waits for the disk gives up after a while.
+    /// Returns the flag that makes waiting writes give up after [`PATIENCE`].
     pub(in crate::output) fn closing(&self) -> Arc<AtomicBool> {
         self.closing.clone()
     }
 
-    /// Set while the state of the machine is read.
+    /// Returns the flag that is set while the machine state is read.
     pub(in crate::output) fn scanning(&self) -> Arc<AtomicBool> {
         self.scanning.clone()
     }
 
-    /// What becomes of closed files.
+    /// Returns the report on closed files.
     pub(in crate::output) fn report(&self) -> Arc<Report> {
         self.keeper.report()
     }
 
-    /// What all files together have for sure.
+    /// Returns what is safely in the files, all together.
     pub(in crate::output) fn totals(&self) -> Totals {
         let mut totals = self.before;
         if let Some(current) = &self.current {
@@ -226,14 +152,14 @@ impl Files {
         totals
     }
 
-    /// How far it is.
+    /// Returns the progress.
     pub(in crate::output) fn position(&self) -> Position {
         let (state, bytes) =
             self.current.as_ref().map_or((0, 0), |c| (c.state, c.output.accepted().bytes_out));
         Position { files: self.opened, state, bytes }
     }
 
-    /// Writes a chunk, and gives back those that are in the file for sure.
+    /// Writes a chunk, and frees the chunks that are safely in the file.
     pub(in crate::output) fn put(
         &mut self,
         chunk: Chunk,
@@ -243,7 +169,7 @@ impl Files {
         self.write(false, free)
     }
 
-    /// Puts the ends of chunks into the file too.
+    /// Writes the ends of chunks too.
     pub(in crate::output) fn flush(&mut self, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
         self.write(true, free)
     }
@@ -259,12 +185,12 @@ impl Files {
             seal(balance)
         })?;
         self.began = cut.at;
-        // The next file is told anew what to say of that.
+        // The recorder submits that notice anew for the next file.
         self.selected.clear();
         self.write(false, free)
     }
 
-    /// Ends the last file, with what remains of the balance of all.
+    /// Ends the last file with the rest of the whole recording's balance.
     pub(in crate::output) fn end(
         &mut self,
         all: &Verdict,
@@ -279,7 +205,7 @@ impl Files {
     /// Waits until everything is closed.
     pub(in crate::output) fn finish(mut self) -> Result<Totals, OutputError> {
         if self.current.is_some() {
-            // Not ended as it should be: it has no balance.
+            // The recording failed: the file gets no balance.
             self.write(true, &mut |_| {})?;
             let at = self.began;
             self.hand_over(None, Whereabouts::There, at);
@@ -287,7 +213,7 @@ impl Files {
         Ok(self.totals())
     }
 
-    /// Writes what is held, however long that takes; `all` of it, so that nothing is held any more.
+    /// Writes the held chunks, however long that takes; with `all`, their ends too, so that none stays held.
     fn write(&mut self, all: bool, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
         loop {
             match self.try_write(all, free) {
@@ -329,13 +255,13 @@ impl Files {
         }
         self.settle(free);
         if result.is_err() {
-            // What was not in the file for sure was cut off.
+            // The output cut off everything that was not safely in the file.
             self.held.iter_mut().for_each(|held| held.end = None);
         }
         result
     }
 
-    /// Gives back the chunks that are in the file for sure.
+    /// Frees the chunks that are safely in the file.
     fn settle(&mut self, free: &mut dyn FnMut(Chunk)) {
         let Some(current) = &mut self.current else { return };
         let settled = current.output.totals().bytes_in;
@@ -352,14 +278,14 @@ impl Files {
         }
     }
 
-    /// Whether the file is where it was, and may grow.
+    /// Checks that the file may grow and still has its name; gives it up if it does not.
     fn check_place(&mut self, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
         let Some(current) = &mut self.current else { return Ok(()) };
-        // In the end, what there is is written: it is not much.
+        // At the end, the rest is written anyway: it is small.
         let closing = self.closing.load(Ordering::Relaxed);
         if !closing && self.keeper.report().no_room.load(Ordering::Relaxed) {
             let free = self.series.retention.free.map(|free| free.to_string()).unwrap_or_default();
-            let why = format!("less than {free} of the disk is free, which is to stay free");
+            let why = format!("less than {free} of the disk is free, the limit that keep-free sets");
             return Err(current.output.error(io::Error::new(ErrorKind::StorageFull, why)));
         }
         if current.looked.elapsed() < LOOK {
@@ -370,17 +296,19 @@ impl Files {
         if whereabouts == Whereabouts::There {
             return Ok(());
         }
-        // What it has accepted stays in it, and must not be in the next file too. An error has cut the rest off.
+        // Accepted chunks stay in this file, and must not be in the next one too. On an error, the rest is cut off.
         let _ = current.output.flush();
         let (path, events) = (shown(&current.partial.path), current.output.totals().events);
         let became = if whereabouts == Whereabouts::Moved { "moved away" } else { "removed" };
-        tracing::warn!("{path} was {became} by somebody with {events} events; going on in a new file");
+        tracing::warn!(
+            "{path} was {became} by another process, with {events} events in it; going on in a new file"
+        );
         self.settle(free);
         self.give_up(whereabouts);
         Ok(())
     }
 
-    /// Waits after an error until it is worth another attempt; or returns it.
+    /// Waits after an error until a retry makes sense, or returns the error.
     fn bear(&mut self, error: OutputError) -> Result<(), OutputError> {
         let broken = matches!(error, OutputError::Write { .. });
         let full = match &error {
@@ -396,8 +324,8 @@ impl Files {
         if full && self.store.lock().make_room() {
             return Ok(());
         }
-        // Nothing could be deleted: the file that is being written may be what fills the disk. Closed, it is one as any
-        // other, and the next attempt may delete it.
+        // Nothing could be deleted: the current file may be what fills the disk. Once closed, the next attempt may
+        // delete it.
         if full && self.is_worth_deleting() {
             self.give_up(Whereabouts::There);
         }
@@ -405,7 +333,7 @@ impl Files {
             self.trouble = Some(Instant::now());
             self.keeper.report().waiting.store(true, Ordering::Relaxed);
             tracing::warn!(
-                "{}; recording goes on when it can be written, and counts what is lost until then",
+                "{}; writing resumes as soon as possible, and events lost until then are counted",
                 chain(&error)
             );
         }
@@ -416,20 +344,21 @@ impl Files {
         if self.pause(wait) { Ok(()) } else { Err(error) }
     }
 
-    /// Whether it makes room if the file that is written ends, and files are deleted to make room.
+    /// Returns whether closing the current file, so that it can be deleted, would make room.
     fn is_worth_deleting(&self) -> bool {
         let bytes = self.current.as_ref().map_or(0, |current| current.output.totals().bytes_out);
         bytes >= MUCH && self.store.lock().saves_room()
     }
 
-    /// A full disk or a missing directory is looked at again soon; new files again and again are litter.
+    /// Returns the delay after a failed file, doubled each time. A full disk or a missing directory is retried soon,
+    /// but many short files would be litter.
     fn backoff(&mut self) -> Duration {
         let wait = self.backoff;
         self.backoff = (wait * 2).clamp(RETRY, LONGEST_RETRY);
         wait
     }
 
-    /// Waits before another attempt; false if the recording ends, and there was enough of that.
+    /// Waits before a retry. Returns false if the recording has been ending for longer than [`PATIENCE`].
     fn pause(&mut self, wait: Duration) -> bool {
         const STEP: Duration = Duration::from_millis(50);
         let until = Instant::now() + wait;
@@ -481,7 +410,7 @@ impl Files {
         Ok(())
     }
 
-    /// Ends the file with the balance that `judge` makes of its own and of those of the files before.
+    /// Ends the file with the balance that `judge` computes from its own and from that of the earlier files.
     fn end_file(
         &mut self,
         at: u64,
@@ -494,7 +423,7 @@ impl Files {
             let (verdict, file) = (judge(current.balance, &self.earlier), self.opened);
             self.held.push_back(Held { chunk: notice(&verdict, at), end: None, own: true });
             self.write(true, free)?;
-            // Trouble in between has led to another file, which is not the one that was judged.
+            // An error in between led to another file: its balance is a different one.
             if self.opened == file {
                 self.hand_over(Some(verdict), Whereabouts::There, at);
                 return Ok(());
@@ -502,7 +431,7 @@ impl Files {
         }
     }
 
-    /// Goes on without the file: it is closed as far as that can be done.
+    /// Abandons the file: closes it as well as possible.
     fn give_up(&mut self, whereabouts: Whereabouts) {
         self.held.retain(|held| !held.own);
         self.held.iter_mut().for_each(|held| held.end = None);
@@ -512,7 +441,7 @@ impl Files {
         self.began = at;
         if current.output.totals().bytes_out == 0 {
             let Some(current) = self.current.take() else { return };
-            // An empty file is of no use; that it cannot be removed is no new trouble.
+            // The file is empty. A failure to remove it adds nothing to the error at hand.
             let _ = current.partial.remove();
             self.store.lock().ended(&current.partial.path, None);
             return;
@@ -538,7 +467,7 @@ impl Files {
     }
 }
 
-/// Whether an error may be over some time.
+/// Returns whether an error may go away.
 fn may_pass(error: &OutputError) -> bool {
     matches!(error, OutputError::NoSpace { .. } | OutputError::Create { .. } | OutputError::Write { .. })
 }

@@ -1,4 +1,4 @@
-//! The command that is run for each closed file.
+//! The command to run for each closed file.
 
 use std::{
     collections::VecDeque,
@@ -13,17 +13,17 @@ use serde::Deserialize;
 use super::store::Shared;
 use crate::{folder::is_there, print::shown};
 
-/// So many run at once; the others wait.
+/// How many hooks run at once; the others wait.
 const AT_ONCE: usize = 4;
-/// So many wait at most.
+/// How many hooks may wait.
 const WAITING: usize = 1000;
-/// How long the end of a recording waits for them.
+/// How long the end of a recording waits for hooks.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// One that runs longer than that is told: it may hang.
+/// A hook that runs longer is logged: it may hang.
 const LONG: Duration = Duration::from_secs(600);
 
-/// A command with its arguments, taken apart as a shell does it, and run without one. It gets the path of the file as its
-/// last argument, and in the environment: `SCAPD_FILE`, and `SCAPD_MANIFEST` if there is one.
+/// A command with its arguments, split as a shell would, and run without a shell. It gets the path of the file as its
+/// last argument and in `SCAPD_FILE`, and the path of the manifest, if there is one, in `SCAPD_MANIFEST`.
 ///
 /// ```
 /// let hook: scapd::output::Hook = "sh -c 'xz \"$SCAPD_FILE\"'".parse()?;
@@ -73,13 +73,13 @@ struct Job {
     manifest: Option<PathBuf>,
 }
 
-/// The hooks of a series: those that run, and those that wait.
+/// The hooks of a series, running and waiting.
 #[derive(Debug)]
 pub struct Hooks {
     hook: Option<Hook>,
     waiting: VecDeque<Job>,
     running: Vec<Running>,
-    /// How long one may run before it is told.
+    /// How long a hook may run before it is logged.
     long: Duration,
 }
 
@@ -88,12 +88,12 @@ struct Running {
     job: Job,
     child: Child,
     started: Instant,
-    /// It was told that it takes long.
+    /// Whether its long run was logged.
     is_told: bool,
 }
 
 impl Running {
-    /// Whether it has ended. Failures are told, and that it takes `long`.
+    /// Returns whether it has ended. Logs a failure, and a run longer than `long`.
     fn has_ended(&mut self, long: Duration) -> bool {
         let file = shown(&self.job.file);
         match self.child.try_wait() {
@@ -117,29 +117,29 @@ impl Running {
 }
 
 impl Hooks {
-    /// Nothing to run yet.
+    /// Creates an empty queue.
     pub fn new(hook: Option<Hook>) -> Hooks {
         Hooks { hook, waiting: VecDeque::new(), running: Vec::new(), long: LONG }
     }
 
-    /// Whether there is a command to run.
+    /// Returns whether there is a command to run.
     pub fn is_wanted(&self) -> bool {
         self.hook.is_some()
     }
 
-    /// Has the hook run for a file.
+    /// Queues the hook for a file.
     pub fn add(&mut self, file: &Path, manifest: Option<PathBuf>) {
         if self.hook.is_none() {
             return;
         }
         if self.waiting.len() >= WAITING {
-            tracing::warn!("{WAITING} files wait for their hook: none is run for {}", shown(file));
+            tracing::warn!("no hook for {}: {WAITING} files are waiting for theirs", shown(file));
             return;
         }
         self.waiting.push_back(Job { file: file.to_owned(), manifest });
     }
 
-    /// Sees which have ended, and starts the next ones. The store keeps the files of those that run.
+    /// Reaps hooks that have ended, and starts the next ones. The store keeps a file while its hook runs.
     pub fn look(&mut self, store: &Shared) {
         let long = self.long;
         self.running.retain_mut(|running| {
@@ -155,7 +155,7 @@ impl Hooks {
             let started = if is_there(&job.file) {
                 hook.spawn(&job).map_err(|e| format!("cannot run {}: {e}", hook.program))
             } else {
-                Err("it was deleted before its turn came".to_owned())
+                Err("the file was deleted before its turn".to_owned())
             };
             match started {
                 Ok(child) => {
@@ -169,12 +169,12 @@ impl Hooks {
         }
     }
 
-    /// Whether any runs or waits.
+    /// Returns whether any hook runs or waits.
     pub fn is_busy(&self) -> bool {
         !self.running.is_empty() || !self.waiting.is_empty()
     }
 
-    /// Waits for the rest, for a while.
+    /// Waits for the remaining hooks, for a while.
     pub fn finish(&mut self, store: &Shared) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -184,7 +184,7 @@ impl Hooks {
             }
             if Instant::now() >= deadline {
                 let (running, waiting) = (self.running.len(), self.waiting.len());
-                tracing::warn!("{running} hooks still run, and go on; {waiting} were not run");
+                tracing::warn!("{running} hooks are still running and go on; {waiting} were not run");
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -212,7 +212,7 @@ mod tests {
         std::fs::write(&file, [0x1F, 0x8B]).unwrap();
         let pattern = Pattern::parse(&folder.path().join("a.scap")).unwrap();
         let store = Shared::new(Store::open(pattern, Retention { files: Some(9), ..Retention::default() }));
-        // It reads until the writing end of the pipe is closed.
+        // It runs until a line is written to the pipe.
         let fifo = folder.path().join("fifo");
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         let hook = format!("timeout 60 sh -c 'read line <{}'", fifo.display()).parse().unwrap();

@@ -1,5 +1,5 @@
-//! The thread that closes the files of a series, and looks after those that are closed: so that neither the disk's sync
-//! nor a hook holds up what is written meanwhile.
+//! The thread that closes the files of a series, runs their hooks and applies retention, so that neither a sync nor a
+//! hook delays the writer.
 
 use std::{
     collections::BTreeSet,
@@ -27,15 +27,15 @@ use crate::{
 };
 use scap::{format::ReadError, ledger::Verdict};
 
-/// Files that wait to be closed; when there are more, the writer waits.
+/// Room in the queue of files to be closed; when it is full, the writer waits.
 const CLOSING: usize = 4;
-/// Between two looks at the disk, and at hooks that run.
+/// Interval between checks of the disk, and of running hooks.
 const TICK: Duration = Duration::from_secs(1);
 const HOOK_TICK: Duration = Duration::from_millis(20);
-/// Between two looks for files that were left behind: as by another process, or in a folder that was away for a while.
+/// Interval between searches for files left behind, by another process or in a folder that was away for a while.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// A file that nothing more is written to.
+/// A file that is complete and has to be closed.
 #[derive(Debug)]
 pub struct Closed {
     /// The file.
@@ -44,30 +44,30 @@ pub struct Closed {
     pub partial: Partial,
     /// Where it is.
     pub whereabouts: Whereabouts,
-    /// The time that it covers: ns since the epoch.
+    /// The period that it covers: start and end in ns since the epoch.
     pub span: (u64, u64),
     /// The balance at its end, if it has one.
     pub verdict: Option<Verdict>,
-    /// The checksum of what was written, if it was taken all the time.
+    /// The checksum of all that was written, if no write failed.
     pub sum: Option<Sha256>,
 }
 
-/// What the thread says of itself.
+/// State that the thread shares with others.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Files that have their own name.
+    /// Files with their final names.
     pub finished: AtomicU64,
     /// Files deleted.
     pub deleted: AtomicU64,
-    /// Less of the disk is free than is to stay so, and there is nothing left to delete.
+    /// Less of the disk is free than retention demands, and there is nothing left to delete.
     pub no_room: AtomicBool,
-    /// Nothing can be written now, and another attempt is waited for.
+    /// Nothing can be written now; a retry is due.
     pub waiting: AtomicBool,
-    /// What is to be kept from now on, if that has changed.
+    /// A new retention, until the thread takes it over.
     pub retention: Mutex<Option<Retention>>,
 }
 
-/// The thread. Dropped, it closes what it was given, and waits for the hooks for a while.
+/// The handle of the thread. Dropping it closes all submitted files, and waits a while for the hooks.
 #[derive(Debug)]
 pub struct Keeper {
     closed: Option<SyncSender<Closed>>,
@@ -79,7 +79,7 @@ impl Keeper {
     /// Starts the thread.
     ///
     /// # Errors
-    /// Of the system, if there are too many.
+    /// If the system refuses a thread.
     pub fn spawn(series: &Series, store: Shared) -> io::Result<Keeper> {
         let (closed, files) = sync_channel(CLOSING);
         let report = Arc::new(Report::default());
@@ -91,23 +91,23 @@ impl Keeper {
             report: report.clone(),
             hopeless: BTreeSet::new(),
         };
-        // Before the first write: a disk without room is none that may be written to.
+        // Before the first write: a disk without room must not be written to.
         work.look_after();
         let thread = thread::Builder::new().name("scapd-files".to_owned()).spawn(move || work.run(&files))?;
         Ok(Keeper { closed: Some(closed), report, thread: Some(thread) })
     }
 
-    /// Has a file closed. Waits while too many others are to be closed before.
+    /// Queues a file for closing. Waits while the queue is full.
     pub fn close(&self, file: Closed) {
         if let Some(closed) = &self.closed
             && closed.send(file).is_err()
         {
             // A panic has been printed where it happened; the file keeps its `.partial`.
-            tracing::error!("files are not closed any more");
+            tracing::error!("the thread that closes files has ended: files keep their .partial names");
         }
     }
 
-    /// What it has done.
+    /// Returns the shared state.
     pub fn report(&self) -> Arc<Report> {
         self.report.clone()
     }
@@ -122,7 +122,7 @@ impl Drop for Keeper {
     }
 }
 
-/// What the thread has.
+/// The thread's own state.
 struct Work {
     hooks: Hooks,
     manifest: bool,
@@ -155,13 +155,13 @@ impl Work {
         self.look_after();
     }
 
-    /// Makes whole captures of those that were left behind.
+    /// Repairs captures that were left behind.
     fn adopt(&mut self) {
         let left_behind = self.store.lock().left_behind();
         for spot in left_behind {
             match adopt(&spot, &self.store) {
                 Ok(()) => _ = self.hopeless.remove(&spot.path()),
-                // It is tried again, as the disk may only be full; but told once.
+                // It is retried, because the disk may just be full, but logged only once.
                 Err(why) if self.hopeless.insert(spot.path()) => tracing::error!("{why}"),
                 Err(_) => {}
             }
@@ -198,7 +198,7 @@ impl Work {
     }
 }
 
-/// Sees to it that a file is on disk, and gives it its own name: `None` if somebody else has given it one.
+/// Syncs a file to disk and renames it to its final name; `None` if another process moved or removed it.
 fn finish(
     output: Output,
     partial: &Partial,
@@ -206,15 +206,12 @@ fn finish(
     store: &Shared,
 ) -> Result<Option<Spot>, String> {
     let name = shown(&partial.path);
-    output.finish().map_err(|e| format!("{name} stays as it is: {}", chain(&e)))?;
+    output.finish().map_err(|e| format!("cannot close {name}, which keeps its name: {}", chain(&e)))?;
     if whereabouts != Whereabouts::There {
         return Ok(None);
     }
     let pattern = store.lock().pattern().clone();
-    partial
-        .publish(&pattern)
-        .map(Some)
-        .map_err(|e| format!("{name} cannot be renamed and stays as it is: {e}"))
+    partial.publish(&pattern).map(Some).map_err(|e| format!("cannot rename {name}, which is complete: {e}"))
 }
 
 fn write_manifest(
@@ -225,7 +222,7 @@ fn write_manifest(
     sum: Option<Sha256>,
 ) -> Option<Spot> {
     let write = || {
-        // What was written, and not what somebody has put in its place.
+        // Only the file that was written, not one that another process put in its place.
         let file = spot.folder.regular(&spot.name, OFlags::RDONLY)?;
         let file = file.filter(|file| Identity::of(file).is_ok_and(|identity| partial.is(identity)));
         let file = file.ok_or(ErrorKind::NotFound)?;
@@ -243,22 +240,22 @@ fn write_manifest(
         .ok()
 }
 
-/// Makes a whole capture of one that a process left behind before it could close it.
+/// Repairs a capture that a process left behind unclosed.
 fn adopt(spot: &Spot, store: &Shared) -> Result<(), String> {
     let path = spot.path();
     let name = shown(&path);
-    // There may be no room for a copy, and none to be made but by this very file.
+    // In place: there may be no room for a copy.
     match repair::adopt(spot) {
         Ok((report, whole)) => {
             store.lock().ended(&path, Some(&whole));
             let (whole, events) = (shown(&whole.path()), report.events);
             tracing::warn!("{name} was left behind and not closed: now {whole}, {events} events");
         }
-        // It ends inside the state of the machine, as on a disk that was full: there is no event in it.
+        // It ends inside the machine state, as after a full disk: it has no events.
         Err(RepairError::Nothing { source: ReadError::Truncated { .. }, .. }) => {
-            spot.folder
-                .remove(&spot.name)
-                .map_err(|e| format!("{name} was left behind, and cannot be removed: {e}"))?;
+            spot.folder.remove(&spot.name).map_err(|e| {
+                format!("{name} was left behind without an event, and cannot be removed: {e}")
+            })?;
             tracing::warn!("{name} was left behind without an event: removed");
         }
         Err(error) => return Err(format!("{name} was left behind: {:#}", anyhow::Error::new(error))),
@@ -266,7 +263,7 @@ fn adopt(spot: &Spot, store: &Shared) -> Result<(), String> {
     Ok(())
 }
 
-/// An error with what the system says.
+/// Formats an error with its source.
 pub fn chain(error: &OutputError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),

@@ -1,4 +1,4 @@
-//! What is said beside a closed file: `NAME.json`.
+//! The manifest of a closed file: `NAME.json`.
 
 use std::{
     fs::File,
@@ -18,27 +18,27 @@ use crate::{
 };
 use scap::ledger::Verdict;
 
-/// The most that a manifest may have, in bytes: one of ours has a tenth of it.
+/// How many bytes of a manifest are read at most: ours have a tenth of that.
 const LONGEST: u64 = 64 << 10;
-/// What its name has behind that of the file.
+/// The suffix after the name of the file.
 const SUFFIX: &str = ".json";
-/// Read at once from a file whose checksum was not taken while it was written.
+/// Buffer size in bytes for the checksum of a file that was not hashed while it was written.
 const READ: usize = 1 << 20;
 
-/// What a manifest tells besides the name.
+/// What a manifest has besides the name of the file.
 #[derive(Debug)]
 pub struct Contents<'a> {
-    /// The time that the file covers: ns since the epoch.
+    /// The period that the file covers: start and end in ns since the epoch.
     pub span: (u64, u64),
-    /// Its balance; `None` if it could not be written to the end.
+    /// The file's balance; `None` if it has none.
     pub verdict: Option<&'a Verdict>,
-    /// Its size.
+    /// The file's size in bytes.
     pub bytes: u64,
-    /// Its checksum.
+    /// The file's SHA-256 in hexadecimal.
     pub sha256: &'a str,
 }
 
-/// Writes the manifest of a file: beside its place first, then renamed, so that nobody reads half of it.
+/// Writes the manifest of a file under a temporary name and renames it, so that nobody reads half of it.
 pub fn write(capture: &Spot, contents: &Contents<'_>) -> io::Result<Spot> {
     let spot = capture.with(SUFFIX);
     let draft = Draft::beside(&spot)?;
@@ -47,7 +47,7 @@ pub fn write(capture: &Spot, contents: &Contents<'_>) -> io::Result<Spot> {
     Ok(spot)
 }
 
-/// Deletes the manifest of a file that is deleted, also of one that was compressed since.
+/// Deletes the manifest of a deleted file, even if the file was compressed after the manifest was written.
 pub fn delete(folder: &Folder, capture: &str) {
     delete_of(folder, capture);
     if let Some(before) = unpacked(capture)
@@ -57,7 +57,7 @@ pub fn delete(folder: &Folder, capture: &str) {
     }
 }
 
-/// Deletes the manifest of that name, if what is there is one.
+/// Deletes the manifest of that file, if the file with its name is one.
 fn delete_of(folder: &Folder, capture: &str) {
     let name = format!("{capture}{SUFFIX}");
     let read = |file: File| {
@@ -92,12 +92,12 @@ fn json(capture: &Spot, contents: &Contents<'_>) -> Value {
     })
 }
 
-/// A checksum as it is written.
+/// Formats a checksum in hexadecimal.
 pub fn hex(sum: impl AsRef<[u8]>) -> String {
     sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The checksum of a file.
+/// Computes the SHA-256 of a file.
 pub fn checksum(mut file: File) -> io::Result<String> {
     let mut sum = Sha256::new();
     let mut bytes = vec![0; READ];
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
         delete(&spot.folder, "a.scap");
         assert!(!path.exists());
-        // Somebody else's.
+        // No manifest of this file.
         for other in ["{}", "no JSON", r#"{"file": "b.scap"}"#] {
             fs::write(&path, other).unwrap();
             delete(&spot.folder, "a.scap");

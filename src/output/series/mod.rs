@@ -1,17 +1,17 @@
-//! A capture in many files, each of which stands alone.
+//! A capture in several files, each of which can be read alone.
 //!
-//! A file is written as `NAME.partial`, locked, and gets its name when it is whole and on disk; it never takes the place
-//! of another. The recorder says where one ends ([`Cut`]): what was submitted before is in the one, what comes after in the
-//! next, which begins with the state of the machine, taken anew. Each ends with its own balance; the last one's holds
-//! what remains of the whole recording's, so that a slip in any of them shows.
+//! A file is written as `NAME.partial`, locked, and renamed when it is whole and on disk; it never replaces another.
+//! The recorder decides where a file ends ([`Cut`]): chunks submitted before go into it, later ones into the next file,
+//! which begins with a fresh machine state. Each file ends with its own balance. The last one gets the rest of the
+//! whole recording's balance, so that an error in any of them shows.
 //!
-//! When the disk gives trouble, nothing that was submitted is lost: it waits, and is written when that can be done, into
-//! the same file if it is there, else into a new one. The buffers run out meanwhile, then the rings; those losses are in
-//! the notices of the file that is written then.
+//! While the disk fails, submitted chunks are not lost: they wait, and are written later, into the same file if it
+//! exists, else into a new one. Meanwhile the buffers run out, and then the rings; the notices in the file that is
+//! written next record those losses.
 //!
-//! Who does what: `name` and `rotation`, `retention` decide and touch nothing. `partial` is a file's way to its name.
-//! `files` and `current` write, on the writer's thread. `keeper` closes files on a thread of its own, then `manifest`, `hook`, and
-//! `store`, which deletes.
+//! Modules: `name`, `rotation` and `retention` decide and touch no file. `partial` creates and renames a file. `files`
+//! and `current` write, on the writer's thread. `keeper` closes files on a thread of its own, and then uses `manifest`,
+//! `hook`, and `store`, which deletes.
 
 mod current;
 mod files;
@@ -41,21 +41,21 @@ pub(super) use partial::Partial;
 use crate::confine::Confinement;
 use scap::ledger::Verdict;
 
-/// How a capture is divided into files, and which of them are kept.
+/// How a capture is split into files, and which of them are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Series {
     /// When the next file begins.
     pub rotation: Rotation,
-    /// Which are kept.
+    /// Which files are kept.
     pub retention: Retention,
-    /// Write `NAME.json` beside each closed file: what is in it, and its checksum.
+    /// Whether to write `NAME.json` for each closed file: its contents and checksum.
     pub manifest: bool,
-    /// Run this for each closed file.
+    /// The command to run for each closed file.
     pub on_close: Option<Hook>,
     /// What to do when a file cannot be written.
     pub on_error: OnError,
-    /// What the thread that looks after closed files gives up.
+    /// The privileges that the thread for closed files gives up.
     pub confine: Confinement,
 }
 
@@ -63,28 +63,27 @@ pub struct Series {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum OnError {
-    /// Wait until it can be, and go on; what is lost meanwhile is counted
+    /// Wait until it can be written again, and count events lost meanwhile
     #[default]
     Wait,
-    /// End the recording, as one to a single file does
+    /// End the recording, as with a single file
     Fail,
 }
 
 /// Where a file of a series ends, and the next one begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
-    /// When: ns since the epoch, as event times have it.
+    /// The time in ns since the epoch, by the event clock.
     pub at: u64,
-    /// What belongs to the balance of the file that ends, besides what its chunks tell of: skipped runs, and what was left
-    /// out on purpose.
+    /// What the balance of the ending file has besides its chunks: skipped runs, and events left out on purpose.
     pub beside: Verdict,
 }
 
-/// Where the state of the machine comes from, in the form that a capture begins with.
+/// A source of the machine state, as blocks that begin a capture.
 pub struct StateSource(Box<dyn FnMut() -> Vec<u8> + Send>);
 
 impl StateSource {
-    /// Of a function that looks at the machine.
+    /// Wraps a function that reads the machine state.
     pub fn new(look: impl FnMut() -> Vec<u8> + Send + 'static) -> StateSource {
         StateSource(Box::new(look))
     }
@@ -96,7 +95,7 @@ impl fmt::Debug for StateSource {
     }
 }
 
-/// A balance's part that was added up as it was written: what it saw is what it has and what it lost.
+/// Completes the balance of a file that was added up as it was written: events seen are those written plus those lost.
 fn seal(mut part: Verdict) -> Verdict {
     let unseen = part.losses.unseen();
     part.seen = part.written + part.losses.sum() - unseen;

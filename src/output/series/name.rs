@@ -1,4 +1,4 @@
-//! The names of the files of a series, and which files belong to it.
+//! The file names of a series, and which files belong to it.
 
 use std::{
     ffi::OsStr,
@@ -10,11 +10,11 @@ use regex::Regex;
 
 use crate::print::shown;
 
-/// What a file has behind its name while it is written.
+/// The suffix of a file while it is written.
 pub const PARTIAL: &str = ".partial";
-/// What it has when it is compressed.
+/// The suffix of a file that scapd compresses.
 const PACKED: &str = ".gz";
-/// What a file has behind its name when somebody has compressed it, as a hook may, and what it begins with then.
+/// The suffixes of compressed files, whether by scapd or by a hook, each with the magic bytes.
 pub const PACKERS: [(&str, &[u8]); 5] = [
     (PACKED, &[0x1F, 0x8B]),
     (".xz", b"\xFD7zXZ\0"),
@@ -22,13 +22,13 @@ pub const PACKERS: [(&str, &[u8]); 5] = [
     (".bz2", b"BZh"),
     (".lz4", &[0x04, 0x22, 0x4D, 0x18]),
 ];
-/// Digits of the number in a name without a time.
+/// Minimum digits of the number in a name without a time.
 const DIGITS: usize = 6;
 
-/// No recorder gets as far. A greater number is somebody's who wants the series to end.
+/// The largest number that counts. No recorder gets that far: a larger one was planted to end the series.
 const LAST: u64 = 999_999_999_999;
 
-/// Conversions that a name may have, as strftime knows them, each with what it becomes.
+/// The strftime conversions that a name may have, each with a regular expression for its result.
 const CONVERSIONS: [(char, &str); 20] = [
     ('Y', "[0-9]{4}"),
     ('C', "[0-9]{2}"),
@@ -55,28 +55,28 @@ const CONVERSIONS: [(char, &str); 20] = [
 /// Why a path cannot name a series.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// It has no file name.
+    /// The path has no file name.
     #[error("{} names no file", shown(.0))]
     NoName(PathBuf),
-    /// It is stdout.
-    #[error("several files cannot go to stdout: name them with -w, as in -w scapd-%Y%m%d-%H%M%S.scap")]
+    /// The path is `-`, for stdout.
+    #[error("a series of files cannot go to stdout: name them with -w, as in -w scapd-%Y%m%d-%H%M%S.scap")]
     Stdout,
     /// The name is not UTF-8.
-    #[error("the name of {} is not UTF-8, which the names of several files have to be", shown(.0))]
+    #[error("the name of {} is not UTF-8, which a series of files requires", shown(.0))]
     NotText(PathBuf),
     /// An unknown conversion.
     #[error(
-        "%{conversion} in {name} is none of the conversions for names: %{known}, and %% for a % itself",
+        "%{conversion} in {name} is no conversion for file names: use %{known}, or %% for a % itself",
         known = known()
     )]
     Conversion {
         /// The name.
         name: String,
-        /// What stands behind the `%`; empty at the end.
+        /// The character after the `%`; empty at the end of the name.
         conversion: String,
     },
-    /// A conversion in the directory.
-    #[error("{} has a % in its directory: only the file's own name can have the time in it", shown(.0))]
+    /// The directory has a `%`.
+    #[error("{} has a % in its directory: only the file name may contain the time", shown(.0))]
     Directory(PathBuf),
 }
 
@@ -84,21 +84,21 @@ fn known() -> String {
     CONVERSIONS.map(|(letter, _)| letter.to_string()).join(" %")
 }
 
-/// A path for a series of files. The file's name may have the time in it, in strftime's conversions; one without gets a
-/// number. Both stand before the extension (`.scap`, `.scap.gz`).
+/// A path for a series of files. The file name may contain the time, as strftime conversions; without, it gets a number
+/// before the extension (`.scap`, `.scap.gz`).
 ///
 /// ```
 /// use scapd::output::Pattern;
 /// let pattern = Pattern::parse("/var/lib/scapd/web-%Y%m%d-%H%M%S.scap".as_ref())?;
 /// assert!(pattern.matches("web-20260131-142233.scap"));
-/// assert!(pattern.matches("web-20260131-142233-1.scap"), "a second one of that second");
-/// assert!(pattern.matches("web-20260131-142233.scap.gz"), "compressed since, or by an earlier recording");
+/// assert!(pattern.matches("web-20260131-142233-1.scap"), "a second file of the same second");
+/// assert!(pattern.matches("web-20260131-142233.scap.gz"), "compressed later, or by an earlier recording");
 /// assert!(!pattern.matches("notes.scap"));
 /// # Ok::<(), scapd::output::PatternError>(())
 /// ```
 #[derive(Debug, Clone)]
 pub struct Pattern {
-    /// Empty for a name alone.
+    /// Empty if the path is a mere file name.
     dir: PathBuf,
     stem: String,
     extension: String,
@@ -107,15 +107,15 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// The pattern that `-w` names.
+    /// Parses the argument of `-w`.
     ///
     /// # Errors
-    /// A [`PatternError`] if it does not name files.
+    /// A [`PatternError`] if it cannot name a series.
     pub fn parse(path: &Path) -> Result<Pattern, PatternError> {
         if path.as_os_str() == "-" {
             return Err(PatternError::Stdout);
         }
-        // A path that ends in a slash has a file name for std.
+        // std finds a file name in a path that ends in a slash.
         let slash = path.as_os_str().as_encoded_bytes().ends_with(b"/");
         let name = path.file_name().filter(|_| !slash).ok_or_else(|| PatternError::NoName(path.into()))?;
         let name = name.to_str().ok_or_else(|| PatternError::NotText(path.into()))?;
@@ -125,12 +125,12 @@ impl Pattern {
         }
         let (stem, extension) = split(name);
         let (stem_ours, times) = expression(name, stem)?;
-        // Compressed or not: what is kept must not depend on how it is written now.
+        // Matches compressed files or not: retention must not depend on the current compression.
         let (extension_ours, more) = expression(name, extension.strip_suffix(PACKED).unwrap_or(extension))?;
         let numbered = times + more == 0;
         let number = if numbered { format!("-([0-9]{{{DIGITS},}})") } else { "(-[0-9]+)?".to_owned() };
         let packed = PACKERS.map(|(name, _)| regex::escape(name)).join("|");
-        // Built of escaped texts and the table above: it compiles.
+        // Built from escaped text and the table above, so it always compiles.
         let ours = Regex::new(&format!("^{stem_ours}{number}{extension_ours}({packed})?$"))
             .map_err(|_| PatternError::Conversion { name: name.to_owned(), conversion: String::new() })?;
         Ok(Pattern {
@@ -142,32 +142,32 @@ impl Pattern {
         })
     }
 
-    /// The directory of the files; `.` for a name alone.
+    /// Returns the directory of the files; `.` for a mere file name.
     pub fn dir(&self) -> &Path {
         if self.dir.as_os_str().is_empty() { Path::new(".") } else { &self.dir }
     }
 
-    /// The path of a file of that name.
+    /// Returns the path of a file in the directory.
     pub fn join(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
-    /// The pattern as a path.
+    /// Returns the pattern as a path.
     pub fn path(&self) -> PathBuf {
         self.join(&format!("{}{}", self.stem, self.extension))
     }
 
-    /// Whether a finished file of that name may be one of the series, compressed by whomever.
+    /// Returns whether a finished file of that name belongs to the series, whoever compressed it.
     pub fn matches(&self, name: impl AsRef<OsStr>) -> bool {
         name.as_ref().to_str().is_some_and(|name| self.ours.is_match(name))
     }
 
-    /// Whether a recorder may have written a file of that name: it compresses in one way only.
+    /// Returns whether a recorder may have written a file of that name: recorders compress with gzip only.
     pub fn is_recorders(&self, name: &str) -> bool {
         self.matches(name) && unpacked(name).is_none_or(|_| name.ends_with(PACKED))
     }
 
-    /// The number in a file's name, if the files of the series have numbers.
+    /// Returns the number in a file name, if the series has numbers.
     pub(super) fn number(&self, name: &str) -> Option<u64> {
         if !self.numbered {
             return None;
@@ -176,8 +176,7 @@ impl Pattern {
         number.filter(|number| *number <= LAST)
     }
 
-    /// The names for a file that begins at a time, the first choice first, the next one each time that one is taken.
-    /// Numbers go on behind `last`.
+    /// Iterates over the names for a file that begins at a time, in order of preference. Numbers continue after `last`.
     pub(super) fn names(&self, time: &Zoned, last: u64) -> impl Iterator<Item = String> {
         let expand = |text: &str| if self.numbered { literal(text) } else { time.strftime(text).to_string() };
         let (stem, extension) = (expand(&self.stem), expand(&self.extension));
@@ -193,24 +192,24 @@ impl Pattern {
     }
 }
 
-/// The name of a file before it was compressed; none if it is not.
+/// Returns the name of a file before compression; `None` if it is not compressed.
 pub fn unpacked(name: &str) -> Option<&str> {
     PACKERS.iter().find_map(|(packed, _)| name.strip_suffix(packed))
 }
 
-/// The name without its extension, and the extension: of two parts if the second one is `.gz`.
+/// Splits a name into stem and extension. The extension has two parts if the second one is `.gz`.
 fn split(name: &str) -> (&str, &str) {
     let packed = if name.ends_with(PACKED) { PACKED.len() } else { 0 };
     let dot = name[..name.len() - packed].rfind('.').filter(|dot| *dot > 0);
     name.split_at(dot.unwrap_or(name.len() - packed))
 }
 
-/// `%%` as `%`.
+/// Replaces `%%` by `%`.
 fn literal(text: &str) -> String {
     text.replace("%%", "%")
 }
 
-/// The expression for what a text becomes, and how many conversions it has.
+/// Returns the regular expression for a text with its conversions replaced, and the number of conversions.
 fn expression(name: &str, text: &str) -> Result<(String, usize), PatternError> {
     let mut expression = String::new();
     let mut times = 0;
@@ -324,7 +323,7 @@ mod tests {
         assert!(error("/").contains("names no file"));
         assert!(error("dir/").contains("names no file"));
         assert!(error("a/%Y/b").contains("in its directory"));
-        assert!(error("a-%Q.scap").starts_with("%Q in a-%Q.scap is none of the conversions for names: %Y"));
+        assert!(error("a-%Q.scap").starts_with("%Q in a-%Q.scap is no conversion for file names: use %Y"));
         assert!(error("a-%-d.scap").starts_with("%- in"));
         assert!(error("a%").starts_with("% in a%"));
     }

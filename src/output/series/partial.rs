@@ -1,4 +1,4 @@
-//! A file of a series from its creation under another name to its own name.
+//! A file of a series, from its creation as `.partial` to its final name.
 
 use std::{
     fs::File,
@@ -14,15 +14,15 @@ use rustix::fs::OFlags;
 use super::name::{PARTIAL, Pattern};
 use crate::folder::{self, Folder, Identity, Spot, Whereabouts};
 
-/// Names that are tried for a file: more of one second are not to be expected.
+/// Limit of the names tried for a file: a second never has more files.
 const TRIES: usize = 1_000_000;
 
-/// The names of a file that is being written.
+/// A file that is being written, with its present and final names.
 #[derive(Debug, Clone)]
 pub struct Partial {
-    /// Where it is, for messages.
+    /// Its present path, for messages.
     pub path: PathBuf,
-    /// What it will be called.
+    /// Its final name.
     pub name: String,
     spot: Spot,
     /// When it began.
@@ -31,8 +31,8 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Makes a file that nobody else has, and locks it, so that it can be told from one that was left behind. `last` is
-    /// the number of the file before; a name that `was_used` is not used again, whether its file still is there or not.
+    /// Creates a new file and locks it: a file without a lock was left behind. `last` is the number of the previous
+    /// file. A name that `was_used` is not used again, even if its file is gone.
     pub fn create(
         pattern: &Pattern,
         time: &Zoned,
@@ -49,7 +49,7 @@ impl Partial {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 file => file?,
             };
-            // Nobody else can have locked it, but to repair it: then it is missed later on.
+            // Only a repair could hold the lock already. Then the file is found missing later.
             folder::lock(&file);
             let identity = Identity::of(&file)?;
             return Ok((Partial { path: spot.path(), name, spot, time: time.clone(), identity }, file));
@@ -57,12 +57,12 @@ impl Partial {
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    /// Whether that is the file.
+    /// Returns whether the file has that identity.
     pub fn is(&self, identity: Identity) -> bool {
         self.identity == identity
     }
 
-    /// Looks where the file is now.
+    /// Checks where the file is now.
     pub fn whereabouts(&self, file: &File) -> Whereabouts {
         self.spot.whereabouts(self.identity, file)
     }
@@ -72,7 +72,7 @@ impl Partial {
         self.spot.folder.remove(&self.spot.name)
     }
 
-    /// Gives the file its own name, or the next one if somebody has taken that, and sees to it that the directory knows.
+    /// Renames the file to its final name, or to the next free one, and syncs the directory.
     pub fn publish(&self, pattern: &Pattern) -> io::Result<Spot> {
         let others = pattern.names(&self.time, pattern.number(&self.name).unwrap_or(0));
         for name in std::iter::once(self.name.clone()).chain(others).take(TRIES) {
@@ -89,12 +89,12 @@ impl Partial {
     }
 }
 
-/// Whether a file is one of this user's that nobody writes any more, nor did as lately as `fresh` ago. A link, a pipe, or
-/// a file that has another name elsewhere is none.
+/// Returns whether a file was left behind: this user owns it, nobody has it locked, and it was last written at least
+/// `fresh` ago. A link, a pipe, or a file with a second name does not count.
 pub fn is_left_behind(folder: &Folder, name: &str, fresh: Duration) -> bool {
     let is_old = |file: &File| {
         let age = file.metadata().and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
-        // A time yet to come tells nothing: as good as old.
+        // A time in the future says nothing: treat it as old.
         age.is_ok_and(|age| age.map_or(true, |age| age >= fresh))
     };
     let file = folder.own(name, OFlags::RDONLY).ok().flatten();
@@ -122,7 +122,7 @@ mod tests {
         let (first, file) = Partial::create(&pattern, &noon(), 0, |_| false).unwrap();
         assert_eq!(first.path, dir.path().join("a-12.scap.partial"));
         assert!(!is_left(&first));
-        // Another one of that hour; then somebody takes the name of the first.
+        // A second file of the same hour; then another process takes the name of the first.
         let (second, _file) = Partial::create(&pattern, &noon(), 0, |_| false).unwrap();
         assert_eq!(second.name, "a-12-1.scap");
         fs::write(dir.path().join("a-12.scap"), "somebody's").unwrap();

@@ -4,17 +4,17 @@ use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use serde::Deserialize;
 
-/// What is kept of a series; the oldest files go first, the one that is being written never does.
+/// What is kept of a series. The oldest files are deleted first, the current one never.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
-    /// At most so many files, the one that is being written among them.
+    /// Maximum number of files, including the current one.
     pub files: Option<u64>,
-    /// At most so many bytes of them together.
+    /// Maximum total size in bytes.
     pub bytes: Option<u64>,
-    /// None that was closed longer ago.
+    /// Maximum time since a file was closed.
     pub age: Option<Duration>,
-    /// So much of the disk stays free.
+    /// Minimum free room on the disk.
     pub free: Option<Free>,
 }
 
@@ -22,9 +22,9 @@ pub struct Retention {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Free {
-    /// Bytes.
+    /// In bytes.
     Bytes(u64),
-    /// So many hundredths of the disk.
+    /// In percent of the disk.
     Percent(u8),
 }
 
@@ -37,14 +37,14 @@ pub(super) struct Stored {
     pub(super) closed: u64,
 }
 
-/// The disk that the files are on.
+/// The disk with the files; size and free room in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Disk {
     pub(super) size: u64,
     pub(super) free: u64,
 }
 
-/// Files that are not finished: those count, and stay.
+/// Unfinished files: they count, but are never deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Unfinished {
     pub(super) files: u64,
@@ -52,17 +52,17 @@ pub(super) struct Unfinished {
 }
 
 impl Retention {
-    /// Whether anything is ever deleted.
+    /// Returns whether any limit is set.
     pub fn is_some(&self) -> bool {
         *self != Retention::default()
     }
 
-    /// Whether files are deleted to save room, and so when the disk is full.
+    /// Returns whether files are deleted to save room. They are then also deleted when the disk is full.
     pub fn saves_room(&self) -> bool {
         self.files.is_some() || self.bytes.is_some() || self.free.is_some()
     }
 
-    /// How many of the files, which are sorted from the oldest to the youngest, are to go.
+    /// Returns how many of the files, sorted from oldest to newest, have to be deleted. `now` is in ns since the epoch.
     pub(super) fn surplus(&self, stored: &[Stored], unfinished: Unfinished, disk: Disk, now: u64) -> usize {
         let mut files = stored.len() as u64 + unfinished.files;
         let mut bytes = stored.iter().map(|file| file.bytes).sum::<u64>() + unfinished.bytes;
@@ -85,14 +85,14 @@ impl Retention {
         surplus
     }
 
-    /// Whether the disk has less room than is to stay free.
+    /// Returns whether the disk has less free room than demanded.
     pub(super) fn lacks(&self, disk: Disk) -> bool {
         self.free.is_some_and(|wanted| disk.free < wanted.of(disk.size))
     }
 }
 
 impl Free {
-    /// In bytes, on a disk of that size.
+    /// Returns the room in bytes, on a disk of that size.
     fn of(self, size: u64) -> u64 {
         match self {
             Free::Bytes(bytes) => bytes,
@@ -110,7 +110,7 @@ impl FromStr for Free {
         };
         match percent.parse() {
             Ok(percent @ 1..=99) => Ok(Free::Percent(percent)),
-            _ => Err(format!("{text} is no part of a disk: write 1% to 99%, or a size as 5G")),
+            _ => Err(format!("{text} is not a share of the disk: give 1% to 99%, or a size such as 5G")),
         }
     }
 }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     proptest! {
-        /// What goes is the oldest; without it every limit is kept, if it can be; with one file more, one is not.
+        /// The oldest files are deleted. The rest keeps every limit, if possible; with one file more it would not.
         #[test]
         fn as_many_go_as_have_to_and_no_more(
             sizes in proptest::collection::vec(0_u64..500, 0..12),

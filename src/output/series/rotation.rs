@@ -1,4 +1,4 @@
-//! When a series goes on in a new file.
+//! When a series switches to a new file.
 
 use std::time::Duration;
 
@@ -9,36 +9,36 @@ use jiff::{
 };
 use serde::Deserialize;
 
-/// When the next file begins: at whichever comes first. A file whose state of the machine is still being read takes what
-/// comes, for nothing is to be lost: where a limit is reached that soon, it may be exceeded.
+/// When the next file begins: at whichever limit comes first. A file whose machine state is still being read takes all
+/// events, so that none is lost: it may exceed a limit that is reached that soon.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rotation {
-    /// Before a file grows larger than this many bytes. A file has at least as many bytes of events as its state of the
-    /// machine takes.
+    /// Before a file exceeds this size in bytes. A file always has room for as many bytes of events as its machine
+    /// state takes.
     pub size: Option<u64>,
     /// After this time.
     pub period: Option<Duration>,
-    /// The period ends by the clock: files of an hour begin at the full hour, local time.
+    /// Whether the period is aligned to the clock: hourly files begin at the full hour, local time.
     pub align: bool,
     /// After this many events.
     pub events: Option<u64>,
 }
 
 impl Rotation {
-    /// Whether there is any limit.
+    /// Returns whether there is any limit.
     pub fn is_some(&self) -> bool {
         self.size.is_some() || self.period.is_some() || self.events.is_some()
     }
 
-    /// Whether a file that has these bytes, of which `state` are before its first event, and these events is to end
-    /// before a block of `next` bytes.
+    /// Returns whether a file has to end before the next block of `next` bytes. It has `bytes` bytes, `state` of them
+    /// before its first event, and `events` events.
     pub(crate) fn is_full(&self, bytes: u64, state: u64, events: u64, next: u64) -> bool {
         let too_large = |limit: u64| bytes.saturating_add(next) > limit.max(state.saturating_mul(2));
         events > 0 && (self.events.is_some_and(|limit| events >= limit) || self.size.is_some_and(too_large))
     }
 
-    /// When a file that began at a time is to end, both in ns since the epoch.
+    /// Returns when a file has to end that began at `began`; both in ns since the epoch.
     pub(crate) fn end(&self, began: u64, zone: &TimeZone) -> Option<u64> {
         let period = u64::try_from(self.period?.as_nanos()).ok().filter(|period| *period > 0)?;
         let plain = began.checked_add(period);
@@ -46,7 +46,7 @@ impl Rotation {
     }
 }
 
-/// The next multiple of the period on the clock of the wall.
+/// Returns the next multiple of the period by the local wall clock, in ns since the epoch.
 fn aligned(began: u64, period: u64, zone: &TimeZone) -> Option<u64> {
     const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
     let civil = zoned(began, zone)?.datetime();
@@ -55,11 +55,11 @@ fn aligned(began: u64, period: u64, zone: &TimeZone) -> Option<u64> {
     let next = (since.div_euclid(period) + 1) * period;
     let behind = SignedDuration::from_nanos(i64::try_from(next - since).ok()?);
     let end = civil.checked_add(behind).ok()?.to_zoned(zone.clone()).ok()?;
-    // Clocks that are put back show the same hour twice.
+    // When clocks are set back, the same hour comes twice.
     u64::try_from(end.timestamp().as_nanosecond()).ok().filter(|end| *end > began)
 }
 
-/// A time in ns since the epoch, there.
+/// Converts a time in ns since the epoch to a time zone.
 pub fn zoned(ns: u64, zone: &TimeZone) -> Option<Zoned> {
     Some(Timestamp::from_nanosecond(i128::from(ns)).ok()?.to_zoned(zone.clone()))
 }
@@ -82,10 +82,10 @@ mod tests {
         assert_eq!(ends("2026-01-31T14:22:33.5Z", 3600, "UTC"), "2026-01-31T15:00:00Z");
         assert_eq!(ends("2026-01-31T15:00:00Z", 3600, "UTC"), "2026-01-31T16:00:00Z");
         assert_eq!(ends("2026-01-31T14:22:33Z", 900, "UTC"), "2026-01-31T14:30:00Z");
-        // Half an hour beside the others; days from midnight to midnight.
+        // A zone with an offset of half an hour; days from midnight to midnight.
         assert_eq!(ends("2026-01-31T14:22:33Z", 3600, "Asia/Kolkata"), "2026-01-31T14:30:00Z");
         assert_eq!(ends("2026-01-31T14:22:33Z", 86_400, "Asia/Kolkata"), "2026-01-31T18:30:00Z");
-        // The hour that is there twice: a file of it is not without end.
+        // The repeated hour: its file ends too.
         assert_eq!(ends("2026-10-25T00:30:00Z", 3600, "Europe/Berlin"), "2026-10-25T02:00:00Z");
         assert_eq!(ends("2026-10-25T01:30:00Z", 3600, "Europe/Berlin"), "2026-10-25T02:00:00Z");
     }
@@ -105,7 +105,7 @@ mod tests {
         assert!(!rotation.is_full(950, 100, 1, 50));
         assert!(rotation.is_full(951, 100, 1, 50));
         assert!(rotation.is_full(0, 0, 3, 50));
-        // A state that takes all of the size: as much again for events.
+        // A machine state as large as the limit: as much again for events.
         assert!(!rotation.is_full(1950, 1000, 2, 50));
         assert!(rotation.is_full(1951, 1000, 2, 50));
     }

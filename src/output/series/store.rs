@@ -1,4 +1,4 @@
-//! The finished files of a series, and their end.
+//! The finished files of a series, and their deletion.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -23,54 +23,54 @@ use crate::{
     print::shown,
 };
 
-/// A file that was written to since may just have been made by another recorder, and not be locked yet.
+/// A file written to more recently may be another recorder's that is not locked yet.
 const FRESH: Duration = Duration::from_secs(1);
-/// So many names are remembered. Two files get the same one only if they begin in the same second (or whatever the name
-/// has): more will not.
+/// How many names are remembered. Names can only collide for files that begin in the same second (or other unit of the
+/// pattern): that is never more files.
 const USED: usize = 1000;
-/// What `stat` counts room in.
+/// The unit of `st_blocks`, in bytes.
 const SECTOR: u64 = 512;
 
-/// Knows the files of a series, and deletes those that retention does not keep. It deletes nothing else: a file goes
-/// only if it lies in the series' directory, has a name of the series, and is a capture.
+/// Tracks the files of a series, and deletes those that retention does not keep. It only deletes a file that is in the
+/// directory of the series, matches its pattern, and is a capture.
 #[derive(Debug)]
 pub struct Store {
     pattern: Pattern,
     retention: Retention,
-    /// The oldest first.
+    /// Finished files, the oldest first.
     files: Vec<Stored>,
-    /// Files that are written or being closed.
+    /// Files being written or closed.
     unfinished: Vec<PathBuf>,
-    /// Files that a hook is working on.
+    /// Files with a running hook.
     in_use: BTreeSet<PathBuf>,
-    /// Files with a name of the series that are none of it.
+    /// Files that match the pattern, but are no captures.
     strangers: BTreeSet<PathBuf>,
-    /// The highest number that a file had.
+    /// The highest number of a file.
     last: u64,
-    /// Names that files were begun with, the latest last.
+    /// Names of the latest files, the newest last.
     used: VecDeque<String>,
     deleted: u64,
 }
 
-/// A store for the threads of a series.
+/// A store shared by the threads of a series.
 #[derive(Debug, Clone)]
 pub struct Shared(Arc<Mutex<Store>>);
 
 impl Shared {
-    /// For several threads.
+    /// Wraps a store.
     pub fn new(store: Store) -> Shared {
         Shared(Arc::new(Mutex::new(store)))
     }
 
-    /// The store, for this thread alone.
+    /// Locks the store.
     pub fn lock(&self) -> MutexGuard<'_, Store> {
-        // Nothing panics while it holds the lock; what is there is whole in any case.
+        // Nothing panics while it holds the lock; the store is consistent in any case.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Store {
-    /// Looks what there is already.
+    /// Creates a store, and finds the existing files.
     pub fn open(pattern: Pattern, retention: Retention) -> Store {
         let mut store = Store {
             pattern,
@@ -87,27 +87,27 @@ impl Store {
         store
     }
 
-    /// Keeps this much from now on.
+    /// Sets what is kept from now on.
     pub fn set_retention(&mut self, retention: Retention) {
         self.retention = retention;
     }
 
-    /// What the files are called.
+    /// Returns the pattern of the file names.
     pub fn pattern(&self) -> &Pattern {
         &self.pattern
     }
 
-    /// The highest number in a name of the series.
+    /// Returns the highest number in a name of the series.
     pub fn last(&self) -> u64 {
         self.last
     }
 
-    /// How many files were deleted.
+    /// Returns how many files were deleted.
     pub fn deleted(&self) -> u64 {
         self.deleted
     }
 
-    /// Captures that processes left behind before they could close them.
+    /// Finds captures that processes left behind unclosed.
     pub fn left_behind(&self) -> Vec<Spot> {
         let Ok(folder) = Folder::open(self.pattern.dir()).map(Arc::new) else { return Vec::new() };
         let mut names = names(&folder);
@@ -119,12 +119,12 @@ impl Store {
         names.into_iter().map(|name| Spot { folder: folder.clone(), name: name.into() }).collect()
     }
 
-    /// Whether one of the latest files was begun with this name: it may be deleted by now, and the name free again.
+    /// Returns whether one of the latest files had this name, even if that file has been deleted.
     pub fn was_used(&self, name: &str) -> bool {
         self.used.iter().any(|used| used == name)
     }
 
-    /// A file is written from now on.
+    /// Registers a new file that is being written.
     pub fn begun(&mut self, partial: &Path, name: &str) {
         if self.used.len() == USED {
             self.used.pop_front();
@@ -134,14 +134,14 @@ impl Store {
         self.last = self.last.max(self.pattern.number(name).unwrap_or(0));
     }
 
-    /// That file is given up, or has its own name now.
+    /// Unregisters a file that was given up, or that has its final name now.
     pub fn ended(&mut self, partial: &Path, finished: Option<&Spot>) {
         self.unfinished.retain(|path| path != partial);
         let file = finished.and_then(|spot| Some((spot.path(), spot.stat().ok()??)));
         self.files.extend(file.and_then(|(path, found)| stored(path, &found)));
     }
 
-    /// A hook works on a file, or has ended.
+    /// Marks a file as in use by a hook, or no longer.
     pub fn set_in_use(&mut self, path: &Path, in_use: bool) {
         if in_use {
             self.in_use.insert(path.to_owned());
@@ -150,7 +150,7 @@ impl Store {
         }
     }
 
-    /// Deletes what is not to be kept. Whether as much of the disk is free then as is to stay so.
+    /// Deletes the files that retention does not keep. Returns whether the disk then has the free room that it demands.
     pub fn tidy(&mut self) -> bool {
         if !self.retention.is_some() {
             return true;
@@ -158,24 +158,24 @@ impl Store {
         let Ok(folder) = Folder::open(self.pattern.dir()) else { return true };
         let Ok(mut disk) = disk(&folder) else { return true };
         if self.surplus(&folder, disk) > 0 {
-            // What others have taken away meanwhile does not count.
+            // Files that others removed meanwhile do not count.
             self.look_in(&folder);
             let surplus = self.surplus(&folder, disk);
             let candidates: Vec<_> = self.deletable().take(surplus).cloned().collect();
             for file in candidates {
-                self.delete(&folder, &file, "as it is one too many");
+                self.delete(&folder, &file, "as retention demands");
             }
             disk = self::disk(&folder).unwrap_or(disk);
         }
         !self.retention.lacks(disk)
     }
 
-    /// Whether files are deleted when the disk is full.
+    /// Returns whether files are deleted when the disk is full.
     pub fn saves_room(&self) -> bool {
         self.retention.saves_room()
     }
 
-    /// The disk is full: deletes the oldest file, if files may be deleted to save room. Whether one was.
+    /// Deletes the oldest file when the disk is full, if retention saves room. Returns whether a file was deleted.
     pub fn make_room(&mut self) -> bool {
         if !self.saves_room() {
             return false;
@@ -205,7 +205,7 @@ impl Store {
         }
     }
 
-    /// Reads the directory. What a hook is making of a file counts when the hook has ended.
+    /// Reads the directory. The output of a hook counts once the hook has ended.
     fn look_in(&mut self, folder: &Folder) {
         let is_made = |name: &str| {
             unpacked(name).is_some_and(|before| self.in_use.contains(&self.pattern.join(before)))
@@ -223,13 +223,15 @@ impl Store {
         self.files.sort_by(|a, b| (a.closed, &a.path).cmp(&(b.closed, &b.path)));
     }
 
-    /// Deletes a file of the series, with its manifest: whether it is gone by that.
+    /// Deletes a file of the series and its manifest. Returns whether it did.
     fn delete(&mut self, folder: &Folder, file: &Stored, why: &str) -> bool {
         self.files.retain(|other| other.path != file.path);
         let path = shown(&file.path);
         let Some(name) = file.path.file_name().and_then(|name| name.to_str()) else { return false };
         if !is_capture(folder, name) {
-            tracing::warn!("{path} has a name of the series and is no capture: it stays, and does not count");
+            tracing::warn!(
+                "{path} has a name of the series, but is no capture: it is kept, and does not count"
+            );
             self.strangers.insert(file.path.clone());
             return false;
         }
@@ -252,15 +254,15 @@ fn names(folder: &Folder) -> Vec<String> {
     names.filter_map(|name| name.into_string().ok()).collect()
 }
 
-/// A regular file; `None` for anything else.
+/// Describes a regular file; `None` for anything else.
 fn stored(path: PathBuf, found: &Stat) -> Option<Stored> {
-    // Anyone may set the time of his own file.
+    // Owners can set any time on their files.
     let seconds = u64::try_from(found.st_mtime).ok()?;
     let closed = seconds.saturating_mul(1_000_000_000).saturating_add(found.st_mtime_nsec);
     is_regular(found).then_some(Stored { path, bytes: found.st_blocks as u64 * SECTOR, closed })
 }
 
-/// Whether a file begins as a capture does, plain or compressed.
+/// Returns whether a file begins like a capture, plain or compressed.
 fn is_capture(folder: &Folder, name: &str) -> bool {
     const SECTION_HEADER: [u8; 4] = 0x0A0D_0D0A_u32.to_ne_bytes();
     let mut start = Vec::new();
@@ -288,7 +290,7 @@ mod tests {
 
     const CAPTURE: &[u8] = &0x0A0D_0D0A_u32.to_ne_bytes();
 
-    /// A folder with the files `a-000001.scap` (the oldest) and so on, each with a content.
+    /// Creates a folder with the files `a-000001.scap` (the oldest) and so on, with these contents.
     fn folder(contents: &[&[u8]]) -> (tempfile::TempDir, Pattern) {
         let dir = tempfile::tempdir().unwrap();
         for (i, content) in contents.iter().enumerate() {
@@ -340,7 +342,7 @@ mod tests {
             write(&format!("a-00000{i}.scap{packer}"), &[magic, &b"..."[..]].concat());
             write(&format!("a-00000{i}.scap.json"), format!("{{\"file\": \"a-00000{i}.scap\"}}").as_bytes());
         }
-        // Not what its name says; and one whose file is still there.
+        // A file that is not what its name says, and a manifest whose uncompressed file still exists.
         write("a-000007.scap.xz", b"a letter");
         write("a-000000.scap", CAPTURE);
         File::options()
@@ -378,7 +380,7 @@ mod tests {
         let mut store = Store::open(pattern, Retention { files: Some(2), ..Retention::default() });
         let first = dir.path().join("a-000001.scap");
         store.set_in_use(&first, true);
-        // What it makes of the file is not one more, and not deleted while it is being made.
+        // The hook's output is not counted, and not deleted while the hook runs.
         let made = dir.path().join("a-000001.scap.gz");
         fs::write(&made, PACKERS[0].1).unwrap();
         store.tidy();
@@ -425,7 +427,7 @@ mod tests {
     #[test]
     fn what_was_left_behind_is_found() {
         let (dir, pattern) = folder(&[CAPTURE]);
-        // The last two are others'.
+        // The last two belong to others.
         for name in [
             "a-000002.scap.partial",
             "a-000003.scap.gz.partial",

@@ -1,4 +1,4 @@
-//! What is left of a capture in the page cache, and what writing it costs.
+//! How much of a capture stays in the page cache, and what writing it costs.
 
 use std::{os::fd::AsRawFd, time::Duration};
 
@@ -6,12 +6,13 @@ use super::*;
 
 const MIB: usize = 1 << 20;
 
-/// How many bytes of a file are in the page cache.
+/// Returns how many bytes of a file are in the page cache.
 fn resident(path: &Path) -> usize {
     let file = fs::File::open(path).unwrap();
     let len = file.metadata().unwrap().len() as usize;
     let mut pages = vec![0_u8; len.div_ceil(rustix::param::page_size())];
-    // SAFETY: a mapping of a file that nobody cuts, not touched, and taken away again; `pages` has a byte for each page.
+    // SAFETY: nobody truncates the file, and the mapping is not accessed before it is unmapped; `pages` has a byte per
+    // page.
     unsafe {
         let map =
             libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0);
@@ -33,13 +34,13 @@ fn a_capture_is_not_left_in_the_page_cache() {
         chunk.bytes.extend_from_slice(&bytes[i..]);
         writer.submit(chunk).unwrap();
     }
-    // Seven buffers may be on their way. Where the file system knows no O_DIRECT, its pages may wait for the end.
+    // Seven buffers may be on their way. Without O_DIRECT, pages may stay until the end.
     let before_the_end = resident(&partial_of(&path));
     let totals = writer.finish().unwrap();
     assert!(totals.bytes_out as usize > 63 * MIB);
     assert!(resident(&path) < MIB, "{}", resident(&path));
     assert!(before_the_end < 32 * MIB, "{before_the_end}");
-    // The look at the cache sees what is there.
+    // Check that `resident` sees cached pages.
     fs::read(&path).unwrap();
     assert!(resident(&path) > 60 * MIB);
 }
@@ -57,9 +58,9 @@ fn through_the_cache_pages_are_let_go() {
     assert!(resident(&path) < MIB, "{}", resident(&path));
 }
 
-/// User and system time of this thread, in microseconds.
+/// Returns the user and system time of this thread, in microseconds.
 fn cpu() -> (f64, f64) {
-    // SAFETY: `usage` is the kernel's to fill, and plain numbers.
+    // SAFETY: `usage` is plain numbers, which the kernel fills in.
     let usage = unsafe {
         let mut usage = std::mem::zeroed::<libc::rusage>();
         assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &mut usage), 0);
@@ -69,7 +70,7 @@ fn cpu() -> (f64, f64) {
     (micros(usage.ru_utime), micros(usage.ru_stime))
 }
 
-/// One MiB of blocks of 84 bytes, as alike as those of one busy program.
+/// Returns one MiB of blocks of 84 bytes, as similar to each other as those of one busy program.
 fn blocks(seed: u64) -> Vec<u8> {
     let random = noise(seed, 3 * MIB / 84);
     let mut time = 1_700_000_000_000_000_000 + (seed << 40);
@@ -95,7 +96,7 @@ fn blocks(seed: u64) -> Vec<u8> {
 fn what_writing_costs() {
     let dir = on_disk();
     let sources: Vec<_> = (0..16).map(blocks).collect();
-    // As fast as it goes; then as in a capture, with a pause after each chunk.
+    // At full speed; then, as in a capture, with a pause after each chunk.
     for (name, compress, own, rounds, pause) in [
         ("past the cache", false, true, 64, 0),
         ("through it", false, false, 64, 0),
@@ -106,7 +107,7 @@ fn what_writing_costs() {
         let (path, target) = file(&dir, name);
         let sink = create(&path).and_then(if own { Sink::own } else { Sink::new }).unwrap();
         let mut output = Output::over(target, sink, compress);
-        // Once to touch all memory.
+        // A first round, to touch all memory.
         sources.iter().for_each(|bytes| output.write(bytes, 1).unwrap());
         let before = (cpu(), output.totals());
         for _ in 0..rounds {

@@ -26,12 +26,12 @@ fn create(path: &Path) -> io::Result<File> {
     File::options().write(true).create(true).truncate(true).open(path)
 }
 
-/// The name that a file has while it is written.
+/// Returns the name of a file while it is written.
 fn partial_of(path: &Path) -> PathBuf {
     format!("{}.partial", path.display()).into()
 }
 
-/// Bytes that do not compress, others for each seed.
+/// Returns incompressible bytes, different for each seed.
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut x = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     std::iter::repeat_with(|| {
@@ -50,7 +50,7 @@ fn unpacked(path: &Path) -> Vec<u8> {
     bytes
 }
 
-/// A message with the system's words, as `main` prints it.
+/// Formats an error with its source, as `main` prints it.
 fn message(e: &OutputError) -> String {
     match std::error::Error::source(e) {
         Some(source) => format!("{e}: {source}"),
@@ -58,7 +58,7 @@ fn message(e: &OutputError) -> String {
     }
 }
 
-/// A small tmpfs, for as long as it lives.
+/// A small tmpfs, unmounted on drop.
 struct Tmpfs(TempDir);
 
 impl Tmpfs {
@@ -73,7 +73,7 @@ impl Tmpfs {
     }
 }
 
-/// A directory on a file system that is more than cache.
+/// Creates a directory on a file system other than tmpfs.
 pub(super) fn on_disk() -> TempDir {
     let built = std::env::current_exe().unwrap();
     let places = [built.parent().unwrap(), Path::new("/var/tmp")];
@@ -91,11 +91,11 @@ impl Drop for Tmpfs {
     }
 }
 
-/// A fifo whose reading end is open.
+/// Opens both ends of a new FIFO.
 fn fifo(dir: &TempDir, compress: bool) -> (Output, fs::File) {
     let (path, target) = file(dir, "fifo");
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    // Each end waits for the other one.
+    // Opening each end waits for the other.
     let reader = std::thread::spawn(move || fs::File::open(path).unwrap());
     let output = Output::create(target, compress).unwrap();
     (output, reader.join().unwrap())
@@ -166,7 +166,11 @@ fn an_error_on_opening_says_what_to_do() {
 fn a_read_only_file_system_is_named() {
     let fs = Tmpfs::mount("ro");
     let e = Output::create(file(&fs.0, "a.scap").1, false).unwrap_err();
-    assert!(message(&e).contains("mounted for writing, with -w): Read-only file system"), "{}", message(&e));
+    assert!(
+        message(&e).contains("a writable file system with -w): Read-only file system"),
+        "{}",
+        message(&e)
+    );
 }
 
 #[test]
@@ -181,12 +185,12 @@ fn a_full_device_is_an_error_with_its_name() {
     );
 }
 
-/// What a file holds, unpacked.
+/// Returns the decompressed contents of a file.
 fn content(path: &Path, compress: bool) -> Vec<u8> {
     if compress { unpacked(path) } else { fs::read(path).unwrap() }
 }
 
-/// Chunks of that size until the disk of 64 KiB is full: how many were accepted, and how many written.
+/// Writes chunks of that size until the disk of 64 KiB is full. Returns how many were accepted, and how many written.
 fn fill_a_disk(size: usize, direct: bool, compress: bool) -> (u64, u64) {
     let fs = Tmpfs::mount("size=64k");
     let (path, target) = file(&fs.0, "a.scap");
@@ -200,7 +204,7 @@ fn fill_a_disk(size: usize, direct: bool, compress: bool) -> (u64, u64) {
     assert_eq!(kept.len() as u64, written.bytes_in);
     assert_eq!(fs::metadata(&path).unwrap().len(), written.bytes_out);
     assert!(content(&path, compress) == kept);
-    // A smaller one may still fit, and follows the last whole one.
+    // A smaller chunk may still fit, and follows the last whole one.
     let last = [1; 20];
     output.write(&last, 1).unwrap();
     assert_eq!(output.finish().unwrap().events, written.events + 1);
@@ -211,7 +215,7 @@ fn fill_a_disk(size: usize, direct: bool, compress: bool) -> (u64, u64) {
 
 #[test]
 fn a_full_disk_leaves_whole_chunks() {
-    // Not a divisor of the disk: the last one is written in part. Noise grows when it is packed.
+    // Not a divisor of the disk's size: the last chunk is written in part. Noise grows when it is compressed.
     for (compress, expected) in [(false, 13), (true, 12)] {
         assert_eq!(fill_a_disk(5_000, false, compress), (expected, expected));
     }
@@ -220,7 +224,7 @@ fn a_full_disk_leaves_whole_chunks() {
 #[test]
 #[cfg_attr(not(tmpfs_direct), ignore = "tmpfs knows O_DIRECT from Linux 6.6 on")]
 fn past_the_cache_a_full_disk_costs_the_end_that_was_carried_at_most() {
-    // The thirteenth ends in the last block of the disk, or has no room for its end.
+    // The thirteenth chunk ends in the last block of the disk, or its end has no room.
     for (size, counts) in [(5_000, (13, 13)), (5_100, (13, 12))] {
         assert_eq!(fill_a_disk(size, true, false), counts, "{size}");
     }
@@ -272,7 +276,7 @@ fn a_reader_that_goes_is_told_apart() {
     let (mut output, reader) = fifo(&dir, false);
     output.write(b"block", 1).unwrap();
     drop(reader);
-    // A child of another test may hold the reading end until it execs.
+    // A child process of another test may hold the reading end until it calls exec.
     let e = (0..1_000).find_map(|_| output.write(b"block", 1).err()).unwrap();
     let OutputError::BrokenPipe { written, .. } = e else { panic!("{e:?}") };
     assert_eq!(written, output.totals());

@@ -1,4 +1,4 @@
-//! Series of files, without a kernel that records: what is in which file.
+//! Series of files, without recording: which chunk is in which file.
 
 use std::{
     sync::mpsc::channel,
@@ -9,7 +9,7 @@ use std::{
 use super::*;
 use scap::ledger::{Cause, Losses, Verdict};
 
-/// A series that has `state` as the state of the machine.
+/// Creates a series whose machine state is the text `state`.
 fn files(dir: &Path, compress: bool, series: &Series) -> Files {
     let pattern = Pattern::parse(&dir.join("a.scap")).unwrap();
     Files::create(pattern, series, compress, 0, StateSource::new(|| b"state".to_vec())).unwrap()
@@ -26,12 +26,12 @@ fn cut_at(at: u64) -> Cut {
     Cut { at, beside: Verdict::default() }
 }
 
-/// What a file of the series has in front of its balance, and the text of that.
+/// Returns the bytes of a file before its balance, and the text of the balance.
 fn parts(dir: &Path, number: u32, compress: bool) -> (Vec<u8>, String) {
     let mut bytes = content(&dir.join(format!("a-{number:06}.scap")), compress);
     let start = bytes.windows(14).rposition(|text| text == b"scapd.verdict\0").unwrap();
     let text = String::from_utf8_lossy(&bytes[start + 14..]).split('\0').next().unwrap().to_owned();
-    // A block's header, the event's, and two lengths.
+    // The header of the block, the header of the event, and two lengths.
     bytes.truncate(start - (10 + 26 + 4));
     (bytes, text)
 }
@@ -58,7 +58,7 @@ fn chunks_are_in_the_file_of_their_time() {
         let mut losses = Losses::default();
         losses.add(Cause::RingFull, 2);
         losses.add(Cause::Skipped, 8);
-        // One that was seen is nowhere: it is missed at the end.
+        // One event was seen, but neither written nor lost: the last balance shows it.
         let mut all = Verdict { seen: 13, written: 10, losses, late: 1, ..Verdict::default() };
         all.left_out.failed = 6;
         writer.end(all, 30).unwrap();
@@ -109,7 +109,7 @@ fn what_does_not_fit_waits_until_there_is_room() {
         writer.end(Verdict { seen: 8, written: 8, ..Verdict::default() }, 1).unwrap();
         assert_eq!(writer.finish().unwrap().events, 8);
         assert!(parts(fs.0.path(), 1, compress).0 == expected);
-        // The checksum that was begun is not used.
+        // The partial checksum is not used.
         let manifest = fs::read_to_string(fs.0.path().join("a-000001.scap.json")).unwrap();
         let sum = Command::new("sha256sum").arg(fs.0.path().join("a-000001.scap")).output().unwrap().stdout;
         assert!(manifest.contains(&String::from_utf8_lossy(&sum)[..64]), "{manifest}");
@@ -126,7 +126,7 @@ fn a_disk_that_stays_full_is_an_error_in_the_end() {
     let progress = writer.progress();
     assert!(matches!(writer.finish(), Err(OutputError::NoSpace { .. })));
     assert_eq!(progress.events() + progress.pending(), 8);
-    // It has no name yet: its end is missing.
+    // It keeps its `.partial` name, because its end is missing.
     assert!(fs.0.path().join("a-000001.scap.partial").exists());
 }
 
@@ -163,7 +163,7 @@ fn there_are_more_buffers_while_the_next_file_begins() {
         assert!(Instant::now() < deadline, "it stays in memory");
         thread::sleep(Duration::from_millis(1));
     }
-    // And then no more.
+    // Afterwards there are no extra buffers.
     assert_eq!(chunks(&mut writer).len(), 2);
     assert_eq!(writer.finish().unwrap().events, count);
 }
@@ -186,7 +186,7 @@ fn what_a_file_has_that_was_moved_away_is_in_no_other() {
         chunk.events = 1;
         files.put(chunk, &mut |_| ()).unwrap();
     };
-    // Too little for a block of its own: it is not on disk when the file goes.
+    // Less than a block: it is not in the file when the file is moved.
     put(&mut files, b"before");
     let moved = dir.path().join("moved");
     fs::rename(dir.path().join("a-000001.scap.partial"), &moved).unwrap();

@@ -1,4 +1,4 @@
-//! The thread that writes, and those that compress.
+//! The writer's thread and the compression threads.
 
 use std::{
     sync::mpsc::channel,
@@ -17,7 +17,7 @@ fn the_thread_writes_in_order() {
     for i in 0..50_u64 {
         let mut chunk = writer.take().unwrap();
         assert!(chunk.bytes.is_empty() && chunk.bytes.capacity() == 100 && chunk.room() == 100);
-        // Some are larger than the buffer: it grows for that one.
+        // Some chunks are larger than the buffer, which then grows.
         let bytes = noise(i, 90 + i as usize);
         chunk.bytes.extend_from_slice(&bytes);
         chunk.events = i;
@@ -42,7 +42,7 @@ fn a_slow_reader_leaves_no_free_buffer_and_loses_nothing() {
             chunk.bytes.extend(noise(i, SIZE));
             writer.submit(chunk).unwrap();
         }
-        // A pipe holds less than one of them.
+        // A pipe holds less than one chunk.
         assert!(writer.try_take().unwrap().is_none());
         let (done, read) = channel();
         std::thread::spawn(move || {
@@ -51,7 +51,7 @@ fn a_slow_reader_leaves_no_free_buffer_and_loses_nothing() {
             done.send(bytes).unwrap();
         });
         let spare = writer.take().unwrap();
-        // Noise grows when it is packed; the memory for that is given back.
+        // Noise grows when it is compressed; the extra memory is freed.
         assert!(spare.packed.is_empty() && spare.packed.capacity() <= SIZE);
         writer.submit(spare).unwrap();
         let totals = writer.finish().unwrap();
@@ -66,7 +66,7 @@ fn a_slow_reader_leaves_no_free_buffer_and_loses_nothing() {
     }
 }
 
-/// Submits chunks of one event until the writer's error.
+/// Submits chunks of one event until the writer fails.
 fn submit_until_error(writer: &mut WriterThread, bytes: impl Fn(u64) -> Vec<u8>) -> (u64, OutputError) {
     let deadline = Instant::now() + Duration::from_secs(10);
     let mut submitted = 0;
@@ -155,7 +155,7 @@ fn members_are_in_the_order_of_their_chunks() {
     let output = Output::create(target, true).unwrap();
     let mut writer = WriterThread::spawn_with(output, 12, 100_000, 4).unwrap();
     let progress = writer.progress();
-    // Some take a thousand times as long to compress as others; one in ten is empty, and no member.
+    // Some chunks take a thousand times as long to compress as others; one in ten is empty, and gives no member.
     let bytes = |i: u64| match i % 10 {
         0 => Vec::new(),
         1 | 5 => noise(i, 100_000),
@@ -203,7 +203,7 @@ fn the_end_of_a_chunk_reaches_the_file_though_no_other_follows() {
             assert!(Instant::now() < deadline, "it stays in memory");
             std::thread::sleep(Duration::from_millis(1));
         }
-        // While the writer lives: a crash would find the same.
+        // The writer still runs: a crash would leave the same bytes.
         let growing = fs::read(format!("{}.partial", path.display())).unwrap();
         assert_eq!((progress.events(), growing.len()), (i, expected.len()));
         assert!(growing == expected);
@@ -229,7 +229,7 @@ fn dropping_the_thread_writes_what_it_has() {
     chunk.bytes.extend_from_slice(b"block");
     writer.submit(chunk).unwrap();
     drop(writer);
-    // Nobody said that it is whole.
+    // It was not finished, so it keeps its `.partial` name.
     assert_eq!(fs::read(partial_of(&path)).unwrap(), b"block");
     assert!(!path.exists());
 }

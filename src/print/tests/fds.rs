@@ -1,4 +1,4 @@
-//! The table of descriptors.
+//! The file descriptor table.
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn a_result_of_fcntl_or_bpf_is_a_descriptor_where_the_command_makes_one() {
     assert!(lines[2].starts_with("< fcntl res=20(<f>/srv/data) "), "{}", lines[2]);
     assert!(lines[3].starts_with("< bpf fd=3 "), "{}", lines[3]);
     assert!(lines[4].starts_with("< bpf fd=21(<b>) "), "{}", lines[4]);
-    // What F_GETFD says, or F_SETFD does, is what an exec goes by: 4 had it, 3 had not.
+    // An exec follows what F_GETFD returned or F_SETFD set, against the initial state: 4 had the flag, 3 had not.
     let looks = Capture::new()
         .event(100, "fcntl_x", &[Value::Fd(1), Value::Fd(3), getfd])
         .event(100, "fcntl_x", &[Value::Fd(0), Value::Fd(4), getfd])
@@ -96,7 +96,7 @@ fn a_close_that_fails_closes_all_the_same() {
     );
 }
 
-/// A child of 100 in either order of telling, with these `clone_flags`.
+/// Adds both returns of a clone by 100 with these `clone_flags`, in either order.
 fn cloned(capture: Capture, child: u64, flags: u32, parent_first: bool) -> Capture {
     let side = |capture: Capture, tid: u64, res: i64, pid: u64, parent: i64| {
         let (id, pid) = (Value::Pid(tid as i64), Value::Pid(pid as i64));
@@ -118,7 +118,7 @@ fn a_shared_table_is_one() {
             .look(100, 3)
             .event(100, "dup2_x", &[Value::Fd(30), Value::Fd(4), Value::Fd(30)])
             .look(200, 30)
-            // The end of one leaves it to the other, and an exec parts them.
+            // An exec ends the sharing: what it closes stays open in the other process.
             .exec(200, "x")
             .event(200, "close_x", &[Value::Errno(0), Value::Fd(5)])
             .look(100, 5)
@@ -136,7 +136,7 @@ fn what_is_no_longer_shared_is_two() {
     let range = [OK, Value::Uint(3), Value::Uint(3), Value::Flags(2)];
     let looks = shared().event(200, "close_range_x", &range).look(200, 3).look(100, 3).looks();
     assert_eq!(looks, ["3", "3(<f>/srv/data)"]);
-    // So it is with working directories.
+    // The same holds for working directories.
     let chdir = |capture: Capture| {
         let changed = capture.event(200, "chdir_x", &[OK, Value::Text(b"/x")]);
         changed.event(100, "stat_x", &[OK, Value::Text(b"f")]).lines().pop().unwrap()
@@ -168,7 +168,7 @@ fn a_pidfd_leads_to_a_process_and_its_descriptors() {
     );
     assert_eq!(lines[5], "< pidfd_getfd fd=-9(EBADF) pid_fd=9(<P>pid:200) target_fd=3(<f>/srv/data) flags=0");
     assert_eq!(capture.looks(), ["10(<f>/srv/data)", "4", "9(<P>pid:200)"]);
-    // Without a pidfd that is known, nothing is: not the caller's own 3.
+    // Without a known pidfd, target_fd has no name, above all not that of the caller's 3.
     let lines = getfd(Capture::new(), 10, 3).lines();
     assert_eq!(lines, ["< pidfd_getfd fd=10 pid_fd=9 target_fd=3 flags=0"]);
 }

@@ -1,4 +1,4 @@
-//! Captures that somebody made to trick the terminal, or to take all time and memory.
+//! Captures crafted to trick the terminal, or to exhaust time and memory.
 
 use super::*;
 
@@ -29,10 +29,10 @@ fn a_path_does_not_grow_without_end() {
     capture = capture.event(100, "close_e", &[Value::Fd(7)]);
     let lines = capture.lines();
     assert!(lines.iter().all(|line| line.len() < 16 << 10), "{:?}", lines.iter().map(String::len).max());
-    assert!(lines.last().unwrap().contains("dddd/file)"), "the folder is the last one that was known");
+    assert!(lines.last().unwrap().contains("dddd/file)"), "the last known directory stays");
 }
 
-/// Each fork would copy the table, each exec look through it: hours, if it were so.
+/// If each fork copied the table and each exec searched it, this would take hours.
 #[test]
 fn a_process_with_many_descriptors_forks_often() {
     let mut state = state();

@@ -1,9 +1,9 @@
-//! The JSON form: what docs/JSON.md says of it, for events of every type.
+//! The JSON format: tests that events of every type are as docs/JSON.md describes.
 
 use super::*;
 use scap::events::{ParamInfo, ParamType};
 
-/// What kind of JSON value something is, as the page has it. `null` is 'no value' anywhere.
+/// Returns the kind of a JSON value in the page's terms; `None` for `null`, which means 'no value' anywhere.
 fn shape(json: &Json) -> Option<String> {
     Some(match json {
         Json::Null => return None,
@@ -21,7 +21,7 @@ fn shape(json: &Json) -> Option<String> {
     })
 }
 
-/// What a parameter of that type looks like.
+/// Returns the kind of JSON value that a parameter must have.
 fn expected(info: &ParamInfo) -> &'static str {
     use ParamType::*;
     match info.ty {
@@ -42,7 +42,7 @@ fn expected(info: &ParamInfo) -> &'static str {
     }
 }
 
-/// As a program sees it that takes every number for a double.
+/// Returns what a program reads if it parses every number as a double.
 fn by_doubles(json: &Json) -> Json {
     match json {
         Json::Number(n) => {
@@ -55,7 +55,7 @@ fn by_doubles(json: &Json) -> Json {
     }
 }
 
-/// The bytes that a string stands for.
+/// Returns the bytes that a string stands for.
 fn unescaped(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
@@ -88,7 +88,7 @@ fn lists_are_arrays() {
     let args = &json[0]["args"];
     assert_eq!(args["args"], json!(["-a", "", "b c"]));
     assert_eq!(args["cgroups"], json!(["cpu=/a", "pids=/b"]));
-    assert_eq!(args["env"], json!([]), "none is none, not null");
+    assert_eq!(args["env"], json!([]), "an absent list is empty, not null");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn large_numbers_are_strings() {
     assert_eq!(json[1]["args"]["offset"], "9007199254740992");
     assert_eq!(json[2]["args"]["res"]["value"], -(largest as i64));
     assert_eq!(json[3]["args"]["res"]["value"], "-9223372036854775808");
-    assert!(json.iter().all(|event| event["ts"].is_string()), "always, not by their size");
+    assert!(json.iter().all(|event| event["ts"].is_string()), "times are strings whatever their size");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn sockets_have_one_form() {
 #[test]
 fn the_page_names_the_version() {
     let page = include_str!("../../../docs/JSON.md");
-    assert!(page.contains(&format!("`v`: {}", json::VERSION)), "docs/JSON.md is of another version");
+    assert!(page.contains(&format!("`v`: {}", json::VERSION)), "docs/JSON.md describes another version");
 }
 
 #[test]
@@ -166,7 +166,7 @@ proptest! {
                 let Some(shape) = shape(value) else { continue };
                 // A large integer is a string of digits.
                 let is_large = shape == "string" && value.as_str().unwrap().parse::<i128>().is_ok();
-                // An event of an old row is shown as one of its successor, whose parameters are of other types at times.
+                // An event of an old row is shown as one of its successor, whose parameters may have other types.
                 let named = |e: &&Event| e.name == row.name || row.name == "accept" && e.name == "accept4";
                 let mut wanted = EVENTS.iter().filter(named).flat_map(|e| e.params).filter(|p| p.name == name).map(expected);
                 prop_assert!(

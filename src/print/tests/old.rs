@@ -1,4 +1,4 @@
-//! Captures of old: the arguments of a call are in its enter event alone.
+//! Old captures: only the enter event has a call's arguments.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn an_exit_event_shows_the_arguments_of_its_call() {
     assert_eq!(lines[7], "< getpid ID=16(getpid) nativeID=39");
 }
 
-/// A file of two captures: what a thread was in at the end of the first is none of the second's.
+/// In a file of two captures, an enter event at the end of the first does not belong to the second.
 #[test]
 fn a_call_does_not_go_on_in_another_section() {
     let mut capture = Capture::new().event(100, "close_e", &[Value::Fd(3)]);

@@ -1,10 +1,10 @@
-//! Process ids, of the initial pid namespace and of others.
+//! Process ids in the initial pid namespace and in nested ones.
 
 use super::*;
 
 const BOOT: u64 = 1_699_999_000_000_000_000;
 
-/// A host with an init and a container's one (500), which is 1 there, with a child (507) that is 7 there.
+/// A host with an init, and a container whose init (500) is 1 there and has a child (507) that is 7 there.
 fn container() -> MachineState {
     let start = 300_000_000_000;
     let thread = |tid, vtid, comm: &str, start| Thread {
@@ -81,7 +81,7 @@ fn the_kernels_own_numbers_are_the_hosts() {
     );
 }
 
-/// A child of the container's init, 8 there and 508 for the host, whichever side tells first.
+/// A child of the container's init, 8 there and 508 on the host, with the clone's returns in either order.
 #[test]
 fn a_child_in_a_namespace_is_named_there() {
     let child = |capture| clone(capture, [508, 0, 508, 500], [8, 8], 300_000_000_777);
@@ -105,7 +105,7 @@ fn a_child_in_a_namespace_is_named_there() {
 
 #[test]
 fn a_namespace_that_begins_in_the_capture() {
-    // 1 makes 700, the first of a new namespace, which makes 701.
+    // 1 forks 700, the first process of a new namespace, which forks 701.
     let capture = clone(Capture::of(&container()), [700, 0, 700, 1], [1, 1], 900_000_000_001);
     let capture = clone(capture, [1, 700, 1, 0], [1, 1], 0).exec(700, "box");
     let capture = clone(capture, [701, 0, 701, 700], [2, 2], 900_000_000_001);

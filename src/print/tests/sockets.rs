@@ -1,4 +1,4 @@
-//! Sockets: which end is which, and whom they speak to.
+//! Sockets: which endpoint is the client, and which peer the name shows.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -71,7 +71,7 @@ fn a_mapped_address_has_the_form_of_ipv4() {
     assert_eq!(capture.json()[2]["args"]["tuple"]["destination"]["ip"], "127.0.0.1");
 }
 
-/// A transfer of a byte over descriptor 9, with the ends as the event has them.
+/// Adds the transfer of one byte over descriptor 9; `source` and `destination` are as in the event.
 fn transfer(capture: Capture, call: &str, source: u16, destination: u16) -> Capture {
     let tuple = Value::SockTuple(SockTuple::Inet { source: v4(source), destination: v4(destination) });
     let (res, fd, size) = (Value::Errno(1), Value::Fd(9), Value::Uint(1));
@@ -85,13 +85,13 @@ fn socket(ty: u64) -> Capture {
 
 #[test]
 fn datagrams_name_their_peer() {
-    // A client's: the answers come from whom it asked.
+    // A client's socket: the answers come from the peers that it sent to.
     let capture = transfer(socket(2), "sendto_x", 40, 53);
     let capture = transfer(transfer(capture, "recvfrom_x", 53, 40), "sendto_x", 40, 54);
     let found = transfer(capture, "recvfrom_x", 53, 40).looks();
     let ends = |a, b| format!("9(<4u>127.0.0.1:{a}->127.0.0.1:{b})");
     assert_eq!(found, [ends(40, 53), ends(40, 53), ends(40, 54), ends(40, 53)]);
-    // A server's.
+    // A server's socket.
     let bound = [Value::Errno(0), Value::SockAddr(SockAddr::Inet(v4(0).0, 53)), Value::Fd(9)];
     let capture = transfer(socket(2).event(100, "bind_x", &bound), "recvfrom_x", 40, 53);
     let found = transfer(transfer(capture, "sendto_x", 53, 40), "recvfrom_x", 41, 53).looks();
@@ -106,7 +106,7 @@ fn a_stream_keeps_its_name() {
     let capture = socket(1).event(100, "connect_x", &[Value::Errno(0), tuple, Value::Fd(9), NA]);
     let found = transfer(transfer(capture, "recvfrom_x", 81, 40), "sendto_x", 40, 82).looks();
     assert_eq!(found, ["9(<4t>127.0.0.1:40->127.0.0.1:80)"; 2]);
-    // That of one whose connect was not recorded is told by what goes over it.
+    // If the connect was not recorded, the transfers name the socket.
     assert_eq!(transfer(socket(1), "recvfrom_x", 80, 40).looks(), ["9(<4t>127.0.0.1:80->127.0.0.1:40)"]);
 }
 

@@ -1,4 +1,4 @@
-//! What is shown of a capture as a whole: selections, cuts, readers that go away, summaries.
+//! Output of whole captures: selections, truncation, broken pipes, summaries.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn numbers(out: &str) -> Vec<&str> {
 fn what_is_asked_for_is_shown() {
     assert_eq!(numbers(&three().read(|a| a.limit = Some(2)).0), ["1", "2"]);
     assert_eq!(numbers(&three().read(|a| a.limit = Some(0)).0), [""; 0]);
-    // A process's number stands for its threads as well.
+    // A process id selects all of its threads.
     assert_eq!(numbers(&three().read(|a| a.pids = vec![100]).0), ["1", "2"]);
     assert_eq!(numbers(&three().read(|a| a.pids = vec![101, 7]).0), ["2", "3"]);
     assert_eq!(numbers(&three().read(|a| a.filter = Some(Box::new(|e| e.tid() != 101))).0), ["1", "3"]);
@@ -118,7 +118,7 @@ fn a_summary_counts() {
     assert_eq!(json["machine"]["hostname"], "box");
     assert_eq!(json["by_type"][0], json!({ "type": "close", "dir": ">", "number": 4, "count": 3 }));
     assert_eq!(json["notices"][0]["text"], "12 events");
-    assert_eq!(json["duration_ns"], 5, "from the oldest to the youngest");
+    assert_eq!(json["duration_ns"], 5, "from the oldest to the newest");
 
     let text = summary.to_text(2);
     for part in
@@ -126,7 +126,7 @@ fn a_summary_counts() {
     {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }
-    assert!(!text.contains("notification  "), "beyond the first two\n{text}");
+    assert!(!text.contains("notification  "), "more than two types\n{text}");
 }
 
 #[test]
@@ -145,7 +145,7 @@ proptest! {
 
     #[test]
     fn any_event_is_shown(state in strategies::state(), events in vec(strategies::event(), 1..20), tids: [u8; 20]) {
-        // Few threads, so that events meet each other's descriptors.
+        // Few threads, so that events use each other's descriptors.
         let events: Vec<_> = events
             .iter()
             .zip(tids)

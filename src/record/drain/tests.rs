@@ -1,4 +1,4 @@
-//! What becomes of an event on its way into a buffer.
+//! Tests of how events and notices get into a buffer.
 
 use super::*;
 use crate::output::{Output, Target};
@@ -7,10 +7,10 @@ use scap::{
     format::{EventBuilder, Value},
 };
 
-/// Bytes of a buffer.
+/// The size of a buffer, in bytes.
 const SIZE: usize = 1 << 16;
 
-/// A way to a file, with a buffer for events.
+/// Makes a drain into a file, with a buffer for events.
 fn drain() -> (tempfile::TempDir, Drain) {
     let folder = tempfile::tempdir().unwrap();
     let output = Output::create(Target::File(folder.path().join("x.scap")), false).unwrap();
@@ -42,16 +42,16 @@ fn a_late_event_is_counted_in_its_file() {
     write(&mut drain, 100, false);
     write(&mut drain, 200, false);
     assert_eq!(counted(&drain), (2, 0, 0));
-    // The merge says that it is late; the file, that a younger one stands before it.
+    // Late for the merge, and a newer event is already in the file.
     write(&mut drain, 150, true);
     assert_eq!(counted(&drain), (3, 1, 1));
-    // As old as the youngest one is not behind it.
+    // An event as new as the newest one in the file is not late.
     write(&mut drain, 200, true);
     write(&mut drain, 300, true);
     assert_eq!(counted(&drain), (5, 1, 1));
     write(&mut drain, 299, true);
     assert_eq!(counted(&drain), (6, 2, 2));
-    // In the next file it is the first.
+    // In the next file it comes first.
     drain.latest_in_file = 0;
     write(&mut drain, 250, true);
     assert_eq!(counted(&drain), (7, 2, 2));
@@ -77,7 +77,7 @@ fn a_gap_is_told_behind_the_events_of_its_time() {
     let mut gap = Gap { from: 50, to: 100, ..Gap::default() };
     gap.losses.add(Cause::RingFull, 7);
     drain.note(gap);
-    // One without losses is none.
+    // A gap without losses is dropped.
     drain.note(Gap::default());
     for (ts, told) in [(99, 0), (100, 0), (101, 7), (102, 7)] {
         write(&mut drain, ts, false);

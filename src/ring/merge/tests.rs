@@ -1,5 +1,5 @@
-//! The merge against a model of what it merges: programs that begin, read the clock, reserve, commit and end, each step
-//! at any time; that interrupt each other on a CPU, and are preempted there by each other; that share rings.
+//! Tests the merge against a model of the programs. They begin, read the clock, reserve, commit and end, each step at
+//! any time. They interrupt and preempt each other on a CPU, and share rings.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -7,20 +7,20 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
-/// How far a program has come.
+/// The progress of a program.
 #[derive(Clone, Copy, PartialEq)]
 enum Step {
-    /// It has read the mark of its CPU, which it is to raise: if marks are not atomic.
+    /// It has read the mark of its CPU and will raise it. Only if marks are not atomic.
     Raising(u64),
     Begun,
     ClockRead(u64),
     Reserved(usize),
     Committed,
-    /// The same, and it is to lower the mark.
+    /// It has read the mark of its CPU and will lower it. Only if marks are not atomic.
     Lowering(u64),
 }
 
-/// A record: its bytes (which live for ever, so that a ring can lend them), and whether it is committed.
+/// A record: its bytes (leaked, so that a ring can lend them), and whether it is committed.
 struct Slot {
     payload: &'static [u8],
     committed: bool,
@@ -30,11 +30,11 @@ struct Slot {
 struct Model {
     now: u64,
     elapsed: Duration,
-    /// What is still to happen, the next last.
+    /// The remaining steps, the next one last.
     schedule: Vec<Action>,
-    /// Whether a program raises and lowers the mark of its CPU in one step.
+    /// Whether a program raises or lowers the mark of its CPU in one step.
     atomic: bool,
-    /// For each CPU, how many programs run on it, as they count it: `sc_cpu.running`.
+    /// For each CPU, the number of programs that run on it, by their own count: `sc_cpu.running`.
     marks: Vec<u64>,
     /// For each CPU, the programs that run on it.
     running: Vec<Vec<Step>>,
@@ -49,7 +49,7 @@ struct ModelRing {
     index: usize,
 }
 
-/// A position is the number of a record.
+/// A ring of the model. A position is the index of a record.
 impl Ring for ModelRing {
     fn producer_pos(&self) -> u64 {
         self.model.borrow_mut().go_on();
@@ -63,7 +63,7 @@ impl Ring for ModelRing {
     fn record(&self, pos: u64) -> Record<'_> {
         self.model.borrow_mut().go_on();
         let model = self.model.borrow();
-        assert!(pos >= model.released[self.index], "a released record is looked at");
+        assert!(pos >= model.released[self.index], "a released record is read");
         let slot = &model.rings[self.index][pos as usize];
         if slot.committed { Record::Committed { payload: slot.payload, next: pos + 1 } } else { Record::Busy }
     }
@@ -110,10 +110,10 @@ impl Model {
         }
     }
 
-    /// What happens before the merge's next look at the programs.
+    /// Runs the steps that happen before the merge next looks at the programs.
     fn go_on(&mut self) {
         while let Some(action) = self.schedule.pop() {
-            // Time passes with every step, and differs from any other time stamp.
+            // Every step takes time, so all time stamps differ.
             self.now += 1;
             match action {
                 Action::Begin(cpu) => self.begin(cpu),
@@ -125,7 +125,7 @@ impl Model {
         }
     }
 
-    /// Another program begins on a CPU.
+    /// Starts another program on a CPU.
     fn begin(&mut self, cpu: usize) {
         if self.running[cpu].len() == 3 {
             return;
@@ -138,7 +138,7 @@ impl Model {
         }
     }
 
-    /// Of the programs that run on a CPU, one does its next step: the one that came last, or an earlier one.
+    /// Makes one of the programs on a CPU do its next step: the one that began last, or an earlier one.
     fn advance(&mut self, cpu: usize, earlier: usize) {
         let ring = cpu % self.rings.len();
         let Some(last) = self.running[cpu].len().checked_sub(1) else { return };
@@ -174,7 +174,7 @@ impl Model {
         self.running[cpu][program] = next;
     }
 
-    /// Every program on a CPU ends.
+    /// Ends every program on a CPU.
     fn end_all(&mut self, cpu: usize) {
         while !self.running[cpu].is_empty() {
             self.advance(cpu, 0);
@@ -187,11 +187,11 @@ enum Action {
     Begin(usize),
     /// The program that began last on a CPU does its next step.
     Advance(usize),
-    /// One that began so many programs earlier does.
+    /// The program that began this many programs before it does.
     AdvancePreempted(usize, usize),
     /// Time passes.
     Pass(u64),
-    /// The merge looks: at the clock, a CPU, a ring's producer, or a record.
+    /// The merge reads the clock, a CPU's mark, a ring's producer position, or a record.
     Look,
 }
 
@@ -224,7 +224,7 @@ fn run(cpus: usize, rings: usize, schedule: Vec<Action>) {
     while !model.borrow().schedule.is_empty() {
         take(&mut merge, &model, &mut taken);
     }
-    // Every program ends in the end.
+    // Finally every program ends.
     for cpu in 0..cpus {
         model.borrow_mut().end_all(cpu);
     }
@@ -236,7 +236,7 @@ fn run(cpus: usize, rings: usize, schedule: Vec<Action>) {
     assert_eq!(merge.stalled(), 0);
     assert!(taken.is_sorted(), "out of order: {taken:?}");
     let produced: usize = model.borrow().rings.iter().map(Vec::len).sum();
-    assert_eq!(taken.len(), produced, "not every event was given out once");
+    assert_eq!(taken.len(), produced, "not every event came out exactly once");
 }
 
 proptest! {
@@ -254,7 +254,7 @@ proptest! {
 #[test]
 fn an_event_on_its_way_holds_back_younger_ones() {
     use Action::*;
-    // It has read the clock only; it has reserved its record, too.
+    // The program has read the clock; in the second case it has also reserved its record.
     for on_its_way in [vec![Begin(0), Advance(0)], vec![Begin(0), Advance(0), Advance(0)]] {
         let younger = [Begin(1), Advance(1), Advance(1), Advance(1), Advance(1)];
         let later = [Pass(SLACK), Pass(SLACK)];
@@ -272,9 +272,9 @@ fn an_event_on_its_way_holds_back_younger_ones() {
 #[test]
 fn an_event_behind_one_that_is_being_written_holds_back_younger_ones() {
     use Action::*;
-    // CPUs 0 and 2 share a ring. 2 has read the clock before 1 does.
+    // CPUs 0 and 2 share a ring. CPU 2 reads the clock before CPU 1 does.
     let old = [Begin(2), Advance(2), Begin(1), Advance(1), Advance(1), Advance(1), Advance(1)];
-    // The merge reads the clock and finds CPU 0 idle; then CPU 0 reserves a record, and only then CPU 2 does.
+    // The merge reads the clock and finds CPU 0 idle. Then CPU 0 reserves a record, and only then CPU 2 does.
     let looks = [Pass(SLACK), Pass(SLACK), Look, Look, Begin(0), Advance(0), Advance(0)];
     let behind = [Advance(2), Advance(2), Advance(2)];
     let schedule = [&old[..], &looks, &behind].concat();
@@ -287,11 +287,11 @@ fn an_event_behind_one_that_is_being_written_holds_back_younger_ones() {
     assert!(taken.len() == 2 && taken.is_sorted(), "{taken:?}");
 }
 
-/// Two programs on CPU 0: the first is preempted as it begins, the second after it has read the clock; then the first one
-/// runs to its end.
+/// Runs two programs on CPU 0. The first is preempted when it begins, the second after it has read the clock; then the
+/// first one runs to its end.
 fn preempted_at_the_start(atomic: bool) -> Vec<Action> {
     use Action::*;
-    // A mark that is not atomic takes one step more at the start, and at the end.
+    // A mark that is not atomic takes one more step at the start and at the end.
     let more = usize::from(!atomic);
     let second = vec![Advance(0); 1 + more];
     let first = vec![AdvancePreempted(0, 1); 4 + 2 * more];
@@ -314,12 +314,12 @@ fn a_program_that_was_preempted_holds_back_younger_events() {
             model.borrow_mut().now += 2 * SLACK;
         }
         assert_eq!(taken.len(), 2);
-        // Marks that are not atomic are lost, and the merge with them: the model sees it.
+        // Updates of marks that are not atomic get lost, which breaks the merge: the model shows it.
         assert_eq!((taken.is_sorted(), late == 0), (in_order, in_order), "atomic: {atomic}, {taken:?}");
     }
 }
 
-/// On CPU 0 a program has got so far, and does not end; on CPU 1 another one makes a younger event.
+/// A program on CPU 0 stops after this many steps and does not end. A program on CPU 1 makes a newer event.
 fn stuck(steps: usize) -> (Shared, Merge<ModelRing>) {
     use Action::*;
     let on_its_way = [&[Begin(0)][..], &vec![Advance(0); steps]].concat();
@@ -331,7 +331,7 @@ fn stuck(steps: usize) -> (Shared, Merge<ModelRing>) {
 
 #[test]
 fn an_epoch_whose_programs_do_not_end_is_given_up() {
-    // The clock was read; the record was reserved, too.
+    // After 1 step it has read the clock, after 2 it has also reserved its record.
     for steps in [1, 2] {
         let (model, mut merge) = stuck(steps);
         assert_eq!(merge.next(&model), None);
@@ -339,7 +339,7 @@ fn an_epoch_whose_programs_do_not_end_is_given_up() {
         assert_eq!(merge.next(&model), None);
         assert_eq!(merge.stalled(), 0);
         model.borrow_mut().elapsed += Duration::from_nanos(1);
-        // A record that is being written holds back its own ring only, once that has taken too long as well.
+        // The scan times out, too. Then a record that is still being written holds back only its own ring.
         let mut looks = 0;
         let younger = loop {
             looks += 1;
@@ -350,7 +350,7 @@ fn an_epoch_whose_programs_do_not_end_is_given_up() {
         };
         assert_eq!((younger.0, younger.1), (1, false));
         assert_eq!(merge.stalled(), if steps == 2 { 2 } else { 1 });
-        // What ends after all comes behind it, and says so.
+        // A program that ends after all makes an event that is out of order and marked as late.
         model.borrow_mut().end_all(0);
         model.borrow_mut().now += 2 * SLACK;
         let older = merge.next(&model).map(|event| (event.cpu, event.late, time_stamp(event.bytes)));
@@ -360,7 +360,7 @@ fn an_epoch_whose_programs_do_not_end_is_given_up() {
         );
         assert_eq!(merge.next(&model), None);
         assert!(merge.is_drained());
-        assert_eq!(merge.stalled(), if steps == 2 { 2 } else { 1 }, "later epochs are as any other");
+        assert_eq!(merge.stalled(), if steps == 2 { 2 } else { 1 }, "later epochs are not affected");
     }
 }
 
@@ -379,7 +379,7 @@ fn an_epoch_is_measured_from_its_own_start() {
 #[test]
 fn what_is_not_given_out_yet_is_not_drained() {
     use Action::*;
-    // It is committed and scanned, but younger than the horizon.
+    // The event is committed and scanned, but newer than the horizon.
     let schedule = vec![Begin(0), Advance(0), Advance(0), Advance(0), Advance(0)];
     let model: Shared = Rc::new(RefCell::new(Model::new(1, 1, schedule)));
     let mut merge = merge_over(&model);

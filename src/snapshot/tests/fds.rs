@@ -1,4 +1,4 @@
-//! Descriptors that a child was given.
+//! Tests with descriptors that a child gets.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,16 +13,16 @@ use std::process::Command;
 use super::{FIRST_FD, Running, is_root, owned, sleep, snapshot, start_with};
 use scap::format::state::{Fd, FdKind, L4Proto, NamedFd};
 
-/// The descriptors of a child that was given these.
+/// Returns the listed descriptors of a child that gets these.
 fn fds_of_child(fds: &[i32]) -> Vec<Fd> {
     given_to(&start_with(sleep("/bin/sleep"), fds.to_vec()), fds.len())
 }
 
-/// The first `count` descriptors that a child was given.
+/// Returns the first `count` descriptors that the test gave to a child.
 fn given_to(child: &Running, count: usize) -> Vec<Fd> {
     let snapshot = snapshot();
     let list = snapshot.state.fds.into_iter().find(|list| list.pid == u64::from(child.0.id())).unwrap();
-    // A child also has what the test itself has inherited.
+    // A child also has the descriptors that the test itself has inherited.
     let numbers = u64::try_from(FIRST_FD).unwrap()..;
     let numbers: Vec<u64> = numbers.take(count).collect();
     let mut given: Vec<Fd> = list.fds.into_iter().filter(|fd| numbers.contains(&fd.fd)).collect();
@@ -59,7 +59,7 @@ fn files_directories_and_devices() {
         assert_eq!(fd.ino, inode(raw));
     }
     let bytes = |name: &str| path.join(name).as_os_str().as_bytes().to_vec();
-    // Whether the kernel keeps O_LARGEFILE is its own business.
+    // Ignore O_LARGEFILE: not every kernel keeps it.
     let file_kind = |fd: &Fd| match &fd.kind {
         FdKind::File { open_flags, path, dev } => (open_flags & !2048, path.clone(), *dev),
         other => panic!("{other:?}"),
@@ -142,7 +142,7 @@ fn internet_sockets() {
     let unconnected = UdpSocket::bind("127.0.0.1:0").unwrap();
     let connected = UdpSocket::bind("127.0.0.1:0").unwrap();
     connected.connect(unconnected.local_addr().unwrap()).unwrap();
-    // A socket for both families whose client speaks IPv4.
+    // A socket for both address families, with an IPv4 client.
     let dual = TcpListener::bind("[::]:0").unwrap();
     let dual_port = dual.local_addr().unwrap().port();
     let dual_client = TcpStream::connect((Ipv4Addr::LOCALHOST, dual_port)).unwrap();
@@ -194,7 +194,7 @@ fn unix_and_netlink_sockets() {
     assert_eq!(found[2].kind, FdKind::Named { kind: NamedFd::Netlink, name });
 }
 
-/// An abstract socket whose name has a NUL inside and one behind, and its name as a capture has it.
+/// Binds an abstract socket whose name has a NUL inside and one at the end; also returns its name as captures have it.
 fn abstract_socket() -> (UnixListener, Vec<u8>) {
     let name = format!("scapd-{}\0inside\0", std::process::id());
     let socket = UnixListener::bind_addr(&UnixAddr::from_abstract_name(&name).unwrap()).unwrap();
@@ -218,7 +218,7 @@ fn abstract_sockets_of_another_network_namespace_have_theirs() {
         return eprintln!("not root: another network namespace is NOT tested");
     }
     let there = std::thread::spawn(|| {
-        // SAFETY: the thread leaves a namespace that the others of this process stay in.
+        // SAFETY: only this thread leaves the namespace; the other threads of the process stay in it.
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
         let (socket, name) = abstract_socket();
         (start_with(sleep("/bin/sleep"), vec![socket.as_raw_fd()]), name)

@@ -17,7 +17,7 @@ pub fn access_x(t: &mut Test) {
         .i64("res", 0)
         .text("name", c"/")
         .u32("mode", 5);
-    // A path that cannot be read has no value.
+    // An unreadable path has no value.
     t.fails(libc::EFAULT, || syscall!(SYS_access, 1usize, libc::F_OK))
         .i64("res", -i64::from(libc::EFAULT))
         .empty("name")

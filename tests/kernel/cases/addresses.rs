@@ -1,4 +1,4 @@
-//! Socket addresses: as calls take them, and as events hold them.
+//! Socket addresses, in the forms of calls and of events.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -16,16 +16,16 @@ pub const NO_FD: i32 = -7;
 /// 127.0.0.1, the port left to the kernel.
 pub const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// 0.0.0.0:0, an end that is not known.
+/// 0.0.0.0:0, an unknown end.
 pub const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// ::1, the port left to the kernel; nothing where this machine has no IPv6: `ipv6_is_here` is then reported as ignored.
+/// ::1, the port left to the kernel; `None` on a machine without IPv6: `ipv6_is_here` is then reported as ignored.
 pub fn loopback6() -> Option<SocketAddr> {
     let address = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 0);
     std::net::UdpSocket::bind(address).is_ok().then_some(address)
 }
 
-/// Stands in the report for those parts of other tests that are about IPv6.
+/// Represents in the report the IPv6 parts of other tests.
 pub fn ipv6_is_here() -> Result<Completion, Failed> {
     match loopback6() {
         Some(_) => Ok(Completion::Completed),
@@ -33,13 +33,13 @@ pub fn ipv6_is_here() -> Result<Completion, Failed> {
     }
 }
 
-/// An IPv4 address, mapped into IPv6.
+/// Returns an IPv4 address mapped into IPv6.
 pub fn mapped(addr: SocketAddr) -> SocketAddr {
     let IpAddr::V4(ip) = addr.ip() else { panic!("{addr} is not IPv4") };
     SocketAddr::new(ip.to_ipv6_mapped().into(), addr.port())
 }
 
-/// The address in a `struct sockaddr`.
+/// Returns the address as a `struct sockaddr`.
 pub fn raw(addr: SocketAddr) -> Vec<u8> {
     let family = if addr.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     let mut raw = (family as u16).to_ne_bytes().to_vec();
@@ -58,7 +58,7 @@ pub fn raw(addr: SocketAddr) -> Vec<u8> {
     raw
 }
 
-/// A path in a `struct sockaddr_un`, with no NUL but those given.
+/// Returns a path as a `struct sockaddr_un`, without additional NULs.
 pub fn raw_unix(path: &[u8]) -> Vec<u8> {
     [&1u16.to_ne_bytes(), path].concat()
 }
@@ -71,26 +71,26 @@ fn push(to: &mut Vec<u8>, addr: SocketAddr) {
     to.extend(addr.port().to_ne_bytes());
 }
 
-/// A `sockaddr` parameter.
+/// Returns a `sockaddr` parameter.
 pub fn sockaddr(addr: SocketAddr) -> Vec<u8> {
     let mut bytes = vec![if addr.is_ipv4() { 2 } else { 10 }];
     push(&mut bytes, addr);
     bytes
 }
 
-/// A `sockaddr` parameter of a unix socket.
+/// Returns a `sockaddr` parameter of a unix socket.
 pub fn sockaddr_unix(path: &[u8]) -> Vec<u8> {
     [b"\x01", path, b"\0"].concat()
 }
 
-/// A `socktuple` parameter.
+/// Returns a `socktuple` parameter.
 pub fn tuple(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
     let mut bytes = sockaddr(source);
     push(&mut bytes, destination);
     bytes
 }
 
-/// The kernel's addresses of two unix sockets: that which is sent to, and the other.
+/// The kernel's addresses of two unix sockets: the receiver, and the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UnixEnds {
     pub receiver: u64,
@@ -102,20 +102,20 @@ impl UnixEnds {
         UnixEnds { receiver: self.sender, sender: self.receiver }
     }
 
-    /// Asserts that both sockets are there.
+    /// Asserts that both sockets are present.
     #[track_caller]
     pub fn both(self) -> UnixEnds {
         assert!(self.receiver != 0 && self.sender != 0 && self.receiver != self.sender, "{self:x?}");
         self
     }
 
-    /// Asserts that the sender, which is local, is alone.
+    /// Asserts that only the sender, which is local, is present.
     #[track_caller]
     pub fn sender_alone(self) {
         assert!(self.receiver == 0 && self.sender != 0, "{self:x?}");
     }
 
-    /// Asserts that the receiver, which is local, is alone.
+    /// Asserts that only the receiver, which is local, is present.
     #[track_caller]
     pub fn receiver_alone(self) {
         assert!(self.receiver != 0 && self.sender == 0, "{self:x?}");
@@ -133,22 +133,23 @@ pub fn assert_unix_tuple(event: &Params, path: &[u8]) -> UnixEnds {
     UnixEnds { receiver: word(1), sender: word(9) }
 }
 
-/// A name of an abstract socket of this process, as a call takes it: with a NUL in front, one inside, and one behind.
+/// Returns the name of an abstract socket of this process, in the form of calls: a NUL in front, one inside, and one at
+/// the end.
 pub fn abstract_name(test: &str) -> Vec<u8> {
     format!("\0scapd-{}\0{test}\0", std::process::id()).into_bytes()
 }
 
-/// The same as an event has it, without the NUL that ends the parameter.
+/// Returns the same name in the form of events, without the NUL that ends the parameter.
 pub fn recorded(abstract_name: &[u8]) -> Vec<u8> {
     [b"@", &abstract_name[1..]].concat()
 }
 
-/// A path as C and the kernel take it.
+/// Returns a path as a C string.
 pub fn c_path(path: &Path) -> std::ffi::CString {
     std::ffi::CString::new(path.to_str().unwrap()).unwrap()
 }
 
-/// A socket of the address's family.
+/// Returns a socket of the address's family.
 pub fn socket(addr: SocketAddr, ty: i32) -> OwnedFd {
     new_socket(if addr.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }, ty)
 }
@@ -158,10 +159,10 @@ pub fn new_socket(family: i32, ty: i32) -> OwnedFd {
     own(fd)
 }
 
-/// Takes over a descriptor that a call has returned.
+/// Takes ownership of a descriptor returned by a call.
 pub fn own(fd: i64) -> OwnedFd {
     assert!(fd >= 0, "the call failed: {fd}");
-    // SAFETY: the descriptor is new, nothing else owns it.
+    // SAFETY: the descriptor is new, and nothing else owns it.
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
 }
 
@@ -169,12 +170,12 @@ pub fn bind(socket: &OwnedFd, addr: SocketAddr) {
     rustix::net::bind(socket, &addr).unwrap();
 }
 
-/// The address that the socket is bound to.
+/// Returns the address that the socket is bound to.
 pub fn local(socket: impl AsFd) -> SocketAddr {
     SocketAddr::try_from(rustix::net::getsockname(socket).unwrap()).unwrap()
 }
 
-/// Waits for an event of poll(2), which a busy machine may deliver late.
+/// Waits for an event of poll(2), which may come late on a busy machine.
 pub fn wait_for(socket: &impl AsRawFd, event: i16) {
     let mut poll = libc::pollfd { fd: socket.as_raw_fd(), events: event, revents: 0 };
     let limit = libc::timespec { tv_sec: 5, tv_nsec: 0 };

@@ -8,7 +8,7 @@ use crate::{
 
 const CLONE_CHILD_IN_PIDNS: u32 = 0x2000_0000;
 
-/// Ends a child that shares nothing but the descriptors; waits for it in the parent.
+/// Ends a child that shares only the descriptors; in the parent, waits for it.
 fn end_child(pid: i64) -> i64 {
     if pid == 0 {
         syscall!(SYS_exit_group, 0);
@@ -34,10 +34,10 @@ fn raw_fork() -> i64 {
     end_child(syscall!(SYS_fork))
 }
 
-/// Without a function around it: the child must not return on the stack that it shares.
+/// Calls vfork inline: the child must not return on the shared stack.
 fn raw_vfork() -> i64 {
     let pid: i64;
-    // SAFETY: the child does nothing but end, in registers alone.
+    // SAFETY: the child only exits, using registers only.
     unsafe {
         std::arch::asm!(
             "syscall",
@@ -54,7 +54,7 @@ fn raw_vfork() -> i64 {
     end_child(pid)
 }
 
-/// Asserts everything but res and flags of an event of this thread.
+/// Asserts all parameters but res and flags of an event of this thread.
 fn assert_parent(event: &Params) {
     let this = rustix::thread::gettid().as_raw_nonzero().get() as u64;
     assert_eq!(event.tid(), this);
@@ -63,7 +63,7 @@ fn assert_parent(event: &Params) {
     event.i64("vtid", this as i64).i64("vpid", std::process::id().into()).u64("pidns_init_start_ts", 0);
 }
 
-/// Asserts exe and args: those of the test.
+/// Asserts that exe and args are the test's own.
 fn assert_arguments(event: &Params) {
     let mut args = std::env::args_os().map(|arg| CString::new(arg.into_vec()).unwrap());
     event.text("exe", &args.next().unwrap());
@@ -72,7 +72,7 @@ fn assert_arguments(event: &Params) {
     event.bytes("args", &rest);
 }
 
-/// Asserts the events of a call that made a child: the parent's and the child's.
+/// Asserts the parent's and the child's event of a call that made a child.
 fn assert_pair(captured: Captured, flags: u32) {
     let (parent_tid, child_tid) = (captured.tid, captured.ret);
     assert!(child_tid > 0, "the call failed: {child_tid}");
@@ -92,12 +92,12 @@ fn assert_pair(captured: Captured, flags: u32) {
     assert!(start < monotonic() / 2, "process 1 began at {start}");
 }
 
-/// Asserts the event of a call that failed.
+/// Asserts the event of a failed call.
 fn assert_failure(event: &Params, errno: i32, flags: u32) {
     event.i64("res", -i64::from(errno)).empty("exe").empty("args").u32("flags", flags);
 }
 
-/// Asserts the event of a fork or vfork that a process without the right to make others tried.
+/// Asserts the event of a fork or vfork by a process that may not create processes.
 fn assert_refused(captured: Captured) {
     assert_eq!(captured.ret, -i64::from(libc::EAGAIN));
     let this = captured.tid;
@@ -128,7 +128,7 @@ pub fn clone_x(t: &mut Test) {
     let flags = libc::CLONE_FILES | libc::CLONE_SYSVSEM | libc::SIGCHLD;
     assert_pair(t.capture(|| raw_clone(flags)), 1 | 4096);
 
-    // The first process of a new name space.
+    // The first process of a new pid namespace.
     let before = monotonic();
     let captured = t.capture(|| raw_clone(libc::CLONE_NEWPID | libc::SIGCHLD));
     let (parent_tid, child_tid) = (captured.tid, captured.ret);
@@ -155,7 +155,7 @@ pub fn clone3_x(t: &mut Test) {
     let event = t.fails(libc::EINVAL, || raw_clone3(libc::CLONE_THREAD as u64));
     assert_failure(&event, libc::EINVAL, 8192);
     assert_parent(&event);
-    // Arguments that cannot be read have no flags.
+    // Unreadable arguments have no flags.
     let event = t.fails(libc::EFAULT, || syscall!(SYS_clone3, 1usize, 64));
     assert_failure(&event, libc::EFAULT, 0);
     assert_parent(&event);

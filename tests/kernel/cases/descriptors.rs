@@ -14,7 +14,7 @@ const EINVAL: i64 = -(libc::EINVAL as i64);
 const NONBLOCK: u16 = 64;
 const CLOEXEC: u16 = 4096;
 
-/// Flags of these calls that are accepted, and how the format encodes them.
+/// The flags that these calls accept, and their encoding in the format.
 const FLAGS: &[(i32, u16)] = &[
     (0, 0),
     (libc::O_CLOEXEC, CLOEXEC),
@@ -22,10 +22,10 @@ const FLAGS: &[(i32, u16)] = &[
     (libc::O_CLOEXEC | libc::O_NONBLOCK, CLOEXEC | NONBLOCK),
 ];
 
-/// Flags that are refused: of a number that is none, those that have a name; of a negative one, none.
+/// Flags that are refused: of an invalid number, only the named flags are recorded; of a negative one, none.
 const BAD_FLAGS: &[(i32, u16)] = &[(libc::O_NONBLOCK | 0x4000_0000, NONBLOCK), (-1, 0)];
 
-/// Makes a call that must return a descriptor, and closes it: both it and the event.
+/// Makes a call that must return a descriptor, closes it, and returns both the descriptor and the event.
 fn opens(t: &mut Test, call: impl FnOnce() -> i64) -> (i64, Params) {
     let (fd, event) = t.succeeds(call);
     drop(own(fd));
@@ -47,7 +47,7 @@ pub fn userfaultfd_x(t: &mut Test) {
         let (fd, event) = opens(t, || syscall!(SYS_userfaultfd, *flags));
         event.i64("res", fd).u32("flags", u32::from(*expected));
     }
-    // The format has no name for UFFD_USER_MODE_ONLY, nor have kernels before 5.11.
+    // The format has no name for UFFD_USER_MODE_ONLY, which kernels before 5.11 lack.
     let captured = t.capture(|| syscall!(SYS_userfaultfd, libc::O_CLOEXEC | 1));
     let ret = captured.ret;
     if ret != EINVAL {
@@ -56,7 +56,7 @@ pub fn userfaultfd_x(t: &mut Test) {
     captured.one().i64("res", ret).u32("flags", CLOEXEC.into());
 }
 
-// inotify_init and eventfd fail only where the process may have no more descriptors, which would disturb other tests.
+// inotify_init and eventfd fail only when the process is out of descriptors, which would disturb other tests.
 
 pub fn inotify_init_e(t: &mut Test) {
     opens(t, || syscall!(SYS_inotify_init)).1.u8("flags", 0);
@@ -113,7 +113,7 @@ pub fn eventfd2_x(t: &mut Test) {
     }
 }
 
-/// SIGINT, SIGTERM, and the first one that an event has no room for.
+/// SIGINT, SIGTERM, and the first signal that does not fit into an event.
 const SIGNALS: u64 = 1 << 1 | 1 << 14 | 1 << 32;
 const MASK: u32 = 1 << 1 | 1 << 14;
 
@@ -165,7 +165,7 @@ pub fn signalfd4_x(t: &mut Test) {
         let (fd, event) = opens(t, || syscall!(SYS_signalfd4, -1, &raw const mask, 8, *flags));
         event.i64("res", fd).u16("flags", *expected).i64("fd", -1).u32("mask", MASK);
     }
-    // Another set for a descriptor that there is: it is the result.
+    // A new set for an existing descriptor, which is the result.
     let signals = own(syscall!(SYS_signalfd4, -1, &raw const mask, 8, 0));
     let address = LowMemory::new().put_words(&[MASK, 1]);
     let (_, event) = t.succeeds(|| syscall32(327, [fd_of(&signals) as u32, address, 8, 0, 0, 0]));
@@ -235,7 +235,7 @@ pub fn pidfd_open_x(t: &mut Test) {
         .i64("fd", EINVAL)
         .i64("pid", BAD)
         .u32("flags", 1);
-    // What looks like the flag in the format is none for the kernel.
+    // The format's value of the flag is not valid for the kernel.
     t.fails(libc::EINVAL, || syscall!(SYS_pidfd_open, pid, 1))
         .i64("fd", EINVAL)
         .i64("pid", pid)

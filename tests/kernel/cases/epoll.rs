@@ -32,7 +32,7 @@ pub fn epoll_create1_e(t: &mut Test) {
 }
 
 pub fn epoll_create1_x(t: &mut Test) {
-    // Of flags that are none, those that have a name.
+    // Of invalid flags, only the named ones are recorded.
     for (flags, expected) in [(1, 0), (1 | libc::EPOLL_CLOEXEC, 1)] {
         t.fails(libc::EINVAL, || syscall!(SYS_epoll_create1, flags))
             .i64("res", EINVAL)
@@ -45,7 +45,7 @@ pub fn epoll_create1_x(t: &mut Test) {
     }
 }
 
-/// An epoll instance and a descriptor that it finds ready.
+/// Returns an epoll instance and a descriptor that is ready.
 fn ready() -> (std::fs::File, std::io::PipeReader) {
     let epoll = own(syscall!(SYS_epoll_create1, 0));
     let (reader, writer) = std::io::pipe().unwrap();

@@ -21,10 +21,10 @@ const ENVP: [&CStr; 2] = [c"KEY=value", c"OTHER=x"];
 
 const EXE_WRITABLE: u32 = 1;
 const EXE_FROM_MEMFD: u32 = 4;
-/// EXE_UPPER_LAYER and EXE_LOWER_LAYER: which one, is up to the machine.
+/// EXE_UPPER_LAYER and EXE_LOWER_LAYER: they depend on the machine.
 const EXE_LAYERS: u32 = 2 | 8;
 
-/// The pointers of an argv or envp, with the one that ends it.
+/// Returns the pointers of an argv or envp, with the final null pointer.
 fn pointers(strings: &[&CStr]) -> Vec<*const libc::c_char> {
     strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
 }
@@ -34,7 +34,7 @@ fn execve(filename: &CStr, argv: &[&CStr], envp: &[&CStr]) -> i64 {
     syscall!(SYS_execve, filename.as_ptr(), argv.as_ptr(), envp.as_ptr())
 }
 
-/// A program's file, and what is known of it.
+/// Asserts the properties of a program's file.
 fn assert_exe(event: &Params, path: &Path, flags: u32) {
     let file = fs::metadata(path).unwrap();
     let ns = |seconds: i64, ns: i64| seconds as u64 * 1_000_000_000 + ns as u64;
@@ -49,7 +49,7 @@ fn assert_exe(event: &Params, path: &Path, flags: u32) {
     event.text("trusted_exepath", &real);
 }
 
-/// What a child has in common with this process.
+/// Asserts the properties that a child shares with this process.
 fn assert_session(event: &Params) {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
@@ -68,7 +68,7 @@ fn assert_root(event: &Params) {
     event.u32("uid", 0).u32("gid", 0);
 }
 
-/// Asserts what a call that failed says of this thread.
+/// Asserts the properties of this thread in the event of a failed call.
 fn assert_own(event: &Params) {
     assert_process(event, u64::from(std::process::id()), None, &comm());
     assert_session(event);
@@ -76,7 +76,7 @@ fn assert_own(event: &Params) {
     assert_exe(event, &std::env::current_exe().unwrap(), EXE_WRITABLE);
 }
 
-/// The event of the one program that a child ran.
+/// Returns the event of the one program that a child ran.
 fn run(t: &mut Test, command: &mut Command) -> (Params, u64) {
     let captured: Captured = t.capture(|| i64::from(command.status().unwrap().code().unwrap()));
     assert_eq!(captured.ret, 0, "the program failed");
@@ -110,18 +110,18 @@ fn failed_execve(t: &mut Test) {
     event.i64("res", -i64::from(libc::ENOENT)).text("exe", c"first").bytes("args", b"second\0\0third\0");
     event.bytes("env", b"KEY=value\0OTHER=x\0").text("filename", MISSING);
     assert_own(&event);
-    // Without an argv the program's name is an empty string.
+    // Without an argv, the program's name is an empty string.
     let event = t.fails(libc::ENOENT, || syscall!(SYS_execve, MISSING.as_ptr(), 0, 0));
     event.i64("res", -i64::from(libc::ENOENT)).text("exe", c"").empty("args").empty("env");
     event.text("filename", MISSING);
     assert_own(&event);
-    // What cannot be read has no value.
+    // Unreadable arguments have no value.
     let event = t.fails(libc::EFAULT, || syscall!(SYS_execve, 1usize, 2usize, 3usize));
     event.i64("res", -i64::from(libc::EFAULT)).empty("exe").empty("args").empty("env").empty("filename");
     assert_own(&event);
 }
 
-/// At most 4,096 bytes are kept, the last one NUL.
+/// An event keeps at most 4,096 bytes, the last one a NUL.
 fn long_arguments(t: &mut Test) {
     let long = CString::new(vec![b'x'; 3000]).unwrap();
     let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"four", &long, &long], &[&long, &long]));
@@ -168,7 +168,7 @@ fn successful_execve(t: &mut Test) {
     assert_exe(&event, &true_program(), EXE_WRITABLE);
 }
 
-/// A user who may not write to the program, nor has capabilities.
+/// A user who cannot write to the program, and has no capabilities.
 fn another_user(t: &mut Test) {
     let mut command = Command::new("/bin/true");
     command.uid(65534).gid(65533).process_group(0).env_clear();
@@ -194,7 +194,7 @@ fn memory_file(t: &mut Test) {
     let name = CString::new(link).unwrap();
     event.i64("res", 0).text("exe", &name).empty("args").empty("env").text("filename", &name);
     let comm = file.as_raw_fd().to_string();
-    // From 6.14 on a program that is run by its descriptor has the file's own name.
+    // From 6.14 on, a program run by its descriptor has the file's own name.
     let own_name = event.bytes_of("comm").starts_with(b"memfd:");
     assert_process(&event, event.tid(), Some(this), if own_name { "memfd:scapd-tes" } else { &comm });
     assert_session(&event);
@@ -205,12 +205,12 @@ fn memory_file(t: &mut Test) {
     event.u64("exe_ino_ctime", stat.st_ctime as u64 * 1_000_000_000 + stat.st_ctime_nsec as u64);
 }
 
-/// Looks like an execve at its exit: the kernel says so.
+/// Its exit looks like that of an execve to BPF programs.
 fn successful_execveat(t: &mut Test) {
     let directory = fs::File::open(true_program().parent().unwrap()).unwrap();
     let fd = directory.as_raw_fd();
     let mut command = Command::new("/bin/false");
-    // SAFETY: nothing but a system call is made.
+    // SAFETY: the child only makes a system call.
     unsafe {
         command.pre_exec(move || {
             let (argv, envp) = ([c"zero".as_ptr(), std::ptr::null()], [std::ptr::null::<libc::c_char>()]);
@@ -248,7 +248,7 @@ pub fn execveat_e(t: &mut Test) {
         .u32("flags", 0);
 }
 
-/// Of a call that fails alone: a successful one is recorded as an execve.
+/// Covers only failed calls: a successful one is recorded as an execve.
 pub fn execveat_x(t: &mut Test) {
     let event = t.fails(libc::ENOENT, || execveat(libc::AT_FDCWD, MISSING, 0));
     event.i64("res", -i64::from(libc::ENOENT)).text("exe", c"first").bytes("args", b"second\0\0third\0");

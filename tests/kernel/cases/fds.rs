@@ -14,11 +14,11 @@ use crate::{
 };
 
 const EBADF: i64 = -(libc::EBADF as i64);
-/// No file is open with these.
+/// No file is open with these numbers.
 const BAD: i64 = -7;
 const BAD_TOO: i64 = -8;
 
-/// Descriptors that are free, as they are far beyond those in use: one for each test, for they run side by side.
+/// Free descriptors, far beyond those in use: one for each test, as tests run in parallel.
 const FREE: [i64; 5] = [501, 502, 503, 504, 505];
 
 pub fn close_e(t: &mut Test) {
@@ -33,7 +33,7 @@ pub fn close_x(t: &mut Test) {
     t.succeeds(|| syscall!(SYS_close, fd)).1.i64("res", 0).i64("fd", fd.into());
 }
 
-/// A descriptor of its own, beyond those of [`FREE`].
+/// Returns a new descriptor beyond those of [`FREE`].
 fn far() -> i64 {
     let file = Scratch::new().open();
     let fd = syscall!(SYS_fcntl, fd_of(&file), libc::F_DUPFD_CLOEXEC, 600);
@@ -55,14 +55,14 @@ pub fn close_range_x(t: &mut Test) {
         .u32("first", u32::MAX)
         .u32("last", 4)
         .u32("flags", 2 | 4);
-    // Of flags that are none, those that have a name.
+    // Of invalid flags, only the named ones are recorded.
     t.fails(libc::EINVAL, || syscall!(SYS_close_range, 4, 5, 1 | libc::CLOSE_RANGE_UNSHARE))
         .i64("res", EINVAL)
         .u32("first", 4)
         .u32("last", 5)
         .u32("flags", 2);
     let fd = far();
-    // Kernels before 5.11 do not know this flag.
+    // Kernels before 5.11 lack this flag.
     let captured = t.capture(|| syscall!(SYS_close_range, fd, fd, libc::CLOSE_RANGE_CLOEXEC));
     let ret = captured.ret;
     assert!([0, EINVAL].contains(&ret), "the call returned {ret}");
@@ -151,7 +151,7 @@ fn close(pipe: [RawFd; 2]) {
     pipe.into_iter().for_each(|fd| drop(own(fd.into())));
 }
 
-/// Asserts what an event tells of a new pipe; closes it.
+/// Asserts the parameters of a new pipe, and closes it.
 fn is_pipe(params: &Params, ends: [RawFd; 2]) {
     let [reader, writer] = ends.map(|fd| own(fd.into()));
     params
@@ -187,7 +187,7 @@ pub fn pipe2_e(t: &mut Test) {
 }
 
 pub fn pipe2_x(t: &mut Test) {
-    // What a failed call has left in the caller's memory are no descriptors.
+    // The old contents of the memory are not descriptors if the call fails.
     let mut ends = [0; 2];
     let params = t.fails(libc::EINVAL, || syscall!(SYS_pipe2, ends.as_mut_ptr(), -1));
     is_no_pipe(params.u32("flags", 0), libc::EINVAL);
@@ -198,7 +198,7 @@ pub fn pipe2_x(t: &mut Test) {
     is_pipe(params.u32("flags", 4096 | 64), ends);
 }
 
-/// The commands of fcntl, and how the format numbers them.
+/// The commands of fcntl, and their numbers in the format.
 const COMMANDS: &[(i32, u8)] = &[
     (libc::F_DUPFD, 1),
     (libc::F_GETFD, 2),
@@ -245,7 +245,7 @@ pub fn fcntl_x(t: &mut Test) {
     let (fd, params) = t.succeeds(|| syscall!(SYS_fcntl, fd_of(&file), libc::F_DUPFD_CLOEXEC, free));
     params.i64("res", fd).i64("fd", fd_of(&file)).u8("cmd", 26);
     drop(own(fd));
-    // The commands of 32-bit callers alone: F_GETLK64, F_SETLK64, F_SETLKW64.
+    // The commands that only 32-bit callers have: F_GETLK64, F_SETLK64, F_SETLKW64.
     #[cfg(target_arch = "x86_64")]
     for (command, expected) in [(12, 17), (13, 18), (14, 19), (libc::F_GETFD as u32, 2)] {
         let params = t.fails(libc::EBADF, || syscall32(221, [BAD as u32, command, 0, 0, 0, 0]));
@@ -296,7 +296,7 @@ pub fn ioctl_x(t: &mut Test) {
         .u64("argument", argument.addr() as u64);
 }
 
-/// Origins of lseek, and their numbers in the format; the last, SEEK_DATA, has no name in it.
+/// The origins of lseek, and their numbers in the format; the last, SEEK_DATA, has no name there.
 const WHENCE: &[(i32, u8)] = &[(libc::SEEK_SET, 0), (libc::SEEK_CUR, 1), (libc::SEEK_END, 2), (3, 3)];
 
 pub fn lseek_e(t: &mut Test) {
@@ -333,7 +333,7 @@ pub fn lseek_x(t: &mut Test) {
             .u64("offset", offset as u64)
             .u8("whence", 1);
     }
-    // A 32-bit caller's offset has a sign, too.
+    // A 32-bit caller's offset is signed, too.
     #[cfg(target_arch = "x86_64")]
     {
         let file = scratch.open_file("other");

@@ -82,7 +82,7 @@ pub fn flock_x(t: &mut Test) {
         .i64("res", -i64::from(libc::EAGAIN))
         .i64("fd", fd_of(&other))
         .u32("operation", 1 | 4);
-    // Of an operation that is none, what has a name.
+    // Of an invalid operation, only the named flags are recorded.
     t.fails(libc::EINVAL, || syscall!(SYS_flock, fd_of(&other), 0x1000 | libc::LOCK_UN))
         .i64("res", -i64::from(libc::EINVAL))
         .i64("fd", fd_of(&other))
@@ -93,7 +93,7 @@ pub fn flock_x(t: &mut Test) {
         .u32("operation", 8);
 }
 
-/// llseek, which 32-bit programs alone have.
+/// llseek, which only 32-bit programs have.
 struct Seek {
     memory: LowMemory,
     result: u32,
@@ -144,7 +144,7 @@ pub fn llseek_x(t: &mut Test) {
     event.i64("res", 0).i64("fd", fd_of(&file)).u64("offset", offset as u64).u8("whence", 1);
 }
 
-/// A handle of a file, as name_to_handle_at gives it.
+/// A file handle from name_to_handle_at.
 #[repr(C)]
 struct Handle {
     bytes: u32,
@@ -196,7 +196,8 @@ pub fn open_by_handle_at_x(t: &mut Test) {
     event.i64("fd", fd).i64("mountfd", fd_of(&directory)).u32("flags", 3 | 8).text("path", &path);
     event.u32("dev", dev).u64("ino", ino);
 
-    // A path of 64 names is whole; of more, the last ones are kept, and it does not look like one from the root.
+    // A path of 64 components is complete. Of a longer one, the last components are kept, and it does not look
+    // absolute.
     let top = path.to_str().unwrap().matches('/').count() - 1;
     let mut deep = Deep::new(scratch.open());
     deep.descend(63 - top);
@@ -214,7 +215,7 @@ pub fn open_by_handle_at_x(t: &mut Test) {
     });
 }
 
-/// Directories in directories.
+/// Nested directories.
 struct Deep(File);
 
 impl Deep {
@@ -238,7 +239,7 @@ fn path_of(scratch: &Scratch) -> String {
     scratch.path("").to_str().unwrap().trim_end_matches('/').to_owned()
 }
 
-/// Opens a file by its handle: the path in the event.
+/// Opens a file by its handle, and returns the path in the event.
 #[track_caller]
 fn opens_by_handle(t: &mut Test, mount: &File, file: &File, assert_path: impl FnOnce(&str)) {
     let handle = Handle::of(file);

@@ -15,7 +15,7 @@ fn assert_call(event: &Params, name: &str, arch: Arch) {
     event.u16("ID", call(name).code).u16("nativeID", call(name).number(arch).unwrap());
 }
 
-/// Calls of 32-bit programs alone: one that is selected with a 64-bit call, one by itself, one behind socketcall.
+/// Calls that only 32-bit programs have: one selected with a 64-bit call, one by name, one through socketcall.
 #[cfg(target_arch = "x86_64")]
 fn compat_calls(t: &mut Test) {
     let compat = |t: &mut Test, name: &str, errno: i32, args: [u32; 6]| {
@@ -30,10 +30,10 @@ fn compat_calls(t: &mut Test) {
     compat(t, "socketcall", libc::EINVAL, [99, 0, 0, 0, 0, 0]);
 }
 
-/// Calls that the tables do not know, none of which looks like one that they know.
+/// Calls that the tables do not know, none of which looks like a known one.
 fn unknown_calls(t: &mut Test) {
     let call = |number: i64| {
-        // SAFETY: the kernel has no such call: it does nothing.
+        // SAFETY: the kernel has no such call, which thus does nothing.
         move || match unsafe { libc::syscall(number) } {
             -1 => -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap()),
             result => result,
@@ -80,7 +80,7 @@ pub fn generic_x(t: &mut Test) {
     unknown_calls(t);
 }
 
-/// The kernel forgets the number of the call that a signal's handler ends with.
+/// The kernel overwrites the number of the call that ends a signal handler.
 fn return_from_a_handler(t: &mut Test) {
     extern "C" fn handler(_: libc::c_int) {}
 
@@ -91,7 +91,7 @@ fn return_from_a_handler(t: &mut Test) {
         unsafe { libc::signal(libc::SIGUSR2, handler) }
     };
     assert_ne!(old, libc::SIG_ERR);
-    // SAFETY: to this thread, which has a handler.
+    // SAFETY: the signal goes to this thread, which has a handler.
     let captured = t.capture(|| i64::from(unsafe { libc::raise(libc::SIGUSR2) }));
     assert_call(&captured.one(), "rt_sigreturn", Arch::NATIVE);
 }

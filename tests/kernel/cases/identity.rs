@@ -4,14 +4,14 @@ use crate::{
     syscall,
 };
 
-/// No user and no group: the call fails.
+/// No valid user or group: the call fails.
 const INVALID: u32 = u32::MAX;
 const EINVAL: i64 = -(libc::EINVAL as i64);
 const EPERM: i64 = -(libc::EPERM as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 const ESRCH: i64 = -(libc::ESRCH as i64);
 
-/// Makes a call on a thread of its own, which alone it changes: its result and its one event.
+/// Makes a call on a new thread, the only one that it changes. Returns the result and the one event.
 fn on_thread(t: &mut Test, call: impl FnOnce() -> i64 + Send) -> (i64, Params) {
     let captured = t.capture(|| std::thread::scope(|scope| scope.spawn(call).join().unwrap()));
     let ret = captured.ret;
@@ -94,7 +94,7 @@ pub fn getegid_x(t: &mut Test) {
     event.u32("egid", GROUPS[1]);
 }
 
-/// Pointers to three ids.
+/// Returns pointers to three ids.
 fn pointers(ids: &mut [u32; 3]) -> [usize; 3] {
     [0, 1, 2].map(|i| &raw mut ids[i] as usize)
 }
@@ -164,7 +164,7 @@ pub fn setuid_x(t: &mut Test) {
     {
         use crate::compat::syscall32;
 
-        // Of 32 and of 16 bits: what is beyond these is left out.
+        // 32-bit and 16-bit ids: the remaining bits are ignored.
         changes(t, || syscall32(213, [70_000, 0, 0, 0, 0, 0])).i64("res", 0).u32("uid", 70_000);
         changes(t, || syscall32(23, [0x1_1234, 0, 0, 0, 0, 0])).i64("res", 0).u32("uid", 0x1234);
         let event = t.fails(libc::EINVAL, || syscall32(23, [0xffff, 0, 0, 0, 0, 0]));
@@ -182,7 +182,7 @@ pub fn setgid_x(t: &mut Test) {
     changes(t, || syscall!(SYS_setgid, 65533)).i64("res", 0).u32("gid", 65533);
 }
 
-/// Makes a call as a user that may not change to another.
+/// Makes a call as a user who cannot change to another.
 fn without_rights(call: impl FnOnce() -> i64) -> i64 {
     set_users();
     call()
@@ -251,13 +251,13 @@ mod compat {
     use super::*;
     use crate::compat::{LowMemory, syscall32};
 
-    /// The numbers of a call: of 32-bit, and of 16-bit ids.
+    /// The numbers of a call: with 32-bit and with 16-bit ids.
     pub type Numbers = [u32; 2];
 
     pub const GETRESUID: Numbers = [209, 165];
     pub const GETRESGID: Numbers = [211, 171];
 
-    /// Asks for three ids in both sizes; those that 16 bits cannot hold are 65534 there.
+    /// Gets three ids in both sizes; those that do not fit into 16 bits are 65534 there.
     pub fn getres(
         t: &mut Test,
         numbers: Numbers,
@@ -279,7 +279,7 @@ mod compat {
 
 // --------------------------------------------------- sessions and groups
 
-/// A process that leads a group can have no new session.
+/// Fails, as the leader of a process group cannot create a session.
 fn setsid_of_leader() -> i64 {
     match syscall!(SYS_setpgid, 0, 0) {
         0 => syscall!(SYS_setsid),
@@ -298,7 +298,7 @@ pub fn setsid_x(t: &mut Test) {
     event.i64("res", event.tid() as i64);
 }
 
-/// A process number beyond all that there can be.
+/// A pid beyond the maximum.
 const NOBODY: i32 = 0x7fff_fff0;
 
 pub fn setpgid_e(t: &mut Test) {
@@ -339,7 +339,7 @@ pub fn prctl_x(t: &mut Test) {
         .i64("arg2_int", 1);
     syscall!(SYS_prctl, libc::PR_SET_KEEPCAPS, 0);
 
-    // A name that is set, and one that is asked for.
+    // Setting and getting a name.
     let mut old = [0u8; 16];
     syscall!(SYS_prctl, libc::PR_GET_NAME, old.as_mut_ptr());
     t.succeeds(|| syscall!(SYS_prctl, libc::PR_SET_NAME, c"a name".as_ptr()))
@@ -357,14 +357,14 @@ pub fn prctl_x(t: &mut Test) {
         .i64("arg2_int", 0);
     syscall!(SYS_prctl, libc::PR_SET_NAME, old.as_ptr());
 
-    // A name that cannot be read has no value.
+    // An unreadable name has no value.
     t.fails(libc::EFAULT, || syscall!(SYS_prctl, libc::PR_SET_NAME, 1usize))
         .i64("res", EFAULT)
         .u32("option", options(libc::PR_SET_NAME))
         .empty("arg2_str")
         .i64("arg2_int", 0);
 
-    // An answer in memory.
+    // A result in memory.
     syscall!(SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1);
     let mut answer = -1;
     let (_, event) = t.succeeds(|| syscall!(SYS_prctl, libc::PR_GET_CHILD_SUBREAPER, &raw mut answer));

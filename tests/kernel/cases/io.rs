@@ -16,7 +16,7 @@ const TEXT: &[u8; 11] = b"hello\0world";
 const EBADF: i64 = -(libc::EBADF as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 
-/// A file that holds `TEXT`, to be read from its start.
+/// Returns a file that holds `TEXT`, positioned at its start.
 fn file() -> File {
     let file = tempfile::tempfile().unwrap();
     file.write_all_at(TEXT, 0).unwrap();
@@ -52,7 +52,7 @@ pub fn read_x(t: &mut Test) {
     let fd = file.as_raw_fd();
     let (_, event) = t.succeeds(|| syscall!(SYS_read, fd, buffer.as_mut_ptr(), 64));
     assert_exit(&event, 11, TEXT, fd, 64);
-    // At the end of the file nothing is read: what the buffer holds is no data.
+    // Nothing is read at the end of the file, so the buffer holds no data.
     let (_, event) = t.succeeds(|| syscall!(SYS_read, fd, buffer.as_mut_ptr(), 64));
     assert_exit(&event, 0, b"", fd, 64);
 
@@ -83,7 +83,7 @@ pub fn write_e(t: &mut Test) {
 }
 
 pub fn write_x(t: &mut Test) {
-    // What was to be written is recorded of a failed call too.
+    // The data of a failed write is recorded, too.
     let event = t.fails(libc::EBADF, || syscall!(SYS_write, NO_FD, TEXT.as_ptr(), 7));
     assert_exit(&event, EBADF, b"hello\0w", NO_FD, 7);
     let file = file();
@@ -96,7 +96,7 @@ pub fn write_x(t: &mut Test) {
     let large = [b'L'; 200];
     let (_, event) = t.succeeds(|| syscall!(SYS_write, fd, large.as_ptr(), 200));
     assert_exit(&event, 200, &large[..80], fd, 200);
-    // Of a write that was cut short, what was written.
+    // Of a short write, only the written data.
     t.snaplen(10_000);
     let (_reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
     let fd = writer.as_raw_fd();

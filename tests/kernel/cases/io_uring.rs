@@ -10,8 +10,8 @@ const EBADF: i64 = -(libc::EBADF as i64);
 const EINVAL: i64 = -(libc::EINVAL as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 
-/// `struct io_uring_params`: sq_entries, cq_entries, flags, sq_thread_cpu, sq_thread_idle, features; then what events
-/// do not tell.
+/// `struct io_uring_params`: sq_entries, cq_entries, flags, sq_thread_cpu, sq_thread_idle, features; then fields that
+/// events do not have.
 type RingParams = [u32; 30];
 
 fn setup(entries: u32, params: &mut RingParams) -> i64 {
@@ -42,7 +42,7 @@ pub fn io_uring_setup_x(t: &mut Test) {
     for (flags, expected) in [(1, 1), (2, 2), (4, 8), (8, 16), (16, 32), (32, 64), (64, 128), (1 << 31, 0)] {
         let mut params = [0; 30];
         params[..6].copy_from_slice(&[11, 12, flags, 13, 14, 0x8000_0015]);
-        // Something that must be 0 is not.
+        // A reserved field is not 0.
         params[8] = 1;
         let event = t.fails(libc::EINVAL, || setup(3, &mut params));
         assert_setup(&event, EINVAL, 3, &params, expected);

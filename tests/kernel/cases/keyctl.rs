@@ -20,20 +20,20 @@ const PKEY_SIGN: u32 = 27;
 const RESTRICT_KEYRING: u32 = 29;
 const MOVE: u32 = 30;
 
-/// A key that there is not.
+/// A key that does not exist.
 const NO_KEY: i64 = 0x7fff_fff0;
 
-/// An argument that is a number.
+/// Returns a numeric argument.
 fn number(number: i64) -> Vec<u8> {
     [&[0u8], &number.to_ne_bytes()[..]].concat()
 }
 
-/// An argument that is a string.
+/// Returns a string argument.
 fn text(text: &CStr) -> Vec<u8> {
     [&[1u8], text.to_bytes_with_nul()].concat()
 }
 
-/// An argument that is a string, but cannot be read.
+/// Returns a string argument that is unreadable.
 fn unreadable() -> Vec<u8> {
     vec![1]
 }
@@ -51,7 +51,7 @@ pub fn keyctl_e(t: &mut Test) {
 
 pub fn keyctl_x(t: &mut Test) {
     let zero = || number(0);
-    // An operation that nobody knows has no arguments.
+    // An unknown operation has no arguments.
     t.fails(libc::EOPNOTSUPP, || syscall!(SYS_keyctl, 9999, 1, 2, 3, 4))
         .i64("res", -i64::from(libc::EOPNOTSUPP))
         .u32("operation", 9999)
@@ -60,7 +60,7 @@ pub fn keyctl_x(t: &mut Test) {
         .bytes("arg4", &zero())
         .bytes("arg5", &zero());
 
-    // What an operation does not take is left out.
+    // Arguments that an operation does not take are left out.
     let numbers = [
         (REVOKE, [number(NO_KEY), zero(), zero(), zero()]),
         (SETPERM, [number(NO_KEY), number(12), zero(), zero()]),

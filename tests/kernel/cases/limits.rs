@@ -8,7 +8,7 @@ const EINVAL: i64 = -(libc::EINVAL as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 const ESRCH: i64 = -(libc::ESRCH as i64);
 
-/// A number that no resource has, and its number in the format.
+/// An invalid resource, and its number in the format.
 const NO_RESOURCE: i32 = 99;
 const UNKNOWN: u8 = 255;
 
@@ -21,7 +21,7 @@ fn assert_limit(event: &Params, res: i64, limit: [i64; 2], resource: u8) {
     event.i64("res", res).i64("cur", limit[0]).i64("max", limit[1]).u8("resource", resource);
 }
 
-/// Gives the process, which is a child, limits that differ; there is none on the second in `unlimited`.
+/// Sets the limits of this process, which is a child.
 fn limit(resource: u8, limit: [i64; 2]) {
     assert_eq!(syscall!(SYS_prlimit64, 0, i32::from(resource), limit.as_ptr(), 0), 0);
 }
@@ -87,7 +87,7 @@ pub fn setrlimit_x(t: &mut Test) {
     }
 }
 
-/// A process number beyond all that there can be.
+/// A pid beyond the maximum.
 const NOBODY: i32 = 0x7fff_fff0;
 
 pub fn prlimit64_e(t: &mut Test) {
@@ -117,7 +117,7 @@ pub fn prlimit64_x(t: &mut Test) {
     let event = t.fails(libc::EFAULT, || syscall!(SYS_prlimit64, 0, libc::RLIMIT_CORE, 1usize, to));
     assert_prlimit(&event, EFAULT, [0, 0], [-1, -1], 0, CORE);
 
-    // setrlimit is another call, and not recorded.
+    // setrlimit is another call, which is not recorded.
     let before = [5i64, -1];
     let change = || {
         assert_eq!(syscall!(SYS_setrlimit, libc::RLIMIT_CORE, before.as_ptr()), 0);

@@ -108,7 +108,7 @@ pub fn linkat_x(t: &mut Test) {
     .i64("newdir", BAD)
     .text("newpath", &other)
     .u32("flags", 4096);
-    // Of the flags only two are known.
+    // Only two of the flags have names.
     t.fails(libc::EINVAL, || syscall!(SYS_linkat, BAD, 1usize, libc::AT_FDCWD, 0usize, 0x101))
         .i64("res", EINVAL)
         .i64("olddir", BAD)

@@ -6,11 +6,11 @@ use crate::{
 const EINVAL: i64 = -(libc::EINVAL as i64);
 const ENOMEM: i64 = -(libc::ENOMEM as i64);
 
-/// Where nothing is mapped.
+/// An unmapped address.
 const NOWHERE: u64 = 0x1000;
 const LENGTH: u64 = 2 * 4096;
 
-/// Memory of its own pages.
+/// Memory in pages of its own.
 struct Pages(u64);
 
 impl Pages {
@@ -56,7 +56,7 @@ pub fn mlock2_e(t: &mut Test) {
 }
 
 pub fn mlock2_x(t: &mut Test) {
-    // Of flags that are none, those that have a name.
+    // Of invalid flags, only the named ones are recorded.
     for (flags, expected) in [(2, 0), (2 | libc::MLOCK_ONFAULT, 1)] {
         let event = t.fails(libc::EINVAL, || syscall!(SYS_mlock2, NOWHERE, LENGTH, flags));
         assert_range(event.u32("flags", expected), EINVAL, NOWHERE, LENGTH);
@@ -80,7 +80,7 @@ pub fn munlock_x(t: &mut Test) {
     assert_range(&event, 0, pages.0, LENGTH);
 }
 
-/// Locks what the process will touch, and nothing at once, until this is dropped.
+/// Locks future pages of the process, and none at once, until dropped.
 struct AllLocked;
 
 impl AllLocked {
@@ -107,7 +107,7 @@ pub fn mlockall_x(t: &mut Test) {
     t.succeeds(|| syscall!(SYS_mlockall, AllLocked::FLAGS)).1.i64("res", 0).u32("flags", 1 | 4);
 }
 
-// This call does not fail.
+// This call cannot fail.
 
 pub fn munlockall_e(t: &mut Test) {
     t.succeeds(|| syscall!(SYS_munlockall));

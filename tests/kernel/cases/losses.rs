@@ -1,4 +1,4 @@
-//! Losses that no ring is the cause of: each is counted with its cause.
+//! Losses that are not caused by a ring: each is counted with its cause.
 
 use std::os::{fd::AsRawFd, unix::net::UnixDatagram};
 
@@ -14,11 +14,11 @@ fn only(cause: Cause) -> Losses {
     losses
 }
 
-/// The most descriptors that a message takes, and their `struct cmsghdr`.
+/// The most descriptors that a message can have, and their `struct cmsghdr`.
 const DESCRIPTORS: usize = 253;
 const CONTROL: usize = 16 + 4 * DESCRIPTORS;
 
-/// Sends so many bytes with as many descriptors as a message takes.
+/// Sends `length` bytes with as many descriptors as a message can have.
 fn send(socket: &UnixDatagram, length: usize) {
     let data = vec![b'x'; length];
     let mut pieces = [iovec(&data)];
@@ -33,7 +33,7 @@ fn send(socket: &UnixDatagram, length: usize) {
     assert_eq!(syscall!(SYS_sendmsg, socket.as_raw_fd(), &raw const message, 0), length as i64);
 }
 
-/// Receives that message: what was lost of the event.
+/// Receives that message, and returns the losses of its event.
 fn receive(t: &mut Test, socket: &UnixDatagram, length: usize) -> Losses {
     let (mut data, mut control) = (vec![0u8; length], vec![0u8; 2 * CONTROL]);
     let mut pieces = [libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: length }];
@@ -52,7 +52,7 @@ pub fn larger_than_an_event_may_be(t: &mut Test) {
     t.count_apart();
     t.snaplen(u32::MAX);
     let (sender, receiver) = UnixDatagram::pair().unwrap();
-    // The first is as large as may be, with what else is in the event.
+    // The first is the largest that fits with the rest of the event.
     for (length, lost) in [(64_000, Losses::default()), (64_495, only(Cause::TooLarge))] {
         send(&sender, length);
         assert_eq!(receive(t, &receiver, length), lost, "{length} bytes");
@@ -68,8 +68,8 @@ pub fn no_scratch_area(t: &mut Test) {
     assert_eq!(t.loses_while_in_use(Way::Exit, access), only(Cause::NoScratch));
     assert_eq!(t.counters(), Counters { seen: 2, lost_no_scratch: 1, ..Counters::default() });
     assert_eq!(t.lost_on_cpus(), 1);
-    // That of enter events is another one, and their program takes none.
+    // Enter events have another scratch area, which their program does not use here.
     assert_eq!(t.loses_while_in_use(Way::Enter, access).sum(), 0);
-    // It is free again.
+    // The area is free again.
     t.succeeds(access).1.rest_does_not_matter();
 }

@@ -24,7 +24,7 @@ pub fn assert_sizes(event: &Params) {
     assert!(event.number("vm_swap") <= event.number("vm_size"), "vm_swap");
 }
 
-/// Where the data segment ends. A call that fails returns it, and so does one that asks for it.
+/// Returns the end of the data segment, as a failed call and a query do.
 fn current_break() -> i64 {
     syscall!(SYS_brk, 0)
 }
@@ -45,7 +45,8 @@ pub fn brk_x(t: &mut Test) {
     syscall!(SYS_brk, end);
 }
 
-/// Makes a call that fails and one that succeeds: each event, and its result. The arguments are in both of a pair.
+/// Makes a failing and a successful call, and returns each event with its result. Both events of a pair have the
+/// arguments.
 fn mmap_events(t: &mut Test) -> [(Params, i64); 2] {
     let flags = libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_POPULATE;
     let failed = t.fails(libc::EBADF, || mmap(0x1234_5000, flags, -7, 8192));
@@ -71,7 +72,7 @@ pub fn mmap_x(t: &mut Test) {
     }
 }
 
-/// The same for mmap2, which 32-bit programs alone have. Its offset counts pages of 4,096 bytes.
+/// The same for mmap2, which only 32-bit programs have. Its offset counts pages of 4,096 bytes.
 fn mmap2_events(t: &mut Test) -> [(Params, i64); 2] {
     let flags = (libc::MAP_SHARED | libc::MAP_FIXED | libc::MAP_POPULATE) as u32;
     let arguments = [0x1234_5000, LENGTH as u32, PROTECTION as u32, flags, -7i32 as u32, 0xffff_fff0];
@@ -81,7 +82,7 @@ fn mmap2_events(t: &mut Test) -> [(Params, i64); 2] {
 
     let file = tempfile::tempfile().unwrap();
     let arguments = [0, LENGTH as u32, PROTECTION as u32, libc::MAP_PRIVATE as u32, fd(&file), 3];
-    // An address in the upper half is no error.
+    // An address in the upper half is not an error.
     let captured = t.capture(|| i64::from(syscall32(192, arguments) as u32));
     let address = captured.ret;
     let mapped = captured.one();
@@ -123,7 +124,8 @@ pub fn munmap_x(t: &mut Test) {
     assert_sizes(&event);
 }
 
-/// Makes a call that fails and one that succeeds: each event, and its result. The arguments are in both of a pair.
+/// Makes a failing and a successful call, and returns each event with its result. Both events of a pair have the
+/// arguments.
 fn mprotect_events(t: &mut Test) -> [(Params, i64); 2] {
     let protection = libc::PROT_WRITE | libc::PROT_GROWSDOWN;
     let failed = t.fails(libc::EINVAL, || syscall!(SYS_mprotect, 7, 1i64 << 40, protection));

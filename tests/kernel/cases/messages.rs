@@ -20,7 +20,7 @@ pub(super) const EAGAIN: i64 = -(libc::EAGAIN as i64);
 
 pub(super) const TEXT: &[u8; 7] = b"da\0tum!";
 
-/// A datagram socket of the address's family, with a port of its own.
+/// Returns a datagram socket of the address's family, bound to a new port.
 pub(super) fn datagram(addr: SocketAddr) -> (OwnedFd, SocketAddr) {
     let socket = socket(addr, libc::SOCK_DGRAM | libc::SOCK_NONBLOCK);
     bind(&socket, addr);
@@ -65,7 +65,7 @@ pub fn sendto_e(t: &mut Test) {
     let (_, event) = t.succeeds(|| sendto(sender.as_raw_fd(), &raw(to)));
     assert_enter(&event, sender.as_raw_fd(), 7);
     event.bytes("tuple", &tuple(from, to));
-    // Without any address, the remote end is not known.
+    // Without an address, the remote end is unknown.
     let event = t.fails(libc::EDESTADDRREQ, || send(sender.as_raw_fd()));
     assert_enter(&event, sender.as_raw_fd(), 7);
     event.bytes("tuple", &tuple(from, UNKNOWN));
@@ -89,7 +89,7 @@ pub fn sendto_x(t: &mut Test) {
         assert_sent(&event, 7, TEXT, fd, 7);
         event.bytes("tuple", &tuple(from, to));
     }
-    // What TCP does not look at.
+    // TCP ignores the address.
     let (client, _server) = tcp_pair();
     let (_, event) = t.succeeds(|| sendto(client.as_raw_fd(), &raw(UNKNOWN)));
     assert_sent(&event, 7, TEXT, client.as_raw_fd(), 7);
@@ -117,7 +117,7 @@ pub fn sendto_x(t: &mut Test) {
     ends[1] = ends[1].swapped();
     assert_eq!(ends[0], ends[1]);
 
-    // A socket of a family that the format has no tuples of: the kernel takes an empty message.
+    // A socket of a family without tuples in the format: the kernel accepts an empty message.
     let netlink = new_socket(libc::AF_NETLINK, libc::SOCK_RAW);
     let fd = netlink.as_raw_fd();
     let (_, event) = t.succeeds(|| send(fd));
@@ -138,7 +138,7 @@ pub fn sendto_x(t: &mut Test) {
 
 // ---------------------------------------------------------------- recvfrom
 
-/// Receives into 64 bytes; the address too, if there is a place for it.
+/// Receives into 64 bytes, and gets the address if there is room for it.
 fn recvfrom(fd: i32, addr: Option<&mut [u8; 128]>) -> i64 {
     let mut buffer = [b'x'; 64];
     let mut len = 128u32;
@@ -177,7 +177,7 @@ pub fn recvfrom_x(t: &mut Test) {
         let (_, event) = t.succeeds(|| recvfrom(fd, Some(&mut addr)));
         assert_received(&event, 7, TEXT, fd);
         event.bytes("tuple", &tuple(from, to));
-        // Nobody asked who has sent it.
+        // The caller does not ask for the sender.
         assert_eq!(sendto(sender.as_raw_fd(), &raw(to)), 7);
         wait_for(&receiver, libc::POLLIN);
         let (_, event) = t.succeeds(|| recvfrom(fd, None));
@@ -215,9 +215,9 @@ pub fn recvfrom_x(t: &mut Test) {
 
 // ----------------------------------------------------------------- sendmsg
 
-/// A message of these pieces, to or from an address.
+/// Returns a message of these buffers, to or from an address.
 pub(super) fn message(iovecs: &mut [libc::iovec], addr: &mut [u8]) -> libc::msghdr {
-    // SAFETY: a message of nothing is one.
+    // SAFETY: all zeros are a valid, empty message.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = iovecs.as_mut_ptr();
     message.msg_iovlen = iovecs.len();
@@ -318,7 +318,7 @@ pub(super) fn send_descriptor(socket: &UnixStream, fd: i32) {
     assert_eq!(sendmsg(socket.as_raw_fd(), &message), 7);
 }
 
-/// A `struct cmsghdr` with a descriptor.
+/// Returns a `struct cmsghdr` with a descriptor.
 pub(super) fn control_message(fd: i32) -> Vec<u8> {
     let mut control = 20u64.to_ne_bytes().to_vec();
     for word in [libc::SOL_SOCKET, libc::SCM_RIGHTS, fd, 0] {

@@ -9,10 +9,10 @@ use crate::{
     syscall,
 };
 
-/// Of each call, at most as many messages as the kernel handles.
+/// The kernel's limit of messages in a call.
 const MAX_MESSAGES: usize = 1024;
 
-/// A `struct mmsghdr` whose length is not known yet.
+/// Returns a `struct mmsghdr` without a length.
 fn unsent(header: libc::msghdr) -> libc::mmsghdr {
     libc::mmsghdr { msg_hdr: header, msg_len: 0xdead }
 }
@@ -25,7 +25,7 @@ fn recvmmsg(fd: i32, messages: &mut [libc::mmsghdr]) -> i64 {
     syscall!(SYS_recvmmsg, fd, messages.as_mut_ptr(), messages.len(), libc::MSG_DONTWAIT, 0)
 }
 
-/// Makes a call that handles this many messages: their events.
+/// Makes a call that handles this many messages, and returns their events.
 #[track_caller]
 fn handles(t: &mut Test, count: usize, call: impl FnOnce() -> i64) -> Vec<Params> {
     let captured = t.capture(call);
@@ -78,7 +78,7 @@ pub fn sendmmsg_x(t: &mut Test) {
     events[0].bytes("tuple", &tuple(from, to));
     assert_message(&events[1], 5, fd, 5, b"other");
     events[1].bytes("tuple", &tuple(from, other_to));
-    // The second cannot be sent: the call has handled the first.
+    // The second cannot be sent: the call handles only the first.
     let mut unreadable = message(&mut [], &mut []);
     unreadable.msg_iov = std::ptr::without_provenance_mut(1);
     unreadable.msg_iovlen = 1;
@@ -86,7 +86,7 @@ pub fn sendmmsg_x(t: &mut Test) {
     assert_message(&events[0], 7, fd, 7, TEXT);
     events[0].bytes("tuple", &tuple(from, to));
 
-    // All that a call can handle, and one more.
+    // The limit of a call, and one more.
     let mut messages = vec![second; MAX_MESSAGES + 1];
     for event in handles(t, MAX_MESSAGES, || sendmmsg(fd, &mut messages)) {
         assert_message(&event, 5, fd, 5, b"other");

@@ -1,4 +1,4 @@
-//! The tests, one for each program, named as it is; the files mirror bpf/syscalls/ and bpf/tracepoints/. Those of
+//! The tests, one for each program, with its name; the files mirror bpf/syscalls/ and bpf/tracepoints/. Tests of
 //! settings have a list of their own.
 
 mod access;
@@ -90,10 +90,10 @@ pub use transfer::*;
 pub use vectors::*;
 pub use wait::*;
 
-/// A name, a program whose events show what a setting does, the test.
+/// A name, a program whose events show the effect of a setting, and the test.
 type SettingTest = (&'static str, &'static str, fn(&mut crate::harness::Test));
 
-/// What settings do.
+/// The tests of settings.
 pub const SETTINGS: &[SettingTest] = &[
     ("drop_failed", "access_x", drop_failed::leaves_out_returns_with_an_error),
     ("drop_failed_connect", "connect_x", drop_failed::keeps_connections_that_are_being_made),

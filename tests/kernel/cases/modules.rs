@@ -8,7 +8,7 @@ use crate::{
 
 const EINVAL: i64 = -(libc::EINVAL as i64);
 
-/// Makes a call that fails, whether this kernel has modules (then for its arguments) or has not.
+/// Makes a call that fails, both on a kernel with modules (because of its arguments) and on one without.
 fn refused(t: &mut Test, call: impl FnOnce() -> i64) -> (i64, Params) {
     let captured = t.capture(call);
     let ret = captured.ret;
@@ -33,13 +33,13 @@ pub fn init_module_x(t: &mut Test) {
         refused(t, || syscall!(SYS_init_module, image.as_ptr(), length, options.as_ptr()))
     };
     assert_image(refuse(t, 7), &image[..7], 7).text("uargs", c"one=1 two=2");
-    // No more than the snaplen.
+    // At most the snaplen.
     assert_image(refuse(t, 100), &image[..80], 100).text("uargs", c"one=1 two=2");
     assert_image(refuse(t, 0), b"", 0).text("uargs", c"one=1 two=2");
     let unreadable = refused(t, || syscall!(SYS_init_module, 1usize, 7, 1usize));
     assert_image(unreadable, b"", 7).empty("uargs");
 
-    // The largest of both still fit into one event.
+    // The largest sizes of both still fit into one event.
     t.snaplen(65535);
     let image = vec![0x5a_u8; 70_000];
     let options = CString::new(vec![b'o'; 5000]).unwrap();
@@ -84,15 +84,15 @@ const BPF_MAP_CREATE: u32 = 0;
 const BPF_MAP_UPDATE_ELEM: u32 = 2;
 const BPF_MAP_DELETE_ELEM: u32 = 3;
 
-/// Makes an array of one element: its descriptor.
+/// Creates an array of one element, and returns its descriptor.
 fn bpf_array() -> i64 {
     let mut attributes = [0u32; 16];
     attributes[..4].copy_from_slice(&[2, 4, 8, 1]); // BPF_MAP_TYPE_ARRAY; sizes of key and value; entries
     syscall!(SYS_bpf, BPF_MAP_CREATE, attributes.as_ptr(), size_of_val(&attributes))
 }
 
-/// Makes a bpf call on a thread of its own: the harness makes some, too, as it adds and removes its thread. The call's
-/// result and its event, and the harness's.
+/// Makes a bpf call on a new thread, as the harness also makes bpf calls to add and remove its thread. Returns the
+/// call's result and its event, and the harness's.
 fn bpf_on_thread(t: &mut Test, call: impl FnOnce() -> i64 + Send) -> (i64, Params, Params) {
     let captured = t.capture(|| std::thread::scope(|scope| scope.spawn(call).join().unwrap()));
     let (ret, tid) = (captured.ret, captured.tid);
@@ -102,7 +102,7 @@ fn bpf_on_thread(t: &mut Test, call: impl FnOnce() -> i64 + Send) -> (i64, Param
 }
 
 pub fn bpf_e(t: &mut Test) {
-    // None, and without bit 16, which newer kernels take for a flag.
+    // No valid command, and without bit 16, which newer kernels treat as a flag.
     let no_command = -65_545;
     let (ret, event, harness) = bpf_on_thread(t, || syscall!(SYS_bpf, no_command, 0, 0));
     assert_eq!(ret, EINVAL);

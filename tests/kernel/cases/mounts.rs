@@ -11,14 +11,14 @@ use crate::{
 };
 
 const BAD: i64 = -7;
-/// A descriptor that could be, but is not open.
+/// A valid descriptor that is not open.
 const UNUSED: i64 = 1_000_000;
 const EBADF: i64 = -(libc::EBADF as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 const EINVAL: i64 = -(libc::EINVAL as i64);
 const ENOENT: i64 = -(libc::ENOENT as i64);
 
-/// A directory with a file system of its own, mounted until this is dropped.
+/// A directory with a file system of its own, mounted until dropped.
 struct Mounted {
     directory: CString,
     _scratch: Scratch,
@@ -31,7 +31,7 @@ impl Mounted {
         directory
     }
 
-    /// Nothing is mounted there yet.
+    /// Returns a directory without a mount.
     fn place() -> Mounted {
         let scratch = Scratch::new();
         Mounted { directory: scratch.directory("mounted"), _scratch: scratch }
@@ -74,7 +74,7 @@ pub fn mount_x(t: &mut Test) {
     .text("dir", &missing)
     .text("type", &kind)
     .u32("flags", 1);
-    // The magic number of old programs is no flag.
+    // The magic number of old programs is not a flag.
     t.succeeds(|| place.mount(libc::MS_NOEXEC | 0xC0ED_0000))
         .1
         .i64("res", 0)
@@ -98,7 +98,7 @@ pub fn mount_x(t: &mut Test) {
         .u32("flags", 0);
 }
 
-/// umount, which 32-bit programs alone have.
+/// umount, which only 32-bit programs have.
 fn umount(directory: &CStr) -> i64 {
     let directory = LowMemory::new().put(directory.to_bytes_with_nul());
     syscall32(22, [directory, 0, 0, 0, 0, 0])
@@ -137,14 +137,14 @@ pub fn umount2_x(t: &mut Test) {
         .i64("res", 0)
         .text("name", &mounted.directory)
         .u32("flags", 2 | 8);
-    // Of flags that are none, those that have a name.
+    // Of invalid flags, only the named ones are recorded.
     t.fails(libc::EINVAL, || syscall!(SYS_umount2, 1usize, 0x40 | libc::MNT_EXPIRE))
         .i64("res", EINVAL)
         .empty("name")
         .u32("flags", 4);
 }
 
-// fsconfig's commands, in the kernel as in the format.
+// fsconfig's commands, the same in the kernel and the format.
 const SET_FLAG: u32 = 0;
 const SET_STRING: u32 = 1;
 const SET_BINARY: u32 = 2;
@@ -184,7 +184,7 @@ pub fn fsconfig_x(t: &mut Test) {
         .empty("value_bytebuf")
         .empty("value_charbuf")
         .i32("aux", 0);
-    // Of a call that failed, the value is left out.
+    // Of a failed call, the value is left out.
     for (command, aux) in [(SET_STRING, 0), (SET_BINARY, 2), (SET_PATH, libc::AT_FDCWD)] {
         t.fails(libc::EBADF, || fsconfig(UNUSED, command, size.as_ptr(), value.as_ptr(), aux))
             .i64("res", EBADF)

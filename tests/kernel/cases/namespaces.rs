@@ -49,7 +49,7 @@ pub fn unshare_e(t: &mut Test) {
 pub fn unshare_x(t: &mut Test) {
     let flags = libc::CLONE_PTRACE | libc::CLONE_NEWNS;
     t.fails(libc::EINVAL, || syscall!(SYS_unshare, flags)).i64("res", EINVAL).u32("flags", PTRACE | NEWNS);
-    // In a process with threads this one fails, in a new one it does nothing.
+    // This flag fails in a process with threads, and does nothing in a new one.
     t.fails(libc::EINVAL, || syscall!(SYS_unshare, libc::CLONE_THREAD))
         .i64("res", EINVAL)
         .u32("flags", CLONE_THREAD);

@@ -9,7 +9,7 @@ const BAD: i64 = -7;
 const EFAULT: i64 = -(libc::EFAULT as i64);
 const ENOENT: i64 = -(libc::ENOENT as i64);
 
-/// /dev/null's number.
+/// The device number of /dev/null.
 const DEVICE: u32 = 1 << 8 | 3;
 
 pub fn mknod_e(t: &mut Test) {
@@ -30,7 +30,7 @@ pub fn mknod_x(t: &mut Test) {
         (libc::S_IFCHR | 0o2004, 8192 | 0o2004),
         (libc::S_IFIFO, 4096),
     ] {
-        // A minor number of more than eight bits has the rest of them at the other end.
+        // The encoding splits a minor number of more than eight bits.
         let device = 7 << 20 | 259 << 8 | 0x12;
         t.fails(libc::ENOENT, || syscall!(SYS_mknod, nowhere.as_ptr(), mode, device))
             .i64("res", ENOENT)
@@ -45,7 +45,7 @@ pub fn mknod_x(t: &mut Test) {
         .text("path", &new)
         .u32("mode", 8192 | 0o640)
         .u32("dev", DEVICE);
-    // A directory is made otherwise: its type has no name.
+    // mknod does not create directories: their type has no name.
     t.fails(libc::EPERM, || syscall!(SYS_mknod, nowhere.as_ptr(), libc::S_IFDIR | 0o1, 0))
         .i64("res", -i64::from(libc::EPERM))
         .text("path", &nowhere)

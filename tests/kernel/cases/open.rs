@@ -22,7 +22,7 @@ const CREATED: u32 = 16384;
 const UPPER: u32 = 32768;
 const LOWER: u32 = 65536;
 
-/// Flags of open, and how the format encodes them.
+/// The flags of open, and their encoding in the format.
 const FLAGS: &[(i32, u32)] = &[
     (libc::O_RDONLY, RDONLY),
     (libc::O_WRONLY, WRONLY),
@@ -39,7 +39,7 @@ const FLAGS: &[(i32, u32)] = &[
     (libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC, RDWR | CREAT | EXCL | CLOEXEC),
 ];
 
-/// The kernel's own value: the C library's is 0, as it always asks for large files.
+/// The kernel's own value: the C library's is 0, as it always opens large files.
 const KERNEL_LARGEFILE: i32 = if cfg!(target_arch = "x86_64") { 0o100000 } else { 0o400000 };
 
 #[repr(C)]
@@ -59,7 +59,7 @@ fn openat2(dirfd: i64, path: &CStr, how: &OpenHow) -> i64 {
     syscall!(SYS_openat2, dirfd, path.as_ptr(), ptr::from_ref(how), size_of::<OpenHow>())
 }
 
-/// Asserts the parameters that tell of the new file; closes it.
+/// Asserts the parameters of a new file, and closes it.
 fn is_file(params: &Params, fd: i64) {
     let (dev, ino) = identity(&own(fd));
     params.i64("fd", fd).u32("dev", dev).u64("ino", ino);
@@ -92,11 +92,11 @@ pub fn open_x(t: &mut Test) {
     for (flags, expected) in FLAGS.iter().copied().chain([(KERNEL_LARGEFILE, RDONLY | 2048)]) {
         let params = t.fails(libc::ENOENT, || syscall!(SYS_open, missing.as_ptr(), flags, 0o1640));
         params.text("name", &missing).u32("flags", expected);
-        // The mode counts only where a file may be created.
+        // The mode counts only if a file may be created.
         params.u32("mode", if expected & (CREAT | TMPFILE) == 0 { 0 } else { 0o1640 });
         is_no_file(&params, ENOENT);
     }
-    // The first open creates the file, the second finds it.
+    // The first open creates the file, the second one opens it.
     for (flags, expected) in [(libc::O_WRONLY, WRONLY | CREATED), (libc::O_RDWR, RDWR)] {
         let (fd, params) = t.succeeds(|| syscall!(SYS_open, new.as_ptr(), flags | libc::O_CREAT, 0o640));
         params.text("name", &new).u32("flags", expected | CREAT).u32("mode", 0o640);
@@ -238,7 +238,7 @@ pub fn openat2_x(t: &mut Test) {
     params.i64("fd", fd).i64("dirfd", dirfd).text("name", &file).u32("flags", RDONLY | LOWER);
     params.u32("mode", 0).u32("resolve", 0).u32("dev", overlay.dev()).u64("ino", identity(&own(fd)).1);
 
-    // A structure that cannot be read asks for nothing.
+    // An unreadable structure has no values.
     let params = t.fails(libc::EFAULT, || syscall!(SYS_openat2, dirfd, file.as_ptr(), 1usize, 24usize));
     params.i64("dirfd", dirfd).text("name", &file).u32("flags", RDONLY).u32("mode", 0).u32("resolve", 0);
     is_no_file(&params, -i64::from(libc::EFAULT));
@@ -265,7 +265,7 @@ pub fn creat_x(t: &mut Test) {
     params.text("name", &new).u32("mode", 0o2640).u16("creat_flags", 0);
     is_file(&params, fd);
 
-    // Opened for writing, a file of the lower layer is copied up.
+    // Opening a file of the lower layer for writing copies it up.
     let overlay = Overlay::new();
     let path = overlay.path("lower");
     let (fd, params) = t.succeeds(|| syscall!(SYS_creat, path.as_ptr(), 0o640));

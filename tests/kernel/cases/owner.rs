@@ -11,10 +11,10 @@ const BAD: i64 = -7;
 const EBADF: i64 = -(libc::EBADF as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 const ENOENT: i64 = -(libc::ENOENT as i64);
-/// Leaves the owner as it is.
+/// Leaves the owner unchanged.
 const SAME: u32 = u32::MAX;
 
-/// The longest path, its NUL not counted: 4,095 bytes.
+/// Returns a path of the maximum length: 4,095 bytes without its NUL.
 fn long_path() -> CString {
     name(&"/d".repeat(2048)[..4095])
 }
@@ -33,7 +33,7 @@ pub fn chmod_x(t: &mut Test) {
         .i64("res", ENOENT)
         .text("filename", &missing)
         .u32("mode", 0o2351);
-    // What is no permission is ignored.
+    // Bits other than permissions are ignored.
     t.succeeds(|| syscall!(SYS_chmod, file.as_ptr(), 0o105426))
         .1
         .i64("res", 0)
@@ -53,7 +53,7 @@ pub fn chmod_x(t: &mut Test) {
         .i64("res", ENOENT)
         .text("filename", &long)
         .u32("mode", 0o1);
-    // A path that is too long is cut.
+    // A path that is too long is truncated.
     let longer = name(&"x".repeat(5000));
     t.fails(libc::ENAMETOOLONG, || syscall!(SYS_chmod, longer.as_ptr(), 0o1))
         .i64("res", -i64::from(libc::ENAMETOOLONG))
@@ -134,7 +134,7 @@ pub fn chown_x(t: &mut Test) {
     assert_owner(event.empty("path"), EFAULT, 7, SAME);
     #[cfg(target_arch = "x86_64")]
     {
-        // Of the two that 32-bit callers have, that with ids of 32 bits.
+        // 32-bit callers have two such calls; this one has 32-bit ids.
         let path = crate::compat::LowMemory::new().put(file.as_bytes_with_nul());
         let (_, event) = t.succeeds(|| crate::compat::syscall32(212, [path, SAME, 70_000, 0, 0, 0]));
         assert_owner(event.text("path", &file), 0, SAME, 70_000);

@@ -12,7 +12,7 @@ const EBADF: i64 = -(libc::EBADF as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 const ENOENT: i64 = -(libc::ENOENT as i64);
 
-/// The working directory, which the tests share: none of them changes it.
+/// Returns the working directory, which the tests share and do not change.
 fn working_directory() -> CString {
     CString::new(env::current_dir().unwrap().as_os_str().as_bytes()).unwrap()
 }
@@ -111,7 +111,7 @@ pub fn newfstatat_x(t: &mut Test) {
         .u32("flags", 0);
     #[cfg(target_arch = "x86_64")]
     {
-        // fstatat64 is its twin.
+        // fstatat64 is its 32-bit equivalent.
         let mut memory = crate::compat::LowMemory::new();
         let (address, stat) = (memory.put(path.as_bytes_with_nul()), memory.put(&[0; 256]));
         t.succeeds(|| crate::compat::syscall32(300, [FDCWD as u32, address, stat, 0, 0, 0]))
@@ -134,7 +134,7 @@ pub fn chroot_x(t: &mut Test) {
     t.fails(libc::ENOENT, || syscall!(SYS_chroot, missing.as_ptr()))
         .i64("res", ENOENT)
         .text("path", &missing);
-    // The root directory stays the same one.
+    // The root directory does not change.
     t.succeeds(|| syscall!(SYS_chroot, root.as_ptr())).1.i64("res", 0).text("path", &root);
     t.fails(libc::EFAULT, || syscall!(SYS_chroot, 1usize)).i64("res", EFAULT).empty("path");
 }
@@ -271,7 +271,7 @@ pub fn unlinkat_x(t: &mut Test) {
         .i64("dirfd", FDCWD)
         .text("name", &missing)
         .u32("flags", 0);
-    // Of the flags only AT_REMOVEDIR is known.
+    // Only the flag AT_REMOVEDIR has a name.
     t.fails(libc::EINVAL, || syscall!(SYS_unlinkat, BAD, missing.as_ptr(), libc::AT_REMOVEDIR | 1))
         .i64("res", -i64::from(libc::EINVAL))
         .i64("dirfd", BAD)

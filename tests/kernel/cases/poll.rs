@@ -11,13 +11,13 @@ use crate::{
 const EFAULT: i64 = -(libc::EFAULT as i64);
 const EINVAL: i64 = -(libc::EINVAL as i64);
 
-/// A descriptor that nobody opens, though it could be.
+/// A valid descriptor that nothing opens.
 const CLOSED: i32 = 999_999;
 
-/// How many descriptors an event keeps.
+/// The number of descriptors that an event keeps.
 const KEPT: usize = 64;
 
-/// Events in the format; these three are the kernel's, too.
+/// Events in the format; these three have the kernel's values.
 const IN: u16 = 1;
 const OUT: u16 = 4;
 const RDHUP: u16 = 8;
@@ -31,14 +31,14 @@ fn pollfd(fd: &impl AsRawFd, events: i16) -> libc::pollfd {
     libc::pollfd { fd: fd.as_raw_fd(), events, revents: -1 }
 }
 
-/// A pipe that can be read from.
+/// Returns a readable pipe.
 fn pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = std::io::pipe().unwrap();
     writer.write_all(b"x").unwrap();
     (reader, writer)
 }
 
-/// An `fds` parameter.
+/// Returns an `fds` parameter.
 fn list(entries: &[(i32, u16)]) -> Vec<u8> {
     let mut bytes = (entries.len() as u16).to_ne_bytes().to_vec();
     for (fd, events) in entries {
@@ -122,7 +122,7 @@ pub fn poll_x(t: &mut Test) {
     }
 }
 
-/// Waits for events, but not for these signals.
+/// Waits for events with these signals blocked.
 fn ppoll(fds: &mut [libc::pollfd], time: &libc::timespec, signals: &u64) -> i64 {
     syscall!(SYS_ppoll, fds.as_mut_ptr(), fds.len(), &raw const *time, &raw const *signals, 8)
 }
@@ -168,12 +168,12 @@ pub fn ppoll_x(t: &mut Test) {
         let mut memory = crate::compat::LowMemory::new();
         let fds = memory.put_words(&[fd as u32, 1]);
         let signals = memory.put_words(&[SIGMASK, 1 << 8]);
-        // A short and a long time; what pads the latter is left out.
+        // A short and a long time; the padding of the latter is ignored.
         for (number, words, ns) in
             [(309, [8, 6, 0, 0], 8_000_000_006), (414, [7, 1, 5, 0], 0x1_0000_0007 * 1_000_000_000 + 5)]
         {
             let time = memory.put_words(&words);
-            // The time that is left is written back.
+            // The remaining time is written back.
             let (_, event) = t.succeeds(|| crate::compat::syscall32(number, [fds, 1, time, signals, 8, 0]));
             event.i64("res", 1).bytes("fds", &list(&[(fd, IN)])).u32("sigmask", SIGMASK);
             let left = event.number("timeout");

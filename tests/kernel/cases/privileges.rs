@@ -10,13 +10,13 @@ const EFAULT: i64 = -(libc::EFAULT as i64);
 /// `struct __user_cap_header_struct` of the current version, for the calling thread.
 const HEADER: [u32; 2] = [0x2008_0522, 0];
 
-/// Sets of capabilities: effective, permitted, inheritable; the low half of each, then the high one.
+/// Returns sets of capabilities: effective, permitted, inheritable; the low half of each, then the high one.
 fn sets(effective: u64, permitted: u64, inheritable: u64) -> [u32; 6] {
     let sets = [effective, permitted, inheritable];
     [0, 1, 2, 3, 4, 5].map(|i| (sets[i % 3] >> (32 * (i / 3))) as u32)
 }
 
-/// A set of capabilities that the own thread has.
+/// Returns a capability set of this thread.
 fn own(set: &str) -> u64 {
     u64::from_str_radix(&status("thread-self", set), 16).unwrap()
 }
@@ -34,10 +34,10 @@ pub fn capset_e(t: &mut Test) {
 }
 
 pub fn capset_x(t: &mut Test) {
-    // What the thread has, and still has after a call that failed.
+    // A failed call does not change the thread's capabilities.
     let event = t.fails(libc::EFAULT, || syscall!(SYS_capset, HEADER.as_ptr(), 1usize));
     assert_sets(&event, EFAULT, own("CapInh"), own("CapPrm"), own("CapEff"));
-    // Of those that everybody who may run the tests has: CHOWN, DAC_OVERRIDE, SYS_ADMIN, BPF.
+    // Everyone who may run the tests has these: CHOWN, DAC_OVERRIDE, SYS_ADMIN, BPF.
     let (chown, dac_override, sys_admin, bpf) = (1 << 0, 1 << 1, 1 << 21, 1u64 << 39);
     let permitted = chown | dac_override | sys_admin | bpf;
     let (inheritable, effective) = (dac_override | sys_admin, chown | bpf);
@@ -50,7 +50,7 @@ pub fn capset_x(t: &mut Test) {
 const SECCOMP_SET_MODE_FILTER: u32 = 1;
 const SECCOMP_GET_ACTION_AVAIL: u32 = 2;
 
-/// A filter of one instruction: every call is allowed.
+/// Installs a filter of one instruction, which allows every call.
 fn seccomp_allow(flags: u32) -> i64 {
     let instruction = libc::sock_filter { code: 6, jt: 0, jf: 0, k: 0x7fff_0000 };
     let program = libc::sock_fprog { len: 1, filter: (&raw const instruction).cast_mut() };
@@ -65,7 +65,7 @@ pub fn seccomp_e(t: &mut Test) {
 }
 
 pub fn seccomp_x(t: &mut Test) {
-    // The kernel looks at 32 bits of either.
+    // The kernel uses 32 bits of either.
     let (op, flags) = (0xff_0000_270fu64, 0xff_8000_0001u64);
     t.fails(libc::EINVAL, || syscall!(SYS_seccomp, op, flags, 0))
         .i64("res", EINVAL)

@@ -6,17 +6,17 @@ use crate::{
 const ESRCH: i64 = -(libc::ESRCH as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 const EINVAL: i64 = -(libc::EINVAL as i64);
-/// No process.
+/// No valid process.
 const NOBODY: i32 = -7;
 
 const TEXT: &[u8] = b"abcd\0efgh";
 
-/// This process: it may use its own memory as another's.
+/// Returns this process's pid: it may access its own memory as another's.
 fn own_pid() -> i32 {
     std::process::id() as i32
 }
 
-/// Pieces of these sizes that lie one after the other.
+/// Returns consecutive buffers of these sizes.
 fn pieces(memory: &[u8], sizes: &[usize]) -> Vec<libc::iovec> {
     let mut at = 0;
     let piece = |size: &usize| {
@@ -28,7 +28,7 @@ fn pieces(memory: &[u8], sizes: &[usize]) -> Vec<libc::iovec> {
 }
 
 fn call(number: libc::c_long, pid: i32, own: &[libc::iovec], other: &[libc::iovec]) -> i64 {
-    // SAFETY: the kernel checks what the pieces point to; what it writes is memory of the tests.
+    // SAFETY: the kernel checks the buffers, and writes only to memory of the tests.
     let ret =
         unsafe { libc::syscall(number, pid, own.as_ptr(), own.len(), other.as_ptr(), other.len(), 0usize) };
     if ret == -1 { -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap()) } else { ret }
@@ -54,7 +54,7 @@ pub fn process_vm_writev_e(t: &mut Test) {
     both_enter(t, libc::SYS_process_vm_writev);
 }
 
-/// What is the same for both: each time, the text is in both memories.
+/// Tests what both calls share: each time, both memories hold the text.
 fn both_exit(t: &mut Test, number: libc::c_long, number32: u32) {
     let (near, far) = (TEXT.to_vec(), TEXT.to_vec());
     let (own, other) = (pieces(&near, &[2, 0, 7]), pieces(&far, &[6, 3]));
@@ -70,12 +70,12 @@ fn both_exit(t: &mut Test, number: libc::c_long, number32: u32) {
     let nowhere = [libc::iovec { iov_base: std::ptr::dangling_mut::<u8>().cast(), iov_len: 5 }];
     let event = t.fails(libc::EFAULT, || call(number, own_pid(), &own, &nowhere));
     assert_event(&event, EFAULT, own_pid(), b"");
-    // One piece more than the kernel takes.
+    // One buffer more than the kernel accepts.
     let many = pieces(&near, &[0; 1025]);
     let event = t.fails(libc::EINVAL, || call(number, own_pid(), &many, &other));
     assert_event(&event, EINVAL, own_pid(), b"");
 
-    // Up to the snaplen, which ends in the middle of a piece; from 32 pieces at most.
+    // Up to the snaplen, which ends within a buffer; from at most 32 buffers.
     let (near, far) = (vec![b'x'; 1024], vec![b'x'; 1024]);
     let (own, other) = (pieces(&near, &[70, 5, 50]), pieces(&far, &[125]));
     let (_, event) = t.succeeds(|| call(number, own_pid(), &own, &other));
@@ -93,7 +93,7 @@ fn both_exit(t: &mut Test, number: libc::c_long, number32: u32) {
 
 pub fn process_vm_readv_x(t: &mut Test) {
     both_exit(t, libc::SYS_process_vm_readv, 347);
-    // It is the caller's memory that is recorded.
+    // The caller's memory is recorded.
     let (near, far) = (vec![0; 9], TEXT.to_vec());
     let (own, other) = (pieces(&near, &[9]), pieces(&far, &[9]));
     let (_, event) = t.succeeds(|| call(libc::SYS_process_vm_readv, own_pid(), &own, &other));

@@ -6,7 +6,7 @@ use crate::{
 const ESRCH: i64 = -(libc::ESRCH as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 
-/// A process number beyond all that there can be.
+/// A pid beyond the maximum.
 const NOBODY: i32 = 0x7fff_fff0;
 
 /// Requests of the format.
@@ -17,12 +17,12 @@ const PEEKDATA: u16 = 3;
 const CONT: u16 = 8;
 const SEIZE: u16 = 20;
 
-/// A parameter that is a number.
+/// Returns a numeric parameter.
 fn number(number: u64) -> Vec<u8> {
     [&[0u8], &number.to_ne_bytes()[..]].concat()
 }
 
-/// A parameter that is a signal.
+/// Returns a signal parameter.
 fn signal(signal: i32) -> [u8; 2] {
     [1, signal as u8]
 }
@@ -32,7 +32,7 @@ fn assert_event(event: &Params, res: i64, addr: &[u8], data: &[u8], request: u16
     event.i64("res", res).bytes("addr", addr).bytes("data", data).u16("request", request).i64("pid", pid);
 }
 
-/// A child process that has stopped, and that this thread traces; killed when dropped.
+/// A stopped child process that this thread traces; killed when dropped.
 struct Stopped(i32);
 
 impl Stopped {
@@ -70,7 +70,7 @@ pub fn ptrace_e(t: &mut Test) {
 
 pub fn ptrace_x(t: &mut Test) {
     let none = number(0);
-    // What a call that failed was given is not kept.
+    // The arguments of a failed call are not kept.
     let event = t.fails(libc::ESRCH, || syscall!(SYS_ptrace, libc::PTRACE_PEEKDATA, NOBODY, 5, 6));
     assert_event(&event, ESRCH, &none, &none, PEEKDATA, NOBODY.into());
     let event = t.fails(libc::ESRCH, || syscall!(SYS_ptrace, 9999, NOBODY, 5, 6));
@@ -105,7 +105,7 @@ pub fn ptrace_x(t: &mut Test) {
     }
 }
 
-/// The kernel's numbers, and the format's.
+/// Asserts the format's number for each of the kernel's requests.
 #[track_caller]
 fn assert_requests(t: &mut Test) {
     let requests = (1..=9)

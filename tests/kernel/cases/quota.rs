@@ -9,7 +9,7 @@ use crate::{
     syscall,
 };
 
-/// A kernel without file systems that have quotas refuses commands in one way or another: the errno is of no interest.
+/// Makes a call that fails; the errno depends on whether the kernel has file systems with quotas.
 fn refused(t: &mut Test, call: impl FnOnce() -> i64) -> (i64, Params) {
     let captured = t.capture(call);
     assert!(captured.ret < 0);
@@ -21,7 +21,7 @@ fn quotactl<T>(command: i32, kind: i32, special: Option<&CStr>, id: u32, address
     syscall!(SYS_quotactl, libc::QCMD(command, kind), special, id, address)
 }
 
-/// The format of a quota where there is none.
+/// The format's value for no quota format.
 const NOT_USED: u8 = 1;
 
 /// The commands: the kernel's, the format's.
@@ -44,7 +44,7 @@ const COMMANDS: &[(i32, u16)] = &[
     (0x80_0009, 0), // Q_GETNEXTQUOTA
 ];
 
-/// Whether the third argument of a command is the id of a user or a group.
+/// Returns whether the third argument of a command is the id of a user or a group.
 fn has_id(command: u16) -> bool {
     [32, 64, 1024, 2048].contains(&command)
 }
@@ -65,7 +65,7 @@ pub fn quotactl_e(t: &mut Test) {
         let (_, event) = refused(t, || quotactl(*command, libc::GRPQUOTA, Some(c"/"), 9, dangling::<u8>()));
         assert_arguments(&event, *cmd, 2, if has_id(*cmd) { 9 } else { 0 }, NOT_USED);
     }
-    // The formats, for Q_QUOTAON; projects have no name.
+    // The quota formats, for Q_QUOTAON; projects have no name.
     for (format, expected) in [(1, 2), (2, 4), (4, 8), (3, NOT_USED)] {
         let (_, event) = refused(t, || quotactl(libc::Q_QUOTAON, 2, Some(c"/"), format, dangling::<u8>()));
         assert_arguments(&event, 1, 0, 0, expected);
@@ -91,7 +91,7 @@ fn assert_structures(event: &Params, expected: &Expected) {
     event.u8("dqi_flags", expected.flags).u8("quota_fmt_out", NOT_USED);
 }
 
-/// Limits and usage, of which those are valid that the bits say.
+/// Returns limits and usage; `valid` says which fields are valid.
 fn quota(valid: u32) -> libc::dqblk {
     libc::dqblk {
         dqb_bhardlimit: 1,
@@ -128,7 +128,7 @@ pub fn quotactl_x(t: &mut Test) {
     assert_structures(&event, &nothing);
     assert_arguments(&event, 1, 2, 0, 8);
 
-    // What is to be set, as far as it is valid.
+    // The valid fields of what is to be set.
     for (valid, expected) in [
         (0, [0; 7]),
         (1, [1, 2, 0, 0, 0, 0, 0]),
@@ -153,7 +153,7 @@ pub fn quotactl_x(t: &mut Test) {
         assert_structures(&event, &Expected { info, flags, ..Expected::default() });
         assert_arguments(&event, 16, 2, 0, NOT_USED);
     }
-    // What a call that failed was to get is not there.
+    // The output of a failed call is left out.
     let quota = quota(63);
     for (command, cmd) in [(libc::Q_GETQUOTA, 32), (libc::Q_GETINFO, 8), (libc::Q_GETFMT, 4)] {
         let (res, event) =

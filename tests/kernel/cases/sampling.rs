@@ -15,7 +15,7 @@ fn sample(t: &mut Test, ratio: u32) {
     t.change(|control| control.set_sampling(Some(SampleRatio::try_from(ratio).unwrap())));
 }
 
-/// Makes a call every few milliseconds, 1/128 of a second after the other, until there is an event of the test's type.
+/// Makes a call every 5 ms, less than 1/128 of a second, until there is an event of the test's type.
 #[track_caller]
 fn until_marked(t: &mut Test) -> Params {
     for _ in 0..1000 {
@@ -32,7 +32,7 @@ fn until_marked(t: &mut Test) -> Params {
 pub fn drop_e(t: &mut Test) {
     sample(t, 128);
     until_marked(t).u32("ratio", 128);
-    // Everything is recorded again, then left out again: another mark.
+    // Recording everything and sampling again makes another mark.
     t.change(|control| control.set_sampling(None));
     assert_eq!(t.capture(|| syscall!(SYS_getppid)).all().len(), 0);
     sample(t, 64);
@@ -45,7 +45,7 @@ pub fn drop_x(t: &mut Test) {
         t.names(|| syscall!(SYS_getppid));
         std::thread::sleep(Duration::from_millis(5));
     }
-    // With 1, nothing is left out by the clock: the first call ends it, and is recorded itself.
+    // With 1, the clock leaves nothing out: the first call ends the left-out part, and is recorded itself.
     sample(t, 1);
     until_marked(t).u32("ratio", 1);
     t.change(|control| control.set_sampling(None));
@@ -61,7 +61,7 @@ pub fn records_a_part_of_each_second_on_enter(t: &mut Test) {
     alternates(t, 1);
 }
 
-/// Samples until there are events of both parts of a second; a call has so many events.
+/// Samples until there are events of both parts of a second; a call has `events_of_a_call` events.
 fn alternates(t: &mut Test, events_of_a_call: u64) {
     sample(t, 8);
     let mut made = 0;
@@ -82,7 +82,7 @@ fn alternates(t: &mut Test, events_of_a_call: u64) {
                 left_out = program == "drop_e";
             }
             _ => {
-                // The return of a call that was entered before the mark goes with its entry.
+                // The exit event of a call entered before the mark follows its enter event.
                 assert!(
                     !left_out || program == "generic_x",
                     "{program} behind the mark that none is recorded"
@@ -92,7 +92,7 @@ fn alternates(t: &mut Test, events_of_a_call: u64) {
         }
     }
     assert_eq!(recorded.len() as u64 + t.left_out().sampled, made * events_of_a_call);
-    // The program reads the clock after the rule has, and may be held up in between: not all, but most.
+    // The program reads the clock after the rule has, and may be delayed in between: so most events, not all.
     let first = recorded.iter().filter(|ts| **ts % 1_000_000_000 < 125_000_000).count();
     assert!(
         first > recorded.len() / 2,
@@ -130,7 +130,7 @@ pub fn treats_calls_by_their_class(t: &mut Test) {
     ]
     .concat();
     assert_eq!(programs(None), (every.clone(), 0));
-    // Both events of F_GETFL, and of access. That a close fails is not known as it is entered: both events stay.
+    // Both events of F_GETFL, and of access. A failing close is unknown at its entry: both events stay.
     let sampled = [
         "close_e",
         "close_x",
@@ -156,7 +156,7 @@ pub fn judges_returns_alone_by_their_result(t: &mut Test) {
     assert_eq!(t.names(|| syscall!(SYS_close, fd)).len(), 1);
 }
 
-/// Calls of which some are in progress as a part of a second begins, or ends.
+/// Calls in progress when a part of a second starts or ends.
 pub fn keeps_or_leaves_out_pairs(t: &mut Test) {
     let nap = libc::timespec { tv_sec: 0, tv_nsec: 9_000_000 };
     t.select(&["clock_nanosleep"]);

@@ -8,7 +8,7 @@ const ENOENT: i64 = -(libc::ENOENT as i64);
 const EAGAIN: i64 = -(libc::EAGAIN as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 
-/// A set that there is not.
+/// A set that does not exist.
 const NO_SET: i32 = -3;
 
 /// A set of semaphores; removed when dropped.
@@ -33,7 +33,7 @@ impl Drop for Set {
 
 // ----------------------------------------------------------------- semget
 
-/// A key that nobody has.
+/// An unused key.
 const NO_KEY: i32 = -0x5ca9_0001;
 
 #[track_caller]
@@ -78,7 +78,7 @@ pub fn semctl_e(t: &mut Test) {
 }
 
 pub fn semctl_x(t: &mut Test) {
-    // The kernel's numbers, and the format's. (Some commands want a place in memory, some a set.)
+    // The kernel's numbers, and the format's. (Some commands need memory, some a set.)
     let commands = [
         (0, 4),
         (1, 2),
@@ -136,7 +136,7 @@ pub fn semop_e(t: &mut Test) {
     t.succeeds(|| semop(set.0, &[operation(0, 1, 0)])).1.i32("semid", set.0);
 }
 
-/// What the event has of an operation: semaphore, number and flags.
+/// The recorded form of an operation: semaphore, number and flags.
 type Recorded = (u16, i16, u16);
 
 #[track_caller]
@@ -149,7 +149,7 @@ fn assert_semop(event: &Params, res: i64, nsops: u32, first: Recorded, second: R
 pub fn semop_x(t: &mut Test) {
     let none = (0, 0, 0);
     let set = Set::new();
-    // Of a call that failed, no operations.
+    // A failed call has no operations.
     let event = t.fails(libc::EAGAIN, || semop(set.0, &[operation(1, -1, libc::IPC_NOWAIT)]));
     assert_semop(&event, EAGAIN, 1, none, none, set.0);
     let event = t.fails(libc::EINVAL, || semop(NO_SET, &[operation(1, 2, 0), operation(2, 3, 0)]));

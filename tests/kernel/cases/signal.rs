@@ -1,9 +1,9 @@
 use crate::{harness::Test, syscall};
 
-/// A process number beyond all that there can be.
+/// A pid beyond the maximum.
 const NOBODY: i32 = 0x7fff_fff0;
 
-/// The own process, whose parts take no notice of signal 0.
+/// Returns this process's pid; signal 0 has no effect on it.
 fn this() -> i32 {
     std::process::id() as i32
 }
@@ -26,7 +26,7 @@ pub fn kill_x(t: &mut Test) {
     t.succeeds(|| syscall!(SYS_kill, this(), 0)).1.i64("res", 0).i64("pid", this().into()).u8("sig", 0);
 }
 
-/// The own thread.
+/// Returns this thread's id.
 fn this_thread() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()
 }

@@ -15,7 +15,7 @@ use crate::{harness::Test, syscall};
 
 const LENGTH: usize = 20_000;
 
-/// Data that begins so, and goes on with `x`.
+/// Returns data with this beginning, filled up with `x`.
 fn data(beginning: &[u8]) -> Vec<u8> {
     let mut data = beginning.to_vec();
     data.resize(LENGTH, b'x');
@@ -37,7 +37,7 @@ fn dynamic(t: &mut Test, full_capture: Option<u16>) {
     });
 }
 
-/// How much an event keeps of data that is sent from a socket to an address.
+/// Returns how many bytes an event keeps of data sent from a socket to an address.
 fn sent(t: &mut Test, from: &OwnedFd, to: SocketAddr, data: &[u8]) -> usize {
     let to = raw(to);
     let fd = from.as_raw_fd();
@@ -55,7 +55,7 @@ pub fn changes_while_it_runs(t: &mut Test) {
             .length_of("data")
     };
     assert_eq!(kept(t), 80);
-    // An event has room for so much, whatever is set.
+    // This is the room in an event, whatever the setting.
     for (snaplen, expected) in
         [(3, 3), (0, 0), (64_495, 64_495), (65_535, 64_495), (u32::MAX, 64_495), (1, 1)]
     {
@@ -84,7 +84,7 @@ pub fn goes_by_ports(t: &mut Test) {
     assert_eq!(sent(t, &sender, loopback(9), &data), 80);
     dynamic(t, Some(8125));
     assert_eq!(sent(t, &sender, loopback(8125), &data), 16_000, "the range comes first");
-    // A larger snaplen is kept to.
+    // A larger snaplen stays in force.
     t.change(|control| control.set_snaplen(3000));
     assert_eq!(sent(t, &sender, loopback(53), &data), 3000);
     t.change(|control| {
@@ -124,7 +124,7 @@ pub fn knows_databases(t: &mut Test) {
     }
 }
 
-/// How much an event keeps of data that is written to a descriptor.
+/// Returns how many bytes an event keeps of data written to a descriptor.
 fn written(t: &mut Test, to: &impl AsRawFd, data: &[u8]) -> usize {
     let call = || syscall!(SYS_write, to.as_raw_fd(), data.as_ptr(), data.len());
     t.succeeds(call).1.rest_does_not_matter().length_of("data")
@@ -154,7 +154,7 @@ pub fn goes_by_content(t: &mut Test) {
     t.change(|control| control.set_snaplen(2));
     assert_eq!(written(t, &sender, b"GET /"), 5);
     assert_eq!(written(t, &sender, b"GET "), 2, "too short to be known");
-    // A file is no traffic.
+    // A file is not network traffic.
     assert_eq!(written(t, &tempfile::tempfile().unwrap(), &data(b"GET /")), 2);
     let call = || syscall!(SYS_write, -7, b"GET /".as_ptr(), 5);
     assert_eq!(t.fails(libc::EBADF, call).rest_does_not_matter().length_of("data"), 2);
@@ -187,7 +187,7 @@ pub fn is_for_receiving_too(t: &mut Test) {
     dynamic(t, None);
     assert_eq!(received(t, b"x"), 80);
     assert_eq!(received(t, b"GET / HTTP/1.1"), 2000);
-    // The sender's port: the call tells it.
+    // The sender's port is known from the call.
     dynamic(t, Some(from.port()));
     assert_eq!(received(t, b"x"), 16_000);
     dynamic(t, Some(port_of(&receiver)));
@@ -211,9 +211,9 @@ pub fn of_vectors_goes_by_ports_alone(t: &mut Test) {
     assert_eq!(written(t, sender.as_raw_fd()), 16_000);
 }
 
-/// A message header for these buffers and this address, which must live as long.
+/// Returns a message header for these buffers and this address, which must outlive it.
 fn header(address: &mut [u8], pieces: &mut [libc::iovec]) -> libc::msghdr {
-    // SAFETY: all zeros are an empty message header.
+    // SAFETY: all zeros are a valid, empty message header.
     let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
     header.msg_name = address.as_mut_ptr().cast();
     header.msg_namelen = address.len() as u32;

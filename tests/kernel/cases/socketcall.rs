@@ -1,9 +1,9 @@
-//! Calls that only 32-bit callers make, on x86-64.
+//! Calls that only 32-bit callers on x86-64 make.
 
 #[cfg(target_arch = "x86_64")]
 pub use x86_64::*;
 
-/// Elsewhere nobody can make these calls.
+/// Other architectures do not have these calls.
 #[cfg(not(target_arch = "x86_64"))]
 macro_rules! nobody {
     ($($program:ident)*) => {$(
@@ -81,7 +81,7 @@ mod x86_64 {
         let (_, event) = t.succeeds(|| socketcall(&mut memory, SEND, &[fd as u32, text, 7, 0]));
         assert_exit(&event, 7, TEXT, fd, 7);
         event.bytes("tuple", &tuple(from, to));
-        // No more than the snaplen.
+        // At most the snaplen.
         let long = memory.put(&[b'l'; 200]);
         let (_, event) = t.succeeds(|| socketcall(&mut memory, SEND, &[fd as u32, long, 200, 0]));
         assert_exit(&event, 200, &[b'l'; 80], fd, 200);
@@ -112,7 +112,7 @@ mod x86_64 {
         let (_, event) = t.succeeds(|| socketcall(&mut memory, RECV, &[fd as u32, buffer, 64, 0]));
         assert_exit(&event, 7, TEXT, fd, 64);
         assert_unix_tuple(&event, b"").both();
-        // A message of nothing.
+        // An empty message.
         sender.send(b"").unwrap();
         let (_, event) = t.succeeds(|| socketcall(&mut memory, RECV, &[fd as u32, buffer, 64, 0]));
         assert_exit(&event, 0, b"", fd, 64);

@@ -76,7 +76,7 @@ pub fn socket_x(t: &mut Test) {
         .u32("flags", O_NONBLOCK);
 }
 
-/// Makes a socket call as a 32-bit caller does, by its number.
+/// Makes a socket call by its number, as a 32-bit caller.
 #[cfg(target_arch = "x86_64")]
 fn by_socketcall(number: u32, args: &[u32]) -> i64 {
     crate::compat::socketcall(&mut crate::compat::LowMemory::new(), number, args)
@@ -101,7 +101,7 @@ pub fn socketpair_e(t: &mut Test) {
     event.u32("domain", 1).u32("type", ty as u32).u32("proto", 0);
 }
 
-/// Asserts everything but the kind of the sockets.
+/// Asserts all parameters but the type of the sockets.
 #[track_caller]
 fn assert_pair(event: &Params, pair: [i32; 2]) {
     event.i64("res", 0).i64("fd1", pair[0].into()).i64("fd2", pair[1].into());
@@ -177,7 +177,7 @@ pub fn bind_e(t: &mut Test) {
     t.succeeds(|| syscall!(SYS_bind, fd, addr.as_ptr(), addr.len())).1.i64("fd", fd.into());
 }
 
-/// Binds a new socket of the family: what is recorded must have this address.
+/// Binds a new socket of the family, and asserts that the event has this address.
 #[track_caller]
 fn assert_binds(t: &mut Test, family: i32, addr: &[u8], expected: &[u8]) {
     let socket = new_socket(family, libc::SOCK_STREAM);
@@ -199,7 +199,7 @@ pub fn bind_x(t: &mut Test) {
         .i64("res", errno(libc::EFAULT))
         .empty("addr")
         .i64("fd", fd.into());
-    // Too short for what its family says.
+    // Too short for its family.
     t.fails(libc::EINVAL, || syscall!(SYS_bind, fd, addr.as_ptr(), 8))
         .i64("res", errno(libc::EINVAL))
         .empty("addr")
@@ -210,7 +210,7 @@ pub fn bind_x(t: &mut Test) {
         assert_binds(t, libc::AF_INET6, &raw(addr), &sockaddr(addr));
         assert_binds(t, libc::AF_INET6, &raw(mapped(LOOPBACK)), &sockaddr(mapped(LOOPBACK)));
     }
-    // A path: with its NUL, without it, abstract, none.
+    // A path with its NUL, a path without it, an abstract name, no name.
     let dir = tempfile::tempdir().unwrap();
     let path = c_path(&dir.path().join("with"));
     assert_binds(t, libc::AF_UNIX, &raw_unix(path.to_bytes_with_nul()), &sockaddr_unix(path.to_bytes()));
@@ -294,7 +294,7 @@ fn assert_connects_unix(t: &mut Test, addr: &[u8], path: &[u8]) {
 }
 
 pub fn connect_x(t: &mut Test) {
-    // Bound, but no one listens.
+    // Bound, but not listening.
     let closed = socket(LOOPBACK, libc::SOCK_STREAM);
     bind(&closed, LOOPBACK);
     let addr = raw(local(&closed));
@@ -364,9 +364,9 @@ pub fn listen_x(t: &mut Test) {
 
 // ------------------------------------------------------------------ accept
 
-/// How many connections wait to be accepted.
+/// Returns the number of connections that wait to be accepted.
 fn waiting(listener: &OwnedFd) -> u32 {
-    // SAFETY: numbers all through.
+    // SAFETY: the structure has only numbers.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut len = size_of::<libc::tcp_info>() as u32;
     let result = syscall!(
@@ -381,7 +381,7 @@ fn waiting(listener: &OwnedFd) -> u32 {
     info.tcpi_unacked // of a socket that listens
 }
 
-/// A socket that listens, does not block, and lets four connections wait; two do.
+/// Returns a nonblocking listener with a backlog for four connections, two of which wait.
 fn crowded(addr: SocketAddr) -> (OwnedFd, [TcpStream; 2]) {
     let listener = socket(addr, libc::SOCK_STREAM | libc::SOCK_NONBLOCK);
     bind(&listener, addr);
@@ -401,7 +401,7 @@ fn assert_queue(event: &Params, percent: u8, len: u32, max: u32) {
     event.u8("queuepct", percent).u32("queuelen", len).u32("queuemax", max);
 }
 
-/// Accepts with `call`, and takes the event to `check` for what accept4 has more.
+/// Accepts with `call`, and lets `check` assert the additional parameters of accept4.
 fn assert_accepts(t: &mut Test, call: impl Fn(i32) -> i64, check: impl Fn(&Params)) {
     let event = t.fails(libc::EBADF, || call(NO_FD));
     event.i64("fd", errno(libc::EBADF)).empty("tuple");

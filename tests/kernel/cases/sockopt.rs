@@ -6,7 +6,7 @@ use crate::{
     syscall,
 };
 
-/// Values of the first byte: which type the value is of.
+/// The first byte of a value: its type.
 const BYTES: u8 = 0;
 const ERRNO: u8 = 1;
 const UINT32: u8 = 2;
@@ -19,7 +19,7 @@ fn value(ty: u8, bytes: &[u8]) -> Vec<u8> {
     [&[ty], bytes].concat()
 }
 
-/// The names of an option in the format.
+/// Asserts the result, the descriptor, and the option in the format's numbers.
 #[track_caller]
 fn assert_option(event: &Params, res: i64, fd: i32, level: u8, optname: u8) {
     event.i64("res", res).i64("fd", fd.into()).u8("level", level).u8("optname", optname);
@@ -55,7 +55,7 @@ pub fn setsockopt_x(t: &mut Test) {
 
     let socket = new_socket(libc::AF_INET, libc::SOCK_STREAM);
     let fd = socket.as_raw_fd();
-    // No value can be read.
+    // The value is unreadable.
     let event = t.fails(libc::EFAULT, || {
         syscall!(SYS_setsockopt, fd, libc::SOL_SOCKET, libc::SO_KEEPALIVE, 1usize, 4)
     });
@@ -77,10 +77,10 @@ pub fn setsockopt_x(t: &mut Test) {
     let linger = [1u32, 30];
     let bytes: Vec<u8> = linger.iter().flat_map(|n| n.to_ne_bytes()).collect();
     assert_sets(t, libc::SO_LINGER, &linger, 13, &value(BYTES, &bytes));
-    // An option that the format has no name for.
+    // An option without a name in the format.
     assert_sets(t, libc::SO_ZEROCOPY, &1u32, 0, &value(BYTES, &1u32.to_ne_bytes()));
 
-    // Of other levels, the level at most.
+    // Of other levels, at most the level has a name.
     let on = 1u32;
     for (level, option, expected) in
         [(libc::IPPROTO_TCP, libc::TCP_NODELAY, 2), (libc::IPPROTO_IP, libc::IP_RECVTTL, 0)]
@@ -107,7 +107,7 @@ pub fn getsockopt_e(t: &mut Test) {
     t.succeeds(|| syscall!(SYS_getsockopt, fd, 1, libc::SO_TYPE, &raw mut on, &raw mut len));
 }
 
-/// Gets an option of SOL_SOCKET into 16 bytes: what is recorded must be what was got.
+/// Gets an option of SOL_SOCKET into 16 bytes, and asserts that the event has its value.
 #[track_caller]
 fn assert_gets(t: &mut Test, fd: i32, option: i32, optname: u8, ty: u8, size: usize) -> [u8; 16] {
     let (mut output, mut len) = ([0u8; 16], 16u32);
@@ -142,7 +142,7 @@ pub fn getsockopt_x(t: &mut Test) {
     assert_ne!(output[..8], [0; 8]);
     assert_gets(t, fd, libc::SO_LINGER, 13, BYTES, 8);
 
-    // A connection to a port where no one listens: the error waits in the socket.
+    // A connection to a port without a listener: the error waits in the socket.
     let nobody = socket(LOOPBACK, libc::SOCK_STREAM);
     bind(&nobody, LOOPBACK);
     let addr = raw(local(&nobody));

@@ -29,12 +29,12 @@ pub fn sched_process_exit(t: &mut Test) {
     drop(event);
 
     orphans_of_a_thread(t);
-    // The first process of a name space gets the orphans in it, and any process that asks for those below it.
+    // The first process of a pid namespace inherits the orphans in it, and a subreaper those below it.
     orphans_of_a_process(t, libc::CLONE_NEWPID, || {});
     orphans_of_a_process(t, 0, || _ = syscall!(SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1));
 }
 
-/// Another thread of the process gets the children of one that ends.
+/// Another thread of the process inherits the children of a thread that ends.
 fn orphans_of_a_thread(t: &mut Test) {
     let captured = t.capture(|| {
         let child = std::thread::spawn(|| {
@@ -42,7 +42,8 @@ fn orphans_of_a_thread(t: &mut Test) {
             (child, rustix::thread::gettid().as_raw_nonzero())
         });
         let (mut child, thread) = child.join().unwrap();
-        // Before Linux 6.16 a thread is joined before its event: it has that behind it once it is gone from /proc.
+        // Before Linux 6.16 a thread can be joined before its event; once it is gone from /proc, the event has been
+        // made.
         let entry = format!("/proc/self/task/{thread}");
         let deadline = Instant::now() + Duration::from_secs(10);
         while Path::new(&entry).exists() {
@@ -67,7 +68,7 @@ fn orphans_of_a_thread(t: &mut Test) {
     }
 }
 
-/// Of three generations the middle one ends first: the first, which `prepare` is called in, gets the last one.
+/// Of three generations the middle one ends first: the first, which has called `prepare`, inherits the last one.
 fn orphans_of_a_process(t: &mut Test, flags: i32, prepare: fn()) {
     let captured = t.capture(|| {
         let first = syscall!(SYS_clone, flags | libc::SIGCHLD, 0, 0, 0, 0);
@@ -147,7 +148,7 @@ pub fn signal_deliver(t: &mut Test) {
         if child == 0 {
             let limit = [0u64; 2];
             syscall!(SYS_setrlimit, libc::RLIMIT_CORE, limit.as_ptr());
-            // SAFETY: the instruction ends the process, which is what it is for.
+            // SAFETY: the instruction ends the process, as intended.
             unsafe { std::arch::asm!("ud2") };
         }
         assert_eq!(syscall!(SYS_wait4, child, 0, 0, 0), child);
@@ -158,13 +159,13 @@ pub fn signal_deliver(t: &mut Test) {
     event.i64("spid", 0).i64("dpid", child).u8("sig", libc::SIGILL as u8);
 }
 
-/// Fresh memory, a page of it.
+/// Returns a fresh page of memory.
 fn page() -> *mut u8 {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
     syscall!(SYS_mmap, 0, 4096, protection, flags, -1, 0) as *mut u8
 }
 
-/// The event of the fault at an address: other memory is touched, too.
+/// Returns the event of the fault at an address: other memory is touched, too.
 #[track_caller]
 fn fault_at(events: Vec<Params>, address: u64) -> Params {
     let mut found = None;
@@ -179,10 +180,10 @@ fn fault_at(events: Vec<Params>, address: u64) -> Params {
 }
 
 pub fn page_fault(t: &mut Test) {
-    // Those of both programs: in user mode, and in the kernel.
+    // The events of both programs: in user mode, and in the kernel.
     let page_of_user = page();
     let captured = t.capture(|| {
-        // SAFETY: a page that was mapped for this.
+        // SAFETY: the page was mapped for this.
         unsafe { page_of_user.write_volatile(1) };
         0
     });

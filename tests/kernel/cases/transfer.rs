@@ -13,12 +13,12 @@ use crate::{
 };
 
 const BAD: i64 = -7;
-/// Another one that is never open.
+/// Another descriptor that is never open.
 const WORSE: i64 = -9;
 const EBADF: i64 = -(libc::EBADF as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 
-/// A file of 100 bytes, and an empty one, on one file system.
+/// Returns a file of 100 bytes and an empty one, on one file system.
 fn files() -> (File, File) {
     let scratch = Scratch::new();
     let file = |name| {
@@ -47,7 +47,7 @@ pub fn copy_file_range_e(t: &mut Test) {
         .i64("fdin", fd_of(&from))
         .u64("offin", 11)
         .u64("len", 7);
-    // Without an offset, and with one that cannot be read.
+    // Without an offset, and with an unreadable one.
     for offset in [0usize, 1] {
         t.fails(libc::EBADF, || copy(BAD, offset as *mut i64, WORSE, offout, 1))
             .i64("fdin", BAD)
@@ -63,9 +63,9 @@ pub fn copy_file_range_x(t: &mut Test) {
     event.i64("res", EBADF).i64("fdout", WORSE).u64("offout", 1 << 40);
     event.i64("fdin", BAD).u64("offin", 11).u64("len", 3 << 40);
     let (from, to) = files();
-    // The offsets are those behind the copy.
+    // The offsets are those after the copy.
     let (_, event) = t.succeeds(|| {
-        // SAFETY: nobody else knows the offset.
+        // SAFETY: nothing else uses the offset.
         unsafe { *offout = 500 };
         copy(fd_of(&from), offin, fd_of(&to), offout, 7)
     });
@@ -92,7 +92,8 @@ fn assert_splice(event: &Params, from: i64, to: i64, size: u64, flags: u32) {
     event.i64("fd_in", from).i64("fd_out", to).u64("size", size).u32("flags", flags);
 }
 
-/// Makes a call that fails and two that succeed: each event, and its result. The arguments are in both of a pair.
+/// Makes one failing and two successful calls, and returns each event with its result. Both events of a pair have the
+/// arguments.
 fn splice_events(t: &mut Test) -> [(Params, i64); 3] {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let (_, to) = files();
@@ -154,9 +155,9 @@ pub fn sendfile_x(t: &mut Test) {
     assert_sendfile(event.i64("res", EBADF), WORSE, BAD, 1 << 40, 3 << 40);
     let (from, to) = files();
     let (from, to) = (fd_of(&from), fd_of(&to));
-    // The offset is that behind what was sent.
+    // The offset is that after the transfer.
     let (_, event) = t.succeeds(|| {
-        // SAFETY: nobody else knows the offset.
+        // SAFETY: nothing else uses the offset.
         unsafe { *pointer = 94 };
         sendfile(to, from, pointer, 8)
     });

@@ -12,7 +12,7 @@ const EBADF: i64 = -(libc::EBADF as i64);
 const EFAULT: i64 = -(libc::EFAULT as i64);
 const EINVAL: i64 = -(libc::EINVAL as i64);
 
-/// Eight bytes in four pieces, one of them empty.
+/// Returns eight bytes in four buffers, one of them empty.
 fn pieces() -> [IoSlice<'static>; 4] {
     [IoSlice::new(b"abc"), IoSlice::new(b""), IoSlice::new(b"d"), IoSlice::new(b"e\0fg")]
 }
@@ -72,17 +72,17 @@ pub fn readv_x(t: &mut Test) {
     assert_read(&event, EBADF, b"", NO_FD);
     let event = t.fails(libc::EFAULT, || syscall!(SYS_readv, fd, 1usize, 3));
     assert_read(&event, EFAULT, b"", fd);
-    // The last buffer is longer than what there is to read.
+    // The last buffer is longer than the remaining data.
     let (_, event) = t.succeeds(|| syscall!(SYS_readv, fd, buffers.iovecs.as_ptr(), 3));
     assert_read(&event, 8, JOINED, fd);
 
-    // Up to the snaplen, which ends in the middle of a buffer.
+    // Up to the snaplen, which ends within a buffer.
     let random = File::open("/dev/urandom").unwrap();
     let fd = random.as_raw_fd();
     let buffers = Buffers::new(&[70, 5, 50]);
     let (_, event) = t.succeeds(|| syscall!(SYS_readv, fd, buffers.iovecs.as_ptr(), 3));
     assert_read(&event, 125, &buffers.joined()[..80], fd);
-    // From 32 buffers at most.
+    // From at most 32 buffers.
     let buffers = Buffers::new(&[1; 40]);
     let (_, event) = t.succeeds(|| syscall!(SYS_readv, fd, buffers.iovecs.as_ptr(), 40));
     assert_read(&event, 40, &buffers.joined()[..32], fd);
@@ -138,7 +138,7 @@ pub fn writev_e(t: &mut Test) {
     let fd = file.as_raw_fd();
     t.fails(libc::EFAULT, || syscall!(SYS_writev, fd, 1usize, 3)).i64("fd", fd.into()).u32("size", 0);
     t.succeeds(|| syscall!(SYS_writev, fd, pieces().as_ptr(), 4)).1.i64("fd", fd.into()).u32("size", 8);
-    // As many as the kernel takes.
+    // As many as the kernel accepts.
     let buffers = Buffers::new(&[2; 1024]);
     t.succeeds(|| syscall!(SYS_writev, fd, buffers.iovecs.as_ptr(), 1024))
         .1
@@ -154,7 +154,7 @@ pub fn writev_x(t: &mut Test) {
     assert_written(&event, EBADF, JOINED, NO_FD, 8);
     let event = t.fails(libc::EFAULT, || syscall!(SYS_writev, fd, 1usize, 3));
     assert_written(&event, EFAULT, b"", fd, 0);
-    // Data ends at a piece that cannot be read; the sizes are there all the same.
+    // Data ends at an unreadable buffer; the sizes are still recorded.
     let mut iovecs = [libc::iovec { iov_base: null::<u8>() as *mut _, iov_len: 5 }; 3];
     iovecs[0].iov_base = JOINED.as_ptr() as *mut _;
     iovecs[2] = iovecs[0];
@@ -203,7 +203,7 @@ pub fn pwritev_x(t: &mut Test) {
     event.u64("pos", 6);
 }
 
-/// Sizes that together exceed 32 bits: the kernel looks at the descriptor before it adds them up.
+/// Sizes whose sum exceeds 32 bits: the kernel checks the descriptor before it adds them up.
 fn large_sizes(t: &mut Test, assert: impl Fn(&Params, u32)) {
     const LARGEST: usize = u32::MAX as usize;
     for (sizes, expected) in [

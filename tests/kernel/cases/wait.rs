@@ -11,7 +11,7 @@ const EFAULT: i64 = -(libc::EFAULT as i64);
 const EBADF: i64 = -(libc::EBADF as i64);
 const ENOSYS: i64 = -(libc::ENOSYS as i64);
 
-/// Flags of the format, which here are the kernel's.
+/// Flags of the format, which here have the kernel's values.
 const PRIVATE: u16 = 128;
 const REALTIME: u16 = 256;
 const WAKE: u16 = 1;
@@ -19,7 +19,7 @@ const WAIT_BITSET: u16 = 9;
 
 // ------------------------------------------------------------------ futex
 
-/// Waits for a word that is 7 to change, though the caller takes it for 8: fails at once.
+/// Waits on a word that is 7 with the expected value 8, which fails at once.
 fn futex_mismatch(word: &u32) -> i64 {
     let op = libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG | libc::FUTEX_CLOCK_REALTIME;
     syscall!(SYS_futex, &raw const *word, op, 8, 0, 0, u32::MAX)
@@ -47,9 +47,9 @@ pub fn futex_x(t: &mut Test) {
         .u64("addr", addr)
         .u16("op", WAIT_BITSET | PRIVATE | REALTIME)
         .u64("val", 8);
-    // The kernel looks at 32 bits of the value.
+    // The kernel uses 32 bits of the value.
     t.succeeds(|| futex_wake(&word)).1.i64("res", 0).u64("addr", addr).u16("op", WAKE).u64("val", 3);
-    // An operation that the format has no number for.
+    // An operation without a number in the format.
     t.fails(libc::ENOSYS, || syscall!(SYS_futex, 4usize, 100 | libc::FUTEX_PRIVATE_FLAG, 1))
         .i64("res", ENOSYS)
         .u64("addr", 4)
@@ -59,7 +59,7 @@ pub fn futex_x(t: &mut Test) {
 
 // -------------------------------------------------------------- nanosleep
 
-/// A time that no sleep takes.
+/// An invalid time.
 static INVALID: libc::timespec = libc::timespec { tv_sec: 2, tv_nsec: 1_000_000_001 };
 static SHORT: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 1_234 };
 
@@ -86,7 +86,7 @@ pub fn nanosleep_x(t: &mut Test) {
 
 // ----------------------------------------------------------------- select
 
-/// Looks at once whether the descriptors of a set can be read.
+/// Polls whether the descriptors of a set are readable.
 fn select(count: i32, set: *mut u64) -> i64 {
     let none: *mut u64 = null_mut();
     let mut at_once = libc::timeval { tv_sec: 0, tv_usec: 0 };
@@ -105,7 +105,7 @@ pub fn select_e(t: &mut Test) {
 
 pub fn select_x(t: &mut Test) {
     assert_select(&t.fails(libc::EINVAL, || select(-1, null_mut())), EINVAL);
-    // A descriptor that was open, but is no longer: only up to the highest there has been does the kernel look.
+    // A descriptor that was open: the kernel checks only up to the highest that has been open.
     let closed = syscall!(SYS_fcntl, 1, libc::F_DUPFD, 960);
     assert!((960..1024).contains(&closed), "{closed}");
     syscall!(SYS_close, closed);

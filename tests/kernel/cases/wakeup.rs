@@ -9,7 +9,7 @@ fn wakes(t: &mut Test, directions: Directions) {
     t.change(|control| control.set_wakeup(true));
     let access = || _ = syscall!(SYS_access, c"/".as_ptr(), 0);
     assert!(t.is_woken_by(access, Duration::from_secs(30)), "the event woke nobody");
-    // What the probe does on its own: the rings are empty, and whoever waits sleeps through the event.
+    // The default: the rings are empty, and the waiting thread sleeps through the event.
     t.change(|control| control.set_wakeup(false));
     assert!(!t.is_woken_by(access, Duration::from_millis(500)), "nobody asked to be woken");
 }
