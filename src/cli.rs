@@ -24,7 +24,7 @@ pub use record::RecordArgs;
 #[derive(Debug, Parser)]
 #[command(name = "scapd", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
     /// Log more: -v for debug messages, -vv for libbpf's messages too
@@ -32,7 +32,7 @@ pub struct Cli {
     pub verbose: u8,
 }
 
-/// What to do.
+/// A subcommand of `scapd`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Record system calls to a file

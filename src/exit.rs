@@ -23,16 +23,16 @@ pub const FAILURE: u8 = 1;
 pub const USAGE: u8 = 2;
 /// Not allowed to load BPF programs.
 pub const NOT_PERMITTED: u8 = 3;
-/// The kernel is too old, has no BTF, or refuses what every capture needs.
+/// The kernel is too old, has no BTF, or lacks something that every capture needs.
 pub const UNSUPPORTED: u8 = 4;
 /// The output cannot be written.
 pub const OUTPUT: u8 = 5;
-/// The input is not a capture, or is damaged or cut off.
+/// The input is not a capture, or is damaged or truncated.
 pub const INPUT: u8 = 6;
 
 /// The command exists, but the kernel refuses to execute it.
 pub const COMMAND_REFUSED: u8 = 126;
-/// There is no such command.
+/// The command does not exist.
 pub const COMMAND_NOT_FOUND: u8 = 127;
 
 /// `verify` found lost events, or a recording with `--on-loss fail` lost some.

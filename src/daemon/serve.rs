@@ -183,7 +183,7 @@ impl<C: Connection> Client<C> {
         Client { connection, time, deadline: Instant::now() + time, crowd: crowd.clone(), id }
     }
 
-    /// Runs `work`, which may take long. Meanwhile the client cannot be evicted, and its deadline is suspended. Returns
+    /// Runs `work`, which may take long. Meanwhile the client cannot be evicted; then its time starts again. Returns
     /// `None` if too many clients are already waiting.
     pub(super) fn wait_for<T>(&mut self, waiting: &Waiting, work: impl FnOnce() -> T) -> Option<T> {
         let _leaves = waiting.enter()?;
@@ -219,7 +219,7 @@ impl<C: Connection> Client<C> {
         }
     }
 
-    /// Reads until `end`, given the input so far, returns a value; reads no more than `most` bytes.
+    /// Reads until `end`, given the input so far, returns a value, or more than `most` bytes have arrived.
     ///
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] if the client closes the connection first, [`io::ErrorKind::FileTooLarge`] if

@@ -33,7 +33,7 @@ pub(super) struct Found {
 /// Opens a file that the user named.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] if it is not a regular file, and those of open(2).
+/// [`ErrorKind::InvalidInput`] if it is not a regular file, and errors of open(2).
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let pinned = pin(CWD, path)?;
     regular(&pinned)?.ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
