@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A table of `include/` and the macro whose argument its rows become.
+/// The tables of `include/`, each with the macro that wraps its rows.
 const TABLES: &[(&str, &str)] = &[
     ("events.def", "with_events"),
     ("params.def", "with_params"),
@@ -18,10 +18,10 @@ const TABLES: &[(&str, &str)] = &[
 fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo did not set OUT_DIR")?);
     wrap_tables(&out)?;
-    // For the test that compiles mistakes.
+    // For tests/mistakes.rs, which compiles BPF programs.
     let headers = env::var("DEP_BPF_INCLUDE")?;
     println!("cargo:rustc-env=SCAPD_LIBBPF_HEADERS={headers}");
-    // For tests that need it: those of a machine that lacks it are then reported as ignored.
+    // Tests that need O_DIRECT on tmpfs are reported as ignored where the kernel lacks it.
     println!("cargo:rustc-check-cfg=cfg(tmpfs_direct)");
     if kernel_version().is_some_and(|version| version >= (6, 6)) {
         println!("cargo:rustc-cfg=tmpfs_direct");
@@ -32,14 +32,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The version of the kernel that builds: tmpfs knows O_DIRECT from 6.6 on.
+/// Returns the version of the running kernel: tmpfs supports O_DIRECT since 6.6.
 fn kernel_version() -> Option<(u32, u32)> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
     let mut numbers = release.split(['.', '-']);
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// The rows are C and Rust tokens at once: a comment of either language is one of both.
+/// Writes a Rust macro for each table. The rows, including their comments, are valid tokens in both C and Rust.
 fn wrap_tables(out: &Path) -> Result<(), Box<dyn Error>> {
     let mut text = String::new();
     for (file, name) in TABLES {
