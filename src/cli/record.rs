@@ -225,7 +225,7 @@ mod tests {
         assert_eq!(schema(&["--schema", "0.23"]), Ok(Schema::V0_23));
         assert_eq!(schema(&["--schema", "0.25"]), Ok(Schema::V0_25));
         assert_eq!(schema(&["--schema", "latest"]), Ok(Schema::V0_25));
-        assert!(schema(&["--schema", "0.24"]).unwrap_err().contains("write 0.23, 0.25 or latest"));
+        assert!(schema(&["--schema", "0.24"]).unwrap_err().contains("use 0.23, 0.25 or latest"));
     }
 
     #[test]

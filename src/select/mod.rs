@@ -151,6 +151,8 @@ pub(crate) fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     const ALIKE: f64 = 0.6;
     candidates
         .into_iter()
+        // Each differing length costs an edit. So no name, however long, is compared with all candidates.
+        .filter(|candidate| candidate.len() as f64 >= ALIKE * name.len() as f64)
         .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))
