@@ -3,10 +3,10 @@
 use std::{env, error::Error, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // For the test that compiles mistakes.
+    // For tests/mistakes.rs, which compiles BPF programs.
     let headers = env::var("DEP_BPF_INCLUDE")?;
     println!("cargo:rustc-env=SCAPD_LIBBPF_HEADERS={headers}");
-    // For tests that need it: those of a machine that lacks it are then reported as ignored.
+    // Tests that need O_DIRECT on tmpfs are reported as ignored where the kernel lacks it.
     println!("cargo:rustc-check-cfg=cfg(tmpfs_direct)");
     if kernel_version().is_some_and(|version| version >= (6, 6)) {
         println!("cargo:rustc-cfg=tmpfs_direct");
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The version of the kernel that builds: tmpfs knows O_DIRECT from 6.6 on.
+/// Returns the version of the running kernel: tmpfs supports O_DIRECT since 6.6.
 fn kernel_version() -> Option<(u32, u32)> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
     let mut numbers = release.split(['.', '-']);

@@ -132,12 +132,12 @@ make_calls mkdir
 its_rights
 logged "the rights that it has given up" journal 5 \
 	'^the recording: capabilities left: CAP_DAC_READ_SEARCH CAP_SYS_PTRACE; seccomp refuses [0-9]+ system calls$'
-logged "start" journal 5 '^recording into /var/lib/scapd/'
+logged "start" journal 5 '^recording to /var/lib/scapd/'
 
 record rmdir
 check "reload" systemctl reload scapd
 make_calls rmdir
-logged "reload" journal 5 '^configuration read again: syscalls changed$'
+logged "reload" journal 5 '^configuration reloaded: syscalls changed$'
 [ "$type" = notify ] || by_notice
 
 recorded=${calls[-1]%% *}

@@ -1,4 +1,4 @@
-//! The command line, as it is typed.
+//! The command line as typed.
 
 mod daemon;
 mod files;
@@ -16,42 +16,42 @@ pub use files::FilesArgs;
 pub use record::RecordArgs;
 
 /// Records what a Linux machine does, system call by system call, into .scap capture files that sysdig, Falco,
-/// Stratoshark and Wireshark open.
+/// Stratoshark and Wireshark can open.
 #[derive(Debug, Parser)]
 #[command(name = "scapd", version, max_term_width = 100, arg_required_else_help = true)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
-    /// Say more: -v what is done, -vv also what libbpf says
+    /// Log more: -v for debug messages, -vv for libbpf's messages too
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
 }
 
-/// What to do.
+/// A subcommand of `scapd`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Record system calls into a file
+    /// Record system calls to a file
     Record(Box<RecordArgs>),
-    /// Record as a service, as a configuration file says
+    /// Record as a service, controlled by a configuration file
     Daemon(DaemonArgs),
-    /// Ask something of the service
+    /// Query or control the running service
     Ctl(CtlArgs),
-    /// Print the events of a capture, one a line
+    /// Print the events of a capture, one per line
     Read(ReadArgs),
-    /// Say what is in a capture
+    /// Summarize a capture
     Info(InfoArgs),
-    /// Say whether a capture is whole, and whether anything was lost
+    /// Check that a capture is complete, and report lost events
     Verify(VerifyArgs),
-    /// Make a capture whole that was cut off or damaged: keep everything up to its last whole event
+    /// Repair a truncated or damaged capture: keep everything up to its last intact event
     Repair(RepairArgs),
     /// List what can be recorded
     List(ListArgs),
-    /// Say whether this machine can record, and what is missing
+    /// Check whether this machine can record, and report what is missing
     Check(CheckArgs),
-    /// Measure what recording costs on this machine
+    /// Measure the cost of recording on this machine
     Bench(BenchArgs),
-    /// Write the manual pages, or the shells' completions, into a directory
+    /// Write the man pages or the shell completions to a directory
     #[command(hide = true)]
     Generate(GenerateArgs),
 }
@@ -59,21 +59,22 @@ pub enum Command {
 /// `scapd read`.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
-    /// The capture, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
+    /// Capture to read, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
     pub file: PathBuf,
     /// Stop after this many events
     #[arg(short = 'n', long = "count", value_name = "EVENTS")]
     pub count: Option<u64>,
-    /// One JSON object a line: its form is in docs/JSON.md
+    /// Print one JSON object per line, in the format that docs/JSON.md describes
     #[arg(long)]
     pub json: bool,
-    /// Print these events only: names of calls and of other events (procexit, switch, ...), !name, %class, /regex, ?name
+    /// Print only these events: names of system calls and of other events (procexit, switch, ...), !name to exclude,
+    /// %class, /regex, ?name to ignore an unknown name
     #[arg(long, value_name = "LIST", value_parser = select::parse_events)]
     pub syscalls: Option<EventSet>,
-    /// Print events of these processes only
+    /// Print only the events of these processes
     #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
     pub pids: Vec<u64>,
-    /// Print the events, too, that were recorded only to keep names right, and internal ones (procinfo, drop, ...)
+    /// Also print events that were recorded only to keep names right, and internal events (procinfo, drop, ...)
     #[arg(long)]
     pub all: bool,
 }
@@ -81,15 +82,15 @@ pub struct ReadArgs {
 /// `scapd info`.
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// The capture, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
+    /// Capture to read, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
     pub file: PathBuf,
-    /// As a JSON object
+    /// Print a JSON object
     #[arg(long)]
     pub json: bool,
-    /// How many event types and processes to show
+    /// Number of event types and of processes to show
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub top: usize,
-    /// Count the events too that were recorded only to keep names right
+    /// Also count events that were recorded only to keep names right
     #[arg(long)]
     pub all: bool,
 }
@@ -99,7 +100,7 @@ pub struct InfoArgs {
 pub struct ListArgs {
     /// What to list
     pub what: Listed,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -107,24 +108,24 @@ pub struct ListArgs {
 /// What `scapd list` lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Listed {
-    /// The system calls, how they are recorded, and the classes that --syscalls takes
+    /// System calls, how scapd records them, and their classes for --syscalls
     Syscalls,
-    /// The event types
+    /// Event types
     Events,
-    /// How many calls of each class are recorded by programs of their own, and how many as generic events
+    /// For each class, how many calls have a BPF program of their own and how many are recorded as generic events
     Coverage,
 }
 
 /// `scapd check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// How to attach to the kernel
+    /// How to attach the BPF programs
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "btf", "tracepoint"])]
     attach: String,
 }
 
 impl CheckArgs {
-    /// The way to attach.
+    /// Returns how to attach.
     pub fn attach(&self) -> Attach {
         attach(&self.attach)
     }
@@ -133,14 +134,15 @@ impl CheckArgs {
 /// `scapd verify`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 complete, or complete as a sample; 7 events were lost (or the capture does not say), 6 damaged, or it contradicts itself; \
-    of several captures, that of the worst"
+    after_help = "Exit codes: 0 complete, also as a sample; 7 events were lost, or the final balance is missing; 8 no \
+    ledger, so losses are unknown; 6 damaged, inconsistent or not a capture. With more than one capture, the worst \
+    result decides."
 )]
 pub struct VerifyArgs {
-    /// The captures, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
+    /// Captures to check, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// As JSON, an object for each
+    /// Print a JSON object for each capture
     #[arg(long)]
     pub json: bool,
 }
@@ -148,17 +150,17 @@ pub struct VerifyArgs {
 /// `scapd repair`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The repaired capture takes the place of the damaged one. A .partial, which a recorder left that \
-    did not end as it should, also loses that part of its name. A notice inside says what was left out: see scapd verify.\n\n\
-    Exit codes: 0 repaired (or whole as it was), 6 nothing can be saved, 5 the repaired capture cannot be written"
+    after_help = "The repaired capture replaces the damaged one. A FILE.partial, left behind by a recorder that was \
+    killed, becomes FILE. A notice in the repaired capture records what is missing; `scapd verify` shows it.\n\n\
+    Exit codes: 0 repaired, or already intact; 6 nothing can be saved; 5 the repaired capture cannot be written."
 )]
 pub struct RepairArgs {
-    /// The capture, plain or gzip
+    /// Capture to repair, plain or gzip
     pub file: PathBuf,
-    /// Write the repaired capture to this file, and leave the damaged one as it is
+    /// Write the repaired capture to this file and leave the damaged one untouched
     #[arg(short, long = "output", value_name = "OUT", conflicts_with = "keep")]
     pub out: Option<PathBuf>,
-    /// Keep the damaged capture too, as FILE.damaged
+    /// Keep the damaged capture as FILE.damaged
     #[arg(short, long)]
     pub keep: bool,
 }
@@ -168,16 +170,16 @@ pub struct RepairArgs {
 pub struct GenerateArgs {
     /// What to write
     pub what: Generated,
-    /// Where to; made if it is not there
+    /// Target directory; created if missing
     pub dir: PathBuf,
 }
 
 /// What `scapd generate` writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Generated {
-    /// A manual page for each command
+    /// A man page for each command
     Man,
-    /// For bash, zsh and fish
+    /// Completions for bash, zsh and fish
     Completions,
 }
 
@@ -189,23 +191,23 @@ pub struct BenchArgs {
     pub what: Measured,
 }
 
-/// What is measured.
+/// What `scapd bench` measures.
 #[derive(Debug, Subcommand)]
 pub enum Measured {
-    /// The programs, against bare ones that do only what cannot be saved
+    /// Compare scapd's BPF programs with minimal ones that do only the unavoidable work
     Kernel(KernelBenchArgs),
 }
 
 /// `scapd bench kernel`.
 #[derive(Debug, Args)]
 pub struct KernelBenchArgs {
-    /// Turns of each contender; they alternate
+    /// Rounds for each contender; contenders alternate
     #[arg(long, default_value_t = 201)]
     rounds: u32,
-    /// Calls of a turn
+    /// System calls per round
     #[arg(long, default_value_t = 1000)]
     calls: u32,
-    /// How to attach to the kernel
+    /// How to attach the BPF programs
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "btf", "tracepoint"])]
     attach: String,
 }
@@ -216,7 +218,7 @@ impl From<KernelBenchArgs> for bench::KernelArgs {
     }
 }
 
-/// clap has checked the name.
+/// Parses a name that clap has checked.
 fn attach(name: &str) -> Attach {
     name.parse().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Exit codes: one for each kind of failure, so that a script can tell them apart.
+//! Exit codes: one per kind of failure, so that scripts can tell them apart.
 
 use std::{
     io,
@@ -17,62 +17,62 @@ use crate::{
 };
 use scap::format::ReadError;
 
-/// Anything without a code of its own.
+/// Any failure without a code of its own.
 pub const FAILURE: u8 = 1;
-/// The command line is wrong (clap's own code), or the configuration.
+/// The command line (clap's own code) or the configuration is wrong.
 pub const USAGE: u8 = 2;
 /// Not allowed to load BPF programs.
 pub const NOT_PERMITTED: u8 = 3;
-/// The kernel is too old, has no BTF, or refuses what every capture needs.
+/// The kernel is too old, has no BTF, or lacks something that every capture needs.
 pub const UNSUPPORTED: u8 = 4;
 /// The output cannot be written.
 pub const OUTPUT: u8 = 5;
-/// The input is not a capture, or is damaged or cut off.
+/// The input is not a capture, or is damaged or truncated.
 pub const INPUT: u8 = 6;
 
-/// The command was found, and the kernel refuses to execute it.
+/// The command exists, but the kernel refuses to execute it.
 pub const COMMAND_REFUSED: u8 = 126;
-/// There is no such command.
+/// The command does not exist.
 pub const COMMAND_NOT_FOUND: u8 = 127;
 
-/// Events were lost: of a capture that is verified, or of a recording for which that was to be a failure.
+/// `verify` found lost events, or a recording with `--on-loss fail` lost some.
 pub const LOST: u8 = 7;
 
-/// A capture that is verified does not say what was lost.
+/// `verify` found no ledger.
 pub const NO_LEDGER: u8 = 8;
 
-/// Each code and what it means, for the manual and the README. Names between backticks are commands.
+/// Each code and its meaning, for the man pages and the README. Text in backticks is a command or a file.
 pub const MEANINGS: &[(u8, &str)] = &[
-    (0, "done; a command's own exit status if one was recorded"),
-    (FAILURE, "failed in a way that has no code of its own"),
-    (USAGE, "the command line is wrong, or the configuration of the service (see `scapd daemon --check`)"),
+    (0, "success; when recording a command, the command's exit status"),
+    (FAILURE, "any other failure"),
+    (USAGE, "the command line or the service's configuration is wrong (see `scapd daemon --check`)"),
     (NOT_PERMITTED, "not allowed to load BPF programs"),
-    (UNSUPPORTED, "the kernel is too old, has no BTF, or refuses what every capture needs"),
+    (UNSUPPORTED, "the kernel is too old, has no BTF, or lacks something that every capture needs"),
     (
         OUTPUT,
-        "the output cannot be written, was removed meanwhile, or has another recorder (what was written is whole, in \
-         `FILE.partial`)",
+        "the output cannot be written, was removed during the recording, or is in use by another recorder (what was \
+         written is intact, in `FILE.partial`)",
     ),
     (
         INPUT,
-        "the input is no capture, or is cut off (everything before was printed; `scapd repair` makes it whole), or `scapd \
-         verify` found that it contradicts itself",
+        "the input is not a capture or is truncated (the events before that were printed; `scapd repair` repairs it), \
+         or `scapd verify` found it inconsistent",
     ),
     (
         LOST,
-        "events were lost: `scapd verify`, and `scapd record --on-loss fail` (a sample of which nothing was lost: 0)",
+        "events were lost: `scapd verify`, and `scapd record --on-loss fail` (0 for a sample that lost nothing)",
     ),
     (
         NO_LEDGER,
-        "the capture carries no ledger, as scapd has not made it: `scapd verify` cannot say what was lost",
+        "the capture has no ledger, usually because scapd did not write it: `scapd verify` cannot tell what was lost",
     ),
     (COMMAND_REFUSED, "the command to record cannot be executed"),
-    (COMMAND_NOT_FOUND, "there is no such command to record"),
+    (COMMAND_NOT_FOUND, "the command to record does not exist"),
 ];
 
-/// The code that stands for an error.
+/// Returns the exit code for an error.
 pub fn code(error: &anyhow::Error) -> ExitCode {
-    // What writes to stdout adds nothing to its errors.
+    // Errors of writes to stdout carry no context.
     if error.chain().count() == 1 && error.is::<io::Error>() {
         return ExitCode::from(OUTPUT);
     }
@@ -117,10 +117,10 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code.unwrap_or(FAILURE))
 }
 
-/// Whether the reader of our output has gone: nothing that failed.
+/// Returns whether the error only means that the reader of our output has exited, which is no failure.
 ///
-/// Anything else may meet a broken pipe, too, such as the request of `scapd ctl`: so an [`io::Error`] counts only where
-/// nothing was added to it. What writes to stdout adds nothing.
+/// Other operations can get EPIPE too, such as a request of `scapd ctl`. So a bare [`io::Error`] counts only without
+/// context: errors of writes to stdout carry none.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let is_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     match error.downcast_ref::<OutputError>() {
@@ -129,7 +129,7 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     }
 }
 
-/// The code of a capture that was verified.
+/// Returns the exit code for the result of `scapd verify`.
 pub fn of_capture(outcome: Outcome) -> ExitCode {
     match outcome {
         Outcome::Complete | Outcome::Sample => ExitCode::SUCCESS,
@@ -139,7 +139,7 @@ pub fn of_capture(outcome: Outcome) -> ExitCode {
     }
 }
 
-/// The code of a command that was run: its own, or 128 plus the signal that ended it, as a shell has it.
+/// Returns the exit code for a recorded command: its own, or 128 plus the signal that killed it, as in a shell.
 pub fn of_command(status: ExitStatus) -> ExitCode {
     let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
     ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILURE))

@@ -1,7 +1,7 @@
-//! `scapd list`: the tables of system calls and events, for people and for programs.
+//! `scapd list`: the tables of system calls and events, as text or JSON.
 //!
-//! As text, a row is a line of columns with a header line above them; the last column may have spaces in it. As JSON,
-//! a table is one array of objects.
+//! As text, each row is one line under a header line; only the last column may contain spaces. As JSON, a table is an
+//! array of objects.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use scap::{
     select::{Class, SyscallSet, category_name, classes},
 };
 
-/// What stands in a column that has nothing to say.
+/// The text of an empty column.
 const NOTHING: &str = "-";
 
 /// A row of `scapd list syscalls`.
@@ -22,18 +22,18 @@ struct SyscallRow {
     name: &'static str,
     /// The stable code.
     code: u16,
-    /// This architecture's number for it.
+    /// Its number on this architecture.
     number: Option<u16>,
-    /// The number that 32-bit programs on x86-64 have for it.
+    /// Its number for 32-bit programs on x86-64.
     number_i386: Option<u16>,
-    /// The event that its entry is recorded as; none: a generic event.
+    /// The types of its enter and exit event; `None` for a generic event.
     enter_event: Option<u16>,
     exit_event: Option<u16>,
-    /// Whether it has a program of its own.
+    /// Whether it has a BPF program of its own.
     program: bool,
-    /// What of it is recorded while sampling.
+    /// Which of its events are recorded while sampling.
     sampled: &'static str,
-    /// The classes that it is in.
+    /// Its classes, without the percent sign.
     classes: Vec<&'static str>,
 }
 
@@ -67,9 +67,9 @@ struct EventRow {
     name: &'static str,
     source: &'static str,
     category: &'static str,
-    /// That of the program.
+    /// The template of its program.
     template: Option<&'static str>,
-    /// The program that records it; none: it is only decoded.
+    /// The program that records it; `None` if scapd only reads it.
     program: Option<&'static str>,
     parameters: Vec<ParameterRow>,
 }
@@ -79,7 +79,7 @@ struct ParameterRow {
     name: &'static str,
     #[serde(rename = "type")]
     ty: String,
-    /// The first schema that has it, if the default one does not.
+    /// The first schema with this parameter; `None` if the default schema has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     schema: Option<&'static str>,
 }
@@ -118,14 +118,14 @@ fn source_name(source: Source) -> &'static str {
     }
 }
 
-/// A row of `scapd list coverage`: how many calls of a class are recorded how.
+/// A row of `scapd list coverage`: how the calls of a class are recorded.
 #[derive(Debug, Serialize)]
 struct CoverageRow {
     class: String,
     calls: usize,
-    /// Those with programs of their own.
+    /// Calls with a program of their own.
     programs: usize,
-    /// Those that are recorded as generic events.
+    /// Calls recorded as generic events.
     generic: usize,
 }
 
@@ -136,12 +136,12 @@ impl CoverageRow {
     }
 }
 
-/// Prints for each class how many calls it has, how many of them have programs of their own, and how many are generic
-/// events; then the same for the calls of no class, for all calls of this machine, and for those that 32-bit programs
-/// alone have. A call can be in several classes.
+/// Prints, for each class, how many calls it has, how many have a program of their own, and how many are recorded as
+/// generic events. The same counts follow for calls without a class, all native calls, and calls that only 32-bit
+/// programs have. A call can be in more than one class.
 ///
 /// # Errors
-/// Those of `out`, a broken pipe among them.
+/// Errors of `out`, including a broken pipe.
 pub fn coverage(out: &mut impl Write, json: bool) -> io::Result<()> {
     let classes = classes();
     let all = SyscallSet::all();
@@ -166,7 +166,7 @@ pub fn coverage(out: &mut impl Write, json: bool) -> io::Result<()> {
 /// sampling records, classes.
 ///
 /// # Errors
-/// Those of `out`, a broken pipe among them.
+/// Errors of `out`, including a broken pipe.
 pub fn syscalls(out: &mut impl Write, json: bool) -> io::Result<()> {
     let classes = classes();
     let rows: Vec<SyscallRow> = SYSCALLS.iter().map(|call| SyscallRow::new(call, &classes)).collect();
@@ -193,10 +193,10 @@ pub fn syscalls(out: &mut impl Write, json: bool) -> io::Result<()> {
     print(out, &table)
 }
 
-/// Prints every event type: number, symbol, name, category, template, program, parameters with their types.
+/// Prints every event type: number, symbol, name, source, category, template, program, parameters with their types.
 ///
 /// # Errors
-/// Those of `out`, a broken pipe among them.
+/// Errors of `out`, including a broken pipe.
 pub fn events(out: &mut impl Write, json: bool) -> io::Result<()> {
     let rows: Vec<EventRow> = EVENTS.iter().map(EventRow::new).collect();
     if json {
@@ -219,7 +219,7 @@ pub fn events(out: &mut impl Write, json: bool) -> io::Result<()> {
     print(out, &table)
 }
 
-/// A table without lines, two spaces between its columns.
+/// Returns a table without rules, with two spaces between columns. The columns at `numbers` are right-aligned.
 fn table(header: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.to_vec());
@@ -316,7 +316,7 @@ mod tests {
         }
         let programs =
             EVENTS.iter().filter(|e| e.source != Source::Tracepoint && e.program.is_some()).count();
-        // The generic pair and the marks of sampling are no call's own.
+        // The generic pair and the drop pair belong to no call.
         #[cfg(target_arch = "x86_64")]
         assert_eq!(2 * (row("all")[1] + row("32-bit alone")[1]), programs - 4);
         assert_eq!(row("all")[0], SYSCALLS.iter().filter(|call| call.number(Arch::NATIVE).is_some()).count());
@@ -329,7 +329,7 @@ mod tests {
         let mut table = Vec::new();
         coverage(&mut table, false).unwrap();
         let table = String::from_utf8(table).unwrap();
-        // Read now, not as the test is built: what stands in the README changes no code.
+        // Read at run time, so that a change of the README does not rebuild the tests.
         let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
         assert!(readme.contains(&table), "write there what `scapd list coverage` prints:\n{table}");
     }

@@ -18,15 +18,15 @@ use scapd::{
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
-/// Whether stdout was open as the process began. Before `main`, std opens /dev/null in the place of one that is closed, and
-/// what is written there is gone.
+/// Whether stdout was open when the process started. Before `main`, std opens /dev/null in place of a closed stdout,
+/// and output would vanish.
 #[ctor::ctor(unsafe)]
 static STDOUT_IS_OPEN: bool = {
-    // SAFETY: asks for the flags of a descriptor, and touches no memory.
+    // SAFETY: reads the flags of a descriptor and touches no memory.
     unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) != -1 }
 };
 
-/// A stdout that is closed.
+/// A closed stdout: every write fails.
 struct Closed;
 
 impl Write for Closed {
@@ -53,11 +53,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Has the memory of a buffer that is not needed any more go back to the kernel at once. By default glibc keeps such pieces
-/// once it has seen some of them, and a service would stay as large as its busiest moment made it.
+/// Makes glibc return freed buffers to the kernel at once. By default it raises the mmap threshold as large blocks are
+/// freed and keeps later ones, so a service would never shrink after a peak.
 fn give_back_buffers() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: sets a limit of the allocator's, and touches no memory of ours; no other thread runs yet.
+    // SAFETY: sets an allocator threshold and touches no memory of ours. No other thread runs yet.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 512 << 10);
     }
@@ -119,13 +119,13 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
         return Err(OutputError::Closed.into());
     }
     let (handle, requests) = record::requests();
-    signals::stop_foreground(&handle).context("cannot listen to signals")?;
+    signals::stop_foreground(&handle).context("cannot install the signal handlers")?;
     let (mut observer, _socket) = daemon::attend(&serve, config.confine, &handle)?;
     let outcome = record::run(&config, requests, observer.as_mut())?;
     if !config.quiet {
         eprint!("{}", outcome.summary);
     }
-    // What follows is told in any case; the command's failure decides the exit code.
+    // Each failure is reported; the command's decides the exit code.
     let stats = outcome.stats.map_err(anyhow::Error::from).inspect_err(say);
     if let Some(failure) = outcome.failure {
         return Err(failure);
@@ -141,10 +141,10 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// A message has lines, and names of files, which may be made to trick a terminal.
+/// Prints an error line by line, with control characters escaped: file names may contain terminal escapes.
 fn say(error: &anyhow::Error) {
     let message = format!("scapd: {error:#}");
-    // How the journal learns that a line tells of an error: sd-daemon(3).
+    // The journal's prefix for a line of priority "error": sd-daemon(3).
     let level = if stderr_is_journal() { "<3>" } else { "" };
     message.lines().for_each(|line| eprintln!("{level}{}", print::for_terminal(line)));
 }
@@ -158,7 +158,7 @@ fn log(verbose: u8, service: bool) {
     };
     let filter = EnvFilter::try_from_env("SCAPD_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let registry = tracing_subscriber::registry().with(filter);
-    // What is logged there keeps its level and its fields.
+    // The native journal protocol keeps levels and fields.
     if service
         && stderr_is_journal()
         && let Ok(journal) = tracing_journald::layer()

@@ -44,7 +44,7 @@ fn a_service_from_its_start_to_its_end() {
     assert_eq!(run(&mut ctl(&daemon, &["rotate"])).1, "done\n");
     calls.make(GETGID, 10);
     daemon.signal(Signal::USR1);
-    daemon.wait_for_log("a new file is written");
+    daemon.wait_for_log("started a new file");
 
     // Change the selection by request, until the next reload.
     let (code, said, _) = run(&mut ctl(&daemon, &["set", "syscalls=getegid"]));
@@ -64,7 +64,7 @@ fn a_service_from_its_start_to_its_end() {
     // Names not followed meanwhile are in the state of a new file.
     assert_eq!(run(&mut ctl(&daemon, &["reload"])).1, "changed: only\n");
     let (code, _, said) = run(&mut ctl(&daemon, &["set", "buffer-size=1M"]));
-    assert!(code == Some(1) && said.contains("buffer-size: cannot be changed while it runs"), "{said}");
+    assert!(code == Some(1) && said.contains("buffer-size: cannot be changed while recording"), "{said}");
     let (code, _, said) = run(&mut ctl(&daemon, &["set", "syscals=read", "snaplen=x"]));
     assert!(
         code == Some(1) && said.contains("did you mean `syscalls`?") && said.contains("snaplen: "),
@@ -92,13 +92,13 @@ fn a_reload_takes_what_is_right_and_refuses_what_is_wrong() {
     let reloading = daemon.wait_for("RELOADING=1");
     assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
     let ready = daemon.wait_for("READY=1");
-    assert!(ready.contains("STATUS=the new configuration is wrong"), "{ready}");
+    assert!(ready.contains("STATUS=the new configuration is invalid"), "{ready}");
     calls.make(GETGID, 10);
 
     daemon.configure(&config(&calls, GETEGID, "buffer-size = '1M'\n"));
     daemon.signal(Signal::HUP);
     let ready = daemon.wait_for("READY=1");
-    assert!(ready.contains("changes with a restart: buffer-size"), "{ready}");
+    assert!(ready.contains("restart to apply: buffer-size"), "{ready}");
     calls.make(GETGID, 10);
     calls.make(GETEGID, 20);
 

@@ -197,7 +197,7 @@ fn links_and_pipes_in_the_place_of_a_single_file() {
         as_attacker(|| plant(&partial));
         let (code, said) = record(&[], &path);
         assert_eq!(code, Some(5), "{said}");
-        assert!(said.contains("x.scap.partial is there"), "{said}");
+        assert!(said.contains("x.scap.partial exists"), "{said}");
         fs::remove_file(&partial).unwrap();
     }
     // A file that the attacker can read and write is replaced by one of root's alone.

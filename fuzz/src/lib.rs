@@ -1,8 +1,8 @@
-//! What is fuzzed. `make fuzz` gives each of these functions input that it makes up, and keeps what reached new code in
-//! `corpus/<name>/`; `tests/corpora.rs` gives them all of that again, with every `cargo test`.
+//! The fuzz targets. `make fuzz` calls each of these functions with generated input, and keeps input that reaches new
+//! code in `corpus/<name>/`; `tests/corpora.rs` replays the corpora in every `cargo test`.
 //!
-//! A new target is a function here, its row in [`TARGETS`], a file `fuzz_targets/<name>.rs` like its neighbours, and its
-//! `[[bin]]` in Cargo.toml. A function fails by panicking: it asserts what must hold for every input.
+//! A new target needs a function here, its row in [`TARGETS`], a file `fuzz_targets/<name>.rs` like the others, and its
+//! `[[bin]]` in Cargo.toml. A target fails by panicking: it asserts what must hold for every input.
 
 use std::io::{Cursor, sink};
 
@@ -18,15 +18,15 @@ use scapd::{
     verify::{Outcome, Report},
 };
 
-/// A name and what it stands for.
+/// The name and the function of a target.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] =
     &[("config", config), ("control", control), ("http", http), ("reader", reader), ("repair", repair)];
 
-/// A configuration file: what is taken makes the flags of a recording, and is taken again as `scapd daemon --print-config`
-/// prints it; what is not, says why.
+/// A configuration file. A valid one yields the flags of a recording, and parses again after `scapd daemon
+/// --print-config` has printed it; an invalid one yields a message.
 pub fn config(input: &[u8]) {
     match Settings::parse("fuzz.toml", &String::from_utf8_lossy(input)) {
         Ok(settings) => comes_back(&settings),
@@ -34,7 +34,7 @@ pub fn config(input: &[u8]) {
     }
 }
 
-/// A line on the control socket, and what a change of the configuration that it asks for does.
+/// A line on the control socket, and the change of the configuration that it requests.
 pub fn control(input: &[u8]) {
     let request = match parse(input) {
         Ok(request) => request,
@@ -49,8 +49,8 @@ pub fn control(input: &[u8]) {
     }
 }
 
-/// A request for metrics: what it is does not depend on what comes behind it, or in how many parts it comes. It is answered
-/// only if it has a host of ours in it, or is of HTTP/1.0.
+/// A request for metrics. The result does not depend on what follows the request or on how it is split. Only requests
+/// with a `Host:` header or HTTP/1.0 are accepted.
 pub fn http(input: &[u8]) {
     let ours = Hosts::new(&[]);
     let whole = http::parse(input, &ours);
@@ -71,7 +71,7 @@ fn comes_back(settings: &Settings) {
     assert!(difference.live.is_empty() && difference.restart.is_empty(), "{difference:?}, in:\n{text}");
 }
 
-/// `scapd read`, its lines and its JSON; `scapd info`; `scapd verify`.
+/// `scapd read` as text and as JSON, `scapd info` and `scapd verify`.
 pub fn reader(input: &[u8]) {
     let shown = |json| {
         let args =
@@ -91,7 +91,7 @@ pub fn reader(input: &[u8]) {
     assert!(report.to_json().is_object());
 }
 
-/// `scapd repair`: what it makes is whole, has as many events as before and a notice, and is not repaired again.
+/// `scapd repair`: its output is intact, has as many events as before plus a notice, and needs no further repair.
 pub fn repair(input: &[u8]) {
     let Ok(survey) = Survey::of(input) else { return };
     let mut repaired = Vec::new();

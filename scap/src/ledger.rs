@@ -82,7 +82,7 @@ causes! {
     NoScratch = "no_scratch", "scratch area in use";
     /// The tail call to the program of a wanted call failed.
     NoProgram = "no_program", "no program";
-    /// The CPU came online later, and had no ring or counters.
+    /// The CPU came online later, and had no counters.
     NoCpu = "no_cpu", "on a CPU added later: restart the recording to include it";
     /// The kernel skipped the run because another one was in progress on the CPU.
     Skipped = "skipped", "skipped by the kernel";

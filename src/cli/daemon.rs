@@ -1,4 +1,4 @@
-//! The command line of the service: `scapd daemon`, `scapd ctl`, and where a recording can be asked from outside.
+//! The command lines of `scapd daemon` and `scapd ctl`, and the options of the control socket and the metrics.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -6,35 +6,35 @@ use clap::{Args, Subcommand};
 
 use crate::daemon::control::Allowed;
 
-/// Where the service's configuration is.
+/// The service's default configuration file.
 pub const CONFIG: &str = "/etc/scapd/scapd.toml";
-/// Where the service can be reached.
+/// The service's default control socket.
 pub const SOCKET: &str = "/run/scapd/control.sock";
 
 /// `scapd daemon`.
 #[derive(Debug, Args)]
 pub struct DaemonArgs {
-    /// Read this file, and those in config.d beside it
+    /// Read this file and those in config.d next to it
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
-    /// Say what is wrong with the configuration, and stop: exit code 2 if anything is
+    /// Check the configuration, report mistakes, and exit, with code 2 if there are any
     #[arg(long)]
     pub check: bool,
-    /// Print the configuration as it is put together, with the file and line of each value, and stop
+    /// Print the effective configuration, with the file and line of each value, and exit
     #[arg(long, conflicts_with = "check")]
     pub print_config: bool,
 }
 
-/// How a recording can be asked and told things while it runs.
+/// The control socket and the metrics of a running recording.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ServeArgs {
-    /// Take requests of `scapd ctl` on this socket; whoever may write to it may make them
+    /// Accept `scapd ctl` requests on this socket, from anyone who may write to it
     #[arg(long, value_name = "SOCKET", help_heading = "Control")]
     pub control: Option<PathBuf>,
-    /// The permissions of that socket, in octal
+    /// Permissions of the control socket, in octal
     #[arg(long, value_name = "MODE", default_value = "0660", value_parser = parse_mode, help_heading = "Control")]
     pub control_mode: u32,
-    /// What requests on that socket may ask for, besides the status
+    /// Requests to accept on the control socket, in addition to status
     #[arg(
         long,
         value_name = "LIST",
@@ -44,13 +44,14 @@ pub struct ServeArgs {
         help_heading = "Control"
     )]
     pub control_allow: Vec<Allowed>,
-    /// Serve numbers for Prometheus at http://ADDRESS:PORT/metrics, and the state of things at /healthz
+    /// Serve Prometheus metrics at http://ADDRESS:PORT/metrics, and a health check at /healthz
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Metrics")]
     pub metrics: Option<SocketAddr>,
-    /// Serve them to other machines, too: to whoever reaches the address
+    /// Also serve metrics to other machines: to anyone who can reach the address
     #[arg(long, help_heading = "Metrics")]
     pub metrics_allow_remote: bool,
-    /// Serve them by these names, too; besides, by any address, localhost, and the machine's own name
+    /// Also answer requests for metrics under these host names; any IP address, localhost and the machine's own name
+    /// are always accepted
     #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Metrics")]
     pub metrics_host: Vec<String>,
 }
@@ -58,10 +59,10 @@ pub struct ServeArgs {
 /// `scapd ctl`.
 #[derive(Debug, Args)]
 pub struct CtlArgs {
-    /// What the service is asked for
+    /// What to request
     #[command(subcommand)]
     pub request: CtlRequest,
-    /// The service's socket
+    /// Control socket of the service
     #[arg(long, value_name = "PATH", default_value = SOCKET, global = true)]
     pub socket: PathBuf,
     /// Print the answer as JSON
@@ -72,34 +73,34 @@ pub struct CtlArgs {
 /// A request to the service.
 #[derive(Debug, Clone, Subcommand)]
 pub enum CtlRequest {
-    /// Say how the recording goes
+    /// Show the status of the recording
     Status,
-    /// Begin a new file
+    /// Start a new file
     Rotate,
-    /// Read the configuration again
+    /// Reload the configuration
     Reload,
-    /// Change keys of the configuration until the next reload, as in: set syscalls=openat,%network
+    /// Change configuration keys until the next reload, e.g. set syscalls=openat,%network
     Set {
         /// What to change
         #[arg(value_name = "KEY=VALUE", required = true, value_parser = parse_assignment)]
         values: Vec<(String, String)>,
     },
-    /// Take what is in the buffers, close the file, and end
+    /// Drain the buffers, close the file and exit
     Stop,
 }
 
-/// Permissions in octal.
+/// Parses permissions in octal.
 fn parse_mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text.strip_prefix("0o").unwrap_or(text), 8) {
         Ok(mode) if mode <= 0o777 => Ok(mode),
-        _ => Err("not permissions: write them in octal, as \"0660\"".to_owned()),
+        _ => Err("not permissions in octal, such as \"0660\"".to_owned()),
     }
 }
 
 fn parse_assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("not of the form key=value".to_owned()),
+        _ => Err("not of the form KEY=VALUE".to_owned()),
     }
 }
 

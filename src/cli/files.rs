@@ -1,4 +1,4 @@
-//! The command line of a recording into many files.
+//! The options of a recording that is split into files.
 
 use std::time::Duration;
 
@@ -9,42 +9,42 @@ use crate::{
     units::{parse_duration, parse_size},
 };
 
-/// `-C` counts in millions of bytes, as those of sysdig and tcpdump do.
+/// The unit of a bare number in `-C`, as in sysdig and tcpdump.
 const MILLION: u64 = 1_000_000;
 
-/// How a recording is divided into files. Any of these options makes it a series of files, for which `-w` is a pattern.
+/// How a recording is split into files. Any of these options turns it into a series of files and `-w` into a pattern.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct FilesArgs {
-    /// Begin a new file before one exceeds this size, as 100M, 1G; a number alone is in millions of bytes
+    /// Start a new file before the current one exceeds this size, e.g. 100M, 1G; a bare number is in millions of bytes
     #[arg(short = 'C', long, value_name = "SIZE", value_parser = parse_file_size, help_heading = "Files")]
     rotate_size: Option<u64>,
-    /// Begin a new file after this time, as 30s, 5m, 1h; a number alone is in seconds
+    /// Start a new file after this time, e.g. 30s, 5m, 1h; a bare number is in seconds
     #[arg(short = 'G', long, value_name = "TIME", value_parser = parse_duration, help_heading = "Files")]
     rotate_time: Option<Duration>,
-    /// Begin it by the clock: with -G 1h at the full hour, local time
+    /// Align -G to the wall clock: with -G 1h, start each file on the hour, local time
     #[arg(long, requires = "rotate_time", help_heading = "Files")]
     align: bool,
-    /// Begin a new file after this many events, those that keep names right among them
+    /// Start a new file after this many events, including events that only keep names right
     #[arg(short = 'e', long, value_name = "EVENTS", help_heading = "Files",
           value_parser = clap::value_parser!(u64).range(1..))]
     rotate_events: Option<u64>,
-    /// Keep this many files, the one that is written among them, and delete the oldest
+    /// Keep this many files, including the current one, and delete the oldest
     #[arg(short = 'W', long, value_name = "FILES", help_heading = "Files",
           value_parser = clap::value_parser!(u64).range(1..))]
     keep_files: Option<u64>,
-    /// Keep this many bytes of files together
+    /// Limit the total size of the files, and delete the oldest
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Files")]
     keep_bytes: Option<u64>,
-    /// Keep files for this long after they were closed
+    /// Delete files this long after they were closed
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Files")]
     keep_age: Option<Duration>,
-    /// Keep so much of the disk free, as 5G, 10%: deletes the oldest files, and pauses if that is not enough
+    /// Keep this much of the disk free, e.g. 5G, 10%: delete the oldest files, and pause if that is not enough
     #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Files")]
     keep_free: Option<Free>,
-    /// Write FILE.json beside each closed file: its events, losses, time, and sha256
+    /// Write FILE.json next to each closed file, with its event and loss counts, times and SHA-256
     #[arg(long, help_heading = "Files")]
     write_manifest: bool,
-    /// Run this for each closed file, without a shell, with the path as last argument and as $SCAPD_FILE
+    /// Run this for each closed file, without a shell; the path is the last argument and $SCAPD_FILE
     #[arg(long, value_name = "COMMAND", help_heading = "Files")]
     on_close: Option<Hook>,
     /// What to do when a file cannot be written
@@ -53,7 +53,7 @@ pub struct FilesArgs {
 }
 
 impl FilesArgs {
-    /// The series; `None` if it is to be a single file.
+    /// Returns the series, or `None` for a single file.
     pub fn series(self) -> Option<Series> {
         if self == FilesArgs::default() {
             return None;
@@ -84,7 +84,7 @@ fn parse_file_size(text: &str) -> Result<u64, String> {
         Ok(millions) => millions.checked_mul(MILLION).ok_or_else(|| "too large".to_owned())?,
         Err(_) => parse_size(text)?,
     };
-    if bytes == 0 { Err("no file is that small".to_owned()) } else { Ok(bytes) }
+    if bytes == 0 { Err("a file cannot be that small".to_owned()) } else { Ok(bytes) }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `scapd record` as it is typed.
+//! The command line of `scapd record`.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -17,111 +17,113 @@ use scap::{
     select::{self, SyscallSet, TracepointSet},
 };
 
-/// The most that an event keeps of a call's data, in bytes: the length of a parameter has 16 bits.
+/// The maximum snaplen in bytes: the length of a parameter is a 16-bit field.
 const MAX_SNAPLEN: u32 = 65_535;
 
 /// `scapd record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// Write to this file, - for stdout [default: a name with host and time]. It is FILE.partial until it is whole, and
-    /// then replaces FILE. With an option on several files, the name may have the time in it, as
-    /// scapd-%Y%m%d-%H%M%S.scap; one without gets a number: x-000001.scap
+    /// Write to this file, - for stdout [default: a name with host and time]. The recording goes to FILE.partial, which
+    /// replaces FILE at the end. With any rotate or keep option, the name may contain time fields, as in
+    /// scapd-%Y%m%d-%H%M%S.scap; a name without them gets a number: x-000001.scap
     #[arg(short = 'w', long = "write", value_name = "FILE", help_heading = "Files")]
     write: Option<PathBuf>,
-    /// The files.
+    /// How the recording is split into files.
     #[command(flatten)]
     files: FilesArgs,
-    /// Record these calls: names, !name, %class, /regex, ?name; see `scapd list syscalls`. The returns of calls that say
-    /// what processes, directories and descriptors are called are recorded besides: see --only
+    /// Record only these system calls: names, !name to exclude, %class, /regex, ?name to ignore an unknown name; see
+    /// `scapd list syscalls`. The exits of calls that change the names of processes, directories and file descriptors
+    /// are recorded too; --only leaves them out
     #[arg(long, value_name = "LIST", value_parser = select::parse)]
     syscalls: Option<SyscallSet>,
-    /// Record nothing besides --syscalls and --events: names in the capture may then be wrong
+    /// Record only what --syscalls and --events select; names in the capture may then be wrong
     #[arg(long)]
     only: bool,
-    /// Which events of a call to record
+    /// Which events to record for each call
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "enter,exit")]
     events: Vec<Direction>,
-    /// Tracepoints to record besides the calls [default: sched_process_exit, none with --syscalls and --only]
+    /// Tracepoints to record in addition to system calls [default: sched_process_exit; with --syscalls, it is recorded
+    /// only to keep names right, and with --only not at all]
     #[arg(long, value_name = "LIST", value_parser = select::parse_tracepoints)]
     tracepoints: Option<TracepointSet>,
-    /// Record these processes and their descendants
+    /// Record only these processes and their descendants
     #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
     pids: Vec<u32>,
-    /// The version of Falco's libs whose event schema to follow: 0.23, 0.25 or latest. Readers abort on events of a
-    /// later schema than theirs (sysdig 0.41 has 0.23); an earlier one lacks parameters: see `Limits` in the README
+    /// Event schema to write, by version of Falco's libs: 0.23, 0.25 or latest. Readers abort on events of a newer
+    /// schema than their own (sysdig 0.41 has 0.23); an older schema lacks some parameters, see `Limits` in the README
     #[arg(long, value_name = "VERSION", default_value_t = Schema::default())]
     schema: Schema,
-    /// Keep up to this many bytes of the data that a call moves
+    /// Keep up to this many bytes of the data that a call reads or writes
     #[arg(short = 's', long, value_name = "BYTES", default_value_t = 80,
           value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_SNAPLEN)))]
     snaplen: u32,
-    /// Keep more of HTTP, of database queries, DNS and statsd: up to 2000 bytes (DNS: 512)
+    /// Keep more data of HTTP, database queries, DNS and statsd: up to 2000 bytes (DNS: 512)
     #[arg(long)]
     dynamic_snaplen: bool,
-    /// Keep up to 16000 bytes of traffic through these ports, as 5000-5010; implies
+    /// Keep up to 16000 bytes of data sent or received on these ports, e.g. 5000-5010; implies
     /// --dynamic-snaplen
     #[arg(long, value_name = "PORTS")]
     full_capture_ports: Option<Ports>,
-    /// The port of statsd, 0 for none; implies --dynamic-snaplen [default: 8125]
+    /// Port of statsd, 0 for none; implies --dynamic-snaplen [default: 8125]
     #[arg(long, value_name = "PORT")]
     statsd_port: Option<u16>,
-    /// Leave out the exit events of calls that failed; their enter events stay (see --events)
+    /// Drop the exit events of failed calls; their enter events stay (see --events)
     #[arg(long)]
     drop_failed: bool,
-    /// Record the first 1/N of each second: 1, 2, 4 to 128; calls that say which processes and descriptors there are in
-    /// full, frequent ones of little use (stat, futex, poll, ...) not at all. The entry and the return of a call are kept
-    /// or left out together
+    /// Record only the first 1/N of each second: 1, 2, 4 to 128. Calls that change processes and file descriptors
+    /// (clone, execve, open, close, ...) are always recorded, frequent calls of little use (stat, futex, poll, ...)
+    /// never. The enter and exit events of a call are kept or dropped together
     #[arg(long, value_name = "N")]
     sample: Option<SampleRatio>,
-    /// Stop after this many events, not counting those that keep names right
+    /// Stop after this many events, not counting events that only keep names right
     #[arg(short = 'n', long = "count", value_name = "EVENTS")]
     count: Option<u64>,
-    /// Stop after this time, as 10s, 5m, 1h30m
+    /// Stop after this time, e.g. 10s, 5m, 1h30m
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
-    /// Write what was seen, written and lost to this file, as JSON
+    /// Write the counts of events seen, written and lost to this file, as JSON
     #[arg(long, value_name = "FILE")]
     stats_file: Option<PathBuf>,
-    /// What to do if events were lost: say so, or also end with exit code 7
+    /// What to do if events were lost: warn, or also exit with code 7
     #[arg(long, value_name = "WHAT", value_enum, default_value = "warn")]
     on_loss: OnLoss,
-    /// Take no more events than this in a second (to test losses)
+    /// Process at most this many events per second (to test losses)
     #[arg(long, value_name = "EVENTS", hide = true)]
     test_rate: Option<u64>,
     /// Compress the file with gzip
     #[arg(short = 'z', long, help_heading = "Files")]
     gzip: bool,
-    /// Memory for the events of each CPU that is online, a power of two, as 8M
+    /// Ring buffer size for each online CPU, a power of two, e.g. 8M
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = parse_size)]
     buffer_size: u64,
-    /// Memory for the events of all CPUs together: beyond it, CPUs share buffers
+    /// Limit on the total size of the ring buffers; CPUs share buffers to stay below it
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
     buffer_total: u64,
-    /// How to attach to the kernel
+    /// How to attach the BPF programs
     #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "btf", "tracepoint"])]
     attach: String,
-    /// With a command: record everything else meanwhile, too
+    /// With a command: also record everything else while it runs
     #[arg(short = 'a', long, requires = "run")]
     all: bool,
-    /// Record scapd's own calls, too
+    /// Also record scapd's own calls
     #[arg(long)]
     include_self: bool,
-    /// What scapd gives up once it records, so that a mistake in it does less harm; what it executes is not confined
+    /// Privileges to drop once scapd records, to limit the damage of a bug; programs that it runs are not confined
     #[arg(long, value_name = "HOW", value_enum, default_value = "auto")]
     confine: Confinement,
-    /// No progress, no summary
+    /// Print no progress and no summary
     #[arg(short = 'q', long)]
     quiet: bool,
-    /// How it can be asked while it runs.
+    /// The control socket and the metrics.
     #[command(flatten)]
     pub serve: ServeArgs,
-    /// A command to run and to record, with its descendants
+    /// Command to run and record, including its descendants
     #[arg(last = true, value_name = "COMMAND", id = "run")]
     run: Vec<OsString>,
 }
 
 impl RecordArgs {
-    /// The dynamic snaplen: each of its options asks for it.
+    /// Returns the dynamic snaplen, which any of its options turns on.
     fn dynamic_snaplen(&self) -> Option<DynamicSnaplen> {
         let wanted = self.dynamic_snaplen || self.full_capture_ports.is_some() || self.statsd_port.is_some();
         wanted.then(|| DynamicSnaplen {
@@ -151,7 +153,7 @@ impl From<RecordArgs> for record::Config {
             enter: args.events.contains(&Direction::Enter),
             exit: args.events.contains(&Direction::Exit),
         };
-        // With some calls, the ends of processes are recorded to keep names right, and need not be asked for.
+        // With --syscalls, process exits are recorded as companions and need not be selected.
         let dynamic_snaplen = args.dynamic_snaplen();
         let syscalls = args.syscalls.filter(|set| *set != SyscallSet::all());
         let usual = if syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
@@ -198,7 +200,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
 
-    /// The configuration that a command line means.
+    /// Returns the configuration for a command line.
     fn config_of(args: &[&str]) -> Result<record::Config, String> {
         let cli = Cli::try_parse_from(["scapd", "record"].iter().chain(args)).map_err(|e| e.to_string())?;
         let Command::Record(args) = cli.command else { panic!("not record") };
@@ -225,7 +227,7 @@ mod tests {
         assert_eq!(schema(&["--schema", "0.23"]), Ok(Schema::V0_23));
         assert_eq!(schema(&["--schema", "0.25"]), Ok(Schema::V0_25));
         assert_eq!(schema(&["--schema", "latest"]), Ok(Schema::V0_25));
-        assert!(schema(&["--schema", "0.24"]).unwrap_err().contains("write 0.23, 0.25 or latest"));
+        assert!(schema(&["--schema", "0.24"]).unwrap_err().contains("use 0.23, 0.25 or latest"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whether the recording does what it is there for: known to systemd's watchdog and to `/healthz`.
+//! The health of the recording, for systemd's watchdog and `/healthz`.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,12 +7,12 @@ use std::{
 
 use crate::record::Status;
 
-/// Without a sign of life for this long, the pipeline is stuck: it gives one each second.
+/// The pipeline is stuck if it reports nothing for this long. It reports every second.
 const SILENCE: Duration = Duration::from_secs(10);
-/// Events that wait for this long without one reaching the output: the writer is stuck.
+/// The writer is stuck if events wait for this long and none reaches the output.
 const STUCK: Duration = Duration::from_secs(10);
 
-/// What is known of the recording's health.
+/// The health of a recording.
 #[derive(Debug)]
 pub struct Health(Mutex<State>);
 
@@ -23,7 +23,7 @@ enum State {
     Closing,
 }
 
-/// How far the writer has got, and when it was last seen to get on.
+/// The progress of the writer, and when it last made any.
 #[derive(Debug, Clone, Copy)]
 struct Writing {
     bytes: u64,
@@ -33,35 +33,35 @@ struct Writing {
 /// Why the recording is not healthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Ill {
-    /// It has not begun.
-    #[error("starting: no event has made its way into the file yet")]
+    /// The recording has not started.
+    #[error("starting: no event has reached the file yet")]
     Starting,
-    /// It is about to end.
+    /// The recording is about to end.
     #[error("closing: no more events are recorded")]
     Closing,
-    /// The thread that takes events from the rings gives no sign of life.
-    #[error("the pipeline has given no sign of life for {} s", .0.as_secs())]
+    /// The thread that drains the rings does not report.
+    #[error("the pipeline has not reported for {} s", .0.as_secs())]
     Silent(Duration),
-    /// Nothing can be written, and the recording waits until it can be again: that it is to do by itself.
-    #[error("nothing can be written now; recording goes on when it can be, see the log")]
+    /// Nothing can be written. The recording waits and recovers without help.
+    #[error("nothing can be written now; the recording resumes when it can write again, see the log")]
     Waiting,
-    /// Events wait, and the output takes none.
-    #[error("the output has taken nothing for {} s, and events wait", .0.as_secs())]
+    /// Events wait, but the output accepts none.
+    #[error("the output has accepted nothing for {} s while events wait", .0.as_secs())]
     Stuck(Duration),
 }
 
 impl Health {
-    /// Of a recording that has not begun.
+    /// Creates the health of a recording that has not started.
     pub fn new() -> Health {
         Health(Mutex::new(State::Starting))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        // A state is replaced as a whole.
+        // The state is replaced as a whole, so a poisoned lock is harmless.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A sign of life of the pipeline.
+    /// Takes a report of the pipeline.
     pub fn see(&self, status: &Status, now: Instant) {
         let mut state = self.state();
         let gets_on = |before: &Writing| status.pending() == 0 || status.bytes != before.bytes;
@@ -72,15 +72,15 @@ impl Health {
         *state = State::Recording { looked: now, writing, waiting: status.waiting };
     }
 
-    /// The recording is about to end.
+    /// Notes that the recording is about to end.
     pub fn close(&self) {
         *self.state() = State::Closing;
     }
 
-    /// Whether all is well.
+    /// Checks that the recording is healthy.
     ///
     /// # Errors
-    /// What is not.
+    /// The reason why it is not.
     pub fn check(&self, now: Instant) -> Result<(), Ill> {
         match *self.state() {
             State::Starting => Err(Ill::Starting),

@@ -1,42 +1,42 @@
-//! Requests for metrics: taken apart, and refused if they are for somebody else.
+//! Parses HTTP requests for metrics, and refuses those for other hosts.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Headers that a request may have.
+/// The maximum number of headers in a request.
 const HEADERS: usize = 64;
 
 /// Why a request is not answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refusal {
-    /// The end of the status line.
+    /// The status code and the reason phrase.
     pub status: &'static str,
-    /// What to do about it, for the one who asks.
+    /// What the client can do about it.
     pub remedy: &'static str,
 }
 
 const BAD: Refusal = Refusal { status: "400 Bad Request", remedy: "" };
-const METHOD: Refusal = Refusal { status: "405 Method Not Allowed", remedy: "; there is GET alone" };
+const METHOD: Refusal = Refusal { status: "405 Method Not Allowed", remedy: "; only GET is supported" };
 const ELSEWHERE: Refusal = Refusal {
     status: "421 Misdirected Request",
-    remedy: "; metrics are served by address, as localhost, and by the names in metrics-host",
+    remedy: "; use an IP address, localhost, the machine's name, or a name from metrics-host",
 };
 
-/// The names that the metrics are served by. A page of the web can have a browser on this machine ask for anything at
-/// 127.0.0.1, under a name of the page's (DNS rebinding), and then read the answer: such a name is none of these.
+/// The host names under which metrics are served. A web page can make a browser on this machine send requests to
+/// 127.0.0.1 under a host name of the page's (DNS rebinding) and read the response. Such a name is not in this list.
 #[derive(Debug, Clone, Default)]
 pub struct Hosts {
     names: Vec<String>,
 }
 
 impl Hosts {
-    /// `localhost`, the machine's own name, and more names.
+    /// Returns `localhost`, the machine's own name, and `more`.
     pub fn new(more: &[String]) -> Hosts {
         let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let names = ["localhost".to_owned(), machine].into_iter().chain(more.iter().cloned());
         Hosts { names: names.filter(|name| !name.is_empty()).collect() }
     }
 
-    /// Whether a `Host:` means us. Addresses do: no page of the web has one for a name.
+    /// Returns whether a `Host:` header is ours. Any IP address is: DNS rebinding needs a name.
     fn contains(&self, host: &str) -> bool {
         let host = host.trim();
         let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -53,7 +53,7 @@ fn is_port(text: &str) -> bool {
     text.is_empty() || text.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// The path of a request, or why it is refused; `None` if it has not come as a whole.
+/// Returns the path of a request, or why it is refused; `None` while the request is incomplete.
 pub fn parse(bytes: &[u8], ours: &Hosts) -> Option<Result<String, Refusal>> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -67,7 +67,7 @@ pub fn parse(bytes: &[u8], ours: &Hosts) -> Option<Result<String, Refusal>> {
 fn accept(request: &httparse::Request<'_, '_>, ours: &Hosts) -> Result<String, Refusal> {
     let mut hosts = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("host"));
     match (hosts.next(), hosts.next()) {
-        // HTTP/1.0 has no names, and no browser speaks it.
+        // HTTP/1.0 does not require a host, and no browser uses it.
         (None, _) if request.version == Some(0) => {}
         (Some(host), None) => {
             let host = std::str::from_utf8(host.value).map_err(|_| BAD)?;

@@ -1,4 +1,4 @@
-//! Numbers for Prometheus at `/metrics`, in the OpenMetrics text format, and the state of things at `/healthz`.
+//! Metrics for Prometheus at `/metrics`, in the OpenMetrics text format, and a health check at `/healthz`.
 
 use std::{
     fmt, io,
@@ -26,9 +26,9 @@ use crate::{
 };
 use scap::ledger::{Cause, Losses};
 
-/// How long a client may take to make its request and to take the answer.
+/// How long a client may take to send its request and read the response.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The most that a request may have, in bytes.
+/// The maximum size of a request, in bytes.
 const LONGEST: usize = 8 << 10;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -37,18 +37,18 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// Opens the port.
 ///
 /// # Errors
-/// If the address is others' to reach, and that was not allowed; if it cannot be had.
+/// If the address is not a loopback address and remote access was not allowed, or if it cannot be bound.
 pub fn listen(address: SocketAddr, allow_remote: bool) -> anyhow::Result<TcpListener> {
     if !address.ip().is_loopback() && !allow_remote {
         bail!(
-            "metrics at {address} could be read by other machines; take 127.0.0.1, or allow it with \
+            "other machines could read metrics at {address}; use 127.0.0.1, or allow it with \
              metrics-allow-remote"
         );
     }
     TcpListener::bind(address).with_context(|| format!("cannot serve metrics at {address}"))
 }
 
-/// Answers requests from now on, on threads of its own: those for one of the hosts.
+/// Starts threads that answer requests for one of the hosts.
 pub fn serve(
     listener: TcpListener,
     hosts: Hosts,
@@ -101,7 +101,7 @@ fn respond(path: &str, handle: &Handle, health: &Health) -> Response {
             Ok(()) => plain("200 OK", "ok\n".into()),
             Err(ill) => plain("503 Service Unavailable", format!("{ill}\n")),
         },
-        _ => plain("404 Not Found", "there are /metrics and /healthz\n".into()),
+        _ => plain("404 Not Found", "try /metrics or /healthz\n".into()),
     }
 }
 
@@ -114,7 +114,7 @@ fn encode(status: &Arc<Status>, health: &Health) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-/// All numbers of one moment.
+/// All metrics at one moment.
 #[derive(Debug)]
 struct Numbers {
     status: Arc<Status>,
@@ -137,33 +137,33 @@ impl Numbers {
         let status = &self.status;
         family.gauges(
             "scapd_build_info",
-            "The version",
+            "Version of scapd",
             [([("version", String::from(env!("CARGO_PKG_VERSION")))], 1u64)],
         )?;
         let healthy = u64::from(self.healthy);
-        family.gauge("scapd_healthy", "1 while /healthz says that all is well", healthy)?;
+        family.gauge("scapd_healthy", "1 while /healthz returns 200, else 0", healthy)?;
         let since = status.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         family.gauge(
             "scapd_recording_start_time_seconds",
-            "When the recording began, since the epoch",
+            "Start time of the recording since the epoch",
             since,
         )?;
         let cpus = || status.cpus.iter().enumerate();
         let seen = cpus().map(|(cpu, of)| ([("cpu", cpu.to_string())], of.seen));
-        family.counters("scapd_events_seen", "Events that programs began to record", seen)?;
-        family.counter("scapd_events_taken", "Events taken from the rings", status.taken)?;
-        family.counter("scapd_events_written", "Events that have reached the output", status.written)?;
+        family.counters("scapd_events_seen", "Events that the BPF programs started to record", seen)?;
+        family.counter("scapd_events_taken", "Events read from the ring buffers", status.taken)?;
+        family.counter("scapd_events_written", "Events written to the output", status.written)?;
         family.counter(
             "scapd_written_bytes",
-            "Bytes that have reached the output, after compression",
+            "Bytes written to the output, after compression",
             status.bytes,
         )?;
-        family.counter("scapd_files_closed", "Files that are complete", status.files_closed)?;
-        family.counter("scapd_files_deleted", "Files that retention has deleted", status.files_deleted)?;
-        family.gauge("scapd_queue_events", "Events taken that have not reached the output", status.pending())
+        family.counter("scapd_files_closed", "Files completed", status.files_closed)?;
+        family.counter("scapd_files_deleted", "Files deleted by retention", status.files_deleted)?;
+        family.gauge("scapd_queue_events", "Events read from the rings and not yet written", status.pending())
     }
 
-    /// Some losses belong to no CPU: they have no such label.
+    /// Losses that belong to no CPU have no `cpu` label.
     fn losses(&self, family: &mut Family<'_, '_>) -> fmt::Result {
         let status = &self.status;
         let mut on_cpus = Losses::default();
@@ -182,7 +182,7 @@ impl Numbers {
                 rows.push((vec![("cause", cause.key().to_owned())], elsewhere));
             }
         }
-        family.counters("scapd_events_lost", "Events that are not in the capture, by cause", rows)
+        family.counters("scapd_events_lost", "Events missing from the capture, by cause", rows)
     }
 
     fn rings(&self, family: &mut Family<'_, '_>) -> fmt::Result {
@@ -191,39 +191,39 @@ impl Numbers {
         let label =
             |ring: usize| [("ring", if ring == last { "reserve".to_owned() } else { ring.to_string() })];
         let used = rings.iter().enumerate().map(|(ring, of)| (label(ring), of.used));
-        family.gauges("scapd_ring_fill_bytes", "Bytes that wait in a ring", used)?;
+        family.gauges("scapd_ring_fill_bytes", "Bytes waiting in a ring buffer", used)?;
         let size = rings.iter().enumerate().map(|(ring, of)| (label(ring), of.size));
-        family.gauges("scapd_ring_size_bytes", "Bytes that a ring has", size)
+        family.gauges("scapd_ring_size_bytes", "Size of a ring buffer", size)
     }
 }
 
 impl Numbers {
-    /// Counted only while the kernel is told to (kernel.bpf_stats_enabled).
+    /// The kernel counts only while kernel.bpf_stats_enabled is 1.
     fn programs(&self, family: &mut Family<'_, '_>) -> fmt::Result {
         let programs = &self.status.programs;
         let label = |name: &str| [("program", name.to_owned())];
         let runs = programs.iter().map(|of| (label(&of.name), of.runs));
         family.counters(
             "scapd_program_runs",
-            "Runs of a BPF program, with kernel.bpf_stats_enabled",
+            "Runs of a BPF program, while kernel.bpf_stats_enabled is 1",
             runs,
         )?;
         let time = programs.iter().map(|of| (label(&of.name), of.time as f64 / 1e9));
-        family.counters("scapd_program_run_seconds", "Time in a BPF program and those it calls", time)
+        family.counters("scapd_program_run_seconds", "Time spent in a BPF program and its tail calls", time)
     }
 }
 
-/// Of this process, by the names that Prometheus' own clients have for them.
+/// Writes metrics of this process, under the names that Prometheus client libraries use.
 fn process(family: &mut Family<'_, '_>) -> fmt::Result {
     let Ok(stat) = procfs::process::Process::myself().and_then(|process| process.stat()) else {
         return Ok(());
     };
     let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let cpu = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
-    family.counter("process_cpu_seconds", "Time on CPUs, in user and kernel mode", cpu)?;
+    family.counter("process_cpu_seconds", "CPU time in user and kernel mode", cpu)?;
     let resident = stat.rss * rustix::param::page_size() as u64;
-    family.gauge("process_resident_memory_bytes", "Memory", resident)?;
-    family.gauge("process_virtual_memory_bytes", "Address space", stat.vsize)?;
+    family.gauge("process_resident_memory_bytes", "Resident memory", resident)?;
+    family.gauge("process_virtual_memory_bytes", "Virtual memory", stat.vsize)?;
     let threads = u64::try_from(stat.num_threads).unwrap_or(0);
     family.gauge("process_threads", "Threads", threads)
 }
@@ -232,12 +232,12 @@ fn process(family: &mut Family<'_, '_>) -> fmt::Result {
 struct Family<'a, 'b>(&'a mut DescriptorEncoder<'b>);
 
 impl Family<'_, '_> {
-    /// A counter; `_total` is added to the name.
+    /// Writes a counter; the encoder appends `_total` to the name.
     fn counter(&mut self, name: &str, help: &str, number: impl EncodeCounterValue) -> fmt::Result {
         ConstCounter::new(number).encode(self.0.encode_descriptor(name, help, None, MetricType::Counter)?)
     }
 
-    /// A counter for each set of labels.
+    /// Writes a counter for each set of labels.
     fn counters<L: EncodeLabelSet, N: EncodeCounterValue>(
         &mut self,
         name: &str,
@@ -249,12 +249,12 @@ impl Family<'_, '_> {
             .try_for_each(|(labels, number)| ConstCounter::new(number).encode(family.encode_family(&labels)?))
     }
 
-    /// A gauge.
+    /// Writes a gauge.
     fn gauge(&mut self, name: &str, help: &str, number: impl EncodeGaugeValue) -> fmt::Result {
         ConstGauge::new(number).encode(self.0.encode_descriptor(name, help, None, MetricType::Gauge)?)
     }
 
-    /// A gauge for each set of labels.
+    /// Writes a gauge for each set of labels.
     fn gauges<L: EncodeLabelSet, N: EncodeGaugeValue>(
         &mut self,
         name: &str,

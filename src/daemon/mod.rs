@@ -1,4 +1,4 @@
-//! The recorder as a service: configuration, readiness, requests from outside, numbers.
+//! The recorder as a service: configuration, readiness, control requests, metrics.
 
 pub mod config;
 pub mod control;
@@ -32,12 +32,12 @@ pub use control::Socket;
 use report::Reporter;
 pub use service::{Configuration, Service};
 
-/// `scapd daemon`: records until it is told to stop.
+/// Runs `scapd daemon`, which records until it is stopped.
 ///
 /// # Errors
-/// [`config::Mistakes`]; those of [`record::run`]; of the sockets.
+/// [`config::Mistakes`], errors of [`record::run`] and of the sockets.
 pub fn run(args: &DaemonArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    // Nobody has to configure anything; but a file that was named must be there.
+    // The default file is optional; a file named with --config must exist.
     let must_exist = args.config != Path::new(CONFIG);
     let settings = match Settings::load(&args.config, must_exist) {
         Err(mistakes) if args.check => {
@@ -47,7 +47,7 @@ pub fn run(args: &DaemonArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> 
         settings => settings?,
     };
     if args.check {
-        writeln!(out, "{}: nothing is wrong with it", print::shown(&args.config))?;
+        writeln!(out, "{}: the configuration is valid", print::shown(&args.config))?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.print_config {
@@ -63,7 +63,8 @@ fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Re
     let config =
         record::Config { selectable: true, self_test: true, quiet: true, ..record::Config::from(flags) };
     let is_confined = config.confine != Confinement::Off;
-    // Before anything is opened or made: what fails without them should fail now, and not at the first rotation.
+    // Drop capabilities before anything is opened or created: what fails without them must fail now, not at the first
+    // rotation.
     if is_confined {
         privileges::keep(Keep::Loading);
     }
@@ -71,11 +72,11 @@ fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Re
         tracing::warn!("{} is missing: it is needed {}", capability.name, capability.reason);
     }
     let (handle, requests) = record::requests();
-    crate::signals::stop(&handle).context("cannot listen to signals")?;
+    crate::signals::stop(&handle).context("cannot install the signal handlers")?;
     let configuration =
         Configuration { file: args.config.clone(), must_exist, running: Mutex::new(settings) };
     let service = Arc::new(Service::new(handle, Some(configuration), config.confine)?);
-    signals::serve(service.clone()).context("cannot listen to signals")?;
+    signals::serve(service.clone()).context("cannot install the signal handlers")?;
     let _socket = start_serving(&serve, &service)?;
     let outcome = record::run(&config, requests, &mut Reporter::new(service, is_confined))?;
     let summary = &outcome.summary;
@@ -93,11 +94,11 @@ fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Re
     Ok(ExitCode::from(if failed { exit::LOST } else { 0 }))
 }
 
-/// Lets a recording that is no service be asked from outside, if it is to be: what it then has to report to, and what
-/// lives as long as it.
+/// Opens the control socket and the metrics of a foreground recording, as far as requested. Returns the observer of the
+/// recording, and the socket, which must live as long as the recording.
 ///
 /// # Errors
-/// Of the sockets.
+/// Errors of the sockets.
 pub fn attend(
     args: &ServeArgs,
     confine: Confinement,
@@ -111,7 +112,7 @@ pub fn attend(
     Ok((Box::new(Reporter::new(service, false)), socket))
 }
 
-/// Opens the ways to the outside that are wanted. The control socket goes when it is dropped.
+/// Starts the requested servers. Dropping the control socket removes it.
 fn start_serving(args: &ServeArgs, service: &Arc<Service>) -> anyhow::Result<Option<Socket>> {
     if let Some(address) = args.metrics {
         let listener = metrics::listen(address, args.metrics_allow_remote)?;
@@ -125,6 +126,6 @@ fn start_serving(args: &ServeArgs, service: &Arc<Service>) -> anyhow::Result<Opt
     let socket = Socket::bind(path, args.control_mode)?;
     let (answering, allowed) = (service.clone(), args.control_allow.clone());
     let answer = move |request| control::check(&request, &allowed).and_then(|()| answering.answer(request));
-    control::serve(&socket, service.confinement(), answer).context("cannot take requests")?;
+    control::serve(&socket, service.confinement(), answer).context("cannot serve the control socket")?;
     Ok(Some(socket))
 }

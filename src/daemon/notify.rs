@@ -1,6 +1,6 @@
-//! What systemd is told: readiness, a line of status, and that the recording is alive (sd_notify(3)).
+//! Notifies systemd of readiness, status and liveness (sd_notify(3)).
 //!
-//! Without a `NOTIFY_SOCKET` in the environment, nothing is told to anyone.
+//! Without `NOTIFY_SOCKET` in the environment, this does nothing.
 
 use std::{
     env, io,
@@ -18,21 +18,21 @@ use crate::{
     record::Status,
 };
 
-/// Messages that may wait for a service manager that is busy.
+/// The maximum number of messages that wait for a busy service manager.
 const QUEUE: usize = 16;
 
-/// Tells the service manager, on a thread of its own: a recording waits for nobody.
+/// Notifies the service manager from a thread of its own, so that the recording never waits for it.
 #[derive(Debug, Clone)]
 pub struct Notifier {
-    /// `None`: nobody wants to know.
+    /// `None` without a service manager.
     queue: Option<SyncSender<String>>,
 }
 
 impl Notifier {
-    /// Learns from the environment who wants to know.
+    /// Creates the notifier for the socket named in the environment.
     ///
     /// # Errors
-    /// If there is no thread to be had.
+    /// If the thread cannot be started.
     pub fn from_env(confine: Confinement) -> io::Result<Notifier> {
         if env::var_os("NOTIFY_SOCKET").is_none() {
             return Ok(Notifier { queue: None });
@@ -42,7 +42,7 @@ impl Notifier {
             confine::thread(confine, Task::Talking);
             for message in messages {
                 if let Err(error) = sd_notify::notify(&[NotifyState::Custom(&message)]) {
-                    tracing::debug!("the service manager cannot be told: {error}");
+                    tracing::debug!("cannot notify the service manager: {error}");
                 }
             }
         };
@@ -50,12 +50,12 @@ impl Notifier {
         Ok(Notifier { queue: Some(queue) })
     }
 
-    /// Events are recorded, and make their way into the file.
+    /// Reports that events are recorded and reach the file.
     pub fn ready(&self, status: &Status) {
         self.offer(&[NotifyState::Ready, NotifyState::Status(&line(status))]);
     }
 
-    /// How it goes; with food for the watchdog or not.
+    /// Reports the status, and feeds the watchdog if `feed` is set.
     pub fn tick(&self, status: &Status, health: Result<(), Ill>, feed: bool) {
         let text = match health {
             Ok(()) => line(status),
@@ -65,33 +65,33 @@ impl Notifier {
         self.offer(if feed { &states } else { &states[..1] });
     }
 
-    /// The recording ends.
+    /// Reports that the recording is ending.
     pub fn stopping(&self) {
-        self.offer(&[NotifyState::Stopping, NotifyState::Status("writing what is left")]);
+        self.offer(&[NotifyState::Stopping, NotifyState::Status("draining the buffers")]);
     }
 
-    /// A reload begins. It ends with [`reloaded`](Notifier::reloaded).
+    /// Reports that a reload begins. [`reloaded`](Notifier::reloaded) ends it.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            // Of Type=notify-reload: what is ready after this moment has the new configuration.
+            // With Type=notify-reload, a READY=1 after this time stamp ends the reload.
             Ok(now) => self.tell(&[NotifyState::Reloading, now]),
-            Err(error) => tracing::warn!("no reload can be told to the service manager: {error}"),
+            Err(error) => tracing::warn!("cannot notify the service manager of the reload: {error}"),
         }
     }
 
-    /// A reload has ended, well or not.
+    /// Reports the end of a reload, successful or not.
     pub fn reloaded(&self, how: &str) {
         self.tell(&[NotifyState::Ready, NotifyState::Status(how)]);
     }
 
-    /// Tells it, if there is room in the queue: what it says will soon be said again, or is not worth waiting for.
+    /// Sends a message unless the queue is full: it will soon be repeated, or is not worth the wait.
     fn offer(&self, states: &[NotifyState<'_>]) {
         if let Some(queue) = &self.queue {
             let _ = queue.try_send(message(states));
         }
     }
 
-    /// Tells it, and waits for room. The thread ends with the last of those who tell it things.
+    /// Sends a message, and waits while the queue is full. The thread ends when the last sender is dropped.
     fn tell(&self, states: &[NotifyState<'_>]) {
         if let Some(queue) = &self.queue {
             let _ = queue.send(message(states));
@@ -103,35 +103,35 @@ fn message(states: &[NotifyState<'_>]) -> String {
     states.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// When systemd's watchdog wants to be fed. Whoever feeds it has something to show for it.
+/// The schedule of systemd's watchdog. The caller feeds it only while the recording makes progress.
 #[derive(Debug)]
 pub struct Watchdog {
-    /// The longest time between two meals; `None`: there is no watchdog.
+    /// The longest time between two feedings; `None` without a watchdog.
     interval: Option<Duration>,
     fed: Option<Instant>,
 }
 
 impl Watchdog {
-    /// Learns from the environment whether there is one.
+    /// Reads the watchdog's timeout from the environment.
     pub fn from_env() -> Watchdog {
-        // Half of the time after which it bites, as sd_watchdog_enabled(3) recommends.
+        // Half of the timeout, as sd_watchdog_enabled(3) recommends.
         Watchdog { interval: sd_notify::watchdog_enabled().map(|time| time / 2), fed: None }
     }
 
-    /// Whether it is to be fed now, as `next` may be too late.
+    /// Returns whether it needs feeding now, because the next chance, after `next`, may be too late.
     pub fn is_hungry(&self, now: Instant, next: Duration) -> bool {
         self.interval.is_some_and(|interval| {
             self.fed.is_none_or(|fed| now.saturating_duration_since(fed) + next > interval)
         })
     }
 
-    /// It is fed.
+    /// Notes that it was fed.
     pub fn feed(&mut self, now: Instant) {
         self.fed = Some(now);
     }
 }
 
-/// The recording in a line.
+/// Returns the status of the recording in one line.
 pub fn line(status: &Status) -> String {
     let lost = status.losses.sum();
     let lost =

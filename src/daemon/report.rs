@@ -1,4 +1,4 @@
-//! Tells others how the recording goes, as it goes: systemd, the log, the watchers of its health.
+//! Reports the progress of a recording to systemd, to the log and to the health check.
 
 use std::{
     sync::Arc,
@@ -14,13 +14,13 @@ use crate::{
 };
 use scap::ledger::Losses;
 
-/// Losses that go on are told this often.
+/// The minimum interval between two log messages about losses.
 const LOSSES: Duration = Duration::from_secs(60);
 
-/// Between two ticks of a recording, and some more.
+/// The interval between two ticks of a recording, with a margin.
 const TICK: Duration = Duration::from_millis(1500);
 
-/// Follows a recording.
+/// Observes a recording and reports on it.
 #[derive(Debug)]
 pub struct Reporter {
     service: Arc<Service>,
@@ -32,13 +32,13 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Of a service's recording. If the process does nothing else, and is confined, it gives up the rights that only
-    /// loading takes.
+    /// Creates the reporter of a service's recording. If `alone`, the process drops the capabilities that only loading
+    /// needs: it does nothing but record, and is confined.
     pub fn new(service: Arc<Service>, alone: bool) -> Reporter {
         Reporter { service, watchdog: Watchdog::from_env(), alone, told: None, losses: Losses::default() }
     }
 
-    /// Has new losses logged, but not each second.
+    /// Logs new losses, at most once per [`LOSSES`].
     fn log_losses(&mut self, status: &Status, now: Instant) {
         let new = status.losses.since(&self.losses);
         let recent = self.told.is_some_and(|told| now.saturating_duration_since(told) < LOSSES);
@@ -62,7 +62,7 @@ impl Observer for Reporter {
 
     fn started(&mut self, status: &Status) {
         self.service.health().see(status, Instant::now());
-        tracing::info!("recording into {}", status.target);
+        tracing::info!("recording to {}", status.target);
         self.service.notifier().ready(status);
     }
 
@@ -71,7 +71,7 @@ impl Observer for Reporter {
         self.service.health().see(status, now);
         self.log_losses(status, now);
         let health = self.service.health().check(now);
-        // A restart brings no room on a full disk.
+        // A restart does not free space on a full disk.
         let well = matches!(health, Ok(()) | Err(Ill::Waiting));
         let feed = well && self.watchdog.is_hungry(now, TICK);
         if feed {

@@ -1,6 +1,6 @@
-//! Connections of others, whoever they are. Each has a thread of its own, which ends after a fixed time whatever the other
-//! side does. There are only so many of them: the oldest goes when another one comes, so that clients that send nothing
-//! keep nobody out.
+//! Serves connections of untrusted clients. Each connection has its own thread, which ends after a fixed time whatever
+//! the client does. The number of connections is limited: a new one evicts the oldest, so that idle clients cannot lock
+//! others out.
 
 use std::{
     io::{self, Read, Write},
@@ -16,17 +16,17 @@ use std::{
 
 use crate::confine::{self, Confinement, Task};
 
-/// Connections at one time.
+/// The maximum number of connections at a time.
 const CONNECTIONS: usize = 32;
-/// A connection is not dropped for another one before it had so much time: a client that sends its request at once gets its
-/// answer, however many others come.
+/// The minimum age of a connection before a new one evicts it: a client that sends its request at once gets its answer,
+/// however many others connect.
 const YOUNG: Duration = Duration::from_millis(50);
-/// How long after an error the next connection is waited for: there may be no descriptors left.
+/// The delay before the next accept(2) after an error: the process may be out of descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
-/// What a client may still send after its answer: bytes and time.
+/// How much a client may still send after its answer, in bytes, and for how long.
 const AFTERWARDS: (usize, Duration) = (1 << 20, Duration::from_secs(2));
 
-/// A way to the outside that has timeouts.
+/// A connection with timeouts.
 pub(super) trait Connection: Send + Sync + 'static {
     fn set_timeout(&self, timeout: Duration) -> io::Result<()>;
     fn read(&self, bytes: &mut [u8]) -> io::Result<usize>;
@@ -34,7 +34,7 @@ pub(super) trait Connection: Send + Sync + 'static {
     fn shutdown(&self, how: Shutdown) -> io::Result<()>;
 }
 
-/// Where connections come in.
+/// A listening socket.
 pub(super) trait Listener: Send + 'static {
     type Connection: Connection;
     fn accept(&self) -> io::Result<Self::Connection>;
@@ -71,7 +71,7 @@ macro_rules! sockets {
 }
 sockets!(UnixListener => UnixStream, TcpListener => TcpStream);
 
-/// The connections that may be dropped for others, in the order in which they came.
+/// The connections that can be evicted, oldest first.
 #[derive(Debug)]
 struct Crowd<C> {
     members: Mutex<Members<C>>,
@@ -97,18 +97,18 @@ impl<C: Connection> Crowd<C> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Members<C>> {
-        // The list is whole after every step.
+        // Every step leaves the list consistent, so a poisoned lock is harmless.
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a connection in. If there are too many, the oldest is dropped, as soon as it is not young any more.
+    /// Adds a connection. If there are too many, waits until the oldest is at least [`YOUNG`] and evicts it.
     fn admit(&self, connection: &Arc<C>) -> u64 {
         let mut members = self.lock();
         while members.list.len() >= CONNECTIONS {
             let age = members.list[0].since.elapsed();
             if age >= YOUNG {
                 let oldest = members.list.remove(0);
-                // Its thread notices, and ends.
+                // Its thread gets an error and ends.
                 let _ = oldest.connection.shutdown(Shutdown::Both);
             } else {
                 let waited = self.fewer.wait_timeout(members, YOUNG - age);
@@ -133,7 +133,7 @@ impl<C> Members<C> {
     }
 }
 
-/// How many clients may wait for the recording at one time.
+/// Limits how many clients wait for the recording at a time.
 #[derive(Debug)]
 pub(super) struct Waiting {
     most: usize,
@@ -160,7 +160,7 @@ impl Drop for Leaves<'_> {
     }
 }
 
-/// A connection that ends at a deadline.
+/// A client connection with a deadline.
 #[derive(Debug)]
 pub(super) struct Client<C: Connection> {
     connection: Arc<C>,
@@ -183,8 +183,8 @@ impl<C: Connection> Client<C> {
         Client { connection, time, deadline: Instant::now() + time, crowd: crowd.clone(), id }
     }
 
-    /// Does something that may take long. Meanwhile the client cannot be dropped, and its time stands still. `None` if so
-    /// many others wait already.
+    /// Runs `work`, which may take long. Meanwhile the client cannot be evicted; then its time starts again. Returns
+    /// `None` if too many clients are already waiting.
     pub(super) fn wait_for<T>(&mut self, waiting: &Waiting, work: impl FnOnce() -> T) -> Option<T> {
         let _leaves = waiting.enter()?;
         self.crowd.remove(self.id);
@@ -194,8 +194,8 @@ impl<C: Connection> Client<C> {
         Some(done)
     }
 
-    /// Waits until the client has taken its answer: a socket that is closed before all was read from it resets the
-    /// connection, and the answer is lost.
+    /// Waits until the client has read its answer: closing a socket with unread input resets the connection, and the
+    /// answer is lost.
     fn finish(&mut self) -> io::Result<()> {
         self.connection.shutdown(Shutdown::Write)?;
         self.deadline = self.deadline.min(Instant::now() + AFTERWARDS.1);
@@ -219,11 +219,11 @@ impl<C: Connection> Client<C> {
         }
     }
 
-    /// Reads until `end` finds the end of what it looks for in what has come so far, but no more than `most` bytes.
+    /// Reads until `end`, given the input so far, returns a value, or more than `most` bytes have arrived.
     ///
     /// # Errors
-    /// [`io::ErrorKind::UnexpectedEof`] if the other side stops before, [`io::ErrorKind::FileTooLarge`] if there is no
-    /// end in so many bytes, and those of the connection.
+    /// [`io::ErrorKind::UnexpectedEof`] if the client closes the connection first, [`io::ErrorKind::FileTooLarge`] if
+    /// `most` bytes are not enough, and errors of the connection.
     pub(super) fn read_up_to<T>(
         &mut self,
         most: usize,
@@ -264,7 +264,7 @@ impl<C: Connection> Client<C> {
     }
 }
 
-/// Has `answer` answer each connection, on threads of that name.
+/// Accepts connections on a new thread, and calls `answer` for each on a thread of its own; all threads get `name`.
 pub(super) fn start<L: Listener>(
     name: &'static str,
     listener: L,
@@ -275,7 +275,7 @@ pub(super) fn start<L: Listener>(
     let answer = Arc::new(answer);
     let crowd = Arc::new(Crowd::new());
     let accept = move || {
-        // Of this thread, and of those that it starts.
+        // Applies to this thread and to those that it starts.
         let in_force = confine::thread(confine, Task::Talking);
         tracing::debug!("{name}: {in_force}");
         loop {
@@ -285,7 +285,7 @@ pub(super) fn start<L: Listener>(
             };
             let answer = answer.clone();
             let mut client = Client::new(connection, time, &crowd);
-            // Without a thread it is closed, and others are waited for.
+            // If no thread can be started, this closes the connection.
             let _ = thread::Builder::new().name(name.into()).spawn(move || {
                 if let Err(error) = answer(&mut client).and_then(|()| client.finish()) {
                     tracing::debug!("{name}: {error}");
@@ -329,7 +329,7 @@ mod tests {
         let (mut ours, _theirs) = pair(Duration::from_millis(1));
         let kind = ours.read_up_to(4096, line).unwrap_err().kind();
         assert!(matches!(kind, io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{kind}");
-        // Nobody takes what is written.
+        // The peer does not read.
         let (mut ours, _theirs) = pair(Duration::from_millis(20));
         assert!(ours.write_all(&vec![0; 64 << 20]).is_err());
     }

@@ -1,4 +1,4 @@
-//! The service as those see it who ask something of it: `scapd ctl`, signals.
+//! Carries out the requests of `scapd ctl` and of signals.
 
 use std::{
     io,
@@ -22,7 +22,7 @@ use crate::{
     record::{self, Handle},
 };
 
-/// A recording, and its configuration if it has one.
+/// A recording, with its configuration if it is a service.
 #[derive(Debug)]
 pub struct Service {
     handle: Handle,
@@ -32,22 +32,22 @@ pub struct Service {
     confine: Confinement,
 }
 
-/// Where a configuration comes from, and what of it is in force.
+/// The source of a configuration, and the settings in force.
 #[derive(Debug)]
 pub struct Configuration {
     /// The file.
     pub file: PathBuf,
-    /// Whether it is a mistake if there is no such file.
+    /// Whether a missing file is an error.
     pub must_exist: bool,
-    /// What is in force.
+    /// The settings in force.
     pub running: Mutex<Settings>,
 }
 
 impl Service {
-    /// A recording with that configuration; `None`: it was told all by its command line.
+    /// Creates a service for a recording; `None` for a configuration that comes from the command line alone.
     ///
     /// # Errors
-    /// If there is no thread to be had, of which the service manager, if there is one, is told things.
+    /// If the thread that notifies the service manager cannot be started.
     pub fn new(
         handle: Handle,
         configuration: Option<Configuration>,
@@ -57,22 +57,22 @@ impl Service {
         Ok(Service { handle, health: Arc::default(), notifier, configuration, confine })
     }
 
-    /// What those threads give up that talk to others.
+    /// Returns the confinement of the threads that serve clients.
     pub fn confinement(&self) -> Confinement {
         self.confine
     }
 
-    /// To tell the service manager.
+    /// Returns the notifier of the service manager.
     pub fn notifier(&self) -> &Notifier {
         &self.notifier
     }
 
-    /// The recording.
+    /// Returns the handle of the recording.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// How it is.
+    /// Returns the health of the recording.
     pub fn health(&self) -> &Arc<Health> {
         &self.health
     }
@@ -80,7 +80,7 @@ impl Service {
     /// Carries out a request of `scapd ctl`.
     ///
     /// # Errors
-    /// What is wrong with it, for the one who made it.
+    /// A message for the client.
     pub fn answer(&self, request: Request) -> Result<Map<String, Value>, String> {
         match request {
             Request::Status {} => Ok(self.status()),
@@ -91,7 +91,7 @@ impl Service {
                 self.set(changes).map(|difference| told(&difference))
             }
             Request::Stop {} => {
-                tracing::info!("asked to stop");
+                tracing::info!("stopping on request");
                 self.handle.stop();
                 Ok(Map::new())
             }
@@ -133,18 +133,18 @@ impl Service {
         fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
-    /// Goes on in a new file.
+    /// Starts a new file.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason, as text.
     pub fn rotate(&self) -> Result<(), String> {
         self.handle.rotate().map_err(|e| e.to_string())
     }
 
-    /// Reads the configuration again, and records what it says now. If it is wrong, nothing changes.
+    /// Reloads the configuration and applies it. If it is invalid, nothing changes.
     ///
     /// # Errors
-    /// All mistakes in it, a line each, or why the recording refuses it.
+    /// All mistakes in it, one per line, or the reason why the recording refuses it.
     pub fn reload(&self) -> Result<Difference, String> {
         let configuration = self.configuration()?;
         self.notifier.reloading();
@@ -153,13 +153,13 @@ impl Service {
             .and_then(|settings| self.apply(configuration, |_| Ok(settings)));
         let said = match &result {
             Ok(Difference { live, restart }) if restart.is_empty() => match live.as_slice() {
-                [] => "configuration read again: nothing has changed".to_owned(),
-                live => format!("configuration read again: {} changed", live.join(", ")),
+                [] => "configuration reloaded: no changes".to_owned(),
+                live => format!("configuration reloaded: {} changed", live.join(", ")),
             },
             Ok(Difference { restart, .. }) => {
-                format!("configuration read again; changes with a restart: {}", restart.join(", "))
+                format!("configuration reloaded; restart to apply: {}", restart.join(", "))
             }
-            Err(_) => "the new configuration is wrong; the old one stays".to_owned(),
+            Err(_) => "the new configuration is invalid; the old one stays in force".to_owned(),
         };
         match &result {
             Ok(_) => tracing::info!("{said}"),
@@ -169,7 +169,7 @@ impl Service {
         result
     }
 
-    /// Changes keys until the next reload.
+    /// Changes configuration keys until the next reload.
     fn set<'a>(&self, changes: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Difference, String> {
         let configuration = self.configuration()?;
         let difference = self.apply(configuration, |running| {
@@ -177,7 +177,7 @@ impl Service {
             match running.difference(&wanted).restart {
                 restart if restart.is_empty() => Ok(wanted),
                 restart => Err(format!(
-                    "{}: cannot be changed while it runs; write it into {} and restart the service",
+                    "{}: cannot be changed while recording; set it in {} and restart the service",
                     restart.join(", "),
                     print::shown(&configuration.file)
                 )),
@@ -193,13 +193,14 @@ impl Service {
             .ok_or_else(|| "only `scapd daemon` has a configuration to change".to_owned())
     }
 
-    /// Puts in force what can be without a restart, of what is wanted instead of what is running. One change at a time.
+    /// Applies the changes that need no restart, one caller at a time. `wanted` makes the new settings from those in
+    /// force.
     fn apply(
         &self,
         configuration: &Configuration,
         wanted: impl FnOnce(&Settings) -> Result<Settings, String>,
     ) -> Result<Difference, String> {
-        // It is replaced as a whole, so what a panic would leave is whole, too.
+        // The settings are replaced as a whole, so a poisoned lock is harmless.
         let mut running = configuration.running.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = wanted(&running)?;
         let difference = running.difference(&wanted);

@@ -1,4 +1,4 @@
-//! The signals that ask a service for something.
+//! The signals that control a service.
 
 use std::{ffi::c_int, io, sync::Arc, thread};
 
@@ -10,24 +10,24 @@ use signal_hook::{
 use super::{notify::line, service::Service};
 use crate::confine::{self, Task};
 
-/// SIGHUP reads the configuration of a service again, SIGUSR1 begins a new file, SIGUSR2 logs how it goes.
+/// Installs the handlers: SIGHUP reloads the configuration, SIGUSR1 starts a new file, SIGUSR2 logs statistics.
 ///
 /// # Errors
-/// Of sigaction(2), or if there is no thread to be had.
+/// Errors of sigaction(2), or if a thread cannot be started.
 pub(super) fn serve(service: Arc<Service>) -> io::Result<()> {
-    // While nothing can be written, a rotation waits; a reload does not wait for it.
+    // A rotation waits while nothing can be written. Its own thread keeps a reload from waiting too.
     on("scapd-rotate", &[SIGUSR1], service.clone(), |service, _| match service.rotate() {
-        Ok(()) => tracing::info!("asked to rotate: a new file is written"),
-        Err(error) => tracing::error!("asked to rotate: {error}"),
+        Ok(()) => tracing::info!("SIGUSR1: started a new file"),
+        Err(error) => tracing::error!("SIGUSR1: cannot start a new file: {error}"),
     })?;
     on("scapd-signals", &[SIGHUP, SIGUSR2], service, |service, signal| match signal {
-        // It logs itself what comes of it.
+        // It logs its result itself.
         SIGHUP => drop(service.reload()),
         _ => log_statistics(service),
     })
 }
 
-/// Answers signals on a thread of its own, one after the other.
+/// Starts a thread that handles these signals one after the other.
 fn on(
     name: &str,
     signals: &[c_int],

@@ -158,7 +158,7 @@ mod tests {
         };
         let record = text("scapd-record.1");
         for part in [
-            ".SH NAME\nscapd\\-record \\- Record system calls into a file\n",
+            ".SH NAME\nscapd\\-record \\- Record system calls to a file\n",
             "\\fB\\-\\-snaplen\\fR",
             "[default: 80]",
             ".TP 4\n\\fB7\\fR\n",

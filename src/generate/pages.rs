@@ -55,7 +55,7 @@ pub(super) const PAGES: &[Page] = &[
              BTF; `scapd check` tests whether a machine can record. Reading a capture requires only the file.",
             "A capture contains the data that calls transfer and the environment of processes: treat it as secret.",
         ],
-        exit: &[0, 1, 2, 3, 4, 5, 6, 7],
+        exit: &[0, 1, 2, 3, 4, 5, 6, 7, 8],
         environment: &[LOG],
         files: &[BTF],
         examples: &[
@@ -259,7 +259,7 @@ pub(super) const PAGES: &[Page] = &[
              reads the whole file, compares its event count with the balance, and prints `complete`, or lists the gaps \
              with their times, CPUs, event counts and types, and causes.",
         ],
-        exit: &[0, 1, 2, 6, 7],
+        exit: &[0, 1, 2, 6, 7, 8],
         examples: &[
             ("scapd verify all.scap", "Check whether a file is complete:"),
             ("scapd verify --json all.scap", "Print the result as JSON:"),

@@ -75,7 +75,7 @@ pub enum OutputError {
     },
     /// The disk is full, or the user's quota is used up.
     #[error(
-    "no room for {target}, which is complete up to byte {} with {} events; free some, or write elsewhere with -w{}",
+        "no room for {target}, which is complete up to byte {} with {} events; free some, or write elsewhere with -w{}",
         .written.bytes_out, .written.events, repair_remedy(target, written)
     )]
     NoSpace {

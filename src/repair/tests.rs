@@ -329,7 +329,7 @@ impl Mishap {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1024, ..ProptestConfig::default() })]
 
-    /// `scapd verify` calls whole what `scapd repair` leaves as it is, and nothing else.
+    /// `scapd verify` calls whole exactly what `scapd repair` leaves unchanged.
     #[test]
     fn repair_and_verify_agree_on_what_is_whole(
         kind in 0..4_u8,

@@ -81,7 +81,7 @@ fn a_configuration_folder_with_pipes_and_devices() {
     let (code, said, log) = run(Command::new("timeout")
         .args(["20", env!("CARGO_BIN_EXE_scapd"), "daemon", "--check", "--config"])
         .arg(&file));
-    assert!(code == Some(0) && said.contains("nothing is wrong"), "{code:?} {said} {log}");
+    assert!(code == Some(0) && said.contains("the configuration is valid"), "{code:?} {said} {log}");
     for name in ["1.toml", "2.toml", "3.toml"] {
         assert!(log.contains(&format!("{name} is not a regular file: it is left alone")), "{log}");
     }
@@ -119,7 +119,7 @@ fn rotations_that_cannot_be_made_keep_neither_status_nor_stop_out() {
         answers.read_line(&mut told).unwrap();
     }
     let count = |what: &str| told.matches(what).count();
-    assert_eq!((count("wait already; try again"), count("not done within 30 s")), (12, 8), "{told}");
+    assert_eq!((count("are already waiting; try again"), count("not done within 30 s")), (12, 8), "{told}");
     // A setting that would help can be changed, too.
     assert_eq!(run(&mut ctl(&daemon, &["set", "keep-files=1000"])).0, Some(0));
     assert_eq!(run(&mut ctl(&daemon, &["stop"])).0, Some(0));
@@ -237,5 +237,5 @@ fn deletions_can_be_kept_from_the_control_group() {
     }
     // Only the owner can send a signal.
     daemon.signal(rustix::process::Signal::USR1);
-    daemon.wait_for_log("a new file is written");
+    daemon.wait_for_log("started a new file");
 }

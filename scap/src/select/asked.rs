@@ -1,30 +1,31 @@
-//! What was asked for, as a capture says it: which of its events are there to keep names right.
+//! The requested events, as a capture records them. All others in it are companions, which keep names right.
 
 use std::fmt;
 
 use super::{SyscallSet, Tracepoint, TracepointSet, parse_tracepoints};
 use crate::events::{EVENTS, Event, EventType, SYSCALLS, Source, Syscall, event};
 
-/// Which events a recorder was asked for. Others in its capture keep the names in these right.
+/// The events that the user requested. The other events in a capture keep the names in these right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asked {
-    /// The calls; `None`: all of them, those that no table knows included.
+    /// The calls; `None` for all, including those that are not in the tables.
     pub syscalls: Option<SyscallSet>,
-    /// Their entries.
+    /// Whether their enter events were requested.
     pub enter: bool,
-    /// Their returns.
+    /// Whether their exit events were requested.
     pub exit: bool,
     /// The tracepoints.
     pub tracepoints: TracepointSet,
 }
 
 impl Asked {
-    /// Whether every return was asked for, so that nothing was recorded besides.
+    /// Returns whether all exit events were requested, so that there are no companions.
     pub fn is_everything(&self) -> bool {
         self.syscalls.is_none() && self.exit
     }
 
-    /// Whether an event of this type was asked for; of a generic event, if its call was.
+    /// Returns whether events of this type were requested. For generic events, this ignores the call: see
+    /// [`has_call`](Asked::has_call).
     pub fn has(&self, row: &Event) -> bool {
         let direction = if row.ty.is_enter() { self.enter } else { self.exit };
         let call = || {
@@ -32,7 +33,7 @@ impl Asked {
             stem.and_then(Syscall::by_stem)
         };
         match row.source {
-            // The format has enter events of no source, too.
+            // The format also has enter events without a source.
             Source::Syscall | Source::None if row.ty.0 <= 1 => direction,
             Source::Syscall | Source::None => {
                 (direction && self.has_call(call())) || self.has_tracepoint_of(row)
@@ -44,17 +45,17 @@ impl Asked {
         }
     }
 
-    /// Whether a call was asked for; `None` is one that no table knows.
+    /// Returns whether a call was requested; `None` is a call that is not in the tables.
     pub fn has_call(&self, call: Option<&Syscall>) -> bool {
         let Some(set) = &self.syscalls else { return true };
         let Some(call) = call else { return false };
         set.contains(call)
             || call.selected_with().is_some_and(|with| set.contains(with))
-            // The kernel makes a successful execveat return as an execve.
+            // A successful execveat exits as an execve in the kernel.
             || (call.name == "execve" && Syscall::by_name("execveat").is_some_and(|call| set.contains(call)))
     }
 
-    /// Exit events that stand for a tracepoint, on arm64.
+    /// Returns whether an exit event stands for a requested tracepoint, as on arm64.
     fn has_tracepoint_of(&self, row: &Event) -> bool {
         match row.program {
             Some("clone_x") => self.tracepoints.contains(Tracepoint::SchedProcessFork),
@@ -63,7 +64,7 @@ impl Asked {
         }
     }
 
-    /// What `text` was made of.
+    /// Parses the three lists that `Display` writes.
     pub fn parse(syscalls: &str, events: &str, tracepoints: &str) -> Asked {
         let has = |event| events.split(',').any(|name| name == event);
         Asked {
@@ -75,12 +76,12 @@ impl Asked {
     }
 }
 
-/// Tells of one event after the other whether it was asked for.
+/// Decides for each event whether it was requested.
 #[derive(Debug, Clone, Default)]
 pub struct Judge {
-    /// `None`: all are.
+    /// `None` if all events were requested.
     asked: Option<Asked>,
-    /// By type, as far as it was worked out.
+    /// The cached answers by event type.
     types: Vec<Option<bool>>,
 }
 
@@ -93,12 +94,12 @@ impl Judge {
         Judge { asked: Some(asked), types: vec![None; EVENTS.len()] }
     }
 
-    /// Whether it can say that an event was not asked for.
+    /// Returns whether it can reject events at all.
     pub fn is_strict(&self) -> bool {
         self.asked.is_some()
     }
 
-    /// Judges an event of that type; `code` is that of a generic event's call.
+    /// Returns whether an event of this type was requested; `code` returns the stable code of a generic event's call.
     #[inline]
     pub fn is_asked(&mut self, ty: EventType, code: impl FnOnce() -> u16) -> bool {
         let Some(asked) = &self.asked else { return true };
@@ -108,7 +109,7 @@ impl Judge {
     }
 }
 
-/// The calls of a list that was made on another machine, perhaps.
+/// Returns the calls of a list, which another architecture may have written.
 fn calls(list: &str) -> SyscallSet {
     let every: SyscallSet =
         if list.starts_with('!') { SYSCALLS.iter().collect() } else { SyscallSet::none() };
@@ -121,8 +122,7 @@ fn calls(list: &str) -> SyscallSet {
     })
 }
 
-/// Pairs of a key and a value, the lists as those of the command line; of the calls, those that are not there where
-/// that is shorter.
+/// Writes `key=value` pairs with lists as on the command line. Lists excluded calls (`!name`) where that is shorter.
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let syscalls = match &self.syscalls {

@@ -1,10 +1,10 @@
-//! The classes that a list can name: the categories of the event table, and those of strace.
+//! The classes that a list can name: the categories of the event table and the classes of strace.
 
 use super::{SyscallSet, syscalls::ALIASES};
 use crate::events::{Arch, Category, EVENTS, SYSCALLS, Source, Syscall};
 
-/// The calls of strace's classes, so that a list from there means the same here. A class that is also a category of
-/// the event table has the calls of both.
+/// The calls of strace's classes, so that a list for strace selects the same calls here. A class that is also a
+/// category of the event table has the calls of both.
 const STRACE: &[(&str, &str)] = &[
     // Take a file name.
     (
@@ -18,7 +18,7 @@ const STRACE: &[(&str, &str)] = &[
          stat statfs statx swapoff swapon symlink symlinkat truncate umount2 unlink unlinkat uselib utime \
          utimensat utimes",
     ),
-    // Begin, replace, end or await processes.
+    // Create, replace, end, signal or await processes.
     (
         "process",
         "clone clone3 execve execveat exit exit_group fork kill pidfd_send_signal rt_sigqueueinfo \
@@ -30,14 +30,14 @@ const STRACE: &[(&str, &str)] = &[
         "accept accept4 bind connect getpeername getsockname getsockopt listen recvfrom recvmmsg recvmsg \
          sendfile sendmmsg sendmsg sendto setsockopt shutdown socket socketpair",
     ),
-    // Send, receive or arrange for signals.
+    // Send, receive or handle signals.
     (
         "signal",
         "io_uring_enter kill pause pidfd_send_signal rt_sigaction rt_sigpending rt_sigprocmask \
          rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_tgsigqueueinfo sigaltstack signalfd \
          signalfd4 tgkill tkill",
     ),
-    // System V semaphores, messages, shared memory.
+    // System V semaphores, message queues and shared memory.
     ("ipc", "msgctl msgget msgrcv msgsnd semctl semget semop semtimedop shmat shmctl shmdt shmget"),
     // Take or return a file descriptor.
     (
@@ -58,7 +58,7 @@ const STRACE: &[(&str, &str)] = &[
          signalfd signalfd4 splice statx symlinkat sync_file_range syncfs tee timerfd_create \
          timerfd_gettime timerfd_settime unlinkat userfaultfd utimensat vmsplice write writev",
     ),
-    // Map, lock or place memory.
+    // Map, protect, lock or place memory.
     (
         "memory",
         "brk get_mempolicy io_destroy io_setup io_uring_register madvise map_shadow_stack mbind \
@@ -75,25 +75,25 @@ const STRACE: &[(&str, &str)] = &[
     ("stat", "stat"),
     ("lstat", "lstat"),
     ("fstat", "fstat newfstatat statx"),
-    // Any of the three.
+    // All of the three.
     ("%stat", "fstat lstat newfstatat stat statx"),
     ("statfs", "statfs"),
     ("fstatfs", "fstatfs"),
-    // Any of these, and ustat.
+    // Both, and ustat.
     ("%statfs", "fstatfs statfs ustat"),
-    // Read or set a clock of the system.
+    // Read or set a system clock.
     (
         "clock",
         "adjtimex clock_adjtime clock_getres clock_gettime clock_settime gettimeofday settimeofday time",
     ),
-    // Take no argument and cannot fail.
+    // Have no arguments and cannot fail.
     ("pure", "getegid geteuid getgid getpgrp getpid getppid gettid getuid"),
 ];
 
-/// Other names of classes.
+/// Aliases of classes.
 const OTHER_NAMES: &[(&str, &str)] = &[("net", "network")];
 
-/// The name of a category of the event table, in `%class` and in `scapd list events`.
+/// Returns the name of a category of the event table, for `%class` and `scapd list events`.
 pub const fn category_name(category: Category) -> &'static str {
     match category {
         Category::Unknown => "unknown",
@@ -117,7 +117,7 @@ pub const fn category_name(category: Category) -> &'static str {
     }
 }
 
-/// The categories that system calls can have; what is about nothing in particular is no class.
+/// The categories of system calls that are classes; "other" and "unknown" are not.
 const CATEGORIES: &[Category] = &[
     Category::File,
     Category::Net,
@@ -138,25 +138,25 @@ const CATEGORIES: &[Category] = &[
 /// A class of system calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Class {
-    /// Its name, without the percent sign that introduces it.
+    /// Its name, without the percent sign.
     pub name: &'static str,
-    /// Its calls, as far as this architecture has them.
+    /// Its calls on this architecture.
     pub calls: SyscallSet,
 }
 
-/// Every class: the categories first, then those that only strace has.
+/// Returns all classes: the categories first, then the classes that only strace has.
 pub fn classes() -> Vec<Class> {
     names().filter_map(|name| class(name).map(|calls| Class { name, calls })).collect()
 }
 
-/// The names of the classes, each once.
+/// Returns the names of the classes, each once.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     let categories = CATEGORIES.iter().map(|c| category_name(*c));
     let strace = STRACE.iter().map(|(name, _)| *name).filter(|name| category(name).is_none());
     categories.chain(strace)
 }
 
-/// The calls of a class, `None` where there is no such class.
+/// Returns the calls of a class, or `None` if there is no such class.
 pub(super) fn class(name: &str) -> Option<SyscallSet> {
     let name = OTHER_NAMES.iter().find(|(other, _)| *other == name).map_or(name, |(_, name)| name);
     if name == "all" {
@@ -183,7 +183,8 @@ fn native(call: &&Syscall) -> bool {
     call.number(Arch::NATIVE).is_some()
 }
 
-/// The category of the event that a call's return is recorded as, or would be had it a program of its own.
+/// Returns the category of a call's exit event. For a call without a program, that is the category of the event type of
+/// its name.
 fn category_of(call: &Syscall) -> Option<Category> {
     let of_that_name = || {
         let alias = ALIASES.iter().find(|(_, name)| *name == call.name).map(|(alias, _)| *alias);

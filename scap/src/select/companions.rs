@@ -1,22 +1,23 @@
-//! What is recorded besides the calls that were asked for, so that a reader knows what their threads, directories and
-//! descriptors are called: derived from the rows of the event table.
+//! Companions: calls that are recorded in addition to the requested ones, so that a reader knows the names of their
+//! threads, directories and descriptors. Derived from the rows of the event table.
 
 use super::{Companions, Selection, SyscallSet};
 use crate::events::{Category, Detail, Event, EventFlags, ParamType, Source, Syscall};
 
-/// What a reader has to follow to name all that an event tells of. Each includes those before it.
+/// The state that a reader has to track to name everything in an event. Each level includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
-    /// Threads: every event has one.
+    /// Threads and processes: every event has one.
     Processes,
-    /// Working directories, which relative paths begin at.
+    /// Working directories, for relative paths.
     Directories,
-    /// Descriptors.
+    /// File descriptors.
     Descriptors,
 }
 
 impl Selection {
-    /// The calls that change what the events of this selection refer to, but for those whose return it has anyway.
+    /// Returns the calls that change what the events of this selection refer to, without those whose exits it selects
+    /// anyway.
     pub fn companions(&self) -> Companions {
         let rows =
             self.enter.iter().filter_map(Syscall::enter).chain(self.exit.iter().filter_map(Syscall::exit));
@@ -24,7 +25,7 @@ impl Selection {
         let is_companion = |call: &&Syscall| {
             call.exit().is_some_and(|row| match changes(row) {
                 Some(state) if state <= needed => true,
-                // A directory may be changed to by its descriptor.
+                // fchdir takes a descriptor, so descriptors of directories matter.
                 Some(_) => needed == State::Directories && may_return_directory(row),
                 None => false,
             })
@@ -34,7 +35,7 @@ impl Selection {
     }
 }
 
-/// What the parameters of an event refer to. A generic event has none.
+/// Returns what the parameters of an event refer to. Generic events have no such parameters.
 fn refers_to(row: &Event) -> State {
     let is_result = |index: usize| !row.ty.is_enter() && (index == 0 || makes_several(row));
     let of_parameter = |(index, param): (usize, &crate::events::ParamInfo)| match param.ty {
@@ -46,13 +47,13 @@ fn refers_to(row: &Event) -> State {
     row.params.iter().enumerate().map(of_parameter).max().unwrap_or(State::Processes)
 }
 
-/// Whether the descriptors in an exit event are those that the call has made: they stand behind its result.
+/// Returns whether the descriptors in an exit event are new ones that follow an error code, as for pipe(2).
 fn makes_several(row: &Event) -> bool {
     row.flags.contains(EventFlags::CREATES_FD)
         && row.params.first().is_some_and(|param| param.ty == ParamType::ERRNO)
 }
 
-/// What the return of a call changes of a reader's state, if anything.
+/// Returns which part of a reader's state the exit of a call changes, if any.
 fn changes(row: &Event) -> Option<State> {
     let has = |flag| row.flags.contains(flag);
     let changes_table = has(EventFlags::CREATES_FD) || has(EventFlags::DESTROYS_FD);
@@ -70,30 +71,30 @@ fn changes(row: &Event) -> Option<State> {
     })
 }
 
-/// Whether a call returns a descriptor that may be a directory's.
+/// Returns whether a call returns a descriptor that may refer to a directory.
 fn may_return_directory(row: &Event) -> bool {
     matches!(row.category, Category::File | Category::IoOther)
         && row.params.first().is_some_and(|param| param.ty == ParamType::FD)
 }
 
-/// How the kernel tells whether the return of a call changes a name.
+/// How the BPF programs decide whether the exit of a call changes a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NameRule {
-    /// Every success does.
+    /// Every success changes a name.
     Success,
-    /// Its result is a descriptor, which may be of a directory.
+    /// Every success returns a descriptor, which may refer to a directory.
     Descriptor,
-    /// The same, and only some commands make one.
+    /// As [`Descriptor`](NameRule::Descriptor), but only for some commands.
     Fcntl,
-    /// Only some options do.
+    /// Only some options change a name.
     Prctl,
-    /// Only with an address.
+    /// Only calls with an address do.
     Address,
-    /// Only with a message header that has an address or control data.
+    /// Only calls whose message header has an address or control data do.
     Message,
 }
 
-/// The rule for a call; `None` if its return changes no name.
+/// Returns the rule for a call, or `None` if its exit changes no name.
 pub fn name_rule(call: &Syscall) -> Option<NameRule> {
     let row = call.exit()?;
     changes(row)?;
@@ -129,7 +130,7 @@ mod tests {
         assert_eq!(set(list).difference(&companions.calls), SyscallSet::none());
     }
 
-    /// The calls of a list, but for those that are asked for.
+    /// The calls of a list without the requested ones.
     fn beside(list: &str, asked: &str) -> String {
         set(list).difference(&set(asked)).to_string()
     }
@@ -163,7 +164,7 @@ mod tests {
             let companions = companions_of(list);
             assert!(companions.directories_only, "{list}");
             assert_has(&companions, &beside(&format!("{PROCESSES},{DIRECTORIES}"), list));
-            // Which a descriptor may lead to.
+            // Their descriptors may refer to directories.
             assert_has(&companions, "openat,openat2,dup,dup3,fcntl,open_by_handle_at");
             assert_lacks(&companions, "close,close_range,pipe2,socket,accept,eventfd2,sendto,memfd_create");
             assert_lacks(&companions, OTHERS);
@@ -186,7 +187,7 @@ mod tests {
         assert_has(&entries("read"), DESCRIPTORS);
         assert_has(&entries("openat"), "openat");
         assert_lacks(&entries("getppid"), DESCRIPTORS);
-        // That of access has no path.
+        // The enter event of access has no path.
         #[cfg(target_arch = "x86_64")]
         assert_lacks(&entries("access"), DIRECTORIES);
     }

@@ -1,4 +1,4 @@
-//! The list that `read --syscalls` takes: a capture has more events than those of system calls.
+//! Parses the list of `read --syscalls`, which can also name events that are not system calls.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use crate::{
     format::{EventView, successor},
 };
 
-/// A set of the events of a capture: those of a set of system calls, and others by their names.
+/// A set of events in a capture: those of a set of system calls, and others by name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EventSet {
     calls: SyscallSet,
-    /// For each event type, whether it is in the set. Generic events are if their calls are.
+    /// Whether each event type is in the set. A generic event is in the set if its call is.
     types: Vec<bool>,
 }
 
-/// Whether an event tells of the recorder or the reader alone (`procinfo` and its like): such are shown if asked for.
+/// Returns whether an event only concerns the recorder or the reader, such as `procinfo`. These are shown on request.
 pub fn is_internal(row: &Event) -> bool {
     row.category == Category::Internal
 }
@@ -28,13 +28,13 @@ impl EventSet {
         EventSet { calls: SyscallSet::none(), types: vec![false; EVENTS.len()] }
     }
 
-    /// Every event, but for the internal ones.
+    /// Returns the set of all events except internal ones.
     fn all() -> EventSet {
         let types = EVENTS.iter().map(|row| !is_internal(row)).collect();
         EventSet { calls: SYSCALLS.iter().collect(), types }
     }
 
-    /// Those of some calls.
+    /// Returns the set of the events of some calls.
     fn of_calls(calls: SyscallSet) -> EventSet {
         let of_call = |row: &Event| row.syscall().is_some_and(|call| calls.contains(call));
         EventSet { calls, types: EVENTS.iter().map(of_call).collect() }
@@ -54,13 +54,13 @@ impl EventSet {
         self.combine(other, calls, |a, b| a && !b)
     }
 
-    /// Whether an event is in the set.
+    /// Returns whether an event is in the set.
     pub fn contains(&self, event: &EventView<'_>) -> bool {
         let of_type = |ty: u16| self.types.get(usize::from(ty)).copied().unwrap_or_default();
         let Some(row) = event.info() else { return false };
         match row.name {
             "syscall" => event.syscall().map_or(of_type(row.ty.0), |call| self.calls.contains(call)),
-            // A plugin's event has the name that the plugin gives it.
+            // An async event has the name that its plugin gives it.
             "asyncevent" if !of_type(row.ty.0) => {
                 let name = event.name();
                 EVENTS.iter().any(|other| other.name == name && of_type(other.ty.0))
@@ -77,11 +77,11 @@ impl fmt::Debug for EventSet {
     }
 }
 
-/// The set of events that a list means: what [`parse`](super::parse) takes, and every event's name. A name of old that
-/// two calls shared finds both.
+/// Parses a list into a set of events. Takes what [`parse`](super::parse) takes, and the name of every event. An old
+/// name that two calls share selects both.
 ///
 /// # Errors
-/// A [`SelectError`] names the first term that is wrong, and what may have been meant.
+/// A [`SelectError`] for the first invalid term, with a suggestion.
 pub fn parse_events(list: &str) -> Result<EventSet, SelectError> {
     let terms = terms(list)?;
     let mut set =
@@ -116,7 +116,7 @@ fn resolve(term: Term<'_>) -> Result<EventSet, SelectError> {
             [row.ty, row.ty.pair()].into_iter().for_each(|ty| set.types[usize::from(ty.0)] = true);
         }
     }
-    // A call that this machine does not have may be in the capture of another.
+    // The capture may come from a machine with other calls.
     set.calls = Syscall::by_name(term.text).into_iter().collect();
     match calls {
         Ok(calls) => Ok(set.union(&EventSet::of_calls(calls))),
@@ -130,7 +130,7 @@ fn resolve(term: Term<'_>) -> Result<EventSet, SelectError> {
     }
 }
 
-/// Whether a row has a name, and events may be of it.
+/// Returns whether there can be events of a row.
 fn has_events(row: &Event) -> bool {
     !row.flags.contains(EventFlags::UNUSED)
 }

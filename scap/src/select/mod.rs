@@ -1,9 +1,9 @@
-//! What to record: the lists that `--syscalls` and `--tracepoints` take, turned into sets.
+//! What to record: parses the lists of `--syscalls` and `--tracepoints` into sets.
 //!
-//! A list is made of terms, separated by commas and taken from left to right. A term adds to the set; with `!` before
-//! it, it removes. A list that begins with a removal starts from everything. `all` and `none` fill and empty the set.
-//! A term with `?` before it (after the `!`) is no error where it names nothing. To combine several lists, join them
-//! with commas.
+//! A list consists of terms, separated by commas and evaluated from left to right. A term adds to the set; a term with
+//! the prefix `!` removes from it. A list that begins with a removal starts from everything. `all` and `none` fill and
+//! empty the set. The prefix `?` (after a `!`) ignores a term that names nothing. To combine lists, join them with
+//! commas.
 
 mod asked;
 mod classes;
@@ -26,29 +26,29 @@ pub use syscalls::parse;
 pub use tracepoints::{Tracepoint, TracepointSet, parse_tracepoints};
 pub use variants::variants;
 
-/// A list that does not say what to record.
+/// A mistake in a list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SelectError {
     /// A term without a name.
-    #[error("an empty term in the list `{list}`: write names with one comma between them")]
+    #[error("empty term in the list `{list}`: separate names with single commas")]
     EmptyTerm {
         /// The whole list.
         list: String,
     },
-    /// No system call has that name, on any architecture.
+    /// No architecture has a system call of this name.
     #[error("unknown syscall `{name}`{}", remedy(*suggestion, "`scapd list syscalls` prints them all"))]
     UnknownSyscall {
-        /// As it was written.
+        /// The name as written.
         name: String,
-        /// A name that looks like it.
+        /// A similar name.
         suggestion: Option<&'static str>,
     },
-    /// No event, and no system call, has that name.
+    /// Neither an event nor a system call has this name.
     #[error("unknown event `{name}`{}", remedy(*suggestion, "`scapd list events` prints them all"))]
     UnknownEvent {
-        /// As it was written.
+        /// The name as written.
         name: String,
-        /// A name that looks like it.
+        /// A similar name.
         suggestion: Option<&'static str>,
     },
     /// The call exists, but not on this architecture.
@@ -58,52 +58,52 @@ pub enum SelectError {
         name: &'static str,
         /// This architecture.
         here: &'static str,
-        /// Where it exists, as the end of a sentence; empty where none of the known architectures has it.
+        /// The architectures that have it, as the end of the message; empty if no known architecture has it.
         only: String,
     },
-    /// No class has that name.
+    /// No class has this name.
     #[error("unknown class `%{name}`{}", remedy(suggestion.as_deref(), &format!("the classes are {known}")))]
     UnknownClass {
-        /// As it was written, without the percent sign.
+        /// The name as written, without the percent sign.
         name: String,
-        /// A class that looks like it, with the percent sign.
+        /// A similar class, with the percent sign.
         suggestion: Option<String>,
         /// All classes.
         known: String,
     },
-    /// Not a regular expression.
+    /// An invalid regular expression.
     #[error("`/{regex}` is not a regular expression: {reason} (a comma ends the term)")]
     Regex {
-        /// As it was written, without the slash.
+        /// The expression as written, without the slash.
         regex: String,
-        /// What is wrong with it.
+        /// The parser's message.
         reason: String,
     },
     /// No call of this architecture matches.
-    #[error("no syscall matches `/{regex}`; write `?/{regex}` if that is fine")]
+    #[error("no syscall matches `/{regex}`; write `?/{regex}` to ignore that")]
     NoMatch {
-        /// As it was written, without the slash.
+        /// The expression as written, without the slash.
         regex: String,
     },
-    /// No system call has that stable code.
+    /// No system call has this stable code.
     #[error("no syscall has the stable code {code}; `scapd list syscalls` prints them")]
     UnknownCode {
         /// The code.
         code: u16,
     },
-    /// No tracepoint has that name.
+    /// No tracepoint has this name.
     #[error("unknown tracepoint `{name}`{}", remedy(*suggestion, &format!("the tracepoints are {known}")))]
     UnknownTracepoint {
-        /// As it was written.
+        /// The name as written.
         name: String,
-        /// A name that looks like it.
+        /// A similar name.
         suggestion: Option<&'static str>,
         /// All tracepoints.
         known: String,
     },
 }
 
-/// The end of the message about an unknown name.
+/// Returns the end of the message about an unknown name.
 fn remedy(suggestion: Option<&str>, otherwise: &str) -> String {
     match suggestion {
         Some(name) => format!("; did you mean `{name}`?"),
@@ -111,14 +111,14 @@ fn remedy(suggestion: Option<&str>, otherwise: &str) -> String {
     }
 }
 
-/// One element of a list.
+/// One term of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Term<'a> {
-    /// It takes away.
+    /// Whether it removes from the set.
     negated: bool,
-    /// It may name nothing.
+    /// Whether it may name nothing.
     optional: bool,
-    /// What is left without the signs; never empty.
+    /// The term without its prefixes; never empty.
     text: &'a str,
 }
 
@@ -141,16 +141,18 @@ fn strip(text: &str, sign: char) -> (bool, &str) {
     }
 }
 
-/// The terms of a list; at least one.
+/// Returns the terms of a list, at least one.
 fn terms(list: &str) -> Result<Vec<Term<'_>>, SelectError> {
     list.split(',').map(|term| Term::parse(term, list)).collect()
 }
 
-/// The candidate that `name` most probably is a slip of the pen for.
+/// Returns the candidate most similar to `name`, if one is similar enough to be what a typo was meant for.
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const ALIKE: f64 = 0.6;
     candidates
         .into_iter()
+        // Each differing length costs an edit. So no name, however long, is compared with all candidates.
+        .filter(|candidate| candidate.len() as f64 >= ALIKE * name.len() as f64)
         .map(|candidate| (strsim::normalized_damerau_levenshtein(name, candidate), candidate))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .max_by(|a, b| a.0.total_cmp(&b.0))

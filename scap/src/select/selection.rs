@@ -1,42 +1,42 @@
-//! Which events of which calls are recorded.
+//! Which events of which calls to record.
 
 use super::SyscallSet;
 
-/// Which events of which calls are recorded: each call's entry, its return, or both.
+/// Which events to record: the enter event of a call, its exit event, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Selection {
-    /// Calls whose entry is recorded.
+    /// Calls whose enter event is recorded.
     pub enter: SyscallSet,
-    /// Calls whose return is recorded.
+    /// Calls whose exit event is recorded.
     pub exit: SyscallSet,
-    /// What is recorded besides, to keep names right.
+    /// Calls that are also recorded, to keep names right.
     pub for_names: Companions,
 }
 
-/// Calls whose return is recorded where it changes the name of a process or a descriptor, or a working directory. See
+/// Calls whose exit event is recorded if it changes a process, a descriptor or a working directory. See
 /// [`Selection::companions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Companions {
-    /// The calls. One of [`Selection::exit`] is recorded in full.
+    /// The calls. Exits of a call that is also in [`Selection::exit`] are all recorded.
     pub calls: SyscallSet,
-    /// Of the descriptors, only directories matter.
+    /// Whether only descriptors of directories matter.
     pub directories_only: bool,
 }
 
 impl Selection {
-    /// Every call of this machine, both ways.
+    /// Returns the enter and exit events of every call of this machine.
     pub fn all() -> Selection {
         let all = SyscallSet::all();
         Selection { enter: all, exit: all, ..Selection::default() }
     }
 
-    /// These calls, and what keeps the names in their events right.
+    /// Returns this selection with the companions that keep the names in its events right.
     #[must_use]
     pub fn with_companions(self) -> Selection {
         Selection { for_names: self.companions(), ..self }
     }
 
-    /// Whether this selection has the returns of calls that change names, of which another one has not all.
+    /// Returns whether this selection has exits of name-changing calls that `other` lacks.
     pub fn follows_more_than(&self, other: &Selection) -> bool {
         let all = Selection { enter: SyscallSet::all(), ..Selection::default() }.companions().calls;
         let followed = |by: &Selection| {
@@ -47,7 +47,7 @@ impl Selection {
         !followed(self).difference(&followed(other)).is_empty() || (others && !own)
     }
 
-    /// The first call of whose events another selection has more than this one; `None` if this one has them all.
+    /// Returns the first call of which `other` selects an event that this selection lacks, if any.
     pub fn missing(&self, other: &Selection) -> Option<&'static crate::events::Syscall> {
         let returns = self.exit.union(&self.for_names.calls);
         [(other.enter, self.enter), (other.exit, self.exit), (other.for_names.calls, returns)]

@@ -14,18 +14,18 @@ pub struct SyscallSet {
 }
 
 impl SyscallSet {
-    /// The set without a call.
+    /// Returns the empty set.
     pub const fn none() -> Self {
         SyscallSet { words: [0; WORDS] }
     }
 
-    /// Every call of this machine. What 32-bit programs call in the place of one of them comes with that one; what they
-    /// alone have is here by itself (`ipc`, on x86-64).
+    /// Returns every call of this machine. A 32-bit call with a 64-bit counterpart is selected with it; a call that
+    /// only 32-bit programs have is a member of its own (`ipc`, on x86-64).
     pub fn all() -> Self {
         SYSCALLS.iter().filter(|call| call.is_here()).collect()
     }
 
-    /// The calls of these stable codes.
+    /// Returns the calls with these stable codes.
     ///
     /// # Errors
     /// [`SelectError::UnknownCode`] for the first code that no call has.
@@ -36,7 +36,7 @@ impl SyscallSet {
             .collect()
     }
 
-    /// Adds a call; whether it was not there before.
+    /// Adds a call, and returns whether it is new.
     pub fn insert(&mut self, call: &Syscall) -> bool {
         let Some((word, bit)) = place(call) else { return false };
         let new = self.words[word] & bit == 0;
@@ -44,7 +44,7 @@ impl SyscallSet {
         new
     }
 
-    /// Takes a call away; whether it was there.
+    /// Removes a call, and returns whether it was in the set.
     pub fn remove(&mut self, call: &Syscall) -> bool {
         let Some((word, bit)) = place(call) else { return false };
         let there = self.words[word] & bit != 0;
@@ -52,37 +52,37 @@ impl SyscallSet {
         there
     }
 
-    /// Whether the call is in the set.
+    /// Returns whether the call is in the set.
     pub fn contains(&self, call: &Syscall) -> bool {
         place(call).is_some_and(|(word, bit)| self.words[word] & bit != 0)
     }
 
-    /// How many calls are in the set.
+    /// Returns the number of calls in the set.
     pub fn len(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// Whether no call is in the set.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
 
-    /// The calls that are in either set.
+    /// Returns the calls that are in either set.
     pub fn union(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a | b)
     }
 
-    /// The calls that are in this set and not in the other.
+    /// Returns the calls that are in this set and not in the other.
     pub fn difference(&self, other: &Self) -> Self {
         self.combine(other, |a, b| a & !b)
     }
 
-    /// The calls of this machine that are not in the set.
+    /// Returns the calls of this machine that are not in the set.
     pub fn complement(&self) -> Self {
         Self::all().difference(self)
     }
 
-    /// The calls, in the order of their stable codes.
+    /// Returns the calls in the order of their stable codes.
     pub fn iter(&self) -> Iter {
         Iter { words: self.words, word: 0 }
     }
@@ -92,13 +92,13 @@ impl SyscallSet {
     }
 }
 
-/// The word and the bit of a call.
+/// Returns the word index and the bit of a call.
 fn place(call: &Syscall) -> Option<(usize, u64)> {
     let index = SYSCALLS.binary_search_by_key(&call.code, |row| row.code).ok()?;
     Some((index / u64::BITS as usize, 1 << (index % u64::BITS as usize)))
 }
 
-/// The calls of a [`SyscallSet`].
+/// An iterator over the calls of a [`SyscallSet`].
 #[derive(Debug, Clone)]
 pub struct Iter {
     words: [u64; WORDS],
@@ -146,7 +146,7 @@ impl<'a> Extend<&'a Syscall> for SyscallSet {
     }
 }
 
-/// A list that [`parse`](super::parse) takes: `all`, `none`, or the names with commas between them.
+/// Writes a list that [`parse`](super::parse) takes: `all`, `none`, or names separated by commas.
 impl fmt::Display for SyscallSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {

@@ -1,11 +1,11 @@
-//! The list that `--syscalls` takes.
+//! Parses the list of `--syscalls`.
 
 use regex::bytes::RegexBuilder;
 
 use super::{SelectError, SyscallSet, Term, classes, suggest, terms};
 use crate::events::{Arch, CompatTwin, EVENTS, SYSCALLS, Source, Syscall};
 
-/// Names that people write, and the call that is meant where the name is none of this architecture's.
+/// Common names of calls, with the call each selects if this architecture has no call of that name.
 pub(super) const ALIASES: &[(&str, &str)] = &[
     ("fadvise", "fadvise64"),
     ("fstatat", "newfstatat"),
@@ -27,16 +27,16 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
     ("waitpid", "wait4"),
 ];
 
-/// The set that a list of system calls means.
+/// Parses a list of system calls into a set.
 ///
-/// | term | means |
+/// | term | meaning |
 /// | --- | --- |
-/// | `name` | the call of that name; also names that libc, an event or the 32-bit ABI gives it, as `pread` for `pread64` |
+/// | `name` | the call of this name, or of this name in libc, in an event or in the 32-bit ABI: `pread` is `pread64` |
 /// | `%class` | the calls of a [class](super::classes) |
-/// | `/regex` | the calls whose name the regular expression matches somewhere (`^` and `$` anchor it) |
+/// | `/regex` | the calls whose name contains a match of the regular expression (`^` and `$` anchor it) |
 /// | `all`, `none` | everything, nothing |
-/// | `!term` | takes the calls of the term away |
-/// | `?term` | the same as the term, but no error where nothing has that name |
+/// | `!term` | removes the calls of the term |
+/// | `?term` | as the term, but names nothing instead of being an error |
 ///
 /// ```
 /// # use scap::select;
@@ -47,7 +47,7 @@ pub(super) const ALIASES: &[(&str, &str)] = &[
 /// ```
 ///
 /// # Errors
-/// A [`SelectError`] names the first term that is wrong, and what may have been meant.
+/// A [`SelectError`] for the first invalid term, with a suggestion.
 pub fn parse(list: &str) -> Result<SyscallSet, SelectError> {
     let terms = terms(list)?;
     let mut set =
@@ -62,7 +62,7 @@ pub fn parse(list: &str) -> Result<SyscallSet, SelectError> {
     Ok(set)
 }
 
-/// The calls of one term, whatever is to happen to them.
+/// Returns the calls of one term, whether it adds or removes them.
 pub(super) fn resolve(term: Term<'_>) -> Result<SyscallSet, SelectError> {
     let calls = match term.text {
         "all" => Ok(SyscallSet::all()),
@@ -74,7 +74,7 @@ pub(super) fn resolve(term: Term<'_>) -> Result<SyscallSet, SelectError> {
         },
     };
     match calls {
-        // Optional is the name, not the syntax.
+        // `?` excuses unknown names, not bad syntax.
         Err(e) if term.optional && !matches!(e, SelectError::Regex { .. }) => Ok(SyscallSet::none()),
         calls => calls,
     }
@@ -92,7 +92,7 @@ fn by_class(name: &str) -> Result<SyscallSet, SelectError> {
 }
 
 fn by_regex(regex: &str) -> Result<SyscallSet, SelectError> {
-    // Names are ASCII, and a compiled expression stays small: a list is no place for a large one.
+    // Names are ASCII. The size limit (1 MiB compiled) stops pathological expressions.
     let compiled = RegexBuilder::new(regex).unicode(false).size_limit(1 << 20).build().map_err(|e| {
         let text = e.to_string();
         let reason = text.lines().last().unwrap_or_default();
@@ -125,7 +125,7 @@ fn by_name(name: &str) -> Result<&'static Syscall, SelectError> {
     })
 }
 
-/// The call whose program records events of that name: readers print `pread` for pread64.
+/// Returns the call whose program records events of this name: readers print `pread` for pread64.
 fn by_event_name(name: &str) -> Option<&'static Syscall> {
     let named = EVENTS.iter().filter(|e| e.source == Source::Syscall && e.name == name);
     named.filter_map(|e| e.program).find_map(|program| {
@@ -134,7 +134,7 @@ fn by_event_name(name: &str) -> Option<&'static Syscall> {
     })
 }
 
-/// What can be written for a call of this machine.
+/// Returns all names for the calls of this machine.
 fn known_names() -> impl Iterator<Item = &'static str> {
     let here = SYSCALLS.iter().filter(|call| call.is_here());
     here.map(|call| call.name).chain(ALIASES.iter().map(|(alias, _)| *alias))
@@ -146,8 +146,7 @@ fn elsewhere(call: &'static Syscall) -> SelectError {
         .filter(|arch| call.number(*arch).is_some())
         .map(arch_name)
         .collect();
-    let only =
-        if archs.is_empty() { String::new() } else { format!(", it exists on {} only", archs.join(" and ")) };
+    let only = if archs.is_empty() { String::new() } else { format!(", only on {}", archs.join(" and ")) };
     SelectError::Elsewhere { name: call.name, here: arch_name(Arch::NATIVE), only }
 }
 
@@ -197,7 +196,7 @@ mod tests {
         assert_eq!(names("/^dup[^3]*$"), "dup,dup2");
         assert!(parse("/stat").unwrap().contains(Syscall::by_name("newfstatat").unwrap()));
         assert_eq!(names("/^read,!/v|link|ahead"), "read");
-        assert_eq!(error("/^$"), "no syscall matches `/^$`; write `?/^$` if that is fine");
+        assert_eq!(error("/^$"), "no syscall matches `/^$`; write `?/^$` to ignore that");
         assert_eq!(error("/a("), "`/a(` is not a regular expression: unclosed group (a comma ends the term)");
         assert_eq!(names("?/^$"), "none");
         assert!(parse("?/a(").is_err());

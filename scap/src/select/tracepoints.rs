@@ -1,21 +1,21 @@
-//! The list that `--tracepoints` takes.
+//! Parses the list of `--tracepoints`.
 
 use std::fmt;
 
 use super::{SelectError, suggest, terms};
 
-/// A tracepoint of the kernel that events come from, besides those of the system calls.
+/// A kernel tracepoint that scapd records, apart from those of system calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tracepoint {
-    /// A thread ends.
+    /// A thread exits.
     SchedProcessExit,
     /// An execve has replaced the program of a process.
     SchedProcessExec,
-    /// A thread has made another one.
+    /// A thread has created another thread or process.
     SchedProcessFork,
-    /// A CPU goes on with another thread.
+    /// A CPU switches to another thread.
     SchedSwitch,
-    /// A signal reaches its handler.
+    /// A signal is delivered.
     SignalDeliver,
     /// A page fault in user mode.
     PageFaultUser,
@@ -35,7 +35,7 @@ impl Tracepoint {
         Tracepoint::PageFaultKernel,
     ];
 
-    /// The kernel's name for it.
+    /// Returns the kernel's name for it.
     pub const fn name(self) -> &'static str {
         match self {
             Tracepoint::SchedProcessExit => "sched_process_exit",
@@ -48,7 +48,7 @@ impl Tracepoint {
         }
     }
 
-    /// The stable code that the readers' libraries have for it, in a row with those of the calls; `None` where its events
+    /// Returns its stable code in the readers' libraries, which share the range with system calls; `None` if its events
     /// are those of a system call.
     pub const fn code(self) -> Option<u16> {
         match self {
@@ -61,7 +61,7 @@ impl Tracepoint {
         }
     }
 
-    /// The name of its events, which a list may have instead; `None` where they are those of a system call.
+    /// Returns the name of its events, which a list may use too; `None` if they are those of a system call.
     pub const fn event_name(self) -> Option<&'static str> {
         match self {
             Tracepoint::SchedProcessExit => Some("procexit"),
@@ -73,17 +73,17 @@ impl Tracepoint {
     }
 }
 
-/// A set of tracepoints. The default is the end of threads alone, without which a reader's list of processes grows.
+/// A set of tracepoints. By default, only thread exits, without which a reader's process table grows forever.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TracepointSet(u8);
 
 impl TracepointSet {
-    /// The set without a tracepoint.
+    /// Returns the empty set.
     pub const fn none() -> Self {
         TracepointSet(0)
     }
 
-    /// Every tracepoint.
+    /// Returns every tracepoint.
     pub fn all() -> Self {
         Tracepoint::ALL.iter().copied().collect()
     }
@@ -93,22 +93,22 @@ impl TracepointSet {
         self.0 |= bit(tracepoint);
     }
 
-    /// Takes a tracepoint away.
+    /// Removes a tracepoint.
     pub fn remove(&mut self, tracepoint: Tracepoint) {
         self.0 &= !bit(tracepoint);
     }
 
-    /// Whether the tracepoint is in the set.
+    /// Returns whether the tracepoint is in the set.
     pub fn contains(self, tracepoint: Tracepoint) -> bool {
         self.0 & bit(tracepoint) != 0
     }
 
-    /// Whether no tracepoint is in the set.
+    /// Returns whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The tracepoints of the set.
+    /// Returns the tracepoints of the set.
     pub fn iter(self) -> impl Iterator<Item = Tracepoint> {
         Tracepoint::ALL.iter().copied().filter(move |tracepoint| self.contains(*tracepoint))
     }
@@ -130,7 +130,7 @@ impl FromIterator<Tracepoint> for TracepointSet {
     }
 }
 
-/// A list that [`parse_tracepoints`] takes.
+/// Writes a list that [`parse_tracepoints`] takes.
 impl fmt::Display for TracepointSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
@@ -146,11 +146,11 @@ impl fmt::Debug for TracepointSet {
     }
 }
 
-/// The set that a list of tracepoints means: names of tracepoints or of their events, `all`, `none`, each also with
-/// `!` or `?` before it, as in [`parse`](super::parse).
+/// Parses a list of tracepoints into a set: names of tracepoints or of their events, `all`, `none`, each with an
+/// optional `!` or `?`, as in [`parse`](super::parse).
 ///
 /// # Errors
-/// [`SelectError::UnknownTracepoint`] or [`SelectError::EmptyTerm`] for the first term that is wrong.
+/// [`SelectError::UnknownTracepoint`] or [`SelectError::EmptyTerm`] for the first invalid term.
 pub fn parse_tracepoints(list: &str) -> Result<TracepointSet, SelectError> {
     let terms = terms(list)?;
     let mut set = if terms.first().is_some_and(|term| term.negated) {
@@ -220,7 +220,7 @@ mod tests {
         let error = |list| parse_tracepoints(list).unwrap_err().to_string();
         assert_eq!(error("sched_swich"), "unknown tracepoint `sched_swich`; did you mean `sched_switch`?");
         assert!(error("x").starts_with("unknown tracepoint `x`; the tracepoints are sched_process_exit, "));
-        assert!(error("switch,").starts_with("an empty term"));
+        assert!(error("switch,").starts_with("empty term"));
     }
 
     #[test]

@@ -1,23 +1,23 @@
-//! Calls that do the same in another form: what a C library may call in the place of a selected one.
+//! Variants of calls: what the C library may call instead of a selected call.
 
 use super::SyscallSet;
 use crate::events::Syscall;
 
-/// The calls that are variants of those in the set, and not in it: `openat` and `openat2` for `open`.
+/// Returns the variants of the calls in the set that are not in it: `openat` and `openat2` for `open`.
 pub fn variants(set: &SyscallSet) -> Vec<&'static str> {
     let bases: Vec<_> = set.iter().map(|call| base(call.name)).collect();
     let others = set.complement();
     others.iter().filter(|call: &&Syscall| bases.contains(&base(call.name))).map(|call| call.name).collect()
 }
 
-/// What the names of variants have in common.
+/// Returns what the names of variants have in common.
 fn base(name: &str) -> &str {
     let name = name.trim_end_matches("_time64").trim_end_matches(|c: char| c.is_ascii_digit());
     match name {
-        // The C library makes one of the others for any of these.
+        // The C library may call any of these for any other.
         "stat" | "fstat" | "lstat" | "newfstatat" | "statx" => "stat",
         _ => match name.strip_suffix("at").filter(|stem| stem.len() > 2) {
-            // fchownat is chown's.
+            // fchownat is a variant of chown.
             Some(stem) => stem.strip_prefix('f').unwrap_or(stem),
             None => name,
         },

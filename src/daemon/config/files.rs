@@ -1,5 +1,5 @@
-//! Finds and reads configuration files. Only regular files are opened: a pipe would keep the service waiting for ever, a
-//! device may react to being opened.
+//! Finds and reads configuration files. Opens only regular files: a pipe would block the service forever, and opening a
+//! device can have side effects.
 
 use std::{
     ffi::{CStr, OsStr},
@@ -14,37 +14,36 @@ use std::{
 
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, fstat, openat};
 
-/// The most that a file may have, in bytes.
+/// The maximum size of a file, in bytes.
 pub(super) const LONGEST: u64 = 1 << 20;
-/// The most files that a folder may have.
+/// The maximum number of files in a folder.
 const MOST: usize = 1000;
 
-/// What there is in a folder of configuration files.
+/// The contents of a folder of configuration files.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// The files, in the order of their names.
+    /// The files, sorted by name.
     pub files: Vec<(PathBuf, File)>,
-    /// What has the name of a configuration file, and is not a regular file.
+    /// Entries with the name of a configuration file that are not regular files.
     pub others: Vec<PathBuf>,
-    /// What cannot be opened.
+    /// Files that cannot be opened.
     pub failed: Vec<(PathBuf, io::Error)>,
 }
 
-/// Opens a file that somebody named.
+/// Opens a file that the user named.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] if it is not a regular file, and those of open(2).
+/// [`ErrorKind::InvalidInput`] if it is not a regular file, and errors of open(2).
 pub(super) fn open(path: &Path) -> io::Result<File> {
     let pinned = pin(CWD, path)?;
     regular(&pinned)?.ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
-/// Opens the files of a folder whose names end in `.toml`; none if there is no such folder. All are looked up in the
-/// folder that was opened, whatever its path leads to meanwhile. Links are followed: tools that manage configurations make
-/// them.
+/// Opens the files in a folder whose names end in `.toml`; none if the folder does not exist. Looks all of them up in
+/// the opened folder, even if its path changes meanwhile. Follows symbolic links, which configuration managers create.
 ///
 /// # Errors
-/// Of the folder.
+/// Errors of the folder.
 pub(super) fn open_all(folder: &Path) -> io::Result<Found> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let handle = match openat(CWD, folder, flags, Mode::empty()) {
@@ -80,12 +79,12 @@ fn is_wanted(name: &CStr) -> bool {
     name.ends_with(b".toml") && !name.starts_with(b".")
 }
 
-/// Takes hold of what a path leads to, without opening it.
+/// Pins what a path leads to (O_PATH), without opening it.
 fn pin(folder: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
     Ok(openat(folder, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?)
 }
 
-/// Opens for reading what was taken hold of; `None` if it is not a regular file.
+/// Opens a pinned file for reading; returns `None` if it is not a regular file.
 fn regular(pinned: &OwnedFd) -> io::Result<Option<File>> {
     if FileType::from_raw_mode(fstat(pinned)?.st_mode) != FileType::RegularFile {
         return Ok(None);
@@ -96,10 +95,10 @@ fn regular(pinned: &OwnedFd) -> io::Result<Option<File>> {
     }
 }
 
-/// Reads a file's text.
+/// Reads a file as text.
 ///
 /// # Errors
-/// If there is too much of it, or it is not UTF-8, and those of read(2).
+/// If the file is too large or not UTF-8, and errors of read(2).
 pub(super) fn read(file: File) -> io::Result<String> {
     let mut bytes = Vec::new();
     file.take(LONGEST + 1).read_to_end(&mut bytes)?;

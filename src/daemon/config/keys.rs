@@ -1,5 +1,5 @@
-//! The keys that a configuration may have: the long flags of `scapd record`, so that there is one list, one syntax of
-//! values, and one text of each mistake.
+//! The keys of a configuration: the long flags of `scapd record`, so that both share one list, one syntax of values,
+//! and one set of error messages.
 
 use std::{error::Error, fmt};
 
@@ -11,7 +11,7 @@ use clap::{
 use crate::cli::RecordArgs;
 use scap::select::suggest;
 
-/// Flags that are no keys, each with the reason.
+/// Flags that are not keys, each with the reason.
 const NOT_FOR_A_SERVICE: [(&str, &str); 4] = [
     ("all", "a service runs no command"),
     ("count", "a service records until it is stopped"),
@@ -19,7 +19,7 @@ const NOT_FOR_A_SERVICE: [(&str, &str); 4] = [
     ("quiet", "a service has no progress to show"),
 ];
 
-/// Where a service differs from `scapd record`: its keys' values where no file says otherwise.
+/// The defaults of a service that differ from those of `scapd record`.
 pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("events", "exit"),
     ("write", "/var/lib/scapd/scapd-%Y%m%d-%H%M%S.scap"),
@@ -30,7 +30,7 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("control", crate::cli::SOCKET),
 ];
 
-/// Keys that can be changed while the service records; others need a restart.
+/// Keys that can be changed while recording; the others need a restart.
 const LIVE: &[&str] = &[
     "drop-failed",
     "dynamic-snaplen",
@@ -46,14 +46,14 @@ const LIVE: &[&str] = &[
     "syscalls",
 ];
 
-/// A part of a configuration file.
+/// A section of a configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
-    /// `[record]`: what is recorded, and how.
+    /// `[record]`: what to record, and how.
     Record,
-    /// `[files]`: where it goes, and how long it is kept.
+    /// `[files]`: where to write it, and how long to keep it.
     Files,
-    /// `[metrics]`: numbers for Prometheus.
+    /// `[metrics]`: metrics for Prometheus.
     Metrics,
     /// `[control]`: requests of `scapd ctl`.
     Control,
@@ -63,7 +63,7 @@ impl Section {
     /// Every section.
     pub const ALL: [Section; 4] = [Section::Record, Section::Files, Section::Metrics, Section::Control];
 
-    /// As it is written, without the brackets.
+    /// Returns its name, without the brackets.
     pub fn name(self) -> &'static str {
         match self {
             Section::Record => "record",
@@ -73,12 +73,12 @@ impl Section {
         }
     }
 
-    /// The section of that name.
+    /// Returns the section of that name.
     pub fn by_name(name: &str) -> Option<Section> {
         Section::ALL.into_iter().find(|section| section.name() == name)
     }
 
-    /// The flags under a heading of the same name are its keys; those under no such heading are [`Section::Record`]'s.
+    /// Returns the section of a flag: the one named like its help heading, or else [`Section::Record`].
     fn of(arg: &Arg) -> Section {
         let heading = arg.get_help_heading().map(str::to_ascii_lowercase);
         heading.as_deref().and_then(Section::by_name).unwrap_or(Section::Record)
@@ -91,19 +91,19 @@ impl fmt::Display for Section {
     }
 }
 
-/// What is wrong with a switch's value that is neither.
+/// The error for a switch whose value is not a boolean.
 pub(super) const NEEDS_BOOL: &str = "needs true or false";
 
-/// What a key takes.
+/// The kind of value that a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Takes {
-    /// true or false.
+    /// `true` or `false`.
     Switch,
     /// One value.
     One,
-    /// A value, or an array of them, which is the same as the values with commas between them.
+    /// One value or an array, which is joined with commas.
     List,
-    /// A value, or an array of them, each for itself.
+    /// One value or an array, of which each element repeats the flag.
     Many,
 }
 
@@ -113,12 +113,12 @@ pub(super) struct Keys {
     command: Command,
 }
 
-/// Why a name is no key.
+/// Why a name is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoKey<'a> {
-    /// A flag, but not for a service.
+    /// A flag that a service does not take, with the reason.
     NotForAService(&'static str),
-    /// Nothing has that name; what may be meant.
+    /// An unknown name, with the most similar key.
     Unknown(Option<&'a str>),
 }
 
@@ -133,7 +133,7 @@ impl Keys {
         args.filter_map(|arg| Some((arg.get_long()?, arg))).filter(|(name, _)| reason_against(name).is_none())
     }
 
-    /// The keys, with the section of each, in the order of `scapd record --help`; those of tests are left out.
+    /// Returns the keys with their sections, in the order of `scapd record --help`, without hidden ones.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, Section)> {
         self.args().filter(|(_, arg)| !arg.is_hide_set()).map(|(name, arg)| (name, Section::of(arg)))
     }
@@ -142,7 +142,7 @@ impl Keys {
         self.args().find(|(name, _)| *name == key).map(|(_, arg)| arg)
     }
 
-    /// The section of a key.
+    /// Returns the section of a key.
     pub(super) fn section(&self, key: &str) -> Result<Section, NoKey<'_>> {
         match (self.arg(key), reason_against(key)) {
             (Some(arg), _) => Ok(Section::of(arg)),
@@ -151,7 +151,7 @@ impl Keys {
         }
     }
 
-    /// What a key takes.
+    /// Returns the kind of value that a key takes.
     pub(super) fn takes(&self, key: &str) -> Takes {
         let Some(arg) = self.arg(key) else { return Takes::One };
         let named_list = arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == "LIST"));
@@ -163,23 +163,23 @@ impl Keys {
         }
     }
 
-    /// The values that a key has if nobody sets it.
+    /// Returns the default values of a key.
     pub(super) fn default(&self, key: &str) -> Vec<String> {
         if let Some((_, value)) = DEFAULTS.iter().find(|(name, _)| *name == key) {
             return vec![(*value).to_owned()];
         }
         let values = self.arg(key).map(Arg::get_default_values).unwrap_or_default();
         let values = values.iter().map(|value| value.to_string_lossy().into_owned());
-        // Of a switch, clap says so itself.
+        // clap reports "false" for a switch, which means no value here.
         values.filter(|value| value != "false").collect()
     }
 
-    /// Whether a key can be changed without a restart.
+    /// Returns whether a key can be changed without a restart.
     pub(super) fn is_live(key: &str) -> bool {
         LIVE.contains(&key)
     }
 
-    /// Checks the values of one key: what is wrong with them.
+    /// Checks the values of one key; the error is the message.
     pub(super) fn check(&self, key: &str, values: &[String]) -> Result<(), String> {
         if self.takes(key) == Takes::Switch && values.iter().any(|value| value != "true" && value != "false")
         {
@@ -187,13 +187,13 @@ impl Keys {
         }
         let alone = self.matches([(key, values)]).map(drop);
         alone.or_else(|e| match e.kind() {
-            // Whether it goes with others is seen when all are there.
+            // Dependencies between keys are checked once all are known.
             ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict => Ok(()),
             _ => Err(explain(&e)),
         })
     }
 
-    /// The flags that these values mean. An error is the key, if it is about one, and what is wrong.
+    /// Returns the flags for these values. An error consists of the key, if it concerns one, and the message.
     pub(super) fn parse<'a>(
         &self,
         values: impl IntoIterator<Item = (&'a str, &'a [String])>,
@@ -222,14 +222,14 @@ fn reason_against(key: &str) -> Option<&'static str> {
     NOT_FOR_A_SERVICE.iter().find(|(name, _)| *name == key).map(|(_, reason)| *reason)
 }
 
-/// The key that clap's error is about.
+/// Returns the key that clap's error concerns.
 fn key_of(error: &clap::Error) -> Option<String> {
     let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return None };
     let flag = arg.split_whitespace().find_map(|word| word.strip_prefix("--"))?;
     Some(flag.split(['=', '[']).next().unwrap_or(flag).to_owned())
 }
 
-/// What clap says, without its talk of a command line.
+/// Returns clap's message, without its references to a command line.
 fn explain(error: &clap::Error) -> String {
     if let Some(source) = error.source() {
         return source.to_string();
@@ -239,7 +239,7 @@ fn explain(error: &clap::Error) -> String {
     {
         let flag = |arg: &String| arg.split_whitespace().next().unwrap_or(arg).trim_matches('-').to_owned();
         let missing: Vec<_> = missing.iter().map(flag).collect();
-        return format!("`{}` is missing, which another key needs", missing.join("`, `"));
+        return format!("`{}` is missing, but another key requires it", missing.join("`, `"));
     }
     let value = match error.get(ContextKind::InvalidValue) {
         Some(ContextValue::String(value)) => value.as_str(),
@@ -250,8 +250,8 @@ fn explain(error: &clap::Error) -> String {
             format!("needs one of {}", valid.join(", "))
         }
         Some(ContextValue::Strings(valid)) => match suggest(value, valid.iter().map(String::as_str)) {
-            Some(near) => format!("`{value}` is none of {}; did you mean `{near}`?", valid.join(", ")),
-            None => format!("`{value}` is none of {}", valid.join(", ")),
+            Some(near) => format!("`{value}` is not one of {}; did you mean `{near}`?", valid.join(", ")),
+            None => format!("`{value}` is not one of {}", valid.join(", ")),
         },
         _ if error.get(ContextKind::InvalidValue).is_some() && value.is_empty() => "needs a value".to_owned(),
         _ => {

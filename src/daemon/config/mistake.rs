@@ -1,27 +1,27 @@
-//! What is wrong with a configuration, and where.
+//! Mistakes in a configuration, with their positions.
 
 use std::{error::Error, fmt, path::PathBuf};
 
 use crate::print;
 
-/// A place in a file.
+/// A position in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The file.
     pub file: PathBuf,
-    /// The line, from 1 on; 0 for the file as a whole.
+    /// The line, starting at 1; 0 for the whole file.
     pub line: usize,
-    /// The character in the line, from 1 on.
+    /// The character in the line, starting at 1.
     pub column: usize,
 }
 
 impl Place {
-    /// A file as a whole.
+    /// Returns the position that stands for the whole file.
     pub fn file(file: impl Into<PathBuf>) -> Place {
         Place { file: file.into(), line: 0, column: 0 }
     }
 
-    /// The place of a byte of a file's text.
+    /// Returns the position of the byte at an offset in a file's text.
     pub fn of_byte(file: impl Into<PathBuf>, text: &str, at: usize) -> Place {
         let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let before = &text[..at];
@@ -40,14 +40,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong.
+/// A mistake in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// Where; `None` for a value that came from no file.
+    /// Its position; `None` for a value that does not come from a file.
     pub place: Option<Place>,
-    /// The key, if it is about one.
+    /// The key, if it concerns one.
     pub key: Option<String>,
-    /// What is wrong, and the remedy.
+    /// The message, with the remedy.
     pub what: String,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// Everything that is wrong with a configuration, at least one thing; a line each.
+/// All mistakes in a configuration, at least one. Displayed one per line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistakes(pub Vec<Mistake>);
 
@@ -96,7 +96,7 @@ mod tests {
             (place.line, place.column)
         };
         assert_eq!([at(0), at(3), at(4), at(8), at(99)], [(1, 1), (1, 4), (2, 1), (2, 4), (3, 1)]);
-        // In the middle of a character.
+        // Within a character.
         assert_eq!(at(7), (2, 3));
     }
 }

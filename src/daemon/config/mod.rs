@@ -1,7 +1,7 @@
-//! The service's configuration: TOML files, in which every key is a long flag of `scapd record`.
+//! The service's configuration: TOML files in which every key is a long flag of `scapd record`.
 //!
-//! Values come from three places, later ones win: the defaults of a service (packaging/scapd.toml shows them), the file,
-//! and the files of the folder `config.d` beside it, in the order of their names.
+//! Values come from three sources, of which later ones win: the defaults of a service (see packaging/scapd.toml), the
+//! file, and the files in the folder `config.d` next to it, in the order of their names.
 //!
 //! ```
 //! use scapd::daemon::config::Settings;
@@ -28,10 +28,10 @@ use keys::{Keys, NoKey, Takes};
 pub use keys::Section;
 pub use mistake::{Mistake, Mistakes, Place};
 
-/// The folder of further files.
+/// The folder of additional files.
 const FOLDER: &str = "config.d";
 
-/// A configuration: the value of each key that is not left to its default, and where it comes from.
+/// A configuration: the value of each key that is set, and its origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Settings {
     values: BTreeMap<String, Value>,
@@ -39,29 +39,29 @@ pub struct Settings {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Value {
-    /// As they would stand on a command line.
+    /// The values as on a command line.
     values: Vec<String>,
-    /// `None`: from `scapd ctl set`.
+    /// `None` for values from `scapd ctl set`.
     place: Option<Place>,
 }
 
-/// How one configuration differs from another.
+/// The keys in which two configurations differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Keys that can be changed at once.
+    /// Keys that can be changed while recording.
     pub live: Vec<String>,
     /// Keys that need a restart.
     pub restart: Vec<String>,
 }
 
 impl Settings {
-    /// The configuration of a service that nobody has configured.
+    /// Returns the configuration without any file.
     pub fn defaults() -> Settings {
         Settings::default()
     }
 
-    /// Reads a file, and those of `config.d` beside it. A file that is not there is an error only if it `must_exist`. What
-    /// is not a regular file in `config.d` is left alone, and the log says so.
+    /// Reads a file, and the files in `config.d` next to it. A missing file is an error only if it `must_exist`. Logs
+    /// and skips entries of `config.d` that are not regular files.
     ///
     /// # Errors
     /// All mistakes in all files.
@@ -97,7 +97,7 @@ impl Settings {
         }
     }
 
-    /// Reads a text in place of a file.
+    /// Parses the text of a file named `name`.
     ///
     /// # Errors
     /// All mistakes in it.
@@ -116,7 +116,7 @@ impl Settings {
         mistakes
     }
 
-    /// Looks for mistakes that no key has alone.
+    /// Checks the dependencies between keys, if no other mistakes were found.
     fn finish(self, keys: &Keys, mut mistakes: Vec<Mistake>) -> Result<Settings, Mistakes> {
         if mistakes.is_empty() {
             mistakes.extend(self.args_by(keys).err());
@@ -124,7 +124,7 @@ impl Settings {
         if mistakes.is_empty() { Ok(self) } else { Err(Mistakes(mistakes)) }
     }
 
-    /// The same configuration with some keys changed, as `scapd ctl set` does it.
+    /// Returns this configuration with some keys changed, for `scapd ctl set`.
     ///
     /// # Errors
     /// All mistakes in the changes.
@@ -147,10 +147,10 @@ impl Settings {
         changed.finish(&keys, mistakes)
     }
 
-    /// The flags of `scapd record` that this configuration means.
+    /// Returns the flags of `scapd record` for this configuration.
     ///
     /// # Errors
-    /// Values that do not go together.
+    /// Conflicts and missing dependencies between keys.
     pub fn args(&self) -> Result<RecordArgs, Mistakes> {
         self.args_by(&Keys::new()).map_err(Mistakes::from)
     }
@@ -168,14 +168,14 @@ impl Settings {
         )
     }
 
-    /// The value that a key has, by default or not.
+    /// Returns the values of a key, set or default.
     fn effective(&self, keys: &Keys, key: &str) -> Vec<String> {
         let values = self.values.get(key).map_or_else(|| keys.default(key), |value| value.values.clone());
-        // A switch that is off is the same as one that is not there.
+        // A switch that is off equals one that is not set.
         if keys.takes(key) == Takes::Switch && values == ["false"] { Vec::new() } else { values }
     }
 
-    /// Which keys another configuration has other values for.
+    /// Returns the keys that have different values in `other`.
     pub fn difference(&self, other: &Settings) -> Difference {
         let keys = Keys::new();
         let mut names: Vec<&str> =
@@ -188,7 +188,7 @@ impl Settings {
         Difference { live, restart }
     }
 
-    /// This configuration with some keys of another one.
+    /// Returns this configuration with the values that `other` has for `keys`.
     pub fn adopting(&self, other: &Settings, keys: &[String]) -> Settings {
         let mut adopted = self.clone();
         for key in keys {
@@ -200,7 +200,7 @@ impl Settings {
         adopted
     }
 
-    /// The whole configuration as a file, with the origin of each value that is not the default.
+    /// Returns the whole configuration as TOML, with the file and position of each value that a file sets.
     pub fn to_toml(&self) -> String {
         let keys = Keys::new();
         let mut text = String::new();
@@ -234,7 +234,7 @@ impl Settings {
 fn check(keys: &Keys, key: &str, values: &[String]) -> Result<(), String> {
     match keys.section(key) {
         Ok(_) => keys.check(key, values),
-        Err(NoKey::NotForAService(reason)) => Err(format!("is no key: {reason}")),
+        Err(NoKey::NotForAService(reason)) => Err(format!("is not a key: {reason}")),
         Err(NoKey::Unknown(Some(near))) => Err(format!("unknown key; did you mean `{near}`?")),
         Err(NoKey::Unknown(None)) => Err("unknown key".to_owned()),
     }

@@ -1,4 +1,4 @@
-//! The text of a configuration file, taken apart: values by key, each with its place.
+//! Parses the text of a configuration file into values by key, each with its position.
 
 use std::{ops::Range, path::Path};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use scap::select::suggest;
 
-/// A key's values, as they would stand on a command line, and their place.
+/// A key with its values, as on a command line, and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub key: String,
@@ -21,7 +21,7 @@ pub(super) struct Entry {
     pub place: Place,
 }
 
-/// Takes a file's text apart. All of its mistakes are found, unless it is no TOML: then those alone that make it none.
+/// Parses the text of a file. Finds all mistakes in it; if it is not valid TOML, only the syntax errors.
 pub(super) fn parse(keys: &Keys, file: &Path, text: &str) -> (Vec<Entry>, Vec<Mistake>) {
     let mut parser = Parser { keys, file, text, entries: Vec::new(), mistakes: Vec::new() };
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -105,14 +105,14 @@ impl Parser<'_> {
         }
     }
 
-    /// What is wrong with a key in a section, or in none.
+    /// Returns the message about a key that is unknown or in the wrong section; `None` for outside of any section.
     fn wrong_key(&self, key: &str, section: Option<Section>) -> String {
         match self.keys.section(key) {
             Ok(right) => match section {
                 Some(_) => format!("belongs in the section {right}"),
                 None => format!("belongs in a section: write {right} on a line above it"),
             },
-            Err(NoKey::NotForAService(reason)) => format!("is no key: {reason}"),
+            Err(NoKey::NotForAService(reason)) => format!("is not a key: {reason}"),
             Err(NoKey::Unknown(Some(near))) => format!("unknown key; did you mean `{near}`?"),
             Err(NoKey::Unknown(None)) => {
                 "unknown key; `scapd daemon --print-config` prints them all".to_owned()
@@ -121,7 +121,7 @@ impl Parser<'_> {
     }
 }
 
-/// The values of a key as they would stand on a command line, or why they cannot.
+/// Returns the values of a key as on a command line, or an error message.
 fn values(takes: Takes, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     match (takes, value) {
         (Takes::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string()]),
@@ -141,6 +141,6 @@ fn scalar(value: &DeValue<'_>) -> Result<String, String> {
         DeValue::String(text) => Ok(text.as_ref().to_owned()),
         DeValue::Integer(number) => Ok(number.to_string()),
         DeValue::Float(number) => Ok(number.to_string()),
-        other => Err(format!("takes a text or a number, not a value of the kind {}", other.type_str())),
+        other => Err(format!("takes a string or a number, not a value of type {}", other.type_str())),
     }
 }

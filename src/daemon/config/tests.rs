@@ -20,7 +20,7 @@ fn mistake(text: &str) -> String {
     mistakes(text).join("\n")
 }
 
-/// The example's text with its values no comments any more: they are the lines that have no space behind the sign.
+/// Uncomments the values in the example: the lines without a space after the comment sign.
 fn without_comment_signs(text: &str) -> String {
     let line = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest.to_owned(),
@@ -85,24 +85,24 @@ fn a_mistake_has_its_place_and_a_remedy() {
         ("[record]\n\nbuffer-size = '8X'", "f:3:15: buffer-size: unknown unit X: use K, M or G"),
         (
             "[record]\nevents = ['exti']",
-            "f:2:10: events: `exti` is none of enter, exit; did you mean `exit`?",
+            "f:2:10: events: `exti` is not one of enter, exit; did you mean `exit`?",
         ),
         ("[record]\nsyscalls = 'acess'", "f:2:12: syscalls: unknown syscall `acess`; did you mean `access`?"),
         (
             "[record]\nsyscalls = 1979-05-27",
-            "f:2:12: syscalls: takes a text or a number, not a value of the kind datetime",
+            "f:2:12: syscalls: takes a string or a number, not a value of type datetime",
         ),
         ("[record]\nsnaplen = [1]", "f:2:11: snaplen: takes one value, not an array"),
         ("[record]\nsnaplen = ''", "f:2:11: snaplen: cannot parse integer from empty string"),
         ("[files]\ngzip = 1", "f:2:8: gzip: needs true or false"),
         ("[files]\nsnaplen = 1", "f:2:1: snaplen: belongs in the section [record]"),
         ("snaplen = 1", "f:1:1: snaplen: belongs in a section: write [record] on a line above it"),
-        ("[record]\nduration = '1m'", "f:2:1: duration: is no key: a service records until it is stopped"),
+        ("[record]\nduration = '1m'", "f:2:1: duration: is not a key: a service records until it is stopped"),
         ("[recrod]\n", "f:1:2: [recrod]: unknown section; did you mean [record]?"),
         ("record = 1", "f:1:1: record: is a section: write [record] on a line of its own"),
         (
             "[control]\ncontrol-mode = 'rw'",
-            "f:2:16: control-mode: not permissions: write them in octal, as \"0660\"",
+            "f:2:16: control-mode: not permissions in octal, such as \"0660\"",
         ),
     ] {
         assert_eq!(mistake(text), says, "{text}");
@@ -114,7 +114,7 @@ fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
     let all = mistakes("[record]\nxyzzy = 1\nattach = 'glue'\n[files]\ngzip = 'yes'\n");
     let lines: Vec<_> = all.iter().map(|line| line.split(':').nth(1).unwrap()).collect();
     assert_eq!(lines, ["2", "3", "5"], "{all:?}");
-    // Of a text that is no TOML, all that makes it none.
+    // In text that is not valid TOML, all syntax errors.
     let all = mistakes("[record]\nsnaplen = \nevents = exit\nsnaplen = 2\n");
     assert!(all.len() >= 2 && all[0].starts_with("f:2:") && all[1].starts_with("f:3:"), "{all:?}");
     let twice = mistake("[record]\nsnaplen = 1\nsnaplen = 2");
@@ -156,7 +156,7 @@ fn what_is_no_regular_file_is_left_alone() {
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
     };
-    // Opened or read, each of the first three would never end.
+    // Opening or reading any of the first three would never return.
     fifo(&further.join("10-fifo.toml"));
     symlink("/dev/zero", further.join("20-zero.toml")).unwrap();
     symlink(further.join("10-fifo.toml"), further.join("30-link.toml")).unwrap();
@@ -171,7 +171,7 @@ fn what_is_no_regular_file_is_left_alone() {
     let mistakes = Settings::load(&file, false).unwrap_err().to_string();
     assert!(mistakes.contains("70-gone.toml: there is no such file"), "{mistakes}");
     assert!(mistakes.contains("60-large.toml: cannot be read: it has more than 1048576 bytes"), "{mistakes}");
-    // One that was named must be one.
+    // A file that the user names must be a regular file.
     let mistakes = Settings::load(&further.join("10-fifo.toml"), true).unwrap_err().to_string();
     assert!(mistakes.contains("10-fifo.toml: cannot be read: it is not a regular file"), "{mistakes}");
 }
@@ -219,7 +219,7 @@ fn keys_that_need_each_other_are_looked_at_together() {
     let series = crate::record::Config::from(args).files.unwrap();
     assert!(series.rotation.align && series.rotation.period == Some(std::time::Duration::from_secs(1800)));
     let alone = keys.parse([("align", ["true".to_owned()].as_slice())]).map(drop).unwrap_err();
-    assert_eq!(alone.1, "`rotate-time` is missing, which another key needs");
+    assert_eq!(alone.1, "`rotate-time` is missing, but another key requires it");
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn keys_are_changed_one_by_one() {
         Settings::defaults().with([("syscals", "x"), ("snaplen", "many"), ("count", "1")]).unwrap_err();
     let lines: Vec<_> = wrong.0.iter().map(ToString::to_string).collect();
     assert_eq!(lines[0], "syscals: unknown key; did you mean `syscalls`?");
-    assert!(lines[1].starts_with("snaplen: ") && lines[2].starts_with("count: is no key"), "{lines:?}");
+    assert!(lines[1].starts_with("snaplen: ") && lines[2].starts_with("count: is not a key"), "{lines:?}");
     let wrong = Settings::defaults().with([("drop-failed", "yes")]).unwrap_err();
     assert_eq!(wrong.to_string(), "drop-failed: needs true or false");
 }

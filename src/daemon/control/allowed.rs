@@ -1,36 +1,34 @@
-//! Which requests those may make who can write to the socket.
+//! Which requests a client of the control socket may make.
 
 use clap::ValueEnum;
 
 use super::protocol::Request;
 
-/// A kind of request. Anyone who reaches the socket may ask for the status.
+/// A kind of request. Every client may ask for the status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Allowed {
-    /// Begin a new file; with a limit on the number of files, each new one has the oldest deleted
+    /// Start a new file; with --keep-files, this deletes the oldest file
     Rotate,
-    /// Read the configuration again
+    /// Reload the configuration
     Reload,
     /// Change what is recorded
     Set,
-    /// Change what is kept of old files: the keep-... keys of `set`
+    /// Change how long old files are kept: the keep-... keys of `set`
     Keep,
-    /// End
+    /// Stop the recording
     Stop,
-    /// No more than the status
+    /// Nothing but the status
     Status,
 }
 
-/// Whether a request is among those that are allowed.
+/// Checks that a request is allowed.
 ///
 /// # Errors
-/// What is not.
+/// The first kind of request that is not.
 pub fn check(request: &Request, allowed: &[Allowed]) -> Result<(), String> {
     needs(request).into_iter().find(|needed| !allowed.contains(needed)).map_or(Ok(()), |needed| {
         let name = needed.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-        Err(format!(
-            "`{name}` is not allowed here; control-allow in the service's configuration says what is"
-        ))
+        Err(format!("`{name}` is not allowed; control-allow lists the allowed requests"))
     })
 }
 

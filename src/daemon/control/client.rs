@@ -1,4 +1,4 @@
-//! `scapd ctl`: the client's end of the socket.
+//! `scapd ctl`, the client of the control socket.
 
 use std::{
     fmt::Write as _,
@@ -18,31 +18,31 @@ use crate::{
     print,
 };
 
-/// How long the answer may take: a rotation reads the state of the machine.
+/// The timeout for an answer: a rotation reads the state of the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The most that an answer may have, in bytes.
+/// The maximum size of an answer, in bytes.
 const LONGEST: u64 = 16 << 20;
 
-/// A request that was not carried out.
+/// Why a request was not carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum CtlError {
-    /// Nobody is there.
+    /// The socket cannot be connected to.
     #[error("cannot reach the service at {}{}", print::shown(path), remedy(source))]
     Unreachable {
         /// The socket.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The service answers with something that is no answer, or not at all.
-    #[error("the service at {} gave no answer: {reason}", print::shown(path))]
+    /// The service sent no valid answer.
+    #[error("the service at {} sent no valid answer: {reason}", print::shown(path))]
     NoAnswer {
         /// The socket.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         reason: String,
     },
-    /// The service says no.
+    /// The service refused the request.
     #[error("{0}")]
     Refused(String),
 }
@@ -50,17 +50,17 @@ pub enum CtlError {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-            " (is it running? its socket may be elsewhere: name it with --socket)"
+            " (is it running? if it has another socket, name it with --socket)"
         }
-        ErrorKind::PermissionDenied => " (be root, or of the group that the socket belongs to)",
+        ErrorKind::PermissionDenied => " (run as root, or join the group of the socket)",
         _ => "",
     }
 }
 
-/// Makes a request, and prints the answer.
+/// Sends a request and prints the answer.
 ///
 /// # Errors
-/// [`CtlError`], or of the output.
+/// [`CtlError`], and errors of the output.
 pub fn ctl(args: &CtlArgs, out: &mut impl Write) -> anyhow::Result<()> {
     let request = match args.request.clone() {
         CtlRequest::Status => Request::Status {},
@@ -71,14 +71,14 @@ pub fn ctl(args: &CtlArgs, out: &mut impl Write) -> anyhow::Result<()> {
     };
     let mut answer = ask(&args.socket, &request)?;
     if answer.remove("ok") != Some(Value::Bool(true)) {
-        let error = answer.get("error").and_then(Value::as_str).unwrap_or("it does not say why");
+        let error = answer.get("error").and_then(Value::as_str).unwrap_or("the service gave no reason");
         return Err(CtlError::Refused(error.to_owned()).into());
     }
     out.write_all(shown(answer, &request, args.json).as_bytes())?;
     Ok(())
 }
 
-/// An answer for a terminal: it need not come from the service.
+/// Returns an answer as text that is safe on a terminal: its sender is not trusted.
 fn shown(answer: Map<String, Value>, request: &Request, as_json: bool) -> String {
     let mut text = String::new();
     if as_json {
@@ -96,7 +96,7 @@ fn ask(path: &Path, request: &Request) -> Result<Map<String, Value>, CtlError> {
     stream.set_read_timeout(Some(PATIENCE)).map_err(unreachable)?;
     let mut line = serde_json::to_vec(request).map_err(|e| no_answer(e.to_string()))?;
     line.push(b'\n');
-    // It may refuse a request before it has read all of it: then its answer counts, and not that it stopped reading.
+    // The service may refuse a request before it has read all of it. Then its answer counts, not the write error.
     let sent = stream.write_all(&line);
     let mut answer = String::new();
     let read = BufReader::new(stream.take(LONGEST)).read_line(&mut answer);
@@ -104,12 +104,12 @@ fn ask(path: &Path, request: &Request) -> Result<Map<String, Value>, CtlError> {
         sent.and(read).map_err(|e| no_answer(e.to_string()))?;
     }
     if answer.is_empty() {
-        return Err(no_answer("it has too many clients, or is just ending; try again".into()));
+        return Err(no_answer("it has too many clients or is shutting down; try again".into()));
     }
     serde_json::from_str(&answer).map_err(|e| no_answer(e.to_string()))
 }
 
-/// The status as a table.
+/// Returns the status as a table.
 fn status(answer: &Map<String, Value>) -> String {
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
     let number = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
@@ -125,7 +125,7 @@ fn status(answer: &Map<String, Value>) -> String {
     let files = ["files_closed", "files_deleted"].map(|key| HumanCount(number(key)));
     row("files", format!("{} closed, {} deleted", files[0], files[1]));
     row("rate", format!("{} events/s", HumanCount(number("rate"))));
-    row("on their way", format!("{} events", HumanCount(number("pending"))));
+    row("queued", format!("{} events", HumanCount(number("pending"))));
     let losses = answer.get("losses").and_then(Value::as_object);
     let causes: Vec<_> = losses
         .into_iter()
@@ -146,10 +146,10 @@ fn status(answer: &Map<String, Value>) -> String {
     table.lines().fold(String::new(), |text, line| text + line.trim() + "\n")
 }
 
-/// What a request has changed, a line each.
+/// Returns the keys that a request has changed, and those that need a restart, one line each.
 fn changes(answer: &Map<String, Value>) -> String {
     let mut text = String::new();
-    for (key, says) in [("changed", "changed"), ("restart", "changes with a restart")] {
+    for (key, says) in [("changed", "changed"), ("restart", "restart to apply")] {
         let keys = answer.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let value = keys.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
         if !value.is_empty() {
@@ -206,6 +206,6 @@ mod tests {
     fn changes_are_told_by_key() {
         assert_eq!(changes(&Map::new()), "done\n");
         let text = changes(&object(json!({ "changed": ["snaplen"], "restart": ["attach", "pid"] })));
-        assert_eq!(text, "changed: snaplen\nchanges with a restart: attach, pid\n");
+        assert_eq!(text, "changed: snaplen\nrestart to apply: attach, pid\n");
     }
 }

@@ -1,4 +1,4 @@
-//! Requests of `scapd ctl`: a line of JSON each way, over a unix socket whose permissions say who may make them.
+//! Requests of `scapd ctl`: one line of JSON in each direction, over a Unix socket whose permissions control access.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 

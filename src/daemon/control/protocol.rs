@@ -1,47 +1,47 @@
-//! What goes over the socket: one line of JSON from the client, one from the service.
+//! The protocol of the control socket: one line of JSON from the client, one from the service.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The most that a request may have, in bytes, with the end of the line.
+/// The maximum size of a request, in bytes, including the newline.
 pub const MAX_REQUEST: usize = 64 << 10;
 
-/// What a client asks for.
+/// A request of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Request {
-    /// How does the recording go?
+    /// Return the status of the recording.
     Status {},
-    /// Begin a new file.
+    /// Start a new file.
     Rotate {},
-    /// Read the configuration again.
+    /// Reload the configuration.
     Reload {},
-    /// Change keys of the configuration, until the next reload.
+    /// Change configuration keys until the next reload.
     Set {
-        /// The new value of each key, as a flag of `scapd record` has it.
+        /// The new value of each key, in the syntax of the flags of `scapd record`.
         values: BTreeMap<String, String>,
     },
-    /// End.
+    /// Stop the recording.
     Stop {},
 }
 
-/// Why a line is no request.
+/// Why a line is not a request.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// Too many bytes.
+    /// The line is too long.
     #[error("a request has at most {MAX_REQUEST} bytes")]
     TooLong,
-    /// Not of the form that a request has.
+    /// The line does not have the form of a request.
     #[error("not a request: {0}")]
     Malformed(#[from] serde_json::Error),
-    /// It changes nothing.
+    /// A `set` request without values.
     #[error("not a request: `values` is empty")]
     Empty,
 }
 
-/// The request that a line is, its end left out or not.
+/// Parses a line as a request, with or without the newline.
 ///
 /// ```
 /// use scapd::daemon::control::{Request, parse};
@@ -63,7 +63,7 @@ pub fn parse(line: &[u8]) -> Result<Request, RequestError> {
     }
 }
 
-/// What the service answers: `{"ok":true,...}` or `{"ok":false,"error":"..."}`, in a line.
+/// Returns the answer of the service as a line: `{"ok":true,...}` or `{"ok":false,"error":"..."}`.
 pub(super) fn answer(result: Result<Map<String, Value>, String>) -> Vec<u8> {
     let mut object = Map::new();
     object.insert("ok".into(), result.is_ok().into());

@@ -1,4 +1,4 @@
-//! The service's end of the socket: takes requests and answers them.
+//! The server of the control socket.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -13,15 +13,15 @@ use crate::{
     daemon::serve::{self, Waiting},
 };
 
-/// How long a client may take to make its request and to take the answer.
+/// How long a client may take to send its request and read the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// So many may wait for a new file, and as many for a change of the configuration.
+/// How many requests may wait for a rotation, and how many for a change of the configuration.
 const MOST: usize = 8;
 
-/// Answers requests from now on, on threads of its own.
+/// Starts threads that answer requests.
 ///
 /// # Errors
-/// If there is no thread to be had.
+/// If no thread can be started.
 pub fn serve(
     socket: &Socket,
     confine: Confinement,
@@ -43,14 +43,14 @@ pub fn serve(
         };
         let result = request.and_then(|request| {
             let waiting = match request {
-                // Answered at once, whoever else waits.
+                // Answered at once, however many others wait.
                 Request::Status {} | Request::Stop {} => return handle(request),
                 Request::Rotate {} => &rotations,
                 Request::Reload {} | Request::Set { .. } => &changes,
             };
             client
                 .wait_for(waiting, || handle(request))
-                .unwrap_or_else(|| Err(format!("{MOST} requests of this kind wait already; try again")))
+                .unwrap_or_else(|| Err(format!("{MOST} such requests are already waiting; try again")))
         });
         client.write_all(&answer(result))
     })
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(ask(&path, b"{\"request\":\"status\"}\n"), "{\"ok\":true,\"file\":\"f\"}\n");
         assert_eq!(ask(&path, b"{\"request\":\"rotate\"}\n"), "{\"ok\":false,\"error\":\"cannot\"}\n");
         assert!(ask(&path, b"hello\n").starts_with("{\"ok\":false,\"error\":\"not a request: "));
-        // Told, though the service has not read all of it.
+        // The answer arrives although the service has not read the whole request.
         let said = ask(&path, &vec![b' '; MAX_REQUEST + 2048]);
         assert!(said.contains("at most"), "{said}");
     }
@@ -115,7 +115,7 @@ mod tests {
         }
         let ok = "{\"ok\":true}\n";
         (0..MOST).for_each(|_| came.recv().unwrap());
-        assert!(ask(&path, b"{\"request\":\"rotate\"}\n").contains("wait already"));
+        assert!(ask(&path, b"{\"request\":\"rotate\"}\n").contains("are already waiting"));
         let _silent: Vec<_> = (0..100).map(|_| UnixStream::connect(&path).unwrap()).collect();
         for request in ["status", "reload", "stop"] {
             assert_eq!(ask(&path, format!("{{\"request\":\"{request}\"}}\n").as_bytes()), ok, "{request}");

@@ -1,5 +1,5 @@
-//! The control socket in the file system. Its folder may be somebody else's, who may swap what is in it at any moment:
-//! nothing is done by path after the folder was opened.
+//! The control socket in the file system. Another user may own its folder and swap its contents at any time: once the
+//! folder is open, nothing uses its path.
 
 use std::{
     ffi::OsString,
@@ -23,25 +23,25 @@ use rustix::{
 
 use crate::print::shown;
 
-/// Clients that wait to be taken on.
+/// The backlog of listen(2).
 const BACKLOG: i32 = 128;
 
 /// A socket in the file system; removed when dropped.
 #[derive(Debug)]
 pub struct Socket {
     place: Place,
-    /// Device and inode.
+    /// The device and inode of the socket file.
     id: Option<(u64, u64)>,
     listener: UnixListener,
 }
 
 impl Socket {
-    /// Makes the socket, with those permissions from its first moment on. One that nobody listens to is replaced.
+    /// Creates the socket, with these permissions from the start. Replaces a socket without a listener.
     ///
     /// # Errors
-    /// If something else is there, somebody listens, or the file system does not allow it.
+    /// If the path is something else, if the socket there has a listener, or if the file system refuses.
     pub fn bind(path: &Path, mode: u32) -> anyhow::Result<Socket> {
-        let fail = || format!("cannot make the control socket {}", shown(path));
+        let fail = || format!("cannot create the control socket {}", shown(path));
         let place = Place::open(path).with_context(fail)?;
         place.make_room().with_context(fail)?;
         let listener = socket(SocketFlags::CLOEXEC).with_context(fail)?;
@@ -49,12 +49,14 @@ impl Socket {
         listen(&listener, BACKLOG).with_context(fail)?;
         let made = place.stat().ok().flatten();
         if let Some(got) = made.map(|made| made.st_mode & 0o7777).filter(|got| *got != mode) {
-            tracing::warn!("the control socket has the permissions {got:04o}, as its file system has it");
+            tracing::warn!(
+                "the control socket has the permissions {got:04o}: its file system cannot set {mode:04o}"
+            );
         }
         Ok(Socket { place, id: made.map(|made| (made.st_dev, made.st_ino)), listener: listener.into() })
     }
 
-    /// Where clients come in.
+    /// Returns the listener.
     pub(super) fn listener(&self) -> &UnixListener {
         &self.listener
     }
@@ -73,7 +75,7 @@ fn socket(flags: SocketFlags) -> io::Result<OwnedFd> {
     Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
 }
 
-/// A name in a folder that is open.
+/// A name in an open folder.
 #[derive(Debug)]
 struct Place {
     folder: OwnedFd,
@@ -82,19 +84,21 @@ struct Place {
 
 impl Place {
     fn open(path: &Path) -> anyhow::Result<Place> {
-        let Some(name) = path.file_name() else { bail!("it has no name; name another path with --control") };
+        let Some(name) = path.file_name() else {
+            bail!("the path has no file name; name another with --control")
+        };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat(CWD, folder, flags, Mode::empty()) {
             Ok(handle) => Ok(Place { folder: handle, name: name.to_owned() }),
             Err(Errno::NOENT | Errno::NOTDIR) => {
-                bail!("there is no folder {}; make it, or name another path with --control", shown(folder))
+                bail!("there is no folder {}; create it, or name another path with --control", shown(folder))
             }
             Err(e) => Err(e).with_context(|| shown(folder)),
         }
     }
 
-    /// What has the name; a link is not followed.
+    /// Returns the status of the file of this name, if any, without following a symbolic link.
     fn stat(&self) -> io::Result<Option<Stat>> {
         match statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(None),
@@ -102,19 +106,20 @@ impl Place {
         }
     }
 
-    /// bind(2) and connect(2) take paths only: this one leads to the open folder, whatever its own path is by now.
+    /// Returns the address of the socket. bind(2) and connect(2) take only paths: this one leads to the open folder,
+    /// even if that was renamed.
     fn address(&self) -> io::Result<SocketAddrUnix> {
         let folder = PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_raw_fd()));
         Ok(SocketAddrUnix::new(folder.join(&self.name))?)
     }
 
-    /// Removes a socket that nobody listens to.
+    /// Removes a socket without a listener.
     fn make_room(&self) -> anyhow::Result<()> {
         let Some(there) = self.stat()? else { return Ok(()) };
         if FileType::from_raw_mode(there.st_mode) != FileType::Socket {
             bail!("something else is there; remove it, or name another path with --control");
         }
-        // It does not wait for one that takes nobody on.
+        // Nonblocking: a listener with a full backlog would block connect(2).
         match connect(&socket(SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?, &self.address()?) {
             Err(Errno::CONNREFUSED | Errno::NOENT) => {}
             Ok(()) | Err(Errno::AGAIN) => {
@@ -128,12 +133,12 @@ impl Place {
         }
     }
 
-    /// Gives a socket its name. The file gets the permissions that the socket has by then, less the umask.
+    /// Binds a socket to this name. The file gets the mode of the socket, minus the umask.
     fn bind(&self, socket: &OwnedFd, mode: Mode) -> anyhow::Result<()> {
-        let address = self.address().context("its name is too long")?;
+        let address = self.address().context("the file name is too long")?;
         fchmod(socket, mode)?;
         match without_umask(|| bind(socket, &address))? {
-            Err(Errno::NOENT) => bail!("its folder has gone, or /proc is not mounted"),
+            Err(Errno::NOENT) => bail!("its folder was removed, or /proc is not mounted"),
             Err(Errno::ADDRINUSE) => {
                 bail!("something else is there; remove it, or name another path with --control")
             }
@@ -142,11 +147,11 @@ impl Place {
     }
 }
 
-/// Runs something on a thread that has a umask of its own, which takes nothing away. A sandbox may forbid that: then it is
-/// the process's umask for a moment. No other thread makes files by then: the recording begins later.
+/// Runs `run` on a thread with a umask of its own, 0. If a sandbox forbids unshare(2), changes the umask of the process
+/// for a moment instead: no other thread creates files yet, as the recording starts later.
 fn without_umask<T: Send>(run: impl FnOnce() -> T + Send) -> io::Result<T> {
     let run = || {
-        // SAFETY: of what threads share, only the working folder, the root and the umask become this thread's own.
+        // SAFETY: this unshares only the working directory, the root and the umask of this thread.
         let is_own = unsafe { unshare_unsafe(UnshareFlags::FS) }.is_ok();
         let before = umask(Mode::empty());
         let done = run();
@@ -157,7 +162,7 @@ fn without_umask<T: Send>(run: impl FnOnce() -> T + Send) -> io::Result<T> {
     };
     thread::scope(|scope| {
         let thread = thread::Builder::new().name("scapd-bind".into()).spawn_scoped(scope, run)?;
-        thread.join().map_err(|_| io::Error::other("the thread that makes it has panicked"))
+        thread.join().map_err(|_| io::Error::other("the thread that creates it panicked"))
     })
 }
 
@@ -195,7 +200,7 @@ mod tests {
         assert!(said.contains("something else is there"), "{said}");
         let long = folder.path().join("x".repeat(120));
         let said = format!("{:#}", Socket::bind(&long, 0o600).unwrap_err());
-        assert!(said.contains("cannot make the control socket") && said.contains("too long"), "{said}");
+        assert!(said.contains("cannot create the control socket") && said.contains("too long"), "{said}");
         let said = format!("{:#}", Socket::bind(Path::new("/no/such/folder/x"), 0o600).unwrap_err());
         assert!(said.contains("there is no folder /no/such/folder"), "{said}");
     }
@@ -203,7 +208,7 @@ mod tests {
     #[test]
     fn the_permissions_are_those_that_are_wanted_whatever_the_umask() {
         let folder = tempfile::tempdir().unwrap();
-        // A umask of this thread's own, so that other tests keep theirs.
+        // On a thread with its own umask, so that other tests keep theirs.
         let modes = without_umask(|| {
             [0o077, 0o777, 0].map(|mask| {
                 umask(Mode::from_raw_mode(mask));
@@ -255,12 +260,12 @@ mod tests {
         }
         fs::remove_file(&path).unwrap();
         let socket = Socket::bind(&path, 0o600).unwrap();
-        // Somebody has put his own in its place.
+        // Another process replaces the socket.
         fs::remove_file(&path).unwrap();
         let theirs = UnixListener::bind(&path).unwrap();
         drop(socket);
         assert!(path.exists() && UnixStream::connect(&path).is_ok());
-        // One that takes nobody on holds nobody up.
+        // A listener with a full backlog does not block.
         let mut waiting = Vec::new();
         loop {
             let client = super::socket(SocketFlags::NONBLOCK).unwrap();
