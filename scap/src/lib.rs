@@ -3,6 +3,7 @@
 
 #[macro_use]
 pub mod events;
+pub mod fields;
 pub mod format;
 pub mod ledger;
 pub mod select;
