@@ -390,7 +390,7 @@ fn a_selection_starts_at_once_and_loads_little() {
         .args(["--", "perl", "-e", ""]));
     assert_eq!(code, Some(0), "{said}");
     // The pair of access, the end of a task, which then is no longer followed, and the marks of sampling.
-    assert!(said.contains("5 programs of events loaded"), "{said}");
+    assert!(said.contains("5 event programs loaded"), "{said}");
 }
 
 /// A process that makes system calls until it is dropped.
