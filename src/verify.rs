@@ -17,7 +17,7 @@ use crate::{
     ledger::{self, Cause, ClockStep, Cut, Gap, Notice, Verdict},
     print,
     repair::{PARTIAL, salvage},
-    scap::{CapturedEvent, ReadError, Reader},
+    scap::{CapturedEvent, Keep, ReadError, Reader},
 };
 
 /// Why a capture could not be verified.
@@ -111,7 +111,7 @@ impl Report {
     /// Reads a capture to its end.
     pub fn of(input: impl Read) -> Report {
         let mut report = Report { verdict: Some(Verdict::default()), ..Report::default() };
-        let end = Reader::new(input).and_then(|mut reader| report.read(&mut reader));
+        let end = Reader::new(input).and_then(|reader| report.read(&mut reader.keep(Keep::Machine)));
         if let Err(error) = end {
             report.is_none = matches!(error, ReadError::NotScap(_));
             report.damage = Some(error.to_string());
