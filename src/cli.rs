@@ -13,6 +13,7 @@ use crate::{
     probe::Attach,
     repair,
     select::{self, EventSet},
+    units::parse_size,
 };
 
 pub use daemon::{CONFIG, CtlArgs, CtlRequest, DaemonArgs, SOCKET, ServeArgs};
@@ -81,6 +82,10 @@ pub struct ReadArgs {
     /// Also print events that were recorded only to keep names right, and internal events (procinfo, drop, ...)
     #[arg(long)]
     pub all: bool,
+    /// Limit the memory for the capture's threads, descriptors and users [default: 1G; of a compressed file, 64M plus 32
+    /// bytes for each byte of the file, up to 1G]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_state: Option<u64>,
 }
 
 /// `scapd info`.
@@ -97,6 +102,10 @@ pub struct InfoArgs {
     /// Also count events that were recorded only to keep names right
     #[arg(long)]
     pub all: bool,
+    /// Limit the memory for the capture's threads and processes [default: 1G; of a compressed file, 64M plus 32 bytes for
+    /// each byte of the file, up to 1G]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_state: Option<u64>,
 }
 
 /// `scapd list`.
@@ -237,6 +246,7 @@ impl From<ReadArgs> for print::ReadArgs {
             filter,
             pids: args.pids,
             all: args.all,
+            max_state: args.max_state,
         }
     }
 }
@@ -253,7 +263,13 @@ impl From<RepairArgs> for repair::Place {
 
 impl From<InfoArgs> for print::InfoArgs {
     fn from(args: InfoArgs) -> print::InfoArgs {
-        print::InfoArgs { file: args.file, json: args.json, top: args.top, all: args.all }
+        print::InfoArgs {
+            file: args.file,
+            json: args.json,
+            top: args.top,
+            all: args.all,
+            max_state: args.max_state,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     ledger::{self, Cause, ClockStep, Cut, Gap, Notice, Verdict},
     print,
     repair::{PARTIAL, salvage},
-    scap::{CapturedEvent, ReadError, Reader},
+    scap::{CapturedEvent, Keep, ReadError, Reader},
 };
 
 /// Why a capture could not be verified.
@@ -113,7 +113,7 @@ impl Report {
         let mut report = Report { verdict: Some(Verdict::default()), ..Report::default() };
         let reader = Reader::new(input);
         report.is_none = matches!(reader, Err(ReadError::NotScap(_)));
-        if let Err(error) = reader.and_then(|mut reader| report.read(&mut reader)) {
+        if let Err(error) = reader.and_then(|reader| report.read(&mut reader.keep(Keep::Machine))) {
             report.damage = Some(error.to_string());
         }
         report.end_section();

@@ -5,10 +5,13 @@
 
 pub mod block;
 mod builder;
+mod error;
 mod event;
 mod fields;
 pub(crate) mod gzip;
+mod input;
 mod joiner;
+mod keep;
 mod legacy;
 mod lists;
 mod packed;
@@ -21,12 +24,15 @@ mod writer;
 
 pub use block::{BlockType, MAX_EVENT, event_block_len, frame_event, set_event_time};
 pub use builder::{BuildError, EventBuilder};
+pub use error::ReadError;
 pub use event::{EVENT_HEADER_LEN, EventError, EventView};
 pub(crate) use fields::Fields;
 pub use gzip::Place;
 pub use joiner::Joiner;
 pub(crate) use joiner::successor;
-pub use reader::{CapturedEvent, ReadError, Reader};
+pub(crate) use keep::heap;
+pub use keep::{Keep, StateCounts};
+pub use reader::{CapturedEvent, Reader};
 pub use state::MachineState;
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
 pub(crate) use writer::complete_state;
