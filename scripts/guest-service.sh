@@ -145,7 +145,7 @@ record nosuchcall
 check "reload: a mistake is reported" test "$(systemctl reload scapd 2>/dev/null || echo $?)" = 1
 same "and the service goes on" "$pid active" "$(property MainPID) $(property ActiveState)"
 make_calls "$recorded"
-logged "a mistake" journal 3 "old one stays:\n$local:2:[0-9]+: syscalls: unknown syscall \`nosuchcall\`"
+logged "a mistake" journal 3 "old one stays in force:\n$local:2:[0-9]+: syscalls: unknown syscall \`nosuchcall\`"
 logged "a mistake, from ctl" stdout 3 "$local:2:[0-9]+: syscalls: unknown syscall \`nosuchcall\`"
 
 kill -USR2 "$pid"

@@ -9,7 +9,7 @@ use crate::{
     probe::{Attach, Loaded, Opened, Options, Preemption, ProbeError},
 };
 use scap::{
-    events::{EVENTS, SYSCALLS, Source, event_by_program},
+    events::{EVENTS, SYSCALLS},
     select::TracepointSet,
 };
 
@@ -94,9 +94,7 @@ fn programs(loaded: &Loaded, verbose: bool, out: &mut impl Write) -> io::Result<
     let refused = loaded.refused();
     writeln!(out, "programs      {} of {programs} accepted by the verifier", programs - refused.len())?;
     for refused in refused {
-        let of_call = event_by_program(&refused.program).is_some_and(|e| e.source != Source::Tracepoint);
-        let instead = if of_call { "recorded as generic events" } else { "not recorded" };
-        writeln!(out, "  refused     {}: its events are {instead}", refused.program)?;
+        writeln!(out, "  refused     {}: its events are {}", refused.program, refused.consequence())?;
         let log: Vec<_> = refused.log.lines().filter(|line| !line.trim().is_empty()).collect();
         for line in &log[log.len().saturating_sub(LOG_LINES)..] {
             writeln!(out, "                {line}")?;

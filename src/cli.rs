@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench, print, probe::Attach, repair};
+use crate::{bench, print, probe::Attach, repair, units::parse_size};
 use scap::select::{self, EventSet};
 
 pub use daemon::{CONFIG, CtlArgs, CtlRequest, DaemonArgs, SOCKET, ServeArgs};
@@ -77,6 +77,10 @@ pub struct ReadArgs {
     /// Also print events that were recorded only to keep names right, and internal events (procinfo, drop, ...)
     #[arg(long)]
     pub all: bool,
+    /// Limit the memory for the capture's threads, descriptors and users [default: 1G; of a compressed file, 64M plus 32
+    /// bytes for each byte of the file, up to 1G]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_state: Option<u64>,
 }
 
 /// `scapd info`.
@@ -93,6 +97,10 @@ pub struct InfoArgs {
     /// Also count events that were recorded only to keep names right
     #[arg(long)]
     pub all: bool,
+    /// Limit the memory for the capture's threads and processes [default: 1G; of a compressed file, 64M plus 32 bytes for
+    /// each byte of the file, up to 1G]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_state: Option<u64>,
 }
 
 /// `scapd list`.
@@ -233,6 +241,7 @@ impl From<ReadArgs> for print::ReadArgs {
             filter,
             pids: args.pids,
             all: args.all,
+            max_state: args.max_state,
         }
     }
 }
@@ -249,7 +258,13 @@ impl From<RepairArgs> for repair::Place {
 
 impl From<InfoArgs> for print::InfoArgs {
     fn from(args: InfoArgs) -> print::InfoArgs {
-        print::InfoArgs { file: args.file, json: args.json, top: args.top, all: args.all }
+        print::InfoArgs {
+            file: args.file,
+            json: args.json,
+            top: args.top,
+            all: args.all,
+            max_state: args.max_state,
+        }
     }
 }
 

@@ -112,7 +112,11 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
         if let Some(RepairError::Exists { .. } | RepairError::Write { .. }) = cause.downcast_ref() {
             return Some(OUTPUT);
         }
-        cause.is::<ReadError>().then_some(INPUT)
+        match cause.downcast_ref::<ReadError>()? {
+            // Nothing is wrong with the capture.
+            ReadError::TooLarge { .. } => Some(FAILURE),
+            _ => Some(INPUT),
+        }
     });
     ExitCode::from(code.unwrap_or(FAILURE))
 }

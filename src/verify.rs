@@ -19,7 +19,7 @@ use crate::{
 };
 use scap::{
     events::event,
-    format::{CapturedEvent, ReadError, Reader},
+    format::{CapturedEvent, Keep, ReadError, Reader},
     ledger::{self, Cause, ClockStep, Cut, Gap, Notice, Verdict},
 };
 
@@ -114,9 +114,9 @@ impl Report {
     /// Reads a capture to its end.
     pub fn of(input: impl Read) -> Report {
         let mut report = Report { verdict: Some(Verdict::default()), ..Report::default() };
-        let end = Reader::new(input).and_then(|mut reader| report.read(&mut reader));
-        if let Err(error) = end {
-            report.is_none = matches!(error, ReadError::NotScap(_));
+        let reader = Reader::new(input);
+        report.is_none = matches!(reader, Err(ReadError::NotScap(_)));
+        if let Err(error) = reader.and_then(|reader| report.read(&mut reader.keep(Keep::Machine))) {
             report.damage = Some(error.to_string());
         }
         report.end_section();

@@ -128,7 +128,7 @@ fn what_was_not_asked_for_is_counted_apart_and_shown_on_demand() {
     let besides = capture.events.len() as u64 - asked;
     assert!(asked == 4 && besides > 3, "{:?}", capture.counts);
     assert!(recorded.said.contains("4 events in "), "{}", recorded.said);
-    assert!(recorded.said.contains(&format!(" and {besides} that keep names right")), "{}", recorded.said);
+    assert!(recorded.said.contains(&format!(" and {besides} recorded for names")), "{}", recorded.said);
     assert!(!recorded.said.contains("execve"), "{}", recorded.said);
     // With the notices of the selection and of the totals.
     assert_eq!(recorded.read(&[]).lines().count(), 6);

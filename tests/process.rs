@@ -419,7 +419,7 @@ fn files_smaller_than_the_state_are_said() {
         .arg(file(&folder, "small.scap"))
         .args(["--syscalls", "getcwd", "--", "true"]));
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("limit of 8192 bytes"), "{said}");
+    assert!(said.contains("exceed the limit of 8192 bytes"), "{said}");
 }
 
 /// BPF programs read the machine's clock, the recorder that of its time namespace.

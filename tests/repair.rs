@@ -96,6 +96,7 @@ fn shown(bytes: &[u8]) -> (usize, Option<ReadError>) {
         filter: None,
         pids: Vec::new(),
         all: false,
+        max_state: None,
     };
     let mut out = Vec::new();
     let error = match show_events_of(bytes, &args, &mut out) {

@@ -6,14 +6,14 @@
 
 use std::io::{Cursor, sink};
 
-use scap::format::Reader;
+use scap::format::{Keep, ReadError, Reader};
 use scapd::{
     daemon::{
         config::Settings,
         control::{Request, parse},
         http::{self, Hosts},
     },
-    print::{self, ReadArgs, Summary},
+    print::{self, PrintError, ReadArgs, Summary},
     repair::salvage::Survey,
     verify::{Outcome, Report},
 };
@@ -74,13 +74,18 @@ fn comes_back(settings: &Settings) {
 /// `scapd read` as text and as JSON, `scapd info` and `scapd verify`.
 pub fn reader(input: &[u8]) {
     let shown = |json| {
-        let args =
-            ReadArgs { file: "-".into(), limit: None, json, filter: None, pids: Vec::new(), all: false };
+        let (file, pids) = ("-".into(), Vec::new());
+        let args = ReadArgs { file, limit: None, json, filter: None, pids, all: false, max_state: None };
         print::show_events_of(input, &args, &mut sink())
     };
     let (lines, json) = (shown(false), shown(true));
     assert_eq!(lines.is_ok(), json.is_ok(), "{lines:?}, {json:?}");
-    if let Ok(mut reader) = Reader::new(input) {
+    if let Err(PrintError::Read { source: ReadError::TooLarge { .. }, .. }) = lines {
+        // A limit of memory is no damage: the others keep less, and may come to the end.
+        return;
+    }
+    if let Ok(reader) = Reader::new(input) {
+        let mut reader = reader.keep(Keep::Threads);
         let (summary, error) = Summary::collect(&mut reader);
         assert_eq!(error.is_some(), lines.is_err(), "{lines:?}");
         assert!(summary.to_text(10).len() + summary.to_json().to_string().len() > 0);

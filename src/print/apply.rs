@@ -235,20 +235,20 @@ impl Apply<'_> {
         if matches!(address, SockAddr::Other(..)) {
             return;
         }
-        if let Some(open) = self.socket(FdClass::of_address(&address)) {
+        self.socket(FdClass::of_address(&address), |open| {
             open.name = text::sockaddr(&address).into();
             // A socket bound to a port is a server.
             let is_server = matches!(address, SockAddr::Inet(_, port) if port > 0);
             open.detail = if is_server { FdDetail::Socket(Role::Server, None) } else { FdDetail::None };
-        }
+        });
     }
 
     fn connected(&mut self) {
         if self.args.int("res").is_some_and(|res| res >= 0 || res == -EINPROGRESS)
             && let Some(Value::SockTuple(tuple)) = self.args.get("tuple")
-            && let Some(open) = self.socket(FdClass::of_tuple(&tuple, L4Proto::Unknown))
         {
-            open.set_ends(Role::Client, &tuple);
+            let class = FdClass::of_tuple(&tuple, L4Proto::Unknown);
+            self.socket(class, |open| open.set_ends(Role::Client, &tuple));
         }
     }
 
@@ -261,16 +261,18 @@ impl Apply<'_> {
         self.open("fd", open, self.has_sock_cloexec("flags"));
     }
 
-    /// Returns the socket of the event. A descriptor that was unknown, or known as something else, becomes a socket.
-    fn socket(&mut self, class: FdClass) -> Option<&mut OpenFd> {
-        let fd = self.args.int("fd").filter(|fd| *fd >= 0)?;
+    /// Changes the socket that the event is about. A descriptor that was not known, or was known as something else, is one
+    /// from now on.
+    fn socket(&mut self, class: FdClass, change: impl FnOnce(&mut OpenFd)) {
+        let Some(fd) = self.args.int("fd").filter(|fd| *fd >= 0) else { return };
         let fds = self.names.tasks.files_mut(self.tid);
         if !fds.get(fd).is_some_and(|open| open.class.is_socket()) {
             fds.insert(fd, OpenFd::new(class, b""), false);
         }
-        let open = fds.get_mut(fd)?;
-        open.class = open.class.with_family_of(class);
-        Some(open)
+        fds.change(fd, |open| {
+            open.class = open.class.with_family_of(class);
+            change(open);
+        });
     }
 
     /// Handles a transfer. A socket without a name gets one; the name of a datagram socket follows its peer.
@@ -278,9 +280,9 @@ impl Apply<'_> {
         let Some(Value::SockTuple(tuple)) = self.args.get("tuple") else { return };
         if self.succeeded()
             && let Some(ends) = Ends::of_tuple(&tuple)
-            && let Some(open) = self.socket(FdClass::of_tuple(&tuple, L4Proto::Unknown))
         {
-            open.follow(direction, ends, &tuple);
+            let class = FdClass::of_tuple(&tuple, L4Proto::Unknown);
+            self.socket(class, |open| open.follow(direction, ends, &tuple));
         }
     }
 

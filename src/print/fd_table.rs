@@ -3,31 +3,76 @@
 //! A fork copies the table, and an exec closes part of it. A capture may repeat both for a process with a million
 //! descriptors. Copies therefore share their common entries, and close-on-exec descriptors have a separate table.
 
-use std::ops::RangeInclusive;
+use std::{
+    collections::HashMap,
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use rpds::RedBlackTreeMapSync;
 
 use super::fds::OpenFd;
+use scap::format::heap;
 
 type Table = RedBlackTreeMapSync<i64, OpenFd>;
 
+/// The memory of a node of a tree, and of a descriptor in it, in bytes: each is counted by its references.
+const NODE: u64 = 64;
+const ENTRY: u64 = NODE + (16 + size_of::<(i64, OpenFd)>()) as u64;
+
 /// The open descriptors by number.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct FdTable {
     /// Descriptors that stay open across an exec.
-    kept: Table,
+    kept: Half,
     /// Descriptors that an exec closes.
-    close_on_exec: Table,
+    close_on_exec: Half,
+    /// What the tables that share entries with this one take at most together, in bytes; without a meaning while there are
+    /// none.
+    shared: Arc<AtomicU64>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Half {
+    table: Table,
+    /// The memory of the names, in bytes.
+    names: u64,
+}
+
+impl Clone for FdTable {
+    fn clone(&self) -> FdTable {
+        if !self.is_shared() {
+            self.shared.store(self.size(), Relaxed);
+        }
+        FdTable {
+            kept: self.kept.clone(),
+            close_on_exec: self.close_on_exec.clone(),
+            shared: self.shared.clone(),
+        }
+    }
 }
 
 impl FdTable {
     pub fn get(&self, fd: i64) -> Option<&OpenFd> {
-        self.kept.get(&fd).or_else(|| self.close_on_exec.get(&fd))
+        self.kept.table.get(&fd).or_else(|| self.close_on_exec.table.get(&fd))
     }
 
-    pub fn get_mut(&mut self, fd: i64) -> Option<&mut OpenFd> {
-        let table = if self.kept.contains_key(&fd) { &mut self.kept } else { &mut self.close_on_exec };
-        table.get_mut(&fd)
+    /// Changes a descriptor, if it is there.
+    pub fn change(&mut self, fd: i64, change: impl FnOnce(&mut OpenFd)) {
+        let half = match self.kept.table.contains_key(&fd) {
+            true => &mut self.kept,
+            false => &mut self.close_on_exec,
+        };
+        if let Some(open) = half.table.get_mut(&fd) {
+            let before = name(open);
+            change(open);
+            let after = name(open);
+            half.names = half.names - before + after;
+            self.copied(1, after);
+        }
     }
 
     pub fn insert(&mut self, fd: i64, open: OpenFd, close_on_exec: bool) {
@@ -35,8 +80,10 @@ impl FdTable {
             true => (&mut self.close_on_exec, &mut self.kept),
             false => (&mut self.kept, &mut self.close_on_exec),
         };
-        other.remove_mut(&fd);
-        to.insert_mut(fd, open);
+        other.remove(fd);
+        let added = name(&open);
+        to.insert(fd, open);
+        self.copied(2, added);
     }
 
     pub fn set_close_on_exec(&mut self, fd: i64, close_on_exec: bool) {
@@ -47,35 +94,95 @@ impl FdTable {
 
     /// Marks a range close-on-exec, as `close_range` does with `CLOSE_RANGE_CLOEXEC`.
     pub fn range_set_close_on_exec(&mut self, range: RangeInclusive<i64>) {
-        for (fd, open) in take(&mut self.kept, range) {
-            self.close_on_exec.insert_mut(fd, open);
+        let moved = self.kept.take(range);
+        self.copied(2 * moved.len() as u64, 0);
+        for (fd, open) in moved {
+            self.close_on_exec.insert(fd, open);
         }
     }
 
     pub fn close(&mut self, range: RangeInclusive<i64>) {
-        take(&mut self.kept, range.clone());
-        take(&mut self.close_on_exec, range);
+        let closed = self.kept.take(range.clone()).len() + self.close_on_exec.take(range).len();
+        self.copied(closed as u64, 0);
     }
 
     pub fn exec(&mut self) {
-        self.close_on_exec = Table::default();
+        self.close_on_exec = Half::default();
+    }
+
+    fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.shared) > 1
+    }
+
+    /// Each change of a table that shares entries copies the nodes from the root to the place of the change.
+    fn copied(&self, changes: u64, names: u64) {
+        if changes > 0 && self.is_shared() {
+            // A red-black tree is at most twice as deep as one in balance.
+            let depth = 2 * u64::from(usize::BITS - self.len().leading_zeros()) + 2;
+            self.shared.fetch_add(changes * (depth * NODE + ENTRY) + names, Relaxed);
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.kept.table.size() + self.close_on_exec.table.size()
+    }
+
+    /// The memory that it would take if it shared nothing, in bytes.
+    fn size(&self) -> u64 {
+        self.len() as u64 * ENTRY + self.kept.names + self.close_on_exec.names
     }
 }
 
-/// Removes the descriptors in the range from a table and returns them.
-fn take(table: &mut Table, range: RangeInclusive<i64>) -> Vec<(i64, OpenFd)> {
-    if range.is_empty() {
-        return Vec::new();
-    }
-    let taken: Vec<_> = table.range(range).map(|(fd, open)| (*fd, open.clone())).collect();
-    if taken.len() == table.size() {
-        *table = Table::default();
-    } else {
-        for (fd, _) in &taken {
-            table.remove_mut(fd);
+/// The memory that tables take at most, in bytes.
+pub(super) fn memory<'a>(tables: impl Iterator<Item = &'a FdTable>) -> u64 {
+    let mut sum = 0;
+    let mut sharing: HashMap<*const AtomicU64, (u64, u64)> = HashMap::new();
+    for table in tables {
+        if table.is_shared() {
+            let (sizes, _) =
+                sharing.entry(Arc::as_ptr(&table.shared)).or_insert_with(|| (0, table.shared.load(Relaxed)));
+            *sizes += table.size();
+        } else {
+            sum += table.size();
         }
     }
-    taken
+    sum + sharing.into_values().map(|(sizes, shared)| sizes.min(shared)).sum::<u64>()
+}
+
+fn name(open: &OpenFd) -> u64 {
+    heap(16 + open.name.len())
+}
+
+impl Half {
+    fn insert(&mut self, fd: i64, open: OpenFd) {
+        self.remove(fd);
+        self.names += name(&open);
+        self.table.insert_mut(fd, open);
+    }
+
+    fn remove(&mut self, fd: i64) {
+        if let Some(open) = self.table.get(&fd) {
+            self.names -= name(open);
+            self.table.remove_mut(&fd);
+        }
+    }
+
+    /// Removes the descriptors in the range and returns them.
+    fn take(&mut self, range: RangeInclusive<i64>) -> Vec<(i64, OpenFd)> {
+        if range.is_empty() {
+            return Vec::new();
+        }
+        let taken: Vec<_> = self.table.range(range).map(|(fd, open)| (*fd, open.clone())).collect();
+        if taken.len() == self.table.size() {
+            *self = Half::default();
+        } else {
+            for (fd, open) in &taken {
+                self.names -= name(open);
+                self.table.remove_mut(fd);
+            }
+        }
+        taken
+    }
 }
 
 #[cfg(test)]
@@ -115,9 +222,7 @@ mod tests {
         for fd in 0..10 {
             table.insert(fd, open("/a"), fd % 2 == 0);
         }
-        if let Some(open) = table.get_mut(2) {
-            open.name = (*b"/c").into();
-        }
+        table.change(2, |open| open.name = (*b"/c").into());
         let (first, last) = (7, 3);
         table.close(first..=last);
         assert_eq!(numbers(&table).len(), 10);
@@ -125,5 +230,37 @@ mod tests {
         assert_eq!((numbers(&table), table.get(2)), (vec![0, 1, 2], Some(&open("/c"))));
         table.close(i64::MIN..=i64::MAX);
         assert_eq!(numbers(&table), [0; 0]);
+    }
+
+    #[test]
+    fn memory_is_that_of_what_is_there() {
+        let mut table = FdTable::default();
+        for fd in 0..1000 {
+            table.insert(fd, open("/a"), fd % 2 == 0);
+            table.insert(fd, open("/a"), fd % 3 == 0);
+        }
+        let each = ENTRY + heap(16 + 2);
+        assert_eq!(memory([&table].into_iter()), 1000 * each);
+        table.change(5, |open| open.name = vec![b'n'; 5000].into());
+        assert!((1000 * each + 4900..1000 * each + 5000).contains(&memory([&table].into_iter())));
+        // Copies take what they change; and never more than if they shared nothing.
+        let mut copies = vec![table; 500];
+        let shared = memory(copies.iter());
+        assert!(shared < 2000 * each + 10_000, "{shared}");
+        copies.iter_mut().for_each(|copy| copy.close(7..=7));
+        let changed = memory(copies.iter());
+        assert!(changed > shared + 500 * 10 * NODE && changed < 10 * shared, "{shared}, {changed}");
+        for fd in 0..1000 {
+            copies.iter_mut().for_each(|copy| copy.insert(fd, open("/b"), false));
+        }
+        assert_eq!(memory(copies.iter()), 500 * 1000 * each);
+        let mut last = copies.pop().unwrap();
+        drop(copies);
+        assert_eq!(memory([&last].into_iter()), 1000 * each);
+        last.close(0..=998);
+        last.exec();
+        assert_eq!(memory([&last].into_iter()), each);
+        last.close(i64::MIN..=i64::MAX);
+        assert_eq!(memory([&last].into_iter()), 0);
     }
 }

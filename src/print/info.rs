@@ -22,12 +22,16 @@ use super::{
 };
 use scap::{
     events::EventType,
-    format::{BlockType, EventView, ReadError, Reader, Value, state::MachineInfo},
+    format::{BlockType, EventView, Keep, ReadError, Reader, Value, state::MachineInfo},
     ledger,
 };
 
 /// The maximum number of notices to keep; further ones are only counted.
 const MAX_NOTICES: usize = 100;
+/// What is shown of a notice's text, in bytes.
+const MAX_NOTICE: usize = 64 << 10;
+/// The memory that a process takes in the list of them, as JSON too, in bytes.
+const PROCESS: u64 = 512;
 
 /// The arguments of [`info()`].
 #[derive(Debug, Clone)]
@@ -40,6 +44,9 @@ pub struct InfoArgs {
     pub top: usize,
     /// Whether to also count events that were recorded only to keep names right.
     pub all: bool,
+    /// How much memory the captured machine's threads, and its processes with events, may take, in bytes; by default as
+    /// [`Reader::max_state`] has it.
+    pub max_state: Option<u64>,
 }
 
 /// The number of events of a type.
@@ -135,11 +142,16 @@ impl Summary {
             if numbered.asked || all {
                 summary.count(numbered, names, &mut types, &mut processes);
             }
-            ControlFlow::<()>::Continue(())
+            let (needs, limit) = (processes.len() as u64 * PROCESS, numbered.limit.max(PROCESS));
+            if needs <= limit {
+                return ControlFlow::Continue(());
+            }
+            let offset = numbered.captured.offset;
+            ControlFlow::Break(ReadError::TooLarge { offset, needs, is_least: true, limit, given: None })
         });
         summary.machine = reader.state().machine.clone();
-        summary.threads = reader.state().threads.len();
-        summary.fds = reader.state().fds.iter().map(|list| list.fds.len()).sum();
+        summary.threads = reader.state_counts().threads as usize;
+        summary.fds = reader.state_counts().fds as usize;
         summary.sections = reader.section();
         summary.size = reader.offset();
         summary.compression = reader.compression();
@@ -154,7 +166,7 @@ impl Summary {
         summary.by_process =
             processes.into_iter().map(|(pid, (comm, count))| ProcessCount { pid, comm, count }).collect();
         summary.by_process.sort_by_key(|p| (std::cmp::Reverse(p.count), p.pid));
-        (summary, end.err())
+        (summary, end.unwrap_or_else(Some))
     }
 
     /// Updates the numbers that cover every event.
@@ -205,7 +217,7 @@ impl Summary {
                 if self.notices.len() < MAX_NOTICES {
                     let text = |name| match event.value(name) {
                         Some(Ok(d)) => match d.value {
-                            Value::Text(text) => text.to_vec(),
+                            Value::Text(text) => text[..text.len().min(MAX_NOTICE)].to_vec(),
                             _ => Vec::new(),
                         },
                         _ => Vec::new(),
@@ -374,7 +386,8 @@ fn ranking(header: [&str; 3], rows: impl ExactSizeIterator<Item = [String; 3]>, 
 /// cannot be written, except for a broken pipe.
 pub fn info(args: &InfoArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let damaged = |source| PrintError::Read { path: args.file.clone(), source };
-    let mut reader = Reader::new(open(&args.file)?).map_err(damaged)?;
+    let reader = Reader::new(open(&args.file)?).map_err(damaged)?;
+    let mut reader = reader.keep(Keep::Threads).max_state(args.max_state);
     let (summary, error) = Summary::collect_events(&mut reader, args.all);
     let mut page = String::new();
     if args.json {

@@ -12,6 +12,7 @@ mod kernel_names;
 mod line;
 mod losses;
 mod meaning;
+mod memory;
 mod names;
 mod namespaces;
 mod paths;
@@ -30,6 +31,7 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
+use memory::Interval;
 use thiserror::Error;
 
 pub use fds::{FdClass, OpenFd};
@@ -41,7 +43,7 @@ pub use names::Names;
 pub use text::{escaped, for_terminal, shown};
 
 use scap::{
-    format::{CapturedEvent, EventView, Joiner, ReadError, Reader},
+    format::{CapturedEvent, EventView, Joiner, Keep, ReadError, Reader},
     ledger,
     select::{self, Judge},
 };
@@ -90,6 +92,9 @@ pub struct ReadArgs {
     /// Whether to also print events that were recorded only to keep names right, and internal events where no filter
     /// is set.
     pub all: bool,
+    /// How much memory the captured machine's threads, descriptors and users may take, in bytes; by default as
+    /// [`Reader::max_state`] has it. At a section's start there are two copies of them for a moment.
+    pub max_state: Option<u64>,
 }
 
 /// An event with its number in the capture, counted from 1.
@@ -99,6 +104,8 @@ struct Numbered<'a> {
     asked: bool,
     /// It is the first event of its section, and older than an event of the previous section.
     turns_back: bool,
+    /// The memory that tables may take, in bytes.
+    limit: u64,
     captured: CapturedEvent<'a>,
 }
 
@@ -128,7 +135,7 @@ fn show_events(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> 
 /// As for [`read()`].
 pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let damaged = |source| PrintError::Read { path: args.file.clone(), source };
-    let mut reader = Reader::new(input).map_err(damaged)?;
+    let mut reader = Reader::new(input).map_err(damaged)?.keep(Keep::Names).max_state(args.max_state);
     let tz = TimeZone::system();
     let mut line = String::new();
     let mut left = args.limit.unwrap_or(u64::MAX);
@@ -183,7 +190,18 @@ fn for_each_event<R: Read, B>(
     let (mut names, mut joiner) = (Names::default(), Joiner::default());
     let (mut num, mut section, mut last) = (0, 0, 0);
     let mut judge = Judge::default();
-    while let Some(captured) = reader.next_event()? {
+    let (mut interval, mut limit) = (Interval::default(), 0);
+    loop {
+        if interval.is_over() {
+            // Names have taken over what they need of it.
+            reader.forget_state();
+            let memory = names.memory() + joiner.memory();
+            reader.afford(memory)?;
+            limit = reader.state_limit();
+            interval.restart(memory);
+        }
+        let Some(captured) = reader.next_event()? else { return Ok(None) };
+        interval.event(captured.event.bytes().len());
         let turns_back = captured.section != section && captured.event.ts() < last;
         last = captured.event.ts().max(last);
         if captured.section != section {
@@ -191,6 +209,7 @@ fn for_each_event<R: Read, B>(
             names = Names::of_state(captured.state);
             judge = Judge::default();
             joiner = Joiner::default();
+            interval.end();
         }
         let captured = CapturedEvent { event: joiner.join(captured.event), ..captured };
         num += 1;
@@ -199,11 +218,10 @@ fn for_each_event<R: Read, B>(
             judge = Judge::new(asked);
         }
         let asked = judge.is_asked(captured.event.ty(), || generic_code(&captured.event));
-        if let ControlFlow::Break(b) = f(&Numbered { num, asked, turns_back, captured }, &names) {
+        if let ControlFlow::Break(b) = f(&Numbered { num, asked, turns_back, limit, captured }, &names) {
             return Ok(Some(b));
         }
     }
-    Ok(None)
 }
 
 /// Returns the stable system call code of a generic event.

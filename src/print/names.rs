@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use super::{
     apply::Ended,
     fds::{OpenFd, ServerPorts},
+    memory::map_memory,
     paths,
     tasks::Tasks,
 };
-use scap::format::{EventView, MachineState};
+use scap::format::{EventView, MachineState, heap};
 
 /// The `dirfd` value that stands for the working directory.
 pub(super) const AT_FDCWD: i64 = -100;
@@ -42,6 +43,14 @@ impl Names {
             }
         }
         names
+    }
+
+    /// The memory that all of this takes, in bytes, as far as it depends on the capture.
+    pub fn memory(&self) -> u64 {
+        let accounts = |names: &HashMap<u32, Vec<u8>>| {
+            map_memory(names) + names.values().map(|name| heap(name.capacity())).sum::<u64>()
+        };
+        self.tasks.memory() + accounts(&self.users) + accounts(&self.groups)
     }
 
     /// Returns the command name of a running thread.

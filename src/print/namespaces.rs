@@ -7,6 +7,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::memory::{map_memory, set_memory};
+
 /// A clock tick in ns, the resolution of /proc/PID/stat and so of the initial state.
 const TICK: u64 = 10_000_000;
 /// The id of a namespace's first process in that namespace.
@@ -42,6 +44,15 @@ pub(super) struct Namespaces {
 impl Namespaces {
     pub fn new(boot_time: u64) -> Namespaces {
         Namespaces { boot_time, ..Namespaces::default() }
+    }
+
+    /// The memory that all of this takes, in bytes.
+    pub fn memory(&self) -> u64 {
+        map_memory(&self.of_state)
+            + map_memory(&self.of_events)
+            + map_memory(&self.members)
+            + set_memory(&self.dated)
+            + set_memory(&self.announced)
     }
 
     /// Returns the namespace of a thread of the initial state. `start` is 0 if unknown.

@@ -6,11 +6,12 @@ use std::{
 };
 
 use super::{
-    fd_table::FdTable,
+    fd_table::{self, FdTable},
+    memory::{map_memory, set_memory},
     namespaces::{Namespaces, Nested},
     transitions::{CLONE_FILES, CLONE_FS, CLONE_THREAD},
 };
-use scap::format::state::Thread as StateThread;
+use scap::format::{heap, state::Thread as StateThread};
 
 /// The returns of a clone that have been seen. It returns in the parent and in the child, in either order; the second
 /// return adds at most the child's ids in its own pid namespace.
@@ -89,6 +90,21 @@ impl Tasks {
             }
         }
         tasks
+    }
+
+    /// The memory that all of this takes, in bytes.
+    pub fn memory(&self) -> u64 {
+        let comms: u64 = self.threads.values().map(|thread| heap(thread.comm.capacity())).sum();
+        let directories: u64 = self.directories.iter().map(|path| heap(16 + path.len())).sum();
+        map_memory(&self.threads)
+            + map_memory(&self.processes)
+            + map_memory(&self.files.items)
+            + map_memory(&self.directories.items)
+            + set_memory(&self.cloning)
+            + comms
+            + directories
+            + fd_table::memory(self.files.iter())
+            + self.namespaces.memory()
     }
 
     /// Returns the command name of a running thread.
@@ -358,6 +374,10 @@ impl<T: Clone + Default> Pool<T> {
         let id = Id(self.next);
         self.items.insert(id, (item, 1));
         id
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.items.values().map(|(item, _)| item)
     }
 
     fn get(&self, id: Id) -> Option<&T> {

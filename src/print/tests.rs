@@ -137,6 +137,7 @@ impl Capture {
             filter: None,
             pids: vec![],
             all: false,
+            max_state: None,
         };
         change(&mut args);
         let mut out = Vec::new();

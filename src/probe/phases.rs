@@ -28,7 +28,7 @@ use crate::ring::{
     merge::{Merge, Progress},
 };
 use scap::{
-    events::{EVENTS, Event, Schema, Syscall},
+    events::{EVENTS, Event, Schema, Source, Syscall, event_by_program},
     select::{Selection, TracepointSet},
 };
 
@@ -99,6 +99,15 @@ pub struct Refused {
     pub program: String,
     /// The verifier's log.
     pub log: String,
+}
+
+impl Refused {
+    /// Returns what becomes of the program's events: those of a call have generic events in their place.
+    pub fn consequence(&self) -> &'static str {
+        let of_tracepoint =
+            event_by_program(&self.program).is_none_or(|row| row.source == Source::Tracepoint);
+        if of_tracepoint { "not recorded" } else { "recorded as generic events" }
+    }
 }
 
 /// The first phase: the kernel and the options are checked, nothing is loaded.

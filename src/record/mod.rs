@@ -147,7 +147,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
 
     let attached = Opened::new(&options)?.load_events(&selection)?.attach()?;
     for refused in attached.probe().refused() {
-        tracing::warn!("this kernel refuses {}: its events are recorded as generic events", refused.program);
+        tracing::warn!("this kernel refuses {}: its events are {}", refused.program, refused.consequence());
     }
     tracing::debug!("{} event programs loaded", attached.probe().programs());
     wanted.select(attached.probe())?;

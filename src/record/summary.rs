@@ -178,7 +178,7 @@ impl fmt::Display for Summary {
             write!(f, " ({}/s)", HumanCount((self.events as f64 / seconds) as u64))?;
         }
         if self.for_names > 0 {
-            write!(f, ", and {} that keep names right", HumanCount(self.for_names))?;
+            write!(f, ", and {} recorded for names", HumanCount(self.for_names))?;
         }
         write!(f, ", {} written to {}", HumanBytes(self.written.bytes_out), self.target)?;
         if self.files != 1 || self.deleted > 0 {

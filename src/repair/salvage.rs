@@ -6,7 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 
 use scap::{
     format::{
-        Place, ReadError, Reader,
+        Keep, Place, ReadError, Reader,
         block::{BlockKind, BlockType},
         complete_state, frame_event,
         gzip::Members,
@@ -40,7 +40,7 @@ impl Survey {
     /// # Errors
     /// If nothing of it can be kept, or it cannot be read.
     pub fn of(input: impl Read) -> Result<Survey, ReadError> {
-        let mut reader = Reader::new(input)?;
+        let mut reader = Reader::new(input)?.keep(Keep::Machine);
         let (mut last, mut section, mut is_closed) = (None, 0, false);
         let damage = loop {
             match reader.next_event() {

@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::LazyLock};
 
-use super::event::EventView;
+use super::{event::EventView, keep::heap};
 use crate::events::{Detail, EVENTS, Event, EventFlags, ParamInfo, ParamType, Source, event};
 
 /// Joins exit events of old captures with their enter events. Use a new one for each section of a capture.
@@ -20,6 +20,13 @@ pub struct Joiner {
 }
 
 impl Joiner {
+    /// The memory of the enter events that are kept, in bytes.
+    pub fn memory(&self) -> u64 {
+        const ENTRY: u64 = 2 * size_of::<(u64, Vec<u8>)>() as u64;
+        self.entered.capacity() as u64 * ENTRY
+            + self.entered.values().map(|bytes| heap(bytes.capacity())).sum::<u64>()
+    }
+
     /// Returns the event in the current format, which most have already. Call it with each event, in order.
     pub fn join<'a>(&'a mut self, event: EventView<'a>) -> EventView<'a> {
         let Some(row) = event.info() else { return event };

@@ -20,9 +20,13 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
-/// The memory limit of the xz decoder; `xz -9` makes dictionaries of 64 MiB. The zstd crate's own limit is a window of
-/// 128 MiB, the largest that `zstd --ultra` makes.
-const MAX_MEMORY_KIB: u32 = 256 << 10;
+/// The memory that decompression may take, in MiB: `xz -9` has a dictionary of 64 MiB, `zstd --ultra` a window of 128 MiB.
+const MAX_MEMORY_MIB: u32 = 136;
+
+/// What is said of a file that takes more.
+pub(crate) fn too_much_memory() -> String {
+    format!("its decompression needs more memory than {MAX_MEMORY_MIB} MiB: decompress it first")
+}
 
 /// A compression format other than gzip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,7 +131,7 @@ impl<R: BufRead> Unpacked<R> {
         let seen = Arc::new(Seen::default());
         let input = Watched { input, seen: seen.clone() };
         let decoder = match format {
-            Format::Xz => Decoder::Xz(Box::new(XzReader::new_mem_limit(input, true, MAX_MEMORY_KIB))),
+            Format::Xz => Decoder::Xz(Box::new(XzReader::new_mem_limit(input, true, MAX_MEMORY_MIB << 10))),
             Format::Zstd => {
                 Decoder::Zstd(Box::new(Zstd { input, decoder: ZstdDecoder::new(), is_inside: false }))
             }
@@ -185,6 +189,9 @@ impl<R: BufRead> Zstd<R> {
                     length,
                     ..
                 })) => length,
+                Err(e @ FrameDecoderError::WindowSizeTooBig { .. }) => {
+                    return Err(io::Error::new(ErrorKind::OutOfMemory, e));
+                }
                 Err(e) => return Err(io::Error::other(e)),
             };
             let skipped = io::copy(&mut self.input.by_ref().take(length.into()), &mut io::sink())?;

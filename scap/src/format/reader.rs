@@ -2,68 +2,40 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, BufRead, BufReader, Chain, Cursor, Read},
+    io::{self, BufRead, Read},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
-
-use thiserror::Error;
 
 use super::{
     block::{BlockKind, BlockType, HEADER_LEN, MAX_EVENT_BLOCK, TRAILER_LEN},
+    error::ReadError,
     event::{EventView, Head},
     fields::Fields,
-    gzip::{self, Members, Place},
+    gzip::Place,
+    input::Input,
+    keep::{self, Keep, StateCounts},
     legacy,
-    lists::read_block,
-    packed::{self, Unpacked},
+    lists::{Lists, MAX_ENTRY, Part},
+    packed,
     state::MachineState,
     writer::{MAGIC, VERSION},
 };
 
-/// The longest block that is taken into memory, in bytes. A longer one is a lie, or nothing that any writer makes.
+/// The longest block of the state, in bytes. A longer one is a lie, or nothing that any writer makes.
 const MAX_BLOCK: u32 = 256 << 20;
-/// The longest state of a section, in bytes of its blocks: a million threads, each with all its texts at 1 KiB.
-const MAX_STATE: u64 = 1 << 30;
+/// The longest block of an event beyond 64 KiB, in bytes. It is taken into memory as a whole.
+const MAX_LARGE_EVENT: u32 = 16 << 20;
+/// The longest section header, in bytes.
+const MAX_SECTION_HEADER: u32 = 1 << 20;
+/// Bytes of a state's block that are in memory at once.
+const WINDOW: usize = 2 * MAX_ENTRY;
+/// A state that is beyond its limit is counted on up to that many times the limit, to tell what it needs.
+const COUNTED: u64 = 16;
 /// Bytes of a section header's fields.
 const SECTION_LEN: usize = 4 + 2 + 2 + 8;
-const BUFFER: usize = 256 << 10;
-
-/// Why a capture cannot be read, or not further.
-///
-/// Offsets count the bytes of the capture itself: of a compressed file, those after decompression.
-#[derive(Debug, Error)]
-pub enum ReadError {
-    /// It is something else.
-    #[error("not a .scap capture: {0}")]
-    NotScap(&'static str),
-    /// It is compressed in a way of which nothing can be written.
-    #[error("it is compressed by {0}: decompress it first")]
-    Packed(&'static str),
-    /// It ends in the middle.
-    #[error("the capture is cut off: it ends inside the block at byte {offset} ({what})")]
-    Truncated {
-        /// Where the part starts that is cut off.
-        offset: u64,
-        /// What it is.
-        what: &'static str,
-    },
-    /// It contradicts itself, or the format.
-    #[error("the capture is damaged at byte {offset}: {what}")]
-    Corrupt {
-        /// Where the block starts that is wrong.
-        offset: u64,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The input cannot be read.
-    #[error("reading the capture failed at byte {offset}")]
-    Io {
-        /// Where the block starts.
-        offset: u64,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// An event as the capture has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +50,7 @@ pub struct CapturedEvent<'a> {
     pub more: bool,
     /// The section that it belongs to, counted from 1.
     pub section: u32,
-    /// The state that its section started with.
+    /// The state that its section started with, as far as the reader [keeps](Reader::keep) it.
     pub state: &'a MachineState,
     /// The event.
     pub event: EventView<'a>,
@@ -90,13 +62,24 @@ pub struct Reader<R: Read> {
     input: Input<R>,
     /// Where the next block starts.
     offset: u64,
-    state: MachineState,
+    lists: Lists,
     sections: u32,
     counts: BTreeMap<BlockType, u64>,
-    /// Bytes of the section's state so far.
-    state_len: u64,
+    keep: Keep,
+    max_state: Option<u64>,
+    /// Bytes that were read of the file.
+    given: Arc<AtomicU64>,
+    exceeded: Option<Exceeded>,
     buf: Vec<u8>,
     done: bool,
+}
+
+/// The limit that the state of the section has exceeded.
+#[derive(Debug, Clone, Copy)]
+struct Exceeded {
+    offset: u64,
+    limit: u64,
+    given: Option<u64>,
 }
 
 /// An event that lies checked in the buffer, from `start` on.
@@ -108,82 +91,24 @@ struct Found {
     head: Head,
 }
 
-type Start<R> = BufReader<Chain<Cursor<Vec<u8>>, R>>;
-
-#[derive(Debug)]
-enum Input<R: Read> {
-    Plain(Start<R>),
-    Gzip(Box<BufReader<Members<Start<R>>>>),
-    Packed(Box<BufReader<Unpacked<Start<R>>>>),
-}
-
-impl<R: Read> Input<R> {
-    /// Looks for what it is compressed by.
-    fn of(mut input: R) -> io::Result<Input<R>> {
-        let mut start = Vec::new();
-        input.by_ref().take(packed::MAGIC_LEN as u64).read_to_end(&mut start)?;
-        let (is_gzip, format) = (start.starts_with(&gzip::MAGIC), packed::Format::of(&start));
-        let plain = BufReader::with_capacity(BUFFER, Cursor::new(start).chain(input));
-        Ok(match format {
-            _ if is_gzip => Input::Gzip(Box::new(BufReader::with_capacity(BUFFER, Members::new(plain)))),
-            Some(format) => {
-                Input::Packed(Box::new(BufReader::with_capacity(BUFFER, Unpacked::new(format, plain))))
-            }
-            None => Input::Plain(plain),
-        })
-    }
-
-    fn has_buffered(&self) -> bool {
-        match self {
-            Input::Plain(r) => !r.buffer().is_empty(),
-            Input::Gzip(r) => !r.buffer().is_empty(),
-            Input::Packed(r) => !r.buffer().is_empty(),
-        }
-    }
-}
-
-impl<R: Read> Read for Input<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Input::Plain(r) => r.read(buf),
-            Input::Gzip(r) => r.read(buf),
-            Input::Packed(r) => r.read(buf),
-        }
-    }
-}
-
-impl<R: Read> BufRead for Input<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        match self {
-            Input::Plain(r) => r.fill_buf(),
-            Input::Gzip(r) => r.fill_buf(),
-            Input::Packed(r) => r.fill_buf(),
-        }
-    }
-
-    fn consume(&mut self, n: usize) {
-        match self {
-            Input::Plain(r) => r.consume(n),
-            Input::Gzip(r) => r.consume(n),
-            Input::Packed(r) => r.consume(n),
-        }
-    }
-}
-
 impl<R: Read> Reader<R> {
     /// Starts to read: looks for compression (gzip, xz, zstd, bzip2, lz4), and reads the first section's header.
     ///
     /// # Errors
     /// If the input is not a capture, or one of another byte order or newer version, or cannot be read.
     pub fn new(input: R) -> Result<Reader<R>, ReadError> {
-        let input = Input::of(input).map_err(|source| ReadError::Io { offset: 0, source })?;
+        let given = Arc::new(AtomicU64::new(0));
+        let input = Input::of(input, given.clone()).map_err(|source| ReadError::Io { offset: 0, source })?;
         let mut reader = Reader {
             input,
             offset: 0,
-            state: MachineState::default(),
+            lists: Lists::default(),
             sections: 0,
             counts: BTreeMap::new(),
-            state_len: 0,
+            keep: Keep::All,
+            max_state: None,
+            given,
+            exceeded: None,
             buf: Vec::new(),
             done: false,
         };
@@ -195,9 +120,51 @@ impl<R: Read> Reader<R> {
         Ok(reader)
     }
 
-    /// The state of the machine as far as it was read: complete once [`next_event`](Self::next_event) has returned.
+    /// Sets what is kept of the state of each section, everything by default. To be called before the first event is read.
+    #[must_use]
+    pub fn keep(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self.lists = Lists::new(keep);
+        self
+    }
+
+    /// Sets how much memory what is [kept](Reader::keep) of a section's state may take, in bytes. By default, this is 1 GiB,
+    /// and of a compressed file no more than 64 MiB and 32 bytes for each byte that was read of the file.
+    #[must_use]
+    pub fn max_state(mut self, bytes: Option<u64>) -> Self {
+        self.max_state = bytes;
+        self
+    }
+
+    /// The memory that a state may take by now, in bytes: see [`max_state`](Reader::max_state).
+    pub fn state_limit(&self) -> u64 {
+        match (self.max_state, self.given()) {
+            (Some(limit), _) => limit,
+            (None, Some(given)) => keep::default_limit(given),
+            (None, None) => keep::MOST,
+        }
+    }
+
+    /// Bytes that a compressed file has given, if the limit follows from them.
+    fn given(&self) -> Option<u64> {
+        let is_decisive = self.max_state.is_none() && !matches!(self.input, Input::Plain(_));
+        is_decisive.then(|| self.given.load(Relaxed))
+    }
+
+    /// The state of the machine as far as it was read and is [kept](Reader::keep): complete once
+    /// [`next_event`](Self::next_event) has returned.
     pub fn state(&self) -> &MachineState {
-        &self.state
+        self.lists.state()
+    }
+
+    /// How many entries the state has, kept or not.
+    pub fn state_counts(&self) -> StateCounts {
+        self.lists.counts()
+    }
+
+    /// Drops the state of this section, but for [`MachineState::machine`].
+    pub fn forget_state(&mut self) {
+        self.lists.forget();
     }
 
     /// The section that was read last, counted from 1. Each starts with a state of its own.
@@ -257,9 +224,21 @@ impl<R: Read> Reader<R> {
             offset,
             more,
             section: self.sections,
-            state: &self.state,
+            state: self.lists.state(),
             event,
         }))
+    }
+
+    /// Checks that what was built from the state takes no more than [`state_limit`](Reader::state_limit).
+    ///
+    /// # Errors
+    /// [`ReadError::TooLarge`] if it takes more bytes of memory.
+    pub fn afford(&self, memory: u64) -> Result<(), ReadError> {
+        let (offset, limit, given) = (self.offset, self.state_limit(), self.given());
+        if memory <= limit {
+            return Ok(());
+        }
+        Err(ReadError::TooLarge { offset, needs: memory, is_least: true, limit, given })
     }
 
     /// Reads blocks until one with an event lies in the buffer.
@@ -267,27 +246,65 @@ impl<R: Read> Reader<R> {
         while let Some((ty, len)) = self.block_header()? {
             let offset = self.offset;
             match ty.kind() {
-                BlockKind::SectionHeader => self.section_header(len)?,
+                BlockKind::SectionHeader => {
+                    self.within_limit(false)?;
+                    self.section_header(len)?;
+                }
                 BlockKind::Unknown => self.skip(ty, len)?,
                 BlockKind::Event { version, flags, large } => {
+                    self.within_limit(false)?;
                     self.body(ty, len)?;
                     let found = self.found(offset, version, flags, large);
                     let found = found.map_err(|what| ReadError::Corrupt { offset, what })?;
                     self.passed(ty, len);
                     return Ok(Some(found));
                 }
-                kind => {
-                    self.state_len += u64::from(len);
-                    if self.state_len > MAX_STATE {
-                        return Err(self.corrupt(format!("the state takes more than {MAX_STATE} bytes")));
-                    }
-                    self.body(ty, len)?;
-                    read_block(kind, &self.buf, &mut self.state).map_err(|what| self.corrupt(what.into()))?;
-                    self.passed(ty, len);
-                }
+                kind => self.state_block(kind, ty, len)?,
             }
         }
+        self.within_limit(false)?;
         Ok(None)
+    }
+
+    /// Reads a block of the state, which may be longer than what should be in memory at once.
+    fn state_block(&mut self, kind: BlockKind, ty: BlockType, len: u32) -> Result<(), ReadError> {
+        self.check_len(ty, len, MAX_BLOCK)?;
+        let mut rest = len as usize - HEADER_LEN - TRAILER_LEN;
+        let mut is_first = true;
+        self.buf.clear();
+        loop {
+            let more = rest.min(WINDOW - self.buf.len());
+            self.fill(more, ty)?;
+            rest -= more;
+            let is_last = rest == 0;
+            if is_last {
+                self.trailer(ty, len)?;
+            }
+            let limit = self.state_limit();
+            let part = Part { bytes: &self.buf, is_first, is_last };
+            let read = self.lists.read(kind, part, limit).map_err(|what| self.corrupt(what.into()))?;
+            self.buf.drain(..read);
+            if self.exceeded.is_none() && self.lists.memory() > limit {
+                self.exceeded = Some(Exceeded { offset: self.offset, limit, given: self.given() });
+            }
+            self.within_limit(true)?;
+            if is_last {
+                break;
+            }
+            is_first = false;
+        }
+        self.passed(ty, len);
+        Ok(())
+    }
+
+    /// Fails if the state exceeds its limit. While it is being read, it is counted on, to tell what it needs.
+    fn within_limit(&self, is_being_read: bool) -> Result<(), ReadError> {
+        let Some(Exceeded { offset, limit, given }) = self.exceeded else { return Ok(()) };
+        let needs = self.lists.memory();
+        if is_being_read && needs < limit.saturating_mul(COUNTED) {
+            return Ok(());
+        }
+        Err(ReadError::TooLarge { offset, needs, is_least: is_being_read, limit, given })
     }
 
     /// Type and length of the next block; `None` at the end of the input.
@@ -322,27 +339,51 @@ impl<R: Read> Reader<R> {
         let max = match ty.kind() {
             // A few writers let the body, not the block, have the full 64 KiB.
             BlockKind::Event { large: false, .. } => (MAX_EVENT_BLOCK + HEADER_LEN) as u32,
-            _ => MAX_BLOCK,
+            BlockKind::Event { large: true, .. } => MAX_LARGE_EVENT,
+            _ => MAX_SECTION_HEADER,
         };
-        if len > max {
-            return Err(self.corrupt(format!("{} of {len} bytes, and at most {max} are allowed", ty.name())));
-        }
-        let rest = u64::from(len) - HEADER_LEN as u64;
+        self.check_len(ty, len, max)?;
         self.buf.clear();
-        // Grows with what is really there, not with what the length says.
-        let read = self.input.by_ref().take(rest).read_to_end(&mut self.buf);
-        read.map_err(|e| self.failed(e, ty.name()))?;
-        if (self.buf.len() as u64) < rest {
-            return Err(self.cut(ty.name()));
-        }
+        self.fill(len as usize - HEADER_LEN, ty)?;
         let body = self.buf.len() - TRAILER_LEN;
         let trailer = Fields::new(&self.buf[body..]).u32();
-        if trailer != Some(len) {
-            let what = format!("{} of {len} bytes ends with a length of {}", ty.name(), trailer.unwrap_or(0));
-            return Err(self.corrupt(what));
-        }
         self.buf.truncate(body);
+        self.check_trailer(ty, len, trailer)
+    }
+
+    fn check_len(&self, ty: BlockType, len: u32, max: u32) -> Result<(), ReadError> {
+        if len <= max {
+            return Ok(());
+        }
+        Err(self.corrupt(format!("{} of {len} bytes, and at most {max} are allowed", ty.name())))
+    }
+
+    /// Appends so many bytes of a block to the buffer.
+    fn fill(&mut self, bytes: usize, ty: BlockType) -> Result<(), ReadError> {
+        // Grows with what is really there, not with what the length says.
+        let read = self.input.by_ref().take(bytes as u64).read_to_end(&mut self.buf);
+        if read.map_err(|e| self.failed(e, ty.name()))? < bytes {
+            return Err(self.cut(ty.name()));
+        }
         Ok(())
+    }
+
+    /// Reads a block's trailer.
+    fn trailer(&mut self, ty: BlockType, len: u32) -> Result<(), ReadError> {
+        let mut trailer = [0; TRAILER_LEN];
+        self.input.read_exact(&mut trailer).map_err(|e| match e.kind() {
+            io::ErrorKind::UnexpectedEof => self.cut(ty.name()),
+            _ => self.failed(e, ty.name()),
+        })?;
+        self.check_trailer(ty, len, Some(u32::from_ne_bytes(trailer)))
+    }
+
+    fn check_trailer(&self, ty: BlockType, len: u32, trailer: Option<u32>) -> Result<(), ReadError> {
+        if trailer == Some(len) {
+            return Ok(());
+        }
+        let what = format!("{} of {len} bytes ends with a length of {}", ty.name(), trailer.unwrap_or(0));
+        Err(self.corrupt(what))
     }
 
     fn skip(&mut self, ty: BlockType, len: u32) -> Result<(), ReadError> {
@@ -380,8 +421,7 @@ impl<R: Read> Reader<R> {
             return Err(ReadError::NotScap("the version of its format is not 1"));
         }
         self.sections = self.sections.saturating_add(1);
-        self.state = MachineState::default();
-        self.state_len = 0;
+        self.lists = Lists::new(self.keep);
         self.passed(BlockType::SECTION_HEADER, len);
         Ok(())
     }
@@ -423,10 +463,10 @@ impl<R: Read> Reader<R> {
     fn failed(&self, source: io::Error, what: &'static str) -> ReadError {
         match (&self.input, source.kind()) {
             (Input::Gzip(_) | Input::Packed(_), io::ErrorKind::UnexpectedEof) => self.cut(what),
-            (
-                Input::Gzip(_) | Input::Packed(_),
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::OutOfMemory,
-            ) => self.corrupt(format!("the compressed data are damaged, in a block's {what}: {source}")),
+            (Input::Packed(_), io::ErrorKind::OutOfMemory) => self.corrupt(packed::too_much_memory()),
+            (Input::Gzip(_) | Input::Packed(_), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => {
+                self.corrupt(format!("the compressed data are damaged, in a block's {what}: {source}"))
+            }
             _ => ReadError::Io { offset: self.offset, source },
         }
     }

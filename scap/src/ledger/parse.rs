@@ -7,10 +7,13 @@ use super::{
     VERDICT, Verdict,
 };
 use crate::{
-    events::{EventType, event_by_program},
+    events::{EVENTS, EventType, event_by_program},
     format::EventView,
     select::Asked,
 };
+
+/// The maximum number of CPUs of a gap: Linux's NR_CPUS.
+const MAX_CPUS: usize = 8192;
 
 /// Parses a notice; `None` for any other event, and for notices of other programs.
 pub fn parse(event: &EventView<'_>) -> Option<Notice> {
@@ -26,9 +29,9 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
         GAP => Some(Notice::Gap(Gap {
             from: fields.number("from"),
             to: fields.number("to"),
-            cpus: fields.list("cpus").filter_map(|cpu| cpu.parse().ok()).collect(),
+            cpus: fields.list("cpus").filter_map(|cpu| cpu.parse().ok()).take(MAX_CPUS).collect(),
             losses: Losses::parse(&fields),
-            most: fields.list("most").filter_map(parse_count).collect(),
+            most: fields.list("most").filter_map(parse_count).take(EVENTS.len()).collect(),
         })),
         VERDICT => Some(Notice::Verdict(Verdict {
             seen: fields.number("seen"),

@@ -78,10 +78,11 @@ fn a_reader_that_goes_away_is_no_error() {
         filter: None,
         pids: vec![],
         all: false,
+        max_state: None,
     };
     assert!(read(&args, &mut Closed(io::ErrorKind::BrokenPipe)).is_ok());
     assert!(matches!(read(&args, &mut Closed(io::ErrorKind::StorageFull)), Err(PrintError::Write(_))));
-    let args = InfoArgs { file: file.path().into(), json: false, top: 10, all: false };
+    let args = InfoArgs { file: file.path().into(), json: false, top: 10, all: false, max_state: None };
     assert!(info(&args, &mut Closed(io::ErrorKind::BrokenPipe)).is_ok());
     let none = InfoArgs { file: "/nonexistent/x.scap".into(), ..args };
     assert!(matches!(info(&none, &mut Vec::new()), Err(PrintError::Open { .. })));
@@ -135,7 +136,10 @@ fn a_summary_of_a_cut_capture_is_of_what_is_there() {
     let bytes = three().bytes;
     std::fs::write(file.path(), &bytes[..bytes.len() - 1]).unwrap();
     let mut out = Vec::new();
-    let result = info(&InfoArgs { file: file.path().into(), json: true, top: 0, all: false }, &mut out);
+    let result = info(
+        &InfoArgs { file: file.path().into(), json: true, top: 0, all: false, max_state: None },
+        &mut out,
+    );
     assert!(matches!(result, Err(PrintError::Read { source: ReadError::Truncated { .. }, .. })));
     assert_eq!(serde_json::from_slice::<Json>(&out).unwrap()["events"], 2);
 }
