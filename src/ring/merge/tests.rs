@@ -237,6 +237,11 @@ fn run(cpus: usize, rings: usize, schedule: Vec<Action>) {
     assert!(taken.is_sorted(), "out of order: {taken:?}");
     let produced: usize = model.borrow().rings.iter().map(Vec::len).sum();
     assert_eq!(taken.len(), produced, "not every event came out exactly once");
+    let model = model.borrow();
+    assert!(
+        model.rings.iter().map(|ring| ring.len() as u64).eq(model.released.iter().copied()),
+        "not released"
+    );
 }
 
 proptest! {
