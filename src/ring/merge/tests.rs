@@ -394,3 +394,13 @@ fn what_is_not_given_out_yet_is_not_drained() {
     assert!(merge.next(&model).is_some());
     assert!(merge.is_drained());
 }
+
+#[test]
+fn records_of_the_same_time_keep_their_order() {
+    let mut entries = VecDeque::new();
+    for (ts, pos) in [(10, 0), (10, 8), (5, 16), (10, 24), (5, 32)] {
+        insert(&mut entries, Entry { ts, pos });
+    }
+    let sorted: Vec<_> = entries.iter().map(|entry| (entry.ts, entry.pos)).collect();
+    assert_eq!(sorted, [(5, 16), (5, 32), (10, 0), (10, 8), (10, 24)]);
+}
