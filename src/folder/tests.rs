@@ -108,6 +108,7 @@ fn paths_lead_where_the_kernel_has_them_lead() {
     let kind = |path: &str| find(path).unwrap_err().raw_os_error().map(Errno::from_raw_os_error);
     assert_eq!(kind("loop"), Some(Errno::LOOP));
     assert_eq!(kind("no/x"), Some(Errno::NOENT));
+    assert_eq!(kind(&format!("{}/x", "x".repeat(300))), Some(Errno::NAMETOOLONG));
     assert_eq!(kind("a/file/x"), Some(Errno::NOTDIR));
     assert_eq!(kind("x/"), Some(Errno::ISDIR));
     assert_eq!(Spot::find(Path::new("/")).unwrap_err().kind(), ErrorKind::IsADirectory);

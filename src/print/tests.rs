@@ -469,4 +469,5 @@ mod json_form;
 mod old;
 mod pids;
 mod sockets;
+mod summary;
 mod whole;

@@ -162,3 +162,41 @@ fn a_generic_event_is_shown_if_its_call_was_asked_for() {
     };
     assert_eq!((lines(false), lines(true)), (2, 3));
 }
+
+#[test]
+fn a_copy_of_what_nothing_is_known_of_has_no_name() {
+    let copied = |res| Capture::new().event(100, "dup2_x", &[Value::Fd(res), Value::Fd(99), Value::Fd(5)]);
+    assert_eq!(copied(5).look(100, 5).looks(), ["5"]);
+    let kept = copied(-9).look(100, 5).looks();
+    assert!(kept[0].contains("127.0.0.1:80"), "{kept:?}");
+}
+
+#[test]
+fn what_an_exec_closes_is_what_its_maker_asked_for() {
+    let closed = |event: &str, params: &[(&str, Value<'_>)], fd| {
+        named(Capture::new(), 100, event, params).exec(100, "x").look(100, fd).looks() == [fd.to_string()]
+    };
+    let memfd = |flags| [("fd", Value::Fd(7)), ("name", Value::Text(b"m")), ("flags", Value::Flags(flags))];
+    // MFD_CLOEXEC; MFD_ALLOW_SEALING.
+    assert!(closed("memfd_create_x", &memfd(1), 7) && !closed("memfd_create_x", &memfd(2), 7));
+    // Always.
+    assert!(closed("io_uring_setup_x", &[("res", Value::Errno(7)), ("flags", Value::Flags(0))], 7));
+    assert!(closed("bpf_x", &[("fd", Value::Fd(7)), ("cmd", Value::Enum(5))], 7));
+    // F_SETFD and F_GETFD, of 3, which has no such flag: it gets it; it does not, as the call fails.
+    let fcntl = |res, cmd| {
+        let arg = ("arg", Value::Uint(1));
+        [("res", Value::Fd(res)), ("fd", Value::Fd(3)), ("cmd", Value::Enum(cmd)), arg]
+    };
+    assert!(closed("fcntl_x", &fcntl(0, 3), 3) && !closed("fcntl_x", &fcntl(-9, 3), 3));
+    assert!(closed("fcntl_x", &fcntl(1, 2)[..3], 3) && !closed("fcntl_x", &fcntl(-9, 2)[..3], 3));
+}
+
+#[test]
+fn a_socket_is_of_the_family_that_was_asked_for() {
+    let of_family = |domain| {
+        let params = [("fd", Value::Fd(7)), ("domain", Value::Enum(domain)), ("type", Value::Uint(3))];
+        named(Capture::new(), 100, "socket_x", &params).look(100, 7).looks().remove(0)
+    };
+    assert_eq!([1, 2, 10].map(of_family), ["7(<u>)", "7(<4r>)", "7(<6r>)"]);
+    assert_ne!(of_family(16), of_family(17), "netlink, and one that has no name of its own");
+}
