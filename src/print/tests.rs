@@ -466,6 +466,7 @@ mod effects;
 mod fds;
 mod hostile;
 mod json_form;
+mod meaning;
 mod old;
 mod pids;
 mod sockets;

@@ -200,3 +200,17 @@ fn a_socket_is_of_the_family_that_was_asked_for() {
     assert_eq!([1, 2, 10].map(of_family), ["7(<u>)", "7(<4r>)", "7(<6r>)"]);
     assert_ne!(of_family(16), of_family(17), "netlink, and one that has no name of its own");
 }
+
+#[test]
+fn a_time_is_shown_in_the_zone_of_the_reader() {
+    let time = Value::AbsTime(1_700_000_000_000_000_005);
+    let params = [("res", Value::Errno(0)), ("exe_ino_ctime", time)];
+    let capture = named(Capture::new(), 100, "execve_x", &params);
+    let mut line = String::new();
+    let zone = TimeZone::get("Asia/Kolkata").unwrap();
+    let read = for_each_event(&mut Reader::new(&capture.bytes[..]).unwrap(), |event, names| {
+        line::write_line(&mut line, event, names, &zone);
+        ControlFlow::<()>::Continue(())
+    });
+    assert!(read.is_ok() && line.contains(" exe_ino_ctime=2023-11-15 03:43:20.000000005 +0530 "), "{line}");
+}

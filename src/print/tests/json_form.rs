@@ -224,4 +224,5 @@ fn bytes_that_are_no_value_are_shown_as_such() {
     let mut capture = Capture::new();
     frame_event(&mut capture.bytes, 1, &event);
     assert_eq!(capture.json()[0]["args"]["res"], json!({ "invalid": "0aff1b" }));
+    assert_eq!(capture.lines(), ["< close res=<invalid errno>"]);
 }
