@@ -142,3 +142,6 @@ impl Rotor {
         !self.asked && !writer.is_switching()
     }
 }
+
+#[cfg(test)]
+mod tests;
