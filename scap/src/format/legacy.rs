@@ -57,7 +57,7 @@ fn fills(params: &[u8], n: usize, wide: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scap::EventView;
+    use crate::format::EventView;
 
     /// An event with the old header, of a thread whose id has no zero byte.
     fn old(ty: u16, params: &[u8]) -> Vec<u8> {
