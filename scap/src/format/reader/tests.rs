@@ -7,7 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 use super::*;
 use crate::{
     events::{EventType, event},
-    scap::{EventBuilder, Value, block::frame, frame_event},
+    scap::{EventBuilder, Value, block::frame, frame_event, state::Thread, write_state},
 };
 
 fn block(ty: BlockType, body: &[u8]) -> Vec<u8> {
@@ -133,19 +133,21 @@ fn the_largest_event_block_is_of_64_kib_and_a_header() {
 }
 
 #[test]
-fn a_state_has_a_largest_size() {
-    let list = block(BlockType::PROCESS_LIST, &[]);
-    let len = list.len() as u64;
-    let file = [section(), list, read_of(1)].concat();
-    for (before, fits) in [(MAX_STATE - len, true), (MAX_STATE - len + 1, false)] {
-        let mut reader = Reader::new(&file[..]).unwrap();
-        reader.state_len = before;
-        assert_eq!(reader.next_event().is_ok(), fits, "{before}");
-    }
-    // Each section has a state of its own.
+fn a_state_has_a_limit_in_memory() {
+    let state = MachineState { threads: vec![Thread::default()], ..MachineState::default() };
+    let mut file = Vec::new();
+    write_state(&mut file, &state).unwrap();
+    file.extend(read_of(1));
+    let end = |limit| {
+        let mut reader = Reader::new(&file[..]).unwrap().max_state(Some(limit));
+        reader.next_event().map(drop)
+    };
+    let Err(ReadError::TooLarge { needs, limit: 0, given: None, .. }) = end(0) else { panic!("no limit") };
+    assert!(end(needs).is_ok());
+    assert!(matches!(end(needs - 1), Err(ReadError::TooLarge { limit, .. }) if limit == needs - 1));
+    // Each section has its own state.
     let two = file.repeat(2);
-    let mut reader = Reader::new(&two[..]).unwrap();
-    reader.state_len = MAX_STATE - len;
+    let mut reader = Reader::new(&two[..]).unwrap().max_state(Some(needs));
     while reader.next_event().unwrap().is_some() {}
     assert_eq!(reader.section(), 2);
 }
