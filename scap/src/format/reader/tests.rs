@@ -7,7 +7,7 @@ use flate2::{Compression, write::GzEncoder};
 use super::*;
 use crate::{
     events::{EventType, event},
-    scap::{EventBuilder, Value, block::frame, frame_event, state::Thread, write_state},
+    format::{EventBuilder, Value, block::frame, frame_event, state::Thread, write_state},
 };
 
 fn block(ty: BlockType, body: &[u8]) -> Vec<u8> {
