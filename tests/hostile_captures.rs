@@ -129,7 +129,7 @@ fn descriptors() {
     // Eventfds with names of 100 bytes, of one process.
     let name = [&100_u16.to_ne_bytes()[..], &[b'e'; 100]].concat();
     let fd = [&(21 + 102_u32).to_ne_bytes()[..], &[0; 16], &[9], &name].concat();
-    let file = repeated(&folder, &block(0x218, &[&1_u64.to_ne_bytes()[..], &fd.repeat(50_000)].concat()), 9);
+    let file = repeated(&folder, &block(0x218, &[&1_u64.to_ne_bytes()[..], &fd.repeat(50_000)].concat()), 11);
     assert_refused(&file, &["read"]);
 }
 
