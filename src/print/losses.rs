@@ -258,6 +258,7 @@ mod tests {
             assert!(row.trim_end().ends_with(count), "{balance}");
         }
         let gaps = gaps.to_string();
+        assert!(gaps.contains(&format!("{} 7", Cause::RingFull.text())), "{gaps}");
         assert!(gaps.contains("2.5 ms") && gaps.contains("0 3") && gaps.contains("< read 6"), "{gaps}");
         assert!(gaps.contains("and 1 more"), "{gaps}");
         assert!(!balance.contains("failed"), "{balance}");

@@ -203,6 +203,12 @@ fn the_largest_number_that_a_double_holds_is_one() {
     };
     assert_eq!(sought((1 << 53) - 1), json!((1_u64 << 53) - 1));
     assert_eq!(sought(1 << 53), json!("9007199254740992"));
+    let inode = |ino| {
+        let opened = [Value::Fd(9), Value::Fd(-100), Value::Text(b"a"), NA, NA, NA, Value::Uint(ino)];
+        Capture::new().event(100, "openat_x", &opened).json()[0]["args"]["ino"].clone()
+    };
+    assert_eq!(inode((1 << 53) - 1), json!((1_u64 << 53) - 1));
+    assert_eq!(inode(1 << 53), json!("9007199254740992"));
 }
 
 #[test]

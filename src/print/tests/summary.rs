@@ -106,7 +106,8 @@ fn a_page_has_rows_of_what_there_is() {
         summary.to_text(1).lines().take_while(|line| !line.is_empty()).count()
     };
     let least = rows(|_| ());
-    let changes: [(fn(&mut Summary), usize); 9] = [
+    type Change = fn(&mut Summary);
+    let changes: [(Change, usize); 9] = [
         (|s| s.sections = 1, 0),
         (|s| s.sections = 2, 1),
         (|s| s.machine.boot_time = 1, 1),

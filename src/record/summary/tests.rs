@@ -107,16 +107,17 @@ fn ten_types_are_named_at_most() {
 
 #[test]
 fn every_shortcoming_has_a_line() {
-    let changes: [(fn(&mut Summary), &str); 5] = [
-        (|s| s.totals.losses.targets_full = 11, "11 children"),
-        (|s| s.verdict.seen += 12, "12 events"),
-        (|s| (s.verdict.unread, s.verdict.seen) = (13, 5013), "13 events"),
-        (|s| s.verdict.late = 14, "14 events"),
-        (|s| s.stalled = 15, "15 places"),
+    type Change = fn(&mut Summary);
+    let changes: [(Change, &str); 5] = [
+        (|s| s.totals.losses.targets_full = 11, "11"),
+        (|s| s.verdict.seen += 12, "12"),
+        (|s| (s.verdict.unread, s.verdict.seen) = (13, 5013), "13"),
+        (|s| s.verdict.late = 14, "14"),
+        (|s| s.stalled = 15, "15"),
     ];
-    for (change, part) in changes {
+    for (change, number) in changes {
         let lines = balance(change);
-        assert!(lines.len() == 2 && lines[1].contains(part), "{part}: {lines:?}");
+        assert!(lines.len() == 2 && lines[1].split(' ').any(|word| word == number), "{number}: {lines:?}");
     }
 }
 

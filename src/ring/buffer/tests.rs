@@ -149,6 +149,7 @@ fn the_merge_takes_records_from_the_memory_and_gives_it_back() {
     }
     memory.produced(48);
     assert!(!merge.is_drained());
+    assert_eq!(merge.rings().map(RingBuffer::size).collect::<Vec<_>>(), [page_size() as u64]);
     for ts in [10_u64, 20] {
         let event = merge.next(&Idle).unwrap();
         assert_eq!((event.cpu, event.bytes), (3, &ts.to_ne_bytes()[..]));
