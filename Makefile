@@ -143,6 +143,10 @@ fuzz: ## fuzz every parser for TIME seconds (600; nightly Rust)
 fuzz-keep: ## add the inputs found by the fuzzers to the corpora that `make test` replays
 	scripts/fuzz.sh keep
 
+.PHONY: test-portable
+test-portable: ## compile the crate of captures for WebAssembly with Debian's rustc, and build its package
+	scripts/check-portable.sh
+
 test-hotplug: build ## boot a kernel with two CPUs in emulation, and record while one goes offline and online
 	cargo build $(CARGO_FLAGS) --example hammer
 	scripts/test-hotplug.sh $(SCAPD)

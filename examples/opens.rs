@@ -4,12 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use scapd::{
+use scap::{
     events::Syscall,
-    probe::{Directions, Opened, Options},
-    scap::{EventView, Value},
+    format::{EventView, Value},
     select::TracepointSet,
 };
+use scapd::probe::{Directions, Opened, Options};
 
 fn main() -> anyhow::Result<()> {
     let calls: Vec<_> = ["open", "openat", "openat2"].into_iter().filter_map(Syscall::by_name).collect();

@@ -4,10 +4,12 @@ use std::io::{self, Write};
 
 use crate::{
     confine,
-    events::{EVENTS, SYSCALLS},
     limits::OpenFiles,
     privileges,
     probe::{Attach, Loaded, Opened, Options, Preemption, ProbeError},
+};
+use scap::{
+    events::{EVENTS, SYSCALLS},
     select::TracepointSet,
 };
 

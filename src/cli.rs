@@ -8,13 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{
-    bench, print,
-    probe::Attach,
-    repair,
-    select::{self, EventSet},
-    units::parse_size,
-};
+use crate::{bench, print, probe::Attach, repair, units::parse_size};
+use scap::select::{self, EventSet};
 
 pub use daemon::{CONFIG, CtlArgs, CtlRequest, DaemonArgs, SOCKET, ServeArgs};
 pub use files::FilesArgs;

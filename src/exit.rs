@@ -13,9 +13,9 @@ use crate::{
     probe::ProbeError,
     record::{CommandError, StatsError},
     repair::RepairError,
-    scap::ReadError,
     verify::{Outcome, VerifyError},
 };
+use scap::format::ReadError;
 
 /// Any failure without a code of its own.
 pub const FAILURE: u8 = 1;

@@ -1,17 +1,15 @@
 //! Records what a Linux machine does, system call by system call, into .scap capture files.
 
+pub mod balance;
 pub mod bench;
 pub mod check;
 pub mod cli;
 mod clocks;
 pub mod confine;
 pub mod daemon;
-#[macro_use]
-pub mod events;
 pub mod exit;
 mod folder;
 pub mod generate;
-pub mod ledger;
 pub mod limits;
 pub mod list;
 pub mod output;
@@ -21,8 +19,6 @@ pub mod probe;
 pub mod record;
 pub mod repair;
 pub mod ring;
-pub mod scap;
-pub mod select;
 pub mod signals;
 pub mod snapshot;
 pub mod units;

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use crate::{
+use scap::{
     events::{Arch, EVENTS, Event, ParamInfo, SYSCALLS, Schema, Source, Syscall, Template},
     select::{Class, SyscallSet, category_name, classes},
 };

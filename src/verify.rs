@@ -13,11 +13,14 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::{
-    events::event,
-    ledger::{self, Cause, ClockStep, Cut, Gap, Notice, Verdict},
+    balance::{self, ToJson},
     print,
     repair::{PARTIAL, salvage},
-    scap::{CapturedEvent, Keep, ReadError, Reader},
+};
+use scap::{
+    events::event,
+    format::{CapturedEvent, Keep, ReadError, Reader},
+    ledger::{self, Cause, ClockStep, Cut, Gap, Notice, Verdict},
 };
 
 /// Why a capture could not be verified.
@@ -264,7 +267,7 @@ impl Report {
                 "by": step.by,
             })).collect::<Vec<_>>(),
             "clock_step_count": self.clock_step_count,
-            "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
+            "cuts": self.cuts.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "damage": self.damage,
             "faults": self.faults,
         }))
@@ -308,7 +311,7 @@ impl Report {
                 causes(&verdict.losses)
             )?,
         }
-        for line in self.verdict.iter().flat_map(Verdict::left_out_lines) {
+        for line in self.verdict.iter().flat_map(balance::left_out_lines) {
             writeln!(out, "  {line}")?;
         }
         for gap in &self.gaps {

@@ -18,10 +18,12 @@ use common::{
     series::{self, Recording, alone},
 };
 use rustix::time::{ClockId, clock_gettime};
-use scapd::{
+use scap::{
+    format::Reader,
     ledger::{self, ClockStep, Notice},
+};
+use scapd::{
     output::{Rotation, Series},
-    scap::Reader,
     verify::{Outcome, Report},
 };
 

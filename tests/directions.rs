@@ -4,11 +4,11 @@
 
 use std::time::{Duration, Instant};
 
-use scapd::{
+use scap::{
     events::{EventType, event},
-    probe::{Active, Opened, Options, ProbeError, TargetState},
     select::{self, Selection, SyscallSet},
 };
+use scapd::probe::{Active, Opened, Options, ProbeError, TargetState};
 
 fn set(list: &str) -> SyscallSet {
     select::parse(list).unwrap()

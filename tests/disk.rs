@@ -7,10 +7,8 @@ mod common;
 use std::{fs, path::Path, process::Command, thread, time::Duration};
 
 use common::series::{Generator, Recording, alone, assert_whole, captures, config, read, wait_for};
-use scapd::{
-    ledger::Cause,
-    output::{OnError, OutputError, Retention, Rotation, Series},
-};
+use scap::ledger::Cause;
+use scapd::output::{OnError, OutputError, Retention, Rotation, Series};
 use tempfile::TempDir;
 
 /// A file system, mounted until dropped.

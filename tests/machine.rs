@@ -8,7 +8,7 @@ mod common;
 use std::{fs::File, path::Path, process::Command};
 
 use common::{Capture, event_type, file, run, text};
-use scapd::scap::{EventView, Reader, state::Thread};
+use scap::format::{EventView, Reader, state::Thread};
 
 /// Returns the command under test, started by another command.
 fn scapd_under(command: &[&str]) -> Command {

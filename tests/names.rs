@@ -7,7 +7,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::{Capture, file, number, run, scapd};
-use scapd::events::{Arch, Syscall};
+use scap::events::{Arch, Syscall};
 use tempfile::TempDir;
 
 /// A recording of a command.
@@ -140,7 +140,7 @@ fn what_was_not_asked_for_is_counted_apart_and_shown_on_demand() {
     assert_eq!(said.to_string(), "syscalls=write events=enter,exit tracepoints=none");
     // Only exit events, and only of calls that changed something.
     for (ty, _, bytes) in &capture.events {
-        let event = scapd::scap::EventView::parse(bytes, false).unwrap();
+        let event = scap::format::EventView::parse(bytes, false).unwrap();
         let name = event.info().unwrap().name;
         assert!(name == "write" || name == "procexit" || !ty.is_enter(), "{name}");
         let res = number(&event, "res").or_else(|| number(&event, "fd"));

@@ -20,9 +20,9 @@ use std::{
 
 use harness::{Daemon, Generator, config};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use scapd::{
+use scap::{
     events::{EventType, event},
-    scap::{
+    format::{
         BlockType, EventBuilder, Reader, SockAddr, SockTuple, Value, frame_event,
         state::{
             Fd, FdKind, FdList, Group, Interface, InterfaceAddress, L4Proto, MachineInfo, MachineState,

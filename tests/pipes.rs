@@ -15,7 +15,7 @@ use std::{
 
 use common::{file, run, scapd};
 use rustix::process::{Pid, Signal, kill_process};
-use scapd::scap::Reader;
+use scap::format::Reader;
 use tempfile::TempDir;
 
 /// The time limit for a recorder's end on a busy machine.

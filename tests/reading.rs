@@ -12,7 +12,7 @@ use std::{
 };
 
 use common::{file, run, scapd};
-use scapd::events::{Arch, Syscall};
+use scap::events::{Arch, Syscall};
 
 fn number(call: &str) -> String {
     Syscall::by_name(call).unwrap().number(Arch::NATIVE).unwrap().to_string()

@@ -13,14 +13,14 @@ use std::{
 
 use common::{Capture, file, run, run_watched, scapd};
 use rustix::process::{Pid, Signal, kill_process};
-use scapd::{
+use scap::{
     events::Syscall,
     ledger::{Cause, Verdict},
 };
 
 /// Returns a perl command that makes a system call. Every Debian system has perl.
 fn perl_calls(call: &str, count: u32) -> [String; 3] {
-    let number = Syscall::by_name(call).unwrap().number(scapd::events::Arch::NATIVE).unwrap();
+    let number = Syscall::by_name(call).unwrap().number(scap::events::Arch::NATIVE).unwrap();
     ["perl".into(), "-e".into(), format!("my $p = '/no/such/file'; syscall({number}, $p, 0) for 1..{count}")]
 }
 
@@ -305,7 +305,7 @@ fn exit_events_alone() {
 fn execveat_alone_is_recorded_with_its_return() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "execveat.scap");
-    let number = Syscall::by_name("execveat").unwrap().number(scapd::events::Arch::NATIVE).unwrap();
+    let number = Syscall::by_name("execveat").unwrap().number(scap::events::Arch::NATIVE).unwrap();
     let perl = format!(
         "my $file = '/bin/true'; my $argv = pack('PQ', $file, 0); syscall({number}, -100, $file, $argv, 0, 0)"
     );
@@ -372,7 +372,7 @@ fn a_capture_goes_down_a_pipe() {
         (output.status.code(), output.stdout)
     };
     assert_eq!(code, Some(0));
-    let mut reader = scapd::scap::Reader::new(&bytes[..]).unwrap();
+    let mut reader = scap::format::Reader::new(&bytes[..]).unwrap();
     let mut events = 0;
     while reader.next_event().unwrap().is_some() {
         events += 1;

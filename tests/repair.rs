@@ -18,11 +18,13 @@ use std::{
 
 use common::{file, run, scapd};
 use flate2::read::MultiGzDecoder;
-use scapd::{
+use scap::{
+    format::{BlockType, MachineState, ReadError, Reader, write_state},
     ledger::{Cut, CutCause},
+};
+use scapd::{
     print::{PrintError, ReadArgs, show_events_of},
     repair::salvage::Survey,
-    scap::{BlockType, MachineState, ReadError, Reader, write_state},
 };
 use tempfile::TempDir;
 

@@ -10,10 +10,10 @@ use std::{
 };
 
 use common::{Capture, file};
+use scap::select::{self, SyscallSet, TracepointSet};
 use scapd::{
     probe::Options,
     record::{self, Config, Observer, RequestError, Settings, Status},
-    select::{self, SyscallSet, TracepointSet},
 };
 
 /// Reports that the recording has started.

@@ -7,10 +7,10 @@ mod common;
 use std::{fs, process::Command, thread, time::Duration};
 
 use common::series::{Generator, Recording, alone, assert_whole, captures, config, read, wait_for};
+use scap::select;
 use scapd::{
     output::{Retention, Rotation, Series},
     record::{Config, Settings},
-    select,
     verify::{Outcome, Report},
 };
 
@@ -64,7 +64,8 @@ fn a_file_ends_after_its_events() {
     let mut config = config(folder.path().join("a.scap"), every(1000));
     config.limit = Some(3500);
     let recording = Recording::start(config);
-    let generator = Generator::start(1, 50, Duration::from_millis(10));
+    // A second for each file: until the state of the next one is read, it takes all events.
+    let generator = Generator::start(1, 10, Duration::from_millis(10));
     wait_for("3500 calls", || generator.calls() >= 3500);
     recording.stop().unwrap();
     generator.stop();
@@ -113,7 +114,7 @@ fn files_of_a_second_begin_with_the_second() {
     assert_whole(&paths, &calls);
     for path in &paths[1..] {
         let second: u64 = path.file_stem().unwrap().to_str().unwrap()["a-".len()..].parse().unwrap();
-        let mut reader = scapd::scap::Reader::new(fs::File::open(path).unwrap()).unwrap();
+        let mut reader = scap::format::Reader::new(fs::File::open(path).unwrap()).unwrap();
         let first = reader.next_event().unwrap().unwrap().event.ts();
         assert!(first / 1_000_000_000 >= second, "{first} in {}", path.display());
     }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Capture, file, run, scapd};
-use scapd::events::{Arch, Syscall};
+use scap::events::{Arch, Syscall};
 
 const CALLS: u64 = 1000;
 

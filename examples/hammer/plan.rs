@@ -4,9 +4,9 @@
 use std::io::Write;
 
 use libc::c_long;
-use scapd::{
+use scap::{
     events::{Arch, EventType, Syscall},
-    scap::Value,
+    format::Value,
 };
 
 /// Maximum number of calls per thread: every parameter that carries a call's number has room for it.

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use scapd::{
-    events::EventType,
-    probe::{Attach, Counters, Loaded},
-};
+use scap::events::EventType;
+use scapd::probe::{Attach, Counters, Loaded};
 
 use crate::{
     plan::{CALLS, Call},

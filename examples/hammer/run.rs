@@ -11,10 +11,8 @@ use std::{
 };
 
 use anyhow::ensure;
-use scapd::{
-    probe::{Active, Attach, Opened, Options, TargetState},
-    select::parse_tracepoints,
-};
+use scap::select::parse_tracepoints;
+use scapd::probe::{Active, Attach, Opened, Options, TargetState};
 
 use crate::{
     plan::{CALLS, Call, Identity, Mix},

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use scapd::{
+use scap::{
     events::{EventType, Schema},
-    probe::RawEvent,
-    scap::{EVENT_HEADER_LEN, EventView, Value},
+    format::{EVENT_HEADER_LEN, EventView, Value},
 };
+use scapd::probe::RawEvent;
 
 use crate::plan::{CALLS, Call, Identity, Kind, Memory, Mix, Plan, Stream};
 

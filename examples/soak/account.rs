@@ -12,7 +12,7 @@ use std::{
     ops::Range,
 };
 
-use scapd::events::EventType;
+use scap::events::EventType;
 
 use crate::{
     capture::{Capture, Gap, Hole, Stream},
@@ -294,7 +294,7 @@ fn without(part: Range<u64>, covered: &Range<u64>, common: &mut u64) -> Vec<Rang
 
 #[cfg(test)]
 mod tests {
-    use scapd::ledger::{Cause, Losses};
+    use scap::ledger::{Cause, Losses};
 
     use super::*;
     use crate::{

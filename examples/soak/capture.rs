@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, io::Read};
 
-use scapd::{
+use scap::{
     events::{EventType, event_by_program},
+    format::{CapturedEvent, EventView, Reader, Value},
     ledger::{self, Cause, Losses, Notice, Verdict},
-    scap::{CapturedEvent, EventView, Reader, Value},
 };
 
 use crate::{

@@ -6,6 +6,7 @@
 
 use std::io::{Cursor, sink};
 
+use scap::format::{Keep, ReadError, Reader};
 use scapd::{
     daemon::{
         config::Settings,
@@ -14,7 +15,6 @@ use scapd::{
     },
     print::{self, PrintError, ReadArgs, Summary},
     repair::salvage::Survey,
-    scap::{Keep, ReadError, Reader},
     verify::{Outcome, Report},
 };
 

@@ -18,10 +18,8 @@ use rustix::{
 };
 
 use super::stats::Spread;
-use crate::{
-    events::Syscall,
-    probe::{Attach, Directions, Floor, Loaded, Opened, Options, Step},
-};
+use crate::probe::{Attach, Directions, Floor, Loaded, Opened, Options, Step};
+use scap::events::Syscall;
 
 /// The size of the ring in bytes. An exit event of access takes 96, an enter event 56.
 pub(super) const RING: u64 = 8 << 20;

@@ -10,10 +10,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use rustix::fs::{Access, CWD, Mode, OFlags, access, openat};
 
 use super::stats::Spread;
-use crate::{
-    events::Syscall,
-    probe::{Active, Attach, Opened, Options, ProgramRuns, RunStatistics},
-};
+use crate::probe::{Active, Attach, Opened, Options, ProgramRuns, RunStatistics};
+use scap::events::Syscall;
 
 /// The number of turns of a call that count, and the maximum number of turns.
 const ROUNDS: usize = 21;

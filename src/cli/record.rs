@@ -7,12 +7,14 @@ use clap::{Args, ValueEnum};
 use super::{FilesArgs, ServeArgs, attach};
 use crate::{
     confine::Confinement,
-    events::Schema,
     output::Series,
     probe::{Directions, DynamicSnaplen, Options, Ports, SampleRatio},
     record,
-    select::{self, SyscallSet, TracepointSet},
     units::{parse_duration, parse_size},
+};
+use scap::{
+    events::Schema,
+    select::{self, SyscallSet, TracepointSet},
 };
 
 /// The maximum snaplen in bytes: the length of a parameter is a 16-bit field.

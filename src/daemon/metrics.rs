@@ -22,9 +22,9 @@ use super::{
 };
 use crate::{
     confine::Confinement,
-    ledger::{Cause, Losses},
     record::{Handle, Status},
 };
+use scap::ledger::{Cause, Losses};
 
 /// How long a client may take to send its request and read the response.
 const PATIENCE: Duration = Duration::from_secs(10);

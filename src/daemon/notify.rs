@@ -142,7 +142,7 @@ pub fn line(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::{Cause, Losses};
+    use scap::ledger::{Cause, Losses};
 
     #[test]
     fn a_line_says_how_fast_and_what_is_lost() {

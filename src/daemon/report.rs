@@ -9,10 +9,10 @@ use indicatif::HumanCount;
 
 use super::{health::Ill, notify::Watchdog, service::Service};
 use crate::{
-    ledger::Losses,
     privileges::{self, Keep},
     record::{Observer, Status},
 };
+use scap::ledger::Losses;
 
 /// The minimum interval between two log messages about losses.
 const LOSSES: Duration = Duration::from_secs(60);

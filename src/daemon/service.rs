@@ -16,6 +16,7 @@ use super::{
     notify::Notifier,
 };
 use crate::{
+    balance::ToJson,
     confine::Confinement,
     print,
     record::{self, Handle},

@@ -1,6 +1,6 @@
 //! The buffers that carry events to the output.
 
-use crate::ledger::Losses;
+use scap::ledger::Losses;
 
 /// A buffer of whole blocks. It comes from a [`WriterThread`](super::WriterThread) and goes back to it.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use super::{
     chunk::Chunk,
     series::{Cut, Files, Position, Report},
 };
-use crate::{
+use scap::{
+    format::frame_event,
     ledger::{self, Verdict},
-    scap::frame_event,
 };
 
 /// What a [`WriterThread`](super::WriterThread) writes to.

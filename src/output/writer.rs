@@ -17,7 +17,7 @@ use super::{
     pool::{Packing, Pool, default_packers},
     series::{Position, Report},
 };
-use crate::ledger::Verdict;
+use scap::ledger::Verdict;
 
 /// How long the end of a chunk waits for the next chunk. Writing it alone costs as much as half a chunk.
 const FLUSH: Duration = Duration::from_millis(50);

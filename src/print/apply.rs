@@ -9,7 +9,7 @@ use super::{
     text,
     transitions::{self, Transition, flag, takes_effect, transition},
 };
-use crate::scap::{
+use scap::format::{
     EventView, SockAddr, Value,
     state::{L4Proto, NamedFd},
 };
@@ -30,7 +30,7 @@ pub(super) enum Ended {
 
 impl Names {
     /// Updates the names from an event. Call it with each event, before looking up the event's names.
-    /// [Join](crate::scap::Joiner) the events of old captures first.
+    /// [Join](scap::format::Joiner) the events of old captures first.
     pub fn apply(&mut self, event: &EventView<'_>) {
         match self.ended.take() {
             Some(Ended::Fds { tid, first, last }) => self.tasks.files_mut(tid).close(first..=last),

@@ -1,6 +1,6 @@
 //! Parses the control messages (`cmsg`) that `recvmsg` returns, in the layout of the receiver's ABI.
 
-use crate::scap::Fields;
+use scap::format::Fields;
 
 const SOL_SOCKET: u32 = 1;
 const SCM_RIGHTS: u32 = 1;

@@ -15,7 +15,7 @@ use std::{
 use rpds::RedBlackTreeMapSync;
 
 use super::fds::OpenFd;
-use crate::scap::heap;
+use scap::format::heap;
 
 type Table = RedBlackTreeMapSync<i64, OpenFd>;
 

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use super::{text, transitions::flag};
-use crate::scap::{
+use scap::format::{
     SockAddr, SockTuple,
     state::{FdKind, FdList, L4Proto, NamedFd, memfd_name},
 };

@@ -16,15 +16,14 @@ use super::{
     Numbered, PrintError, for_each_event,
     json::{VERSION, bytes, escape as escape_json, ns, rfc3339, safe},
     losses::Ledger,
-    meaning::event_name,
     names::Names,
     open,
     text::escaped,
 };
-use crate::{
+use scap::{
     events::EventType,
+    format::{BlockType, EventView, Keep, ReadError, Reader, Value, state::MachineInfo},
     ledger,
-    scap::{BlockType, EventView, Keep, ReadError, Reader, Value, state::MachineInfo},
 };
 
 /// The maximum number of notices to keep; further ones are only counted.
@@ -191,7 +190,7 @@ impl Summary {
     ) {
         let event = &numbered.captured.event;
         self.events += 1;
-        let name = event_name(event);
+        let name = event.name();
         let of_type = types.entry(event.ty()).or_default();
         match of_type.get_mut(&*name) {
             Some(count) => *count += 1,

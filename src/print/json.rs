@@ -10,13 +10,13 @@ use serde_json::Value as Json;
 
 use super::{
     Numbered,
-    meaning::{Meaning, event_name, meaning, shown},
+    meaning::{Meaning, meaning, shown},
     names::Names,
     text,
 };
-use crate::{
+use scap::{
     events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
-    scap::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value},
+    format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value},
 };
 
 /// The version of the format, in every object. It changes with every incompatible change of the format.
@@ -58,7 +58,7 @@ impl Writer {
         }
         out.push_str(if event.ty().is_enter() { ",\"dir\":\">\"" } else { ",\"dir\":\"<\"" });
         out.push_str(",\"type\":");
-        string(out, event_name(event).as_bytes());
+        string(out, event.name().as_bytes());
         out.push_str(",\"category\":");
         match event.info() {
             // Writing to a string cannot fail.

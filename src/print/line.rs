@@ -18,13 +18,13 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     Numbered,
-    meaning::{Meaning, event_name, meaning, shown},
+    meaning::{Meaning, meaning, shown},
     names::Names,
     text,
 };
-use crate::{
+use scap::{
     events::{ParamInfo, ParamType},
-    scap::{Decoded, FdEntries, Value},
+    format::{Decoded, FdEntries, Value},
 };
 
 /// Appends the line of an event, without a newline.
@@ -38,7 +38,7 @@ pub(super) fn write_line(out: &mut String, numbered: &Numbered<'_>, names: &Name
     let direction = if event.ty().is_enter() { '>' } else { '<' };
     // As in sysdig, an event without a thread has tid -1.
     let _ = write!(out, " ({}) {direction} ", event.tid() as i64);
-    text::escape(out, event_name(event).as_bytes());
+    text::escape(out, event.name().as_bytes());
     for (info, decoded) in event.values() {
         let _ = write!(out, " {}=", info.name);
         match decoded {

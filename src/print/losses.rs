@@ -9,7 +9,8 @@ use super::{
     info::plain_table,
     json::{ns, rfc3339},
 };
-use crate::{
+use crate::balance::ToJson;
+use scap::{
     events::event,
     ledger::{ClockStep, Cut, Gap, Losses, Notice, Verdict},
     select::Asked,
@@ -89,7 +90,7 @@ impl Ledger {
                 "at_time": rfc3339(step.at),
                 "by": step.by,
             })).collect::<Vec<_>>(),
-            "cuts": self.cuts.iter().map(Cut::to_json).collect::<Vec<_>>(),
+            "cuts": self.cuts.iter().map(ToJson::to_json).collect::<Vec<_>>(),
         })
     }
 
@@ -210,7 +211,7 @@ fn most(gap: &Gap) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
+    use scap::{
         events::event_by_program,
         ledger::{Cause, LeftOut},
     };

@@ -9,9 +9,9 @@ use super::{
     text,
     transitions::{self, Transition, flag, transition},
 };
-use crate::{
-    events::{Arch, Detail, Event, ForeignCall, ParamInfo, ParamType, Source, Syscall},
-    scap::{Decoded, EventView, Value},
+use scap::{
+    events::{Detail, Event, ForeignCall, ParamInfo, ParamType, Source, Syscall},
+    format::{Decoded, EventView, Value},
 };
 
 /// The meaning of a value.
@@ -160,7 +160,7 @@ fn flags(names: Vec<&'static str>) -> Meaning<'static> {
 /// Returns the absolute form of a relative path.
 fn absolute(names: &Names, event: &EventView<'_>, info: &ParamInfo, path: &[u8]) -> Meaning<'static> {
     let int = |index| match event.info()?.params.get(index).zip(event.param(index)) {
-        Some((info, bytes)) => match crate::scap::decode(info, bytes).ok()?.value {
+        Some((info, bytes)) => match scap::format::decode(info, bytes).ok()?.value {
             Value::Fd(fd) => Some(fd),
             _ => None,
         },
@@ -177,38 +177,4 @@ fn absolute(names: &Names, event: &EventView<'_>, info: &ParamInfo, path: &[u8])
         return Meaning::None;
     }
     names.absolute(event, base, path).map_or(Meaning::None, |path| Meaning::Name(path.into()))
-}
-
-/// Returns the system call of an event, if it has one.
-pub fn syscall(event: &EventView<'_>) -> Option<&'static Syscall> {
-    let row = event.info()?;
-    if is_generic(row) {
-        let code = match event.value("ID")?.ok()?.value {
-            Value::Syscall(code) => Syscall::by_code(code),
-            _ => None,
-        };
-        // The recorder may not have known the call: look up its native number.
-        return code.or_else(|| match event.value("nativeID")?.ok()?.value {
-            Value::Uint(number) => Syscall::by_number(Arch::NATIVE, number as u16),
-            _ => None,
-        });
-    }
-    row.syscall()
-}
-
-fn is_generic(row: &Event) -> bool {
-    row.ty.0 <= 1
-}
-
-/// Returns an event's name: of a generic event, its system call's; of an `asyncevent`, its own; otherwise its row's.
-pub fn event_name<'a>(event: &EventView<'a>) -> Cow<'a, str> {
-    let Some(row) = event.info() else { return format!("unknown({})", event.ty()).into() };
-    match row.name {
-        "asyncevent" => match event.value("name") {
-            Some(Ok(Decoded { value: Value::Text(name), .. })) => String::from_utf8_lossy(name),
-            _ => row.name.into(),
-        },
-        _ if is_generic(row) => syscall(event).map_or(row.name, |s| s.name).into(),
-        _ => row.common_name().into(),
-    }
 }

@@ -39,13 +39,12 @@ pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
 pub use json::VERSION as JSON_VERSION;
 pub(crate) use json::{escape as escape_json, safe as safe_json};
 pub use losses::Ledger;
-pub use meaning::{event_name, syscall};
 pub use names::Names;
 pub use text::{escaped, for_terminal, shown};
 
-use crate::{
+use scap::{
+    format::{CapturedEvent, EventView, Joiner, Keep, ReadError, Reader},
     ledger,
-    scap::{CapturedEvent, EventView, Joiner, Keep, ReadError, Reader},
     select::{self, Judge},
 };
 
@@ -86,7 +85,7 @@ pub struct ReadArgs {
     pub limit: Option<u64>,
     /// Whether to print one JSON object per line instead of lines in sysdig's format.
     pub json: bool,
-    /// Which events to print; `None` for all. [`syscall`] returns an event's system call.
+    /// Which events to print; `None` for all. [`EventView::syscall`] returns an event's system call.
     pub filter: Option<Filter>,
     /// The processes and threads whose events are printed; empty for all.
     pub pids: Vec<u64>,

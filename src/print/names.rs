@@ -9,7 +9,7 @@ use super::{
     paths,
     tasks::Tasks,
 };
-use crate::scap::{EventView, MachineState, heap};
+use scap::format::{EventView, MachineState, heap};
 
 /// The `dirfd` value that stands for the working directory.
 pub(super) const AT_FDCWD: i64 = -100;

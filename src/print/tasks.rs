@@ -11,7 +11,7 @@ use super::{
     namespaces::{Namespaces, Nested},
     transitions::{CLONE_FILES, CLONE_FS, CLONE_THREAD},
 };
-use crate::scap::{heap, state::Thread as StateThread};
+use scap::format::{heap, state::Thread as StateThread};
 
 /// The returns of a clone that have been seen. It returns in the parent and in the child, in either order; the second
 /// return adds at most the child's ids in its own pid namespace.

@@ -6,12 +6,12 @@ use proptest::{collection::vec, prelude::*};
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::{
+use scap::{
     events::{EVENTS, Event},
-    scap::{
-        EventBuilder, FdEntries, MachineState, SockAddr, SockTuple, Value, frame_event, proptests,
+    format::{
+        EventBuilder, FdEntries, MachineState, SockAddr, SockTuple, Value, frame_event,
         state::{Fd, FdKind, FdList, Group, L4Proto, MachineInfo, Thread, User},
-        write_state,
+        strategies, write_state,
     },
 };
 

@@ -2,9 +2,9 @@
 
 use std::{fmt::Write, net::IpAddr, os::unix::ffi::OsStrExt, path::Path};
 
-use crate::{
+use scap::{
     events::{FlagTable, ParamType, PrintFormat},
-    scap::{SockAddr, SockTuple},
+    format::{SockAddr, SockTuple},
 };
 
 /// Returns whether a terminal interprets a character instead of showing it. This includes line separators and
@@ -137,7 +137,7 @@ pub(super) fn enum_names(table: FlagTable, value: u32) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::flag_table;
+    use scap::events::flag_table;
 
     #[test]
     fn text_is_escaped() {

@@ -1,8 +1,8 @@
 //! The state change that each event type causes: at most one transition per row of the event table.
 
-use crate::{
+use scap::{
     events::{EVENTS, Event, Source, flag_table, same},
-    scap::state::NamedFd,
+    format::state::NamedFd,
 };
 
 /// What an event changes. Rows are matched by name, so old and current rows of a call share a transition.
@@ -179,7 +179,7 @@ pub(super) fn bpf_creates(command: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::EventFlags;
+    use scap::events::EventFlags;
 
     #[test]
     fn every_name_is_that_of_a_row() {

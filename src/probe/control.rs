@@ -13,7 +13,7 @@ use super::{
     rules::{SAMPLING, sampling_bits},
     settings::Settings,
 };
-use crate::{
+use scap::{
     events::{Arch, CompatTwin, SYSCALLS, SocketCall, Syscall},
     select::{NameRule, Selection, SyscallSet, Tracepoint, TracepointSet, name_rule},
 };
@@ -454,7 +454,7 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     fn each_call_has_its_own_directions() {
-        let for_names = crate::select::Companions { calls: set(&["execve", "close"]), ..Default::default() };
+        let for_names = scap::select::Companions { calls: set(&["execve", "close"]), ..Default::default() };
         let selection =
             Selection { enter: set(&["read"]), exit: set(&["read", "write", "execveat"]), for_names };
         let wanted = wanted_slots(&selection);

@@ -17,9 +17,11 @@ use scapd_bpf::types;
 
 use crate::{
     clocks::{Clocks, Machine},
+    ring::{buffer::Mapping, merge::Progress},
+};
+use scap::{
     events::{EVENTS, EventType},
     ledger::{Cause, LeftOut, Losses},
-    ring::{buffer::Mapping, merge::Progress},
 };
 
 /// The counters of one event type. Events that were seen and not lost went into a ring.

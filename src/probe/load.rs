@@ -25,11 +25,9 @@ use super::{
     settings::Settings,
     tasks::TaskIds,
 };
-use crate::{
-    clocks::Machine,
+use crate::{clocks::Machine, limits, ring::merge::Merge};
+use scap::{
     events::{EVENTS, Event, EventType, Schema, Source, Syscall, event_by_program},
-    limits,
-    ring::merge::Merge,
     select::Selection,
 };
 

@@ -23,12 +23,12 @@ use super::{
     settings::Settings,
     tasks::TaskIds,
 };
-use crate::{
+use crate::ring::{
+    buffer::RingBuffer,
+    merge::{Merge, Progress},
+};
+use scap::{
     events::{EVENTS, Event, Schema, Source, Syscall, event_by_program},
-    ring::{
-        buffer::RingBuffer,
-        merge::{Merge, Progress},
-    },
     select::{Selection, TracepointSet},
 };
 

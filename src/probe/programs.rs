@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use libbpf_rs::{OpenProgramMut, ProgramMut};
 use scapd_bpf::{OpenScapdProgs, ScapdProgs};
 
-use crate::{events::EventType, select::Tracepoint};
+use scap::{events::EventType, select::Tracepoint};
 
 macro_rules! programs {
     ($($kind:ident($($row:tt)*))*) => {
@@ -50,7 +50,7 @@ macro_rules! loaded {
     };
 }
 
-with_events!(programs);
+scap::with_events!(programs);
 
 /// Calls `visit` with the programs that belong to no event.
 pub(super) fn for_each_helper(

@@ -7,7 +7,7 @@ use thiserror::Error;
 use scapd_bpf::types::sc_wanted;
 
 use super::control::slots;
-use crate::events::{SYSCALLS, Sampling};
+use scap::events::{SYSCALLS, Sampling};
 
 /// The divisor of sampling: each second is divided into this many parts, and only the first is recorded. A power of two
 /// from 1 to 128.
@@ -143,7 +143,7 @@ pub(super) fn sampling_bits(count: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::events::{Arch, Syscall};
+    use scap::events::{Arch, Syscall};
 
     #[test]
     fn ratios_are_powers_of_two() {

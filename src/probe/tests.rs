@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::thread::{CpuSet as Affinity, gettid, sched_setaffinity};
 
 use super::{Active, Opened, Options, ProbeError, RingLayout, TargetState};
-use crate::{
+use scap::{
     events::Syscall,
     ledger::Cause,
     select::{Tracepoint, TracepointSet},

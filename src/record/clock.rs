@@ -17,10 +17,8 @@
 
 use std::collections::VecDeque;
 
-use crate::{
-    clocks::{Clocks, Machine, Reading},
-    ledger::ClockStep,
-};
+use crate::clocks::{Clocks, Machine, Reading};
+use scap::ledger::ClockStep;
 
 /// A difference up to the reading's uncertainty plus this (ns) is ignored.
 const TOLERANCE: u64 = 10_000;

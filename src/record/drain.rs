@@ -13,10 +13,12 @@ pub use counts::Counts;
 use super::{clock::Clock, ledger::Ledger, rotor::Rotor, self_test::SelfTest, state::Scan};
 use crate::{
     clocks::Machine,
-    ledger::{self, Cause, Gap, Notice, Verdict},
     output::{Chunk, OutputError, Progress, Rotation, Totals, WriterThread},
     probe::{Active, Loaded, ProbeError, RawEvent},
-    scap::{event_block_len, frame_event, set_event_time},
+};
+use scap::{
+    format::{event_block_len, frame_event, set_event_time},
+    ledger::{self, Cause, Gap, Notice, Verdict},
     select::{Asked, Judge},
 };
 

@@ -13,8 +13,8 @@ use super::{Config, status::Status};
 use crate::{
     output::Retention,
     probe::{DynamicSnaplen, SampleRatio},
-    select::SyscallSet,
 };
+use scap::select::SyscallSet;
 
 /// How long to wait for a request to be carried out. A rotation reads the state of the machine first.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,9 +1,9 @@
 //! Tracks losses while a capture runs: finds the gaps, and computes the balance at the end.
 
-use crate::{
+use crate::probe::{Loaded, SampleRatio, Totals};
+use scap::{
     events::{EVENTS, EventType},
     ledger::{Cause, Gap, Losses, Verdict},
-    probe::{Loaded, SampleRatio, Totals},
 };
 
 /// A gap ends when nothing has been lost for this long (ns).

@@ -36,7 +36,6 @@ use crate::{
     },
     print::shown,
     probe::{Active, Loaded, Opened, Options, TargetState},
-    select::{self, SyscallSet},
 };
 pub use command::CommandError;
 use command::{Held, Stdout};
@@ -46,6 +45,7 @@ pub use handle::{Handle, RequestError, Requests, Settings, requests};
 use ledger::Ledger;
 use pace::Pace;
 use progress::Progress;
+use scap::select::{self, SyscallSet};
 use self_test::SelfTest;
 use state::Scan;
 use status::Watch;
@@ -81,7 +81,7 @@ pub struct Config {
     pub syscalls: Option<SyscallSet>,
     /// Record only these. Otherwise the recording also has the returns of calls that change what their events refer to
     /// (processes, working directories, descriptors): see
-    /// [`Selection::companions`](crate::select::Selection::companions).
+    /// [`Selection::companions`](scap::select::Selection::companions).
     pub only: bool,
     /// Make a recorded system call, and report [started](Observer::started) only when its event is in the file.
     pub self_test: bool,

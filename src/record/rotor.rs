@@ -2,10 +2,8 @@
 
 use jiff::tz::TimeZone;
 
-use crate::{
-    ledger::Verdict,
-    output::{Cut, Rotation, WriterThread},
-};
+use crate::output::{Cut, Rotation, WriterThread};
+use scap::ledger::Verdict;
 
 /// Bytes reserved for the notices at a file's end.
 const NOTICES: u64 = 4096;

@@ -8,10 +8,8 @@ use anyhow::Context;
 use rustix::thread::{gettid, sched_getaffinity};
 
 use super::wanted::Wanted;
-use crate::{
-    events::Syscall,
-    probe::{Loaded, TargetState},
-};
+use crate::probe::{Loaded, TargetState};
+use scap::events::Syscall;
 
 const CALL: &str = "sched_getaffinity";
 
@@ -96,13 +94,13 @@ impl SelfTest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
+    use scap::{
         events::event,
-        scap::{EventBuilder, Value},
+        format::{EventBuilder, Value},
     };
 
     fn generic(ty: u16, tid: u64, code: u16) -> Vec<u8> {
-        let builder = EventBuilder::new(event(crate::events::EventType(ty)).unwrap(), 1, tid);
+        let builder = EventBuilder::new(event(scap::events::EventType(ty)).unwrap(), 1, tid);
         let builder = builder.param(Value::Syscall(code)).unwrap();
         builder.param(Value::Uint(203)).unwrap().build().unwrap()
     }
@@ -128,6 +126,6 @@ mod tests {
     fn the_call_has_no_program_of_its_own() {
         let call = call().unwrap();
         assert!(call.exit().is_none_or(|event| event.program.is_none()), "choose another one");
-        assert!(call.number(crate::events::Arch::NATIVE).is_some());
+        assert!(call.number(scap::events::Arch::NATIVE).is_some());
     }
 }

@@ -14,9 +14,9 @@ use super::{command::Held, drain::Drain, pace};
 use crate::{
     output::StateSource,
     probe::{Active, Ids, TaskIds},
-    scap::{state::MachineState, write_state},
     snapshot,
 };
+use scap::format::{state::MachineState, write_state};
 
 /// Takes the state of the machine.
 #[derive(Debug, Clone)]

@@ -18,10 +18,11 @@ use serde_json::{Map, Value, json};
 
 use super::{ledger::Ledger, summary::Summary};
 use crate::{
-    events::event,
+    balance::ToJson,
     folder::{Draft, Special},
     probe::{Counters, Loaded},
 };
+use scap::events::event;
 
 /// How long to wait for a pipe that accepts no data.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -116,7 +117,7 @@ fn json(summary: &Summary, ledger: &Ledger, probe: &Loaded) -> Value {
     })
 }
 
-fn row(ty: crate::events::EventType, counters: &Counters) -> Map<String, Value> {
+fn row(ty: scap::events::EventType, counters: &Counters) -> Map<String, Value> {
     let mut row = Map::new();
     row.insert("type".into(), json!(ty.0));
     row.insert("name".into(), json!(event(ty).and_then(|event| event.program).unwrap_or("unknown")));

@@ -3,10 +3,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::drain::Drain;
-use crate::{
-    ledger::Losses,
-    probe::{Loaded, ProgramRuns},
-};
+use crate::probe::{Loaded, ProgramRuns};
+use scap::ledger::Losses;
 
 /// Gets the status of a recording. Runs on the recording's own thread: a slow observer slows the recording down.
 pub trait Observer {

@@ -6,10 +6,13 @@ use indicatif::{HumanBytes, HumanCount};
 
 use super::drain::Drain;
 use crate::{
-    events::{EVENTS, Event, EventType, Syscall, event},
-    ledger::Verdict,
+    balance,
     output::Totals as Written,
     probe::{Loaded, Totals},
+};
+use scap::{
+    events::{EVENTS, Event, EventType, Syscall, event},
+    ledger::Verdict,
 };
 
 /// How many calls, and how many event types with losses, the summary names.
@@ -137,7 +140,7 @@ impl Summary {
                 writeln!(f, "  most of all: {}", types.join(", "))?;
             }
         }
-        for line in self.verdict.left_out_lines() {
+        for line in balance::left_out_lines(&self.verdict) {
             writeln!(f, "{line}")?;
         }
         if self.totals.losses.targets_full > 0 {

@@ -1,9 +1,9 @@
 //! The selection of a recording: the requested events, and those that keep their names right.
 
 use super::{Config, Settings, self_test};
-use crate::{
+use crate::probe::{Directions, Loaded, Options, ProbeError};
+use scap::{
     events::SYSCALLS,
-    probe::{Directions, Loaded, Options, ProbeError},
     select::{Asked, Selection, SyscallSet, Tracepoint, TracepointSet},
 };
 

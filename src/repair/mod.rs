@@ -1,6 +1,6 @@
 //! `scapd repair`: turns a truncated or damaged capture into one that every reader opens.
 //!
-//! It keeps everything up to the last whole block, and appends a notice ([`ledger::CUT`](crate::ledger::CUT)) that says
+//! It keeps everything up to the last whole block, and appends a notice ([`ledger::CUT`](scap::ledger::CUT)) that says
 //! what was left out; `scapd verify` then calls the capture incomplete instead of damaged. It decompresses a broken
 //! gzip member as far as possible, and compresses the result anew.
 //!
@@ -29,10 +29,9 @@ use thiserror::Error;
 
 use crate::{
     folder::{self, Draft, Spot},
-    ledger::Cut,
     print::shown,
-    scap::ReadError,
 };
+use scap::{format::ReadError, ledger::Cut};
 
 /// The suffix of a capture that is still being written.
 pub const PARTIAL: &str = ".partial";

@@ -4,14 +4,14 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use flate2::{Compression, write::GzEncoder};
 
-use crate::{
-    ledger::{self, Cut, CutCause, Notice},
-    scap::{
+use scap::{
+    format::{
         Keep, Place, ReadError, Reader,
         block::{BlockKind, BlockType},
         complete_state, frame_event,
         gzip::Members,
     },
+    ledger::{self, Cut, CutCause, Notice},
 };
 
 /// What was found in a capture.

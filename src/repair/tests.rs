@@ -8,11 +8,13 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
+use crate::verify::{Outcome, Report as Verified};
+use scap::{
     events::{EventType, event},
+    format::{
+        BlockType, EventBuilder, MachineState, Reader, Value, event_block_len, frame_event, write_state,
+    },
     ledger::{self, CutCause, Verdict},
-    scap::{BlockType, EventBuilder, MachineState, Reader, Value, event_block_len, frame_event, write_state},
-    verify::{Outcome, Report as Verified},
 };
 
 /// Size in bytes of an event's block in [`whole`].

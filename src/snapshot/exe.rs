@@ -7,11 +7,11 @@ use super::Report;
 use super::dir::{Dir, SMALL};
 use super::mounts::{Mount, Mounts};
 use super::text::{fields, lines, number};
-use crate::scap::state::memfd_name;
+use scap::format::state::memfd_name;
 
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 
-/// The properties of an executable file. Fields as in [`Thread`](crate::scap::state::Thread).
+/// The properties of an executable file. Fields as in [`Thread`](scap::format::state::Thread).
 #[derive(Debug, Clone, Default)]
 pub(super) struct Exe {
     pub(super) path: Vec<u8>,

@@ -11,7 +11,7 @@ use super::mounts::{Mounts, device};
 use super::sockets::{Sockets, unlisted};
 use super::text::{fields, lines, number, shortened};
 use super::{MAX_PATH, Report};
-use crate::scap::state::{Fd, FdKind, NamedFd, memfd_name};
+use scap::format::state::{Fd, FdKind, NamedFd, memfd_name};
 
 /// The mounts and sockets of the machine, for naming descriptors.
 pub(super) struct Known<'a> {

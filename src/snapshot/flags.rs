@@ -2,7 +2,7 @@
 
 use rustix::fs::OFlags;
 
-use crate::events::{flag_table, same};
+use scap::events::{flag_table, same};
 
 /// The `clone_flags` of a thread that is not its process's first. /proc does not show how a thread was made. The first
 /// two flags follow from being a thread; every thread library sets the third.

@@ -9,7 +9,7 @@ use nix::sys::socket::SockaddrStorage;
 use super::dir::{Dir, SMALL};
 use super::text::{fields, number};
 use super::{MAX_PATH, Report};
-use crate::scap::state::{Interface, InterfaceAddress};
+use scap::format::state::{Interface, InterfaceAddress};
 
 /// Returns all IPv4 addresses, then all IPv6 ones: the order of the format. Reads link speeds below `sys`.
 pub(super) fn collect(sys: &Path, report: &mut Report) -> Vec<Interface> {

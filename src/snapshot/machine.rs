@@ -3,7 +3,7 @@
 use super::dir::{Dir, LARGE, SMALL};
 use super::text::{fields, lines, number};
 use super::{Report, SnapshotError};
-use crate::scap::state::MachineInfo;
+use scap::format::state::MachineInfo;
 
 const MAX_HOSTNAME: usize = 127;
 

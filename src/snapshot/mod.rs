@@ -26,12 +26,10 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-use crate::{
-    clocks,
-    scap::state::{FdList, MachineState},
-};
+use crate::clocks;
 use dir::Dir;
 use processes::Walk;
+use scap::format::state::{FdList, MachineState};
 
 /// The longest path that the format's readers accept, in bytes.
 const MAX_PATH: usize = 1023;

@@ -13,7 +13,7 @@ use super::sockets::Sockets;
 use super::text::{fields, lines, number, shortened, shortened_list, split_once};
 use super::threads::{Stat, Status, parse_stat, parse_status};
 use super::{MAX_PATH, Report};
-use crate::scap::state::Thread;
+use scap::format::state::Thread;
 
 /// The maximum size of the arguments, and of the environment, in bytes.
 const MAX_LIST: usize = 4096;

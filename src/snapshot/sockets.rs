@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::dir::{Dir, LARGE};
 use super::text::{fields, hex, lines, number, split_once};
 use super::{MAX_PATH, Report, unix_names};
-use crate::scap::state::{FdKind, L4Proto, NamedFd};
+use scap::format::state::{FdKind, L4Proto, NamedFd};
 
 const TABLES: [(&str, L4Proto); 8] = [
     ("net/tcp", L4Proto::Tcp),

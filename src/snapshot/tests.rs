@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::*;
-use crate::scap::state::Thread;
+use scap::format::state::Thread;
 
 /// The first descriptor that a child gets.
 const FIRST_FD: i32 = 100;

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::dir::{Dir, LARGE};
 use super::text::{lines, number};
 use super::{MAX_PATH, Report};
-use crate::scap::state::{Group, User};
+use scap::format::state::{Group, User};
 
 /// Reads `passwd` and `group` below `etc`.
 pub(super) fn collect(etc: &Path, report: &mut Report) -> (Vec<User>, Vec<Group>) {

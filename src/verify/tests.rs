@@ -1,9 +1,9 @@
 //! Verifies captures that are whole, cut off, damaged, or not scapd's.
 
 use super::*;
-use crate::{
+use scap::{
     events::{EventType, event},
-    scap::{EventBuilder, MachineState, Value, frame_event, write_state},
+    format::{EventBuilder, MachineState, Value, frame_event, write_state},
 };
 
 /// Returns a capture of `close` events at these times, followed by notices.

@@ -13,10 +13,10 @@ use std::{
     time::Duration,
 };
 
-use scapd::{
+use scap::{
     events::{EventType, event_by_program},
+    format::{Decoded, EventView, Reader, Value},
     ledger::{self, Cause, ClockStep, Gap, Notice, Verdict},
-    scap::{Decoded, EventView, Reader, Value},
     select::Asked,
 };
 

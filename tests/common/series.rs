@@ -12,14 +12,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use scap::{
+    format::Reader,
+    ledger::{self, Cause, Notice, Verdict},
+    select::{self, TracepointSet},
+};
 use scapd::{
     confine::Confinement,
-    ledger::{self, Cause, Notice, Verdict},
     output::Series,
     probe::{Directions, Options},
     record::{self, Config, Handle, Observer, Outcome, Status},
-    scap::Reader,
-    select::{self, TracepointSet},
 };
 
 /// Returns a lock: a recording counts the calls of the whole process, so only one test may run at a time.

@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use scapd::scap::Reader;
+use scap::format::Reader;
 
 use crate::{
     GETGID,

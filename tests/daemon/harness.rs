@@ -15,7 +15,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use scapd::events::{Arch, Syscall};
+use scap::events::{Arch, Syscall};
 
 use crate::common::{Capture, run, scapd};
 

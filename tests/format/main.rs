@@ -9,7 +9,7 @@ mod packed;
 
 use std::net::Ipv4Addr;
 
-use scapd::scap::{
+use scap::format::{
     BlockType, ReadError, Reader,
     state::{Fd, FdKind, FdList, Group, Interface, InterfaceAddress, MachineState, NamedFd, Thread, User},
 };

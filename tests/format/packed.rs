@@ -2,9 +2,9 @@
 
 use std::{fs, io::Read, path::PathBuf};
 
+use scap::format::{ReadError, Reader};
 use scapd::{
     repair::salvage::Survey,
-    scap::{ReadError, Reader},
     verify::{Outcome, Report},
 };
 

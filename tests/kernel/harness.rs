@@ -11,12 +11,12 @@ use std::{
 };
 
 use libtest_mimic::{Completion, Failed};
-use scapd::{
+use scap::{
     events::{Event, EventType, Schema, Source, Syscall, event, event_by_program},
     ledger::{LeftOut, Losses},
-    probe::{Active, Control, Counters, Directions, Options, TargetState},
     select::{TracepointSet, parse_tracepoints},
 };
+use scapd::probe::{Active, Control, Counters, Directions, Options, TargetState};
 
 use crate::{
     marks::{Marks, Way},

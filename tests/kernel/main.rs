@@ -46,7 +46,7 @@ fn main() {
     // A test records only its own thread, but waits for time to pass: two at a time are enough.
     arguments.test_threads.get_or_insert(2);
     let setup = Setup::from_environment().and_then(|setup| setup.permitted().map(|()| Arc::new(setup)));
-    let of_programs = scapd::with_events!(tests).into_iter().map(|(name, test)| (name.into(), name, test));
+    let of_programs = scap::with_events!(tests).into_iter().map(|(name, test)| (name.into(), name, test));
     let of_settings =
         cases::SETTINGS.iter().map(|(name, program, test)| (format!("settings::{name}"), *program, *test));
     let trials = of_programs

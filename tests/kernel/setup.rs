@@ -8,10 +8,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use scapd::{
-    events::{SYSCALLS, Schema, Syscall},
-    probe::{Active, Attach, Directions, Opened, Options, ProbeError},
-};
+use scap::events::{SYSCALLS, Schema, Syscall};
+use scapd::probe::{Active, Attach, Directions, Opened, Options, ProbeError};
 
 /// The environment's settings for the tests.
 pub struct Setup {

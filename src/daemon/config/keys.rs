@@ -8,7 +8,8 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use crate::{cli::RecordArgs, select::suggest};
+use crate::cli::RecordArgs;
+use scap::select::suggest;
 
 /// Flags that are not keys, each with the reason.
 const NOT_FOR_A_SERVICE: [(&str, &str); 4] = [

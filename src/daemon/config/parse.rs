@@ -11,7 +11,7 @@ use super::{
     keys::{Keys, NEEDS_BOOL, NoKey, Section, Takes},
     mistake::{Mistake, Place},
 };
-use crate::select::suggest;
+use scap::select::suggest;
 
 /// A key with its values, as on a command line, and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,7 +68,7 @@ fn values_reach_the_flags() {
     assert_eq!(args.serve.metrics, Some("127.0.0.1:1".parse().unwrap()));
     assert_eq!(args.serve.control, Some(crate::cli::SOCKET.into()));
     let config = crate::record::Config::from(args);
-    assert_eq!(config.syscalls, Some(crate::select::parse("openat,%network").unwrap()));
+    assert_eq!(config.syscalls, Some(scap::select::parse("openat,%network").unwrap()));
     assert!(config.probe.directions.enter && !config.probe.directions.exit && config.compress);
     assert_eq!((config.probe.snaplen, config.pids), (256, vec![1, 2]));
     assert_eq!(config.write.unwrap().to_str(), Some("/tmp/x y.scap"));

@@ -5,10 +5,10 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 
 use super::partial::Partial;
-use crate::{
+use crate::output::{Output, OutputError, chunk::Chunk};
+use scap::{
+    format::frame_event,
     ledger::{self, Verdict},
-    output::{Output, OutputError, chunk::Chunk},
-    scap::frame_event,
 };
 
 /// The current file.

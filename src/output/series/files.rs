@@ -28,10 +28,10 @@ use super::{
 };
 use crate::{
     folder::Whereabouts,
-    ledger::Verdict,
     output::{Output, OutputError, Target, Totals, chunk::Chunk, sink::Sink},
     print::shown,
 };
+use scap::ledger::Verdict;
 
 pub use reserved::ReservedFiles;
 

@@ -21,12 +21,11 @@ use super::{Retention, Series, hook::Hooks, manifest, partial::Partial, store::S
 use crate::{
     confine::{self, Confinement, Task},
     folder::{Identity, Spot, Whereabouts},
-    ledger::Verdict,
     output::{Output, OutputError},
     print::shown,
     repair::{self, RepairError},
-    scap::ReadError,
 };
+use scap::{format::ReadError, ledger::Verdict};
 
 /// Room in the queue of files to be closed; when it is full, the writer waits.
 const CLOSING: usize = 4;

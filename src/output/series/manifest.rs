@@ -12,10 +12,11 @@ use sha2::{Digest, Sha256};
 
 use super::name::unpacked;
 use crate::{
+    balance::ToJson,
     folder::{Draft, Folder, Spot},
-    ledger::Verdict,
     print::shown,
 };
+use scap::ledger::Verdict;
 
 /// How many bytes of a manifest are read at most: ours have a tenth of that.
 const LONGEST: u64 = 64 << 10;

@@ -38,7 +38,8 @@ pub(super) use files::Position;
 pub(super) use keeper::Report;
 pub(super) use partial::Partial;
 
-use crate::{confine::Confinement, ledger::Verdict};
+use crate::confine::Confinement;
+use scap::ledger::Verdict;
 
 /// How a capture is split into files, and which of them are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::*;
-use crate::ledger::{Cause, Losses, Verdict};
+use scap::ledger::{Cause, Losses, Verdict};
 
 /// Creates a series whose machine state is the text `state`.
 fn files(dir: &Path, compress: bool, series: &Series) -> Files {

@@ -1,7 +1,7 @@
 //! Which calls have an effect, and how far it goes; captures that were put together.
 
 use super::*;
-use crate::events::{SYSCALLS, Syscall};
+use scap::events::{SYSCALLS, Syscall};
 
 const FAILED: Value<'static> = Value::Errno(-22);
 const OK: Value<'static> = Value::Errno(0);

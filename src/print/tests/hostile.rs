@@ -37,7 +37,7 @@ fn a_path_does_not_grow_without_end() {
 fn a_process_with_many_descriptors_forks_often() {
     let mut state = state();
     let kind =
-        |fd| FdKind::Named { kind: crate::scap::state::NamedFd::Fifo, name: format!("pipe:{fd}").into() };
+        |fd| FdKind::Named { kind: scap::format::state::NamedFd::Fifo, name: format!("pipe:{fd}").into() };
     state.fds =
         vec![FdList { pid: 100, fds: (0..50_000).map(|fd| Fd { fd, ino: 0, kind: kind(fd) }).collect() }];
     let mut capture = Capture::new();

@@ -1,7 +1,7 @@
 //! The JSON format: tests that events of every type are as docs/JSON.md describes.
 
 use super::*;
-use crate::events::{ParamInfo, ParamType};
+use scap::events::{ParamInfo, ParamType};
 
 /// Returns the kind of a JSON value in the page's terms; `None` for `null`, which means 'no value' anywhere.
 fn shape(json: &Json) -> Option<String> {
@@ -155,9 +155,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn any_event_survives_and_has_its_shape(state in proptests::state(), events in vec(proptests::event(), 1..20)) {
-        let built: Vec<_> = events.iter().map(|(row, values)| proptests::built(row, values, 1, 1)).collect();
-        let capture = Capture { bytes: proptests::capture(&state, &built), ts: 0 };
+    fn any_event_survives_and_has_its_shape(state in strategies::state(), events in vec(strategies::event(), 1..20)) {
+        let built: Vec<_> = events.iter().map(|(row, values)| strategies::built(row, values, 1, 1)).collect();
+        let capture = Capture { bytes: strategies::capture(&state, &built), ts: 0 };
         let (out, _) = capture.read(|args| (args.json, args.all) = (true, true));
         for ((row, _), line) in events.iter().zip(out.lines()) {
             let json: Json = serde_json::from_str(line).unwrap();

@@ -1,7 +1,7 @@
 //! What stands in parentheses behind a value.
 
 use super::*;
-use crate::events::Syscall;
+use scap::events::Syscall;
 
 fn line(capture: Capture) -> String {
     capture.lines().pop().unwrap()
@@ -67,7 +67,7 @@ fn the_descriptor_of_anonymous_memory_is_none_and_that_of_other_calls_is_one() {
 fn an_event_has_the_name_of_its_call_or_its_own() {
     let call = Syscall::by_name("getppid").unwrap();
     // By the stable code, whatever the number is; by the number where there is no code.
-    for (code, native) in [(call.code, u16::MAX), (0, call.number(crate::events::Arch::NATIVE).unwrap())] {
+    for (code, native) in [(call.code, u16::MAX), (0, call.number(scap::events::Arch::NATIVE).unwrap())] {
         let values = [Value::Syscall(code), Value::Uint(native.into())];
         let line = line(Capture::new().event(100, "syscall_x", &values));
         assert!(line.starts_with("< getppid "), "{line}");

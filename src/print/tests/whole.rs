@@ -19,7 +19,7 @@ fn what_is_asked_for_is_shown() {
     assert_eq!(numbers(&three().read(|a| a.pids = vec![100]).0), ["1", "2"]);
     assert_eq!(numbers(&three().read(|a| a.pids = vec![101, 7]).0), ["2", "3"]);
     assert_eq!(numbers(&three().read(|a| a.filter = Some(Box::new(|e| e.tid() != 101))).0), ["1", "3"]);
-    let close = |e: &EventView<'_>| syscall(e).is_some_and(|s| s.name == "close");
+    let close = |e: &EventView<'_>| e.syscall().is_some_and(|s| s.name == "close");
     assert_eq!(numbers(&three().read(|a| a.filter = Some(Box::new(close))).0).len(), 3);
 }
 
@@ -39,7 +39,7 @@ fn all_before_a_cut_is_shown_then_the_error() {
     capture.bytes.truncate(whole - 5);
     let (out, result) = capture.read(|_| {});
     assert_eq!(numbers(&out), ["1", "2"]);
-    let offset = (whole - crate::scap::event_block_len(26 + 2 + 8)) as u64;
+    let offset = (whole - scap::format::event_block_len(26 + 2 + 8)) as u64;
     match result {
         Err(PrintError::Read { source: ReadError::Truncated { offset: at, .. }, .. }) => {
             assert_eq!(at, offset)
@@ -51,7 +51,7 @@ fn all_before_a_cut_is_shown_then_the_error() {
 #[test]
 fn an_event_is_shown_before_the_next_one_comes() {
     let bytes = three().bytes;
-    let last = bytes.len() - crate::scap::event_block_len(26 + 2 + 8);
+    let last = bytes.len() - scap::format::event_block_len(26 + 2 + 8);
     let mut reader =
         Reader::new(io::Cursor::new(&bytes[..last]).chain(io::Cursor::new(&bytes[last..]))).unwrap();
     let more: Vec<bool> = std::iter::from_fn(|| reader.next_event().unwrap().map(|e| e.more)).collect();
@@ -91,7 +91,7 @@ fn a_reader_that_goes_away_is_no_error() {
 
 #[test]
 fn a_summary_counts() {
-    let notification = crate::events::event(crate::events::EventType(280)).unwrap();
+    let notification = scap::events::event(scap::events::EventType(280)).unwrap();
     let mut capture = three()
         .event(100, "syscall_x", &[Value::Syscall(16), Value::Uint(39)])
         .event(100, "syscall_x", &[Value::Syscall(42), Value::Uint(111)])
@@ -113,7 +113,7 @@ fn a_summary_counts() {
     );
     let processes: Vec<_> = summary.by_process.iter().map(|p| (p.pid, p.comm.as_deref(), p.count)).collect();
     assert_eq!(processes, [(100, Some(&b"prog"[..]), 5), (1, None, 1), (7, None, 1)]);
-    assert_eq!(summary.blocks[&crate::scap::BlockType::EVENT], 7);
+    assert_eq!(summary.blocks[&scap::format::BlockType::EVENT], 7);
 
     let json = summary.to_json();
     assert_eq!(json["events"], 7);
@@ -149,14 +149,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn any_event_is_shown(state in proptests::state(), events in vec(proptests::event(), 1..20), tids: [u8; 20]) {
+    fn any_event_is_shown(state in strategies::state(), events in vec(strategies::event(), 1..20), tids: [u8; 20]) {
         // Few threads, so that events use each other's descriptors.
         let events: Vec<_> = events
             .iter()
             .zip(tids)
-            .map(|((row, values), tid)| proptests::built(row, values, 1, u64::from(tid % 3)))
+            .map(|((row, values), tid)| strategies::built(row, values, 1, u64::from(tid % 3)))
             .collect();
-        let capture = Capture { bytes: proptests::capture(&state, &events), ts: 0 };
+        let capture = Capture { bytes: strategies::capture(&state, &events), ts: 0 };
         let (lines, result) = capture.read(|args| args.all = true);
         prop_assert!(result.is_ok());
         prop_assert_eq!(lines.lines().count(), events.len());

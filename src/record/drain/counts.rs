@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
+use scap::{
     events::{EVENTS, EventType, ForeignCall},
     select::Judge,
 };

@@ -1,10 +1,10 @@
 //! Tests of how events and notices get into a buffer.
 
 use super::*;
-use crate::{
+use crate::output::{Output, Target};
+use scap::{
     events::event_by_program,
-    output::{Output, Target},
-    scap::{EventBuilder, Value},
+    format::{EventBuilder, Value},
 };
 
 /// The size of a buffer, in bytes.

@@ -1,7 +1,8 @@
 //! What a summary says, and what it leaves out.
 
 use super::*;
-use crate::{events::event_by_program, ledger::Cause, probe::Counters};
+use crate::probe::Counters;
+use scap::{events::event_by_program, ledger::Cause};
 
 fn summary() -> Summary {
     Summary {

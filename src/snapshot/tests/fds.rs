@@ -11,7 +11,7 @@ use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::process::Command;
 
 use super::{FIRST_FD, Running, is_root, owned, sleep, snapshot, start_with};
-use crate::scap::state::{Fd, FdKind, L4Proto, NamedFd};
+use scap::format::state::{Fd, FdKind, L4Proto, NamedFd};
 
 /// Returns the listed descriptors of a child that gets these.
 fn fds_of_child(fds: &[i32]) -> Vec<Fd> {

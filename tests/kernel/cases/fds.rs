@@ -4,7 +4,7 @@ use std::{
 };
 
 #[cfg(target_arch = "x86_64")]
-use scapd::events::Schema;
+use scap::events::Schema;
 
 use crate::compat::{LowMemory, syscall32};
 use crate::{

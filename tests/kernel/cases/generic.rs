@@ -1,4 +1,4 @@
-use scapd::events::{Arch, Syscall};
+use scap::events::{Arch, Syscall};
 
 #[cfg(target_arch = "x86_64")]
 use crate::compat::syscall32;

@@ -2,10 +2,8 @@
 
 use std::os::{fd::AsRawFd, unix::net::UnixDatagram};
 
-use scapd::{
-    ledger::{Cause, Losses},
-    probe::Counters,
-};
+use scap::ledger::{Cause, Losses};
+use scapd::probe::Counters;
 
 use super::messages::*;
 use crate::{harness::Test, marks::Way, scratch::own, syscall};

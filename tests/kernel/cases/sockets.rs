@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::addresses::*;
-use scapd::events::Schema;
+use scap::events::Schema;
 
 use crate::{
     harness::{Params, Test},

@@ -5,18 +5,16 @@ use std::{collections::VecDeque, fs::File, sync::Arc, time::Duration};
 use jiff::tz::TimeZone;
 
 use super::{Files, make};
-use crate::{
-    ledger::Verdict,
-    output::{
-        OutputError, Target, Totals,
-        series::{
-            Pattern, Series, StateSource,
-            keeper::Keeper,
-            partial::Partial,
-            store::{Shared, Store},
-        },
+use crate::output::{
+    OutputError, Target, Totals,
+    series::{
+        Pattern, Series, StateSource,
+        keeper::Keeper,
+        partial::Partial,
+        store::{Shared, Store},
     },
 };
+use scap::ledger::Verdict;
 
 /// A series whose first file exists, still empty. Files of earlier recordings are untouched. Dropping it removes the
 /// empty file.

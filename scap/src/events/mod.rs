@@ -1,0 +1,36 @@
+//! The events: the tables of `include/`, expanded by the compiler.
+//!
+//! [`EVENTS`] has a row for every event type of the .scap format, [`SYSCALLS`] one for every system call. The BPF
+//! programs are expanded from the same rows, so the two sides cannot diverge.
+
+// This comes first: a macro is visible only to the code after it.
+include!(concat!(env!("OUT_DIR"), "/tables.rs"));
+
+mod flags;
+mod params;
+mod syscalls;
+mod table;
+
+pub use flags::{Flag, FlagTable, flag_table};
+pub use params::{DynEntry, ParamType, dyn_list};
+pub use syscalls::{Arch, CompatTwin, ForeignCall, SYSCALLS, Sampling, SocketCall, Syscall};
+pub use table::{
+    Category, Detail, EVENTS, Event, EventFlags, EventType, ParamInfo, PrintFormat, Schema, Source, Template,
+    event, event_by_program,
+};
+
+/// Compares two strings in a constant expression, where `==` is not available.
+pub const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}

@@ -1,0 +1,66 @@
+//! Fields: what filters and output formats can ask about an event, named as in sysdig and Falco (`proc.name`, `fd.sip`).
+//!
+//! A [`Field`] describes one; a [`Source`] has the values of all fields at one event.
+
+mod value;
+
+pub use value::{Type, Value};
+
+/// A field of the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Its name, as in `proc.name`.
+    pub name: &'static str,
+    /// The type of its values.
+    pub ty: Type,
+    /// Whether it has several values at once, as `fdlist.nums`.
+    pub is_list: bool,
+    /// The argument that it takes in brackets or behind a further dot, as `proc.aname[2]` and `evt.arg.flags`.
+    pub argument: Argument,
+    /// A line of explanation, without a period at its end.
+    pub about: &'static str,
+}
+
+/// What a field takes as its argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Argument {
+    /// It takes none.
+    None,
+    /// It takes a number, if any: without one, it has the values for all numbers (`proc.aname`).
+    OptionalIndex,
+    /// It needs a number or a name (`evt.arg[0]`, `evt.arg.flags`).
+    Key,
+    /// It takes a name, if any.
+    OptionalName,
+}
+
+/// A field as an expression names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reference {
+    /// The index of its [`Field`] in the registry.
+    pub field: usize,
+    /// Its argument: text between the brackets, or behind the dot.
+    pub argument: Option<Key>,
+}
+
+/// An argument.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A number.
+    Index(u32),
+    /// A name.
+    Name(Box<str>),
+}
+
+/// The fields that expressions can name.
+pub trait Registry {
+    /// All fields, in the order in which they are listed. A [`Reference`] has an index into this.
+    fn fields(&self) -> &[Field];
+}
+
+/// The values of fields at one event.
+pub trait Source {
+    /// Calls `each` with every value that the field has, until `each` returns false. A field without a value has none; one
+    /// that is not a list has at most one.
+    fn values(&self, field: &Reference, each: &mut dyn FnMut(Value<'_>) -> bool);
+}

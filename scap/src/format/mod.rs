@@ -1,0 +1,43 @@
+//! The .scap capture file: its blocks, the machine's initial state, and its events.
+//!
+//! [`write_state`] writes the start of a file, and [`frame_event`] each event. [`Reader`] reads both back, and the
+//! files of every version of sysdig and Falco.
+
+pub mod block;
+mod builder;
+mod called;
+mod error;
+mod event;
+mod fields;
+pub mod gzip;
+mod input;
+mod joiner;
+mod keep;
+mod legacy;
+mod lists;
+mod packed;
+#[cfg(test)]
+mod proptests;
+mod reader;
+pub mod state;
+#[cfg(any(test, feature = "proptest"))]
+#[doc(hidden)]
+#[allow(missing_docs, clippy::unwrap_used)]
+pub mod strategies;
+mod value;
+mod writer;
+
+pub use block::{BlockType, MAX_EVENT, event_block_len, frame_event, set_event_time};
+pub use builder::{BuildError, EventBuilder};
+pub use error::ReadError;
+pub use event::{EVENT_HEADER_LEN, EventError, EventView};
+pub use fields::Fields;
+pub use gzip::Place;
+pub use joiner::Joiner;
+pub use joiner::successor;
+pub use keep::{Keep, StateCounts, heap};
+pub use reader::{CapturedEvent, Reader};
+pub use state::MachineState;
+pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
+pub use writer::complete_state;
+pub use writer::write_state;

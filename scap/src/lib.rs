@@ -1,0 +1,9 @@
+//! Everything about .scap captures that needs neither a kernel nor BPF: the tables of events and calls, the format, the
+//! ledger of what a recording lost, and the lists that select events.
+
+#[macro_use]
+pub mod events;
+pub mod fields;
+pub mod format;
+pub mod ledger;
+pub mod select;

@@ -1,0 +1,43 @@
+//! The ledger's figures as JSON and in words.
+
+use indicatif::HumanCount;
+use scap::ledger::{Cause, Cut, LeftOut, Losses, Verdict};
+use serde_json::{Value as Json, json};
+
+/// Figures that have a JSON form.
+pub trait ToJson {
+    /// Returns a JSON object.
+    fn to_json(&self) -> Json;
+}
+
+impl ToJson for Losses {
+    /// Every cause is a key.
+    fn to_json(&self) -> Json {
+        Cause::ALL.iter().map(|cause| (cause.key().to_owned(), Json::from(self.of(*cause)))).collect()
+    }
+}
+
+impl ToJson for LeftOut {
+    fn to_json(&self) -> Json {
+        json!({ "failed": self.failed, "sampled": self.sampled })
+    }
+}
+
+impl ToJson for Cut {
+    fn to_json(&self) -> Json {
+        json!({ "cause": self.cause.key(), "offset": self.offset, "bytes": self.bytes })
+    }
+}
+
+/// Describes what was left out on purpose: a line for each rule that left events out.
+pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
+    let part = match verdict.sample_ratio {
+        0 => "until sampling was turned off".to_owned(),
+        1 => "without the calls that sampling never records".to_owned(),
+        ratio => format!("1/{ratio} of each second"),
+    };
+    let LeftOut { failed, sampled } = verdict.left_out;
+    let sample = format!("a sample, {part}: {} events left out on purpose", HumanCount(sampled));
+    let successes = format!("{} returns of failed calls left out on purpose", HumanCount(failed));
+    [(sampled, sample), (failed, successes)].into_iter().filter(|(n, _)| *n > 0).map(|(_, line)| line)
+}
