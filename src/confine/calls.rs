@@ -64,6 +64,7 @@ const REFUSED: &[c_long] = &[
     // The machine's settings.
     SYS_acct,
     SYS_quotactl,
+    SYS_quotactl_fd,
     SYS_swapon,
     SYS_swapoff,
     SYS_syslog,
@@ -105,6 +106,10 @@ const REFUSED_OF_BPF: &[u32] = &[
     libbpf_sys::BPF_TOKEN_CREATE,
 ];
 
+/// The flags of clone(2) that make a namespace. In a user namespace, a process has all capabilities.
+const NAMESPACES: [c_int; 7] =
+    [CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET];
+
 /// The bit that x32 numbers have, and the x32 numbers that differ from x86-64 (execve, ptrace, kexec_load,
 /// process_vm_readv, process_vm_writev, execveat).
 #[cfg(target_arch = "x86_64")]
@@ -115,26 +120,42 @@ const X32: (i64, [i64; 6]) = (0x4000_0000, [520, 521, 528, 539, 540, 545]);
 /// # Errors
 /// The reason if the kernel does not refuse them.
 pub(super) fn refuse() -> Result<usize, String> {
-    let program = filter().map_err(|e| e.to_string())?;
-    seccompiler::apply_filter(&program).map_err(|e| e.to_string())?;
+    // The flags of clone3(2) are in memory, which a filter cannot read. After ENOSYS, the C library uses clone(2).
+    let clone3 = program([(SYS_clone3, Vec::new())].into(), ENOSYS);
+    for program in [rules().and_then(|rules| program(rules, EPERM)), clone3] {
+        let program = program.map_err(|e| e.to_string())?;
+        seccompiler::apply_filter(&program).map_err(|e| e.to_string())?;
+    }
     Ok(REFUSED.len())
 }
 
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
+/// The rules by system call; a call without rules is always refused.
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+fn rules() -> Result<Rules, seccompiler::BackendError> {
+    let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
     let of_bpf = REFUSED_OF_BPF.iter().map(|command| {
         let is = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, u64::from(*command))?;
         SeccompRule::new(vec![is])
     });
     rules.insert(SYS_bpf, of_bpf.collect::<Result<_, _>>()?);
+    let namespaces = NAMESPACES.into_iter().map(|flag| {
+        let flag = u64::from(flag.cast_unsigned());
+        let has = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(flag), flag)?;
+        SeccompRule::new(vec![has])
+    });
+    rules.insert(SYS_clone, namespaces.collect::<Result<_, _>>()?);
     #[cfg(target_arch = "x86_64")]
-    {
-        let (bit, own) = X32;
-        let twins: Vec<_> = rules.iter().map(|(call, rules)| (call | bit, rules.clone())).collect();
-        rules.extend(twins);
-        rules.extend(own.map(|call| (call | bit, Vec::new())));
-    }
-    let (refuse, allow) = (SeccompAction::Errno(EPERM as u32), SeccompAction::Allow);
+    rules.extend(X32.1.map(|call| (call, Vec::new())));
+    Ok(rules)
+}
+
+/// Returns a program that makes the calls fail with `errno`.
+fn program(rules: Rules, errno: c_int) -> Result<BpfProgram, seccompiler::BackendError> {
+    #[cfg(target_arch = "x86_64")]
+    let rules =
+        rules.iter().flat_map(|(call, of)| [(*call, of.clone()), (call | X32.0, of.clone())]).collect();
+    let (refuse, allow) = (SeccompAction::Errno(errno.cast_unsigned()), SeccompAction::Allow);
     SeccompFilter::new(rules, allow, refuse, std::env::consts::ARCH.try_into()?)?.try_into()
 }
 
@@ -175,5 +196,22 @@ mod tests {
             harmless.filter(|number| call(number) != (-1, Some(EPERM))).copied().collect::<Vec<_>>()
         });
         assert_eq!(allowed.join().unwrap(), [0; 0]);
+    }
+
+    #[test]
+    fn namespaces_are_refused_and_threads_are_not() {
+        let outcome = std::thread::spawn(|| {
+            refuse().unwrap();
+            let made = NAMESPACES.map(|flag| {
+                // SAFETY: CLONE_THREAD without CLONE_SIGHAND is invalid, so a call that is not refused fails.
+                (unsafe { syscall(SYS_clone, flag | CLONE_THREAD, 0, 0, 0, 0) }, errno())
+            });
+            // SAFETY: a structure of no bytes is invalid, so a call that is not refused fails.
+            let clone3 = (unsafe { syscall(SYS_clone3, std::ptr::null::<u8>(), 0) }, errno());
+            (made, clone3, std::thread::spawn(|| 7).join().unwrap())
+        });
+        let (made, clone3, thread) = outcome.join().unwrap();
+        assert_eq!(made, [(-1, Some(EPERM)); NAMESPACES.len()]);
+        assert_eq!((clone3, thread), ((-1, Some(ENOSYS)), 7));
     }
 }

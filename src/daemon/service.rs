@@ -3,8 +3,9 @@
 use std::{
     io,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::Instant,
+    sync::{Arc, Mutex, MutexGuard, TryLockError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Map, Value, json};
@@ -19,8 +20,11 @@ use crate::{
     balance::ToJson,
     confine::Confinement,
     print,
-    record::{self, Handle},
+    record::{self, Handle, PATIENCE, RequestError},
 };
+
+/// The interval between two attempts to lock the settings.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A recording, with its configuration if it is a service.
 #[derive(Debug)]
@@ -194,14 +198,15 @@ impl Service {
     }
 
     /// Applies the changes that need no restart, one caller at a time. `wanted` makes the new settings from those in
-    /// force.
+    /// force. Waits for other callers and for the recording for up to 30 s together.
     fn apply(
         &self,
         configuration: &Configuration,
         wanted: impl FnOnce(&Settings) -> Result<Settings, String>,
     ) -> Result<Difference, String> {
-        // The settings are replaced as a whole, so a poisoned lock is harmless.
-        let mut running = configuration.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
+        let mut running = lock_within(&configuration.running, PATIENCE)
+            .ok_or("another change is still being made; try again")?;
         let wanted = wanted(&running)?;
         let difference = running.difference(&wanted);
         if difference.live.is_empty() {
@@ -209,13 +214,50 @@ impl Service {
         }
         let next = running.adopting(&wanted, &difference.live);
         let config = record::Config::from(next.args().map_err(|e| e.to_string())?);
-        self.handle.change(record::Settings::from(&config)).map_err(|e| e.to_string())?;
+        let left = PATIENCE.saturating_sub(started.elapsed());
+        self.handle.change_within(record::Settings::from(&config), left).map_err(|e| match e {
+            RequestError::Late(_) => RequestError::Late(PATIENCE).to_string(),
+            other => other.to_string(),
+        })?;
         *running = next;
         Ok(difference)
+    }
+}
+
+/// Locks a mutex; returns `None` if others hold it for that long.
+fn lock_within<T>(mutex: &Mutex<T>, patience: Duration) -> Option<MutexGuard<'_, T>> {
+    let started = Instant::now();
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            // The settings are replaced as a whole, so a poisoned lock is harmless.
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if started.elapsed() >= patience => return None,
+            Err(TryLockError::WouldBlock) => thread::sleep(LOOK),
+        }
     }
 }
 
 fn told(difference: &Difference) -> Map<String, Value> {
     let keys = [("changed", &difference.live), ("restart", &difference.restart)];
     keys.into_iter().map(|(name, keys)| (name.to_owned(), json!(keys))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_waits_for_another_one_but_not_forever() {
+        let mutex = Mutex::new(1);
+        let held = mutex.lock().unwrap();
+        let short = Duration::from_millis(50);
+        thread::scope(|scope| {
+            assert!(scope.spawn(|| lock_within(&mutex, short).is_none()).join().unwrap());
+            let waits = scope.spawn(|| lock_within(&mutex, Duration::from_secs(60)).map(|found| *found));
+            thread::sleep(short);
+            drop(held);
+            assert_eq!(waits.join().unwrap(), Some(1));
+        });
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
 use scap::select::SyscallSet;
 
 /// How long to wait for a request to be carried out. A rotation reads the state of the machine first.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The settings that can change while a recording runs. The rest of a [`Config`](super::Config) is fixed at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,7 +141,15 @@ impl Handle {
     /// [`RequestError::Refused`] if the recording did not load what this takes: see
     /// [`Config::selectable`](super::Config::selectable); [`RequestError::Late`] if it has not changed by then.
     pub fn change(&self, settings: Settings) -> Result<(), RequestError> {
-        self.ask(|answer| Request::Change(settings, answer), PATIENCE)
+        self.change_within(settings, PATIENCE)
+    }
+
+    /// Like [`change`](Handle::change), with a limit of its own.
+    ///
+    /// # Errors
+    /// As for [`change`](Handle::change).
+    pub(crate) fn change_within(&self, settings: Settings, patience: Duration) -> Result<(), RequestError> {
+        self.ask(|answer| Request::Change(settings, answer), patience)
     }
 
     fn ask(&self, request: impl FnOnce(Answer) -> Request, patience: Duration) -> Result<(), RequestError> {

@@ -40,6 +40,7 @@ use crate::{
 pub use command::CommandError;
 use command::{Held, Stdout};
 use drain::{Drain, Limits};
+pub(crate) use handle::PATIENCE;
 use handle::{Answer, Request};
 pub use handle::{Handle, RequestError, Requests, Settings, requests};
 use ledger::Ledger;

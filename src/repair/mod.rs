@@ -37,6 +37,8 @@ use scap::{format::ReadError, ledger::Cut};
 pub const PARTIAL: &str = ".partial";
 /// The suffix of a damaged capture that is kept.
 pub const DAMAGED: &str = ".damaged";
+/// The rights that a repaired capture keeps: no setuid bit, nothing to execute.
+const RIGHTS: u32 = 0o666;
 
 /// Where the repaired capture goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -270,7 +272,12 @@ impl Capture {
     fn mend(&mut self) -> Result<Cut, RepairError> {
         let Capture { file, survey, .. } = self;
         let mut write = || {
-            let modified = file.metadata()?.modified()?;
+            let found = file.metadata()?;
+            let (mode, modified) = (found.permissions().mode(), found.modified()?);
+            if mode & 0o7777 & !RIGHTS != 0 {
+                // Only the owner and root may. For others, the kernel drops setuid bits at the first write.
+                let _ = file.set_permissions(Permissions::from_mode(mode & RIGHTS));
+            }
             let mut rest = Vec::new();
             let cut = survey.write_rest(file, &mut rest)?;
             file.write_all_at(&rest, survey.kept())?;
@@ -288,7 +295,7 @@ impl Capture {
         let old = fstat(&self.file)?;
         // Fails without CAP_CHOWN; the new file stays ours then.
         let _ = fchown(new, Some(old.st_uid), Some(old.st_gid));
-        new.set_permissions(Permissions::from_mode(old.st_mode & 0o666))
+        new.set_permissions(Permissions::from_mode(old.st_mode & RIGHTS))
     }
 
     /// Links the damaged capture to the name under which it is kept.

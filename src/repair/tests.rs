@@ -218,8 +218,10 @@ fn in_place_comes_the_same_out() {
         let [(_kept, beside), (folder, in_place)] =
             [with("a.scap.partial", damaged), with("a.scap.partial", damaged)];
         let expected = repair(&beside, &Place::Instead).unwrap();
+        fs::set_permissions(&in_place, Permissions::from_mode(0o4750)).unwrap();
         let modified = fs::metadata(&in_place).unwrap().modified().unwrap();
         let report = repair(&in_place, &Place::InPlace).unwrap();
+        assert_eq!(fs::metadata(&report.path).unwrap().permissions().mode() & 0o7777, 0o640);
         assert_eq!((report.cut, report.events), (expected.cut, expected.events));
         assert!(fs::read(&report.path).unwrap() == fs::read(&expected.path).unwrap());
         assert_eq!(names(&folder), ["a.scap"]);

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, chown},
     path::Path,
     process::{Command, Stdio},
 };
@@ -85,6 +85,25 @@ fn a_hook_of_a_service_is_as_if_nothing_was_confined() {
     let told = fs::read_to_string(&told).unwrap();
     assert!(!is_confined(&told), "{told}");
     assert_eq!(effective(&told), effective(&own_status()), "root's commands have what root has");
+}
+
+#[test]
+fn a_hook_of_another_user_has_no_capabilities() {
+    let calls = Generator::start();
+    let folder = tempfile::tempdir().unwrap();
+    chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let told = folder.path().join("told");
+    let hook = format!("[files]\non-close = 'sh -c \"cat /proc/self/status > {}\"'\n", told.display());
+    let all = "+bpf,+perfmon,+sys_ptrace,+dac_read_search";
+    let mut daemon = Daemon::start_as_nobody(&config(&calls, GETGID, &hook), all);
+    daemon.wait_for("READY=1");
+    assert_eq!(run(&mut ctl(&daemon, &["rotate"])).0, Some(0));
+    daemon.wait_until(|_| fs::read_to_string(&told).is_ok_and(|text| text.contains("Seccomp:")));
+    let told = fs::read_to_string(&told).unwrap();
+    assert!(!is_confined(&told), "{told}");
+    for sets in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(u64::from_str_radix(field(&told, sets), 16), Ok(0), "{sets}");
+    }
 }
 
 #[test]

@@ -177,6 +177,20 @@ fn what_is_no_regular_file_is_left_alone() {
 }
 
 #[test]
+fn a_folder_has_only_so_many_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, further) = (folder.path().join("scapd.toml"), folder.path().join("config.d"));
+    fs::create_dir(&further).unwrap();
+    for number in 0..1000 {
+        fs::write(further.join(format!("{number}.toml")), "").unwrap();
+    }
+    assert_eq!(Settings::load(&file, false), Ok(Settings::defaults()));
+    fs::write(further.join("1000.toml"), "").unwrap();
+    let mistakes = Settings::load(&file, false).unwrap_err().to_string();
+    assert!(mistakes.contains("it has more than 1000 files"), "{mistakes}");
+}
+
+#[test]
 fn a_file_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scapd.toml");

@@ -134,7 +134,8 @@ mod tests {
         delete(&spot.folder, "a.scap");
         assert!(!path.exists());
         // No manifest of this file.
-        for other in ["{}", "no JSON", r#"{"file": "b.scap"}"#] {
+        let long = " ".repeat(LONGEST as usize) + r#"{"file": "a.scap"}"#;
+        for other in ["{}", "no JSON", r#"{"file": "b.scap"}"#, &long] {
             fs::write(&path, other).unwrap();
             delete(&spot.folder, "a.scap");
             assert!(path.exists(), "{other}");
