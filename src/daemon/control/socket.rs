@@ -3,9 +3,9 @@
 
 use std::{
     ffi::OsString,
-    io,
+    io::{self, ErrorKind},
     os::{
-        fd::{AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         unix::net::UnixListener,
     },
     path::{Path, PathBuf},
@@ -14,14 +14,14 @@ use std::{
 
 use anyhow::{Context, bail};
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fchmod, openat, statat, unlinkat},
+    fs::{FileType, Mode, Stat, fchmod},
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with},
     process::umask,
     thread::{UnshareFlags, unshare_unsafe},
 };
 
-use crate::print::shown;
+use crate::{folder::Folder, print::shown};
 
 /// The backlog of listen(2).
 const BACKLOG: i32 = 128;
@@ -66,7 +66,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         let there = self.place.stat().ok().flatten().map(|there| (there.st_dev, there.st_ino));
         if there.is_some() && there == self.id {
-            let _ = unlinkat(&self.place.folder, &self.place.name, AtFlags::empty());
+            let _ = self.place.folder.remove(&self.place.name);
         }
     }
 }
@@ -78,7 +78,7 @@ fn socket(flags: SocketFlags) -> io::Result<OwnedFd> {
 /// A name in an open folder.
 #[derive(Debug)]
 struct Place {
-    folder: OwnedFd,
+    folder: Folder,
     name: OsString,
 }
 
@@ -88,10 +88,9 @@ impl Place {
             bail!("the path has no file name; name another with --control")
         };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        match openat(CWD, folder, flags, Mode::empty()) {
-            Ok(handle) => Ok(Place { folder: handle, name: name.to_owned() }),
-            Err(Errno::NOENT | Errno::NOTDIR) => {
+        match Folder::open(folder) {
+            Ok(folder) => Ok(Place { folder, name: name.to_owned() }),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 bail!("there is no folder {}; create it, or name another path with --control", shown(folder))
             }
             Err(e) => Err(e).with_context(|| shown(folder)),
@@ -100,16 +99,13 @@ impl Place {
 
     /// Returns the status of the file of this name, if any, without following a symbolic link.
     fn stat(&self) -> io::Result<Option<Stat>> {
-        match statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => Ok(None),
-            there => Ok(Some(there?)),
-        }
+        self.folder.stat(&self.name)
     }
 
     /// Returns the address of the socket. bind(2) and connect(2) take only paths: this one leads to the open folder,
     /// even if that was renamed.
     fn address(&self) -> io::Result<SocketAddrUnix> {
-        let folder = PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_raw_fd()));
+        let folder = PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_fd().as_raw_fd()));
         Ok(SocketAddrUnix::new(folder.join(&self.name))?)
     }
 
@@ -127,8 +123,8 @@ impl Place {
             }
             Err(e) => return Err(e.into()),
         }
-        match unlinkat(&self.folder, &self.name, AtFlags::empty()) {
-            Err(Errno::NOENT) => Ok(()),
+        match self.folder.remove(&self.name) {
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
             removed => Ok(removed?),
         }
     }
@@ -171,7 +167,7 @@ mod tests {
     use std::{
         fs,
         os::unix::{
-            fs::{FileTypeExt, PermissionsExt, symlink},
+            fs::{FileTypeExt, PermissionsExt, lchown, symlink},
             net::UnixStream,
         },
     };
@@ -181,6 +177,20 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn links_of_other_users_on_the_way_are_not_followed() {
+        assert!(rustix::process::geteuid().is_root(), "this test needs root");
+        let folder = tempfile::tempdir().unwrap();
+        let [ours, link] = ["ours", "link"].map(|name| folder.path().join(name));
+        fs::create_dir(&ours).unwrap();
+        symlink(&ours, &link).unwrap();
+        drop(Socket::bind(&link.join("control.sock"), 0o600).unwrap());
+        lchown(&link, Some(65534), Some(65534)).unwrap();
+        let said = format!("{:#}", Socket::bind(&link.join("control.sock"), 0o600).unwrap_err());
+        assert!(said.contains("belongs to user 65534 and is not followed"), "{said}");
+        assert_eq!(fs::read_dir(&ours).unwrap().count(), 0);
     }
 
     #[test]
