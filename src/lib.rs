@@ -1,4 +1,6 @@
 //! Records what a Linux machine does, system call by system call, into .scap capture files.
+//!
+//! Captures themselves are the crate [`scap`].
 
 pub mod balance;
 pub mod bench;
