@@ -5,9 +5,9 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use scapd::{events::Syscall, probe::{Opened, Options}};
 //! use scap::events::Syscall;
 //! use scapd::probe::{Opened, Options};
+//!
 //! let calls: Vec<_> = Syscall::by_name("openat").into_iter().collect();
 //! let mut probe = Opened::new(&Options::default())?.load(&calls)?.attach()?.start();
 //! // Until no event comes for a second.
