@@ -299,4 +299,13 @@ mod tests {
         (0..2).for_each(|_| _ = test.tick(MS));
         assert!(test.tick(MS).unsigned_abs() < 20_000, "followed again");
     }
+
+    #[test]
+    fn now_is_the_wall_clock_as_far_as_it_is_known() {
+        let mut test = Test::new();
+        test.drift(5000 * MS.cast_signed());
+        test.tick(MS);
+        let now = test.clock.now();
+        assert!(now.abs_diff(test.clock.clocks.wall()) < 20_000, "{now}");
+    }
 }

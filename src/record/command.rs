@@ -302,3 +302,6 @@ fn pipe() -> anyhow::Result<(File, File)> {
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).context("cannot create a pipe")?;
     Ok((reader.into(), writer.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -199,4 +199,51 @@ mod tests {
         drop(requests);
         assert!(matches!(handle.rotate(), Err(RequestError::Ended)));
     }
+
+    #[test]
+    fn a_stop_reaches_the_recording() {
+        let (handle, requests) = requests();
+        assert!(!requests.stopped());
+        handle.clone().stop();
+        assert!(requests.stopped());
+        let (handle, requests) = super::requests();
+        handle.stop_flag().store(true, Ordering::Relaxed);
+        assert!(requests.stopped());
+        // One flag for all who ask.
+        handle.signalled_flag().store(true, Ordering::Relaxed);
+        assert!(handle.signalled_flag().load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn the_latest_status_is_shown() {
+        let (handle, requests) = requests();
+        assert_eq!(handle.status().taken, 0);
+        for taken in [5, 9] {
+            requests.publish(Arc::new(Status { taken, ..Status::default() }));
+            assert_eq!(handle.clone().status().taken, taken);
+        }
+    }
+
+    #[test]
+    fn an_answer_of_the_recording_is_returned() {
+        let (handle, requests) = requests();
+        let recording = std::thread::spawn(move || {
+            for result in [Ok(()), Err("no".to_owned())] {
+                let request = std::iter::repeat_with(|| {
+                    std::thread::sleep(Duration::from_millis(1));
+                    requests.next()
+                });
+                let Some(Request::Change(settings, answer)) = request.take(5000).flatten().next() else {
+                    panic!("not asked to change");
+                };
+                assert_eq!(settings.snaplen, 77);
+                answer.send(result).unwrap();
+            }
+        });
+        let settings = Settings { snaplen: 77, ..Settings::from(&Config::default()) };
+        handle.change(settings.clone()).unwrap();
+        let refused = handle.change(settings).unwrap_err();
+        assert!(matches!(refused, RequestError::Refused(text) if text == "no"));
+        recording.join().unwrap();
+    }
 }

@@ -58,6 +58,12 @@ impl SelfTest {
         Ok(SelfTest { tid: tid.into(), code: call.code, place: None })
     }
 
+    /// Makes a test whose call was made by this task.
+    #[cfg(test)]
+    pub(super) fn of(tid: u64, code: u16) -> SelfTest {
+        SelfTest { tid, code, place: None }
+    }
+
     /// Looks at an event, the `place`th that was taken from the rings. Offsets are those of include/scap_event.h.
     #[inline]
     pub(super) fn look(&mut self, event: &[u8], place: u64) {

@@ -125,3 +125,6 @@ fn translate(state: &mut MachineState, ids: &Ids) {
     });
     state.fds.retain_mut(|list| initial(list.pid).map(|pid| list.pid = pid).is_some());
 }
+
+#[cfg(test)]
+mod tests;

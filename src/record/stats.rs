@@ -136,3 +136,6 @@ fn cpu_time() -> (u64, u64) {
     let user = u128::from(total) * u128::from(user) / u128::from(user + system).max(1);
     (user as u64, total - user as u64)
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,3 +161,6 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,6 @@ fn threads(pid: u32) -> Vec<u32> {
     let tasks = Process::new(pid as i32).and_then(|process| process.tasks());
     tasks.into_iter().flatten().flatten().map(|task| task.tid as u32).collect()
 }
+
+#[cfg(test)]
+mod tests;

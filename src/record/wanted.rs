@@ -97,3 +97,6 @@ impl Wanted {
         probe.control().set_tracepoints(self.tracepoints())
     }
 }
+
+#[cfg(test)]
+mod tests;

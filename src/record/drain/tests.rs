@@ -5,6 +5,7 @@ use crate::output::{Output, Target};
 use scap::{
     events::event_by_program,
     format::{EventBuilder, Value},
+    select::TracepointSet,
 };
 
 /// The size of a buffer, in bytes.
@@ -24,6 +25,11 @@ fn drain() -> (tempfile::TempDir, Drain) {
 fn write(drain: &mut Drain, ts: u64, late: bool) {
     let bytes = generic(ts, 1, 0);
     drain.write(RawEvent { cpu: 1, late, bytes: &bytes }, ts).unwrap();
+}
+
+/// The enter events of all calls.
+fn enters() -> Asked {
+    Asked { syscalls: None, enter: true, exit: false, tracepoints: TracepointSet::none() }
 }
 
 fn generic(ts: u64, code: u16, native: u16) -> Vec<u8> {
@@ -107,4 +113,91 @@ fn a_buffer_without_room_for_another_event_goes_on() {
 fn an_event_begins_with_its_time() {
     assert_eq!(time_stamp(&generic(77, 1, 0)), 77);
     assert_eq!(time_stamp(b"short"), 0);
+}
+
+#[test]
+fn an_event_limit_counts_requested_events() {
+    let (_folder, mut drain) = drain();
+    assert!(!drain.is_full());
+    drain.limits.events = Some(2);
+    for full in [false, true, true] {
+        write(&mut drain, 100, false);
+        assert_eq!(drain.is_full(), full);
+    }
+    assert_eq!((drain.counts().asked, drain.events()), (3, 3));
+}
+
+#[test]
+fn the_selection_goes_before_the_first_event() {
+    let (_folder, mut drain) = drain();
+    let asked = enters();
+    drain.say_what_is_asked(asked, 50);
+    write(&mut drain, 100, false);
+    assert_eq!((drain.counts().asked, drain.events()), (0, 1));
+    assert!(drain.unsaid.is_some(), "the state comes first");
+    drain.start(b"").unwrap();
+    assert_eq!(drain.unsaid, None);
+    // Each file states it.
+    drain.unsaid = Some(200);
+    let events = drain.chunk.as_ref().unwrap().events;
+    write(&mut drain, 300, false);
+    let chunk = drain.chunk.as_ref().unwrap();
+    assert_eq!(chunk.selected, Some(asked.to_string()));
+    assert_eq!((chunk.events, drain.unsaid), (events + 1, None));
+}
+
+#[test]
+fn a_changed_selection_applies_to_later_events() {
+    let (_folder, mut drain) = drain();
+    write(&mut drain, 100, false);
+    // Without a state of the clock's own, times of the probe are event times.
+    drain.change_what_is_asked(enters(), 200);
+    write(&mut drain, 200, false);
+    assert_eq!(drain.counts().asked, 2);
+    write(&mut drain, 201, false);
+    assert_eq!((drain.counts().asked, drain.events()), (2, 3));
+}
+
+#[test]
+fn the_size_of_a_selection_notice_is_what_it_adds() {
+    let (_folder, mut drain) = drain();
+    write(&mut drain, 100, false);
+    let chunk = drain.chunk.as_mut().unwrap();
+    let before = chunk.bytes.len();
+    let size = write_selected(chunk, &enters(), 500);
+    assert_eq!(chunk.bytes.len(), before + size);
+    assert!(size > 32);
+    assert_eq!(chunk.latest, 500);
+    assert!(chunk.selected.is_some());
+}
+
+#[test]
+fn a_single_file_is_not_rotated() {
+    let (_folder, mut drain) = drain();
+    assert!(!drain.ask_rotation());
+    assert!(drain.has_rotated());
+    drain.rotor = Some(Rotor::new(Rotation::default(), false, 0));
+    assert!(drain.has_rotated());
+    assert!(drain.ask_rotation());
+    assert!(!drain.has_rotated());
+    assert_eq!(drain.target(), "x.scap");
+}
+
+#[test]
+fn the_self_test_ends_when_its_event_is_written() {
+    let (_folder, mut drain) = drain();
+    assert!(drain.expected().is_none());
+    drain.look_for(Some(SelfTest::of(7, 1)));
+    assert!(drain.expected().is_some_and(|test| !test.was_taken() && !test.whereabouts().is_empty()));
+    write(&mut drain, 100, false);
+    assert!(drain.expected().is_some_and(SelfTest::was_taken), "taken, and still in a buffer");
+    drain.start(b"").unwrap();
+    drain.flush().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while drain.expected().is_some() {
+        assert!(Instant::now() < deadline, "the event is not written");
+        thread::sleep(Duration::from_millis(2));
+    }
+    assert_eq!(drain.progress().events(), 1);
+    assert_eq!(drain.close().unwrap().events, 1);
 }
