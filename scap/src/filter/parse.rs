@@ -311,12 +311,13 @@ fn unexpected(input: &Input<'_>) -> Mistake {
     Mistake::new(&span, message)
 }
 
-/// Returns the place of what comes next, up to a blank or a parenthesis; an empty one at the end.
+/// Returns the place of what comes next, up to a blank, a parenthesis or a comma; an empty one at the end.
 fn token(input: &Input<'_>) -> Span {
     let start = input.current_token_start();
     let ends = |c: char| is_blank(c) || matches!(c, '(' | ')' | ',');
-    let length = match input.char_indices().skip(1).find(|(_, c)| ends(*c)) {
-        Some((length, _)) => length,
+    let length = match input.find(ends) {
+        Some(0) => 1,
+        Some(length) => length,
         None => input.len(),
     };
     start..start + length
