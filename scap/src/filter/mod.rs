@@ -87,6 +87,21 @@
 //! | `join(s, l)` | the values of a list with a separator between |
 //! | `concat(a, b...)` | one after the other |
 //! | `val(f)` | the field itself, to the right of an operator |
+//!
+//! # Differences from sysdig 0.41
+//! What sysdig takes means the same here, with these exceptions:
+//! - `fd.net in (...)` compares with every network of the list; sysdig compares with the first.
+//! - A negative number is an error for a field that is never negative; sysdig wraps it around. So are numbers out of range.
+//! - `inlist` is no operator; sysdig reads `in list`. The same for the other operators that are words. A number has to end
+//!   before `and`: `5and` is an error.
+//! - `"a\\"` ends with a backslash; sysdig misses the closing quote.
+//! - Names of services are built in; sysdig asks the machine's /etc/services.
+//!
+//! What sysdig refuses, and is taken here: `0x` and `0o`, units, fractions, `\x` and both quotes as escapes; text and
+//! transformers with `<` and its like; a single value for a list (`fd.name pmatch /etc`); `regex`, `icontains` and `glob` on
+//! data, `bcontains` on text; `\d` and `(?i)` in regular expressions; addresses for `fd.net`; arguments in brackets and behind
+//! a dot alike; text as the argument of a transformer; `val` of fields with several values; `join` and `concat` (of later
+//! versions). The modifiers `anyof`, `oneof` and `allof` and the transformer `getopt` of later versions do not exist here.
 
 mod check;
 mod constant;

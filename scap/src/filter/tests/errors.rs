@@ -1,6 +1,6 @@
 //! The texts of errors.
 
-use super::{super::Filter, Fields};
+use super::{super::Filter, Fields, example};
 
 /// Checks pairs of a filter and the error below its first line.
 fn table(all: &[(&str, &str)]) {
@@ -209,6 +209,14 @@ fn deep_nesting_is_an_error() {
         assert_eq!(error.message(), "nested more than 100 deep", "{deep}");
     }
     assert!(Filter::parse(&format!("{}evt.num = 1", "not ".repeat(50_000)), &Fields::new()).is_ok());
+    for (open, close) in [("not (", ")"), ("evt.num = 1 or (evt.num = 2 and ", ")")] {
+        let deep = format!("{}proc.name = cat{}", open.repeat(100), close.repeat(100));
+        let filter = Filter::parse(&deep, &Fields::new()).unwrap();
+        assert_eq!(Filter::parse(&filter.to_string(), &Fields::new()).as_ref(), Ok(&filter));
+        assert_eq!(filter.matches(&example()), open == "not (", "{open}");
+    }
+    let calls = format!("{}proc.name{} = cat", "tolower(".repeat(100), ")".repeat(100));
+    assert!(Filter::parse(&calls, &Fields::new()).unwrap().matches(&example()));
     let long = vec!["evt.num = 1 and proc.name = x"; 20_000].join(" or ");
     assert!(Filter::parse(&long, &Fields::new()).is_ok());
 }

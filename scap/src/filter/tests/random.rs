@@ -259,7 +259,7 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
     const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
     let digits = &text[..text.len() - padding];
-    if digits.len() % 4 == 1 || padding > 0 && text.len() % 4 != 0 || padding > 2 {
+    if digits.len() % 4 == 1 || padding > 0 && !text.len().is_multiple_of(4) || padding > 2 {
         return None;
     }
     let mut bits = Vec::new();
