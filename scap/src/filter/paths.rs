@@ -77,9 +77,17 @@ mod tests {
     #[test]
     fn a_path_matches_at_and_below_another() {
         let paths = ["/var/run", "/etc/", "usr"];
-        for path in
-            ["/var/run", "/var/run/x", "/etc/passwd", "//etc//passwd", "etc", "/usr", "/var//run/", "/etc/"]
-        {
+        for path in [
+            "/var/run",
+            "/var/run/x",
+            "/etc/passwd",
+            "//etc//passwd",
+            "//etc/passwd",
+            "etc",
+            "/usr",
+            "/var//run/",
+            "/etc/",
+        ] {
             assert!(matches(&paths, path), "{path}");
         }
         for path in ["/var", "/var/running", "/", "", "/x/etc", "/etcetera"] {

@@ -127,8 +127,23 @@ fn one_test() -> BoxedStrategy<String> {
     .boxed()
 }
 
+/// Tests of one operand, which the plan may merge.
+fn merged() -> BoxedStrategy<String> {
+    let operands =
+        select(&["proc.name", "proc.aname", "tolower(proc.name)", "fd.name"][..]).prop_map(str::to_owned);
+    (operands, select(ON_TEXT), select(&[" and ", " or ", " and not ", " or not "][..]))
+        .prop_flat_map(|(operand, op, joined)| {
+            let value = select(TEXTS).prop_map(move |value| match op {
+                "in" | "intersects" | "pmatch" => format!("{operand} {op} ('{value}')"),
+                _ => format!("{operand} {op} '{value}'"),
+            });
+            prop::collection::vec(value, 2..4).prop_map(move |all| format!("({})", all.join(joined)))
+        })
+        .boxed()
+}
+
 fn filter() -> impl Strategy<Value = String> {
-    one_test().prop_recursive(5, 24, 5, |inner| {
+    prop_oneof![3 => one_test(), 2 => merged()].prop_recursive(5, 24, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 2..5).prop_map(|all| format!("({})", all.join(" or "))),
             prop::collection::vec(inner.clone(), 2..5).prop_map(|all| format!("({})", all.join(" and "))),

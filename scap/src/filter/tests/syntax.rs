@@ -63,6 +63,7 @@ fn filters_are_printed() {
         ("evt.arg['0'] exists", "evt.arg[0] exists"),
         ("proc.env.HOME exists", "proc.env[HOME] exists"),
         ("proc.env['a b'] exists", "proc.env[\"a b\"] exists"),
+        ("proc.name='\\x1b[0m\u{7f}'", "proc.name = \"\\x1b[0m\\x7f\""),
         ("proc.name in(a,'b c')", "proc.name in (a, \"b c\")"),
         ("fd.name pmatch ()", "fd.name pmatch ()"),
         ("join(',',(proc.name,'x',12))=y", "join(\",\", (proc.name, \"x\", \"12\")) = y"),
