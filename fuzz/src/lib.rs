@@ -6,7 +6,11 @@
 
 use std::io::{Cursor, sink};
 
-use scap::format::{Keep, ReadError, Reader};
+use scap::{
+    fields::{Argument, Field, Key, Reference, Registry, Source, Type, Value},
+    filter::Filter,
+    format::{Keep, ReadError, Reader},
+};
 use scapd::{
     daemon::{
         config::Settings,
@@ -22,8 +26,14 @@ use scapd::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] =
-    &[("config", config), ("control", control), ("http", http), ("reader", reader), ("repair", repair)];
+pub const TARGETS: &[Target] = &[
+    ("config", config),
+    ("control", control),
+    ("filter", filter),
+    ("http", http),
+    ("reader", reader),
+    ("repair", repair),
+];
 
 /// A configuration file. A valid one yields the flags of a recording, and parses again after `scapd daemon
 /// --print-config` has printed it; an invalid one yields a message.
@@ -46,6 +56,81 @@ pub fn control(input: &[u8]) {
     match Settings::defaults().with(values.iter().map(|(key, value)| (key.as_str(), value.as_str()))) {
         Ok(settings) => comes_back(&settings),
         Err(mistakes) => assert!(!mistakes.to_string().is_empty()),
+    }
+}
+
+/// A filter, on fields of every type and kind. A valid one parses again after it is printed, and gives the same result; an
+/// invalid one yields a message with the place underlined.
+pub fn filter(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let filter = match Filter::parse(&text, &Fields::new()) {
+        Ok(filter) => filter,
+        Err(error) => {
+            assert!(text.get(error.span()).is_some() && error.to_string().contains('^'), "{error:?}");
+            return;
+        }
+    };
+    let printed = filter.to_string();
+    let again = Filter::parse(&printed, &Fields::new()).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(again, filter, "{printed}");
+    for event in [Event(false), Event(true)] {
+        assert_eq!(again.matches(&event), filter.matches(&event), "{printed}");
+    }
+}
+
+/// Fields for filters.
+struct Fields([Field; 14]);
+
+impl Fields {
+    fn new() -> Self {
+        let field = |name, ty, is_list, argument| Field { name, ty, is_list, argument, about: "" };
+        let plain = |name, ty| field(name, ty, false, Argument::None);
+        Self([
+            plain("proc.name", Type::Text),
+            plain("evt.buffer", Type::Bytes),
+            plain("evt.num", Type::Uint),
+            plain("evt.rawres", Type::Int),
+            plain("evt.failed", Type::Bool),
+            plain("thread.cpu", Type::Double),
+            plain("evt.rawtime", Type::Time),
+            plain("evt.latency", Type::Duration),
+            plain("fd.port", Type::Port),
+            plain("fd.sip", Type::Ip),
+            plain("fd.net", Type::Net),
+            field("fdlist.names", Type::Text, true, Argument::None),
+            field("proc.aname", Type::Text, false, Argument::OptionalIndex),
+            field("evt.arg", Type::Text, false, Argument::Key),
+        ])
+    }
+}
+
+impl Registry for Fields {
+    fn fields(&self) -> &[Field] {
+        &self.0
+    }
+}
+
+/// An event, with a value of each field or with none.
+struct Event(bool);
+
+impl Source for Event {
+    fn values(&self, field: &Reference, each: &mut dyn FnMut(Value<'_>) -> bool) {
+        if !self.0 {
+            return;
+        }
+        let number = match &field.argument {
+            Some(Key::Index(index)) => u64::from(*index),
+            _ => 2,
+        };
+        each(match Fields::new().0[field.field].ty {
+            Type::Text => Value::text("/etc/a"),
+            Type::Bytes => Value::text(b"a\xff\n"),
+            Type::Int => Value::Int(-2),
+            Type::Uint | Type::Time | Type::Duration | Type::Port => Value::Uint(number),
+            Type::Bool => Value::Bool(true),
+            Type::Double => Value::Double(0.5),
+            Type::Ip | Type::Net => Value::Ip([10, 0, 0, 1].into()),
+        });
     }
 }
 

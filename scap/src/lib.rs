@@ -4,6 +4,7 @@
 #[macro_use]
 pub mod events;
 pub mod fields;
+pub mod filter;
 pub mod format;
 pub mod ledger;
 pub mod select;

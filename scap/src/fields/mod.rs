@@ -56,11 +56,28 @@ pub enum Key {
 pub trait Registry {
     /// All fields, in the order in which they are listed. A [`Reference`] has an index into this.
     fn fields(&self) -> &[Field];
+
+    /// Returns the type of a field's values, which may depend on the argument (`evt.rawarg.size`).
+    fn type_of(&self, field: &Reference) -> Type {
+        self.fields()[field.field].ty
+    }
+
+    /// Returns the names that the field at this index of [`Registry::fields`] can have as its argument; none if any will do.
+    fn argument_names(&self, _field: usize) -> Option<Vec<&str>> {
+        None
+    }
+
+    /// Returns what it costs to get a field's values, compared with the cheapest fields. Filters test cheap fields first.
+    fn cost(&self, _field: usize) -> u32 {
+        1
+    }
 }
 
 /// The values of fields at one event.
 pub trait Source {
-    /// Calls `each` with every value that the field has, until `each` returns false. A field without a value has none; one
-    /// that is not a list has at most one.
+    /// Calls `each` with every value that the field has, until `each` returns false. A field without a value has none. One
+    /// that is not a list has at most one, with two exceptions: a field with [`Argument::OptionalIndex`] and no index has
+    /// the values of all (`proc.aname`; `!=` is true if any value differs), and a field of both ends of a connection has
+    /// two (`fd.ip`, `fd.port`, `fd.net`; `!=` is true if both differ).
     fn values(&self, field: &Reference, each: &mut dyn FnMut(Value<'_>) -> bool);
 }
