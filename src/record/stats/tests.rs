@@ -47,14 +47,13 @@ fn the_time_is_what_the_kernel_measured() {
         time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
     };
     let before = measured();
-    let started = Instant::now();
-    while started.elapsed() < Duration::from_millis(50) {}
+    while measured() < before + 1_000_000 {}
     let (user, system) = cpu_time();
     assert!((before + 1_000_000..=measured()).contains(&(user + system)), "{user} + {system} after {before}");
-    // Ticks of 10 ms say how it is split.
+    // The ticks of 10 ms tell user from system time. Other tests run in between.
     let stat = procfs::process::Process::myself().unwrap().stat().unwrap();
-    assert!(user.abs_diff(stat.utime * 10_000_000) < 200_000_000, "{user} is not {} ticks", stat.utime);
-    assert!(system.abs_diff(stat.stime * 10_000_000) < 200_000_000, "{system} is not {} ticks", stat.stime);
+    assert!(user.abs_diff(stat.utime * 10_000_000) < 2_000_000_000, "{user} is not {} ticks", stat.utime);
+    assert!(system.abs_diff(stat.stime * 10_000_000) < 2_000_000_000, "{system} is not {} ticks", stat.stime);
 }
 
 #[test]
