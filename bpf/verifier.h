@@ -16,9 +16,9 @@
 	})
 
 /* Masks a number to below `limit`, a power of two, in asm, so that clang cannot optimize the mask away. */
-#define SC_BOUND(number, limit)                                             \
-	({                                                                  \
-		u64 bounded_ = (number);                                    \
-		asm volatile("%0 &= %1" : "+r"(bounded_) : "i"((limit)-1)); \
-		bounded_;                                                   \
+#define SC_BOUND(number, limit)                                                \
+	({                                                                     \
+		u64 bounded_ = (number);                                       \
+		asm volatile("%0 &= %1" : "+r"(bounded_) : "i"(-1 + (limit))); \
+		bounded_;                                                      \
 	})

@@ -138,5 +138,5 @@ static __always_inline u32 extract__loginuid(struct task_struct *task)
 		u64 caps_ = 0;                                                                                   \
 		const struct cred *cred_ = BPF_CORE_READ(task, cred);                                            \
 		bpf_probe_read_kernel(&caps_, sizeof(caps_), (void *)cred_ + bpf_core_field_offset(cred_->set)); \
-		caps_ &((1ull << 41) - 1);                                                                       \
+		((1ull << 41) - 1) & caps_;                                                                      \
 	})

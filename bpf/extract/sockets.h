@@ -279,22 +279,20 @@ static __always_inline u16 tuple__write(struct auxmap *auxmap, s64 fd, enum sc_d
 /* ---------------------------------------------------------------- storing */
 
 /* Stores an address from user memory. */
-#define auxmap__store_sockaddr(auxmap, program, param, pointer, len)                                      \
-	do {                                                                                              \
-		SC_REQUIRE(_Generic(SC_TYPE(program, param), sc_ty_SOCKADDR : 1, default : 0),            \
-			   "not a socket address in its row of events.def");                              \
-		auxmap__push(auxmap, SC_INDEX(program, param),                                            \
-			     address__write(address__read(auxmap, (const void *)(pointer), len, SC_USER), \
-					    auxmap__tail(auxmap)));                                       \
+#define auxmap__store_sockaddr(auxmap, program, param, pointer, len)                                                \
+	do {                                                                                                        \
+		SC_REQUIRE(SC_HAS_TYPE(program, param, SOCKADDR), "not a socket address in its row of events.def"); \
+		auxmap__push(auxmap, SC_INDEX(program, param),                                                      \
+			     address__write(address__read(auxmap, (const void *)(pointer), len, SC_USER),           \
+					    auxmap__tail(auxmap)));                                                 \
 	} while (0)
 
 /* Stores a socket's two ends; `pointer` and `len` are the call's address argument in user memory, or NULL and 0. */
-#define auxmap__store_socktuple(auxmap, program, param, fd, direction, pointer, len)             \
-	do {                                                                                     \
-		SC_REQUIRE(_Generic(SC_TYPE(program, param), sc_ty_SOCKTUPLE : 1, default : 0),  \
-			   "not a socket tuple in its row of events.def");                       \
-		auxmap__push(auxmap, SC_INDEX(program, param),                                   \
-			     tuple__write(auxmap, fd, direction, (const void *)(pointer), len)); \
+#define auxmap__store_socktuple(auxmap, program, param, fd, direction, pointer, len)                               \
+	do {                                                                                                       \
+		SC_REQUIRE(SC_HAS_TYPE(program, param, SOCKTUPLE), "not a socket tuple in its row of events.def"); \
+		auxmap__push(auxmap, SC_INDEX(program, param),                                                     \
+			     tuple__write(auxmap, fd, direction, (const void *)(pointer), len));                   \
 	} while (0)
 
 /* Stores the first argument, a descriptor, in an event of fixed size. */

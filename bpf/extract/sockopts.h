@@ -132,10 +132,9 @@ static __always_inline u16 sockopt__write(const struct sc_call *call, const stru
 }
 
 /* Stores the value of an option from user memory. */
-#define auxmap__store_sockopt(call, auxmap, program, param, level, option, pointer, len)                 \
-	do {                                                                                             \
-		SC_REQUIRE(_Generic(SC_TYPE(program, param), sc_ty_DYN : 1, default : 0),                \
-			   "not of a dynamic type in its row of events.def");                            \
-		auxmap__push(auxmap, SC_INDEX(program, param),                                           \
-			     sockopt__write(call, auxmap, level, option, (const void *)(pointer), len)); \
+#define auxmap__store_sockopt(call, auxmap, program, param, level, option, pointer, len)                        \
+	do {                                                                                                    \
+		SC_REQUIRE(SC_HAS_TYPE(program, param, DYN), "not of a dynamic type in its row of events.def"); \
+		auxmap__push(auxmap, SC_INDEX(program, param),                                                  \
+			     sockopt__write(call, auxmap, level, option, (const void *)(pointer), len));        \
 	} while (0)

@@ -54,13 +54,12 @@ static __always_inline u16 poll__write(struct auxmap *auxmap, u64 pointer, u32 n
 	return sizeof(u16) + count * SC_POLLED_LEN;
 }
 
-#define poll__store_list(call, auxmap, program, direction)                                 \
-	do {                                                                               \
-		SC_REQUIRE(_Generic(SC_TYPE(program, fds), sc_ty_FDLIST : 1, default : 0), \
-			   "not an fd list in its row of events.def");                     \
-		auxmap__push(auxmap, SC_INDEX(program, fds),                               \
-			     poll__write(auxmap, extract__syscall_argument(call, 0),       \
-					 extract__syscall_argument(call, 1), direction));  \
+#define poll__store_list(call, auxmap, program, direction)                                                \
+	do {                                                                                              \
+		SC_REQUIRE(SC_HAS_TYPE(program, fds, FDLIST), "not an fd list in its row of events.def"); \
+		auxmap__push(auxmap, SC_INDEX(program, fds),                                              \
+			     poll__write(auxmap, extract__syscall_argument(call, 0),                      \
+					 extract__syscall_argument(call, 1), direction));                 \
 	} while (0)
 
 /* Parameters 1 and 2 (2 and 3 of the exit event). */

@@ -145,10 +145,16 @@ static __always_inline void auxmap__account(struct auxmap *auxmap, u32 index, u1
 		auxmap__push(auxmap, SC_INDEX(program, param), sizeof(value_type_)); \
 	} while (0)
 
+/* 1 if the parameter has this type, 0 if not. Versions of clang-format disagree on the blanks of _Generic. */
+/* clang-format off */
+#define SC_HAS_TYPE(program, param, type) _Generic(SC_TYPE(program, param), sc_ty_##type : 1, default : 0)
+/* clang-format on */
+
 /* 1 if the named macro can store the parameter's type, 0 if not. */
-#define SC_IS_CHARBUF(program, param) \
-	_Generic(SC_TYPE(program, param), sc_ty_CHARBUF : 1, sc_ty_FSPATH : 1, sc_ty_FSRELPATH : 1, default : 0)
-#define SC_IS_BYTEBUF(program, param) _Generic(SC_TYPE(program, param), sc_ty_BYTEBUF : 1, default : 0)
+#define SC_IS_CHARBUF(program, param)                                                   \
+	(SC_HAS_TYPE(program, param, CHARBUF) || SC_HAS_TYPE(program, param, FSPATH) || \
+	 SC_HAS_TYPE(program, param, FSRELPATH))
+#define SC_IS_BYTEBUF(program, param) SC_HAS_TYPE(program, param, BYTEBUF)
 #define SC_REQUIRE(condition, text) _Static_assert(condition, text)
 
 /*

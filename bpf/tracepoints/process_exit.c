@@ -6,8 +6,8 @@
 
 /* The parts of an exit code, encoded as in wait(2). */
 #define SC_EXIT_STATUS(code) (((code) >> 8) & 0xff)
-#define SC_EXIT_SIGNAL(code) ((code)&0x7f)
-#define SC_EXIT_CORE(code) (((code)&0x80) != 0)
+#define SC_EXIT_SIGNAL(code) (0x7f & (code))
+#define SC_EXIT_CORE(code) ((0x80 & (code)) != 0)
 
 static __always_inline void process_exit__emit(struct sc_call *call, struct task_struct *task)
 {
