@@ -7,6 +7,8 @@ CAPTURE ?= demo.scap
 # Debian packages for building and for checking the code.
 BUILD_PACKAGES = clang libelf-dev zlib1g-dev pkg-config
 LINT_PACKAGES  = clang-format shellcheck
+# For the tests: mount, mkfs.ext4, setcap.
+TEST_PACKAGES  = mount e2fsprogs libcap2-bin
 # For test-package.
 PACKAGE_PACKAGES = debootstrap lintian
 # For the benchmarks: the other recorders, and the programs that they record.
@@ -31,7 +33,7 @@ help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## install the Debian packages for building and testing (skips installed ones)
-	@scripts/apt-install.sh $(BUILD_PACKAGES) $(LINT_PACKAGES)
+	@scripts/apt-install.sh $(BUILD_PACKAGES) $(LINT_PACKAGES) $(TEST_PACKAGES)
 
 build: ## build scapd
 	@scripts/apt-install.sh $(BUILD_PACKAGES)
