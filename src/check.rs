@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use crate::{
+    choice::Choice,
     confine,
     limits::OpenFiles,
     privileges,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    daemon::config::Mistakes,
+    daemon::{Ended, config::Mistakes},
     output::{OutputError, PatternError},
     print::PrintError,
     probe::ProbeError,
@@ -140,6 +140,15 @@ pub fn of_capture(outcome: Outcome) -> ExitCode {
         Outcome::NoLedger => ExitCode::from(NO_LEDGER),
         Outcome::Incomplete => ExitCode::from(LOST),
         Outcome::Damaged | Outcome::Contradictory | Outcome::NotACapture => ExitCode::from(INPUT),
+    }
+}
+
+/// Returns the exit code for the end of a service.
+pub fn of_service(ended: Ended) -> ExitCode {
+    match ended {
+        Ended::Well => ExitCode::SUCCESS,
+        Ended::Mistaken => ExitCode::from(USAGE),
+        Ended::Lost => ExitCode::from(LOST),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
-use crate::probe::{kernel_version, tracefs_is_mounted};
+use crate::kernel;
 
 /// A capability that recording needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ const BEFORE_5_11: Capability = Capability {
 
 /// Returns the capabilities that recording needs on this kernel.
 pub fn needed() -> impl Iterator<Item = Capability> {
-    NEEDED.into_iter().chain((kernel_version() < (5, 11)).then_some(BEFORE_5_11))
+    NEEDED.into_iter().chain((kernel::version() < (5, 11)).then_some(BEFORE_5_11))
 }
 
 /// Returns the needed capabilities that this process lacks; `None` if unknown, because /proc is not mounted.
@@ -83,7 +83,7 @@ pub enum Keep {
 pub fn keep(what: Keep) {
     let result = capabilities(None).and_then(|now| {
         let kept = now.permitted
-            & CapabilitySet::from_bits_retain(kept(what, now.permitted.bits(), tracefs_is_mounted()));
+            & CapabilitySet::from_bits_retain(kept(what, now.permitted.bits(), kernel::has_tracefs()));
         let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
         if sets == now { Ok(()) } else { set_capabilities(None, sets) }
     });
@@ -97,7 +97,7 @@ fn kept(what: Keep, permitted: u64, tracefs: bool) -> u64 {
     let bit = |name: &str| NEEDED.iter().find(|c| c.name == name).map_or(0, |c| 1u64 << c.bit);
     let recording = bit("CAP_SYS_PTRACE") | bit("CAP_DAC_READ_SEARCH");
     // Before 5.19, a process that may not use bpf(2) cannot read the counters of its own programs either.
-    let counting = if kernel_version() < (5, 19) { bit("CAP_BPF") } else { 0 };
+    let counting = if kernel::version() < (5, 19) { bit("CAP_BPF") } else { 0 };
     match what {
         Keep::Loading => {
             let needed: Vec<_> = needed().collect();

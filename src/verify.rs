@@ -14,8 +14,8 @@ use thiserror::Error;
 
 use crate::{
     balance::{self, ToJson},
-    print,
-    repair::{PARTIAL, salvage},
+    escape, json,
+    salvage::{self, PARTIAL},
 };
 use scap::{
     events::event,
@@ -27,7 +27,7 @@ use scap::{
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// The file cannot be opened.
-    #[error("cannot open {}", print::shown(path))]
+    #[error("cannot open {}", escape::shown(path))]
     Open {
         /// The file.
         path: PathBuf,
@@ -238,8 +238,8 @@ impl Report {
 
     /// Returns a JSON object.
     pub fn to_json(&self) -> serde_json::Value {
-        print::safe_json(json!({
-            "v": print::JSON_VERSION,
+        json::safe(json!({
+            "v": json::VERSION,
             "outcome": self.outcome().name(),
             "events": self.events,
             "late": self.late,
@@ -409,7 +409,7 @@ pub fn verify(path: &Path, as_json: bool, out: &mut impl Write) -> Result<Outcom
     if as_json {
         writeln!(out, "{:#}", report.to_json())?;
     } else {
-        report.write(&print::escaped(path.as_os_str().as_bytes()), out)?;
+        report.write(&escape::escaped(path.as_os_str().as_bytes()), out)?;
     }
     Ok(report.outcome())
 }

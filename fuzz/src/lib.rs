@@ -8,13 +8,14 @@ use std::io::{Cursor, sink};
 
 use scap::format::{Keep, ReadError, Reader};
 use scapd::{
+    cli,
     daemon::{
         config::Settings,
         control::{Request, parse},
         http::{self, Hosts},
     },
     print::{self, PrintError, ReadArgs, Summary},
-    repair::salvage::Survey,
+    repair::Survey,
     verify::{Outcome, Report},
 };
 
@@ -28,7 +29,7 @@ pub const TARGETS: &[Target] =
 /// A configuration file. A valid one yields the flags of a recording, and parses again after `scapd daemon
 /// --print-config` has printed it; an invalid one yields a message.
 pub fn config(input: &[u8]) {
-    match Settings::parse("fuzz.toml", &String::from_utf8_lossy(input)) {
+    match Settings::parse(&cli::keys(), "fuzz.toml", &String::from_utf8_lossy(input)) {
         Ok(settings) => comes_back(&settings),
         Err(mistakes) => assert!(!mistakes.to_string().is_empty()),
     }
@@ -43,7 +44,9 @@ pub fn control(input: &[u8]) {
     let line = serde_json::to_vec(&request).expect("a request is a line");
     assert_eq!(parse(&line).expect("a request that was written can be read"), request);
     let Request::Set { values } = &request else { return };
-    match Settings::defaults().with(values.iter().map(|(key, value)| (key.as_str(), value.as_str()))) {
+    match Settings::defaults()
+        .with(&cli::keys(), values.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+    {
         Ok(settings) => comes_back(&settings),
         Err(mistakes) => assert!(!mistakes.to_string().is_empty()),
     }
@@ -64,10 +67,11 @@ pub fn http(input: &[u8]) {
 }
 
 fn comes_back(settings: &Settings) {
-    settings.args().expect("a configuration that was taken makes flags");
-    let text = settings.to_toml();
-    let again = Settings::parse("again.toml", &text).unwrap_or_else(|why| panic!("{why}, in:\n{text}"));
-    let difference = settings.difference(&again);
+    settings.wanted(&cli::keys()).expect("a configuration that was taken makes flags");
+    let text = settings.to_toml(&cli::keys());
+    let again =
+        Settings::parse(&cli::keys(), "again.toml", &text).unwrap_or_else(|why| panic!("{why}, in:\n{text}"));
+    let difference = settings.difference(&cli::keys(), &again);
     assert!(difference.live.is_empty() && difference.restart.is_empty(), "{difference:?}, in:\n{text}");
 }
 

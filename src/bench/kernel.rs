@@ -17,12 +17,12 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
-use super::stats::Spread;
-use crate::probe::{Attach, Directions, Floor, Loaded, Opened, Options, Step};
+use super::{RING, stats::Spread};
+use crate::{
+    choice::Choice,
+    probe::{Attach, Directions, Floor, Loaded, Opened, Options, Step},
+};
 use scap::events::Syscall;
-
-/// The size of the ring in bytes. An exit event of access takes 96, an enter event 56.
-pub(super) const RING: u64 = 8 << 20;
 
 /// The arguments of [`kernel()`].
 #[derive(Debug, Clone)]

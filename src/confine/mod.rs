@@ -12,22 +12,23 @@ mod files;
 
 use std::fmt;
 
-use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::privileges::{self, Keep};
+use crate::{
+    choice::{Choice, choices},
+    privileges::{self, Keep},
+};
 
-/// Which rights to give up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Confinement {
-    /// Everything that this kernel can take away
-    Auto,
-    /// Only capabilities
-    Capabilities,
-    /// Nothing
-    #[default]
-    Off,
+choices! {
+    /// Which rights to give up.
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Confinement {
+        Auto = "auto": "Everything that this kernel can take away",
+        Capabilities = "capabilities": "Only capabilities",
+        #[default]
+        Off = "off": "Nothing",
+    }
 }
 
 /// The task of a thread, which determines the rights that it keeps.

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    config::{Difference, Settings},
+    config::{Difference, Keys, Settings},
     control::Request,
     health::Health,
     notify::Notifier,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     balance::ToJson,
     confine::Confinement,
-    print,
+    escape,
     record::{self, Handle},
 };
 
@@ -39,6 +39,8 @@ pub struct Configuration {
     pub file: PathBuf,
     /// Whether a missing file is an error.
     pub must_exist: bool,
+    /// The keys that it may have.
+    pub keys: Keys,
     /// The settings in force.
     pub running: Mutex<Settings>,
 }
@@ -148,7 +150,7 @@ impl Service {
     pub fn reload(&self) -> Result<Difference, String> {
         let configuration = self.configuration()?;
         self.notifier.reloading();
-        let result = Settings::load(&configuration.file, configuration.must_exist)
+        let result = Settings::load(&configuration.keys, &configuration.file, configuration.must_exist)
             .map_err(|mistakes| mistakes.to_string())
             .and_then(|settings| self.apply(configuration, |_| Ok(settings)));
         let said = match &result {
@@ -173,13 +175,14 @@ impl Service {
     fn set<'a>(&self, changes: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Difference, String> {
         let configuration = self.configuration()?;
         let difference = self.apply(configuration, |running| {
-            let wanted = running.with(changes).map_err(|mistakes| mistakes.to_string())?;
-            match running.difference(&wanted).restart {
+            let wanted =
+                running.with(&configuration.keys, changes).map_err(|mistakes| mistakes.to_string())?;
+            match running.difference(&configuration.keys, &wanted).restart {
                 restart if restart.is_empty() => Ok(wanted),
                 restart => Err(format!(
                     "{}: cannot be changed while recording; set it in {} and restart the service",
                     restart.join(", "),
-                    print::shown(&configuration.file)
+                    escape::shown(&configuration.file)
                 )),
             }
         })?;
@@ -203,12 +206,12 @@ impl Service {
         // The settings are replaced as a whole, so a poisoned lock is harmless.
         let mut running = configuration.running.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = wanted(&running)?;
-        let difference = running.difference(&wanted);
+        let difference = running.difference(&configuration.keys, &wanted);
         if difference.live.is_empty() {
             return Ok(difference);
         }
         let next = running.adopting(&wanted, &difference.live);
-        let config = record::Config::from(next.args().map_err(|e| e.to_string())?);
+        let config = next.wanted(&configuration.keys).map_err(|e| e.to_string())?.recording;
         self.handle.change(record::Settings::from(&config)).map_err(|e| e.to_string())?;
         *running = next;
         Ok(difference)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Target, Totals};
-use crate::print::shown;
+use crate::escape::shown;
 
 /// Why a capture cannot be written, or not completely.
 #[derive(Debug, thiserror::Error)]

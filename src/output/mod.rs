@@ -26,7 +26,7 @@ use std::{collections::VecDeque, fmt, io, path::PathBuf};
 use pool::Packer;
 use sink::Sink;
 
-use crate::{folder::Whereabouts, print::shown};
+use crate::{escape::shown, folder::Whereabouts};
 
 pub use chunk::Chunk;
 pub use destination::Destination;

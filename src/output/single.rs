@@ -25,9 +25,9 @@ use rustix::{
 
 use super::{Output, OutputError, Target, sink::Sink};
 use crate::{
+    escape::shown,
     folder::{self, Identity, Special, Spot, Whereabouts, is_own},
-    print::shown,
-    repair::PARTIAL,
+    salvage::PARTIAL,
 };
 
 /// How often creation is tried while other processes take the name.

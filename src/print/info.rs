@@ -9,16 +9,20 @@ use std::{
     time::Duration,
 };
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use serde_json::{Value as Json, json};
 
 use super::{
     Numbered, PrintError, for_each_event,
-    json::{VERSION, bytes, escape as escape_json, ns, rfc3339, safe},
+    json::{VERSION, bytes, ns, rfc3339},
     losses::Ledger,
     names::Names,
     open,
-    text::escaped,
+    table::{plain_table, ranking},
+};
+use crate::{
+    escape::escaped,
+    json::{escape as escape_json, safe},
 };
 use scap::{
     events::EventType,
@@ -356,27 +360,6 @@ impl Summary {
         row("other notices", self.notice_count.to_string());
         table
     }
-}
-
-pub(super) fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table
-}
-
-/// Formats the first `top` rows of a list, and the number of further rows. The last two columns are numbers.
-fn ranking(header: [&str; 3], rows: impl ExactSizeIterator<Item = [String; 3]>, top: usize) -> Table {
-    let more = rows.len().saturating_sub(top);
-    let mut table = plain_table();
-    table.set_header(header);
-    table.add_rows(rows.take(top));
-    if more > 0 {
-        table.add_row([format!("… and {more} more")]);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
 
 /// Prints the summary of a capture.

@@ -6,8 +6,8 @@ use comfy_table::{CellAlignment, Table};
 use serde_json::{Value as Json, json};
 
 use super::{
-    info::plain_table,
     json::{ns, rfc3339},
+    table::plain_table,
 };
 use crate::balance::ToJson;
 use scap::{

@@ -15,6 +15,7 @@ use rustix::{
 };
 use scapd_bpf::types;
 
+use super::settings::array_len;
 use crate::{
     clocks::{Clocks, Machine},
     ring::{buffer::Mapping, merge::Progress},
@@ -127,7 +128,7 @@ pub(super) struct Cpus {
     clocks: Machine,
 }
 
-const WAYS: usize = 3;
+const WAYS: usize = array_len(|cpu: &types::sc_cpu| &cpu.running);
 const STRIDE: usize = size_of::<types::sc_cpu>().next_multiple_of(8);
 
 impl Cpus {

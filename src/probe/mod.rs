@@ -5,7 +5,8 @@
 //!
 //! ```no_run
 //! use std::time::Duration;
-//! use scapd::{events::Syscall, probe::{Opened, Options}};
+//! use scap::events::Syscall;
+//! use scapd::probe::{Opened, Options};
 //!
 //! let calls: Vec<_> = Syscall::by_name("openat").into_iter().collect();
 //! let mut probe = Opened::new(&Options::default())?.load(&calls)?.attach()?.start();
@@ -25,18 +26,20 @@ mod error;
 mod floor;
 mod load;
 mod messages;
+mod object;
 mod phases;
 mod programs;
 mod rings;
 mod rules;
 mod settings;
+mod slots;
+mod style;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod tracefs;
 
-pub(crate) use attach::kernel_version;
-pub use attach::{Attach, Evidence, Preemption};
+pub use attach::{Evidence, Preemption};
 pub use control::{Control, Directions, TargetState};
 pub use counters::{Counters, CpuLosses, ProgramCost, ProgramRuns, RunStatistics, Totals};
 pub use error::ProbeError;
@@ -44,8 +47,8 @@ pub use floor::{Floor, Step};
 pub use phases::{Active, Attached, Loaded, Opened, Options, Refused};
 pub use rings::RingLayout;
 pub use rules::{DynamicSnaplen, Ports, RuleError, SampleRatio};
+pub use style::Attach;
 pub use tasks::{Ids, TaskIds, id_in_proc};
-pub(crate) use tracefs::is_mounted as tracefs_is_mounted;
 
 /// An event as the kernel side recorded it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

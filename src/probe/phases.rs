@@ -16,16 +16,20 @@ use super::{
     SampleRatio, Totals,
     alarm::Alarm,
     attach,
-    control::{self, Directions},
+    control::Directions,
     counters::{self, Cpus},
     cpus::CpuSet,
     programs,
     settings::Settings,
+    slots,
     tasks::TaskIds,
 };
-use crate::ring::{
-    buffer::RingBuffer,
-    merge::{Merge, Progress},
+use crate::{
+    kernel,
+    ring::{
+        buffer::RingBuffer,
+        merge::{Merge, Progress},
+    },
 };
 use scap::{
     events::{EVENTS, Event, Schema, Source, Syscall, event_by_program},
@@ -152,7 +156,7 @@ pub struct Active {
 impl Opened {
     /// Checks the options and the kernel, and counts the CPUs.
     pub fn new(options: &Options) -> Result<Opened, ProbeError> {
-        let version = attach::kernel_version();
+        let version = kernel::version();
         if version < (5, 8) {
             let release = rustix::system::uname().release().to_string_lossy().into_owned();
             return Err(ProbeError::KernelTooOld { release });
@@ -265,8 +269,8 @@ impl Loaded {
         }
         let control = self.control();
         control.set_directories_only(selection.for_names.directories_only);
-        let wanted = control::wanted_slots(selection);
-        let loaded = control::wanted_slots(&self.loaded);
+        let wanted = slots::wanted_slots(selection);
+        let loaded = slots::wanted_slots(&self.loaded);
         control.want(loaded.keys().map(|slot| (*slot, wanted.get(slot).copied())));
         Ok(())
     }

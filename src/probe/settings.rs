@@ -37,13 +37,21 @@ macro_rules! arrays {
             unsafe { AtomicU8::from_ptr((&raw mut (*self.0.as_ptr()).sc_settings.$field).cast::<u8>().add(index)) }
         }
 
-        pub(super) const $len: usize = array_len(|settings: &types::sc_settings| settings.$field);)*
+        pub(super) const $len: usize = {
+            // The elements must be bytes.
+            assert!(is_bytes(|settings| &settings.$field));
+            array_len(|settings: &types::sc_settings| &settings.$field)
+        };)*
     };
 }
 
-const fn array_len<T: Copy, const N: usize>(_: fn(&types::sc_settings) -> [T; N]) -> usize {
-    // The elements must be bytes.
-    assert!(size_of::<T>() == 1);
+/// Returns whether the elements of an array are as large as a byte.
+const fn is_bytes<T, const N: usize>(_: fn(&types::sc_settings) -> &[T; N]) -> bool {
+    size_of::<T>() == 1
+}
+
+/// Returns the length of an array in a structure of the programs.
+pub(super) const fn array_len<S, T, const N: usize>(_: fn(&S) -> &[T; N]) -> usize {
     N
 }
 

@@ -20,7 +20,7 @@ use std::{
 use anyhow::Context;
 use rustix::process::{Pid, Signal};
 
-use crate::{limits::OpenFiles, print::shown, probe::id_in_proc};
+use crate::{escape::shown, limits::OpenFiles, probe::id_in_proc};
 
 /// An error of starting a command.
 #[derive(Debug, thiserror::Error)]

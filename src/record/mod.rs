@@ -3,12 +3,14 @@
 mod clock;
 mod command;
 mod drain;
+mod first_state;
 mod handle;
 mod ledger;
 mod pace;
 mod progress;
 mod rotor;
 mod self_test;
+mod settings;
 mod state;
 mod stats;
 mod status;
@@ -29,24 +31,26 @@ use anyhow::Context;
 
 use crate::{
     confine::{self, Confinement, Task},
+    escape::shown,
     limits::OpenFiles,
     output::{
         Destination, Pattern, Reserved, ReservedFiles, Series, Target, WriterThread, default_name,
         default_pattern,
     },
-    print::shown,
     probe::{Active, Loaded, Opened, Options, TargetState},
 };
 pub use command::CommandError;
 use command::{Held, Stdout};
 use drain::{Drain, Limits};
+use first_state::state_beside;
 use handle::{Answer, Request};
-pub use handle::{Handle, RequestError, Requests, Settings, requests};
+pub use handle::{Handle, RequestError, Requests, requests};
 use ledger::Ledger;
 use pace::Pace;
 use progress::Progress;
 use scap::select::{self, SyscallSet};
 use self_test::SelfTest;
+pub use settings::Settings;
 use state::Scan;
 use status::Watch;
 pub use status::{CpuStatus, Observer, RingStatus, Status};
@@ -138,7 +142,8 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     let limit = OpenFiles::raise();
     let targeted = !config.pids.is_empty() || (!config.command.is_empty() && !config.all);
     let wanted = Wanted::new(config);
-    let (selection, options) = wanted.to_load(config, if targeted { TARGETS } else { 0 })?;
+    let test = config.self_test.then(self_test::call).transpose()?;
+    let (selection, options) = wanted.to_load(config, if targeted { TARGETS } else { 0 }, test);
     let scan = Scan::new(config.include_self);
     if let Some(path) = &config.stats {
         stats::check(path).map_err(|source| StatsError { path: path.clone(), source })?;
@@ -277,7 +282,7 @@ fn record_events(
     command: &mut Option<Held>,
     audience: &mut Audience<'_>,
 ) -> anyhow::Result<Ended> {
-    let state = scan.take_beside(active, drain, command.as_ref())?;
+    let state = state_beside(scan, active, drain, command.as_ref())?;
     drain.start(&state)?;
     let ready = await_self_test(active, drain, audience)?;
     let status = audience.publish(active, drain);

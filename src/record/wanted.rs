@@ -1,9 +1,9 @@
 //! The selection of a recording: the requested events, and those that keep their names right.
 
-use super::{Config, Settings, self_test};
+use super::{Config, settings::Settings};
 use crate::probe::{Directions, Loaded, Options, ProbeError};
 use scap::{
-    events::SYSCALLS,
+    events::{SYSCALLS, Syscall},
     select::{Asked, Selection, SyscallSet, Tracepoint, TracepointSet},
 };
 
@@ -72,14 +72,19 @@ impl Wanted {
         tracepoints
     }
 
-    /// Returns what a recording has to load, and the probe's options for it.
-    pub(super) fn to_load(self, config: &Config, targets: u32) -> anyhow::Result<(Selection, Options)> {
+    /// Returns what a recording has to load, with the call that a self-test makes, and the probe's options for it.
+    pub(super) fn to_load(
+        self,
+        config: &Config,
+        targets: u32,
+        test: Option<&'static Syscall>,
+    ) -> (Selection, Options) {
         let mut load = self;
         if config.selectable {
             (load.syscalls, load.only) = (None, false);
         }
-        if config.self_test {
-            load = load.and([self_test::call()?].into_iter().collect());
+        if let Some(call) = test {
+            load = load.and([call].into_iter().collect());
         }
         let mut tracepoints = load.tracepoints();
         if config.selectable {
@@ -87,7 +92,7 @@ impl Wanted {
         }
         let unknown_calls = config.selectable || config.syscalls.is_none();
         let options = Options { targets, tracepoints, unknown_calls, ..config.probe.clone() };
-        Ok((load.selection(), options))
+        (load.selection(), options)
     }
 
     /// Records this selection only, from now on.

@@ -1,4 +1,9 @@
-use std::{fs, io::Cursor, os::unix::fs::PermissionsExt};
+use std::{
+    fs::{self, File},
+    io::Cursor,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+};
 
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::{
@@ -12,7 +17,8 @@ use crate::verify::{Outcome, Report as Verified};
 use scap::{
     events::{EventType, event},
     format::{
-        BlockType, EventBuilder, MachineState, Reader, Value, event_block_len, frame_event, write_state,
+        BlockType, EventBuilder, MachineState, ReadError, Reader, Value, event_block_len, frame_event,
+        write_state,
     },
     ledger::{self, CutCause, Verdict},
 };

@@ -4,7 +4,7 @@ use std::{fs, io::Read, path::PathBuf};
 
 use scap::format::{ReadError, Reader};
 use scapd::{
-    repair::salvage::Survey,
+    repair::Survey,
     verify::{Outcome, Report},
 };
 

@@ -21,7 +21,7 @@ use rustix::{
     thread::{UnshareFlags, unshare_unsafe},
 };
 
-use crate::print::shown;
+use crate::escape::shown;
 
 /// The backlog of listen(2).
 const BACKLOG: i32 = 128;

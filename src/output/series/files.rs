@@ -27,9 +27,9 @@ use super::{
     store::Shared,
 };
 use crate::{
+    escape::shown,
     folder::Whereabouts,
     output::{Output, OutputError, Target, Totals, chunk::Chunk, sink::Sink},
-    print::shown,
 };
 use scap::ledger::Verdict;
 

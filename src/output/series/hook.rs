@@ -11,7 +11,7 @@ use std::{
 use serde::Deserialize;
 
 use super::store::Shared;
-use crate::{folder::is_there, print::shown};
+use crate::{escape::shown, folder::is_there};
 
 /// How many hooks run at once; the others wait.
 const AT_ONCE: usize = 4;

@@ -20,10 +20,10 @@ use sha2::{Digest, Sha256};
 use super::{Retention, Series, hook::Hooks, manifest, partial::Partial, store::Shared};
 use crate::{
     confine::{self, Confinement, Task},
+    escape::shown,
     folder::{Identity, Spot, Whereabouts},
     output::{Output, OutputError},
-    print::shown,
-    repair::{self, RepairError},
+    salvage::{self, RepairError},
 };
 use scap::{format::ReadError, ledger::Verdict};
 
@@ -245,7 +245,7 @@ fn adopt(spot: &Spot, store: &Shared) -> Result<(), String> {
     let path = spot.path();
     let name = shown(&path);
     // In place: there may be no room for a copy.
-    match repair::adopt(spot) {
+    match salvage::adopt(spot) {
         Ok((report, whole)) => {
             store.lock().ended(&path, Some(&whole));
             let (whole, events) = (shown(&whole.path()), report.events);

@@ -38,7 +38,10 @@ pub(super) use files::Position;
 pub(super) use keeper::Report;
 pub(super) use partial::Partial;
 
-use crate::confine::Confinement;
+use crate::{
+    choice::{Choice, choices},
+    confine::Confinement,
+};
 use scap::ledger::Verdict;
 
 /// How a capture is split into files, and which of them are kept.
@@ -59,15 +62,15 @@ pub struct Series {
     pub confine: Confinement,
 }
 
-/// What to do when a file cannot be written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum OnError {
-    /// Wait until it can be written again, and count events lost meanwhile
-    #[default]
-    Wait,
-    /// End the recording, as with a single file
-    Fail,
+choices! {
+    /// What to do when a file cannot be written.
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum OnError {
+        #[default]
+        Wait = "wait": "Wait until it can be written again, and count events lost meanwhile",
+        Fail = "fail": "End the recording, as with a single file",
+    }
 }
 
 /// Where a file of a series ends, and the next one begins.

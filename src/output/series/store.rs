@@ -19,8 +19,8 @@ use super::{
     retention::{Disk, Retention, Stored, Unfinished},
 };
 use crate::{
+    escape::shown,
     folder::{Folder, Spot, is_regular},
-    print::shown,
 };
 
 /// A file written to more recently may be another recorder's that is not locked yet.
