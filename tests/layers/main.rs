@@ -28,7 +28,31 @@ const SCAPD: &[&[&str]] = &[
 
 /// The layers of the crate `scap`, the lowest first.
 const SCAP: &[&[&str]] =
-    &[&["events"], &["format"], &["ledger", "select"], &["model"], &["fields"], &["filter"]];
+    &[&["events"], &["format"], &["select"], &["ledger"], &["model"], &["fields"], &["filter"]];
+
+/// Crates that only some modules of `scapd` use.
+const ONLY: [(&str, &[&str]); 6] = [
+    ("clap", &["cli", "generate"]),
+    ("clap_complete", &["generate"]),
+    ("clap_mangen", &["generate"]),
+    ("libbpf_rs", &["probe"]),
+    ("libbpf_sys", &["confine", "probe"]),
+    ("scapd_bpf", &["probe"]),
+];
+
+/// Wrong arrows that are still there: from, to, and the reason.
+const KNOWN: [(&str, &str, &str); 2] = [
+    ("names", "apply", "the state of the machine moves to the crate scap"),
+    ("apply", "names", "the state of the machine moves to the crate scap"),
+];
+const KNOWN_IN_SCAP: [(&str, &str, &str); 6] = [
+    ("params", "table", "the rows of one table"),
+    ("table", "params", "the rows of one table"),
+    ("syscalls", "table", "the rows of one table"),
+    ("table", "syscalls", "the rows of one table"),
+    ("classes", "syscalls", "not yet divided"),
+    ("syscalls", "classes", "not yet divided"),
+];
 
 /// What the crate `scap` does without, so that it builds on any system.
 const NOT_IN_SCAP: [&str; 8] =
@@ -145,17 +169,17 @@ fn arrow(source: &Source, named: &Named, from: &str, to: &str) -> Arrow {
 }
 
 /// Returns the arrows that do not lead to a lower layer.
-fn wrong(arrows: &[Arrow], layers: &[&[&str]]) -> Vec<String> {
+fn wrong(arrows: &[Arrow], layers: &[&[&str]]) -> Vec<Arrow> {
     let layer = |name: &str| layers.iter().position(|layer| layer.contains(&name));
     let is_wrong = |arrow: &&Arrow| match (layer(&arrow.from), layer(&arrow.to)) {
         (Some(from), Some(to)) => to >= from,
         _ => true,
     };
-    arrows.iter().filter(is_wrong).map(Arrow::to_string).collect()
+    arrows.iter().filter(is_wrong).cloned().collect()
 }
 
 /// Returns the arrows that are part of a circle.
-fn circular(arrows: &[Arrow]) -> Vec<String> {
+fn circular(arrows: &[Arrow]) -> Vec<Arrow> {
     let mut reached: BTreeSet<(&str, &str)> = arrows.iter().map(|arrow| (&*arrow.from, &*arrow.to)).collect();
     loop {
         let more: Vec<_> = reached
@@ -171,27 +195,137 @@ fn circular(arrows: &[Arrow]) -> Vec<String> {
         reached.extend(more);
     }
     let is_circular = |arrow: &&Arrow| reached.contains(&(&*arrow.to, &*arrow.from));
-    arrows.iter().filter(is_circular).map(Arrow::to_string).collect()
+    arrows.iter().filter(is_circular).cloned().collect()
 }
 
-fn check(package: &Path, layers: &[&[&str]]) {
+/// Checks the arrows of a crate: between its layers, and between the files of each folder.
+fn check(package: &Path, layers: &[&[&str]], known: &[(&str, &str, &str)]) {
     let modules = Modules::of(read_crate(package));
     let mut mistakes = wrong(&modules.layers(), layers);
-    for name in &modules.sources[modules.by_name[&Vec::new()]].children {
-        if !layers.iter().any(|layer| layer.contains(&&**name)) {
-            mistakes.push(format!("the module {name} is in no layer"));
-        }
-    }
     mistakes.extend(modules.siblings().values().flat_map(|arrows| circular(arrows)));
-    assert!(mistakes.is_empty(), "arrows that go up or in a circle:\n{}", mistakes.join("\n"));
+    let is_known =
+        |mistake: &Arrow, known: &(&str, &str, &str)| mistake.from == known.0 && mistake.to == known.1;
+    let gone = known.iter().filter(|known| !mistakes.iter().any(|mistake| is_known(mistake, known)));
+    let gone: Vec<_> =
+        gone.map(|(from, to, _)| format!("{from} → {to} is gone: remove it from the list")).collect();
+    let mut said: Vec<_> = mistakes
+        .iter()
+        .filter(|mistake| !known.iter().any(|known| is_known(mistake, known)))
+        .map(|arrow| format!("{arrow} goes up, or in a circle"))
+        .chain(gone)
+        .collect();
+    let there = &modules.sources[modules.by_name[&Vec::new()]].children;
+    let listed: Vec<_> = layers.iter().flat_map(|layer| layer.iter()).collect();
+    said.extend(
+        there
+            .iter()
+            .filter(|name| !listed.contains(&&name.as_str()))
+            .map(|name| format!("{name} has no layer")),
+    );
+    assert!(said.is_empty(), "\n{}", said.join("\n"));
 }
 
 #[test]
 fn scapd() {
-    check(&package(""), SCAPD);
+    check(&package(""), SCAPD, &KNOWN);
 }
 
 #[test]
 fn scap() {
-    check(&package("scap"), SCAP);
+    check(&package("scap"), SCAP, &KNOWN_IN_SCAP);
+}
+
+#[test]
+fn only_some_modules_use_some_crates() {
+    let mut wrong = Vec::new();
+    for source in read_crate(&package("")) {
+        for named in &source.named {
+            let only = ONLY.iter().find(|(name, _)| *name == named.segments[0]).map(|(_, modules)| *modules);
+            let module = source.module.first().map_or("lib", String::as_str);
+            if only.is_some_and(|modules| !modules.contains(&module)) {
+                wrong.push(format!(
+                    "{}:{}: {}",
+                    source.path.display(),
+                    named.line,
+                    named.segments.join("::")
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_captures_need_no_kernel_and_no_command_line() {
+    let read = |path: &str| fs::read_to_string(package(path)).unwrap().parse::<toml::Table>().unwrap();
+    let (manifest, lock) = (read("scap/Cargo.toml"), read("Cargo.lock"));
+    let optional = |spec: &toml::Value| spec.get("optional").and_then(toml::Value::as_bool) == Some(true);
+    let mut waiting: Vec<String> = ["dependencies", "build-dependencies"]
+        .iter()
+        .filter_map(|kind| manifest.get(*kind)?.as_table())
+        .flat_map(|crates| crates.iter().filter(|(_, spec)| !optional(spec)).map(|(name, _)| name.clone()))
+        .collect();
+    assert!(waiting.contains(&"flate2".to_owned()) && !manifest.contains_key("target"), "{waiting:?}");
+    let mut all = BTreeSet::new();
+    while let Some(name) = waiting.pop() {
+        if !all.insert(name.clone()) {
+            continue;
+        }
+        let packages = lock["package"].as_array().unwrap().iter();
+        for package in packages.filter(|package| package["name"].as_str() == Some(&name)) {
+            let needs = package.get("dependencies").and_then(toml::Value::as_array);
+            let needs = needs.into_iter().flatten().filter_map(toml::Value::as_str);
+            waiting.extend(needs.map(|need| need.split(' ').next().unwrap().to_owned()));
+        }
+    }
+    let wrong: Vec<_> = NOT_IN_SCAP.iter().filter(|name| all.contains(**name)).collect();
+    assert!(wrong.is_empty(), "the crate scap depends on {wrong:?}");
+}
+
+#[test]
+fn the_drawings_are_these_layers() {
+    let page = fs::read_to_string(package("ARCHITECTURE.md")).unwrap();
+    for layers in [SCAPD, SCAP] {
+        let rows: Vec<_> = layers.iter().rev().map(|layer| layer.join("  ")).collect();
+        let drawing = format!("```\n{}\n```\n", rows.join("\n"));
+        assert!(page.contains(&drawing), "ARCHITECTURE.md lacks this drawing:\n{drawing}");
+    }
+}
+
+/// Returns the modules of a crate whose files have these texts.
+fn modules(files: &[(&str, &str)]) -> Modules {
+    let sources = files.iter().map(|(name, text)| {
+        let module = name.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        read(PathBuf::from(name), module, text)
+    });
+    Modules::of(sources.collect())
+}
+
+#[test]
+fn an_arrow_upwards_is_found_with_its_line() {
+    let found = modules(&[
+        ("", "pub mod low;\npub mod high;"),
+        (
+            "low",
+            "// crate::high::Comment\nconst S: &str = \"crate::high\";\nuse crate::{\n    high::Thing,\n};\n#[cfg(test)]\nmod tests {\n    use crate::high::Test;\n}",
+        ),
+        ("high", "fn f() { crate::low::g::<crate::low::T>() }"),
+    ]);
+    let layers: &[&[&str]] = &[&["low"], &["high"]];
+    let wrong: Vec<_> = wrong(&found.layers(), layers).iter().map(Arrow::to_string).collect();
+    assert_eq!(wrong, ["low:4: low → high (`crate::high::Thing`)"]);
+}
+
+#[test]
+fn a_circle_of_files_is_found_through_what_their_folder_exports() {
+    let found = modules(&[
+        ("", "mod folder;"),
+        ("folder", "mod a;\nmod b;\nmod c;\npub use a::Thing as Renamed;"),
+        ("folder/a", "use super::{c, b::*};\npub struct Thing;"),
+        ("folder/b", "fn f(_: super::Renamed) {}"),
+        ("folder/c", "fn f<'a>(_: char) -> char { '\\'' }"),
+    ]);
+    let siblings = found.siblings();
+    let said: Vec<_> = circular(&siblings[&vec!["folder".to_owned()]]).iter().map(Arrow::to_string).collect();
+    assert_eq!(said, ["folder/a:1: a → b (`super::b::*`)", "folder/b:1: b → a (`super::Renamed`)"]);
 }
