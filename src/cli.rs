@@ -245,12 +245,12 @@ impl From<ReadArgs> for print::ReadArgs {
     }
 }
 
-impl From<RepairArgs> for repair::Place {
-    fn from(args: RepairArgs) -> repair::Place {
+impl From<RepairArgs> for repair::RepairPlace {
+    fn from(args: RepairArgs) -> repair::RepairPlace {
         match args.out {
-            Some(out) => repair::Place::Elsewhere(out),
-            None if args.keep => repair::Place::InsteadOfKept,
-            None => repair::Place::Instead,
+            Some(out) => repair::RepairPlace::Elsewhere(out),
+            None if args.keep => repair::RepairPlace::InsteadOfKept,
+            None => repair::RepairPlace::Instead,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     probe::ProbeError,
     record::{CommandError, StatsError},
     repair::RepairError,
-    verify::{Outcome, VerifyError},
+    verify::{VerifyError, VerifyOutcome},
 };
 use scap::format::ReadError;
 
@@ -134,12 +134,14 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Returns the exit code for the result of `scapd verify`.
-pub fn of_capture(outcome: Outcome) -> ExitCode {
+pub fn of_capture(outcome: VerifyOutcome) -> ExitCode {
     match outcome {
-        Outcome::Complete | Outcome::Sample => ExitCode::SUCCESS,
-        Outcome::NoLedger => ExitCode::from(NO_LEDGER),
-        Outcome::Incomplete => ExitCode::from(LOST),
-        Outcome::Damaged | Outcome::Contradictory | Outcome::NotACapture => ExitCode::from(INPUT),
+        VerifyOutcome::Complete | VerifyOutcome::Sample => ExitCode::SUCCESS,
+        VerifyOutcome::NoLedger => ExitCode::from(NO_LEDGER),
+        VerifyOutcome::Incomplete => ExitCode::from(LOST),
+        VerifyOutcome::Damaged | VerifyOutcome::Contradictory | VerifyOutcome::NotACapture => {
+            ExitCode::from(INPUT)
+        }
     }
 }
 

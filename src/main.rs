@@ -90,7 +90,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Generated::Completions => generate::completions(&args.dir)?,
         },
         Command::Verify(args) => {
-            let mut worst = verify::Outcome::Complete;
+            let mut worst = verify::VerifyOutcome::Complete;
             for file in &args.files {
                 worst = worst.max(verify::verify(file, args.json, &mut out)?);
             }

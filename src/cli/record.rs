@@ -10,7 +10,7 @@ use crate::{
     confine::Confinement,
     daemon::config::Wanted,
     output::Series,
-    probe::{Attach, Directions, DynamicSnaplen, Options, Ports, SampleRatio},
+    probe::{Attach, Directions, DynamicSnaplen, Ports, ProbeOptions, SampleRatio},
     record,
     units::{parse_duration, parse_size},
 };
@@ -183,7 +183,7 @@ impl From<RecordArgs> for record::Config {
             only: args.only,
             self_test: false,
             selectable: false,
-            probe: Options {
+            probe: ProbeOptions {
                 attach: args.attach,
                 ring_size: args.buffer_size,
                 ring_budget: args.buffer_total,
@@ -194,7 +194,7 @@ impl From<RecordArgs> for record::Config {
                 directions,
                 tracepoints: args.tracepoints.unwrap_or(usual),
                 schema: args.schema,
-                ..Options::default()
+                ..ProbeOptions::default()
             },
             pids: args.pids,
             command: args.run,

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::{
     choice::{Choice, choices},
-    privileges::{self, Keep},
+    privileges::{self, Kept},
 };
 
 choices! {
@@ -80,9 +80,9 @@ pub fn thread(how: Confinement, task: Task) -> InForce {
         return in_force;
     }
     privileges::keep(match task {
-        Task::Recording => Keep::Foreground,
-        Task::Files { .. } => Keep::Files,
-        Task::Talking => Keep::Nothing,
+        Task::Recording => Kept::Foreground,
+        Task::Files { .. } => Kept::Files,
+        Task::Talking => Kept::Nothing,
     });
     in_force.capabilities = Some(capabilities_left());
     if how == Confinement::Auto {

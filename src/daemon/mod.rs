@@ -23,10 +23,10 @@ use anyhow::Context;
 use crate::{
     confine::Confinement,
     escape,
-    privileges::{self, Keep},
+    privileges::{self, Kept},
     record::{self, Handle, Observer},
 };
-use config::{Keys, Settings, Wanted};
+use config::{Keys, ServiceSettings, Wanted};
 pub use control::Socket;
 use report::Reporter;
 pub use service::{Configuration, Service};
@@ -90,7 +90,7 @@ pub fn run(options: &DaemonOptions, keys: Keys, out: &mut impl Write) -> anyhow:
     // The default file is optional; a file named with --config must exist.
     let file = options.config.clone();
     let must_exist = file != Path::new(CONFIG);
-    let settings = match Settings::load(&keys, &file, must_exist) {
+    let settings = match ServiceSettings::load(&keys, &file, must_exist) {
         Err(mistakes) if options.action == Action::Check => {
             writeln!(out, "{mistakes}")?;
             return Ok(Ended::Mistaken);
@@ -115,7 +115,7 @@ fn record(configuration: Configuration, wanted: Wanted) -> anyhow::Result<Ended>
     // Drop capabilities before anything is opened or created: what fails without them must fail now, not at the first
     // rotation.
     if is_confined {
-        privileges::keep(Keep::Loading);
+        privileges::keep(Kept::Loading);
     }
     for capability in privileges::missing().into_iter().flatten().filter(|c| !c.essential) {
         tracing::warn!("{} is missing: it is needed {}", capability.name, capability.reason);

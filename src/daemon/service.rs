@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    config::{Difference, Keys, Settings},
+    config::{Difference, Keys, ServiceSettings},
     control::Request,
     health::Health,
     notify::Notifier,
@@ -42,7 +42,7 @@ pub struct Configuration {
     /// The keys that it may have.
     pub keys: Keys,
     /// The settings in force.
-    pub running: Mutex<Settings>,
+    pub running: Mutex<ServiceSettings>,
 }
 
 impl Service {
@@ -150,9 +150,10 @@ impl Service {
     pub fn reload(&self) -> Result<Difference, String> {
         let configuration = self.configuration()?;
         self.notifier.reloading();
-        let result = Settings::load(&configuration.keys, &configuration.file, configuration.must_exist)
-            .map_err(|mistakes| mistakes.to_string())
-            .and_then(|settings| self.apply(configuration, |_| Ok(settings)));
+        let result =
+            ServiceSettings::load(&configuration.keys, &configuration.file, configuration.must_exist)
+                .map_err(|mistakes| mistakes.to_string())
+                .and_then(|settings| self.apply(configuration, |_| Ok(settings)));
         let said = match &result {
             Ok(Difference { live, restart }) if restart.is_empty() => match live.as_slice() {
                 [] => "configuration reloaded: no changes".to_owned(),
@@ -201,7 +202,7 @@ impl Service {
     fn apply(
         &self,
         configuration: &Configuration,
-        wanted: impl FnOnce(&Settings) -> Result<Settings, String>,
+        wanted: impl FnOnce(&ServiceSettings) -> Result<ServiceSettings, String>,
     ) -> Result<Difference, String> {
         // The settings are replaced as a whole, so a poisoned lock is harmless.
         let mut running = configuration.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,7 +213,7 @@ impl Service {
         }
         let next = running.adopting(&wanted, &difference.live);
         let config = next.wanted(&configuration.keys).map_err(|e| e.to_string())?.recording;
-        self.handle.change(record::Settings::from(&config)).map_err(|e| e.to_string())?;
+        self.handle.change(record::LiveSettings::from(&config)).map_err(|e| e.to_string())?;
         *running = next;
         Ok(difference)
     }

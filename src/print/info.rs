@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 use super::{
     Numbered, PrintError, for_each_event,
     json::{VERSION, bytes, ns, rfc3339},
-    losses::Ledger,
+    losses::LedgerSummary,
     names::Names,
     open,
     table::{plain_table, ranking},
@@ -77,7 +77,7 @@ pub struct ProcessCount {
 
 /// A `notification` event that does not belong to scapd's ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
+pub struct OtherNotice {
     /// The time in ns since the epoch.
     pub ts: u64,
     /// The `id` parameter: the subject.
@@ -118,9 +118,9 @@ pub struct Summary {
     /// The number of `drop` events: points at which the recorder dropped events on purpose.
     pub drops: u64,
     /// The ledger, if scapd made the capture.
-    pub ledger: Ledger,
+    pub ledger: LedgerSummary,
     /// The first 100 other `notification` events.
-    pub notices: Vec<Notice>,
+    pub notices: Vec<OtherNotice>,
     /// The number of other `notification` events.
     pub notice_count: u64,
     /// The time of the previous event.
@@ -226,7 +226,7 @@ impl Summary {
                         },
                         _ => Vec::new(),
                     };
-                    self.notices.push(Notice { ts: event.ts(), id: text("id"), text: text("desc") });
+                    self.notices.push(OtherNotice { ts: event.ts(), id: text("id"), text: text("desc") });
                 }
             }
             _ => {}

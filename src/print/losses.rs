@@ -21,7 +21,7 @@ const MAX_GAPS: usize = 100;
 
 /// The ledger of a capture, collected from its notices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct LedgerSummary {
     /// The balance of each section that has one; at most 100.
     pub verdicts: Vec<Verdict>,
     /// The first 100 gaps.
@@ -38,7 +38,7 @@ pub struct Ledger {
     pub asked: Vec<Asked>,
 }
 
-impl Ledger {
+impl LedgerSummary {
     pub(super) fn add(&mut self, notice: Notice) {
         match notice {
             Notice::Verdict(verdict) if self.verdicts.len() < MAX_GAPS => self.verdicts.push(verdict),
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_gap_and_the_balance_are_tables() {
-        let mut ledger = Ledger::default();
+        let mut ledger = LedgerSummary::default();
         assert!(ledger.tables().is_empty());
         let read_x = event_by_program("read_x").unwrap().ty;
         let gap = Gap {

@@ -36,8 +36,8 @@ use memory::Interval;
 use thiserror::Error;
 
 pub use fds::{FdClass, OpenFd};
-pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
-pub use losses::Ledger;
+pub use info::{EventCount, InfoArgs, OtherNotice, ProcessCount, Summary, info};
+pub use losses::LedgerSummary;
 pub use names::Names;
 
 use crate::escape::{escaped, shown};

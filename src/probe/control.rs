@@ -9,7 +9,7 @@ use scapd_bpf::types::{sc_tracepoint as TracepointBits, sc_wanted as Wanted};
 use super::{
     DynamicSnaplen, ProbeError, SampleRatio,
     rules::{SAMPLING, sampling_bits},
-    settings::Settings,
+    settings::ProgramSettings,
     slots::{NR_MAX, SLOT_UNKNOWN, SlotEvents, compat_slot, socketcall, socketcall_slots, unknown_slots},
 };
 use scap::{
@@ -71,7 +71,7 @@ fn tracepoint_bit(tracepoint: Tracepoint) -> TracepointBits {
 /// The settings of a loaded probe that can change at any time.
 #[derive(Debug)]
 pub struct Control<'a> {
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a ProgramSettings,
     pub(super) targets: &'a libbpf_rs::MapMut<'static>,
     /// The tracepoints that were named when the probe was loaded.
     pub(super) tracepoints: TracepointSet,
@@ -92,7 +92,7 @@ impl Control<'_> {
     fn route_numbers(&self) {
         let directions = Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0;
         let bits = |slot: usize| self.wanted(slot).load(Ordering::Acquire) & directions;
-        for number in 0..Settings::NUMBERS {
+        for number in 0..ProgramSettings::NUMBERS {
             let either = match number {
                 _ if !self.is_active() => 0,
                 NR_MAX => bits(SLOT_UNKNOWN),
@@ -141,7 +141,7 @@ impl Control<'_> {
         let ratio_now = self.settings.sample_ratio();
         ratio_now.store(ratio.map_or(0, SampleRatio::get), Ordering::Release);
         if ratio.is_some() {
-            let bits = sampling_bits(Settings::SLOTS);
+            let bits = sampling_bits(ProgramSettings::SLOTS);
             self.set_rules(SAMPLING, |slot| bits[slot]);
         } else {
             // Calls sampled by the clock still check it, so that the end of the last left-out part is marked.
@@ -165,7 +165,7 @@ impl Control<'_> {
 
     /// Sets the rules of `mask` for each slot. Other rules do not change.
     fn set_rules(&self, mask: u8, bits: impl Fn(usize) -> u8) {
-        for slot in 0..Settings::SLOTS {
+        for slot in 0..ProgramSettings::SLOTS {
             self.update_wanted(slot, mask, bits(slot));
         }
     }
@@ -206,7 +206,7 @@ impl Control<'_> {
     ///
     /// # Errors
     /// [`ProbeError::NotLoaded`] for a tracepoint that was not named when the probe was loaded
-    /// ([`Options::tracepoints`](super::Options::tracepoints)). Nothing changes then.
+    /// ([`ProbeOptions::tracepoints`](super::ProbeOptions::tracepoints)). Nothing changes then.
     pub fn set_tracepoints(&self, tracepoints: TracepointSet) -> Result<(), ProbeError> {
         if let Some(missing) = tracepoints.iter().find(|tracepoint| !self.tracepoints.contains(*tracepoint)) {
             return Err(ProbeError::NotLoaded(missing.name().into()));

@@ -23,7 +23,7 @@ use super::{
     object::set_style,
     programs::{self, Want},
     rings,
-    settings::Settings,
+    settings::ProgramSettings,
     slots,
     tasks::TaskIds,
 };
@@ -40,7 +40,7 @@ const GENERIC: (EventType, EventType) = (EventType(0), EventType(1));
 const ESSENTIAL: [&str; 4] = ["dispatch_enter", "dispatch_exit", "generic_e", "generic_x"];
 
 impl Opened {
-    /// Loads only the programs that these calls need, for the [directions](super::Options::directions) of the options.
+    /// Loads only the programs that these calls need, for the [directions](super::ProbeOptions::directions) of the options.
     ///
     /// Leaves out a program that the kernel refuses: see [`Loaded::refused`].
     pub fn load(self, calls: &[&'static Syscall]) -> Result<Loaded, ProbeError> {
@@ -222,7 +222,7 @@ impl Opened {
             return Err(ProbeError::failed("find the settings", "the BPF object has none"));
         };
         let mut loaded = Loaded {
-            settings: Settings::new(bss),
+            settings: ProgramSettings::new(bss),
             skel,
             merge: Merge::new(all_rings),
             alarm,

@@ -202,7 +202,7 @@ mod tests {
         let all = SYSCALLS.iter().flat_map(slots).max().unwrap();
         let first = rule_slots().min().unwrap();
         assert!(all < first && SLOT_UNKNOWN < first, "{all} {first}");
-        assert_eq!(rule_slots().max(), Some(super::super::settings::Settings::SLOTS - 1));
+        assert_eq!(rule_slots().max(), Some(super::super::settings::ProgramSettings::SLOTS - 1));
         assert!(
             SYSCALLS.iter().filter_map(|call| call.number(Arch::NATIVE)).all(|n| usize::from(n) < NR_MAX)
         );

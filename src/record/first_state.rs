@@ -5,7 +5,7 @@ use std::thread;
 use anyhow::Context;
 
 use super::{
-    command::Held,
+    command::HeldCommand,
     drain::Drain,
     pace,
     state::{self, Scan},
@@ -17,7 +17,7 @@ pub(super) fn state_beside(
     scan: &Scan,
     active: &mut Active,
     drain: &mut Drain,
-    command: Option<&Held>,
+    command: Option<&HeldCommand>,
 ) -> anyhow::Result<Vec<u8>> {
     let scan = scan.clone();
     let scan = thread::Builder::new()

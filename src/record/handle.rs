@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::{settings::Settings, status::Status};
+use super::{settings::LiveSettings, status::Status};
 
 /// How long to wait for a request to be carried out. A rotation reads the state of the machine first.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,11 +35,11 @@ pub enum RequestError {
 pub(super) type Answer = SyncSender<Result<(), String>>;
 
 /// A queued request.
-pub(super) enum Request {
+pub(super) enum HandleRequest {
     /// Continue in a new file.
     Rotate(Answer),
     /// Change the settings.
-    Change(Settings, Answer),
+    Change(LiveSettings, Answer),
 }
 
 /// Controls a recording from any thread. Clones control the same recording.
@@ -47,7 +47,7 @@ pub(super) enum Request {
 pub struct Handle {
     stop: Arc<AtomicBool>,
     signalled: Arc<AtomicBool>,
-    requests: Sender<Request>,
+    requests: Sender<HandleRequest>,
     status: Arc<Mutex<Arc<Status>>>,
 }
 
@@ -55,7 +55,7 @@ pub struct Handle {
 #[derive(Debug)]
 pub struct Requests {
     stop: Arc<AtomicBool>,
-    requests: Receiver<Request>,
+    requests: Receiver<HandleRequest>,
     status: Arc<Mutex<Arc<Status>>>,
 }
 
@@ -92,7 +92,7 @@ impl Handle {
     /// [`RequestError::Refused`] if the recording goes to a single file; [`RequestError::Late`] if there is no new file
     /// by then.
     pub fn rotate(&self) -> Result<(), RequestError> {
-        self.ask(Request::Rotate, PATIENCE)
+        self.ask(HandleRequest::Rotate, PATIENCE)
     }
 
     /// Changes the settings. Waits for that for up to 30 s. If the new events refer to names that were not followed so
@@ -102,11 +102,15 @@ impl Handle {
     /// # Errors
     /// [`RequestError::Refused`] if the recording did not load what this takes: see
     /// [`Config::selectable`](super::Config::selectable); [`RequestError::Late`] if it has not changed by then.
-    pub fn change(&self, settings: Settings) -> Result<(), RequestError> {
-        self.ask(|answer| Request::Change(settings, answer), PATIENCE)
+    pub fn change(&self, settings: LiveSettings) -> Result<(), RequestError> {
+        self.ask(|answer| HandleRequest::Change(settings, answer), PATIENCE)
     }
 
-    fn ask(&self, request: impl FnOnce(Answer) -> Request, patience: Duration) -> Result<(), RequestError> {
+    fn ask(
+        &self,
+        request: impl FnOnce(Answer) -> HandleRequest,
+        patience: Duration,
+    ) -> Result<(), RequestError> {
         let (answer, answered) = sync_channel(1);
         self.requests.send(request(answer)).map_err(|_| RequestError::Ended)?;
         match answered.recv_timeout(patience) {
@@ -130,7 +134,7 @@ impl Requests {
     }
 
     /// Returns the next request, if any.
-    pub(super) fn next(&self) -> Option<Request> {
+    pub(super) fn next(&self) -> Option<HandleRequest> {
         self.requests.try_recv().ok()
     }
 
@@ -147,9 +151,9 @@ mod tests {
     #[test]
     fn a_request_waits_only_so_long() {
         let (handle, requests) = requests();
-        let asked = handle.ask(Request::Rotate, Duration::from_millis(10));
+        let asked = handle.ask(HandleRequest::Rotate, Duration::from_millis(10));
         assert!(matches!(asked, Err(RequestError::Late(_))), "{asked:?}");
-        assert!(matches!(requests.next(), Some(Request::Rotate(_))), "it can still be done");
+        assert!(matches!(requests.next(), Some(HandleRequest::Rotate(_))), "it can still be done");
         drop(requests);
         assert!(matches!(handle.rotate(), Err(RequestError::Ended)));
     }

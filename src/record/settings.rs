@@ -9,7 +9,7 @@ use scap::select::SyscallSet;
 
 /// The settings that can change while a recording runs. The rest of a [`Config`](super::Config) is fixed at its start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct LiveSettings {
     /// The calls; `None` for all, including those that the tables do not know.
     pub syscalls: Option<SyscallSet>,
     /// Record nothing else: see [`Config::only`].
@@ -26,9 +26,9 @@ pub struct Settings {
     pub retention: Option<Retention>,
 }
 
-impl From<&Config> for Settings {
-    fn from(config: &Config) -> Settings {
-        Settings {
+impl From<&Config> for LiveSettings {
+    fn from(config: &Config) -> LiveSettings {
+        LiveSettings {
             syscalls: config.syscalls,
             only: config.only,
             snaplen: config.probe.snaplen,

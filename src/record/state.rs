@@ -48,7 +48,7 @@ impl Scan {
     pub(super) fn take(&self) -> anyhow::Result<(MachineState, Option<Ids>)> {
         let before = self.ids()?;
         let boot_time = Some(self.boot_time.load(Ordering::Relaxed)).filter(|time| *time > 0);
-        let mut snapshot = snapshot::take(&snapshot::Options { boot_time, ..Default::default() })?;
+        let mut snapshot = snapshot::take(&snapshot::SnapshotOptions { boot_time, ..Default::default() })?;
         tracing::debug!(?snapshot.report, "state of the machine");
         if !self.include_self {
             // Hundreds of maps and programs, which no event will refer to.

@@ -1,7 +1,7 @@
 //! The selection of a recording: the requested events, and those that keep their names right.
 
-use super::{Config, settings::Settings};
-use crate::probe::{Directions, Loaded, Options, ProbeError};
+use super::{Config, settings::LiveSettings};
+use crate::probe::{Directions, Loaded, ProbeError, ProbeOptions};
 use scap::{
     events::{SYSCALLS, Syscall},
     select::{Asked, Selection, SyscallSet, Tracepoint, TracepointSet},
@@ -29,7 +29,7 @@ impl Wanted {
     }
 
     /// Returns the selection after a change of settings.
-    pub(super) fn changed(self, settings: &Settings) -> Wanted {
+    pub(super) fn changed(self, settings: &LiveSettings) -> Wanted {
         Wanted { syscalls: settings.syscalls, only: settings.only, ..self }
     }
 
@@ -78,7 +78,7 @@ impl Wanted {
         config: &Config,
         targets: u32,
         test: Option<&'static Syscall>,
-    ) -> (Selection, Options) {
+    ) -> (Selection, ProbeOptions) {
         let mut load = self;
         if config.selectable {
             (load.syscalls, load.only) = (None, false);
@@ -91,7 +91,7 @@ impl Wanted {
             tracepoints.insert(Tracepoint::SchedProcessExit);
         }
         let unknown_calls = config.selectable || config.syscalls.is_none();
-        let options = Options { targets, tracepoints, unknown_calls, ..config.probe.clone() };
+        let options = ProbeOptions { targets, tracepoints, unknown_calls, ..config.probe.clone() };
         (load.selection(), options)
     }
 

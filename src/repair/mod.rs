@@ -14,9 +14,9 @@ use rustix::fs::OFlags;
 use crate::{escape::shown, folder::Spot, salvage::Capture};
 use scap::ledger::Cut;
 
-pub use crate::salvage::{DAMAGED, PARTIAL, Place, RepairError, Report, Survey};
+pub use crate::salvage::{DAMAGED, PARTIAL, RepairError, RepairPlace, RepairReport, Survey};
 
-impl Report {
+impl RepairReport {
     /// Writes what was done to the file of that name.
     ///
     /// # Errors
@@ -53,14 +53,14 @@ impl Report {
 ///
 /// # Errors
 /// Any [`RepairError`]; the capture is then unchanged, unless it is repaired in place.
-pub fn repair(path: &Path, place: &Place) -> Result<Report, RepairError> {
+pub fn repair(path: &Path, place: &RepairPlace) -> Result<RepairReport, RepairError> {
     let failed = |source| RepairError::Open { path: path.into(), source };
     let no_file = || RepairError::NotAFile { path: path.into() };
     let spot = match Spot::find(path) {
         Err(e) if e.kind() == ErrorKind::IsADirectory => return Err(no_file()),
         spot => spot.map_err(failed)?.ok_or_else(no_file)?,
     };
-    let access = if *place == Place::InPlace { OFlags::RDWR } else { OFlags::RDONLY };
+    let access = if *place == RepairPlace::InPlace { OFlags::RDWR } else { OFlags::RDONLY };
     let file = spot.folder.regular(&spot.name, access).map_err(failed)?.ok_or_else(no_file)?;
     Ok(Capture::of(file, spot)?.repair(place)?.0)
 }

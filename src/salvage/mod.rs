@@ -3,7 +3,7 @@
 //! and compresses the result anew.
 //!
 //! The repaired capture is written beside the damaged one and replaces it when it is complete, so nothing is lost on
-//! the way. Only a repair [in place](Place::InPlace) differs: a full disk has no room for a second file.
+//! the way. Only a repair [in place](RepairPlace::InPlace) differs: a full disk has no room for a second file.
 
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
@@ -39,7 +39,7 @@ pub const DAMAGED: &str = ".damaged";
 
 /// Where the repaired capture goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum RepairPlace {
     /// It replaces the damaged one; a `.partial` suffix is dropped.
     #[default]
     Instead,
@@ -54,7 +54,7 @@ pub enum Place {
 
 /// What was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct RepairReport {
     /// Where the capture is now.
     pub path: PathBuf,
     /// Its whole events, including scapd's notices, but not the one that was added.
@@ -133,11 +133,11 @@ fn remedy(source: &io::Error) -> &'static str {
 ///
 /// # Errors
 /// As for [`repair`]; [`RepairError::NotAFile`] if another user owns it, or it has a second name.
-pub(crate) fn adopt(spot: &Spot) -> Result<(Report, Spot), RepairError> {
+pub(crate) fn adopt(spot: &Spot) -> Result<(RepairReport, Spot), RepairError> {
     let failed = |source| RepairError::Open { path: spot.path(), source };
     let file = spot.folder.own(&spot.name, OFlags::RDWR).map_err(failed)?;
     let file = file.ok_or_else(|| RepairError::NotAFile { path: spot.path() })?;
-    Capture::of(file, spot.clone())?.repair(&Place::InPlace)
+    Capture::of(file, spot.clone())?.repair(&RepairPlace::InPlace)
 }
 
 /// A capture, locked: its recorder holds the same lock while it writes.
@@ -160,12 +160,12 @@ impl Capture {
         Ok(Capture { file, spot, survey })
     }
 
-    pub(crate) fn repair(mut self, place: &Place) -> Result<(Report, Spot), RepairError> {
+    pub(crate) fn repair(mut self, place: &RepairPlace) -> Result<(RepairReport, Spot), RepairError> {
         let complete = complete_name(&self.spot);
         let is_whole = self.survey.is_whole() && (self.survey.is_closed || complete.is_none());
         let (path, events) = (self.spot.path(), self.survey.events);
-        let mut report = Report { path, events, cut: None, damaged: None };
-        if let Place::Elsewhere(out) = place {
+        let mut report = RepairReport { path, events, cut: None, damaged: None };
+        if let RepairPlace::Elsewhere(out) = place {
             let elsewhere = target(out)?;
             let (draft, cut) = self.write_beside(is_whole, &elsewhere)?;
             draft.rename_new(&elsewhere.name).map_err(|e| exists_or(out.clone(), e))?;
@@ -178,12 +178,12 @@ impl Capture {
             return Err(RepairError::Exists { path: complete.path() });
         }
         if !is_whole {
-            report.cut = if *place == Place::InPlace {
+            report.cut = if *place == RepairPlace::InPlace {
                 Some(self.mend()?)
             } else {
                 let (draft, cut) = self.write_beside(is_whole, &self.spot.clone())?;
                 self.adopt_owner(draft.file()).map_err(|e| write_error(&self.spot, e))?;
-                if *place == Place::InsteadOfKept {
+                if *place == RepairPlace::InsteadOfKept {
                     report.damaged = Some(self.keep(complete.as_ref().unwrap_or(&self.spot))?);
                 }
                 draft.replace(&self.spot.name).map_err(|e| write_error(&self.spot, e))?;

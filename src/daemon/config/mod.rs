@@ -4,9 +4,9 @@
 //! file, and the files in the folder `config.d` next to it, in the order of their names.
 //!
 //! ```
-//! use scapd::{cli, daemon::config::Settings};
+//! use scapd::{cli, daemon::config::ServiceSettings};
 //!
-//! let mistakes = Settings::parse(&cli::keys(), "scapd.toml", "[record]\nsnaplen = 80\nsyscals = 'openat'\n").unwrap_err();
+//! let mistakes = ServiceSettings::parse(&cli::keys(), "scapd.toml", "[record]\nsnaplen = 80\nsyscals = 'openat'\n").unwrap_err();
 //! assert_eq!(mistakes.to_string(), "scapd.toml:3:1: syscals: unknown key; did you mean `syscalls`?");
 //! ```
 
@@ -26,14 +26,14 @@ use crate::escape;
 use keys::NoKey;
 
 pub use keys::{Flag, FlagError, Flags, Keys, Section, Takes, Wanted};
-pub use mistake::{Mistake, Mistakes, Place};
+pub use mistake::{Mistake, Mistakes, SourcePosition};
 
 /// The folder of additional files.
 const FOLDER: &str = "config.d";
 
 /// A configuration: the value of each key that is set, and its origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct ServiceSettings {
     values: BTreeMap<String, Value>,
 }
 
@@ -42,7 +42,7 @@ struct Value {
     /// The values as on a command line.
     values: Vec<String>,
     /// `None` for values from `scapd ctl set`.
-    place: Option<Place>,
+    place: Option<SourcePosition>,
 }
 
 /// The keys in which two configurations differ.
@@ -54,10 +54,10 @@ pub struct Difference {
     pub restart: Vec<String>,
 }
 
-impl Settings {
+impl ServiceSettings {
     /// Returns the configuration without any file.
-    pub fn defaults() -> Settings {
-        Settings::default()
+    pub fn defaults() -> ServiceSettings {
+        ServiceSettings::default()
     }
 
     /// Reads a file, and the files in `config.d` next to it. A missing file is an error only if it `must_exist`. Logs
@@ -65,8 +65,8 @@ impl Settings {
     ///
     /// # Errors
     /// All mistakes in all files.
-    pub fn load(keys: &Keys, file: &Path, must_exist: bool) -> Result<Settings, Mistakes> {
-        let mut settings = Settings::defaults();
+    pub fn load(keys: &Keys, file: &Path, must_exist: bool) -> Result<ServiceSettings, Mistakes> {
+        let mut settings = ServiceSettings::defaults();
         let mut mistakes = Vec::new();
         match files::open(file) {
             Ok(opened) => mistakes.extend(settings.read(keys, file, opened)),
@@ -100,8 +100,8 @@ impl Settings {
     ///
     /// # Errors
     /// All mistakes in it.
-    pub fn parse(keys: &Keys, name: impl AsRef<Path>, text: &str) -> Result<Settings, Mistakes> {
-        let mut settings = Settings::defaults();
+    pub fn parse(keys: &Keys, name: impl AsRef<Path>, text: &str) -> Result<ServiceSettings, Mistakes> {
+        let mut settings = ServiceSettings::defaults();
         let mistakes = settings.add(keys, name.as_ref(), text);
         settings.finish(keys, mistakes)
     }
@@ -115,7 +115,7 @@ impl Settings {
     }
 
     /// Checks the dependencies between keys, if no other mistakes were found.
-    fn finish(self, keys: &Keys, mut mistakes: Vec<Mistake>) -> Result<Settings, Mistakes> {
+    fn finish(self, keys: &Keys, mut mistakes: Vec<Mistake>) -> Result<ServiceSettings, Mistakes> {
         if mistakes.is_empty() {
             mistakes.extend(self.wanted_or_mistake(keys).err());
         }
@@ -130,7 +130,7 @@ impl Settings {
         &self,
         keys: &Keys,
         changes: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Settings, Mistakes> {
+    ) -> Result<ServiceSettings, Mistakes> {
         let mut changed = self.clone();
         let mut mistakes = Vec::new();
         for (key, value) in changes {
@@ -174,7 +174,7 @@ impl Settings {
     }
 
     /// Returns the keys that have different values in `other`.
-    pub fn difference(&self, keys: &Keys, other: &Settings) -> Difference {
+    pub fn difference(&self, keys: &Keys, other: &ServiceSettings) -> Difference {
         let mut names: Vec<&str> =
             self.values.keys().chain(other.values.keys()).map(String::as_str).collect();
         names.sort_unstable();
@@ -185,7 +185,7 @@ impl Settings {
     }
 
     /// Returns this configuration with the values that `other` has for `keys`.
-    pub fn adopting(&self, other: &Settings, keys: &[String]) -> Settings {
+    pub fn adopting(&self, other: &ServiceSettings, keys: &[String]) -> ServiceSettings {
         let mut adopted = self.clone();
         for key in keys {
             match other.values.get(key) {
@@ -240,7 +240,7 @@ fn unreadable_file(path: &Path, error: &io::Error) -> Mistake {
         ErrorKind::NotFound => "there is no such file; name another with --config".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    Mistake { place: Some(Place::file(path)), key: None, what }
+    Mistake { place: Some(SourcePosition::file(path)), key: None, what }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::cli::{Cli, keys};
 const EXAMPLE: &str = include_str!("../../../packaging/scapd.toml");
 
 fn mistakes(text: &str) -> Vec<String> {
-    match Settings::parse(&keys(), "f", text) {
+    match ServiceSettings::parse(&keys(), "f", text) {
         Ok(_) => Vec::new(),
         Err(mistakes) => mistakes.0.iter().map(ToString::to_string).collect(),
     }
@@ -32,10 +32,10 @@ fn without_comment_signs(text: &str) -> String {
 #[test]
 fn the_example_is_the_defaults() {
     let keys = crate::cli::keys();
-    let as_it_is = Settings::parse(&keys, "scapd.toml", EXAMPLE).unwrap();
-    assert_eq!(as_it_is, Settings::defaults());
-    let all = Settings::parse(&keys, "scapd.toml", &without_comment_signs(EXAMPLE)).unwrap();
-    assert_eq!(all.difference(&keys, &Settings::defaults()), Difference::default());
+    let as_it_is = ServiceSettings::parse(&keys, "scapd.toml", EXAMPLE).unwrap();
+    assert_eq!(as_it_is, ServiceSettings::defaults());
+    let all = ServiceSettings::parse(&keys, "scapd.toml", &without_comment_signs(EXAMPLE)).unwrap();
+    assert_eq!(all.difference(&keys, &ServiceSettings::defaults()), Difference::default());
     let missing: Vec<_> =
         keys.all().map(|(key, _)| key).filter(|key| !EXAMPLE.contains(&format!("{key} ="))).collect();
     assert!(missing.is_empty(), "not in the example: {missing:?}");
@@ -64,7 +64,7 @@ fn every_flag_of_record_is_a_key_or_has_a_reason_not_to_be() {
 fn values_reach_the_flags() {
     let text = "[record]\nsyscalls = ['openat', '%network']\nevents = 'enter'\nsnaplen = 0x100\npid = [1, 2]\n\
                 [files]\ngzip = true\nwrite = '/tmp/x y.scap'\n[metrics]\nmetrics = '127.0.0.1:1'\n";
-    let settings = Settings::parse(&keys(), "f", &text.replace("0x100", "256")).unwrap();
+    let settings = ServiceSettings::parse(&keys(), "f", &text.replace("0x100", "256")).unwrap();
     let Wanted { recording: config, serving } = settings.wanted(&keys()).unwrap();
     assert_eq!(serving.metrics, Some("127.0.0.1:1".parse().unwrap()));
     assert_eq!(serving.control, Some(crate::daemon::control::SOCKET.into()));
@@ -73,7 +73,7 @@ fn values_reach_the_flags() {
     assert_eq!((config.probe.snaplen, config.pids), (256, vec![1, 2]));
     assert_eq!(config.write.unwrap().to_str(), Some("/tmp/x y.scap"));
     assert!(config.files.is_some_and(|files| files.retention.bytes == Some(10 << 30)), "a budget");
-    let service = Settings::defaults().wanted(&keys()).unwrap().recording;
+    let service = ServiceSettings::defaults().wanted(&keys()).unwrap().recording;
     assert!(service.probe.directions.exit && !service.probe.directions.enter, "exit events alone");
 }
 
@@ -132,7 +132,7 @@ fn later_files_win() {
     fs::write(further.join("10-a.toml"), "[record]\nsnaplen = 2\nbuffer-size = '1M'\n").unwrap();
     fs::write(further.join("30-c.toml.bak"), "no toml").unwrap();
     fs::write(further.join(".40-d.toml"), "no toml").unwrap();
-    let settings = Settings::load(&keys(), &file, true).unwrap();
+    let settings = ServiceSettings::load(&keys(), &file, true).unwrap();
     let text = settings.to_toml(&keys());
     assert!(
         text.contains(&format!("snaplen = \"3\" # {}:2:1\n", further.join("20-b.toml").display())),
@@ -142,7 +142,7 @@ fn later_files_win() {
     assert!(text.contains("events = \"exit\"\n"), "{text}");
     fs::write(further.join("25-x.toml"), "[record]\nsnaplen = 'x'\n").unwrap();
     fs::write(&file, b"[record]\n\xff").unwrap();
-    let mistakes = Settings::load(&keys(), &file, true).unwrap_err().to_string();
+    let mistakes = ServiceSettings::load(&keys(), &file, true).unwrap_err().to_string();
     assert!(mistakes.contains("scapd.toml: cannot be read: line 2 is not UTF-8"), "{mistakes}");
     assert!(mistakes.contains("25-x.toml:2:11: snaplen: "), "{mistakes}");
 }
@@ -163,16 +163,17 @@ fn what_is_no_regular_file_is_left_alone() {
     fs::create_dir(further.join("40-folder.toml")).unwrap();
     fs::write(folder.path().join("kept.toml"), "[record]\nsnaplen = 7\n").unwrap();
     symlink("../kept.toml", further.join("50-kept.toml")).unwrap();
-    let settings = Settings::load(&keys(), &file, false).unwrap();
+    let settings = ServiceSettings::load(&keys(), &file, false).unwrap();
     assert!(settings.to_toml(&keys()).contains("snaplen = \"7\" # "), "a link to a file is followed");
 
     fs::write(further.join("60-large.toml"), vec![b' '; files::LONGEST as usize + 1]).unwrap();
     symlink("gone.toml", further.join("70-gone.toml")).unwrap();
-    let mistakes = Settings::load(&keys(), &file, false).unwrap_err().to_string();
+    let mistakes = ServiceSettings::load(&keys(), &file, false).unwrap_err().to_string();
     assert!(mistakes.contains("70-gone.toml: there is no such file"), "{mistakes}");
     assert!(mistakes.contains("60-large.toml: cannot be read: it has more than 1048576 bytes"), "{mistakes}");
     // A file that the user names must be a regular file.
-    let mistakes = Settings::load(&keys(), &further.join("10-fifo.toml"), true).unwrap_err().to_string();
+    let mistakes =
+        ServiceSettings::load(&keys(), &further.join("10-fifo.toml"), true).unwrap_err().to_string();
     assert!(mistakes.contains("10-fifo.toml: cannot be read: it is not a regular file"), "{mistakes}");
 }
 
@@ -180,8 +181,8 @@ fn what_is_no_regular_file_is_left_alone() {
 fn a_file_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scapd.toml");
-    assert_eq!(Settings::load(&keys(), &file, false), Ok(Settings::defaults()));
-    let mistakes = Settings::load(&keys(), &file, true).unwrap_err().to_string();
+    assert_eq!(ServiceSettings::load(&keys(), &file, false), Ok(ServiceSettings::defaults()));
+    let mistakes = ServiceSettings::load(&keys(), &file, true).unwrap_err().to_string();
     assert!(
         mistakes.ends_with("scapd.toml: there is no such file; name another with --config"),
         "{mistakes}"
@@ -191,16 +192,16 @@ fn a_file_that_is_not_there() {
 #[test]
 fn what_is_printed_is_read_back() {
     let text = "[record]\npid = [7, 8]\n[files]\nwrite = 'a\"b\\c.scap'\ngzip = true\n";
-    let settings = Settings::parse(&keys(), "f", text).unwrap();
-    let again = Settings::parse(&keys(), "f", &settings.to_toml(&keys())).unwrap();
+    let settings = ServiceSettings::parse(&keys(), "f", text).unwrap();
+    let again = ServiceSettings::parse(&keys(), "f", &settings.to_toml(&keys())).unwrap();
     assert_eq!(settings.difference(&keys(), &again), Difference::default());
 }
 
 #[test]
 fn what_differs_and_what_needs_a_restart() {
-    let old = Settings::parse(&keys(), "f", "[record]\nsnaplen = 80\nbuffer-size = '8M'\n").unwrap();
-    assert_eq!(old.difference(&keys(), &Settings::defaults()), Difference::default());
-    let new = Settings::parse(
+    let old = ServiceSettings::parse(&keys(), "f", "[record]\nsnaplen = 80\nbuffer-size = '8M'\n").unwrap();
+    assert_eq!(old.difference(&keys(), &ServiceSettings::defaults()), Difference::default());
+    let new = ServiceSettings::parse(
         &keys(),
         "f",
         "[record]\nsnaplen = 81\nbuffer-size = '4M'\nevents = 'exit'\n[files]\ngzip = false\n",
@@ -216,7 +217,8 @@ fn what_differs_and_what_needs_a_restart() {
 fn keys_that_need_each_other_are_looked_at_together() {
     let keys = crate::cli::keys();
     assert_eq!(keys.check("align", &["true".to_owned()]), Ok(()));
-    let settings = Settings::parse(&keys, "f", "[files]\nalign = true\nrotate-time = '30m'\n").unwrap();
+    let settings =
+        ServiceSettings::parse(&keys, "f", "[files]\nalign = true\nrotate-time = '30m'\n").unwrap();
     let series = settings.wanted(&keys).unwrap().recording.files.unwrap();
     assert!(series.rotation.align && series.rotation.period == Some(std::time::Duration::from_secs(1800)));
     let alone = keys.parse([("align", ["true".to_owned()].as_slice())]).map(drop).unwrap_err();
@@ -226,27 +228,27 @@ fn keys_that_need_each_other_are_looked_at_together() {
 #[test]
 fn keys_are_changed_one_by_one() {
     let settings =
-        Settings::defaults().with(&keys(), [("syscalls", "openat,read"), ("snaplen", "5")]).unwrap();
-    assert_eq!(settings.difference(&keys(), &Settings::defaults()).live, ["snaplen", "syscalls"]);
-    let wrong = Settings::defaults()
+        ServiceSettings::defaults().with(&keys(), [("syscalls", "openat,read"), ("snaplen", "5")]).unwrap();
+    assert_eq!(settings.difference(&keys(), &ServiceSettings::defaults()).live, ["snaplen", "syscalls"]);
+    let wrong = ServiceSettings::defaults()
         .with(&keys(), [("syscals", "x"), ("snaplen", "many"), ("count", "1")])
         .unwrap_err();
     let lines: Vec<_> = wrong.0.iter().map(ToString::to_string).collect();
     assert_eq!(lines[0], "syscals: unknown key; did you mean `syscalls`?");
     assert!(lines[1].starts_with("snaplen: ") && lines[2].starts_with("count: is not a key"), "{lines:?}");
-    let wrong = Settings::defaults().with(&keys(), [("drop-failed", "yes")]).unwrap_err();
+    let wrong = ServiceSettings::defaults().with(&keys(), [("drop-failed", "yes")]).unwrap_err();
     assert_eq!(wrong.to_string(), "drop-failed: needs true or false");
 }
 
 proptest::proptest! {
     #[test]
     fn no_text_panics(text in ".{0,200}") {
-        let _ = Settings::parse(&keys(), "f", &text);
+        let _ = ServiceSettings::parse(&keys(), "f", &text);
     }
 
     #[test]
     fn no_value_panics(key in "[a-z-]{1,14}", value in "[ -~]{0,20}") {
-        let _ = Settings::parse(&keys(), "f", &format!("[record]\n{key} = {value}\n"));
-        let _ = Settings::defaults().with(&keys(), [(key.as_str(), value.as_str())]);
+        let _ = ServiceSettings::parse(&keys(), "f", &format!("[record]\n{key} = {value}\n"));
+        let _ = ServiceSettings::defaults().with(&keys(), [(key.as_str(), value.as_str())]);
     }
 }

@@ -54,12 +54,12 @@ pub struct Store {
 
 /// A store shared by the threads of a series.
 #[derive(Debug, Clone)]
-pub struct Shared(Arc<Mutex<Store>>);
+pub struct SharedStore(Arc<Mutex<Store>>);
 
-impl Shared {
+impl SharedStore {
     /// Wraps a store.
-    pub fn new(store: Store) -> Shared {
-        Shared(Arc::new(Mutex::new(store)))
+    pub fn new(store: Store) -> SharedStore {
+        SharedStore(Arc::new(Mutex::new(store)))
     }
 
     /// Locks the store.
