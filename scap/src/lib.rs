@@ -6,4 +6,5 @@ pub mod events;
 pub mod fields;
 pub mod format;
 pub mod ledger;
+pub mod model;
 pub mod select;

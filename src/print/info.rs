@@ -16,7 +16,6 @@ use super::{
     Numbered, PrintError, for_each_event,
     json::{VERSION, bytes, escape as escape_json, ns, rfc3339, safe},
     losses::Ledger,
-    names::Names,
     open,
     text::escaped,
 };
@@ -24,6 +23,7 @@ use scap::{
     events::EventType,
     format::{BlockType, EventView, Keep, ReadError, Reader, Value, state::MachineInfo},
     ledger,
+    model::Names,
 };
 
 /// The maximum number of notices to keep; further ones are only counted.

@@ -11,12 +11,12 @@ use serde_json::Value as Json;
 use super::{
     Numbered,
     meaning::{Meaning, meaning, shown},
-    names::Names,
     text,
 };
 use scap::{
     events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
     format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value},
+    model::Names,
 };
 
 /// The version of the format, in every object. It changes with every incompatible change of the format.

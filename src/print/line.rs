@@ -19,12 +19,12 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     Numbered,
     meaning::{Meaning, meaning, shown},
-    names::Names,
     text,
 };
 use scap::{
     events::{ParamInfo, ParamType},
     format::{Decoded, FdEntries, Value},
+    model::Names,
 };
 
 /// Appends the line of an event, without a newline.

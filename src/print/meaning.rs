@@ -2,16 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{
-    fds::OpenFd,
-    kernel_names,
-    names::{AT_FDCWD, Names},
-    text,
-    transitions::{self, Transition, flag, transition},
-};
+use super::{kernel_names, text};
 use scap::{
     events::{Detail, Event, ForeignCall, ParamInfo, ParamType, Source, Syscall},
     format::{Decoded, EventView, Value},
+    model::{AT_FDCWD, Names, OpenFd, Transition, bpf_creates, fcntl_duplicates, flag, transition},
 };
 
 /// The meaning of a value.
@@ -106,8 +101,8 @@ fn fd<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, fd: i64) ->
                 None
             };
         }
-        (Some(Transition::Fcntl), "res") => !command().is_some_and(transitions::fcntl_duplicates),
-        (Some(Transition::Bpf), "fd") => !command().is_some_and(transitions::bpf_creates),
+        (Some(Transition::Fcntl), "res") => !command().is_some_and(fcntl_duplicates),
+        (Some(Transition::Bpf), "fd") => !command().is_some_and(bpf_creates),
         // The kernel ignores the descriptor of an anonymous mapping.
         _ if row.name.starts_with("mmap") => flags().is_some_and(|flags| flags & MAP_ANONYMOUS != 0),
         _ => false,
@@ -129,7 +124,7 @@ fn comm<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, id: u64) 
     };
     if of_kernel {
         // A new thread may run before either return of its clone.
-        let unborn = || names.tasks.unborn_comm().filter(|_| row.name == "switch");
+        let unborn = || names.unborn_comm().filter(|_| row.name == "switch");
         return names.last_comm(id).or_else(unborn);
     }
     let is_child = transition(row) == Some(Transition::Clone) && info.name == "res";

@@ -2,25 +2,15 @@
 //!
 //! [`read()`] and [`info()`] implement the commands of the same names, without the command line.
 
-mod apply;
-mod control;
-mod fd_table;
-mod fds;
 mod info;
 mod json;
 mod kernel_names;
 mod line;
 mod losses;
 mod meaning;
-mod memory;
-mod names;
-mod namespaces;
-mod paths;
-mod tasks;
 #[cfg(test)]
 mod tests;
 mod text;
-mod transitions;
 
 use std::{
     fs::File,
@@ -31,20 +21,18 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
-use memory::Interval;
 use thiserror::Error;
 
-pub use fds::{FdClass, OpenFd};
 pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
 pub use json::VERSION as JSON_VERSION;
 pub(crate) use json::{escape as escape_json, safe as safe_json};
 pub use losses::Ledger;
-pub use names::Names;
 pub use text::{escaped, for_terminal, shown};
 
 use scap::{
     format::{CapturedEvent, EventView, Joiner, Keep, ReadError, Reader},
     ledger,
+    model::{Interval, Names},
     select::{self, Judge},
 };
 

@@ -2,13 +2,13 @@
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
-use super::{text, transitions::flag};
-use scap::format::{
+use super::{endpoints, transitions::flag};
+use crate::format::{
     SockAddr, SockTuple,
     state::{FdKind, FdList, L4Proto, NamedFd, memfd_name},
 };
 
-pub(super) const O_CLOEXEC: u32 = flag("file_flags", "O_CLOEXEC");
+pub(crate) const O_CLOEXEC: u32 = flag("file_flags", "O_CLOEXEC");
 const AF_UNIX: u32 = flag("socket_families", "AF_UNIX");
 const AF_INET: u32 = flag("socket_families", "AF_INET");
 const AF_INET6: u32 = flag("socket_families", "AF_INET6");
@@ -85,7 +85,7 @@ impl FdClass {
     }
 
     /// Returns the class of a socket with that tuple.
-    pub(super) fn of_tuple(tuple: &SockTuple<'_>, l4: L4Proto) -> FdClass {
+    pub(crate) fn of_tuple(tuple: &SockTuple<'_>, l4: L4Proto) -> FdClass {
         match tuple {
             SockTuple::Inet { source, .. } => FdClass::of_ip(source.0, l4),
             SockTuple::Unix { .. } => FdClass::Unix,
@@ -94,7 +94,7 @@ impl FdClass {
     }
 
     /// Returns the class of a socket with that address. An IPv4-mapped IPv6 address counts as IPv4.
-    pub(super) fn of_address(address: &SockAddr<'_>) -> FdClass {
+    pub(crate) fn of_address(address: &SockAddr<'_>) -> FdClass {
         match address {
             SockAddr::Inet(ip, _) => FdClass::of_ip(*ip, L4Proto::Unknown),
             SockAddr::Unix(_) => FdClass::Unix,
@@ -115,7 +115,7 @@ impl FdClass {
     }
 
     /// Returns this class with the IP version of `address`: an IPv6 socket may have IPv4 peers.
-    pub(super) const fn with_family_of(self, address: FdClass) -> FdClass {
+    pub(crate) const fn with_family_of(self, address: FdClass) -> FdClass {
         match (self, address) {
             (FdClass::Ipv4(l4), FdClass::Ipv6(_)) => FdClass::Ipv6(l4),
             (FdClass::Ipv6(l4), FdClass::Ipv4(_)) => FdClass::Ipv4(l4),
@@ -123,7 +123,7 @@ impl FdClass {
         }
     }
 
-    pub(super) const fn is_socket(self) -> bool {
+    pub(crate) const fn is_socket(self) -> bool {
         match self {
             FdClass::Ipv4(_) | FdClass::Ipv6(_) | FdClass::Unix => true,
             // Sockets of other families are unsupported.
@@ -166,12 +166,12 @@ pub struct OpenFd {
     pub class: FdClass,
     /// The path, name, or socket endpoints; may be empty. Duplicates share it.
     pub name: Arc<[u8]>,
-    pub(super) detail: FdDetail,
+    pub(crate) detail: FdDetail,
 }
 
 /// Further state of a descriptor, needed by later events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum FdDetail {
+pub(crate) enum FdDetail {
     #[default]
     None,
     /// A socket's role, and its endpoints if its peer is known.
@@ -182,21 +182,21 @@ pub(super) enum FdDetail {
 
 /// The side of a connection that a socket is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     Client,
     Server,
 }
 
 /// The direction of data, seen from the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     In,
     Out,
 }
 
 /// Both endpoints of a socket, in the order of a tuple.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ends {
+pub(crate) enum Ends {
     Inet((IpAddr, u16), (IpAddr, u16)),
     /// The kernel's addresses of the sockets.
     Unix(u64, u64),
@@ -240,13 +240,13 @@ impl Ends {
 }
 
 impl OpenFd {
-    pub(super) fn new(class: FdClass, name: &[u8]) -> OpenFd {
+    pub(crate) fn new(class: FdClass, name: &[u8]) -> OpenFd {
         OpenFd { class, name: name.into(), detail: FdDetail::None }
     }
 
     /// Converts a descriptor of the initial state; also returns whether an exec closes it.
-    pub(super) fn of_state(kind: &FdKind, listening: &ServerPorts) -> (OpenFd, bool) {
-        let address = |address, port| text::sockaddr(&SockAddr::Inet(address, port));
+    pub(crate) fn of_state(kind: &FdKind, listening: &ServerPorts) -> (OpenFd, bool) {
+        let address = |address, port| endpoints::sockaddr(&SockAddr::Inet(address, port));
         let (class, name) = match kind {
             FdKind::File { path, .. } => (FdClass::File, path.clone()),
             FdKind::Ipv4 { source: s, destination: d, l4 } => {
@@ -273,7 +273,7 @@ impl OpenFd {
         (OpenFd::new(class, &name), close_on_exec)
     }
 
-    pub(super) fn process(&self) -> Option<u64> {
+    pub(crate) fn process(&self) -> Option<u64> {
         match self.detail {
             FdDetail::Process(pid) => Some(pid),
             _ => None,
@@ -281,14 +281,14 @@ impl OpenFd {
     }
 
     /// Sets a socket's name and endpoints from an event.
-    pub(super) fn set_ends(&mut self, role: Role, tuple: &SockTuple<'_>) {
-        self.name = text::socktuple(tuple).into();
+    pub(crate) fn set_ends(&mut self, role: Role, tuple: &SockTuple<'_>) {
+        self.name = endpoints::socktuple(tuple).into();
         self.detail = Ends::of_tuple(tuple).map_or(FdDetail::None, |ends| FdDetail::Socket(role, Some(ends)));
     }
 
     /// Sets the endpoints from a transfer if the socket has no name, or if it may have several peers and the peer has
     /// changed. A socket of unknown role is a client if it sends first, a server if it receives first.
-    pub(super) fn follow(&mut self, direction: Direction, ends: Ends, tuple: &SockTuple<'_>) {
+    pub(crate) fn follow(&mut self, direction: Direction, ends: Ends, tuple: &SockTuple<'_>) {
         let peer_first = if direction == Direction::In { ends } else { ends.turned() };
         if !self.name.is_empty() && (!self.class.has_many_peers() || peer_first.begins_nowhere()) {
             return;
@@ -315,7 +315,7 @@ impl OpenFd {
 
 /// The local ports of the listening sockets in the initial state, with their protocols.
 #[derive(Debug, Default)]
-pub(super) struct ServerPorts(HashSet<(u8, u16)>);
+pub(crate) struct ServerPorts(HashSet<(u8, u16)>);
 
 impl ServerPorts {
     pub fn of_state(lists: &[FdList]) -> ServerPorts {
@@ -342,7 +342,7 @@ fn connected(local: (IpAddr, u16), peer: (IpAddr, u16), l4: L4Proto, listening: 
 }
 
 /// Returns the class of the socket that `socket` creates. `domain` uses the .scap format's numbers.
-pub(super) fn socket_class(domain: Option<u32>, ty: Option<u64>, protocol: Option<u64>) -> FdClass {
+pub(crate) fn socket_class(domain: Option<u32>, ty: Option<u64>, protocol: Option<u64>) -> FdClass {
     const PROTOCOLS: [(u64, L4Proto); 4] =
         [(1, L4Proto::Icmp), (6, L4Proto::Tcp), (17, L4Proto::Udp), (58, L4Proto::Icmp)];
     const STREAM_OR_DATAGRAM: [L4Proto; 4] = [L4Proto::Unknown, L4Proto::Tcp, L4Proto::Udp, L4Proto::Raw];

@@ -1,13 +1,14 @@
 //! The state change that each event type causes: at most one transition per row of the event table.
 
-use scap::{
+use crate::{
     events::{EVENTS, Event, Source, flag_table, same},
     format::state::NamedFd,
 };
 
 /// What an event changes. Rows are matched by name, so old and current rows of a call share a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transition {
+#[allow(missing_docs)]
+pub enum Transition {
     /// `fd` refers to a file, named by its path.
     Open,
     Close,
@@ -119,17 +120,17 @@ const fn by_name(name: &str) -> Option<Transition> {
 }
 
 /// Returns the transition of a row; the same for the enter and exit events of a call.
-pub(super) fn transition(row: &Event) -> Option<Transition> {
+pub fn transition(row: &Event) -> Option<Transition> {
     BY_TYPE.get(usize::from(row.ty.0)).copied().flatten()
 }
 
 /// Returns whether an event triggers its transition: an exit event, or an event of no system call.
-pub(super) fn takes_effect(row: &Event) -> bool {
+pub(crate) fn takes_effect(row: &Event) -> bool {
     row.source != Source::Syscall || !row.ty.is_enter()
 }
 
 /// Returns the value of a flag from its table.
-pub(super) const fn flag(table: &'static str, name: &'static str) -> u32 {
+pub const fn flag(table: &'static str, name: &'static str) -> u32 {
     let rows = flag_table(table);
     let mut i = 0;
     while !same(rows[i].name, name) {
@@ -138,27 +139,27 @@ pub(super) const fn flag(table: &'static str, name: &'static str) -> u32 {
     rows[i].value
 }
 
-pub(super) const O_TMPFILE: u32 = flag("file_flags", "O_TMPFILE");
-pub(super) const O_DIRECTORY: u32 = flag("file_flags", "O_DIRECTORY");
-pub(super) const CLONE_FILES: u32 = flag("clone_flags", "CLONE_FILES");
-pub(super) const CLONE_FS: u32 = flag("clone_flags", "CLONE_FS");
-pub(super) const CLONE_THREAD: u32 = flag("clone_flags", "CLONE_THREAD");
+pub(crate) const O_TMPFILE: u32 = flag("file_flags", "O_TMPFILE");
+pub(crate) const O_DIRECTORY: u32 = flag("file_flags", "O_DIRECTORY");
+pub(crate) const CLONE_FILES: u32 = flag("clone_flags", "CLONE_FILES");
+pub(crate) const CLONE_FS: u32 = flag("clone_flags", "CLONE_FS");
+pub(crate) const CLONE_THREAD: u32 = flag("clone_flags", "CLONE_THREAD");
 /// Flags that imply CLONE_FS, see unshare(2).
-pub(super) const NEW_MOUNTS: u32 = flag("clone_flags", "CLONE_NEWNS") | flag("clone_flags", "CLONE_NEWUSER");
-pub(super) const PR_SET_NAME: u32 = flag("prctl_options", "PR_SET_NAME");
-pub(super) const F_SETFD: u32 = flag("fcntl_commands", "F_SETFD");
-pub(super) const F_GETFD: u32 = flag("fcntl_commands", "F_GETFD");
-pub(super) const F_DUPFD_CLOEXEC: u32 = flag("fcntl_commands", "F_DUPFD_CLOEXEC");
-pub(super) const CLOSE_RANGE_UNSHARE: u32 = flag("close_range_flags", "CLOSE_RANGE_UNSHARE");
-pub(super) const CLOSE_RANGE_CLOEXEC: u32 = flag("close_range_flags", "CLOSE_RANGE_CLOEXEC");
+pub(crate) const NEW_MOUNTS: u32 = flag("clone_flags", "CLONE_NEWNS") | flag("clone_flags", "CLONE_NEWUSER");
+pub(crate) const PR_SET_NAME: u32 = flag("prctl_options", "PR_SET_NAME");
+pub(crate) const F_SETFD: u32 = flag("fcntl_commands", "F_SETFD");
+pub(crate) const F_GETFD: u32 = flag("fcntl_commands", "F_GETFD");
+pub(crate) const F_DUPFD_CLOEXEC: u32 = flag("fcntl_commands", "F_DUPFD_CLOEXEC");
+pub(crate) const CLOSE_RANGE_UNSHARE: u32 = flag("close_range_flags", "CLOSE_RANGE_UNSHARE");
+pub(crate) const CLOSE_RANGE_CLOEXEC: u32 = flag("close_range_flags", "CLOSE_RANGE_CLOEXEC");
 
 /// Returns whether an `fcntl` command returns a descriptor.
-pub(super) fn fcntl_duplicates(command: u32) -> bool {
+pub fn fcntl_duplicates(command: u32) -> bool {
     command == F_DUPFD_CLOEXEC || command == const { flag("fcntl_commands", "F_DUPFD") }
 }
 
 /// Returns whether a `bpf` command returns a descriptor.
-pub(super) fn bpf_creates(command: u32) -> bool {
+pub fn bpf_creates(command: u32) -> bool {
     const COMMANDS: [u32; 12] = [
         flag("bpf_commands", "BPF_MAP_CREATE"),
         flag("bpf_commands", "BPF_PROG_LOAD"),
@@ -179,7 +180,7 @@ pub(super) fn bpf_creates(command: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scap::events::EventFlags;
+    use crate::events::EventFlags;
 
     #[test]
     fn every_name_is_that_of_a_row() {

@@ -16,11 +16,11 @@ const INIT: i64 = 1;
 
 /// A nested pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Namespace(u32);
+pub(crate) struct Namespace(u32);
 
 /// The id of a thread in its own, nested namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Nested {
+pub(crate) struct Nested {
     /// `None` if unknown.
     pub namespace: Option<Namespace>,
     pub vtid: i64,
@@ -28,7 +28,7 @@ pub(super) struct Nested {
 
 /// The nested namespaces of a capture and their members.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Namespaces {
+pub(crate) struct Namespaces {
     boot_time: u64,
     count: u32,
     /// The namespaces of the initial state, by the start of their first process in ticks since boot.

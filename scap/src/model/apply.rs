@@ -2,14 +2,14 @@
 
 use super::{
     control::{self, Control},
+    endpoints,
     fds::{Direction, Ends, FdClass, FdDetail, O_CLOEXEC, OpenFd, Role, socket_class},
-    names::Names,
+    names::{Ended, Names},
     paths,
     tasks::{Child, Told},
-    text,
     transitions::{self, Transition, flag, takes_effect, transition},
 };
-use scap::format::{
+use crate::format::{
     EventView, SockAddr, Value,
     state::{L4Proto, NamedFd},
 };
@@ -21,16 +21,9 @@ const SOCK_CLOEXEC: u64 = 0o2000000;
 const FD_CLOEXEC: u64 = 1;
 const MFD_CLOEXEC: u32 = flag("memfd_create_flags", "MFD_CLOEXEC");
 
-/// What the last event ended. It is removed with the next event, so that the last event still shows its name.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Ended {
-    Fds { tid: u64, first: i64, last: i64 },
-    Thread { tid: u64 },
-}
-
 impl Names {
     /// Updates the names from an event. Call it with each event, before looking up the event's names.
-    /// [Join](scap::format::Joiner) the events of old captures first.
+    /// [Join](crate::format::Joiner) the events of old captures first.
     pub fn apply(&mut self, event: &EventView<'_>) {
         match self.ended.take() {
             Some(Ended::Fds { tid, first, last }) => self.tasks.files_mut(tid).close(first..=last),
@@ -236,7 +229,7 @@ impl Apply<'_> {
             return;
         }
         self.socket(FdClass::of_address(&address), |open| {
-            open.name = text::sockaddr(&address).into();
+            open.name = endpoints::sockaddr(&address).into();
             // A socket bound to a port is a server.
             let is_server = matches!(address, SockAddr::Inet(_, port) if port > 0);
             open.detail = if is_server { FdDetail::Socket(Role::Server, None) } else { FdDetail::None };

@@ -3,26 +3,32 @@
 use std::collections::HashMap;
 
 use super::{
-    apply::Ended,
     fds::{OpenFd, ServerPorts},
     memory::map_memory,
     paths,
     tasks::Tasks,
 };
-use scap::format::{EventView, MachineState, heap};
+use crate::format::{EventView, MachineState, heap};
 
 /// The `dirfd` value that stands for the working directory.
-pub(super) const AT_FDCWD: i64 = -100;
+pub const AT_FDCWD: i64 = -100;
 /// The limit for a joined path in bytes: a directory and a relative path of PATH_MAX (4096) each.
 const MAX_PATH: usize = 2 * 4096;
+
+/// What the last event ended. It is removed with the next event, so that the last event still shows its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ended {
+    Fds { tid: u64, first: i64, last: i64 },
+    Thread { tid: u64 },
+}
 
 /// The names of a capture's threads, descriptors, users and groups.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
-    pub(super) tasks: Tasks,
+    pub(crate) tasks: Tasks,
     users: HashMap<u32, Vec<u8>>,
     groups: HashMap<u32, Vec<u8>>,
-    pub(super) ended: Option<Ended>,
+    pub(crate) ended: Option<Ended>,
 }
 
 impl Names {
@@ -66,6 +72,12 @@ impl Names {
     /// Returns the command name of the thread with the number `id` in the pid namespace of thread `tid`.
     pub fn comm_within(&self, tid: u64, id: u64) -> Option<&[u8]> {
         self.last_comm(self.tasks.resolve(tid, id)?)
+    }
+
+    /// Returns the command name of a thread that runs before either return of its clone: that of its parent. `None` if
+    /// the possible parents have different names.
+    pub fn unborn_comm(&self) -> Option<&[u8]> {
+        self.tasks.unborn_comm()
     }
 
     /// Returns the process of a thread; for an unknown thread, `tid` itself.

@@ -15,7 +15,7 @@ use std::{
 use rpds::RedBlackTreeMapSync;
 
 use super::fds::OpenFd;
-use scap::format::heap;
+use crate::format::heap;
 
 type Table = RedBlackTreeMapSync<i64, OpenFd>;
 
@@ -25,7 +25,7 @@ const ENTRY: u64 = NODE + (16 + size_of::<(i64, OpenFd)>()) as u64;
 
 /// The open descriptors by number.
 #[derive(Debug, Default)]
-pub(super) struct FdTable {
+pub(crate) struct FdTable {
     /// Descriptors that stay open across an exec.
     kept: Half,
     /// Descriptors that an exec closes.
@@ -134,7 +134,7 @@ impl FdTable {
 }
 
 /// The memory that tables take at most, in bytes.
-pub(super) fn memory<'a>(tables: impl Iterator<Item = &'a FdTable>) -> u64 {
+pub(crate) fn memory<'a>(tables: impl Iterator<Item = &'a FdTable>) -> u64 {
     let mut sum = 0;
     let mut sharing: HashMap<*const AtomicU64, (u64, u64)> = HashMap::new();
     for table in tables {
@@ -188,7 +188,7 @@ impl Half {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::print::FdClass;
+    use crate::model::fds::FdClass;
 
     fn open(name: &str) -> OpenFd {
         OpenFd::new(FdClass::File, name.as_bytes())

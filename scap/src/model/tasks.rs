@@ -11,12 +11,12 @@ use super::{
     namespaces::{Namespaces, Nested},
     transitions::{CLONE_FILES, CLONE_FS, CLONE_THREAD},
 };
-use scap::format::{heap, state::Thread as StateThread};
+use crate::format::{heap, state::Thread as StateThread};
 
 /// The returns of a clone that have been seen. It returns in the parent and in the child, in either order; the second
 /// return adds at most the child's ids in its own pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(crate) enum Told {
     Parent,
     Child,
     Both,
@@ -50,7 +50,7 @@ struct Context {
 
 /// A child, as one of the two returns of its clone describes it.
 #[derive(Debug)]
-pub(super) struct Child<'a> {
+pub(crate) struct Child<'a> {
     pub tid: u64,
     pub pid: u64,
     /// The thread that cloned it.
@@ -65,7 +65,7 @@ pub(super) struct Child<'a> {
 
 /// The tasks of a capture.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tasks {
+pub(crate) struct Tasks {
     threads: HashMap<u64, Thread>,
     processes: HashMap<u64, Process>,
     files: Pool<FdTable>,
@@ -426,7 +426,7 @@ impl<T: Clone + Default> Pool<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::print::{FdClass, OpenFd};
+    use crate::model::fds::{FdClass, OpenFd};
 
     fn child(tid: u64, pid: u64, flags: u32) -> Child<'static> {
         Child { tid, pid, parent: 1, comm: b"c", flags, told: Told::Both, nested: None }
