@@ -23,7 +23,7 @@ use scap::{
     events::EventType,
     format::{BlockType, EventView, Keep, ReadError, Reader, Value, state::MachineInfo},
     ledger,
-    model::Names,
+    model::Machine,
 };
 
 /// The maximum number of notices to keep; further ones are only counted.
@@ -184,7 +184,7 @@ impl Summary {
     fn count(
         &mut self,
         numbered: &Numbered<'_>,
-        names: &Names,
+        names: &Machine,
         types: &mut HashMap<EventType, HashMap<String, u64>>,
         processes: &mut HashMap<u64, (Option<Vec<u8>>, u64)>,
     ) {

@@ -16,7 +16,7 @@ use super::{
 use scap::{
     events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
     format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value},
-    model::Names,
+    model::Machine,
 };
 
 /// The version of the format, in every object. It changes with every incompatible change of the format.
@@ -34,7 +34,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Appends the object of an event.
-    pub(super) fn write(&mut self, out: &mut String, numbered: &Numbered<'_>, names: &Names) {
+    pub(super) fn write(&mut self, out: &mut String, numbered: &Numbered<'_>, names: &Machine) {
         let event = &numbered.captured.event;
         out.push_str("{\"v\":");
         unsigned(out, VERSION);
@@ -104,7 +104,7 @@ impl Writer {
 
 fn parameter(
     out: &mut String,
-    names: &Names,
+    names: &Machine,
     event: &EventView<'_>,
     info: &'static ParamInfo,
     decoded: Decoded<'_>,
@@ -134,7 +134,7 @@ fn is_list(info: &ParamInfo) -> bool {
     }
 }
 
-fn value(out: &mut String, names: &Names, event: &EventView<'_>, info: &ParamInfo, decoded: &Decoded<'_>) {
+fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamInfo, decoded: &Decoded<'_>) {
     let named = |out: &mut String, write: &dyn Fn(&mut String)| {
         out.push_str("{\"value\":");
         write(out);

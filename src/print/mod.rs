@@ -32,7 +32,7 @@ pub use text::{escaped, for_terminal, shown};
 use scap::{
     format::{CapturedEvent, EventView, Joiner, Keep, ReadError, Reader},
     ledger,
-    model::{Interval, Names},
+    model::{Interval, Machine},
     select::{self, Judge},
 };
 
@@ -161,7 +161,7 @@ pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -
 }
 
 impl ReadArgs {
-    fn wants(&self, event: &EventView<'_>, names: &Names) -> bool {
+    fn wants(&self, event: &EventView<'_>, names: &Machine) -> bool {
         let of_process = |p: &u64| *p == names.pid(event.tid()) || *p == event.tid();
         let is_internal = || event.info().is_some_and(select::is_internal);
         (self.all || self.filter.is_some() || !is_internal())
@@ -173,15 +173,15 @@ impl ReadArgs {
 /// Calls `f` with each event and the names at its time until `f` breaks; returns the break value.
 fn for_each_event<R: Read, B>(
     reader: &mut Reader<R>,
-    mut f: impl FnMut(&Numbered<'_>, &Names) -> ControlFlow<B>,
+    mut f: impl FnMut(&Numbered<'_>, &Machine) -> ControlFlow<B>,
 ) -> Result<Option<B>, ReadError> {
-    let (mut names, mut joiner) = (Names::default(), Joiner::default());
+    let (mut names, mut joiner) = (Machine::default(), Joiner::default());
     let (mut num, mut section, mut last) = (0, 0, 0);
     let mut judge = Judge::default();
     let (mut interval, mut limit) = (Interval::default(), 0);
     loop {
         if interval.is_over() {
-            // Names have taken over what they need of it.
+            // The machine has taken over what they need of it.
             reader.forget_state();
             let memory = names.memory() + joiner.memory();
             reader.afford(memory)?;
@@ -194,7 +194,7 @@ fn for_each_event<R: Read, B>(
         last = captured.event.ts().max(last);
         if captured.section != section {
             section = captured.section;
-            names = Names::of_state(captured.state);
+            names = Machine::of_state(captured.state, Keep::Names);
             judge = Judge::default();
             joiner = Joiner::default();
             interval.end();

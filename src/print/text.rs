@@ -3,7 +3,7 @@
 use std::{fmt::Write, os::unix::ffi::OsStrExt, path::Path};
 
 use scap::events::{FlagTable, ParamType, PrintFormat};
-pub(super) use scap::model::{endpoint as end, sockaddr, socktuple};
+pub(super) use scap::model::{sockaddr, socktuple};
 
 /// Returns whether a terminal interprets a character instead of showing it. This includes line separators and
 /// bidirectional controls, which could make one path look like another.

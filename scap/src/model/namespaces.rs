@@ -46,6 +46,11 @@ impl Namespaces {
         Namespaces { boot_time, ..Namespaces::default() }
     }
 
+    /// Converts a namespace's start in an event to that in the initial state: ns since the epoch.
+    pub fn start_in_state(&self, start: u64) -> u64 {
+        self.boot_time.saturating_add(start)
+    }
+
     /// The memory that all of this takes, in bytes.
     pub fn memory(&self) -> u64 {
         map_memory(&self.of_state)

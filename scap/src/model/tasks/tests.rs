@@ -1,0 +1,77 @@
+//! Tests of what tasks share.
+
+use super::*;
+use crate::model::fds::{FdClass, OpenFd};
+
+fn child(tid: u64, pid: u64, flags: u32) -> Child<'static> {
+    Child { tid, pid, parent: 1, comm: b"c", flags, told: Told::Both, nested: None, more: More::default() }
+}
+
+fn parent() -> Tasks {
+    let mut tasks = Tasks::default();
+    tasks.add(1, 1, b"p", Told::Both, None);
+    open(&mut tasks, 1, 3);
+    tasks
+}
+
+fn open(tasks: &mut Tasks, tid: u64, fd: i64) {
+    tasks.files_mut(tid).insert(fd, OpenFd::new(FdClass::File, b"/a"), false);
+}
+
+fn has(tasks: &Tasks, tid: u64, fd: i64) -> bool {
+    tasks.files(tid).is_some_and(|files| files.get(fd).is_some())
+}
+
+#[test]
+fn descriptors_are_shared_or_copied() {
+    let mut tasks = parent();
+    tasks.fork(&child(2, 2, CLONE_FILES));
+    tasks.fork(&child(3, 3, 0));
+    open(&mut tasks, 2, 4);
+    open(&mut tasks, 3, 5);
+    assert_eq!([1, 2, 3].map(|tid| [3, 4, 5].map(|fd| has(&tasks, tid, fd))), {
+        [[true, true, false], [true, true, false], [true, false, true]]
+    });
+    // An exec ends the sharing; the end of one process leaves the other its descriptors.
+    tasks.exec(2, 2, b"x");
+    open(&mut tasks, 2, 6);
+    assert!(has(&tasks, 2, 3) && !has(&tasks, 1, 6));
+    tasks.end(2);
+    assert!(has(&tasks, 1, 4));
+    [1, 3].into_iter().for_each(|tid| tasks.end(tid));
+    assert!(tasks.files.items.is_empty() && tasks.directories.items.is_empty());
+}
+
+#[test]
+fn a_thread_may_have_descriptors_of_its_own() {
+    let mut tasks = parent();
+    tasks.fork(&child(2, 1, CLONE_THREAD | CLONE_FILES | CLONE_FS));
+    tasks.fork(&child(3, 1, CLONE_THREAD | CLONE_FS));
+    open(&mut tasks, 1, 4);
+    assert!(has(&tasks, 2, 4) && !has(&tasks, 3, 4) && has(&tasks, 3, 3));
+    tasks.unshare(2, true, true);
+    open(&mut tasks, 2, 5);
+    *tasks.cwd_mut(2) = (*b"/x").into();
+    assert!(has(&tasks, 2, 4) && !has(&tasks, 1, 5));
+    assert_eq!((tasks.cwd(1), tasks.cwd(2)), (None, Some(&b"/x"[..])));
+    // Its exec makes its descriptors the process's.
+    tasks.exec(2, 1, b"x");
+    assert!(has(&tasks, 2, 5));
+    [1, 2, 3].into_iter().for_each(|tid| tasks.end(tid));
+    assert!(tasks.files.items.is_empty() && tasks.directories.items.is_empty());
+}
+
+#[test]
+fn an_ended_child_keeps_its_name_until_its_parent_returns() {
+    let mut tasks = parent();
+    tasks.fork(&Child { told: Told::Child, ..child(2, 2, 0) });
+    tasks.end(2);
+    assert_eq!((tasks.comm(2), tasks.last_comm(2)), (None, Some(&b"c"[..])));
+    assert!(!tasks.is_gone(2) && !has(&tasks, 2, 3));
+    tasks.fork(&Child { told: Told::Parent, ..child(2, 2, 0) });
+    assert!(tasks.is_gone(2));
+    tasks.end(2);
+    assert_eq!(tasks.last_comm(2), None);
+    tasks.end(1);
+    assert!(tasks.files.items.is_empty() && tasks.processes.is_empty());
+}
