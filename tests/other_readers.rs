@@ -1,10 +1,24 @@
-//! Debian's sysdig and tshark open scapd's files. If a program is not installed, its tests are reported as ignored:
-//! `make test-readers` fetches its own.
+//! Debian's sysdig and tshark open scapd's files, and Prometheus' client reads the daemon's metrics. If a program is not
+//! installed, its tests are reported as ignored: `make test-readers` fetches its own sysdig and tshark.
 
 #![allow(clippy::unwrap_used)]
 
-use std::{collections::HashSet, fs, net::Ipv4Addr, path::Path, process::Command};
+mod common;
 
+#[allow(dead_code)]
+#[path = "daemon/harness.rs"]
+mod harness;
+
+use std::{
+    collections::HashSet,
+    fs,
+    io::Write,
+    net::Ipv4Addr,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use harness::{Daemon, Generator, config};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use scap::{
     events::{EventType, event},
@@ -198,6 +212,45 @@ fn tshark_reads_what_we_write() -> Tested {
     Ok(())
 }
 
+/// Has the client's strict parser read metrics on its standard input; 77 where there is no client.
+const READ_METRICS: &str = "import sys\n\
+    try: from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
+    except ImportError: sys.exit(77)\n\
+    print(len(list(parse(sys.stdin.read()))))";
+
+/// Needs root: the daemon records.
+fn prometheus_client_reads_the_metrics() -> Tested {
+    const MISSING: NotInstalled = NotInstalled("python3-prometheus-client");
+    let python = |text: &str| {
+        let piped = Stdio::piped;
+        let child = Command::new("/usr/bin/python3")
+            .args(["-c", READ_METRICS])
+            .stdin(piped())
+            .stdout(piped())
+            .spawn();
+        let Ok(mut child) = child else { return Err(MISSING) };
+        // One that has no client does not read.
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap_or_default();
+        let output = child.wait_with_output().unwrap();
+        match output.status.code() {
+            Some(77) => Err(MISSING),
+            code => Ok((code, String::from_utf8(output.stdout).unwrap())),
+        }
+    };
+    // Whether it is there, before a daemon is started for it.
+    assert_eq!(python("# EOF\n")?, (Some(0), "0\n".to_owned()));
+    let calls = Generator::start();
+    let mut daemon = Daemon::start(&config(&calls, "getgid", "[metrics]\nmetrics = '127.0.0.1:0'\n"));
+    daemon.wait_for("READY=1");
+    let address = daemon.wait_for_log("metrics at ").split_whitespace().last().unwrap().to_owned();
+    let response = minreq::get(&address).send().unwrap();
+    let text = response.as_str().unwrap();
+    let (code, families) = python(text)?;
+    assert_eq!(code, Some(0), "prometheus_client refuses the metrics: {text}");
+    assert!(families.trim().parse::<u32>().unwrap() > 10, "{families}: {text}");
+    Ok(())
+}
+
 fn trial(name: &str, test: fn() -> Tested) -> Trial {
     Trial::ignorable_test(name, move || -> Result<Completion, Failed> {
         match test() {
@@ -212,6 +265,7 @@ fn main() {
         trial("sysdig_reads_what_we_write", sysdig_reads_what_we_write),
         trial("sysdig_reads_a_list_in_several_blocks", sysdig_reads_a_list_in_several_blocks),
         trial("tshark_reads_what_we_write", tshark_reads_what_we_write),
+        trial("prometheus_client_reads_the_metrics", prometheus_client_reads_the_metrics),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }

@@ -236,7 +236,7 @@ fn check_commands(path: &Path, events: usize, offset: usize) {
     assert!(out.lines().last().unwrap().contains("scapd.cut"));
     let (code, out, _) = run(scapd().arg("verify").arg(path));
     assert_eq!(code, Some(7));
-    assert!(out.contains(&format!("repaired: cut off at byte {offset}, and")), "{out}");
+    assert!(out.contains(&format!("repaired: cut off at byte {offset}; ")), "{out}");
 }
 
 #[test]

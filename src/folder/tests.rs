@@ -1,6 +1,9 @@
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, chown, symlink},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
+    },
     process::Command,
 };
 
@@ -105,6 +108,7 @@ fn paths_lead_where_the_kernel_has_them_lead() {
     let kind = |path: &str| find(path).unwrap_err().raw_os_error().map(Errno::from_raw_os_error);
     assert_eq!(kind("loop"), Some(Errno::LOOP));
     assert_eq!(kind("no/x"), Some(Errno::NOENT));
+    assert_eq!(kind(&format!("{}/x", "x".repeat(300))), Some(Errno::NAMETOOLONG));
     assert_eq!(kind("a/file/x"), Some(Errno::NOTDIR));
     assert_eq!(kind("x/"), Some(Errno::ISDIR));
     assert_eq!(Spot::find(Path::new("/")).unwrap_err().kind(), ErrorKind::IsADirectory);
@@ -155,4 +159,161 @@ fn a_draft_takes_a_name_or_leaves_nothing() {
     assert_eq!(fs::read_to_string(dir.path().join("x.1.partial")).unwrap(), "another");
     assert_eq!(fs::read_to_string(dir.path().join("x")).unwrap(), "second");
     assert!(!dir.path().join("elsewhere").exists());
+}
+
+/// The flags that a descriptor was opened with.
+fn flags(file: impl AsFd) -> OFlags {
+    let inherited = !rustix::io::fcntl_getfd(&file).unwrap().contains(rustix::io::FdFlags::CLOEXEC);
+    assert!(!inherited, "commands that are run would inherit it");
+    rustix::fs::fcntl_getfl(&file).unwrap()
+}
+
+fn fifo(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn what_is_opened_is_not_inherited_and_does_not_wait() {
+    let (dir, folder) = folder();
+    flags(&folder);
+    let made = flags(folder.create("file").unwrap());
+    assert!(made.contains(OFlags::WRONLY | OFlags::NOFOLLOW), "{made:?}");
+    for access in [OFlags::RDONLY, OFlags::WRONLY, OFlags::RDWR] {
+        let opened = flags(folder.regular("file", access).unwrap().unwrap());
+        assert_eq!(opened & OFlags::ACCMODE, access);
+        assert!(opened.contains(OFlags::NOFOLLOW | OFlags::NONBLOCK), "{opened:?}");
+    }
+    fifo(&dir.path().join("fifo"));
+    let _reader = rustix::fs::open(dir.path().join("fifo"), OFlags::RDWR, Mode::empty()).unwrap();
+    let special = Special::find(dir.path().join("fifo")).unwrap().unwrap_err();
+    let opened = flags(special.open(&|| true).unwrap().unwrap());
+    assert_eq!(opened & OFlags::ACCMODE, OFlags::WRONLY);
+    assert!(opened.contains(OFlags::NOFOLLOW | OFlags::NONBLOCK), "{opened:?}");
+}
+
+#[test]
+fn whether_a_file_can_be_made_is_tried() {
+    let (dir, folder) = folder();
+    folder.can_create().unwrap();
+    assert_eq!(folder.names().unwrap().count(), 0);
+    let spot = Spot { folder: Arc::new(folder), name: "x".into() };
+    fs::remove_dir(dir.path()).unwrap();
+    assert!(spot.folder.can_create().is_err());
+    assert_eq!(Draft::beside(&spot).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_second_name_replaces_nothing() {
+    let (dir, folder) = folder();
+    fs::write(dir.path().join("a"), "a").unwrap();
+    folder.link("a", "b").unwrap();
+    assert_eq!(
+        fs::metadata(dir.path().join("b")).unwrap().ino(),
+        fs::metadata(dir.path().join("a")).unwrap().ino()
+    );
+    fs::write(dir.path().join("c"), "c").unwrap();
+    assert_eq!(folder.link("a", "c").unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(fs::read_to_string(dir.path().join("c")).unwrap(), "c");
+}
+
+#[test]
+fn a_file_is_where_it_was_made_until_another_one_is_there() {
+    let (dir, folder) = folder();
+    let file = folder.create("x").unwrap();
+    let spot = Spot { folder: Arc::new(folder), name: "x".into() };
+    let whereabouts = || spot.whereabouts(Identity::of(&file).unwrap(), &file);
+    assert_eq!(whereabouts(), Whereabouts::There);
+    fs::rename(spot.path(), dir.path().join("y")).unwrap();
+    assert_eq!(whereabouts(), Whereabouts::Moved);
+    fs::write(spot.path(), "another").unwrap();
+    assert_eq!(whereabouts(), Whereabouts::Moved);
+}
+
+#[test]
+fn a_path_is_there_or_not() {
+    let (dir, _) = folder();
+    fs::write(dir.path().join("file"), "").unwrap();
+    assert!(is_there(&dir.path().join("file")));
+    for path in ["nothing", "no/x", "file/x"] {
+        assert!(!is_there(&dir.path().join(path)), "{path}");
+    }
+}
+
+#[test]
+fn a_file_has_one_lock() {
+    let (dir, folder) = folder();
+    let file = folder.create("x").unwrap();
+    assert!(lock(&file));
+    let other = File::open(dir.path().join("x")).unwrap();
+    assert!(!lock(&other));
+    drop(file);
+    assert!(lock(&other));
+}
+
+#[test]
+fn a_path_leads_to_a_files_place_or_to_something_else() {
+    let (dir, _) = folder();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("file"), "").unwrap();
+    fs::create_dir(path("dir")).unwrap();
+    fifo(&path("fifo"));
+    for name in ["file", "nothing"] {
+        assert_eq!(Special::find(path(name)).unwrap().unwrap().path(), path(name));
+    }
+    assert_eq!(Special::find(path("dir")).unwrap_err().kind(), ErrorKind::IsADirectory);
+    for special in [path("fifo"), "/dev/null".into()] {
+        assert!(matches!(Special::find(special), Ok(Err(Special::At(_)))));
+    }
+    assert!(matches!(Special::find("/proc/self/fd/0".into()), Ok(Err(Special::Descriptor(_)))));
+}
+
+#[test]
+fn only_a_pipes_reader_is_waited_for() {
+    let (dir, _) = folder();
+    fifo(&dir.path().join("fifo"));
+    let pipe = Special::find(dir.path().join("fifo")).unwrap().unwrap_err();
+    let looks = std::cell::Cell::new(0);
+    let give_up = || looks.replace(looks.get() + 1) == 2;
+    assert!(pipe.open(&give_up).unwrap().is_none());
+    assert_eq!(looks.get(), 3);
+    let reader = rustix::fs::open(dir.path().join("fifo"), OFlags::RDWR, Mode::empty()).unwrap();
+    assert!(pipe.open(&|| true).unwrap().is_some());
+    drop(reader);
+    // By its name in /proc, too.
+    let other_end =
+        rustix::fs::open(dir.path().join("fifo"), OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+    let descriptor = Special::Descriptor(format!("/proc/self/fd/{}", other_end.as_fd().as_raw_fd()).into());
+    assert!(descriptor.open(&|| true).unwrap().is_some());
+    assert!(Special::find("/dev/null".into()).unwrap().unwrap_err().open(&|| true).unwrap().is_some());
+    // A socket never gets a reader.
+    let _listener = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+    let socket = Special::find(dir.path().join("socket")).unwrap().unwrap_err();
+    assert_eq!(
+        socket.open(&|| panic!("it waits")).unwrap_err().raw_os_error(),
+        Some(Errno::NXIO.raw_os_error())
+    );
+}
+
+#[test]
+fn pipes_of_others_are_not_written_to() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (dir, _) = folder();
+    let (path, socket) = (dir.path().join("fifo"), dir.path().join("socket"));
+    fifo(&path);
+    let pipe = Special::find(path.clone()).unwrap().unwrap_err();
+    chown(&path, Some(65534), None).unwrap();
+    let refused = |error: io::Error| {
+        assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+        assert!(error.to_string().contains("65534"), "{error}");
+    };
+    refused(Special::find(path.clone()).unwrap_err());
+    // It was swapped since it was looked at.
+    let _reader = rustix::fs::open(&path, OFlags::RDWR, Mode::empty()).unwrap();
+    refused(pipe.open(&|| true).unwrap_err());
+    // What is no pipe gives nothing away.
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    chown(&socket, Some(65534), None).unwrap();
+    assert!(Special::find(socket).unwrap().is_err());
 }

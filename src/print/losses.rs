@@ -258,11 +258,48 @@ mod tests {
             assert!(row.trim_end().ends_with(count), "{balance}");
         }
         let gaps = gaps.to_string();
+        assert!(gaps.contains(&format!("{} 7", Cause::RingFull.text())), "{gaps}");
         assert!(gaps.contains("2.5 ms") && gaps.contains("0 3") && gaps.contains("< read 6"), "{gaps}");
         assert!(gaps.contains("and 1 more"), "{gaps}");
         assert!(!balance.contains("failed"), "{balance}");
         assert_eq!(ledger.to_json()["balances"][0]["left_out"]["sampled"], 8);
         assert_eq!(ledger.to_json()["gap_count"], MAX_GAPS + 1);
         assert_eq!(ledger.to_json()["cuts"][0]["bytes"], 17);
+    }
+
+    #[test]
+    fn a_hundred_of_each_are_kept() {
+        let mut ledger = Ledger::default();
+        let step = ClockStep { by: 1, at: 1 };
+        let notices = || {
+            let asked = Asked::parse("read", "exit", "none");
+            let (verdict, cut) = (Notice::Verdict(Verdict::default()), Notice::Cut(Cut::default()));
+            [verdict, cut, Notice::Selected(asked), Notice::Gap(Gap::default()), Notice::Clock(step)]
+        };
+        notices().into_iter().for_each(|notice| ledger.add(notice));
+        let kept =
+            |l: &Ledger| [l.verdicts.len(), l.cuts.len(), l.asked.len(), l.gaps.len(), l.clock_steps.len()];
+        assert_eq!(kept(&ledger), [1; 5]);
+        assert_eq!(ledger.tables().len(), 4);
+        // As many as are kept have no more.
+        let more = |l: &Ledger| l.tables().iter().filter(|table| table.to_string().contains("more")).count();
+        assert_eq!(more(&ledger), 0);
+        (0..MAX_GAPS + 4).for_each(|_| notices().into_iter().for_each(|notice| ledger.add(notice)));
+        assert_eq!(kept(&ledger), [MAX_GAPS; 5]);
+        assert_eq!((ledger.gap_count, ledger.clock_step_count), (105, 105));
+        let (gaps, steps) = (ledger.gap_table().to_string(), ledger.clock_table().to_string());
+        assert!(gaps.contains("and 5 more") && steps.contains("and 5 more"), "{gaps}{steps}");
+    }
+
+    #[test]
+    fn a_balance_has_rows_of_what_there_is() {
+        let rows = |verdict: Verdict| balance(&verdict).row_iter().count();
+        let least = rows(Verdict::default());
+        let left_out =
+            |failed, sampled| Verdict { left_out: LeftOut { failed, sampled }, ..Verdict::default() };
+        assert_eq!(rows(Verdict { late: 1, ..Verdict::default() }), least + 1);
+        assert_eq!(rows(Verdict { unread: 1, ..Verdict::default() }), least + 1);
+        assert_eq!(rows(Verdict { losses: losses(), ..Verdict::default() }), least + 1);
+        assert_eq!((rows(left_out(1, 0)), rows(left_out(0, 1))), (least + 1, least + 1));
     }
 }

@@ -73,7 +73,7 @@ pub struct ReadArgs {
     pub limit: Option<u64>,
     /// Whether to print one JSON object per line instead of lines in sysdig's format.
     pub json: bool,
-    /// Which events to print; `None` for all. [`syscall`] returns an event's system call.
+    /// Which events to print; `None` for all. [`EventView::syscall`] returns an event's system call.
     pub filter: Option<Filter>,
     /// The processes and threads whose events are printed; empty for all.
     pub pids: Vec<u64>,

@@ -462,10 +462,13 @@ fn a_thread_is_renamed() {
     assert!(out.contains(" new\\u{1b}name (101) < prctl res=0 option=15(PR_SET_NAME)"), "{out}");
 }
 
+mod effects;
 mod fds;
 mod hostile;
 mod json_form;
+mod meaning;
 mod old;
 mod pids;
 mod sockets;
+mod summary;
 mod whole;

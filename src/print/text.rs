@@ -107,6 +107,7 @@ mod tests {
 
     #[test]
     fn text_is_escaped() {
+        assert_eq!(shown(Path::new("/a\nb\\c")), "/a\\nb\\\\c");
         assert_eq!(escaped("a\u{202e}b\u{2028}\u{9b}".as_bytes()), "a\\u{202e}b\\u{2028}\\u{9b}");
         assert_eq!(escaped("häl\\lo wörld".as_bytes()), "häl\\\\lo wörld");
         assert_ne!(escaped(b"lit\\n_"), escaped(b"lit\n_"));

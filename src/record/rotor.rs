@@ -140,3 +140,6 @@ impl Rotor {
         !self.asked && !writer.is_switching()
     }
 }
+
+#[cfg(test)]
+mod tests;

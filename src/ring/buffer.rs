@@ -161,3 +161,6 @@ impl Drop for Mapping {
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
     }
 }
+
+#[cfg(test)]
+mod tests;

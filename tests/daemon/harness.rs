@@ -313,24 +313,3 @@ pub fn samples(text: &str) -> Vec<(String, String, f64)> {
     }
     samples
 }
-
-/// Checks that Prometheus' own Python parser accepts the text, if it is installed (Debian: python3-prometheus-client).
-pub fn check_with_prometheus_client(text: &str) {
-    let python = "import sys\n\
-                  try: from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse\n\
-                  except ImportError: sys.exit(77)\n\
-                  print(len(list(parse(sys.stdin.read()))))";
-    let child = Command::new("/usr/bin/python3")
-        .args(["-c", python])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
-    let Ok(mut child) = child else { return eprintln!("NOT CHECKED with prometheus_client: no python3") };
-    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap_or_default();
-    let output = child.wait_with_output().unwrap();
-    match output.status.code() {
-        Some(0) => assert!(String::from_utf8_lossy(&output.stdout).trim().parse::<u32>().unwrap() > 10),
-        Some(77) => eprintln!("NOT CHECKED with prometheus_client: install python3-prometheus-client"),
-        code => panic!("prometheus_client refuses the metrics ({code:?}): {text}"),
-    }
-}

@@ -116,6 +116,44 @@ fn an_error_of_the_input_stays_one() {
 }
 
 #[test]
+fn a_read_that_a_signal_interrupts_is_made_again() {
+    /// Every second read is interrupted; the others give little.
+    struct Interrupted<'a>(&'a [u8], bool);
+
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(std::io::ErrorKind::Interrupted.into());
+            }
+            let len = buf.len().min(1000);
+            self.0.read(&mut buf[..len])
+        }
+    }
+
+    let (plain, ..) = read(&packed("")[..]);
+    for (extension, tool) in TOOLS {
+        let file = packed(&format!(".{extension}"));
+        let (events, _, end) = read(Interrupted(&file, false));
+        assert!(events == plain && end.is_none(), "{tool}: {end:?}");
+        let (_, _, end) = read(Interrupted(&file[..file.len() / 2], false));
+        assert!(matches!(end, Some(ReadError::Truncated { .. })), "{tool}: {end:?}");
+    }
+}
+
+#[test]
+fn a_frame_of_zstd_without_data_is_stepped_over() {
+    let file = packed(".zst");
+    let skipped = b"\x50\x2a\x4d\x18\x07\0\0\0skipped";
+    let (events, sections, end) = read(&[&file[..], skipped, &file].concat()[..]);
+    assert!(end.is_none(), "{end:?}");
+    assert_eq!((events.len(), sections), (2 * EVENTS, 2));
+    let (events, _, end) = read(&[&file[..], &skipped[..12]].concat()[..]);
+    assert_eq!(events.len(), EVENTS);
+    assert!(matches!(end, Some(ReadError::Truncated { .. })), "{end:?}");
+}
+
+#[test]
 fn what_needs_too_much_memory_is_refused() {
     // The dictionary of xz's block, whose header has a checksum: 1.5 GiB; a zstd window of 2 TiB.
     let xz = b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46\x02\0\x21\x01\x25\0\0\0\x3b\x78\x7b\x41";

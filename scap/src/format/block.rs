@@ -257,6 +257,22 @@ mod tests {
     }
 
     #[test]
+    fn the_time_is_set_where_the_event_has_it() {
+        let framed = |ts: u64| {
+            let mut out = Vec::new();
+            frame_event(&mut out, 7, &[&ts.to_ne_bytes()[..], b"the rest"].concat());
+            out
+        };
+        let mut block = framed(1);
+        set_event_time(&mut block, u64::MAX - 5);
+        assert_eq!(block, framed(u64::MAX - 5));
+        // One without room for a time stays as it is.
+        let mut short = block[..17].to_vec();
+        set_event_time(&mut short, 2);
+        assert_eq!(short, block[..17]);
+    }
+
+    #[test]
     fn old_numbers_keep_their_meaning() {
         assert_eq!(
             BlockType(0x8010_ABCD).kind(),

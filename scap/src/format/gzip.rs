@@ -167,6 +167,20 @@ mod tests {
     }
 
     #[test]
+    fn a_member_of_which_nothing_came_out_is_known() {
+        let whole = member(b"bytes");
+        let read = |file: &[u8]| {
+            let mut members = Members::new(file);
+            members.read_to_end(&mut Vec::new()).unwrap_err();
+            members.fruitless()
+        };
+        // Its header alone; and behind a whole one.
+        assert_eq!(read(&whole[..10]), 10);
+        assert_eq!(read(&[&whole[..], &whole[..10]].concat()), 10);
+        assert_eq!(read(&whole[..whole.len() - 1]), 0);
+    }
+
+    #[test]
     fn all_before_damage_comes_out() {
         let text = text();
         let good = member(&text);

@@ -237,7 +237,55 @@ mod tests {
         );
         assert_eq!(joiner.join(EventView::parse(&exit, false).unwrap()).bytes(), exit);
         // A parameter of the same name with another flag table does not match.
-        assert!(place(row("PPME_SYSCALL_EXECVEAT_E"), &row("PPME_SYSCALL_EXECVEAT_X").params[20]).is_none());
+        let (enter, exit) = (row("PPME_SYSCALL_EXECVEAT_E"), row("PPME_SYSCALL_EXECVEAT_X"));
+        assert!(enter.param("flags").is_some());
+        assert!(place(enter, &exit.params[exit.param("flags").unwrap()]).is_none());
+    }
+
+    #[test]
+    fn an_enter_event_is_kept_until_its_call_or_its_thread_ends() {
+        let mut joiner = Joiner::default();
+        let enter = built("PPME_SYSCALL_READ_E", 5, &[Value::Fd(3), Value::Uint(7)]);
+        let exit = built("PPME_SYSCALL_READ_X", 5, &[Value::Errno(1), Value::Bytes(b"x")]);
+        // What happens to the thread meanwhile does not end the call ...
+        joined(&mut joiner, &enter);
+        joined(&mut joiner, &built("PPME_SIGNALDELIVER_E", 5, &[]));
+        assert_eq!(joined(&mut joiner, &exit).1.len(), 4);
+        // ... but its end does: another one may get its id.
+        joined(&mut joiner, &enter);
+        joined(&mut joiner, &built("PPME_PROCEXIT_1_E", 6, &[]));
+        assert_eq!(joiner.entered.len(), 1);
+        joined(&mut joiner, &built("PPME_PROCEXIT_1_E", 5, &[]));
+        assert_eq!(joined(&mut joiner, &exit).1.len(), 2);
+    }
+
+    #[test]
+    fn enter_events_that_no_exit_event_needs_are_not_kept() {
+        let mut joiner = Joiner::default();
+        let whole = [Value::Errno(1), Value::Bytes(b"x"), Value::Fd(3), Value::Uint(7)];
+        joined(&mut joiner, &built("PPME_SYSCALL_READ_X", 5, &whole));
+        joined(&mut joiner, &built("PPME_SYSCALL_READ_E", 5, &[Value::Fd(3), Value::Uint(7)]));
+        assert!(joiner.entered.is_empty());
+        joined(&mut joiner, &built("PPME_SYSCALL_WRITE_E", 5, &[Value::Fd(3), Value::Uint(7)]));
+        assert_eq!(joiner.entered.len(), 1, "of its own type alone");
+    }
+
+    #[test]
+    fn parameters_are_alike_that_have_the_same_bytes_and_the_same_meaning() {
+        let param = |code, name| {
+            let row = row(code);
+            &row.params[row.param(name).unwrap()]
+        };
+        let (fd, size) = (param("PPME_SYSCALL_READ_E", "fd"), param("PPME_SYSCALL_READ_E", "size"));
+        let (text, path) =
+            (param("PPME_SYSCALL_EXECVEAT_X", "exe"), param("PPME_SYSCALL_OPENAT_2_X", "name"));
+        let (open, execve) =
+            (param("PPME_SYSCALL_OPENAT_2_X", "flags"), param("PPME_SYSCALL_EXECVEAT_X", "flags"));
+        assert!(is_alike(fd, fd) && is_alike(text, path) && is_alike(path, text) && is_alike(open, open));
+        assert!(!is_alike(fd, size), "8 and 4 bytes");
+        assert!(!is_alike(fd, text) && !is_alike(text, fd), "a number and a text");
+        assert!(!is_alike(text, param("PPME_SYSCALL_EXECVEAT_X", "args")), "a text and data");
+        assert!(!is_alike(open, execve), "4 bytes each, and other flags");
     }
 
     #[test]

@@ -53,3 +53,38 @@ fn fills(params: &[u8], n: usize, wide: bool) -> bool {
         .sum();
     sum == data.len() as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::EventView;
+
+    /// An event with the old header, of a thread whose id has no zero byte.
+    fn old(ty: u16, params: &[u8]) -> Vec<u8> {
+        let len = (OLD_HEADER_LEN + params.len()) as u32;
+        let ids = [&1_u64.to_ne_bytes()[..], &u64::MAX.to_ne_bytes()].concat();
+        [&ids[..], &len.to_ne_bytes(), &ty.to_ne_bytes(), params].concat()
+    }
+
+    #[test]
+    fn a_long_event_keeps_its_length_and_its_thread() {
+        // A read of 60,000 bytes, behind the two bytes of a CPU.
+        let params = [&8_u16.to_ne_bytes()[..], &60_000_u16.to_ne_bytes(), &[7; 60_008]].concat();
+        let mut buf = [&[0xee; 2][..], &old(7, &params)].concat();
+        add_nparams(&mut buf, 2).unwrap();
+        assert_eq!(buf[..2], [0xee; 2]);
+        let event = EventView::parse(&buf[2..], false).unwrap();
+        assert_eq!((event.tid(), event.nparams(), event.bytes().len()), (u64::MAX, 2, 26 + params.len()));
+        assert_eq!(event.param(1), Some(&[7; 60_000][..]));
+    }
+
+    #[test]
+    fn lengths_of_32_bits_are_counted_as_such() {
+        // A container's JSON, longer than 16 bits can say.
+        let params = [&70_000_u32.to_ne_bytes()[..], &[b'x'; 70_000]].concat();
+        let mut buf = old(324, &params);
+        add_nparams(&mut buf, 0).unwrap();
+        let event = EventView::parse(&buf, true).unwrap();
+        assert_eq!((event.nparams(), event.param(0).map(<[u8]>::len)), (1, Some(70_000)));
+    }
+}

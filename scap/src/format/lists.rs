@@ -109,11 +109,11 @@ impl Lists {
                 self.state.machine = machine_info(fields).ok_or("machine info is too short")?;
             }
             BlockKind::FdList { .. } => {
-                let pid = Some(fields.u64().ok_or("fd list has no process id")?);
+                let pid = fields.u64().ok_or("fd list has no process id")?;
                 // A long list spans several blocks.
-                if std::mem::replace(&mut self.pid, pid) != pid && self.keep >= Keep::Names {
+                if self.pid.replace(pid) != Some(pid) && self.keep >= Keep::Names {
                     self.tasks += FD_LIST;
-                    let list = FdList { pid: pid.unwrap_or_default(), fds: Vec::new() };
+                    let list = FdList { pid, fds: Vec::new() };
                     self.state.fds.extend((!self.is_full).then_some(list));
                 }
             }

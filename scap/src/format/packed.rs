@@ -250,7 +250,13 @@ impl<R: BufRead> Read for Lz4<R> {
             if input.seen.end.load(Relaxed) {
                 return Err(ErrorKind::UnexpectedEof.into());
             }
-            self.is_done = input.input.fill_buf()?.is_empty();
+            // Not left to the caller to repeat: the decoder would take the end of the file for a cut.
+            self.is_done = loop {
+                match input.input.fill_buf() {
+                    Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                    filled => break filled?.is_empty(),
+                }
+            };
         }
         Ok(0)
     }

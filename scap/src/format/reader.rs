@@ -477,3 +477,6 @@ fn is_section_start(bytes: &[u8]) -> bool {
     let ty = BlockType::SECTION_HEADER.0.to_ne_bytes();
     bytes.iter().zip(ty).all(|(byte, expected)| *byte == expected)
 }
+
+#[cfg(test)]
+mod tests;

@@ -369,6 +369,10 @@ mod tests {
     fn descriptors_without_a_file_are_known_by_their_links() {
         for (link, kind) in [
             (&b"anon_inode:[eventfd]"[..], Some(NamedFd::Eventfd)),
+            (b"anon_inode:[signalfd]", Some(NamedFd::Signalfd)),
+            (b"anon_inode:[eventpoll]", Some(NamedFd::Eventpoll)),
+            (b"anon_inode:[timerfd]", Some(NamedFd::Timerfd)),
+            (b"anon_inode:[userfaultfd]", Some(NamedFd::Userfaultfd)),
             (b"anon_inode:inotify", Some(NamedFd::Inotify)),
             (b"anon_inode:bpf-prog", Some(NamedFd::Bpf)),
             (b"anon_inode:bpf_link", Some(NamedFd::Bpf)),

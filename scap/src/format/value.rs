@@ -431,3 +431,6 @@ fn put_end(out: &mut Vec<u8>, (address, port): (IpAddr, u16)) {
     }
     out.extend_from_slice(&port.to_ne_bytes());
 }
+
+#[cfg(test)]
+mod tests;

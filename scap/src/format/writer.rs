@@ -322,6 +322,22 @@ mod tests {
     }
 
     #[test]
+    fn lists_that_a_capture_lacks_are_added_empty() {
+        let added = |present: &[BlockKind]| {
+            let mut out = Vec::new();
+            complete_state(&mut out, present);
+            out.chunks_exact(12).map(|block| block[..4].to_vec()).collect::<Vec<_>>()
+        };
+        let [interfaces, users] =
+            [BlockType::INTERFACE_LIST, BlockType::USER_LIST].map(|ty| ty.0.to_ne_bytes());
+        assert_eq!(added(&[]), [interfaces, users]);
+        assert_eq!(added(&[BlockKind::MachineInfo, BlockKind::UserList { version: 2 }]), [interfaces]);
+        // An older one is one.
+        assert_eq!(added(&[BlockKind::InterfaceList { version: 1 }]), [users]);
+        assert!(added(&[BlockType::USER_LIST.kind(), BlockType::INTERFACE_LIST.kind()]).is_empty());
+    }
+
+    #[test]
     fn a_long_list_is_continued_in_a_further_block() {
         let thread = Thread { args: vec![b'x'; 4000], env: vec![b'y'; 4000], ..Thread::default() };
         let mut out = Vec::new();

@@ -364,3 +364,36 @@ pub(crate) fn socket_class(domain: Option<u32>, ty: Option<u64>, protocol: Optio
         _ => FdClass::Named(NamedFd::Unsupported),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_compared_one_by_one() {
+        let inet = |a, b| Ends::Inet(([127, 0, 0, 1].into(), a), ([127, 0, 0, 1].into(), b));
+        for (one, other, first, second) in [
+            (inet(1, 2), inet(1, 2), true, true),
+            (inet(1, 2), inet(1, 3), true, false),
+            (inet(1, 2), inet(3, 2), false, true),
+            (inet(1, 2), inet(2, 1), false, false),
+            (Ends::Unix(1, 2), Ends::Unix(1, 3), true, false),
+            (Ends::Unix(1, 2), Ends::Unix(3, 2), false, true),
+            (Ends::Unix(1, 2), inet(1, 2), false, false),
+        ] {
+            assert_eq!(
+                (one.has_same(other, false), one.has_same(other, true)),
+                (first, second),
+                "{one:?} {other:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_end_without_address_and_port_is_nobodys() {
+        let from = |ip: [u8; 4], port| Ends::Inet((ip.into(), port), ([127, 0, 0, 1].into(), 80));
+        assert!(from([0; 4], 0).begins_nowhere() && Ends::Unix(0, 5).begins_nowhere());
+        assert!(!from([0; 4], 53).begins_nowhere() && !from([127, 0, 0, 1], 0).begins_nowhere());
+        assert!(!Ends::Unix(5, 0).begins_nowhere());
+    }
+}

@@ -194,3 +194,41 @@ proptest! {
         prop_assert_eq!(unescaped(&serde_json::from_str::<String>(&out).unwrap()), text.as_bytes());
     }
 }
+
+#[test]
+fn the_largest_number_that_a_double_holds_is_one() {
+    let sought = |to: u64| {
+        let capture = Capture::new().event(100, "lseek_x", &[Value::Errno(to as i64)]);
+        capture.json()[0]["args"]["res"]["value"].clone()
+    };
+    assert_eq!(sought((1 << 53) - 1), json!((1_u64 << 53) - 1));
+    assert_eq!(sought(1 << 53), json!("9007199254740992"));
+    let inode = |ino| {
+        let opened = [Value::Fd(9), Value::Fd(-100), Value::Text(b"a"), NA, NA, NA, Value::Uint(ino)];
+        Capture::new().event(100, "openat_x", &opened).json()[0]["args"]["ino"].clone()
+    };
+    assert_eq!(inode((1 << 53) - 1), json!((1_u64 << 53) - 1));
+    assert_eq!(inode(1 << 53), json!("9007199254740992"));
+}
+
+#[test]
+fn quotes_and_backslashes_are_escaped_wherever_they_stand() {
+    for (text, read) in [("\"", "\""), ("\\", "\\\\"), ("\"\"", "\"\""), ("a\"b\\", "a\"b\\\\")] {
+        let capture = Capture::new().event(100, "chdir_x", &[Value::Errno(0), Value::Text(text.as_bytes())]);
+        assert_eq!(capture.json()[0]["args"]["path"].to_string(), json!(read).to_string(), "{text}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_value_are_shown_as_such() {
+    let row = newest("close_x");
+    let mut event = EventBuilder::new(row, 1, 100).build_short().unwrap();
+    // One parameter of three bytes, where an errno has eight.
+    event.extend([3, 0, 0x0a, 0xff, 0x1b]);
+    event[16] += 5;
+    event[22] = 1;
+    let mut capture = Capture::new();
+    frame_event(&mut capture.bytes, 1, &event);
+    assert_eq!(capture.json()[0]["args"]["res"], json!({ "invalid": "0aff1b" }));
+    assert_eq!(capture.lines(), ["< close res=<invalid errno>"]);
+}

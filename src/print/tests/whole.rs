@@ -84,6 +84,7 @@ fn a_reader_that_goes_away_is_no_error() {
     assert!(matches!(read(&args, &mut Closed(io::ErrorKind::StorageFull)), Err(PrintError::Write(_))));
     let args = InfoArgs { file: file.path().into(), json: false, top: 10, all: false, max_state: None };
     assert!(info(&args, &mut Closed(io::ErrorKind::BrokenPipe)).is_ok());
+    assert!(matches!(info(&args, &mut Closed(io::ErrorKind::StorageFull)), Err(PrintError::Write(_))));
     let none = InfoArgs { file: "/nonexistent/x.scap".into(), ..args };
     assert!(matches!(info(&none, &mut Vec::new()), Err(PrintError::Open { .. })));
 }

@@ -237,6 +237,11 @@ fn run(cpus: usize, rings: usize, schedule: Vec<Action>) {
     assert!(taken.is_sorted(), "out of order: {taken:?}");
     let produced: usize = model.borrow().rings.iter().map(Vec::len).sum();
     assert_eq!(taken.len(), produced, "not every event came out exactly once");
+    let model = model.borrow();
+    assert!(
+        model.rings.iter().map(|ring| ring.len() as u64).eq(model.released.iter().copied()),
+        "not released"
+    );
 }
 
 proptest! {
@@ -388,4 +393,14 @@ fn what_is_not_given_out_yet_is_not_drained() {
     model.borrow_mut().now += 2 * SLACK;
     assert!(merge.next(&model).is_some());
     assert!(merge.is_drained());
+}
+
+#[test]
+fn records_of_the_same_time_keep_their_order() {
+    let mut entries = VecDeque::new();
+    for (ts, pos) in [(10, 0), (10, 8), (5, 16), (10, 24), (5, 32)] {
+        insert(&mut entries, Entry { ts, pos });
+    }
+    let sorted: Vec<_> = entries.iter().map(|entry| (entry.ts, entry.pos)).collect();
+    assert_eq!(sorted, [(5, 16), (5, 32), (10, 0), (10, 8), (10, 24)]);
 }

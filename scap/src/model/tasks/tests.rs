@@ -75,3 +75,58 @@ fn an_ended_child_keeps_its_name_until_its_parent_returns() {
     tasks.end(1);
     assert!(tasks.files.items.is_empty() && tasks.processes.is_empty());
 }
+
+#[test]
+fn a_thread_that_nobody_has_told_of_has_the_name_of_those_that_make_one() {
+    let mut tasks = parent();
+    tasks.add(2, 2, b"q", Told::Both, None);
+    assert_eq!(tasks.unborn_comm(), None);
+    tasks.begin_clone(1);
+    assert_eq!(tasks.unborn_comm(), Some(&b"p"[..]));
+    // It may be the child of either.
+    tasks.begin_clone(2);
+    assert_eq!(tasks.unborn_comm(), None);
+    tasks.rename(2, b"p");
+    assert_eq!(tasks.unborn_comm(), Some(&b"p"[..]));
+    tasks.end_clone(2);
+    tasks.fork(&child(3, 3, 0));
+    assert_eq!(tasks.unborn_comm(), None);
+}
+
+#[test]
+fn what_a_child_shares_is_what_its_flags_say() {
+    let shares = |pid, flags| {
+        let mut tasks = parent();
+        *tasks.cwd_mut(1) = (*b"/p").into();
+        tasks.fork(&child(2, pid, flags));
+        open(&mut tasks, 2, 4);
+        *tasks.cwd_mut(2) = (*b"/c").into();
+        assert!(has(&tasks, 2, 3) && has(&tasks, 2, 4));
+        (has(&tasks, 1, 4), tasks.cwd(1) == Some(b"/c"))
+    };
+    for (pid, flag) in [(2, 0), (1, CLONE_THREAD)] {
+        assert_eq!(shares(pid, flag), (false, false));
+        assert_eq!(shares(pid, flag | CLONE_FILES), (true, false));
+        assert_eq!(shares(pid, flag | CLONE_FS), (false, true));
+        assert_eq!(shares(pid, flag | CLONE_FILES | CLONE_FS), (true, true));
+    }
+}
+
+#[test]
+fn the_state_has_the_directory_of_a_process_and_the_numbers_of_a_container() {
+    let thread = |tid, pid, cwd: &str, vtid| StateThread {
+        tid,
+        pid,
+        comm: b"c".into(),
+        cwd: cwd.into(),
+        vtid,
+        pidns_init_start_ts: 77,
+        ..StateThread::default()
+    };
+    let state = [thread(10, 10, "/a", 1), thread(11, 10, "/b", 2), thread(20, 20, "/c", 20)];
+    let tasks = Tasks::of_state(&state, 5, false);
+    assert_eq!([10, 11, 20].map(|tid| tasks.cwd(tid)), [&b"/a"[..], b"/a", b"/c"].map(Some));
+    // In a container, 1 is its first process; outside, it is 1.
+    assert_eq!((tasks.resolve(11, 1), tasks.resolve(20, 20)), (Some(10), Some(20)));
+    assert_eq!(tasks.resolve(10, 2), Some(11));
+}
