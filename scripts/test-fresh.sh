@@ -71,7 +71,8 @@ make_in_namespace() {
 		' - "$tmp" "$toolchain" "${environment[@]}" make "PROFILE=${PROFILE:-release}" "$1" </dev/null
 }
 
-# make_in_debian TARGET: makes the target in a new root: each target installs packages.
+# make_in_debian TARGET: makes the target in a new root: each target installs packages. The root is pivoted to, as a
+# chroot would show other paths to the kernel than to the tests.
 make_in_debian() {
 	local root=$tmp/debian
 
@@ -83,13 +84,17 @@ make_in_debian() {
 	[ -z "${SSL_CERT_FILE:-}" ] || install -D -m 644 "$SSL_CERT_FILE" "$root$SSL_CERT_FILE"
 	# shellcheck disable=SC2016 # for the inner bash
 	unshare --mount --propagation private bash -euc '
+		mount --bind "$1" "$1"
 		mount --bind "$2" "$1/opt/rust"
 		mount -o remount,bind,ro "$1/opt/rust"
 		mount -t proc proc "$1/proc"
 		mount -t sysfs sysfs "$1/sys"
 		mount --rbind /dev "$1/dev"
 		[ ! -e /etc/resolv.conf ] || cat /etc/resolv.conf >"$1/etc/resolv.conf"
-		exec chroot "$1" env -i -C /scapd HOME=/root PATH=/opt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin "${@:3}"
+		cd "$1"
+		pivot_root . .
+		umount -l .
+		exec env -i -C /scapd HOME=/root PATH=/opt/rust/bin:/usr/sbin:/usr/bin:/sbin:/bin "${@:3}"
 		' - "$root" "$toolchain" "${environment[@]}" make "PROFILE=${PROFILE:-release}" "$1" </dev/null
 }
 
