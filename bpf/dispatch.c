@@ -5,6 +5,7 @@
  */
 #include "extract/registers.h"
 #include "filter.h"
+#include "numbers.h"
 #include "template/program.h"
 
 /* Counts a wanted event whose tail call failed. */
@@ -21,12 +22,6 @@ static __always_inline void dispatch__missed(enum sc_way way)
 	counter__inc(&cpu->lost, way);
 }
 
-#if defined(__TARGET_ARCH_x86)
-#define SC_NR_EXECVE 59
-#else
-#define SC_NR_EXECVE 221
-#endif
-
 /* Returns whether any task's call with this number is wanted: the cheap first check. */
 static __always_inline bool dispatch__is_wanted(u64 number, enum sc_wanted direction)
 {
@@ -42,7 +37,7 @@ static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted d
 	u64 slot = extract__slot(ctx, number, extract__is_compat(task));
 	u32 wanted = sc_settings.wanted[slot];
 
-	if (!(wanted & direction) || !filter__is_target(task, slot == SC_NR_EXECVE))
+	if (!(wanted & direction) || !filter__is_target(task, slot == SC_NR_execve))
 		return SC_SLOTS;
 	call__hand_over(task);
 	return __builtin_expect(wanted & SC_WANT_RULES, 0) ? (u64)SC_SLOT_RULES : slot;

@@ -9,14 +9,14 @@ use scap::{
     format::{EventView, Value},
     select::TracepointSet,
 };
-use scapd::probe::{Directions, Opened, Options};
+use scapd::probe::{Directions, Opened, ProbeOptions};
 
 fn main() -> anyhow::Result<()> {
     let calls: Vec<_> = ["open", "openat", "openat2"].into_iter().filter_map(Syscall::by_name).collect();
-    let options = Options {
+    let options = ProbeOptions {
         directions: Directions { enter: false, exit: true },
         tracepoints: TracepointSet::none(),
-        ..Options::default()
+        ..ProbeOptions::default()
     };
     let mut probe = Opened::new(&options)?.load(&calls)?.attach()?.start();
 

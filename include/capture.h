@@ -10,21 +10,24 @@
 enum {
 	/* System call numbers are below this on every architecture. */
 	SC_NR_MAX = 512,
-	/*
-	 * Calls are routed and selected by slot: the call's number; SC_NR_MAX + its number for a 32-bit call on x86-64
-	 * without a 64-bit twin; SC_SLOT_UNKNOWN for a number beyond the tables and for every 32-bit call on arm64;
-	 * SC_SLOT_UNKNOWN + its socketcall number for a call that exists only in socketcall.
-	 */
-	SC_SLOT_UNKNOWN = 2 * SC_NR_MAX,
 	SC_SOCKETCALL_MAX = 32,   /* socketcall numbers are below this */
 	SC_SLOTS = 4 * SC_NR_MAX, /* a power of two, so that an index can be masked */
+	SC_DIRECT = 4,
+	/* Calls in progress at once while sampling: the size of the map sampled_calls. */
+	SC_SAMPLED_CALLS = 16384,
+};
+
+/*
+ * Calls are routed and selected by slot: the call's number; SC_NR_MAX + its number for a 32-bit call on x86-64 without a
+ * 64-bit twin; SC_SLOT_UNKNOWN for a number beyond the tables and for every 32-bit call on arm64; SC_SLOT_UNKNOWN + its
+ * socketcall number for a call that exists only in socketcall.
+ */
+enum sc_slot {
+	SC_SLOT_UNKNOWN = 2 * SC_NR_MAX,
 	/* Slots without a call: the rules program and the programs of sampling's marks. */
 	SC_SLOT_RULES = SC_SLOTS - 3,
 	SC_SLOT_DROP_E = SC_SLOTS - 2,
 	SC_SLOT_DROP_X = SC_SLOTS - 1,
-	SC_DIRECT = 4,
-	/* Calls in progress at once while sampling: the size of the map sampled_calls. */
-	SC_SAMPLED_CALLS = 16384,
 };
 
 /*
@@ -101,7 +104,7 @@ struct sc_constants {
 	 * Slots that are called directly: their tail calls have a constant index, so the kernel makes them plain jumps,
 	 * which saves the guard on indirect jumps.
 	 */
-	u32 direct[SC_DIRECT];
+	enum sc_slot direct[SC_DIRECT];
 };
 
 /* May change during the capture: the recorder maps the memory. */

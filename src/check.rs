@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use crate::{
+    choice::Choice,
     confine,
     limits::OpenFiles,
     privileges,
-    probe::{Attach, Loaded, Opened, Options, Preemption, ProbeError},
+    probe::{Attach, Loaded, Opened, Preemption, ProbeError, ProbeOptions},
 };
 use scap::{
     events::{EVENTS, SYSCALLS},
@@ -28,7 +29,8 @@ pub fn run(attach: Attach, verbose: bool, out: &mut impl Write) -> io::Result<bo
     writeln!(out, "kernel        {release} {machine}")?;
     capabilities(out)?;
     writeln!(out, "confinement   {}", confine::possible().of_this_machine())?;
-    let options = Options { attach, targets: 1, tracepoints: TracepointSet::all(), ..Options::default() };
+    let options =
+        ProbeOptions { attach, targets: 1, tracepoints: TracepointSet::all(), ..ProbeOptions::default() };
     let opened = match Opened::new(&options) {
         Ok(opened) => opened,
         Err(error) => return failed(out, &error),

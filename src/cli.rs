@@ -1,18 +1,22 @@
 //! The command line as typed.
 
+mod choice;
 mod daemon;
 mod files;
+mod keys;
 mod record;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench, print, probe::Attach, repair, units::parse_size};
+use crate::{bench, choice::Choice, print, probe::Attach, repair, units::parse_size};
+use choice::choice;
 use scap::select::{self, EventSet};
 
-pub use daemon::{CONFIG, CtlArgs, CtlRequest, DaemonArgs, SOCKET, ServeArgs};
+pub use daemon::{CtlArgs, CtlRequest, DaemonArgs, ServeArgs};
 pub use files::FilesArgs;
+pub use keys::keys;
 pub use record::RecordArgs;
 
 /// Records what a Linux machine does, system call by system call, into .scap capture files that sysdig, Falco,
@@ -128,14 +132,14 @@ pub enum Listed {
 #[derive(Debug, Args)]
 pub struct CheckArgs {
     /// How to attach the BPF programs
-    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "btf", "tracepoint"])]
-    attach: String,
+    #[arg(long, value_name = "HOW", default_value = Attach::default().name(), value_parser = choice::<Attach>())]
+    attach: Attach,
 }
 
 impl CheckArgs {
     /// Returns how to attach.
     pub fn attach(&self) -> Attach {
-        attach(&self.attach)
+        self.attach
     }
 }
 
@@ -216,19 +220,14 @@ pub struct KernelBenchArgs {
     #[arg(long, default_value_t = 1000)]
     calls: u32,
     /// How to attach the BPF programs
-    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "btf", "tracepoint"])]
-    attach: String,
+    #[arg(long, value_name = "HOW", default_value = Attach::default().name(), value_parser = choice::<Attach>())]
+    attach: Attach,
 }
 
 impl From<KernelBenchArgs> for bench::KernelArgs {
     fn from(args: KernelBenchArgs) -> bench::KernelArgs {
-        bench::KernelArgs { rounds: args.rounds, calls: args.calls, attach: attach(&args.attach) }
+        bench::KernelArgs { rounds: args.rounds, calls: args.calls, attach: args.attach }
     }
-}
-
-/// Parses a name that clap has checked.
-fn attach(name: &str) -> Attach {
-    name.parse().unwrap_or_default()
 }
 
 impl From<ReadArgs> for print::ReadArgs {
@@ -246,12 +245,12 @@ impl From<ReadArgs> for print::ReadArgs {
     }
 }
 
-impl From<RepairArgs> for repair::Place {
-    fn from(args: RepairArgs) -> repair::Place {
+impl From<RepairArgs> for repair::RepairPlace {
+    fn from(args: RepairArgs) -> repair::RepairPlace {
         match args.out {
-            Some(out) => repair::Place::Elsewhere(out),
-            None if args.keep => repair::Place::InsteadOfKept,
-            None => repair::Place::Instead,
+            Some(out) => repair::RepairPlace::Elsewhere(out),
+            None if args.keep => repair::RepairPlace::InsteadOfKept,
+            None => repair::RepairPlace::Instead,
         }
     }
 }

@@ -7,13 +7,13 @@ use std::{
 };
 
 use crate::{
-    daemon::config::Mistakes,
+    daemon::{Ended, config::Mistakes},
     output::{OutputError, PatternError},
     print::PrintError,
     probe::ProbeError,
     record::{CommandError, StatsError},
     repair::RepairError,
-    verify::{Outcome, VerifyError},
+    verify::{VerifyError, VerifyOutcome},
 };
 use scap::format::ReadError;
 
@@ -134,12 +134,23 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Returns the exit code for the result of `scapd verify`.
-pub fn of_capture(outcome: Outcome) -> ExitCode {
+pub fn of_capture(outcome: VerifyOutcome) -> ExitCode {
     match outcome {
-        Outcome::Complete | Outcome::Sample => ExitCode::SUCCESS,
-        Outcome::NoLedger => ExitCode::from(NO_LEDGER),
-        Outcome::Incomplete => ExitCode::from(LOST),
-        Outcome::Damaged | Outcome::Contradictory | Outcome::NotACapture => ExitCode::from(INPUT),
+        VerifyOutcome::Complete | VerifyOutcome::Sample => ExitCode::SUCCESS,
+        VerifyOutcome::NoLedger => ExitCode::from(NO_LEDGER),
+        VerifyOutcome::Incomplete => ExitCode::from(LOST),
+        VerifyOutcome::Damaged | VerifyOutcome::Contradictory | VerifyOutcome::NotACapture => {
+            ExitCode::from(INPUT)
+        }
+    }
+}
+
+/// Returns the exit code for the end of a service.
+pub fn of_service(ended: Ended) -> ExitCode {
+    match ended {
+        Ended::Well => ExitCode::SUCCESS,
+        Ended::Mistaken => ExitCode::from(USAGE),
+        Ended::Lost => ExitCode::from(LOST),
     }
 }
 

@@ -10,9 +10,9 @@ use anyhow::Context;
 use clap::Parser;
 use scapd::{
     bench, check,
-    cli::{Cli, Command, Generated, Listed, Measured, RecordArgs},
-    daemon::{self, control},
-    exit, generate, list,
+    cli::{self, Cli, Command, Generated, Listed, Measured, RecordArgs},
+    daemon::{self, config::Wanted, control},
+    escape, exit, generate, list,
     output::OutputError,
     print, record, repair, signals, verify,
 };
@@ -70,11 +70,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
         Command::Record(args) => return record(*args),
         Command::Daemon(args) => {
-            let code = daemon::run(&args, &mut out)?;
+            let ended = daemon::run(&args.into(), cli::keys(), &mut out)?;
             out.flush()?;
-            return Ok(code);
+            return Ok(exit::of_service(ended));
         }
-        Command::Ctl(args) => control::ctl(&args, &mut out)?,
+        Command::Ctl(args) => control::ctl(&args.socket, &args.request.into(), args.json, &mut out)?,
         Command::Read(args) => print::read(&args.into(), &mut out)?,
         Command::Info(args) => print::info(&args.into(), &mut out)?,
         Command::List(args) => match args.what {
@@ -90,7 +90,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Generated::Completions => generate::completions(&args.dir)?,
         },
         Command::Verify(args) => {
-            let mut worst = verify::Outcome::Complete;
+            let mut worst = verify::VerifyOutcome::Complete;
             for file in &args.files {
                 worst = worst.max(verify::verify(file, args.json, &mut out)?);
             }
@@ -112,15 +112,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
-    let serve = args.serve.clone();
-    let config = record::Config::from(args);
+    let Wanted { recording: config, serving } = args.into();
     let to_stdout = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].map(Path::new);
     if !*STDOUT_IS_OPEN && config.write.as_deref().is_some_and(|path| to_stdout.contains(&path)) {
         return Err(OutputError::Closed.into());
     }
     let (handle, requests) = record::requests();
     signals::stop_foreground(&handle).context("cannot install the signal handlers")?;
-    let (mut observer, _socket) = daemon::attend(&serve, config.confine, &handle)?;
+    let (mut observer, _socket) = daemon::attend(&serving, config.confine, &handle)?;
     let outcome = record::run(&config, requests, observer.as_mut())?;
     if !config.quiet {
         eprint!("{}", outcome.summary);
@@ -146,7 +145,7 @@ fn say(error: &anyhow::Error) {
     let message = format!("scapd: {error:#}");
     // The journal's prefix for a line of priority "error": sd-daemon(3).
     let level = if stderr_is_journal() { "<3>" } else { "" };
-    message.lines().for_each(|line| eprintln!("{level}{}", print::for_terminal(line)));
+    message.lines().for_each(|line| eprintln!("{level}{}", escape::for_terminal(line)));
 }
 
 fn log(verbose: u8, service: bool) {

@@ -2,7 +2,7 @@
 
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
-use crate::probe::{kernel_version, tracefs_is_mounted};
+use crate::kernel;
 
 /// A capability that recording needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +54,7 @@ const BEFORE_5_11: Capability = Capability {
 
 /// Returns the capabilities that recording needs on this kernel.
 pub fn needed() -> impl Iterator<Item = Capability> {
-    NEEDED.into_iter().chain((kernel_version() < (5, 11)).then_some(BEFORE_5_11))
+    NEEDED.into_iter().chain((kernel::version() < (5, 11)).then_some(BEFORE_5_11))
 }
 
 /// Returns the needed capabilities that this process lacks; `None` if unknown, because /proc is not mounted.
@@ -65,7 +65,7 @@ pub fn missing() -> Option<Vec<Capability>> {
 
 /// What this thread, and the threads that it starts, may still do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
+pub enum Kept {
     /// Load and attach programs, and read the state of the machine.
     Loading,
     /// Read the open files of other users' processes, for the state of the machine, and manage files wherever root may.
@@ -80,10 +80,10 @@ pub enum Keep {
 
 /// Gives up all other capabilities of this thread, permanently. The programs that it executes lack them, too, unless
 /// the thread runs as root.
-pub fn keep(what: Keep) {
+pub fn keep(what: Kept) {
     let result = capabilities(None).and_then(|now| {
         let kept = now.permitted
-            & CapabilitySet::from_bits_retain(kept(what, now.permitted.bits(), tracefs_is_mounted()));
+            & CapabilitySet::from_bits_retain(kept(what, now.permitted.bits(), kernel::has_tracefs()));
         let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
         if sets == now { Ok(()) } else { set_capabilities(None, sets) }
     });
@@ -93,23 +93,23 @@ pub fn keep(what: Keep) {
     }
 }
 
-fn kept(what: Keep, permitted: u64, tracefs: bool) -> u64 {
+fn kept(what: Kept, permitted: u64, tracefs: bool) -> u64 {
     let bit = |name: &str| NEEDED.iter().find(|c| c.name == name).map_or(0, |c| 1u64 << c.bit);
     let recording = bit("CAP_SYS_PTRACE") | bit("CAP_DAC_READ_SEARCH");
     // Before 5.19, a process that may not use bpf(2) cannot read the counters of its own programs either.
-    let counting = if kernel_version() < (5, 19) { bit("CAP_BPF") } else { 0 };
+    let counting = if kernel::version() < (5, 19) { bit("CAP_BPF") } else { 0 };
     match what {
-        Keep::Loading => {
+        Kept::Loading => {
             let needed: Vec<_> = needed().collect();
             let split = needed.iter().filter(|c| c.bit >= 38).all(|c| permitted & 1 << c.bit != 0);
             // It is also needed to mount tracefs where tracefs is not mounted.
             let admin = if split && tracefs { 0 } else { 1 << SYS_ADMIN };
             needed.iter().fold(admin, |bits, capability| bits | 1 << capability.bit)
         }
-        Keep::Recording => recording | counting,
-        Keep::Foreground => recording | counting | FILES,
-        Keep::Files => FILES | bit("CAP_DAC_READ_SEARCH"),
-        Keep::Nothing => 0,
+        Kept::Recording => recording | counting,
+        Kept::Foreground => recording | counting | FILES,
+        Kept::Files => FILES | bit("CAP_DAC_READ_SEARCH"),
+        Kept::Nothing => 0,
     }
 }
 
@@ -128,25 +128,25 @@ mod tests {
     #[test]
     fn less_and_less_is_kept() {
         let (all, admin) = (u64::MAX, 1 << SYS_ADMIN);
-        let loading = kept(Keep::Loading, all, true);
+        let loading = kept(Kept::Loading, all, true);
         assert_eq!(loading & admin, 0, "not needed where the two split from it are there");
-        assert_eq!(kept(Keep::Loading, admin, true) & admin, admin);
-        assert_eq!(kept(Keep::Loading, all, false), loading | admin, "tracefs is to be mounted");
+        assert_eq!(kept(Kept::Loading, admin, true) & admin, admin);
+        assert_eq!(kept(Kept::Loading, all, false), loading | admin, "tracefs is to be mounted");
         assert!(NEEDED.iter().all(|c| c.is_in(loading)));
-        let recording = kept(Keep::Recording, all, true);
+        let recording = kept(Kept::Recording, all, true);
         assert_eq!(recording & loading, recording);
         assert_eq!(recording & (1 << 38), 0, "no more programs");
-        assert_eq!(kept(Keep::Files, all, true) & (1 << 39 | 1 << 38 | admin), 0, "no programs either");
-        let foreground = kept(Keep::Foreground, all, true);
+        assert_eq!(kept(Kept::Files, all, true) & (1 << 39 | 1 << 38 | admin), 0, "no programs either");
+        let foreground = kept(Kept::Foreground, all, true);
         assert_eq!(foreground & (recording | FILES), recording | FILES);
         assert_eq!(foreground & (1 << 38 | admin), 0, "no more programs, and not everything else");
-        assert_eq!(kept(Keep::Nothing, all, true), 0);
+        assert_eq!(kept(Kept::Nothing, all, true), 0);
     }
 
     #[test]
     fn what_a_thread_gives_up_it_has_no_more() {
         let left = std::thread::spawn(|| {
-            keep(Keep::Nothing);
+            keep(Kept::Nothing);
             capabilities(None).unwrap()
         });
         let left = left.join().unwrap();

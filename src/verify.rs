@@ -14,8 +14,8 @@ use thiserror::Error;
 
 use crate::{
     balance::{self, ToJson},
-    print,
-    repair::{PARTIAL, salvage},
+    escape, json,
+    salvage::{self, PARTIAL},
 };
 use scap::{
     events::event,
@@ -27,7 +27,7 @@ use scap::{
 #[derive(Debug, Error)]
 pub enum VerifyError {
     /// The file cannot be opened.
-    #[error("cannot open {}", print::shown(path))]
+    #[error("cannot open {}", escape::shown(path))]
     Open {
         /// The file.
         path: PathBuf,
@@ -41,7 +41,7 @@ pub enum VerifyError {
 
 /// The state of a capture; a worse one compares greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
+pub enum VerifyOutcome {
     /// It is whole, and nothing was lost.
     Complete,
     /// It is whole, nothing was lost, and sampling left events out.
@@ -60,7 +60,7 @@ pub enum Outcome {
 
 /// What was found in a capture.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct VerifyReport {
     /// Events, without notices.
     pub events: u64,
     /// Events after a later one.
@@ -110,10 +110,10 @@ const FAULTS: usize = 20;
 /// Limit on the gaps, clock steps and cuts that are kept: every event of a capture may be one.
 const TOLD: usize = 1000;
 
-impl Report {
+impl VerifyReport {
     /// Reads a capture to its end.
-    pub fn of(input: impl Read) -> Report {
-        let mut report = Report { verdict: Some(Verdict::default()), ..Report::default() };
+    pub fn of(input: impl Read) -> VerifyReport {
+        let mut report = VerifyReport { verdict: Some(Verdict::default()), ..VerifyReport::default() };
         let reader = Reader::new(input);
         report.is_none = matches!(reader, Err(ReadError::NotScap(_)));
         if let Err(error) = reader.and_then(|reader| report.read(&mut reader.keep(Keep::Machine))) {
@@ -124,17 +124,17 @@ impl Report {
     }
 
     /// Returns the outcome.
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> VerifyOutcome {
         match self.verdict {
-            _ if self.is_none => Outcome::NotACapture,
-            _ if self.damage.is_some() => Outcome::Damaged,
-            _ if !self.faults.is_empty() => Outcome::Contradictory,
-            _ if !self.has_ledger => Outcome::NoLedger,
+            _ if self.is_none => VerifyOutcome::NotACapture,
+            _ if self.damage.is_some() => VerifyOutcome::Damaged,
+            _ if !self.faults.is_empty() => VerifyOutcome::Contradictory,
+            _ if !self.has_ledger => VerifyOutcome::NoLedger,
             Some(verdict) if verdict.is_complete() && self.cuts.is_empty() => match verdict.is_sample() {
-                true => Outcome::Sample,
-                false => Outcome::Complete,
+                true => VerifyOutcome::Sample,
+                false => VerifyOutcome::Complete,
             },
-            _ => Outcome::Incomplete,
+            _ => VerifyOutcome::Incomplete,
         }
     }
 
@@ -238,8 +238,8 @@ impl Report {
 
     /// Returns a JSON object.
     pub fn to_json(&self) -> serde_json::Value {
-        print::safe_json(json!({
-            "v": print::JSON_VERSION,
+        json::safe(json!({
+            "v": json::VERSION,
             "outcome": self.outcome().name(),
             "events": self.events,
             "late": self.late,
@@ -335,17 +335,17 @@ impl Report {
     }
 }
 
-impl Outcome {
+impl VerifyOutcome {
     /// Returns the outcome in a few words.
     pub const fn name(self) -> &'static str {
         match self {
-            Outcome::Complete => "complete",
-            Outcome::Sample => "sample",
-            Outcome::NoLedger => "no ledger",
-            Outcome::Incomplete => "incomplete",
-            Outcome::Contradictory => "contradictory",
-            Outcome::Damaged => "damaged",
-            Outcome::NotACapture => "not a capture",
+            VerifyOutcome::Complete => "complete",
+            VerifyOutcome::Sample => "sample",
+            VerifyOutcome::NoLedger => "no ledger",
+            VerifyOutcome::Incomplete => "incomplete",
+            VerifyOutcome::Contradictory => "contradictory",
+            VerifyOutcome::Damaged => "damaged",
+            VerifyOutcome::NotACapture => "not a capture",
         }
     }
 }
@@ -392,12 +392,12 @@ fn write_cut(cut: &Cut, out: &mut impl Write) -> io::Result<()> {
 ///
 /// # Errors
 /// If the file cannot be opened, or `out` cannot be written. Faults of the capture are part of the result, not errors.
-pub fn verify(path: &Path, as_json: bool, out: &mut impl Write) -> Result<Outcome, VerifyError> {
+pub fn verify(path: &Path, as_json: bool, out: &mut impl Write) -> Result<VerifyOutcome, VerifyError> {
     let report = if path.as_os_str() == "-" {
-        Report::of(io::stdin().lock())
+        VerifyReport::of(io::stdin().lock())
     } else {
         let file = File::open(path).map_err(|source| VerifyError::Open { path: path.into(), source })?;
-        let mut report = Report::of(BufReader::new(file));
+        let mut report = VerifyReport::of(BufReader::new(file));
         // The recorder closes a capture before it renames it.
         if path.as_os_str().as_bytes().ends_with(PARTIAL.as_bytes()) && !report.is_closed {
             let unclosed =
@@ -409,7 +409,7 @@ pub fn verify(path: &Path, as_json: bool, out: &mut impl Write) -> Result<Outcom
     if as_json {
         writeln!(out, "{:#}", report.to_json())?;
     } else {
-        report.write(&print::escaped(path.as_os_str().as_bytes()), out)?;
+        report.write(&escape::escaped(path.as_os_str().as_bytes()), out)?;
     }
     Ok(report.outcome())
 }

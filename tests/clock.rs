@@ -24,7 +24,7 @@ use scap::{
 };
 use scapd::{
     output::{Rotation, Series},
-    verify::{Outcome, Report},
+    verify::{VerifyOutcome, VerifyReport},
 };
 
 const MS: u64 = 1_000_000;
@@ -89,7 +89,7 @@ impl Told {
         let mut told = Told::default();
         let mut last = 0;
         for path in series::captures(folder) {
-            assert_eq!(Report::of(File::open(&path).unwrap()).outcome(), Outcome::Complete);
+            assert_eq!(VerifyReport::of(File::open(&path).unwrap()).outcome(), VerifyOutcome::Complete);
             let mut reader = Reader::new(File::open(&path).unwrap()).unwrap();
             while let Some(captured) = reader.next_event().unwrap() {
                 let event = captured.event;

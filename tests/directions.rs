@@ -8,7 +8,7 @@ use scap::{
     events::{EventType, event},
     select::{self, Selection, SyscallSet},
 };
-use scapd::probe::{Active, Opened, Options, ProbeError, TargetState};
+use scapd::probe::{Active, Opened, ProbeError, ProbeOptions, TargetState};
 
 fn set(list: &str) -> SyscallSet {
     select::parse(list).unwrap()
@@ -32,7 +32,7 @@ fn recorded(probe: &mut Active) -> Vec<&'static str> {
 
 #[test]
 fn all_returns_and_some_entries() {
-    let options = Options { targets: 16, ..Options::default() };
+    let options = ProbeOptions { targets: 16, ..ProbeOptions::default() };
     let loaded = Selection {
         enter: set("getegid,getgid"),
         exit: set("getegid,geteuid,getgid"),

@@ -21,7 +21,7 @@ use rustix::{
     process::{Gid, Uid},
     thread::{set_thread_res_gid, set_thread_res_uid},
 };
-use scapd::repair::{Place, repair};
+use scapd::repair::{RepairPlace, repair};
 use tempfile::TempDir;
 
 /// The user nobody.
@@ -281,12 +281,12 @@ fn a_repaired_capture_stays_in_its_folder_and_gives_nobody_rights() {
         symlink(&scene.ours, scene.path("link")).unwrap();
         fs::write(scene.path("caps/next"), &damaged).unwrap();
     });
-    repair(&file, &Place::Instead).unwrap();
+    repair(&file, &RepairPlace::Instead).unwrap();
     assert_eq!(mode(&file), (ATTACKER, 0o644));
     // In root's directory it becomes a file of root's.
     let elsewhere = scene.ours.join("out.scap");
     fs::write(&file, &damaged).unwrap();
-    repair(&file, &Place::Elsewhere(elsewhere.clone())).unwrap();
+    repair(&file, &RepairPlace::Elsewhere(elsewhere.clone())).unwrap();
     assert_eq!(mode(&elsewhere), (0, 0o600));
     fs::remove_file(elsewhere).unwrap();
     // The directory is repeatedly replaced by a link to root's, which has a file with that name.
@@ -296,7 +296,7 @@ fn a_repaired_capture_stays_in_its_folder_and_gives_nobody_rights() {
             exchange(&folder, &scene.path("link"));
             let _ = fs::write(&file, &damaged);
         },
-        || repaired += u32::from(repair(&file, &Place::Instead).is_ok()),
+        || repaired += u32::from(repair(&file, &RepairPlace::Instead).is_ok()),
     );
     assert!(repaired > 0, "it was never won by root");
     scene.assert_no_harm();

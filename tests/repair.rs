@@ -24,7 +24,7 @@ use scap::{
 };
 use scapd::{
     print::{PrintError, ReadArgs, show_events_of},
-    repair::salvage::Survey,
+    repair::Survey,
 };
 use tempfile::TempDir;
 

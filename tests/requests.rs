@@ -12,8 +12,8 @@ use std::{
 use common::{Capture, file};
 use scap::select::{self, SyscallSet, TracepointSet};
 use scapd::{
-    probe::Options,
-    record::{self, Config, Observer, RequestError, Settings, Status},
+    probe::ProbeOptions,
+    record::{self, Config, LiveSettings, Observer, RequestError, Status},
 };
 
 /// Reports that the recording has started.
@@ -44,24 +44,24 @@ fn the_selection_changes_while_events_are_recorded() {
         write: Some(file(&folder, "changed.scap")),
         syscalls: set("getppid"),
         selectable: true,
-        probe: Options { tracepoints: TracepointSet::none(), ..Options::default() },
+        probe: ProbeOptions { tracepoints: TracepointSet::none(), ..ProbeOptions::default() },
         pids: vec![std::process::id()],
         include_self: true,
         quiet: true,
         ..Config::default()
     };
-    let settings = Settings::from(&config);
+    let settings = LiveSettings::from(&config);
     let (handle, requests) = record::requests();
     let (began, begins) = channel();
     let path = config.write.clone().unwrap();
     let recording = thread::spawn(move || record::run(&config, requests, &mut Began(began)).unwrap());
     begins.recv().unwrap();
     hundred_of_each();
-    handle.change(Settings { syscalls: set("getegid"), ..settings.clone() }).unwrap();
+    handle.change(LiveSettings { syscalls: set("getegid"), ..settings.clone() }).unwrap();
     hundred_of_each();
-    handle.change(Settings { syscalls: None, ..settings.clone() }).unwrap();
+    handle.change(LiveSettings { syscalls: None, ..settings.clone() }).unwrap();
     hundred_of_each();
-    handle.change(Settings { syscalls: set("none"), ..settings.clone() }).unwrap();
+    handle.change(LiveSettings { syscalls: set("none"), ..settings.clone() }).unwrap();
     hundred_of_each();
     assert!(matches!(handle.rotate(), Err(RequestError::Refused(_))));
     handle.stop();

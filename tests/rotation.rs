@@ -10,8 +10,8 @@ use common::series::{Generator, Recording, alone, assert_whole, captures, config
 use scap::select;
 use scapd::{
     output::{Retention, Rotation, Series},
-    record::{Config, Settings},
-    verify::{Outcome, Report},
+    record::{Config, LiveSettings},
+    verify::{VerifyOutcome, VerifyReport},
 };
 
 fn every(events: u64) -> Series {
@@ -247,11 +247,11 @@ fn what_a_killed_recorder_left_behind_is_repaired_by_the_next_one() {
     assert!(partials().is_empty());
     let outcomes: Vec<_> = captures(folder.path())
         .iter()
-        .map(|path| Report::of(fs::File::open(path).unwrap()))
+        .map(|path| VerifyReport::of(fs::File::open(path).unwrap()))
         .inspect(|report| assert!(report.events > 1))
         .map(|report| report.outcome())
         .collect();
-    assert_eq!(outcomes, [Outcome::Incomplete, Outcome::Complete]);
+    assert_eq!(outcomes, [VerifyOutcome::Incomplete, VerifyOutcome::Complete]);
 }
 
 /// The events of the new selection refer to descriptors, which were not followed before.
@@ -261,13 +261,16 @@ fn a_selection_that_needs_more_names_begins_a_new_file() {
     let folder = tempfile::tempdir().unwrap();
     let base = config(folder.path().join("a.scap"), Series::default());
     let config = Config { only: false, selectable: true, syscalls: select::parse("getppid").ok(), ..base };
-    let settings = Settings::from(&config);
+    let settings = LiveSettings::from(&config);
     let recording = Recording::start(config);
     let path = folder.path().join("opened unseen.json");
     fs::write(&path, "x").unwrap();
     let opened = fs::File::open(&path).unwrap();
-    recording.handle.change(Settings { syscalls: select::parse("getgid").ok(), ..settings.clone() }).unwrap();
-    recording.handle.change(Settings { syscalls: select::parse("pread").ok(), ..settings }).unwrap();
+    recording
+        .handle
+        .change(LiveSettings { syscalls: select::parse("getgid").ok(), ..settings.clone() })
+        .unwrap();
+    recording.handle.change(LiveSettings { syscalls: select::parse("pread").ok(), ..settings }).unwrap();
     wait_for("a new file", || recording.handle.status().files >= 2);
     // The state is written soon after.
     thread::sleep(Duration::from_millis(500));

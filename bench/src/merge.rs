@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::ensure;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
-use scapd::ring::merge::{Merge, Progress, Record, Ring, SLACK};
+use scapd::ring::merge::{Merge, ProgramProgress, Record, Ring, SLACK};
 
 use crate::{machine::Machine, report::time, stats::Quartiles};
 
@@ -88,7 +88,7 @@ struct Programs {
     cpus: usize,
 }
 
-impl Progress for Programs {
+impl ProgramProgress for Programs {
     fn now(&self) -> u64 {
         (self.epoch.0.get() + 1) * EPOCH + SLACK
     }

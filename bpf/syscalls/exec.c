@@ -10,6 +10,7 @@
 #include "extract/flags.h"
 #include "extract/paths.h"
 #include "extract/process_params.h"
+#include "numbers.h"
 #include "template/ringbuf.h"
 
 /* Stores parameters 1 to 30, res to gid, as in execveat's row. `argv` and `envp` are a failed call's. */
@@ -146,7 +147,7 @@ SEC("tp_btf/sched_process_exec") int sched_process_exec(u64 *ctx)
 {
 	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };
 
-	if (tracepoint__wanted_for(SC_TP_PROCESS_EXEC, SC_NR_EXECVE) && call__begin(&call)) {
+	if (tracepoint__wanted_for(SC_TP_PROCESS_EXEC, SC_NR_execve) && call__begin(&call)) {
 		execve__exit(&call, 0, 0, 0);
 		call__end(&call);
 	}

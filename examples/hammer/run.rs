@@ -12,7 +12,10 @@ use std::{
 
 use anyhow::ensure;
 use scap::select::parse_tracepoints;
-use scapd::probe::{Active, Attach, Opened, Options, TargetState};
+use scapd::{
+    choice::Choice,
+    probe::{Active, Attach, Opened, ProbeOptions, TargetState},
+};
 
 use crate::{
     plan::{CALLS, Call, Identity, Mix},
@@ -58,12 +61,12 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         config.threads
     );
     let calls: [_; CALLS.len()] = std::array::from_fn(Call::of);
-    let options = Options {
+    let options = ProbeOptions {
         attach: config.attach,
         ring_size: config.ring_size,
         targets: 4096,
         tracepoints: parse_tracepoints(TRACEPOINTS)?,
-        ..Options::default()
+        ..ProbeOptions::default()
     };
     // Memory is unreadable for a moment while the kernel moves its page into a huge one.
     rustix::thread::disable_transparent_huge_pages(true)?;

@@ -12,14 +12,15 @@ use scap::{
     format::{Keep, ReadError, Reader},
 };
 use scapd::{
+    cli,
     daemon::{
-        config::Settings,
+        config::ServiceSettings,
         control::{Request, parse},
         http::{self, Hosts},
     },
     print::{self, PrintError, ReadArgs, Summary},
-    repair::salvage::Survey,
-    verify::{Outcome, Report},
+    repair::Survey,
+    verify::{VerifyOutcome, VerifyReport},
 };
 
 /// The name and the function of a target.
@@ -38,7 +39,7 @@ pub const TARGETS: &[Target] = &[
 /// A configuration file. A valid one yields the flags of a recording, and parses again after `scapd daemon
 /// --print-config` has printed it; an invalid one yields a message.
 pub fn config(input: &[u8]) {
-    match Settings::parse("fuzz.toml", &String::from_utf8_lossy(input)) {
+    match ServiceSettings::parse(&cli::keys(), "fuzz.toml", &String::from_utf8_lossy(input)) {
         Ok(settings) => comes_back(&settings),
         Err(mistakes) => assert!(!mistakes.to_string().is_empty()),
     }
@@ -53,7 +54,9 @@ pub fn control(input: &[u8]) {
     let line = serde_json::to_vec(&request).expect("a request is a line");
     assert_eq!(parse(&line).expect("a request that was written can be read"), request);
     let Request::Set { values } = &request else { return };
-    match Settings::defaults().with(values.iter().map(|(key, value)| (key.as_str(), value.as_str()))) {
+    match ServiceSettings::defaults()
+        .with(&cli::keys(), values.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+    {
         Ok(settings) => comes_back(&settings),
         Err(mistakes) => assert!(!mistakes.to_string().is_empty()),
     }
@@ -148,11 +151,12 @@ pub fn http(input: &[u8]) {
     assert!(text.contains(&path.to_ascii_lowercase()));
 }
 
-fn comes_back(settings: &Settings) {
-    settings.args().expect("a configuration that was taken makes flags");
-    let text = settings.to_toml();
-    let again = Settings::parse("again.toml", &text).unwrap_or_else(|why| panic!("{why}, in:\n{text}"));
-    let difference = settings.difference(&again);
+fn comes_back(settings: &ServiceSettings) {
+    settings.wanted(&cli::keys()).expect("a configuration that was taken makes flags");
+    let text = settings.to_toml(&cli::keys());
+    let again = ServiceSettings::parse(&cli::keys(), "again.toml", &text)
+        .unwrap_or_else(|why| panic!("{why}, in:\n{text}"));
+    let difference = settings.difference(&cli::keys(), &again);
     assert!(difference.live.is_empty() && difference.restart.is_empty(), "{difference:?}, in:\n{text}");
 }
 
@@ -176,8 +180,8 @@ pub fn reader(input: &[u8]) {
         assert!(summary.to_text(10).len() + summary.to_json().to_string().len() > 0);
         assert!(reader.offset() >= summary.size);
     }
-    let report = Report::of(input);
-    assert!(lines.is_ok() || report.outcome() >= Outcome::Damaged);
+    let report = VerifyReport::of(input);
+    assert!(lines.is_ok() || report.outcome() >= VerifyOutcome::Damaged);
     assert!(report.to_json().is_object());
 }
 

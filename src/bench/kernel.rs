@@ -17,12 +17,12 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 
-use super::stats::Spread;
-use crate::probe::{Attach, Directions, Floor, Loaded, Opened, Options, Step};
+use super::{RING, stats::Spread};
+use crate::{
+    choice::Choice,
+    probe::{Attach, Directions, Floor, Loaded, Opened, ProbeOptions, Step},
+};
 use scap::events::Syscall;
-
-/// The size of the ring in bytes. An exit event of access takes 96, an enter event 56.
-pub(super) const RING: u64 = 8 << 20;
 
 /// The arguments of [`kernel()`].
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ fn contenders(attach: Attach) -> anyhow::Result<(Vec<Contender>, Attach)> {
     let both = Directions { enter: true, exit: true };
     let exit = Directions { enter: false, exit: true };
     let scapd = |call: &str, directions| -> anyhow::Result<Loaded> {
-        let options = Options { attach, directions, ring_size: RING, ..Options::default() };
+        let options = ProbeOptions { attach, directions, ring_size: RING, ..ProbeOptions::default() };
         let calls: Vec<_> = Syscall::by_name(call).into_iter().collect();
         Ok(Opened::new(&options)?.load(&calls)?)
     };

@@ -9,8 +9,8 @@ use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use rustix::fs::{Access, CWD, Mode, OFlags, access, openat};
 
-use super::stats::Spread;
-use crate::probe::{Active, Attach, Opened, Options, ProgramRuns, RunStatistics};
+use super::{RING, stats::Spread};
+use crate::probe::{Active, Attach, Opened, ProbeOptions, ProgramRuns, RunStatistics};
 use scap::events::Syscall;
 
 /// The number of turns of a call that count, and the maximum number of turns.
@@ -92,7 +92,7 @@ pub(super) fn programs(attach: Attach, calls: u32, out: &mut impl Write) -> anyh
 
 /// Returns the time in ns of a run of the enter dispatcher, and of the exit dispatcher.
 fn measure(name: &str, attach: Attach, calls: u32, mut turn: impl FnMut()) -> anyhow::Result<[f64; 2]> {
-    let options = Options { attach, ring_size: super::kernel::RING, targets: 1, ..Options::default() };
+    let options = ProbeOptions { attach, ring_size: RING, targets: 1, ..ProbeOptions::default() };
     let selected: Vec<_> = Syscall::by_name(name).into_iter().collect();
     let mut active = Opened::new(&options)?.load(&selected)?.attach()?.start();
     let own = rustix::thread::gettid().as_raw_nonzero().get() as u32;

@@ -4,12 +4,15 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
-use crate::daemon::control::Allowed;
+use super::choice::choice;
+use crate::daemon::{
+    Action, CONFIG, DaemonOptions, Serving,
+    config::Section,
+    control::{Allowed, Request, SOCKET},
+};
 
-/// The service's default configuration file.
-pub const CONFIG: &str = "/etc/scapd/scapd.toml";
-/// The service's default control socket.
-pub const SOCKET: &str = "/run/scapd/control.sock";
+const CONTROL: &str = Section::Control.heading();
+const METRICS: &str = Section::Metrics.heading();
 
 /// `scapd daemon`.
 #[derive(Debug, Args)]
@@ -28,31 +31,47 @@ pub struct DaemonArgs {
 /// The control socket and the metrics of a running recording.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct ServeArgs {
+    /// The control socket.
+    #[command(flatten)]
+    control: ControlArgs,
+    /// The metrics.
+    #[command(flatten)]
+    metrics: MetricsArgs,
+}
+
+/// The control socket of a running recording.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(super) struct ControlArgs {
     /// Accept `scapd ctl` requests on this socket, from anyone who may write to it
-    #[arg(long, value_name = "SOCKET", help_heading = "Control")]
+    #[arg(long, value_name = "SOCKET", help_heading = CONTROL)]
     pub control: Option<PathBuf>,
     /// Permissions of the control socket, in octal
-    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = parse_mode, help_heading = "Control")]
+    #[arg(long, value_name = "MODE", default_value = "0660", value_parser = parse_mode, help_heading = CONTROL)]
     pub control_mode: u32,
     /// Requests to accept on the control socket, in addition to status
     #[arg(
         long,
         value_name = "LIST",
-        value_enum,
+        value_parser = choice::<Allowed>(),
         value_delimiter = ',',
         default_value = "rotate,reload,set,keep,stop",
-        help_heading = "Control"
+        help_heading = CONTROL
     )]
     pub control_allow: Vec<Allowed>,
+}
+
+/// The metrics of a running recording.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub(super) struct MetricsArgs {
     /// Serve Prometheus metrics at http://ADDRESS:PORT/metrics, and a health check at /healthz
-    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Metrics")]
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = METRICS)]
     pub metrics: Option<SocketAddr>,
     /// Also serve metrics to other machines: to anyone who can reach the address
-    #[arg(long, help_heading = "Metrics")]
+    #[arg(long, help_heading = METRICS)]
     pub metrics_allow_remote: bool,
     /// Also answer requests for metrics under these host names; any IP address, localhost and the machine's own name
     /// are always accepted
-    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Metrics")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = METRICS)]
     pub metrics_host: Vec<String>,
 }
 
@@ -87,6 +106,37 @@ pub enum CtlRequest {
     },
     /// Drain the buffers, close the file and exit
     Stop,
+}
+
+impl From<DaemonArgs> for DaemonOptions {
+    fn from(args: DaemonArgs) -> DaemonOptions {
+        let action = match args {
+            DaemonArgs { check: true, .. } => Action::Check,
+            DaemonArgs { print_config: true, .. } => Action::Print,
+            _ => Action::Record,
+        };
+        DaemonOptions { config: args.config, action }
+    }
+}
+
+impl From<ServeArgs> for Serving {
+    fn from(args: ServeArgs) -> Serving {
+        let ControlArgs { control, control_mode, control_allow } = args.control;
+        let MetricsArgs { metrics, metrics_allow_remote, metrics_host } = args.metrics;
+        Serving { control, control_mode, control_allow, metrics, metrics_allow_remote, metrics_host }
+    }
+}
+
+impl From<CtlRequest> for Request {
+    fn from(request: CtlRequest) -> Request {
+        match request {
+            CtlRequest::Status => Request::Status {},
+            CtlRequest::Rotate => Request::Rotate {},
+            CtlRequest::Reload => Request::Reload {},
+            CtlRequest::Set { values } => Request::Set { values: values.into_iter().collect() },
+            CtlRequest::Stop => Request::Stop {},
+        }
+    }
 }
 
 /// Parses permissions in octal.

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::choice::choice;
 use crate::{
+    choice::Choice,
+    daemon::config::Section,
     output::{Free, Hook, OnError, Retention, Rotation, Series},
     units::{parse_duration, parse_size},
 };
 
+/// The heading of these options.
+pub(super) const FILES: &str = Section::Files.heading();
 /// The unit of a bare number in `-C`, as in sysdig and tcpdump.
 const MILLION: u64 = 1_000_000;
 
@@ -16,39 +21,40 @@ const MILLION: u64 = 1_000_000;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct FilesArgs {
     /// Start a new file before the current one exceeds this size, e.g. 100M, 1G; a bare number is in millions of bytes
-    #[arg(short = 'C', long, value_name = "SIZE", value_parser = parse_file_size, help_heading = "Files")]
+    #[arg(short = 'C', long, value_name = "SIZE", value_parser = parse_file_size, help_heading = FILES)]
     rotate_size: Option<u64>,
     /// Start a new file after this time, e.g. 30s, 5m, 1h; a bare number is in seconds
-    #[arg(short = 'G', long, value_name = "TIME", value_parser = parse_duration, help_heading = "Files")]
+    #[arg(short = 'G', long, value_name = "TIME", value_parser = parse_duration, help_heading = FILES)]
     rotate_time: Option<Duration>,
     /// Align -G to the wall clock: with -G 1h, start each file on the hour, local time
-    #[arg(long, requires = "rotate_time", help_heading = "Files")]
+    #[arg(long, requires = "rotate_time", help_heading = FILES)]
     align: bool,
     /// Start a new file after this many events, including events that only keep names right
-    #[arg(short = 'e', long, value_name = "EVENTS", help_heading = "Files",
+    #[arg(short = 'e', long, value_name = "EVENTS", help_heading = FILES,
           value_parser = clap::value_parser!(u64).range(1..))]
     rotate_events: Option<u64>,
     /// Keep this many files, including the current one, and delete the oldest
-    #[arg(short = 'W', long, value_name = "FILES", help_heading = "Files",
+    #[arg(short = 'W', long, value_name = "FILES", help_heading = FILES,
           value_parser = clap::value_parser!(u64).range(1..))]
     keep_files: Option<u64>,
     /// Limit the total size of the files, and delete the oldest
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Files")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = FILES)]
     keep_bytes: Option<u64>,
     /// Delete files this long after they were closed
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = "Files")]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help_heading = FILES)]
     keep_age: Option<Duration>,
     /// Keep this much of the disk free, e.g. 5G, 10%: delete the oldest files, and pause if that is not enough
-    #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Files")]
+    #[arg(long, value_name = "SIZE|PERCENT", help_heading = FILES)]
     keep_free: Option<Free>,
     /// Write FILE.json next to each closed file, with its event and loss counts, times and SHA-256
-    #[arg(long, help_heading = "Files")]
+    #[arg(long, help_heading = FILES)]
     write_manifest: bool,
     /// Run this for each closed file, without a shell; the path is the last argument and $SCAPD_FILE
-    #[arg(long, value_name = "COMMAND", help_heading = "Files")]
+    #[arg(long, value_name = "COMMAND", help_heading = FILES)]
     on_close: Option<Hook>,
     /// What to do when a file cannot be written
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t, help_heading = "Files")]
+    #[arg(long, value_name = "WHAT", value_parser = choice::<OnError>(),
+          default_value = OnError::default().name(), help_heading = FILES)]
     on_write_error: OnError,
 }
 

@@ -4,11 +4,13 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{FilesArgs, ServeArgs, attach};
+use super::{FilesArgs, ServeArgs, choice::choice, files::FILES};
 use crate::{
+    choice::Choice,
     confine::Confinement,
+    daemon::config::Wanted,
     output::Series,
-    probe::{Directions, DynamicSnaplen, Options, Ports, SampleRatio},
+    probe::{Attach, Directions, DynamicSnaplen, Ports, ProbeOptions, SampleRatio},
     record,
     units::{parse_duration, parse_size},
 };
@@ -23,14 +25,9 @@ const MAX_SNAPLEN: u32 = 65_535;
 /// `scapd record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// Write to this file, - for stdout [default: a name with host and time]. The recording goes to FILE.partial, which
-    /// replaces FILE at the end. With any rotate or keep option, the name may contain time fields, as in
-    /// scapd-%Y%m%d-%H%M%S.scap; a name without them gets a number: x-000001.scap
-    #[arg(short = 'w', long = "write", value_name = "FILE", help_heading = "Files")]
-    write: Option<PathBuf>,
-    /// How the recording is split into files.
+    /// What the recording is written to.
     #[command(flatten)]
-    files: FilesArgs,
+    output: OutputArgs,
     /// Record only these system calls: names, !name to exclude, %class, /regex, ?name to ignore an unknown name; see
     /// `scapd list syscalls`. The exits of calls that change the names of processes, directories and file descriptors
     /// are recorded too; --only leaves them out
@@ -90,9 +87,6 @@ pub struct RecordArgs {
     /// Process at most this many events per second (to test losses)
     #[arg(long, value_name = "EVENTS", hide = true)]
     test_rate: Option<u64>,
-    /// Compress the file with gzip
-    #[arg(short = 'z', long, help_heading = "Files")]
-    gzip: bool,
     /// Ring buffer size for each online CPU, a power of two, e.g. 8M
     #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = parse_size)]
     buffer_size: u64,
@@ -100,8 +94,8 @@ pub struct RecordArgs {
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = parse_size)]
     buffer_total: u64,
     /// How to attach the BPF programs
-    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = ["auto", "btf", "tracepoint"])]
-    attach: String,
+    #[arg(long, value_name = "HOW", default_value = Attach::default().name(), value_parser = choice::<Attach>())]
+    attach: Attach,
     /// With a command: also record everything else while it runs
     #[arg(short = 'a', long, requires = "run")]
     all: bool,
@@ -109,14 +103,15 @@ pub struct RecordArgs {
     #[arg(long)]
     include_self: bool,
     /// Privileges to drop once scapd records, to limit the damage of a bug; programs that it runs are not confined
-    #[arg(long, value_name = "HOW", value_enum, default_value = "auto")]
+    #[arg(long, value_name = "HOW", value_parser = choice::<Confinement>(),
+          default_value = Confinement::Auto.name())]
     confine: Confinement,
     /// Print no progress and no summary
     #[arg(short = 'q', long)]
     quiet: bool,
     /// The control socket and the metrics.
     #[command(flatten)]
-    pub serve: ServeArgs,
+    serve: ServeArgs,
     /// Command to run and record, including its descendants
     #[arg(last = true, value_name = "COMMAND", id = "run")]
     run: Vec<OsString>,
@@ -133,6 +128,22 @@ impl RecordArgs {
     }
 }
 
+/// The file, or the files, that a recording is written to.
+#[derive(Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Write to this file, - for stdout [default: a name with host and time]. The recording goes to FILE.partial, which
+    /// replaces FILE at the end. With any rotate or keep option, the name may contain time fields, as in
+    /// scapd-%Y%m%d-%H%M%S.scap; a name without them gets a number: x-000001.scap
+    #[arg(short = 'w', long = "write", value_name = "FILE", help_heading = FILES)]
+    write: Option<PathBuf>,
+    /// How the recording is split into files.
+    #[command(flatten)]
+    files: FilesArgs,
+    /// Compress the file with gzip
+    #[arg(short = 'z', long, help_heading = FILES)]
+    gzip: bool,
+}
+
 /// The value of `--on-loss`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OnLoss {
@@ -147,6 +158,12 @@ enum Direction {
     Exit,
 }
 
+impl From<RecordArgs> for Wanted {
+    fn from(args: RecordArgs) -> Wanted {
+        Wanted { serving: args.serve.clone().into(), recording: args.into() }
+    }
+}
+
 impl From<RecordArgs> for record::Config {
     fn from(args: RecordArgs) -> record::Config {
         let directions = Directions {
@@ -158,16 +175,16 @@ impl From<RecordArgs> for record::Config {
         let syscalls = args.syscalls.filter(|set| *set != SyscallSet::all());
         let usual = if syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
         record::Config {
-            write: args.write,
-            files: args.files.series().map(|series| Series { confine: args.confine, ..series }),
+            write: args.output.write,
+            files: args.output.files.series().map(|series| Series { confine: args.confine, ..series }),
             confine: args.confine,
-            compress: args.gzip,
+            compress: args.output.gzip,
             syscalls,
             only: args.only,
             self_test: false,
             selectable: false,
-            probe: Options {
-                attach: attach(&args.attach),
+            probe: ProbeOptions {
+                attach: args.attach,
                 ring_size: args.buffer_size,
                 ring_budget: args.buffer_total,
                 snaplen: args.snaplen,
@@ -177,7 +194,7 @@ impl From<RecordArgs> for record::Config {
                 directions,
                 tracepoints: args.tracepoints.unwrap_or(usual),
                 schema: args.schema,
-                ..Options::default()
+                ..ProbeOptions::default()
             },
             pids: args.pids,
             command: args.run,

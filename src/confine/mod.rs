@@ -12,22 +12,23 @@ mod files;
 
 use std::fmt;
 
-use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::privileges::{self, Keep};
+use crate::{
+    choice::{Choice, choices},
+    privileges::{self, Kept},
+};
 
-/// Which rights to give up.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Confinement {
-    /// Everything that this kernel can take away
-    Auto,
-    /// Only capabilities
-    Capabilities,
-    /// Nothing
-    #[default]
-    Off,
+choices! {
+    /// Which rights to give up.
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum Confinement {
+        Auto = "auto": "Everything that this kernel can take away",
+        Capabilities = "capabilities": "Only capabilities",
+        #[default]
+        Off = "off": "Nothing",
+    }
 }
 
 /// The task of a thread, which determines the rights that it keeps.
@@ -79,9 +80,9 @@ pub fn thread(how: Confinement, task: Task) -> InForce {
         return in_force;
     }
     privileges::keep(match task {
-        Task::Recording => Keep::Foreground,
-        Task::Files { .. } => Keep::Files,
-        Task::Talking => Keep::Nothing,
+        Task::Recording => Kept::Foreground,
+        Task::Files { .. } => Kept::Files,
+        Task::Talking => Kept::Nothing,
     });
     in_force.capabilities = Some(capabilities_left());
     if how == Confinement::Auto {

@@ -13,71 +13,118 @@ mod signals;
 
 use std::{
     io::Write,
-    path::Path,
-    process::ExitCode,
+    net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use anyhow::Context;
 
 use crate::{
-    cli::{CONFIG, DaemonArgs, ServeArgs},
     confine::Confinement,
-    exit, print,
-    privileges::{self, Keep},
+    escape,
+    privileges::{self, Kept},
     record::{self, Handle, Observer},
 };
-use config::Settings;
+use config::{Keys, ServiceSettings, Wanted};
 pub use control::Socket;
 use report::Reporter;
 pub use service::{Configuration, Service};
 
-/// Runs `scapd daemon`, which records until it is stopped.
+/// The default configuration file.
+pub const CONFIG: &str = "/etc/scapd/scapd.toml";
+
+/// What [`run`] does.
+#[derive(Debug, Clone)]
+pub struct DaemonOptions {
+    /// The configuration file; those in `config.d` next to it are read too.
+    pub config: PathBuf,
+    /// What to do with the configuration.
+    pub action: Action,
+}
+
+/// What to do with a configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Record as it says.
+    Record,
+    /// Report its mistakes.
+    Check,
+    /// Print it, with the position of each value.
+    Print,
+}
+
+/// How the service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// As it was asked to.
+    Well,
+    /// The checked configuration has mistakes.
+    Mistaken,
+    /// Events were lost, which is a failure by the configuration.
+    Lost,
+}
+
+/// The control socket and the metrics of a running recording.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// The path of the control socket, if wanted.
+    pub control: Option<PathBuf>,
+    /// Its permissions.
+    pub control_mode: u32,
+    /// The requests that it accepts.
+    pub control_allow: Vec<control::Allowed>,
+    /// The address of the metrics, if wanted.
+    pub metrics: Option<SocketAddr>,
+    /// Whether other machines may have the metrics.
+    pub metrics_allow_remote: bool,
+    /// Names of this machine, in addition to its usual ones.
+    pub metrics_host: Vec<String>,
+}
+
+/// Runs `scapd daemon`, which records until it is stopped. `keys` are those of the configuration.
 ///
 /// # Errors
 /// [`config::Mistakes`], errors of [`record::run`] and of the sockets.
-pub fn run(args: &DaemonArgs, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+pub fn run(options: &DaemonOptions, keys: Keys, out: &mut impl Write) -> anyhow::Result<Ended> {
     // The default file is optional; a file named with --config must exist.
-    let must_exist = args.config != Path::new(CONFIG);
-    let settings = match Settings::load(&args.config, must_exist) {
-        Err(mistakes) if args.check => {
+    let file = options.config.clone();
+    let must_exist = file != Path::new(CONFIG);
+    let settings = match ServiceSettings::load(&keys, &file, must_exist) {
+        Err(mistakes) if options.action == Action::Check => {
             writeln!(out, "{mistakes}")?;
-            return Ok(ExitCode::from(exit::USAGE));
+            return Ok(Ended::Mistaken);
         }
         settings => settings?,
     };
-    if args.check {
-        writeln!(out, "{}: the configuration is valid", print::shown(&args.config))?;
-        return Ok(ExitCode::SUCCESS);
+    match options.action {
+        Action::Check => writeln!(out, "{}: the configuration is valid", escape::shown(&file))?,
+        Action::Print => out.write_all(settings.to_toml(&keys).as_bytes())?,
+        Action::Record => {
+            let wanted = settings.wanted(&keys)?;
+            return record(Configuration { file, must_exist, keys, running: Mutex::new(settings) }, wanted);
+        }
     }
-    if args.print_config {
-        out.write_all(settings.to_toml().as_bytes())?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    record(args, must_exist, settings)
+    Ok(Ended::Well)
 }
 
-fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Result<ExitCode> {
-    let flags = settings.args()?;
-    let serve = flags.serve.clone();
-    let config =
-        record::Config { selectable: true, self_test: true, quiet: true, ..record::Config::from(flags) };
+fn record(configuration: Configuration, wanted: Wanted) -> anyhow::Result<Ended> {
+    let Wanted { recording, serving } = wanted;
+    let config = record::Config { selectable: true, self_test: true, quiet: true, ..recording };
     let is_confined = config.confine != Confinement::Off;
     // Drop capabilities before anything is opened or created: what fails without them must fail now, not at the first
     // rotation.
     if is_confined {
-        privileges::keep(Keep::Loading);
+        privileges::keep(Kept::Loading);
     }
     for capability in privileges::missing().into_iter().flatten().filter(|c| !c.essential) {
         tracing::warn!("{} is missing: it is needed {}", capability.name, capability.reason);
     }
     let (handle, requests) = record::requests();
     crate::signals::stop(&handle).context("cannot install the signal handlers")?;
-    let configuration =
-        Configuration { file: args.config.clone(), must_exist, running: Mutex::new(settings) };
     let service = Arc::new(Service::new(handle, Some(configuration), config.confine)?);
     signals::serve(service.clone()).context("cannot install the signal handlers")?;
-    let _socket = start_serving(&serve, &service)?;
+    let _socket = start_serving(&serving, &service)?;
     let outcome = record::run(&config, requests, &mut Reporter::new(service, is_confined))?;
     let summary = &outcome.summary;
     tracing::info!(
@@ -91,7 +138,7 @@ fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Re
     );
     outcome.stats?;
     let failed = config.fail_on_loss && !summary.verdict.is_complete();
-    Ok(ExitCode::from(if failed { exit::LOST } else { 0 }))
+    Ok(if failed { Ended::Lost } else { Ended::Well })
 }
 
 /// Opens the control socket and the metrics of a foreground recording, as far as requested. Returns the observer of the
@@ -100,7 +147,7 @@ fn record(args: &DaemonArgs, must_exist: bool, settings: Settings) -> anyhow::Re
 /// # Errors
 /// Errors of the sockets.
 pub fn attend(
-    args: &ServeArgs,
+    args: &Serving,
     confine: Confinement,
     handle: &Handle,
 ) -> anyhow::Result<(Box<dyn Observer>, Option<Socket>)> {
@@ -113,7 +160,7 @@ pub fn attend(
 }
 
 /// Starts the requested servers. Dropping the control socket removes it.
-fn start_serving(args: &ServeArgs, service: &Arc<Service>) -> anyhow::Result<Option<Socket>> {
+fn start_serving(args: &Serving, service: &Arc<Service>) -> anyhow::Result<Option<Socket>> {
     if let Some(address) = args.metrics {
         let listener = metrics::listen(address, args.metrics_allow_remote)?;
         tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);

@@ -9,7 +9,7 @@ use indicatif::HumanCount;
 
 use super::{health::Ill, notify::Watchdog, service::Service};
 use crate::{
-    privileges::{self, Keep},
+    privileges::{self, Kept},
     record::{Observer, Status},
 };
 use scap::ledger::Losses;
@@ -56,7 +56,7 @@ impl Reporter {
 impl Observer for Reporter {
     fn loaded(&mut self) {
         if self.alone {
-            privileges::keep(Keep::Recording);
+            privileges::keep(Kept::Recording);
         }
     }
 

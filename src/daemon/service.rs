@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::{
-    config::{Difference, Settings},
+    config::{Difference, Keys, ServiceSettings},
     control::Request,
     health::Health,
     notify::Notifier,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     balance::ToJson,
     confine::Confinement,
-    print,
+    escape,
     record::{self, Handle, PATIENCE, RequestError},
 };
 
@@ -43,8 +43,10 @@ pub struct Configuration {
     pub file: PathBuf,
     /// Whether a missing file is an error.
     pub must_exist: bool,
+    /// The keys that it may have.
+    pub keys: Keys,
     /// The settings in force.
-    pub running: Mutex<Settings>,
+    pub running: Mutex<ServiceSettings>,
 }
 
 impl Service {
@@ -152,9 +154,10 @@ impl Service {
     pub fn reload(&self) -> Result<Difference, String> {
         let configuration = self.configuration()?;
         self.notifier.reloading();
-        let result = Settings::load(&configuration.file, configuration.must_exist)
-            .map_err(|mistakes| mistakes.to_string())
-            .and_then(|settings| self.apply(configuration, |_| Ok(settings)));
+        let result =
+            ServiceSettings::load(&configuration.keys, &configuration.file, configuration.must_exist)
+                .map_err(|mistakes| mistakes.to_string())
+                .and_then(|settings| self.apply(configuration, |_| Ok(settings)));
         let said = match &result {
             Ok(Difference { live, restart }) if restart.is_empty() => match live.as_slice() {
                 [] => "configuration reloaded: no changes".to_owned(),
@@ -177,13 +180,14 @@ impl Service {
     fn set<'a>(&self, changes: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Difference, String> {
         let configuration = self.configuration()?;
         let difference = self.apply(configuration, |running| {
-            let wanted = running.with(changes).map_err(|mistakes| mistakes.to_string())?;
-            match running.difference(&wanted).restart {
+            let wanted =
+                running.with(&configuration.keys, changes).map_err(|mistakes| mistakes.to_string())?;
+            match running.difference(&configuration.keys, &wanted).restart {
                 restart if restart.is_empty() => Ok(wanted),
                 restart => Err(format!(
                     "{}: cannot be changed while recording; set it in {} and restart the service",
                     restart.join(", "),
-                    print::shown(&configuration.file)
+                    escape::shown(&configuration.file)
                 )),
             }
         })?;
@@ -202,20 +206,20 @@ impl Service {
     fn apply(
         &self,
         configuration: &Configuration,
-        wanted: impl FnOnce(&Settings) -> Result<Settings, String>,
+        wanted: impl FnOnce(&ServiceSettings) -> Result<ServiceSettings, String>,
     ) -> Result<Difference, String> {
         let started = Instant::now();
         let mut running = lock_within(&configuration.running, PATIENCE)
             .ok_or("another change is still being made; try again")?;
         let wanted = wanted(&running)?;
-        let difference = running.difference(&wanted);
+        let difference = running.difference(&configuration.keys, &wanted);
         if difference.live.is_empty() {
             return Ok(difference);
         }
         let next = running.adopting(&wanted, &difference.live);
-        let config = record::Config::from(next.args().map_err(|e| e.to_string())?);
+        let config = next.wanted(&configuration.keys).map_err(|e| e.to_string())?.recording;
         let left = PATIENCE.saturating_sub(started.elapsed());
-        self.handle.change_within(record::Settings::from(&config), left).map_err(|e| match e {
+        self.handle.change_within(record::LiveSettings::from(&config), left).map_err(|e| match e {
             RequestError::Late(_) => RequestError::Late(PATIENCE).to_string(),
             other => other.to_string(),
         })?;

@@ -8,7 +8,7 @@ use rustix::{
 };
 
 use super::{Spot, is_own};
-use crate::print::shown;
+use crate::escape::shown;
 
 /// Interval between checks for a reader of a pipe.
 const LOOK: Duration = Duration::from_millis(20);

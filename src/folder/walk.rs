@@ -21,7 +21,7 @@ use rustix::{
 };
 
 use super::{Folder, Spot, is_own};
-use crate::print::shown;
+use crate::escape::shown;
 
 /// How many links are followed: the kernel's own limit.
 const LINKS: usize = 40;

@@ -14,7 +14,7 @@ use clap::CommandFactory;
 use clap_complete::{Shell, generate_to};
 use thiserror::Error;
 
-use crate::{cli::Cli, print::shown};
+use crate::{cli::Cli, escape::shown};
 
 /// A file could not be written.
 #[derive(Debug, Error)]

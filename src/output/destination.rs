@@ -6,9 +6,9 @@ use std::sync::{
 };
 
 use super::{
-    Output, OutputError, Target, Totals,
+    Output, OutputError, OutputTotals, Target,
     chunk::Chunk,
-    series::{Cut, Files, Position, Report},
+    series::{FileCut, Files, Position, SeriesReport},
 };
 use scap::{
     format::frame_event,
@@ -76,14 +76,14 @@ impl Destination {
         }
     }
 
-    pub(super) fn report(&self) -> Arc<Report> {
+    pub(super) fn report(&self) -> Arc<SeriesReport> {
         match self {
             Destination::Single(_) => Arc::default(),
             Destination::Series(files) => files.report(),
         }
     }
 
-    pub(super) fn totals(&self) -> Totals {
+    pub(super) fn totals(&self) -> OutputTotals {
         match self {
             Destination::Single(output) => output.totals(),
             Destination::Series(files) => files.totals(),
@@ -120,7 +120,7 @@ impl Destination {
     }
 
     /// Switches a series to a new file.
-    pub(super) fn next(&mut self, cut: Cut, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
+    pub(super) fn next(&mut self, cut: FileCut, free: &mut dyn FnMut(Chunk)) -> Result<(), OutputError> {
         match self {
             Destination::Single(_) => Ok(()),
             Destination::Series(files) => files.next(cut, free),
@@ -145,7 +145,7 @@ impl Destination {
     }
 
     /// Ends without a balance. A single file does not get its name.
-    pub(super) fn abandon(mut self) -> Result<Totals, OutputError> {
+    pub(super) fn abandon(mut self) -> Result<OutputTotals, OutputError> {
         match &mut self {
             Destination::Single(output) => {
                 output.flush()?;
@@ -156,7 +156,7 @@ impl Destination {
         }
     }
 
-    pub(super) fn finish(self) -> Result<Totals, OutputError> {
+    pub(super) fn finish(self) -> Result<OutputTotals, OutputError> {
         match self {
             Destination::Single(output) => output.finish(),
             Destination::Series(files) => files.finish(),

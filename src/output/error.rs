@@ -6,8 +6,8 @@ use std::{
     path::PathBuf,
 };
 
-use super::{Target, Totals};
-use crate::print::shown;
+use super::{OutputTotals, Target};
+use crate::escape::shown;
 
 /// Why a capture cannot be written, or not completely.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +82,7 @@ pub enum OutputError {
         /// The target.
         target: Target,
         /// What was written to it.
-        written: Totals,
+        written: OutputTotals,
         /// The system's error.
         source: io::Error,
     },
@@ -92,7 +92,7 @@ pub enum OutputError {
         /// The target.
         target: Target,
         /// What was written to it.
-        written: Totals,
+        written: OutputTotals,
         /// The system's error.
         source: io::Error,
     },
@@ -102,7 +102,7 @@ pub enum OutputError {
         /// The target.
         target: Target,
         /// What was written to it.
-        written: Totals,
+        written: OutputTotals,
     },
     /// Stdout was closed when the process started.
     #[error("stdout is closed: name a file with -w, or pipe it into a reader")]
@@ -116,7 +116,7 @@ pub enum OutputError {
         /// The target.
         target: Target,
         /// What was written to it.
-        written: Totals,
+        written: OutputTotals,
         /// The system's error.
         source: io::Error,
     },
@@ -141,7 +141,7 @@ impl OutputError {
         OutputError::Create { target: target.clone(), source }
     }
 
-    pub(super) fn write(target: &Target, written: Totals, source: io::Error) -> Self {
+    pub(super) fn write(target: &Target, written: OutputTotals, source: io::Error) -> Self {
         let target = target.clone();
         match source.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
@@ -180,7 +180,7 @@ fn write_remedy(source: &io::Error) -> &'static str {
 }
 
 /// Returns what to do with a file that did not get its name.
-fn repair_remedy(target: &Target, written: &Totals) -> String {
+fn repair_remedy(target: &Target, written: &OutputTotals) -> String {
     match target {
         Target::File(path) if written.bytes_out > 0 && path.as_os_str().as_bytes().ends_with(b".partial") => {
             format!("; save it with `scapd repair {target}`")

@@ -26,17 +26,17 @@ use std::{collections::VecDeque, fmt, io, path::PathBuf};
 use pool::Packer;
 use sink::Sink;
 
-use crate::{folder::Whereabouts, print::shown};
+use crate::{escape::shown, folder::Whereabouts};
 
 pub use chunk::Chunk;
 pub use destination::Destination;
 pub use error::OutputError;
 pub use series::{
-    Cut, Files, Free, Hook, OnError, Pattern, PatternError, ReservedFiles, Retention, Rotation, Series,
+    FileCut, Files, Free, Hook, OnError, Pattern, PatternError, ReservedFiles, Retention, Rotation, Series,
     StateSource,
 };
 pub use single::Reserved;
-pub use writer::{Progress, WriterThread};
+pub use writer::{WriterProgress, WriterThread};
 
 /// What a capture is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl fmt::Display for Target {
 
 /// Counts of what an output has taken and written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct OutputTotals {
     /// Events in the chunks.
     pub events: u64,
     /// Bytes of the chunks.
@@ -89,12 +89,12 @@ pub struct Output {
     target: Target,
     sink: Sink,
     /// The file of a single capture, until it is published.
-    place: Option<single::Place>,
+    place: Option<single::Unpublished>,
     /// The compressor, and a buffer that is reused for each member.
     packer: Option<(Packer, Vec<u8>)>,
-    totals: Totals,
+    totals: OutputTotals,
     /// The totals after each accepted chunk whose end has not reached the file yet.
-    coming: VecDeque<Totals>,
+    coming: VecDeque<OutputTotals>,
 }
 
 impl Output {
@@ -109,7 +109,7 @@ impl Output {
 
     fn over(target: Target, sink: Sink, compress: bool) -> Self {
         let packer = compress.then(|| (Packer::new(), Vec::new()));
-        Output { target, sink, place: None, packer, totals: Totals::default(), coming: VecDeque::new() }
+        Output { target, sink, place: None, packer, totals: OutputTotals::default(), coming: VecDeque::new() }
     }
 
     /// Writes a chunk of whole blocks, with that many events in it. Its last bytes, less than 4 KiB, may stay in memory
@@ -153,7 +153,7 @@ impl Output {
     }
 
     /// Returns the totals once everything accepted has reached the file.
-    fn accepted(&self) -> Totals {
+    fn accepted(&self) -> OutputTotals {
         self.coming.back().copied().unwrap_or(self.totals)
     }
 
@@ -185,7 +185,7 @@ impl Output {
     }
 
     /// Returns what has been written so far: only chunks that are completely in the file, or in the pipe.
-    pub fn totals(&self) -> Totals {
+    pub fn totals(&self) -> OutputTotals {
         self.totals
     }
 
@@ -204,7 +204,7 @@ impl Output {
     /// # Errors
     /// As for [`write`](Output::write): some file systems report a lack of room only now. [`OutputError::Missing`] if
     /// the file was removed or moved meanwhile, [`OutputError::Publish`] if it cannot be renamed.
-    pub fn finish(mut self) -> Result<Totals, OutputError> {
+    pub fn finish(mut self) -> Result<OutputTotals, OutputError> {
         self.flush()?;
         self.sink.sync().map_err(|e| self.error(e))?;
         if let Some(place) = self.place.take() {

@@ -25,9 +25,9 @@ use rustix::{
 
 use super::{Output, OutputError, Target, sink::Sink};
 use crate::{
+    escape::shown,
     folder::{self, Identity, Special, Spot, Whereabouts, is_own},
-    print::shown,
-    repair::PARTIAL,
+    salvage::PARTIAL,
 };
 
 /// How often creation is tried while other processes take the name.
@@ -102,7 +102,7 @@ impl Reserved {
             Way::Locked(spot, file) => {
                 empty(&target, &file).map_err(failed)?;
                 let identity = Identity::of(&file).map_err(failed)?;
-                (Sink::own(file), Some(Place { spot, identity, becomes: None }))
+                (Sink::own(file), Some(Unpublished { spot, identity, becomes: None }))
             }
             Way::Beside(spot) => {
                 let (file, place) = create_beside(&target, spot)?;
@@ -183,7 +183,7 @@ fn empty(target: &Target, file: &File) -> io::Result<()> {
     file.set_len(0)
 }
 
-fn create_beside(target: &Target, becomes: Spot) -> Result<(File, Place), OutputError> {
+fn create_beside(target: &Target, becomes: Spot) -> Result<(File, Unpublished), OutputError> {
     let failed = |e| OutputError::create(target, e);
     let spot = becomes.with(PARTIAL);
     for _ in 0..TRIES {
@@ -197,7 +197,7 @@ fn create_beside(target: &Target, becomes: Spot) -> Result<(File, Place), Output
                 if spot.whereabouts(identity, &file) != Whereabouts::There {
                     return Err(OutputError::Busy { target: target.clone(), path: spot.path() });
                 }
-                return Ok((file, Place { spot, identity, becomes: Some(becomes) }));
+                return Ok((file, Unpublished { spot, identity, becomes: Some(becomes) }));
             }
         }
     }
@@ -255,14 +255,14 @@ fn put_aside(target: &Target, becomes: &Spot, partial: &Spot) -> Result<(), Outp
 
 /// The name of the file being written.
 #[derive(Debug)]
-pub struct Place {
+pub struct Unpublished {
     spot: Spot,
     identity: Identity,
     /// The name that it gets when it is whole; `None` if it is written in place.
     becomes: Option<Spot>,
 }
 
-impl Place {
+impl Unpublished {
     /// Returns the path of the file being written.
     pub fn path(&self) -> PathBuf {
         self.spot.path()

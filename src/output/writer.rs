@@ -11,11 +11,11 @@ use std::{
 };
 
 use super::{
-    Cut, OutputError, Retention, Target, Totals,
+    FileCut, OutputError, OutputTotals, Retention, Target,
     chunk::Chunk,
     destination::Destination,
     pool::{Packing, Pool, default_packers},
-    series::{Position, Report},
+    series::{Position, SeriesReport},
 };
 use scap::ledger::Verdict;
 
@@ -31,23 +31,23 @@ const MESSAGES: usize = 4;
 
 /// The progress of a [`WriterThread`], for other threads.
 ///
-/// Two counts cover all submitted events: [`events`](Progress::events), those in the file (or pipe), and
-/// [`pending`](Progress::pending), those on their way. Once the writer has returned an error, or is dropped, neither
+/// Two counts cover all submitted events: [`events`](WriterProgress::events), those in the file (or pipe), and
+/// [`pending`](WriterProgress::pending), those on their way. Once the writer has returned an error, or is dropped, neither
 /// changes any more, and the pending events are lost: they are the disk's part of the ledger, besides the chunks that
 /// were never submitted. An event counts as in the file when its whole chunk is.
 #[derive(Debug, Clone, Default)]
-pub struct Progress(Arc<Counters>);
+pub struct WriterProgress(Arc<WriterCounters>);
 
 #[derive(Debug, Default)]
-struct Counters {
+struct WriterCounters {
     submitted: AtomicU64,
     written: AtomicU64,
     bytes_out: AtomicU64,
     position: Mutex<Position>,
-    report: Arc<Report>,
+    report: Arc<SeriesReport>,
 }
 
-impl Progress {
+impl WriterProgress {
     /// Returns the events written.
     pub fn events(&self) -> u64 {
         self.0.written.load(Ordering::Acquire)
@@ -60,8 +60,8 @@ impl Progress {
         self.0.submitted.load(Ordering::Relaxed).saturating_sub(written)
     }
 
-    fn totals(&self) -> Totals {
-        Totals { events: self.events(), bytes_in: 0, bytes_out: self.bytes_out() }
+    fn totals(&self) -> OutputTotals {
+        OutputTotals { events: self.events(), bytes_in: 0, bytes_out: self.bytes_out() }
     }
 
     /// Returns the bytes written, after compression.
@@ -115,7 +115,7 @@ impl Progress {
 /// kernel counts what it drops.
 ///
 /// Chunks are written in the order of submission, even if threads compress them in parallel. After an error nothing
-/// more is written; [`Progress`] then says how much is lost.
+/// more is written; [`WriterProgress`] then says how much is lost.
 ///
 /// ```no_run
 /// # use scapd::output::{Output, OutputError, Target, WriterThread};
@@ -133,8 +133,8 @@ impl Progress {
 #[derive(Debug)]
 pub struct WriterThread {
     target: Target,
-    progress: Progress,
-    shared: Arc<Shared>,
+    progress: WriterProgress,
+    shared: Arc<WriterShared>,
     /// Size of a buffer in bytes.
     size: usize,
     free: Receiver<Chunk>,
@@ -143,12 +143,12 @@ pub struct WriterThread {
     /// Only if the output is compressed.
     pool: Option<Pool>,
     /// None once its result was returned.
-    thread: Option<JoinHandle<Result<Totals, OutputError>>>,
+    thread: Option<JoinHandle<Result<OutputTotals, OutputError>>>,
 }
 
 /// State shared by both threads.
 #[derive(Debug, Default)]
-struct Shared {
+struct WriterShared {
     /// A series is switching to its next file.
     switching: AtomicBool,
     /// Buffers beyond the fixed number.
@@ -196,17 +196,17 @@ impl WriterThread {
         let refused = |source| OutputError::Thread { target: target.clone(), source };
         let pool = destination.is_compressed().then(|| Pool::spawn(packers, buffers + EXTRA)).transpose();
         let pool = pool.map_err(refused)?;
-        let counters = Counters {
+        let counters = WriterCounters {
             position: Mutex::new(destination.position()),
             report: destination.report(),
-            ..Counters::default()
+            ..WriterCounters::default()
         };
-        let progress = Progress(Arc::new(counters));
-        let shared = Arc::new(Shared {
+        let progress = WriterProgress(Arc::new(counters));
+        let shared = Arc::new(WriterShared {
             scanning: destination.scanning(),
             closing: destination.closing(),
             taken: destination.taken(),
-            ..Shared::default()
+            ..WriterShared::default()
         });
         let work = Work { recycle, progress: progress.clone(), shared: shared.clone() };
         let thread = thread::Builder::new()
@@ -272,7 +272,7 @@ impl WriterThread {
     ///
     /// # Errors
     /// As for [`try_take`](WriterThread::try_take).
-    pub fn cut(&mut self, cut: Cut) -> Result<(), OutputError> {
+    pub fn cut(&mut self, cut: FileCut) -> Result<(), OutputError> {
         self.shared.switching.store(true, Ordering::Release);
         self.send(Submitted::Cut(cut))
     }
@@ -311,7 +311,7 @@ impl WriterThread {
     }
 
     /// Returns the writer's progress.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> WriterProgress {
         self.progress.clone()
     }
 
@@ -319,7 +319,7 @@ impl WriterThread {
     ///
     /// # Errors
     /// As for [`try_take`](WriterThread::try_take).
-    pub fn finish(mut self) -> Result<Totals, OutputError> {
+    pub fn finish(mut self) -> Result<OutputTotals, OutputError> {
         self.join()
     }
 
@@ -328,11 +328,11 @@ impl WriterThread {
     ///
     /// # Errors
     /// As for [`try_take`](WriterThread::try_take); [`OutputError::Stopped`] on a second call.
-    pub fn close(&mut self) -> Result<Totals, OutputError> {
+    pub fn close(&mut self) -> Result<OutputTotals, OutputError> {
         self.join()
     }
 
-    fn join(&mut self) -> Result<Totals, OutputError> {
+    fn join(&mut self) -> Result<OutputTotals, OutputError> {
         self.shared.closing.store(true, Ordering::Relaxed);
         self.full = None;
         // Waits for the compression threads, which never wait for the writer.
@@ -393,15 +393,15 @@ impl Drop for WriterThread {
 enum Submitted {
     Plain(Chunk),
     Packing(Packing),
-    Cut(Cut),
+    Cut(FileCut),
     End(Verdict, u64),
 }
 
 /// The thread's side.
 struct Work {
     recycle: SyncSender<Chunk>,
-    progress: Progress,
-    shared: Arc<Shared>,
+    progress: WriterProgress,
+    shared: Arc<WriterShared>,
 }
 
 impl Work {
@@ -409,7 +409,7 @@ impl Work {
         self,
         mut destination: Destination,
         to_write: &Receiver<Submitted>,
-    ) -> Result<Totals, OutputError> {
+    ) -> Result<OutputTotals, OutputError> {
         let result = self
             .write_all(&mut destination, to_write)
             .and_then(|()| destination.flush(&mut |chunk| self.recycle(chunk)));

@@ -9,16 +9,20 @@ use std::{
     time::Duration,
 };
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use serde_json::{Value as Json, json};
 
 use super::{
     Numbered, PrintError, for_each_event,
-    json::{VERSION, bytes, escape as escape_json, ns, rfc3339, safe},
-    losses::Ledger,
+    json::{VERSION, bytes, ns, rfc3339},
+    losses::LedgerSummary,
     names::Names,
     open,
-    text::escaped,
+    table::{plain_table, ranking},
+};
+use crate::{
+    escape::escaped,
+    json::{escape as escape_json, safe},
 };
 use scap::{
     events::EventType,
@@ -73,7 +77,7 @@ pub struct ProcessCount {
 
 /// A `notification` event that does not belong to scapd's ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
+pub struct OtherNotice {
     /// The time in ns since the epoch.
     pub ts: u64,
     /// The `id` parameter: the subject.
@@ -114,9 +118,9 @@ pub struct Summary {
     /// The number of `drop` events: points at which the recorder dropped events on purpose.
     pub drops: u64,
     /// The ledger, if scapd made the capture.
-    pub ledger: Ledger,
+    pub ledger: LedgerSummary,
     /// The first 100 other `notification` events.
-    pub notices: Vec<Notice>,
+    pub notices: Vec<OtherNotice>,
     /// The number of other `notification` events.
     pub notice_count: u64,
     /// The time of the previous event.
@@ -222,7 +226,7 @@ impl Summary {
                         },
                         _ => Vec::new(),
                     };
-                    self.notices.push(Notice { ts: event.ts(), id: text("id"), text: text("desc") });
+                    self.notices.push(OtherNotice { ts: event.ts(), id: text("id"), text: text("desc") });
                 }
             }
             _ => {}
@@ -356,27 +360,6 @@ impl Summary {
         row("other notices", self.notice_count.to_string());
         table
     }
-}
-
-pub(super) fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table
-}
-
-/// Formats the first `top` rows of a list, and the number of further rows. The last two columns are numbers.
-fn ranking(header: [&str; 3], rows: impl ExactSizeIterator<Item = [String; 3]>, top: usize) -> Table {
-    let more = rows.len().saturating_sub(top);
-    let mut table = plain_table();
-    table.set_header(header);
-    table.add_rows(rows.take(top));
-    if more > 0 {
-        table.add_row([format!("… and {more} more")]);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
 
 /// Prints the summary of a capture.

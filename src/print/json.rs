@@ -14,16 +14,12 @@ use super::{
     names::Names,
     text,
 };
+use crate::json::MAX_NUMBER;
+pub(super) use crate::json::VERSION;
 use scap::{
     events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
     format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value},
 };
-
-/// The version of the format, in every object. It changes with every incompatible change of the format.
-pub const VERSION: u64 = 1;
-
-/// The largest integer that programs read exactly if they parse every number as a double.
-const MAX_NUMBER: u64 = (1 << 53) - 1;
 
 /// Writes the JSON objects of events.
 #[derive(Debug, Default)]
@@ -384,18 +380,6 @@ fn character(out: &mut String, c: char) {
     }
 }
 
-/// Appends JSON text, escaped for the terminal: serde_json does not escape DEL and non-ASCII characters.
-pub(crate) fn escape(out: &mut String, json: &str) {
-    for c in json.chars() {
-        // serde_json has escaped those below the space, except for whitespace between values.
-        if c >= '\x7f' && text::is_obeyed(c) {
-            let _ = write!(out, "\\u{:04x}", u32::from(c));
-        } else {
-            out.push(c);
-        }
-    }
-}
-
 /// Formats a time in UTC with ns.
 pub(super) fn rfc3339(ts: u64) -> Option<String> {
     Timestamp::from_nanosecond(ts.into()).ok().map(|t| format!("{t:.9}"))
@@ -417,18 +401,4 @@ pub(super) fn bytes(bytes: &[u8]) -> Json {
 /// Converts a time in ns to a JSON string: it is too large for a number.
 pub(super) fn ns(ts: u64) -> Json {
     ts.to_string().into()
-}
-
-/// Replaces integers beyond [`MAX_NUMBER`] in a tree of values with strings, as [`unsigned`] does.
-pub(crate) fn safe(json: Json) -> Json {
-    match json {
-        Json::Number(n) => match (n.as_u64(), n.as_i64()) {
-            (Some(v), _) if v > MAX_NUMBER => v.to_string().into(),
-            (_, Some(v)) if v.unsigned_abs() > MAX_NUMBER => v.to_string().into(),
-            _ => Json::Number(n),
-        },
-        Json::Array(items) => items.into_iter().map(safe).collect(),
-        Json::Object(members) => members.into_iter().map(|(key, value)| (key, safe(value))).collect(),
-        other => other,
-    }
 }

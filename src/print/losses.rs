@@ -6,8 +6,8 @@ use comfy_table::{CellAlignment, Table};
 use serde_json::{Value as Json, json};
 
 use super::{
-    info::plain_table,
     json::{ns, rfc3339},
+    table::plain_table,
 };
 use crate::balance::ToJson;
 use scap::{
@@ -21,7 +21,7 @@ const MAX_GAPS: usize = 100;
 
 /// The ledger of a capture, collected from its notices.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ledger {
+pub struct LedgerSummary {
     /// The balance of each section that has one; at most 100.
     pub verdicts: Vec<Verdict>,
     /// The first 100 gaps.
@@ -38,7 +38,7 @@ pub struct Ledger {
     pub asked: Vec<Asked>,
 }
 
-impl Ledger {
+impl LedgerSummary {
     pub(super) fn add(&mut self, notice: Notice) {
         match notice {
             Notice::Verdict(verdict) if self.verdicts.len() < MAX_GAPS => self.verdicts.push(verdict),
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_gap_and_the_balance_are_tables() {
-        let mut ledger = Ledger::default();
+        let mut ledger = LedgerSummary::default();
         assert!(ledger.tables().is_empty());
         let read_x = event_by_program("read_x").unwrap().ty;
         let gap = Gap {
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_hundred_of_each_are_kept() {
-        let mut ledger = Ledger::default();
+        let mut ledger = LedgerSummary::default();
         let step = ClockStep { by: 1, at: 1 };
         let notices = || {
             let asked = Asked::parse("read", "exit", "none");
@@ -277,12 +277,14 @@ mod tests {
             [verdict, cut, Notice::Selected(asked), Notice::Gap(Gap::default()), Notice::Clock(step)]
         };
         notices().into_iter().for_each(|notice| ledger.add(notice));
-        let kept =
-            |l: &Ledger| [l.verdicts.len(), l.cuts.len(), l.asked.len(), l.gaps.len(), l.clock_steps.len()];
+        let kept = |l: &LedgerSummary| {
+            [l.verdicts.len(), l.cuts.len(), l.asked.len(), l.gaps.len(), l.clock_steps.len()]
+        };
         assert_eq!(kept(&ledger), [1; 5]);
         assert_eq!(ledger.tables().len(), 4);
         // As many as are kept have no more.
-        let more = |l: &Ledger| l.tables().iter().filter(|table| table.to_string().contains("more")).count();
+        let more =
+            |l: &LedgerSummary| l.tables().iter().filter(|table| table.to_string().contains("more")).count();
         assert_eq!(more(&ledger), 0);
         (0..MAX_GAPS + 4).for_each(|_| notices().into_iter().for_each(|notice| ledger.add(notice)));
         assert_eq!(kept(&ledger), [MAX_GAPS; 5]);

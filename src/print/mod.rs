@@ -16,6 +16,7 @@ mod memory;
 mod names;
 mod namespaces;
 mod paths;
+mod table;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -35,13 +36,11 @@ use memory::Interval;
 use thiserror::Error;
 
 pub use fds::{FdClass, OpenFd};
-pub use info::{EventCount, InfoArgs, Notice, ProcessCount, Summary, info};
-pub use json::VERSION as JSON_VERSION;
-pub(crate) use json::{escape as escape_json, safe as safe_json};
-pub use losses::Ledger;
+pub use info::{EventCount, InfoArgs, OtherNotice, ProcessCount, Summary, info};
+pub use losses::LedgerSummary;
 pub use names::Names;
-pub use text::{escaped, for_terminal, shown};
 
+use crate::escape::{escaped, shown};
 use scap::{
     format::{CapturedEvent, EventView, Joiner, Keep, ReadError, Reader},
     ledger,

@@ -1,55 +1,12 @@
 //! Formats values that need no names from the capture.
 
-use std::{fmt::Write, net::IpAddr, os::unix::ffi::OsStrExt, path::Path};
+use std::{fmt::Write, net::IpAddr};
 
+pub(super) use crate::escape::{escape, is_obeyed};
 use scap::{
     events::{FlagTable, ParamType, PrintFormat},
     format::{SockAddr, SockTuple},
 };
-
-/// Returns whether a terminal interprets a character instead of showing it. This includes line separators and
-/// bidirectional controls, which could make one path look like another.
-pub(super) fn is_obeyed(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Appends text from a capture. Invalid UTF-8, characters that a terminal interprets, and backslashes are escaped, so
-/// that different texts never look alike.
-pub(super) fn escape(out: &mut String, bytes: &[u8]) {
-    write_escaped(out, bytes, |c| c == '\\' || is_obeyed(c));
-}
-
-fn write_escaped(out: &mut String, bytes: &[u8], is_special: impl Fn(char) -> bool) {
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if is_special(c) { out.extend(c.escape_default()) } else { out.push(c) }
-        }
-        for byte in chunk.invalid() {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "\\x{byte:02x}");
-        }
-    }
-}
-
-/// Returns a name for the terminal, escaped so that different names never look alike.
-pub fn escaped(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    escape(&mut out, bytes);
-    out
-}
-
-/// Returns a path for a message, escaped so that it cannot start a new line.
-pub fn shown(path: &Path) -> String {
-    escaped(path.as_os_str().as_bytes())
-}
-
-/// Returns a message for the terminal. Like [`escaped`], but keeps backslashes: names in it may be escaped already.
-pub fn for_terminal(message: &str) -> String {
-    let mut out = String::new();
-    write_escaped(&mut out, message.as_bytes(), is_obeyed);
-    out
-}
 
 /// Appends data, with a dot for each byte that is not printable ASCII.
 pub(super) fn dots(out: &mut String, bytes: &[u8]) {
@@ -138,17 +95,6 @@ pub(super) fn enum_names(table: FlagTable, value: u32) -> Vec<&'static str> {
 mod tests {
     use super::*;
     use scap::events::flag_table;
-
-    #[test]
-    fn text_is_escaped() {
-        assert_eq!(shown(Path::new("/a\nb\\c")), "/a\\nb\\\\c");
-        assert_eq!(escaped("a\u{202e}b\u{2028}\u{9b}".as_bytes()), "a\\u{202e}b\\u{2028}\\u{9b}");
-        assert_eq!(escaped("häl\\lo wörld".as_bytes()), "häl\\\\lo wörld");
-        assert_ne!(escaped(b"lit\\n_"), escaped(b"lit\n_"));
-        assert_eq!(for_terminal("lit\\n\x07"), "lit\\n\\u{7}");
-        assert_eq!(escaped(b"a\nb\x1b[31m\x7f"), "a\\nb\\u{1b}[31m\\u{7f}");
-        assert_eq!(escaped(b"a\xff\xc3"), "a\\xff\\xc3");
-    }
 
     #[test]
     fn data_are_dotted() {

@@ -1,44 +1,11 @@
 //! The ways to attach to the syscall tracepoints, and the choice between them.
 
-use std::{mem::MaybeUninit, str::FromStr};
+use std::mem::MaybeUninit;
 
 use libbpf_rs::{Link, OpenObject, ProgramMut, skel::OpenSkel};
 
-use super::{ProbeError, load::open_bare, messages, tasks::TaskIds, tracefs};
-
-/// How the syscall programs are attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Attach {
-    /// `Btf` if syscall tracepoints run with preemption off, else `Tracepoint`.
-    #[default]
-    Auto,
-    /// `tp_btf`: the cheapest.
-    Btf,
-    /// `tracepoint/raw_syscalls`: loses no events even where `tp_btf` programs can be preempted.
-    Tracepoint,
-}
-
-impl Attach {
-    /// Returns the name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Attach::Auto => "auto",
-            Attach::Btf => "btf",
-            Attach::Tracepoint => "tracepoint",
-        }
-    }
-}
-
-impl FromStr for Attach {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Attach, String> {
-        [Attach::Auto, Attach::Btf, Attach::Tracepoint]
-            .into_iter()
-            .find(|a| a.name() == s)
-            .ok_or_else(|| format!("unknown way to attach `{s}`: use auto, btf or tracepoint"))
-    }
-}
+use super::{Attach, ProbeError, messages, object::open_bare, tasks::TaskIds, tracefs};
+use crate::{choice::Choice, kernel};
 
 /// Whether a `tp_btf` program on a syscall tracepoint can be preempted. Another task's programs may then run on the CPU
 /// meanwhile.
@@ -77,7 +44,7 @@ impl Preemption {
     ///
     /// Kernels before 6.13 always disable preemption there, so only later ones are measured.
     pub(super) fn find_out(tasks: &TaskIds) -> Result<Preemption, ProbeError> {
-        if kernel_version() < (6, 13) {
+        if kernel::version() < (6, 13) {
             return Ok(Preemption { possible: false, evidence: Evidence::Release });
         }
         let (_, tid) = tasks.own().map_err(|e| ProbeError::failed("determine the id of this thread", e))?;
@@ -91,7 +58,7 @@ impl Preemption {
                 Err(ProbeError::libbpf("load a BPF program", error))
             }
             // No answer, for example because the kernel hides the counter's symbol.
-            _ => Ok(Preemption { possible: kernel_version() >= (7, 0), evidence: Evidence::Hidden }),
+            _ => Ok(Preemption { possible: kernel::version() >= (7, 0), evidence: Evidence::Hidden }),
         }
     }
 }
@@ -125,14 +92,6 @@ pub(super) fn attach(program: &ProgramMut<'_>, style: Attach, tracepoint: &str) 
     link.map_err(|e| ProbeError::libbpf(format!("attach to {tracepoint}"), e))
 }
 
-/// Returns the kernel's major and minor version.
-pub(crate) fn kernel_version() -> (u32, u32) {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|n| n.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
-}
-
 fn unavailable(reason: &str) -> ProbeError {
     ProbeError::AttachUnavailable { attach: Attach::Tracepoint.name(), reason: reason.into() }
 }
@@ -146,7 +105,7 @@ fn tracepoint_id(tracepoint: &str) -> Result<u64, ProbeError> {
 
 /// Checks whether programs can be attached to the syscall tracepoints by `tracepoint`.
 pub(super) fn check_tracepoint() -> Result<(), ProbeError> {
-    if kernel_version() < (5, 15) {
+    if kernel::version() < (5, 15) {
         return Err(unavailable(
             "programs cannot read the registers there before Linux 5.15; use --attach btf",
         ));

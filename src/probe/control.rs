@@ -1,21 +1,20 @@
 //! What can change while a capture runs: the settings that the programs read, and the tasks that are followed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::iter;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use libbpf_rs::{MapCore, MapFlags, libbpf_sys};
 
-use scapd_bpf::types::{self, sc_tracepoint as TracepointBits, sc_wanted as Wanted};
+use scapd_bpf::types::{sc_tracepoint as TracepointBits, sc_wanted as Wanted};
 
 use super::{
     DynamicSnaplen, ProbeError, SampleRatio,
     rules::{SAMPLING, sampling_bits},
-    settings::Settings,
+    settings::ProgramSettings,
+    slots::{NR_MAX, SLOT_UNKNOWN, SlotEvents, compat_slot, socketcall, socketcall_slots, unknown_slots},
 };
 use scap::{
-    events::{Arch, CompatTwin, SYSCALLS, SocketCall, Syscall},
-    select::{NameRule, Selection, SyscallSet, Tracepoint, TracepointSet, name_rule},
+    events::Syscall,
+    select::{Selection, SyscallSet, Tracepoint, TracepointSet},
 };
 
 /// The state of a followed task.
@@ -45,144 +44,6 @@ impl Directions {
     }
 }
 
-/// The events of a slot that are recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct SlotEvents {
-    /// The call that the slot stands for.
-    pub call: &'static Syscall,
-    /// Its entry.
-    pub enter: bool,
-    /// Its return.
-    pub exit: bool,
-    /// Its return, if that changes a name.
-    pub for_names: bool,
-}
-
-impl SlotEvents {
-    fn bits(self) -> u8 {
-        let bit = |wanted: bool, bit: Wanted| if wanted { bit.0 } else { 0 };
-        bit(self.enter, Wanted::SC_WANT_ENTER)
-            | bit(self.exit || self.for_names, Wanted::SC_WANT_EXIT)
-            | bit(self.for_names && !self.exit, Wanted::SC_FOR_NAMES)
-    }
-}
-
-/// Returns the slots of a call: see `SC_SLOT_UNKNOWN` in include/capture.h.
-pub(super) fn slots(call: &Syscall) -> impl Iterator<Item = usize> + '_ {
-    let native = call.number(Arch::NATIVE).map(usize::from);
-    let compat = (Arch::NATIVE == Arch::X86_64)
-        .then(|| call.number(Arch::I386))
-        .flatten()
-        .filter(|number| CompatTwin::of(*number).is_none())
-        .map(|number| usize::from(number) + NR_MAX);
-    let socketcall = (Arch::NATIVE == Arch::X86_64 && native.is_none())
-        .then(|| SocketCall::of(call))
-        .flatten()
-        .map(|row| SLOT_UNKNOWN + usize::from(row.number));
-    native.into_iter().chain(compat).chain(socketcall)
-}
-
-/// Returns the slots to record, each with its events.
-pub(super) fn wanted_slots(selection: &Selection) -> BTreeMap<usize, SlotEvents> {
-    let mut wanted = BTreeMap::new();
-    let mut want = |call: &'static Syscall, event: fn(&mut SlotEvents) -> &mut bool| {
-        for slot in slots(call) {
-            let none = SlotEvents { call, enter: false, exit: false, for_names: false };
-            *event(wanted.entry(slot).or_insert(none)) = true;
-        }
-    };
-    let kin = |calls: SyscallSet| calls.iter().flat_map(|call| iter::once(call).chain(call.compat_only()));
-    kin(selection.enter).for_each(|call| want(call, |events| &mut events.enter));
-    for call in kin(selection.exit) {
-        want(call, |events| &mut events.exit);
-        if let Some(call) = returns_as(call) {
-            want(call, |events| &mut events.exit);
-        }
-    }
-    kin(selection.for_names.calls).for_each(|call| want(call, |events| &mut events.for_names));
-    wanted
-}
-
-/// Returns the call as which a successful call returns, if it is another one: on x86-64, an execveat returns as an
-/// execve.
-fn returns_as(call: &Syscall) -> Option<&'static Syscall> {
-    (Arch::NATIVE == Arch::X86_64 && call.name == "execveat").then(|| Syscall::by_name("execve")).flatten()
-}
-
-/// Returns the slots that belong to no call of the tables: unused numbers, and the slot of all numbers beyond.
-pub(super) fn unknown_slots() -> impl Iterator<Item = usize> {
-    let known: BTreeSet<usize> = SYSCALLS.iter().flat_map(slots).collect();
-    (0..=SLOT_UNKNOWN).filter(move |slot| !known.contains(slot))
-}
-
-pub(super) const NR_MAX: usize = 512;
-const SLOT_UNKNOWN: usize = 2 * NR_MAX;
-
-/// Returns the last slots, which belong to no call: `SC_SLOT_RULES`, `SC_SLOT_DROP_E`, `SC_SLOT_DROP_X`.
-pub(super) fn rule_slots() -> impl Iterator<Item = usize> {
-    4 * NR_MAX - 3..4 * NR_MAX
-}
-
-/// The number of `socketcall` in the i386 table.
-const NR_SOCKETCALL: usize = 102;
-
-/// Fills the tables that route calls: see `struct sc_routes`.
-pub(super) fn fill_routes(routes: &mut types::sc_routes) {
-    for (number, slot) in routes.compat_slot.iter_mut().enumerate() {
-        *slot = compat_slot(number) as u16;
-    }
-    routes.socketcall_slot.fill(compat_slot(NR_SOCKETCALL) as u16);
-    for (number, slot) in socketcall_slots() {
-        routes.socketcall_slot[number] = slot as u16;
-    }
-    for call in SYSCALLS {
-        let names = name_rule(call).map_or(0, names_bits);
-        for slot in slots(call) {
-            routes.code[slot] = call.code;
-            routes.names[slot].0 = names;
-        }
-    }
-}
-
-/// Returns the bits of `sc_routes.names` for a rule.
-fn names_bits(rule: NameRule) -> u8 {
-    type Bits = types::sc_names;
-    match rule {
-        NameRule::Success => 0,
-        NameRule::Descriptor => Bits::SC_NAMES_DESCRIPTOR.0,
-        NameRule::Fcntl => Bits::SC_NAMES_DESCRIPTOR.0 | Bits::SC_NAMES_FCNTL.0,
-        NameRule::Prctl => Bits::SC_NAMES_PRCTL.0,
-        NameRule::Address => Bits::SC_NAMES_ADDRESS.0,
-        NameRule::Message => Bits::SC_NAMES_MESSAGE.0,
-    }
-}
-
-/// Returns the slots whose programs are called directly (see `sc_constants.direct`): the most frequent of the wanted
-/// calls.
-pub(super) fn direct_slots(calls: SyscallSet) -> impl Iterator<Item = u32> {
-    const OFTEN: [&str; 8] =
-        ["read", "write", "futex", "close", "openat", "recvfrom", "sendto", "epoll_wait"];
-    let rank = |call: &Syscall| OFTEN.iter().position(|name| *name == call.name).unwrap_or(OFTEN.len());
-    let mut ranked: Vec<_> = calls.iter().collect();
-    ranked.sort_by_key(|call| rank(call));
-    let native = ranked.into_iter().filter_map(|call| call.number(Arch::NATIVE));
-    native.map(u32::from).chain(std::iter::repeat(u32::MAX))
-}
-
-/// Returns the slot of a 32-bit call. On arm64 these have other numbers than the 64-bit ones, and no table here.
-fn compat_slot(number: usize) -> usize {
-    if Arch::NATIVE != Arch::X86_64 {
-        return SLOT_UNKNOWN;
-    }
-    let twin = CompatTwin::of(number as u16).and_then(|call| call.number(Arch::NATIVE));
-    twin.map_or(number + NR_MAX, usize::from)
-}
-
-/// Returns each call that 32-bit tasks make through `socketcall`: its number there, and its slot.
-fn socketcall_slots() -> impl Iterator<Item = (usize, usize)> {
-    SocketCall::ALL.iter().filter_map(|row| Some((row.number.into(), slots(row.call()?).next()?)))
-}
-
 /// Returns whether sampling leaves the tracepoint's events out. It keeps those from which readers build their state.
 fn is_left_out(tracepoint: Tracepoint) -> bool {
     match tracepoint {
@@ -210,7 +71,7 @@ fn tracepoint_bit(tracepoint: Tracepoint) -> TracepointBits {
 /// The settings of a loaded probe that can change at any time.
 #[derive(Debug)]
 pub struct Control<'a> {
-    pub(super) settings: &'a Settings,
+    pub(super) settings: &'a ProgramSettings,
     pub(super) targets: &'a libbpf_rs::MapMut<'static>,
     /// The tracepoints that were named when the probe was loaded.
     pub(super) tracepoints: TracepointSet,
@@ -231,11 +92,11 @@ impl Control<'_> {
     fn route_numbers(&self) {
         let directions = Wanted::SC_WANT_ENTER.0 | Wanted::SC_WANT_EXIT.0;
         let bits = |slot: usize| self.wanted(slot).load(Ordering::Acquire) & directions;
-        for number in 0..Settings::NUMBERS {
+        for number in 0..ProgramSettings::NUMBERS {
             let either = match number {
                 _ if !self.is_active() => 0,
                 NR_MAX => bits(SLOT_UNKNOWN),
-                NR_SOCKETCALL => socketcall_slots()
+                _ if Some(number) == socketcall() => socketcall_slots()
                     .fold(bits(number) | bits(compat_slot(number)), |either, (_, slot)| either | bits(slot)),
                 _ => bits(number) | bits(compat_slot(number)),
             };
@@ -280,7 +141,7 @@ impl Control<'_> {
         let ratio_now = self.settings.sample_ratio();
         ratio_now.store(ratio.map_or(0, SampleRatio::get), Ordering::Release);
         if ratio.is_some() {
-            let bits = sampling_bits(Settings::SLOTS);
+            let bits = sampling_bits(ProgramSettings::SLOTS);
             self.set_rules(SAMPLING, |slot| bits[slot]);
         } else {
             // Calls sampled by the clock still check it, so that the end of the last left-out part is marked.
@@ -304,7 +165,7 @@ impl Control<'_> {
 
     /// Sets the rules of `mask` for each slot. Other rules do not change.
     fn set_rules(&self, mask: u8, bits: impl Fn(usize) -> u8) {
-        for slot in 0..Settings::SLOTS {
+        for slot in 0..ProgramSettings::SLOTS {
             self.update_wanted(slot, mask, bits(slot));
         }
     }
@@ -345,7 +206,7 @@ impl Control<'_> {
     ///
     /// # Errors
     /// [`ProbeError::NotLoaded`] for a tracepoint that was not named when the probe was loaded
-    /// ([`Options::tracepoints`](super::Options::tracepoints)). Nothing changes then.
+    /// ([`ProbeOptions::tracepoints`](super::ProbeOptions::tracepoints)). Nothing changes then.
     pub fn set_tracepoints(&self, tracepoints: TracepointSet) -> Result<(), ProbeError> {
         if let Some(missing) = tracepoints.iter().find(|tracepoint| !self.tracepoints.contains(*tracepoint)) {
             return Err(ProbeError::NotLoaded(missing.name().into()));
@@ -421,48 +282,5 @@ impl Control<'_> {
     /// Returns whether a task is a target.
     pub fn is_target(&self, tid: u32) -> bool {
         matches!(self.targets.lookup(&tid.to_ne_bytes(), MapFlags::ANY), Ok(Some(_)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn call(name: &str) -> &'static Syscall {
-        Syscall::by_name(name).unwrap()
-    }
-
-    fn set(names: &[&str]) -> SyscallSet {
-        names.iter().map(|name| call(name)).collect()
-    }
-
-    #[test]
-    fn all_selected_calls_are_all_calls_of_the_tables() {
-        let known: SyscallSet = SYSCALLS.iter().collect();
-        let known = Selection { enter: known, exit: known, ..Selection::default() };
-        assert_eq!(wanted_slots(&Selection::all()), wanted_slots(&known));
-    }
-
-    #[test]
-    #[cfg(target_arch = "x86_64")]
-    fn a_call_brings_that_of_32_bit_programs_with_it() {
-        let wanted = wanted_slots(&Selection { exit: set(&["wait4"]), ..Selection::default() });
-        let calls: Vec<_> = wanted.values().map(|events| events.call.name).collect();
-        assert_eq!(calls, ["wait4", "waitpid"]);
-    }
-
-    #[test]
-    #[cfg(target_arch = "x86_64")]
-    fn each_call_has_its_own_directions() {
-        let for_names = scap::select::Companions { calls: set(&["execve", "close"]), ..Default::default() };
-        let selection =
-            Selection { enter: set(&["read"]), exit: set(&["read", "write", "execveat"]), for_names };
-        let wanted = wanted_slots(&selection);
-        let bits = |name| wanted[&usize::from(call(name).number(Arch::NATIVE).unwrap())].bits();
-        let (enter, exit) = (Wanted::SC_WANT_ENTER.0, Wanted::SC_WANT_EXIT.0);
-        assert_eq!(bits("read"), enter | exit);
-        assert_eq!(bits("write"), exit);
-        assert_eq!(bits("close"), exit | Wanted::SC_FOR_NAMES.0);
-        assert_eq!(bits("execve"), exit, "the return of an execveat, which was asked for");
     }
 }

@@ -15,9 +15,10 @@ use rustix::{
 };
 use scapd_bpf::types;
 
+use super::settings::array_len;
 use crate::{
     clocks::{Clocks, Machine},
-    ring::{buffer::Mapping, merge::Progress},
+    ring::{buffer::Mapping, merge::ProgramProgress},
 };
 use scap::{
     events::{EVENTS, EventType},
@@ -82,7 +83,7 @@ pub struct CpuLosses {
 
 /// The counters of all CPUs together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Totals {
+pub struct ProbeTotals {
     /// The counters of each event type that was seen.
     pub events: Vec<(EventType, Counters)>,
     /// Losses that belong to no type.
@@ -93,7 +94,7 @@ pub struct Totals {
     pub skipped: u64,
 }
 
-impl Totals {
+impl ProbeTotals {
     /// Returns the sum over all event types.
     pub fn sum(&self) -> Counters {
         let mut sum = Counters::default();
@@ -127,7 +128,7 @@ pub(super) struct Cpus {
     clocks: Machine,
 }
 
-const WAYS: usize = 3;
+const WAYS: usize = array_len(|cpu: &types::sc_cpu| &cpu.running);
 const STRIDE: usize = size_of::<types::sc_cpu>().next_multiple_of(8);
 
 impl Cpus {
@@ -163,8 +164,8 @@ impl Cpus {
     }
 
     /// Returns the sums over some CPUs, without skipped runs.
-    pub(super) fn totals(&self, cpus: Range<usize>) -> Totals {
-        let mut totals = Totals::default();
+    pub(super) fn totals(&self, cpus: Range<usize>) -> ProbeTotals {
+        let mut totals = ProbeTotals::default();
         for event in EVENTS.iter().filter(|e| e.program.is_some()) {
             let mut sum = Counters::default();
             for cpu in cpus.clone() {
@@ -267,7 +268,7 @@ fn info(program: BorrowedFd<'_>) -> Option<libbpf_sys::bpf_prog_info> {
     (result == 0).then_some(info)
 }
 
-impl Progress for Cpus {
+impl ProgramProgress for Cpus {
     fn now(&self) -> u64 {
         self.boot_time + self.clocks.boot()
     }

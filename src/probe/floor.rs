@@ -7,7 +7,7 @@ use scapd_bpf::ScapdSkel;
 
 use super::{
     Attach, ProbeError, attach,
-    load::{self, set_style},
+    object::{open_bare, set_style},
     programs,
 };
 use crate::ring::buffer::{Record, RingBuffer};
@@ -39,7 +39,7 @@ impl Floor {
     pub fn load(style: Attach) -> Result<Floor, ProbeError> {
         let failed = |e| ProbeError::libbpf("load the bare programs", e);
         let storage = Box::leak(Box::new(MaybeUninit::uninit()));
-        let (mut open, _inner) = load::open_bare(storage).map_err(failed)?;
+        let (mut open, _inner) = open_bare(storage).map_err(failed)?;
         open.maps.floor_ring.set_autocreate(true).map_err(failed)?;
         if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
             rodata.sc_constants.attach = u32::from(style == Attach::Tracepoint);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use libbpf_rs::{
-    MapCore, MapFlags, MapHandle, OpenObject, OpenProgramMut, ProgramAttachType, ProgramType,
+    MapCore, MapFlags, MapHandle, OpenObject, OpenProgramMut,
     skel::{OpenSkel, SkelBuilder},
 };
 use scapd_bpf::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder, types};
@@ -16,13 +16,15 @@ use super::{
     Attach, Loaded, Opened, Preemption, ProbeError, Refused,
     alarm::Alarm,
     attach,
-    control::{self, Directions},
+    control::Directions,
     counters::Cpus,
     error::is_out_of_descriptors,
     messages,
+    object::set_style,
     programs::{self, Want},
     rings,
-    settings::Settings,
+    settings::ProgramSettings,
+    slots,
     tasks::TaskIds,
 };
 use crate::{clocks::Machine, limits, ring::merge::Merge};
@@ -38,7 +40,7 @@ const GENERIC: (EventType, EventType) = (EventType(0), EventType(1));
 const ESSENTIAL: [&str; 4] = ["dispatch_enter", "dispatch_exit", "generic_e", "generic_x"];
 
 impl Opened {
-    /// Loads only the programs that these calls need, for the [directions](super::Options::directions) of the options.
+    /// Loads only the programs that these calls need, for the [directions](super::ProbeOptions::directions) of the options.
     ///
     /// Leaves out a program that the kernel refuses: see [`Loaded::refused`].
     pub fn load(self, calls: &[&'static Syscall]) -> Result<Loaded, ProbeError> {
@@ -120,11 +122,11 @@ impl Opened {
             .sc_constants
             .direct
             .iter_mut()
-            .zip(control::direct_slots(selection.enter.union(&selection.exit)))
+            .zip(slots::direct_slots(selection.enter.union(&selection.exit)))
         {
-            *place = slot;
+            place.0 = slot;
         }
-        control::fill_routes(&mut rodata.sc_routes);
+        slots::fill_routes(&mut rodata.sc_routes);
         let routes = self.routes(selection, |program| !skip.contains(program));
         self.choose_programs(&mut open.progs, attach, &routes, skip);
         Ok((open, template))
@@ -220,7 +222,7 @@ impl Opened {
             return Err(ProbeError::failed("find the settings", "the BPF object has none"));
         };
         let mut loaded = Loaded {
-            settings: Settings::new(bss),
+            settings: ProgramSettings::new(bss),
             skel,
             merge: Merge::new(all_rings),
             alarm,
@@ -263,7 +265,7 @@ impl Opened {
         let own = |event: Option<&'static Event>| {
             event.filter(|event| event.program.is_some_and(&available)).map(|event| event.ty)
         };
-        let known = control::wanted_slots(selection).into_iter().map(|(slot, events)| {
+        let known = slots::wanted_slots(selection).into_iter().map(|(slot, events)| {
             let (enter, exit) = (|| own(events.call.enter()), || own(events.call.exit()));
             Route {
                 slot,
@@ -275,25 +277,11 @@ impl Opened {
                 },
             }
         });
-        let unknown = self.options.unknown_calls.then(control::unknown_slots).into_iter().flatten();
+        let unknown = self.options.unknown_calls.then(slots::unknown_slots).into_iter().flatten();
         let Directions { enter, exit } = self.options.directions;
         let (enter, exit) = (enter.then_some(GENERIC.0), exit.then_some(GENERIC.1));
         known.chain(unknown.map(|slot| Route { slot, enter, exit })).collect()
     }
-}
-
-/// Opens the object with no program selected for loading and with minimal maps. The returned map describes the rings to
-/// the kernel; it must live until the object is loaded.
-pub(super) fn open_bare(
-    storage: &mut MaybeUninit<OpenObject>,
-) -> libbpf_rs::Result<(OpenScapdSkel<'_>, MapHandle)> {
-    let mut open = ScapdSkelBuilder::default().open(storage)?;
-    programs::for_each_open(&mut open.progs, &mut |_, program| program.set_autoload(false));
-    programs::for_each_helper(&mut open.progs, &mut |program| program.set_autoload(false));
-    open.maps.floor_ring.set_autocreate(false)?;
-    let inner = rings::create(rustix::param::page_size() as u32)?;
-    open.maps.rings.set_inner_map_fd(inner.as_fd())?;
-    Ok((open, inner))
 }
 
 /// Returns the programs' number of a schema.
@@ -301,15 +289,6 @@ fn schema_number(schema: Schema) -> types::sc_schema {
     match schema {
         Schema::V0_23 => types::sc_schema::SC_SCHEMA_0_23,
         Schema::V0_25 => types::sc_schema::SC_SCHEMA_0_25,
-    }
-}
-
-/// Sets the type of a program on a syscall tracepoint to match the way it is attached.
-pub(super) fn set_style(program: &mut OpenProgramMut<'_>, attach: Attach) {
-    if attach == Attach::Tracepoint {
-        program.set_prog_type(ProgramType::Tracepoint);
-        // This constant has the value 0: no attach type.
-        program.set_attach_type(ProgramAttachType::CgroupInetIngress);
     }
 }
 
@@ -331,7 +310,7 @@ fn fill_program_arrays(skel: &ScapdSkel<'static>, routes: &[Route]) -> Result<()
         }
     }
     for (array, is_enter) in [(on_enter, true), (on_exit, false)] {
-        for (slot, program) in control::rule_slots().zip(programs::of_rules(&skel.progs, is_enter)) {
+        for (slot, program) in slots::rule_slots().zip(programs::of_rules(&skel.progs, is_enter)) {
             set_program(array, slot, program)?;
         }
     }

@@ -6,10 +6,10 @@
 //! ```no_run
 //! use std::time::Duration;
 //! use scap::events::Syscall;
-//! use scapd::probe::{Opened, Options};
+//! use scapd::probe::{Opened, ProbeOptions};
 //!
 //! let calls: Vec<_> = Syscall::by_name("openat").into_iter().collect();
-//! let mut probe = Opened::new(&Options::default())?.load(&calls)?.attach()?.start();
+//! let mut probe = Opened::new(&ProbeOptions::default())?.load(&calls)?.attach()?.start();
 //! // Until no event comes for a second.
 //! while let Some(event) = probe.next_within(Duration::from_secs(1)) {
 //!     println!("{} bytes from CPU {}", event.bytes.len(), event.cpu);
@@ -26,27 +26,29 @@ mod error;
 mod floor;
 mod load;
 mod messages;
+mod object;
 mod phases;
 mod programs;
 mod rings;
 mod rules;
 mod settings;
+mod slots;
+mod style;
 mod tasks;
 #[cfg(test)]
 mod tests;
 mod tracefs;
 
-pub(crate) use attach::kernel_version;
-pub use attach::{Attach, Evidence, Preemption};
+pub use attach::{Evidence, Preemption};
 pub use control::{Control, Directions, TargetState};
-pub use counters::{Counters, CpuLosses, ProgramCost, ProgramRuns, RunStatistics, Totals};
+pub use counters::{Counters, CpuLosses, ProbeTotals, ProgramCost, ProgramRuns, RunStatistics};
 pub use error::ProbeError;
 pub use floor::{Floor, Step};
-pub use phases::{Active, Attached, Loaded, Opened, Options, Refused};
+pub use phases::{Active, Attached, Loaded, Opened, ProbeOptions, Refused};
 pub use rings::RingLayout;
 pub use rules::{DynamicSnaplen, Ports, RuleError, SampleRatio};
+pub use style::Attach;
 pub use tasks::{Ids, TaskIds, id_in_proc};
-pub(crate) use tracefs::is_mounted as tracefs_is_mounted;
 
 /// An event as the kernel side recorded it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,20 +12,24 @@ use libbpf_rs::{Link, ProgramMut};
 use scapd_bpf::ScapdSkel;
 
 use super::{
-    Attach, Control, DynamicSnaplen, Preemption, ProbeError, ProgramCost, ProgramRuns, RawEvent, RingLayout,
-    SampleRatio, Totals,
+    Attach, Control, DynamicSnaplen, Preemption, ProbeError, ProbeTotals, ProgramCost, ProgramRuns, RawEvent,
+    RingLayout, SampleRatio,
     alarm::Alarm,
     attach,
-    control::{self, Directions},
+    control::Directions,
     counters::{self, Cpus},
     cpus::CpuSet,
     programs,
-    settings::Settings,
+    settings::ProgramSettings,
+    slots,
     tasks::TaskIds,
 };
-use crate::ring::{
-    buffer::RingBuffer,
-    merge::{Merge, Progress},
+use crate::{
+    kernel,
+    ring::{
+        buffer::RingBuffer,
+        merge::{Merge, ProgramProgress},
+    },
 };
 use scap::{
     events::{EVENTS, Event, Schema, Source, Syscall, event_by_program},
@@ -38,7 +42,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(8);
 
 /// The options of a probe. Those that [`Control`] has no setter for are fixed when the probe is opened.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct ProbeOptions {
     /// How the syscall programs are attached.
     pub attach: Attach,
     /// Size in bytes of each online CPU's ring, and of the one ring for all other CPUs: a power of two.
@@ -71,9 +75,9 @@ pub struct Options {
     pub boot_time: Option<u64>,
 }
 
-impl Default for Options {
-    fn default() -> Options {
-        Options {
+impl Default for ProbeOptions {
+    fn default() -> ProbeOptions {
+        ProbeOptions {
             attach: Attach::Auto,
             ring_size: 8 << 20,
             ring_budget: 512 << 20,
@@ -113,7 +117,7 @@ impl Refused {
 /// The first phase: the kernel and the options are checked, nothing is loaded.
 #[derive(Debug)]
 pub struct Opened {
-    pub(super) options: Options,
+    pub(super) options: ProbeOptions,
     pub(super) layout: RingLayout,
     pub(super) cpus: CpuSet,
 }
@@ -121,7 +125,7 @@ pub struct Opened {
 /// The second phase: the programs are in the kernel.
 pub struct Loaded {
     // The skeleton unmaps the settings' memory, so they come before it and are dropped first.
-    pub(super) settings: Settings,
+    pub(super) settings: ProgramSettings,
     pub(super) skel: ScapdSkel<'static>,
     pub(super) merge: Merge<RingBuffer>,
     pub(super) alarm: Alarm,
@@ -151,8 +155,8 @@ pub struct Active {
 
 impl Opened {
     /// Checks the options and the kernel, and counts the CPUs.
-    pub fn new(options: &Options) -> Result<Opened, ProbeError> {
-        let version = attach::kernel_version();
+    pub fn new(options: &ProbeOptions) -> Result<Opened, ProbeError> {
+        let version = kernel::version();
         if version < (5, 8) {
             let release = rustix::system::uname().release().to_string_lossy().into_owned();
             return Err(ProbeError::KernelTooOld { release });
@@ -247,7 +251,7 @@ impl Loaded {
         self.cpus.set_boot_time(boot_time);
     }
 
-    /// Records only these calls from now on, in the [directions](Options::directions) of the options.
+    /// Records only these calls from now on, in the [directions](ProbeOptions::directions) of the options.
     ///
     /// # Errors
     /// [`ProbeError::NotLoaded`] for a call that was not named when the probe was loaded. Nothing changes then.
@@ -265,8 +269,8 @@ impl Loaded {
         }
         let control = self.control();
         control.set_directories_only(selection.for_names.directories_only);
-        let wanted = control::wanted_slots(selection);
-        let loaded = control::wanted_slots(&self.loaded);
+        let wanted = slots::wanted_slots(selection);
+        let loaded = slots::wanted_slots(&self.loaded);
         control.want(loaded.keys().map(|slot| (*slot, wanted.get(slot).copied())));
         Ok(())
     }
@@ -274,7 +278,7 @@ impl Loaded {
     /// Sets whether calls that the tables do not know are recorded from now on.
     ///
     /// # Errors
-    /// [`ProbeError::NotLoaded`] if the probe was loaded without [`Options::unknown_calls`].
+    /// [`ProbeError::NotLoaded`] if the probe was loaded without [`ProbeOptions::unknown_calls`].
     pub fn select_unknown(&self, wanted: bool) -> Result<(), ProbeError> {
         if !self.unknown_calls {
             return if wanted { Err(ProbeError::NotLoaded("unknown calls".into())) } else { Ok(()) };
@@ -312,9 +316,9 @@ impl Loaded {
     }
 
     /// Returns the counters of all CPUs together.
-    pub fn totals(&self) -> Totals {
+    pub fn totals(&self) -> ProbeTotals {
         let skipped = programs::attached(&self.skel.progs).map(|p| counters::skipped_runs(p.as_fd())).sum();
-        let mut totals = Totals { skipped, ..self.cpus.totals(0..self.cpus()) };
+        let mut totals = ProbeTotals { skipped, ..self.cpus.totals(0..self.cpus()) };
         totals.losses.no_cpu = self.settings.lost_elsewhere().load(Ordering::Acquire);
         totals
     }
@@ -329,7 +333,7 @@ impl Loaded {
     }
 
     /// Returns the counters of one CPU, without skipped runs: the kernel does not say on which CPU it skipped a run.
-    pub fn totals_of(&self, cpu: usize) -> Totals {
+    pub fn totals_of(&self, cpu: usize) -> ProbeTotals {
         self.cpus.totals(cpu..cpu + 1)
     }
 

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use scapd_bpf::types::sc_wanted;
 
-use super::control::slots;
+use super::slots::slots;
 use scap::events::{SYSCALLS, Sampling};
 
 /// The divisor of sampling: each second is divided into this many parts, and only the first is recorded. A power of two

@@ -10,12 +10,12 @@ use scapd_bpf::types;
 /// The mapped settings. Every access is atomic and goes through the one pointer from the mutable mapping. No reference
 /// to the structure exists while the programs may read it.
 #[derive(Debug)]
-pub(super) struct Settings(NonNull<types::bss>);
+pub(super) struct ProgramSettings(NonNull<types::bss>);
 
 // SAFETY: the memory belongs to the probe that holds this value and is only accessed through atomics.
-unsafe impl Send for Settings {}
+unsafe impl Send for ProgramSettings {}
 // SAFETY: as above.
-unsafe impl Sync for Settings {}
+unsafe impl Sync for ProgramSettings {}
 
 /// Defines, for each field, a method that returns the field as an atomic.
 macro_rules! fields {
@@ -32,26 +32,34 @@ macro_rules! fields {
 macro_rules! arrays {
     ($($field:ident[$len:ident],)*) => {
         $(pub(super) fn $field(&self, index: usize) -> &AtomicU8 {
-            assert!(index < Settings::$len, "no such element of the settings");
+            assert!(index < ProgramSettings::$len, "no such element of the settings");
             // SAFETY: as for `fields`; the assertion keeps the index within the array.
             unsafe { AtomicU8::from_ptr((&raw mut (*self.0.as_ptr()).sc_settings.$field).cast::<u8>().add(index)) }
         }
 
-        pub(super) const $len: usize = array_len(|settings: &types::sc_settings| settings.$field);)*
+        pub(super) const $len: usize = {
+            // The elements must be bytes.
+            assert!(is_bytes(|settings| &settings.$field));
+            array_len(|settings: &types::sc_settings| &settings.$field)
+        };)*
     };
 }
 
-const fn array_len<T: Copy, const N: usize>(_: fn(&types::sc_settings) -> [T; N]) -> usize {
-    // The elements must be bytes.
-    assert!(size_of::<T>() == 1);
+/// Returns whether the elements of an array are as large as a byte.
+const fn is_bytes<T, const N: usize>(_: fn(&types::sc_settings) -> &[T; N]) -> bool {
+    size_of::<T>() == 1
+}
+
+/// Returns the length of an array in a structure of the programs.
+pub(super) const fn array_len<S, T, const N: usize>(_: fn(&S) -> &[T; N]) -> usize {
     N
 }
 
-impl Settings {
+impl ProgramSettings {
     /// Takes the mapping of a loaded object. No other reference may exist, so the caller takes it out of the skeleton.
     /// The value must not outlive the object, which unmaps the memory.
-    pub(super) fn new(bss: &'static mut types::bss) -> Settings {
-        Settings(NonNull::from(bss))
+    pub(super) fn new(bss: &'static mut types::bss) -> ProgramSettings {
+        ProgramSettings(NonNull::from(bss))
     }
 
     /// Returns the number of events lost on CPUs without counters, the only number here that the programs write.
@@ -97,11 +105,11 @@ mod tests {
     fn each_field_is_where_the_structure_has_it() {
         let bss = zeroed();
         let memory: *const types::bss = bss;
-        let settings = Settings::new(bss);
+        let settings = ProgramSettings::new(bss);
         settings.boot_time().store(1, Relaxed);
         settings.sample_ratio().store(2, Relaxed);
-        settings.wanted(Settings::SLOTS - 1).store(3, Relaxed);
-        settings.wanted_number(Settings::NUMBERS - 1).store(4, Relaxed);
+        settings.wanted(ProgramSettings::SLOTS - 1).store(3, Relaxed);
+        settings.wanted_number(ProgramSettings::NUMBERS - 1).store(4, Relaxed);
         // SAFETY: the memory is leaked, and nothing writes it from here on.
         let seen = unsafe { &*memory }.sc_settings;
         assert_eq!((seen.boot_time, seen.sample_ratio), (1, 2));
@@ -112,6 +120,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "no such element")]
     fn an_index_beyond_an_array_is_refused() {
-        Settings::new(zeroed()).wanted(Settings::SLOTS);
+        ProgramSettings::new(zeroed()).wanted(ProgramSettings::SLOTS);
     }
 }

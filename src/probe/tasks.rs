@@ -15,7 +15,7 @@ use std::{
 use libbpf_rs::{libbpf_sys, skel::OpenSkel};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::{ProbeError, load::open_bare, messages};
+use super::{ProbeError, messages, object::open_bare};
 
 /// The inode of the initial pid namespace: the same on every kernel (`PROC_PID_INIT_INO`).
 const INITIAL: u64 = 0xeffffffc;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet as Affinity, gettid, sched_setaffinity};
 
-use super::{Active, Opened, Options, ProbeError, RingLayout, TargetState};
+use super::{Active, Opened, ProbeError, ProbeOptions, RingLayout, TargetState};
 use scap::{
     events::Syscall,
     ledger::Cause,
@@ -13,8 +13,8 @@ use scap::{
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-fn options() -> Options {
-    Options { targets: 8, tracepoints: TracepointSet::none(), ..Options::default() }
+fn options() -> ProbeOptions {
+    ProbeOptions { targets: 8, tracepoints: TracepointSet::none(), ..ProbeOptions::default() }
 }
 
 /// Starts a probe of this thread's getppid.
@@ -63,7 +63,7 @@ fn the_gate_closes_and_opens_in_a_phase_and_between() {
 #[test]
 fn a_tracepoint_that_was_not_loaded_cannot_be_recorded() {
     let switches: TracepointSet = [Tracepoint::SchedSwitch].into_iter().collect();
-    let opened = Opened::new(&Options { tracepoints: switches, ..options() }).unwrap();
+    let opened = Opened::new(&ProbeOptions { tracepoints: switches, ..options() }).unwrap();
     let probe = probe(opened);
     let control = probe.probe().control();
     control.set_tracepoints(TracepointSet::none()).unwrap();
@@ -74,7 +74,7 @@ fn a_tracepoint_that_was_not_loaded_cannot_be_recorded() {
 
 #[test]
 fn options_and_lists_have_one_default_of_the_tracepoints() {
-    assert_eq!(Options::default().tracepoints, TracepointSet::default());
+    assert_eq!(ProbeOptions::default().tracepoints, TracepointSet::default());
 }
 
 /// Acts as if the CPU had come after the probe was loaded, on a machine with more possible CPUs than counters.

@@ -8,24 +8,14 @@ use std::{
 
 use libbpf_rs::{Link, ProgramMut, libbpf_sys};
 use rustix::{
-    fs::{Mode, OFlags, open, openat},
+    fs::{Mode, OFlags, openat},
     mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen},
 };
 
-const MOUNT_POINTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+use crate::kernel::{self, FOLDER};
+
 /// The directory of the tracepoints of every system call.
 const EVENTS: &str = "events/raw_syscalls";
-const FOLDER: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-
-/// Returns whether tracefs is mounted at one of its usual places.
-pub(crate) fn is_mounted() -> bool {
-    mounted().is_ok()
-}
-
-fn mounted() -> rustix::io::Result<OwnedFd> {
-    let folder = |root: &str| open(format!("{root}/{EVENTS}"), FOLDER, Mode::empty());
-    folder(MOUNT_POINTS[0]).or_else(|_| folder(MOUNT_POINTS[1]))
-}
 
 /// Mounts tracefs in no namespace; the mount ends with its last descriptor. Needs CAP_SYS_ADMIN.
 fn detached() -> rustix::io::Result<OwnedFd> {
@@ -41,7 +31,7 @@ fn detached() -> rustix::io::Result<OwnedFd> {
 
 /// Returns the id of `sys_enter` or `sys_exit`.
 pub(super) fn id(tracepoint: &str) -> io::Result<u64> {
-    let folder = mounted().or_else(|_| detached())?;
+    let folder = kernel::tracefs(EVENTS).or_else(|_| detached())?;
     let file = openat(&folder, format!("{tracepoint}/id"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut text = String::new();
     File::from(file).read_to_string(&mut text)?;

@@ -20,7 +20,7 @@ use std::{
 use anyhow::Context;
 use rustix::process::{Pid, Signal};
 
-use crate::{limits::OpenFiles, print::shown, probe::id_in_proc};
+use crate::{escape::shown, limits::OpenFiles, probe::id_in_proc};
 
 /// An error of starting a command.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +54,7 @@ pub enum Stdout {
 
 /// A child process that waits before its exec, then runs the command.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldCommand {
     pid: u32,
     child: Child,
     name: OsString,
@@ -64,13 +64,17 @@ pub struct Held {
     failure: File,
 }
 
-impl Held {
+impl HeldCommand {
     /// Forks a child for the command, with this limit of open files; returns `None` if the command is empty. The
     /// calling thread must live as long as the child is held.
     ///
     /// # Errors
     /// [`CommandError::NotFound`] if there is no such program, and errors of fork(2) and pipe(2).
-    pub fn spawn(command: &[OsString], stdout: Stdout, limit: OpenFiles) -> anyhow::Result<Option<Held>> {
+    pub fn spawn(
+        command: &[OsString],
+        stdout: Stdout,
+        limit: OpenFiles,
+    ) -> anyhow::Result<Option<HeldCommand>> {
         let Some((name, arguments)) = command.split_first() else { return Ok(None) };
         let image = Image::new(name, arguments)?;
         let (go_reader, go) = pipe()?;
@@ -93,7 +97,7 @@ impl Held {
         // SAFETY: between fork and exec the closure only makes system calls, on memory and descriptors that it owns.
         unsafe { started.pre_exec(move || child.run()) };
         let child = started.spawn().with_context(|| format!("cannot start {}", shown(name.as_ref())))?;
-        let mut held = Held { pid: 0, child, name: name.clone(), go: Some(go), failure };
+        let mut held = HeldCommand { pid: 0, child, name: name.clone(), go: Some(go), failure };
         held.pid = id_in_proc(held.child.id()).context("cannot find the command in /proc")?;
         Ok(Some(held))
     }
@@ -142,7 +146,7 @@ impl Held {
 }
 
 /// Kills a child that was never released.
-impl Drop for Held {
+impl Drop for HeldCommand {
     fn drop(&mut self) {
         if self.go.take().is_some() {
             // Both fail only if the child has already ended.

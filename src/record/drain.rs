@@ -10,10 +10,10 @@ use std::{
 
 pub use counts::Counts;
 
-use super::{clock::Clock, ledger::Ledger, rotor::Rotor, self_test::SelfTest, state::Scan};
+use super::{clock::Clock, ledger::LossLedger, rotor::Rotor, self_test::SelfTest, state::Scan};
 use crate::{
     clocks::Machine,
-    output::{Chunk, OutputError, Progress, Rotation, Totals, WriterThread},
+    output::{Chunk, OutputError, OutputTotals, Rotation, WriterProgress, WriterThread},
     probe::{Active, Loaded, ProbeError, RawEvent},
 };
 use scap::{
@@ -37,7 +37,7 @@ pub struct Drain {
     since: Instant,
     counts: Counts,
     limits: Limits,
-    ledger: Ledger,
+    ledger: LossLedger,
     /// The source of all times below.
     clock: Clock,
     /// Gets the new boot time when the clock changes it.
@@ -112,7 +112,7 @@ impl Drain {
             since: Instant::now(),
             counts,
             limits,
-            ledger: Ledger::new(cpus, now),
+            ledger: LossLedger::new(cpus, now),
             clock: Clock::new(Machine::new(), boot_time),
             scan,
             taken: 0,
@@ -395,7 +395,7 @@ impl Drain {
     }
 
     /// Returns what has reached the output so far.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> WriterProgress {
         self.writer.progress()
     }
 
@@ -424,7 +424,7 @@ impl Drain {
     }
 
     /// Returns the ledger of the events taken so far.
-    pub fn ledger(&self) -> &Ledger {
+    pub fn ledger(&self) -> &LossLedger {
         &self.ledger
     }
 
@@ -448,7 +448,7 @@ impl Drain {
     }
 
     /// Closes the file.
-    pub fn close(&mut self) -> Result<Totals, OutputError> {
+    pub fn close(&mut self) -> Result<OutputTotals, OutputError> {
         self.writer.close()
     }
 

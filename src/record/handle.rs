@@ -9,48 +9,10 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, status::Status};
-use crate::{
-    output::Retention,
-    probe::{DynamicSnaplen, SampleRatio},
-};
-use scap::select::SyscallSet;
+use super::{settings::LiveSettings, status::Status};
 
 /// How long to wait for a request to be carried out. A rotation reads the state of the machine first.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The settings that can change while a recording runs. The rest of a [`Config`](super::Config) is fixed at its start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
-    /// The calls; `None` for all, including those that the tables do not know.
-    pub syscalls: Option<SyscallSet>,
-    /// Record nothing else: see [`Config::only`].
-    pub only: bool,
-    /// Maximum number of data bytes that an event keeps.
-    pub snaplen: u32,
-    /// Traffic of which more data is kept.
-    pub dynamic_snaplen: Option<DynamicSnaplen>,
-    /// Leave out the exit events of calls that failed.
-    pub drop_failed: bool,
-    /// Record only a part of each second.
-    pub sampling: Option<SampleRatio>,
-    /// Which files of a series are kept; `None` leaves this unchanged.
-    pub retention: Option<Retention>,
-}
-
-impl From<&Config> for Settings {
-    fn from(config: &Config) -> Settings {
-        Settings {
-            syscalls: config.syscalls,
-            only: config.only,
-            snaplen: config.probe.snaplen,
-            dynamic_snaplen: config.probe.dynamic_snaplen,
-            drop_failed: config.probe.drop_failed,
-            sampling: config.probe.sampling,
-            retention: config.files.as_ref().map(|files| files.retention),
-        }
-    }
-}
 
 /// An error of a request.
 #[derive(Debug, thiserror::Error)]
@@ -73,11 +35,11 @@ pub enum RequestError {
 pub(super) type Answer = SyncSender<Result<(), String>>;
 
 /// A queued request.
-pub(super) enum Request {
+pub(super) enum HandleRequest {
     /// Continue in a new file.
     Rotate(Answer),
     /// Change the settings.
-    Change(Settings, Answer),
+    Change(LiveSettings, Answer),
 }
 
 /// Controls a recording from any thread. Clones control the same recording.
@@ -85,7 +47,7 @@ pub(super) enum Request {
 pub struct Handle {
     stop: Arc<AtomicBool>,
     signalled: Arc<AtomicBool>,
-    requests: Sender<Request>,
+    requests: Sender<HandleRequest>,
     status: Arc<Mutex<Arc<Status>>>,
 }
 
@@ -93,7 +55,7 @@ pub struct Handle {
 #[derive(Debug)]
 pub struct Requests {
     stop: Arc<AtomicBool>,
-    requests: Receiver<Request>,
+    requests: Receiver<HandleRequest>,
     status: Arc<Mutex<Arc<Status>>>,
 }
 
@@ -130,7 +92,7 @@ impl Handle {
     /// [`RequestError::Refused`] if the recording goes to a single file; [`RequestError::Late`] if there is no new file
     /// by then.
     pub fn rotate(&self) -> Result<(), RequestError> {
-        self.ask(Request::Rotate, PATIENCE)
+        self.ask(HandleRequest::Rotate, PATIENCE)
     }
 
     /// Changes the settings. Waits for that for up to 30 s. If the new events refer to names that were not followed so
@@ -140,7 +102,7 @@ impl Handle {
     /// # Errors
     /// [`RequestError::Refused`] if the recording did not load what this takes: see
     /// [`Config::selectable`](super::Config::selectable); [`RequestError::Late`] if it has not changed by then.
-    pub fn change(&self, settings: Settings) -> Result<(), RequestError> {
+    pub fn change(&self, settings: LiveSettings) -> Result<(), RequestError> {
         self.change_within(settings, PATIENCE)
     }
 
@@ -148,11 +110,19 @@ impl Handle {
     ///
     /// # Errors
     /// As for [`change`](Handle::change).
-    pub(crate) fn change_within(&self, settings: Settings, patience: Duration) -> Result<(), RequestError> {
-        self.ask(|answer| Request::Change(settings, answer), patience)
+    pub(crate) fn change_within(
+        &self,
+        settings: LiveSettings,
+        patience: Duration,
+    ) -> Result<(), RequestError> {
+        self.ask(|answer| HandleRequest::Change(settings, answer), patience)
     }
 
-    fn ask(&self, request: impl FnOnce(Answer) -> Request, patience: Duration) -> Result<(), RequestError> {
+    fn ask(
+        &self,
+        request: impl FnOnce(Answer) -> HandleRequest,
+        patience: Duration,
+    ) -> Result<(), RequestError> {
         let (answer, answered) = sync_channel(1);
         self.requests.send(request(answer)).map_err(|_| RequestError::Ended)?;
         match answered.recv_timeout(patience) {
@@ -176,7 +146,7 @@ impl Requests {
     }
 
     /// Returns the next request, if any.
-    pub(super) fn next(&self) -> Option<Request> {
+    pub(super) fn next(&self) -> Option<HandleRequest> {
         self.requests.try_recv().ok()
     }
 
@@ -193,9 +163,9 @@ mod tests {
     #[test]
     fn a_request_waits_only_so_long() {
         let (handle, requests) = requests();
-        let asked = handle.ask(Request::Rotate, Duration::from_millis(10));
+        let asked = handle.ask(HandleRequest::Rotate, Duration::from_millis(10));
         assert!(matches!(asked, Err(RequestError::Late(_))), "{asked:?}");
-        assert!(matches!(requests.next(), Some(Request::Rotate(_))), "it can still be done");
+        assert!(matches!(requests.next(), Some(HandleRequest::Rotate(_))), "it can still be done");
         drop(requests);
         assert!(matches!(handle.rotate(), Err(RequestError::Ended)));
     }
@@ -233,14 +203,15 @@ mod tests {
                     std::thread::sleep(Duration::from_millis(1));
                     requests.next()
                 });
-                let Some(Request::Change(settings, answer)) = request.take(5000).flatten().next() else {
+                let Some(HandleRequest::Change(settings, answer)) = request.take(5000).flatten().next()
+                else {
                     panic!("not asked to change");
                 };
                 assert_eq!(settings.snaplen, 77);
                 answer.send(result).unwrap();
             }
         });
-        let settings = Settings { snaplen: 77, ..Settings::from(&Config::default()) };
+        let settings = LiveSettings { snaplen: 77, ..LiveSettings::from(&crate::record::Config::default()) };
         handle.change(settings.clone()).unwrap();
         let refused = handle.change(settings).unwrap_err();
         assert!(matches!(refused, RequestError::Refused(text) if text == "no"));

@@ -1,6 +1,6 @@
 //! Tracks losses while a capture runs: finds the gaps, and computes the balance at the end.
 
-use crate::probe::{Loaded, SampleRatio, Totals};
+use crate::probe::{Loaded, ProbeTotals, SampleRatio};
 use scap::{
     events::{EVENTS, EventType},
     ledger::{Cause, Gap, Losses, Verdict},
@@ -12,14 +12,14 @@ const QUIET: u64 = 100_000_000;
 const LONGEST: u64 = 1_000_000_000;
 
 /// Events taken from the rings, and events lost.
-pub(super) struct Ledger {
+pub(super) struct LossLedger {
     /// Losses of each CPU at the last check.
     lost: Vec<u64>,
     /// The time of the last check, ns since the epoch.
     looked: u64,
     gap: Option<OpenGap>,
     /// The counters when the last gap was closed.
-    accounted: Totals,
+    accounted: ProbeTotals,
     /// Events behind a newer one in their file.
     late: u64,
     /// Events taken from the rings, by CPU and type.
@@ -33,15 +33,15 @@ struct OpenGap {
     cpus: Vec<bool>,
 }
 
-impl Ledger {
+impl LossLedger {
     /// Makes a ledger of that many CPUs that starts at `now`.
-    pub(super) fn new(cpus: usize, now: u64) -> Ledger {
-        Ledger {
+    pub(super) fn new(cpus: usize, now: u64) -> LossLedger {
+        LossLedger {
             // One more, for the CPUs without counters.
             lost: vec![0; cpus + 1],
             looked: now,
             gap: None,
-            accounted: Totals::default(),
+            accounted: ProbeTotals::default(),
             late: 0,
             taken: vec![vec![0; EVENTS.len()]; cpus],
         }

@@ -3,12 +3,14 @@
 mod clock;
 mod command;
 mod drain;
+mod first_state;
 mod handle;
 mod ledger;
 mod pace;
 mod progress;
 mod rotor;
 mod self_test;
+mod settings;
 mod state;
 mod stats;
 mod status;
@@ -29,25 +31,27 @@ use anyhow::Context;
 
 use crate::{
     confine::{self, Confinement, Task},
+    escape::shown,
     limits::OpenFiles,
     output::{
         Destination, Pattern, Reserved, ReservedFiles, Series, Target, WriterThread, default_name,
         default_pattern,
     },
-    print::shown,
-    probe::{Active, Loaded, Opened, Options, TargetState},
+    probe::{Active, Loaded, Opened, ProbeOptions, TargetState},
 };
 pub use command::CommandError;
-use command::{Held, Stdout};
+use command::{HeldCommand, Stdout};
 use drain::{Drain, Limits};
+use first_state::state_beside;
 pub(crate) use handle::PATIENCE;
-use handle::{Answer, Request};
-pub use handle::{Handle, RequestError, Requests, Settings, requests};
-use ledger::Ledger;
+use handle::{Answer, HandleRequest};
+pub use handle::{Handle, RequestError, Requests, requests};
+use ledger::LossLedger;
 use pace::Pace;
-use progress::Progress;
+use progress::ProgressLine;
 use scap::select::{self, SyscallSet};
 use self_test::SelfTest;
+pub use settings::LiveSettings;
 use state::Scan;
 use status::Watch;
 pub use status::{CpuStatus, Observer, RingStatus, Status};
@@ -90,7 +94,7 @@ pub struct Config {
     pub selectable: bool,
     /// The probe's options. The recording sets `targets` and `unknown_calls` itself, and adds the end of threads to
     /// `tracepoints` where names need it.
-    pub probe: Options,
+    pub probe: ProbeOptions,
     /// Processes to record, with their descendants.
     pub pids: Vec<u32>,
     /// A command to run and record, with its descendants.
@@ -117,7 +121,7 @@ pub struct Config {
 
 /// How a recording ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct RecordOutcome {
     /// What was recorded.
     pub summary: Summary,
     /// The command's exit status, if it has ended.
@@ -132,14 +136,19 @@ pub struct Outcome {
 ///
 /// # Errors
 /// Errors of the probe, the snapshot or the output. The file is then valid up to its last whole block.
-pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> anyhow::Result<Outcome> {
+pub fn run(
+    config: &Config,
+    requests: Requests,
+    observer: &mut dyn Observer,
+) -> anyhow::Result<RecordOutcome> {
     let started = Instant::now();
     command::check(&config.command)?;
     targets::check(&config.pids)?;
     let limit = OpenFiles::raise();
     let targeted = !config.pids.is_empty() || (!config.command.is_empty() && !config.all);
     let wanted = Wanted::new(config);
-    let (selection, options) = wanted.to_load(config, if targeted { TARGETS } else { 0 })?;
+    let test = config.self_test.then(self_test::call).transpose()?;
+    let (selection, options) = wanted.to_load(config, if targeted { TARGETS } else { 0 }, test);
     let scan = Scan::new(config.include_self);
     if let Some(path) = &config.stats {
         stats::check(path).map_err(|source| StatsError { path: path.clone(), source })?;
@@ -160,7 +169,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     control.skip_process(left_out);
     // The probe is already attached, so children born from here on are followed.
     targets::add(&control, tasks, &config.pids)?;
-    let mut command = Held::spawn(&config.command, command_stdout(config), limit)?;
+    let mut command = HeldCommand::spawn(&config.command, command_stdout(config), limit)?;
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }
@@ -224,7 +233,7 @@ pub fn run(config: &Config, requests: Requests, observer: &mut dyn Observer) -> 
     match result {
         Ok((ended, written)) => {
             let summary = Summary { written, ..summary };
-            Ok(Outcome { summary, command: ended.status, failure: ended.failure, stats })
+            Ok(RecordOutcome { summary, command: ended.status, failure: ended.failure, stats })
         }
         Err(error) => {
             // Return the first error; only log this one.
@@ -275,10 +284,10 @@ fn record_events(
     scan: &Scan,
     active: &mut Active,
     drain: &mut Drain,
-    command: &mut Option<Held>,
+    command: &mut Option<HeldCommand>,
     audience: &mut Audience<'_>,
 ) -> anyhow::Result<Ended> {
-    let state = scan.take_beside(active, drain, command.as_ref())?;
+    let state = state_beside(scan, active, drain, command.as_ref())?;
     drain.start(&state)?;
     let ready = await_self_test(active, drain, audience)?;
     let status = audience.publish(active, drain);
@@ -286,15 +295,15 @@ fn record_events(
         audience.observer.started(&status);
     }
     let gate_opened = Instant::now();
-    if let Some(Err(failure)) = command.as_mut().map(Held::release) {
+    if let Some(Err(failure)) = command.as_mut().map(HeldCommand::release) {
         return Ok(Ended { failure: Some(failure), ..Ended::default() });
     }
     let mut watched = (!config.pids.is_empty() && command.is_none()).then(targets::Watched::new);
-    let mut progress = Progress::new(config.quiet, drain.target());
+    let mut progress = ProgressLine::new(config.quiet, drain.target());
     let mut pace = Pace::new();
     while !audience.requests.stopped() {
         let took = drain.step(active)?;
-        if let Some(ended) = command.as_mut().map(Held::try_wait).transpose()?.flatten() {
+        if let Some(ended) = command.as_mut().map(HeldCommand::try_wait).transpose()?.flatten() {
             progress.clear();
             return Ok(Ended { status: Some(ended), ..Ended::default() });
         }
@@ -354,13 +363,13 @@ impl Audience<'_> {
         while let Some(request) = self.requests.next() {
             // The caller may no longer wait for the answer.
             let _ = match request {
-                Request::Change(settings, answer) => {
+                HandleRequest::Change(settings, answer) => {
                     if let Some(retention) = settings.retention {
                         drain.progress().set_retention(retention);
                     }
                     answer.send(self.change(active.probe(), &settings, drain))
                 }
-                Request::Rotate(answer) if drain.ask_rotation() => {
+                HandleRequest::Rotate(answer) if drain.ask_rotation() => {
                     // The oldest callers have timed out by then.
                     if self.rotating.len() >= ROTATING {
                         self.rotating.remove(0);
@@ -368,7 +377,9 @@ impl Audience<'_> {
                     self.rotating.push(answer);
                     Ok(())
                 }
-                Request::Rotate(answer) => answer.send(Err("the recording goes to a single file".to_owned())),
+                HandleRequest::Rotate(answer) => {
+                    answer.send(Err("the recording goes to a single file".to_owned()))
+                }
             };
         }
         if !self.rotating.is_empty() && drain.has_rotated() {
@@ -382,7 +393,7 @@ impl Audience<'_> {
         }
     }
 
-    fn change(&mut self, probe: &Loaded, settings: &Settings, drain: &mut Drain) -> Result<(), String> {
+    fn change(&mut self, probe: &Loaded, settings: &LiveSettings, drain: &mut Drain) -> Result<(), String> {
         let wanted = self.wanted.changed(settings);
         wanted.select(probe).map_err(|e| e.to_string())?;
         if wanted.asked() != self.wanted.asked() {
@@ -419,7 +430,7 @@ pub struct StatsError {
 fn write_stats(
     config: &Config,
     summary: &Summary,
-    ledger: &Ledger,
+    ledger: &LossLedger,
     active: &Active,
 ) -> Result<(), StatsError> {
     let Some(path) = &config.stats else { return Ok(()) };

@@ -13,7 +13,7 @@ use crate::probe::Active;
 const INTERVAL: Duration = Duration::from_millis(200);
 
 /// A progress line on stderr, shown only on a terminal.
-pub struct Progress {
+pub struct ProgressLine {
     bar: ProgressBar,
     started: Instant,
     shown: Instant,
@@ -21,8 +21,8 @@ pub struct Progress {
     rate: f64,
 }
 
-impl Progress {
-    pub fn new(quiet: bool, target: &str) -> Progress {
+impl ProgressLine {
+    pub fn new(quiet: bool, target: &str) -> ProgressLine {
         let bar =
             if quiet || !stderr().is_terminal() { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
         if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {wide_msg}") {
@@ -30,7 +30,7 @@ impl Progress {
         }
         bar.set_prefix(target.to_owned());
         let now = Instant::now();
-        Progress { bar, started: now, shown: now, events: 0, rate: 0.0 }
+        ProgressLine { bar, started: now, shown: now, events: 0, rate: 0.0 }
     }
 
     /// Updates the line, at most every 200 ms.

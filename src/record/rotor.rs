@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use crate::output::{Cut, Rotation, WriterThread};
+use crate::output::{FileCut, Rotation, WriterThread};
 use scap::ledger::Verdict;
 
 /// Bytes reserved for the notices at a file's end.
@@ -119,7 +119,7 @@ impl Rotor {
     }
 
     /// Starts the next file. `beside` is the part of the balance so far that is not events and their losses.
-    pub(super) fn cut(&mut self, at: u64, now: u64, beside: Verdict) -> Cut {
+    pub(super) fn cut(&mut self, at: u64, now: u64, beside: Verdict) -> FileCut {
         let before = std::mem::replace(&mut self.beside, beside);
         (self.events, self.bytes, self.state, self.asked) = (0, 0, None, false);
         self.end = self.rotation.end(at, &self.zone);
@@ -127,7 +127,7 @@ impl Rotor {
             // The recorder stood still for longer than a period.
             self.end = self.rotation.end(now, &self.zone);
         }
-        Cut { at, beside: beside.since(&before) }
+        FileCut { at, beside: beside.since(&before) }
     }
 
     /// Requests the next file as soon as possible.

@@ -1,19 +1,15 @@
 //! Takes the state of the machine that each file starts with.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
 };
 
 use anyhow::Context;
 
-use super::{command::Held, drain::Drain, pace};
 use crate::{
     output::StateSource,
-    probe::{Active, Ids, TaskIds},
+    probe::{Ids, TaskIds},
     snapshot,
 };
 use scap::format::{state::MachineState, write_state};
@@ -49,10 +45,10 @@ impl Scan {
     }
 
     /// Reads the state from /proc, and the ids that its tasks have in events.
-    fn take(&self) -> anyhow::Result<(MachineState, Option<Ids>)> {
+    pub(super) fn take(&self) -> anyhow::Result<(MachineState, Option<Ids>)> {
         let before = self.ids()?;
         let boot_time = Some(self.boot_time.load(Ordering::Relaxed)).filter(|time| *time > 0);
-        let mut snapshot = snapshot::take(&snapshot::Options { boot_time, ..Default::default() })?;
+        let mut snapshot = snapshot::take(&snapshot::SnapshotOptions { boot_time, ..Default::default() })?;
         tracing::debug!(?snapshot.report, "state of the machine");
         if !self.include_self {
             // Hundreds of maps and programs, which no event will refer to.
@@ -74,37 +70,10 @@ impl Scan {
             bytes(state, ids).unwrap_or_default()
         })
     }
-
-    /// Reads /proc on a separate thread, and meanwhile takes events from the rings.
-    pub(super) fn take_beside(
-        &self,
-        active: &mut Active,
-        drain: &mut Drain,
-        command: Option<&Held>,
-    ) -> anyhow::Result<Vec<u8>> {
-        let scan = self.clone();
-        let scan = thread::Builder::new()
-            .name("scapd-snapshot".into())
-            .spawn(move || scan.take())
-            .context("cannot start a thread")?;
-        while !scan.is_finished() {
-            if drain.step(active)? < pace::MANY {
-                thread::sleep(pace::SHORTEST);
-            }
-        }
-        let (mut state, ids) =
-            scan.join().map_err(|_| anyhow::anyhow!("the thread that reads /proc panicked"))??;
-        if let Some(held) = command {
-            // It still holds copies of the recorder's descriptors, which its exec will close.
-            for list in state.fds.iter_mut().filter(|list| list.pid == u64::from(held.pid())) {
-                list.fds.retain(|fd| held.keeps(fd.fd));
-            }
-        }
-        bytes(state, ids)
-    }
 }
 
-fn bytes(mut state: MachineState, ids: Option<Ids>) -> anyhow::Result<Vec<u8>> {
+/// Encodes the state, with the ids that its tasks have in events.
+pub(super) fn bytes(mut state: MachineState, ids: Option<Ids>) -> anyhow::Result<Vec<u8>> {
     if let Some(ids) = ids {
         translate(&mut state, &ids);
     }

@@ -16,7 +16,7 @@ use rustix::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{ledger::Ledger, summary::Summary};
+use super::{ledger::LossLedger, summary::Summary};
 use crate::{
     balance::ToJson,
     folder::{Draft, Special},
@@ -28,7 +28,7 @@ use scap::events::event;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Writes the file under a temporary name, then renames it, so that nobody reads a partial file.
-pub(super) fn write(path: &Path, summary: &Summary, ledger: &Ledger, probe: &Loaded) -> io::Result<()> {
+pub(super) fn write(path: &Path, summary: &Summary, ledger: &LossLedger, probe: &Loaded) -> io::Result<()> {
     let text = format!("{:#}\n", json(summary, ledger, probe));
     match Special::find(path.to_owned())? {
         Ok(spot) => {
@@ -72,7 +72,7 @@ fn write_patiently(mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn json(summary: &Summary, ledger: &Ledger, probe: &Loaded) -> Value {
+fn json(summary: &Summary, ledger: &LossLedger, probe: &Loaded) -> Value {
     let verdict = &summary.verdict;
     let (user, system) = cpu_time();
     let types: Vec<_> = summary.totals.events.iter().map(|(ty, counters)| row(*ty, counters)).collect();

@@ -7,8 +7,8 @@ use indicatif::{HumanBytes, HumanCount};
 use super::drain::Drain;
 use crate::{
     balance,
-    output::Totals as Written,
-    probe::{Loaded, Totals},
+    output::OutputTotals,
+    probe::{Loaded, ProbeTotals},
 };
 use scap::{
     events::{EVENTS, Event, EventType, Syscall, event},
@@ -34,11 +34,11 @@ pub struct Summary {
     /// Other events in the file, which keep the names in the requested ones right.
     pub for_names: u64,
     /// Events and bytes written.
-    pub written: Written,
+    pub written: OutputTotals,
     /// The balance of the events seen.
     pub verdict: Verdict,
     /// The programs' counters.
-    pub totals: Totals,
+    pub totals: ProbeTotals,
     /// Calls with the number of their events, the most frequent first.
     pub calls: Vec<(&'static str, u64)>,
     /// Epochs that the merge gave up.
@@ -82,7 +82,11 @@ impl Summary {
             duration,
             events: counts.asked,
             for_names: counts.total - counts.asked,
-            written: Written { events: counts.total, bytes_in: 0, bytes_out: drain.progress().bytes_out() },
+            written: OutputTotals {
+                events: counts.total,
+                bytes_in: 0,
+                bytes_out: drain.progress().bytes_out(),
+            },
             verdict,
             totals: probe.totals(),
             calls,

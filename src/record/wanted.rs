@@ -1,9 +1,9 @@
 //! The selection of a recording: the requested events, and those that keep their names right.
 
-use super::{Config, Settings, self_test};
-use crate::probe::{Directions, Loaded, Options, ProbeError};
+use super::{Config, settings::LiveSettings};
+use crate::probe::{Directions, Loaded, ProbeError, ProbeOptions};
 use scap::{
-    events::SYSCALLS,
+    events::{SYSCALLS, Syscall},
     select::{Asked, Selection, SyscallSet, Tracepoint, TracepointSet},
 };
 
@@ -29,7 +29,7 @@ impl Wanted {
     }
 
     /// Returns the selection after a change of settings.
-    pub(super) fn changed(self, settings: &Settings) -> Wanted {
+    pub(super) fn changed(self, settings: &LiveSettings) -> Wanted {
         Wanted { syscalls: settings.syscalls, only: settings.only, ..self }
     }
 
@@ -72,22 +72,27 @@ impl Wanted {
         tracepoints
     }
 
-    /// Returns what a recording has to load, and the probe's options for it.
-    pub(super) fn to_load(self, config: &Config, targets: u32) -> anyhow::Result<(Selection, Options)> {
+    /// Returns what a recording has to load, with the call that a self-test makes, and the probe's options for it.
+    pub(super) fn to_load(
+        self,
+        config: &Config,
+        targets: u32,
+        test: Option<&'static Syscall>,
+    ) -> (Selection, ProbeOptions) {
         let mut load = self;
         if config.selectable {
             (load.syscalls, load.only) = (None, false);
         }
-        if config.self_test {
-            load = load.and([self_test::call()?].into_iter().collect());
+        if let Some(call) = test {
+            load = load.and([call].into_iter().collect());
         }
         let mut tracepoints = load.tracepoints();
         if config.selectable {
             tracepoints.insert(Tracepoint::SchedProcessExit);
         }
         let unknown_calls = config.selectable || config.syscalls.is_none();
-        let options = Options { targets, tracepoints, unknown_calls, ..config.probe.clone() };
-        Ok((load.selection(), options))
+        let options = ProbeOptions { targets, tracepoints, unknown_calls, ..config.probe.clone() };
+        (load.selection(), options)
     }
 
     /// Records this selection only, from now on.

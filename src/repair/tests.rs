@@ -1,4 +1,9 @@
-use std::{fs, io::Cursor, os::unix::fs::PermissionsExt};
+use std::{
+    fs::{self, File, Permissions},
+    io::Cursor,
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+};
 
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::{
@@ -8,11 +13,12 @@ use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use super::*;
-use crate::verify::{Outcome, Report as Verified};
+use crate::verify::{VerifyOutcome, VerifyReport as Verified};
 use scap::{
     events::{EventType, event},
     format::{
-        BlockType, EventBuilder, MachineState, Reader, Value, event_block_len, frame_event, write_state,
+        BlockType, EventBuilder, MachineState, ReadError, Reader, Value, event_block_len, frame_event,
+        write_state,
     },
     ledger::{self, CutCause, Verdict},
 };
@@ -55,7 +61,7 @@ fn salvaged(bytes: &[u8]) -> (Cut, Vec<u8>) {
     let mut out = Vec::new();
     let cut = survey.write(&mut Cursor::new(bytes), &mut out).unwrap();
     let verified = Verified::of(&out[..]);
-    assert_eq!(verified.outcome(), Outcome::Incomplete, "{verified:?}");
+    assert_eq!(verified.outcome(), VerifyOutcome::Incomplete, "{verified:?}");
     assert_eq!(verified.cuts, [cut]);
     // A second repair finds nothing to do.
     let again = Survey::of(&out[..]).unwrap();
@@ -173,7 +179,7 @@ fn the_repaired_capture_takes_the_place_of_the_damaged_one() {
     let (folder, path) = with("a.scap", damaged);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     let modified = fs::metadata(&path).unwrap().modified().unwrap();
-    let report = repair(&path, &Place::Instead).unwrap();
+    let report = repair(&path, &RepairPlace::Instead).unwrap();
     assert_eq!((report.events, report.cut.unwrap().cause), (5, CutCause::CutOff));
     assert_eq!(report.path.file_name(), path.file_name());
     let meta = fs::metadata(&path).unwrap();
@@ -182,7 +188,7 @@ fn the_repaired_capture_takes_the_place_of_the_damaged_one() {
     let repaired = fs::read(&path).unwrap();
     assert_eq!(events(&repaired), 5);
     // It is whole now.
-    let report = repair(&path, &Place::Instead).unwrap();
+    let report = repair(&path, &RepairPlace::Instead).unwrap();
     assert_eq!((report.cut, fs::read(&path).unwrap() == repaired), (None, true));
 }
 
@@ -190,7 +196,7 @@ fn the_repaired_capture_takes_the_place_of_the_damaged_one() {
 fn the_damaged_capture_is_kept_where_that_is_wanted() {
     let file = whole(5);
     let damaged = &file[..file.len() - 1];
-    let keep = Place::InsteadOfKept;
+    let keep = RepairPlace::InsteadOfKept;
     let (folder, path) = with("a.scap", damaged);
     let report = repair(&path, &keep).unwrap();
     assert_eq!(names(&folder), ["a.scap", "a.scap.damaged"]);
@@ -201,7 +207,7 @@ fn the_damaged_capture_is_kept_where_that_is_wanted() {
     assert!(fs::read(folder.path().join("a.scap.damaged")).unwrap() == damaged);
     // Elsewhere: the damaged one is left alone.
     let out = folder.path().join("b.scap");
-    let elsewhere = Place::Elsewhere(out.clone());
+    let elsewhere = RepairPlace::Elsewhere(out.clone());
     let report = repair(&path, &elsewhere).unwrap();
     assert_eq!((report.path, events(&fs::read(&out).unwrap())), (out, 5));
     assert!(fs::read(&path).unwrap() == damaged[..damaged.len() - 1]);
@@ -217,10 +223,10 @@ fn in_place_comes_the_same_out() {
     {
         let [(_kept, beside), (folder, in_place)] =
             [with("a.scap.partial", damaged), with("a.scap.partial", damaged)];
-        let expected = repair(&beside, &Place::Instead).unwrap();
+        let expected = repair(&beside, &RepairPlace::Instead).unwrap();
         fs::set_permissions(&in_place, Permissions::from_mode(0o4750)).unwrap();
         let modified = fs::metadata(&in_place).unwrap().modified().unwrap();
-        let report = repair(&in_place, &Place::InPlace).unwrap();
+        let report = repair(&in_place, &RepairPlace::InPlace).unwrap();
         assert_eq!(fs::metadata(&report.path).unwrap().permissions().mode() & 0o7777, 0o640);
         assert_eq!((report.cut, report.events), (expected.cut, expected.events));
         assert!(fs::read(&report.path).unwrap() == fs::read(&expected.path).unwrap());
@@ -239,20 +245,20 @@ fn a_partial_file_gets_its_name() {
         (&member(&unclosed(5)), Some(CutCause::Unclosed)),
     ] {
         let (folder, path) = with("a.scap.partial", bytes);
-        let report = repair(&path, &Place::Instead).unwrap();
+        let report = repair(&path, &RepairPlace::Instead).unwrap();
         assert_eq!((report.cut.map(|cut| cut.cause), names(&folder)), (cause, vec!["a.scap".to_owned()]));
         assert_eq!(events(&fs::read(report.path).unwrap()), 5);
     }
     // As other programs write it.
     let (_folder, path) = with("a.scap", &unclosed(5));
-    assert_eq!(repair(&path, &Place::Instead).unwrap().cut, None);
+    assert_eq!(repair(&path, &RepairPlace::Instead).unwrap().cut, None);
 }
 
 #[test]
 fn no_capture_is_overwritten() {
     let (folder, path) = with("a.scap.partial", &unclosed(5));
     fs::write(folder.path().join("a.scap"), "another").unwrap();
-    assert!(matches!(repair(&path, &Place::Instead), Err(RepairError::Exists { .. })));
+    assert!(matches!(repair(&path, &RepairPlace::Instead), Err(RepairError::Exists { .. })));
     assert_eq!(names(&folder), ["a.scap", "a.scap.partial"]);
     assert_eq!(fs::read(folder.path().join("a.scap")).unwrap(), b"another");
     assert!(fs::read(&path).unwrap() == unclosed(5));
@@ -261,16 +267,16 @@ fn no_capture_is_overwritten() {
 #[test]
 fn what_cannot_be_repaired_is_left_alone() {
     let (folder, path) = with("a.scap.partial", &state()[..50]);
-    let error = repair(&path, &Place::Instead).unwrap_err();
+    let error = repair(&path, &RepairPlace::Instead).unwrap_err();
     assert!(matches!(error, RepairError::Nothing { .. }), "{error}");
     assert!(fs::read(&path).unwrap() == state()[..50]);
-    assert!(matches!(repair(folder.path(), &Place::Instead), Err(RepairError::NotAFile { .. })));
+    assert!(matches!(repair(folder.path(), &RepairPlace::Instead), Err(RepairError::NotAFile { .. })));
     let missing = folder.path().join("b");
-    assert!(matches!(repair(&missing, &Place::Instead), Err(RepairError::Open { .. })));
+    assert!(matches!(repair(&missing, &RepairPlace::Instead), Err(RepairError::Open { .. })));
     fs::write(&path, unclosed(5)).unwrap();
     let recorder = File::open(&path).unwrap();
     flock(&recorder, FlockOperation::LockShared).unwrap();
-    assert!(matches!(repair(&path, &Place::Instead), Err(RepairError::InUse { .. })));
+    assert!(matches!(repair(&path, &RepairPlace::Instead), Err(RepairError::InUse { .. })));
     assert_eq!(names(&folder), ["a.scap.partial"]);
 }
 
@@ -279,7 +285,7 @@ fn a_link_still_leads_to_the_capture() {
     let (folder, path) = with("a.scap", &whole(5)[..whole(5).len() - 1]);
     let link = folder.path().join("link");
     std::os::unix::fs::symlink("a.scap", &link).unwrap();
-    repair(&link, &Place::Instead).unwrap();
+    repair(&link, &RepairPlace::Instead).unwrap();
     assert!(link.is_symlink());
     assert_eq!((events(&fs::read(&path).unwrap()), events(&fs::read(&link).unwrap())), (5, 5));
 }
@@ -351,15 +357,15 @@ proptest! {
             crate::verify::verify(path, true, &mut out).unwrap()
         };
         let said = verified(&path);
-        match repair(&path, &Place::Instead) {
+        match repair(&path, &RepairPlace::Instead) {
             Ok(report) => {
                 let unchanged = fs::read(&report.path).unwrap() == bytes;
                 prop_assert_eq!(report.cut.is_none(), unchanged);
-                prop_assert_eq!(said != Outcome::Damaged, unchanged, "{:?}: {:?}", said, report);
-                prop_assert_ne!(verified(&report.path), Outcome::Damaged, "{:?}", report);
+                prop_assert_eq!(said != VerifyOutcome::Damaged, unchanged, "{:?}: {:?}", said, report);
+                prop_assert_ne!(verified(&report.path), VerifyOutcome::Damaged, "{:?}", report);
             }
             Err(RepairError::Nothing { .. }) => {
-                prop_assert!(matches!(said, Outcome::Damaged | Outcome::NotACapture), "{:?}", said);
+                prop_assert!(matches!(said, VerifyOutcome::Damaged | VerifyOutcome::NotACapture), "{:?}", said);
             }
             Err(error) => prop_assert!(false, "{}", error),
         }

@@ -66,7 +66,7 @@ impl Ring for RingBuffer {
 }
 
 /// The progress of the programs, and the clock that they read.
-pub trait Progress {
+pub trait ProgramProgress {
     /// Returns the time, in ns since the epoch.
     fn now(&self) -> u64;
     /// Returns the time since a fixed moment, by a clock that is never set. Measures how long an epoch takes.
@@ -152,7 +152,7 @@ impl<R: Ring> Merge<R> {
     }
 
     /// Returns whether [`next`](Self::next) has an event now. Does not block.
-    pub fn is_ready(&mut self, progress: &impl Progress) -> bool {
+    pub fn is_ready(&mut self, progress: &impl ProgramProgress) -> bool {
         if !self.head_is_due() {
             self.release();
             self.advance_epoch(progress);
@@ -163,7 +163,7 @@ impl<R: Ring> Merge<R> {
     /// Returns the next event in time order; `None` if no event is certain to be the next one. Does not block.
     ///
     /// The event's bytes stay in the ring until the next call.
-    pub fn next(&mut self, progress: &impl Progress) -> Option<Merged<'_>> {
+    pub fn next(&mut self, progress: &impl ProgramProgress) -> Option<Merged<'_>> {
         if !self.is_ready(progress) {
             return None;
         }
@@ -204,7 +204,7 @@ impl<R: Ring> Merge<R> {
         }
     }
 
-    fn advance_epoch(&mut self, progress: &impl Progress) {
+    fn advance_epoch(&mut self, progress: &impl ProgramProgress) {
         let phase = self.phase.take().unwrap_or_else(|| Phase::Waiting {
             now: progress.now(),
             cpu: 0,

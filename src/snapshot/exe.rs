@@ -3,7 +3,7 @@
 use rustix::fs::{Mode, OFlags, ResolveFlags, Statx, StatxAttributes, StatxTimestamp};
 use rustix::io::Errno;
 
-use super::Report;
+use super::SnapshotReport;
 use super::dir::{Dir, SMALL};
 use super::mounts::{Mount, Mounts};
 use super::text::{fields, lines, number};
@@ -40,7 +40,7 @@ pub(super) fn look(
     path: Vec<u8>,
     credentials: &Credentials,
     mounts: &Mounts,
-    report: &mut Report,
+    report: &mut SnapshotReport,
 ) -> Exe {
     let memfd = memfd_name(&path).map(<[u8]>::to_vec);
     let from_memfd = memfd.is_some();
@@ -98,7 +98,7 @@ fn mode_allows_writing(mode: u16, uid: u32, gid: u32, credentials: &Credentials)
 }
 
 /// Returns whether the process's user namespace maps a user or group; true if the map cannot be read.
-fn is_mapped(process: &Dir, map: &str, id: u32, report: &mut Report) -> bool {
+fn is_mapped(process: &Dir, map: &str, id: u32, report: &mut SnapshotReport) -> bool {
     report.optional(process.read(map, SMALL)).is_none_or(|text| has_id(&text, id))
 }
 

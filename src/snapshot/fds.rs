@@ -10,7 +10,7 @@ use super::flags::open_flags;
 use super::mounts::{Mounts, device};
 use super::sockets::{Sockets, unlisted};
 use super::text::{fields, lines, number, shortened};
-use super::{MAX_PATH, Report};
+use super::{MAX_PATH, SnapshotReport};
 use scap::format::state::{Fd, FdKind, NamedFd, memfd_name};
 
 /// The mounts and sockets of the machine, for naming descriptors.
@@ -22,7 +22,7 @@ pub(super) struct Known<'a> {
 }
 
 /// Returns the descriptors of a process, without those closed meanwhile.
-pub(super) fn collect(known: &Known<'_>, process: &Dir, pid: u32, report: &mut Report) -> Vec<Fd> {
+pub(super) fn collect(known: &Known<'_>, process: &Dir, pid: u32, report: &mut SnapshotReport) -> Vec<Fd> {
     let Some(directory) = report.optional(process.dir("fd")) else { return Vec::new() };
     let numbers = report.optional(directory.numbers()).unwrap_or_default();
     if numbers.is_empty() {
@@ -81,7 +81,7 @@ impl Known<'_> {
         name: &DecInt,
         link: Vec<u8>,
         status: &Statx,
-        report: &mut Report,
+        report: &mut SnapshotReport,
     ) -> FdKind {
         let text =
             info.and_then(|info| report.optional(info.read(name.as_c_str(), SMALL))).unwrap_or_default();

@@ -8,11 +8,11 @@ use nix::sys::socket::SockaddrStorage;
 
 use super::dir::{Dir, SMALL};
 use super::text::{fields, number};
-use super::{MAX_PATH, Report};
+use super::{MAX_PATH, SnapshotReport};
 use scap::format::state::{Interface, InterfaceAddress};
 
 /// Returns all IPv4 addresses, then all IPv6 ones: the order of the format. Reads link speeds below `sys`.
-pub(super) fn collect(sys: &Path, report: &mut Report) -> Vec<Interface> {
+pub(super) fn collect(sys: &Path, report: &mut SnapshotReport) -> Vec<Interface> {
     let Ok(found) = getifaddrs() else {
         report.unreadable += 1;
         return Vec::new();
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn the_loopback_interface_is_there_and_ipv4_comes_first() {
-        let mut report = Report::default();
+        let mut report = SnapshotReport::default();
         let found = collect(Path::new("/sys"), &mut report);
         assert_eq!(report.unreadable, 0);
         let lo = found.iter().find(|interface| interface.name == b"lo").unwrap();

@@ -2,7 +2,7 @@
 
 use super::dir::{Dir, LARGE, SMALL};
 use super::text::{fields, lines, number};
-use super::{Report, SnapshotError};
+use super::{SnapshotError, SnapshotReport};
 use scap::format::state::MachineInfo;
 
 const MAX_HOSTNAME: usize = 127;
@@ -14,7 +14,7 @@ const MAX_HOSTNAME: usize = 127;
 pub(super) fn collect(
     proc: &Dir,
     boot_time: Option<u64>,
-    report: &mut Report,
+    report: &mut SnapshotReport,
 ) -> Result<MachineInfo, SnapshotError> {
     let stat = proc.read("stat", LARGE).map_err(|error| SnapshotError::Stat(error.into()))?;
     let (num_cpus, started) = parse_stat(&stat);

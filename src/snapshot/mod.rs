@@ -1,7 +1,7 @@
 //! Reads the state of the running machine, which a capture has before its first event.
 //!
 //! [`take`] reads /proc and a few other places once, while the machine keeps running. It leaves out processes that end
-//! meanwhile and leaves empty what it cannot read; the [`Report`] counts both. A capture should start before its
+//! meanwhile and leaves empty what it cannot read; the [`SnapshotReport`] counts both. A capture should start before its
 //! snapshot is taken, so that its events show what changed since.
 
 mod cgroups;
@@ -36,7 +36,7 @@ const MAX_PATH: usize = 1023;
 
 /// Where a snapshot is taken from, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct SnapshotOptions {
     /// The machine's /proc; in a container, a mount of the host's. `/proc` by default.
     pub proc_root: PathBuf,
     /// The machine's /sys, for the speed of network interfaces.
@@ -49,7 +49,7 @@ pub struct Options {
     pub fds: bool,
 }
 
-impl Default for Options {
+impl Default for SnapshotOptions {
     fn default() -> Self {
         Self {
             proc_root: PathBuf::from("/proc"),
@@ -67,12 +67,12 @@ pub struct Snapshot {
     /// The state.
     pub state: MachineState,
     /// How complete it is.
-    pub report: Report,
+    pub report: SnapshotReport,
 }
 
 /// How complete a snapshot is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct SnapshotReport {
     /// Threads in it.
     pub threads: usize,
     /// Processes in it.
@@ -83,7 +83,7 @@ pub struct Report {
     pub unreadable: usize,
 }
 
-impl Report {
+impl SnapshotReport {
     /// Returns a value that may be missing, for example because the process just ended. Counts other errors.
     fn optional<T>(&mut self, result: rustix::io::Result<T>) -> Option<T> {
         match result {
@@ -125,8 +125,8 @@ pub enum SnapshotError {
 ///
 /// # Errors
 /// If `options.proc_root` is not a readable /proc. The report counts lesser errors.
-pub fn take(options: &Options) -> Result<Snapshot, SnapshotError> {
-    let mut report = Report::default();
+pub fn take(options: &SnapshotOptions) -> Result<Snapshot, SnapshotError> {
+    let mut report = SnapshotReport::default();
     let unreadable =
         |error: Errno| SnapshotError::Proc { path: options.proc_root.clone(), source: error.into() };
     let proc = Dir::open(&options.proc_root).map_err(unreadable)?;

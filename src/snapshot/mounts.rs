@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Report;
+use super::SnapshotReport;
 use super::dir::{Dir, LARGE};
 use super::text::{fields, lines, number, split_once, unescape};
 
@@ -37,7 +37,7 @@ pub(super) struct Mounts {
 
 impl Mounts {
     /// Reads the mounts of a process's namespace, unless already known.
-    pub(super) fn learn(&mut self, process: &Dir, report: &mut Report) {
+    pub(super) fn learn(&mut self, process: &Dir, report: &mut SnapshotReport) {
         let Some(namespace) = report.optional(process.link("ns/mnt")) else { return };
         if self.namespaces.contains(&namespace) {
             return;

@@ -12,7 +12,7 @@ use super::mounts::Mounts;
 use super::sockets::Sockets;
 use super::text::{fields, lines, number, shortened, shortened_list, split_once};
 use super::threads::{Stat, Status, parse_stat, parse_status};
-use super::{MAX_PATH, Report};
+use super::{MAX_PATH, SnapshotReport};
 use scap::format::state::Thread;
 
 /// The maximum size of the arguments, and of the environment, in bytes.
@@ -25,7 +25,7 @@ pub(super) struct Walk<'a> {
     proc: &'a Dir,
     /// The offset of the times in /proc, ns since the epoch.
     boot_time: u64,
-    report: &'a mut Report,
+    report: &'a mut SnapshotReport,
     cgroups: Cgroups,
     buffer: Vec<u8>,
     pub(super) mounts: Mounts,
@@ -50,7 +50,7 @@ struct Shared {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(proc: &'a Dir, boot_time: u64, report: &'a mut Report) -> Self {
+    pub(super) fn new(proc: &'a Dir, boot_time: u64, report: &'a mut SnapshotReport) -> Self {
         Self {
             proc,
             boot_time,

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::dir::{Dir, LARGE};
 use super::text::{fields, hex, lines, number, split_once};
-use super::{MAX_PATH, Report, unix_names};
+use super::{MAX_PATH, SnapshotReport, unix_names};
 use scap::format::state::{FdKind, L4Proto, NamedFd};
 
 const TABLES: [(&str, L4Proto); 8] = [
@@ -39,7 +39,7 @@ pub(super) struct Sockets {
 
 impl Sockets {
     /// Reads the tables of a process's network namespace, unless already known.
-    pub(super) fn learn(&mut self, process: &Dir, report: &mut Report) {
+    pub(super) fn learn(&mut self, process: &Dir, report: &mut SnapshotReport) {
         let Some(namespace) = report.optional(process.link("ns/net")) else { return };
         if self.namespaces.contains(&namespace) {
             return;

@@ -36,7 +36,7 @@ fn sleep(program: impl AsRef<Path>) -> Command {
 }
 
 fn snapshot() -> Snapshot {
-    take(&Options::default()).unwrap()
+    take(&SnapshotOptions::default()).unwrap()
 }
 
 fn thread(snapshot: &Snapshot, tid: u32) -> &Thread {
@@ -271,8 +271,10 @@ fn a_process_in_its_own_pid_namespace() {
     let before = now();
     let flags = ["--pid", "--fork", "--kill-child"];
     let (_child, pid) = in_namespaces(&flags, &format!("exec {} 60", program.display()));
-    let boot_time = take(&Options { fds: false, ..Options::default() }).unwrap().state.machine.boot_time;
-    let snapshot = take(&Options { boot_time: Some(boot_time + 5), ..Options::default() }).unwrap();
+    let boot_time =
+        take(&SnapshotOptions { fds: false, ..SnapshotOptions::default() }).unwrap().state.machine.boot_time;
+    let snapshot =
+        take(&SnapshotOptions { boot_time: Some(boot_time + 5), ..SnapshotOptions::default() }).unwrap();
     let found = thread(&snapshot, pid);
     assert_eq!((found.pid, found.vpid, found.vtid), (pid.into(), 1, 1));
     assert_eq!(snapshot.state.machine.boot_time, boot_time + 5);
@@ -321,14 +323,14 @@ fn fixture() -> tempfile::TempDir {
 #[test]
 fn what_is_missing_stays_empty() {
     let root = fixture();
-    let options = Options {
+    let options = SnapshotOptions {
         proc_root: root.path().into(),
         sys_root: root.path().into(),
         etc_root: root.path().into(),
-        ..Options::default()
+        ..SnapshotOptions::default()
     };
     let Snapshot { state, report } = take(&options).unwrap();
-    assert_eq!(report, Report { threads: 1, processes: 1, vanished: 1, unreadable: 0 });
+    assert_eq!(report, SnapshotReport { threads: 1, processes: 1, vanished: 1, unreadable: 0 });
     assert_eq!((state.machine.num_cpus, state.machine.memory_size), (2, 2048));
     assert_eq!(state.machine.boot_time, 1_700_000_000_000_000_000);
     let expected = Thread {
@@ -358,16 +360,21 @@ fn what_cannot_be_read_is_counted() {
     // Reading a directory as a file fails, even for root.
     fs::create_dir(root.path().join("7/cmdline")).unwrap();
     fs::create_dir_all(root.path().join("9/task/9/stat")).unwrap();
-    let options =
-        Options { proc_root: root.path().into(), etc_root: root.path().into(), ..Options::default() };
+    let options = SnapshotOptions {
+        proc_root: root.path().into(),
+        etc_root: root.path().into(),
+        ..SnapshotOptions::default()
+    };
     let report = take(&options).unwrap().report;
-    assert_eq!(report, Report { threads: 1, processes: 1, vanished: 1, unreadable: 2 });
+    assert_eq!(report, SnapshotReport { threads: 1, processes: 1, vanished: 1, unreadable: 2 });
 }
 
 #[test]
 fn a_directory_that_is_no_proc_is_refused() {
     let root = tempfile::tempdir().unwrap();
-    let error = |path: &Path| take(&Options { proc_root: path.into(), ..Options::default() }).unwrap_err();
+    let error = |path: &Path| {
+        take(&SnapshotOptions { proc_root: path.into(), ..SnapshotOptions::default() }).unwrap_err()
+    };
     assert!(matches!(error(root.path()), SnapshotError::Stat(_)));
     fs::write(root.path().join("stat"), "cpu0 1\n").unwrap();
     assert!(matches!(error(root.path()), SnapshotError::NoBootTime));

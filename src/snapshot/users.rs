@@ -7,11 +7,11 @@ use std::path::Path;
 
 use super::dir::{Dir, LARGE};
 use super::text::{lines, number};
-use super::{MAX_PATH, Report};
+use super::{MAX_PATH, SnapshotReport};
 use scap::format::state::{Group, User};
 
 /// Reads `passwd` and `group` below `etc`.
-pub(super) fn collect(etc: &Path, report: &mut Report) -> (Vec<User>, Vec<Group>) {
+pub(super) fn collect(etc: &Path, report: &mut SnapshotReport) -> (Vec<User>, Vec<Group>) {
     let Some(etc) = report.optional(Dir::open(etc)) else {
         return (Vec::new(), Vec::new());
     };

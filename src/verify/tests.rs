@@ -39,58 +39,58 @@ fn gap(ring_full: u64) -> (&'static str, String) {
 
 #[test]
 fn complete_incomplete_or_damaged() {
-    let outcome = |times: &[u64], notices: &[_]| Report::of(&capture(times, notices)[..]).outcome();
-    assert_eq!(outcome(&[1, 2], &[balance(2, 2, 0, 0)]), Outcome::Complete);
-    assert_eq!(outcome(&[1, 2], &[gap(3), balance(5, 2, 3, 0)]), Outcome::Incomplete);
-    assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 1)]), Outcome::Incomplete);
-    assert_eq!(outcome(&[1, 2], &[]), Outcome::NoLedger);
-    assert_eq!(outcome(&[1, 2], &[gap(3)]), Outcome::Incomplete);
+    let outcome = |times: &[u64], notices: &[_]| VerifyReport::of(&capture(times, notices)[..]).outcome();
+    assert_eq!(outcome(&[1, 2], &[balance(2, 2, 0, 0)]), VerifyOutcome::Complete);
+    assert_eq!(outcome(&[1, 2], &[gap(3), balance(5, 2, 3, 0)]), VerifyOutcome::Incomplete);
+    assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 1)]), VerifyOutcome::Incomplete);
+    assert_eq!(outcome(&[1, 2], &[]), VerifyOutcome::NoLedger);
+    assert_eq!(outcome(&[1, 2], &[gap(3)]), VerifyOutcome::Incomplete);
     let mut sample = Verdict { seen: 2, written: 2, sample_ratio: 4, ..Verdict::default() };
     sample.left_out.failed = 1;
-    assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Complete);
+    assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), VerifyOutcome::Complete);
     sample.left_out.sampled = 9;
-    assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), Outcome::Sample);
+    assert_eq!(outcome(&[1, 2], &[(ledger::VERDICT, sample.text())]), VerifyOutcome::Sample);
     // Each contradicts itself: a missing event, a missing gap, wrong order, a balance that does not add up.
-    assert_eq!(outcome(&[1], &[balance(2, 2, 0, 0)]), Outcome::Contradictory);
-    assert_eq!(outcome(&[1, 2], &[balance(5, 2, 3, 0)]), Outcome::Contradictory);
-    assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 0)]), Outcome::Contradictory);
-    assert_eq!(outcome(&[1, 2], &[gap(3), balance(6, 2, 3, 0)]), Outcome::Contradictory);
-    assert_eq!(outcome(&[1], &[balance(1, 1, 0, 0), balance(1, 1, 0, 0)]), Outcome::Contradictory);
+    assert_eq!(outcome(&[1], &[balance(2, 2, 0, 0)]), VerifyOutcome::Contradictory);
+    assert_eq!(outcome(&[1, 2], &[balance(5, 2, 3, 0)]), VerifyOutcome::Contradictory);
+    assert_eq!(outcome(&[2, 1], &[balance(2, 2, 0, 0)]), VerifyOutcome::Contradictory);
+    assert_eq!(outcome(&[1, 2], &[gap(3), balance(6, 2, 3, 0)]), VerifyOutcome::Contradictory);
+    assert_eq!(outcome(&[1], &[balance(1, 1, 0, 0), balance(1, 1, 0, 0)]), VerifyOutcome::Contradictory);
 }
 
 #[test]
 fn a_cut_capture_is_damaged_at_a_place() {
     let whole = capture(&[1, 2], &[balance(2, 2, 0, 0)]);
     for end in 1..whole.len() {
-        let report = Report::of(&whole[..end]);
-        assert_ne!(report.outcome(), Outcome::Complete, "cut at {end}");
+        let report = VerifyReport::of(&whole[..end]);
+        assert_ne!(report.outcome(), VerifyOutcome::Complete, "cut at {end}");
     }
-    let report = Report::of(&whole[..whole.len() - 1]);
-    assert_eq!(report.outcome(), Outcome::Damaged);
+    let report = VerifyReport::of(&whole[..whole.len() - 1]);
+    assert_eq!(report.outcome(), VerifyOutcome::Damaged);
     let damage = report.damage.unwrap();
     assert!(damage.contains("byte") || damage.contains("offset"), "{damage}");
 }
 
 #[test]
 fn a_repaired_capture_is_whole_and_incomplete() {
-    let report = |times: &[u64], notices: &[_]| Report::of(&capture(times, notices)[..]);
+    let report = |times: &[u64], notices: &[_]| VerifyReport::of(&capture(times, notices)[..]);
     let repaired = report(&[1, 2], &[gap(3), cut(17)]);
-    assert_eq!((repaired.outcome(), repaired.events), (Outcome::Incomplete, 2));
+    assert_eq!((repaired.outcome(), repaired.events), (VerifyOutcome::Incomplete, 2));
     let mut out = Vec::new();
     repaired.write("x.scap", &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains("repaired: cut off at byte 100; 17 bytes after it were left out"), "{text}");
     assert_eq!(repaired.to_json()["cuts"][0]["bytes"], 17);
     // The bytes after the balance were no event, but the capture had some.
-    assert_eq!(report(&[1, 2], &[balance(2, 2, 0, 0), cut(17)]).outcome(), Outcome::Incomplete);
+    assert_eq!(report(&[1, 2], &[balance(2, 2, 0, 0), cut(17)]).outcome(), VerifyOutcome::Incomplete);
     // Nothing may follow the end.
-    assert_eq!(report(&[1], &[cut(17), balance(1, 1, 0, 0)]).outcome(), Outcome::Contradictory);
+    assert_eq!(report(&[1], &[cut(17), balance(1, 1, 0, 0)]).outcome(), VerifyOutcome::Contradictory);
 }
 
 #[test]
 fn gaps_without_number_are_counted() {
     let gaps = vec![gap(u64::MAX); TOLD + 5];
-    let report = Report::of(&capture(&[1], &gaps)[..]);
+    let report = VerifyReport::of(&capture(&[1], &gaps)[..]);
     assert_eq!((report.gaps.len(), report.gap_count), (TOLD, TOLD as u64 + 5));
     let mut out = Vec::new();
     report.write("x.scap", &mut out).unwrap();
@@ -102,8 +102,8 @@ fn steps_of_the_clock_are_told_and_are_no_fault() {
     let step = ClockStep { by: 2_000_000_000, at: 1000 };
     let mut notices = vec![(ledger::CLOCK, step.text()); TOLD + 5];
     notices.push(balance(2, 2, 0, 0));
-    let report = Report::of(&capture(&[1, 2], &notices)[..]);
-    assert_eq!((report.outcome(), report.clock_steps[0]), (Outcome::Complete, step));
+    let report = VerifyReport::of(&capture(&[1, 2], &notices)[..]);
+    assert_eq!((report.outcome(), report.clock_steps[0]), (VerifyOutcome::Complete, step));
     assert_eq!(report.to_json()["clock_steps"][0]["by"], 2_000_000_000);
     assert_eq!(report.to_json()["clock_step_count"], TOLD + 5);
     let mut out = Vec::new();
@@ -117,12 +117,12 @@ fn steps_of_the_clock_are_told_and_are_no_fault() {
 fn the_balances_of_sections_are_added() {
     let two =
         [capture(&[1, 2], &[balance(2, 2, 0, 0)]), capture(&[1], &[gap(4), balance(5, 1, 4, 0)])].concat();
-    let report = Report::of(&two[..]);
-    assert_eq!((report.outcome(), report.events, report.gaps.len()), (Outcome::Incomplete, 3, 1));
+    let report = VerifyReport::of(&two[..]);
+    assert_eq!((report.outcome(), report.events, report.gaps.len()), (VerifyOutcome::Incomplete, 3, 1));
     assert_eq!(report.verdict.map(|v| (v.seen, v.losses.sum())), Some((7, 4)));
 }
 
-fn text_of(report: &Report) -> String {
+fn text_of(report: &VerifyReport) -> String {
     let mut out = Vec::new();
     report.write("x.scap", &mut out).unwrap();
     String::from_utf8(out).unwrap()
@@ -131,17 +131,17 @@ fn text_of(report: &Report) -> String {
 #[test]
 fn what_is_no_capture_is_called_so() {
     for file in [&b"hello\n"[..], b"#!/bin/sh\nexit 0\n", b"\nx"] {
-        let report = Report::of(file);
-        assert_eq!(report.outcome(), Outcome::NotACapture, "{file:?}");
+        let report = VerifyReport::of(file);
+        assert_eq!(report.outcome(), VerifyOutcome::NotACapture, "{file:?}");
         assert!(text_of(&report).starts_with("x.scap: not a capture\n  not a .scap capture: "));
     }
-    assert_eq!(Report::of(&capture(&[1], &[])[..6]).outcome(), Outcome::Damaged);
+    assert_eq!(VerifyReport::of(&capture(&[1], &[])[..6]).outcome(), VerifyOutcome::Damaged);
 }
 
 #[test]
 fn a_capture_of_others_has_no_ledger() {
-    let report = Report::of(&capture(&[1, 2], &[("id", "somebody else's notice".to_owned())])[..]);
-    assert_eq!((report.outcome(), report.events), (Outcome::NoLedger, 2));
+    let report = VerifyReport::of(&capture(&[1, 2], &[("id", "somebody else's notice".to_owned())])[..]);
+    assert_eq!((report.outcome(), report.events), (VerifyOutcome::NoLedger, 2));
     let text = text_of(&report);
     assert!(text.contains("x.scap: no ledger") && text.contains("scapd did not write it"), "{text}");
 }
@@ -156,7 +156,8 @@ fn captures_that_were_put_together_out_of_order() {
         }
         part
     };
-    let report = |parts: &[&[u64]]| Report::of(&parts.iter().flat_map(|t| part(t)).collect::<Vec<_>>()[..]);
+    let report =
+        |parts: &[&[u64]]| VerifyReport::of(&parts.iter().flat_map(|t| part(t)).collect::<Vec<_>>()[..]);
     let wrong = report(&[&[2000, 3000], &[], &[1500, 1600], &[5000]]);
     assert_eq!((wrong.sections, wrong.early_sections, wrong.late), (4, 1, 0));
     let text = text_of(&wrong);
@@ -164,6 +165,6 @@ fn captures_that_were_put_together_out_of_order() {
     assert!(text.contains("in time order within each section"), "{text}");
     assert_eq!(wrong.to_json()["early_sections"], 1);
     let right = report(&[&[1500, 1600], &[2000, 3000]]);
-    assert_eq!((right.outcome(), right.early_sections), (Outcome::Complete, 0));
+    assert_eq!((right.outcome(), right.early_sections), (VerifyOutcome::Complete, 0));
     assert!(!text_of(&right).contains("section"));
 }

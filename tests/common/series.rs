@@ -20,8 +20,8 @@ use scap::{
 use scapd::{
     confine::Confinement,
     output::Series,
-    probe::{Directions, Options},
-    record::{self, Config, Handle, Observer, Outcome, Status},
+    probe::{Directions, ProbeOptions},
+    record::{self, Config, Handle, Observer, RecordOutcome, Status},
 };
 
 /// Returns a lock: a recording counts the calls of the whole process, so only one test may run at a time.
@@ -33,7 +33,7 @@ pub fn alone() -> MutexGuard<'static, ()> {
 /// A recording of this process's `pread` calls, in another thread.
 pub struct Recording {
     pub handle: Handle,
-    thread: JoinHandle<anyhow::Result<Outcome>>,
+    thread: JoinHandle<anyhow::Result<RecordOutcome>>,
 }
 
 /// Reports that the recording has started.
@@ -52,10 +52,10 @@ pub fn config(pattern: PathBuf, files: Series) -> Config {
         files: Some(Series { confine: Confinement::Auto, ..files }),
         syscalls: Some(select::parse("pread").unwrap()),
         only: true,
-        probe: Options {
+        probe: ProbeOptions {
             directions: Directions { enter: false, exit: true },
             tracepoints: TracepointSet::none(),
-            ..Options::default()
+            ..ProbeOptions::default()
         },
         pids: vec![std::process::id()],
         include_self: true,
@@ -78,7 +78,7 @@ impl Recording {
         Recording { handle, thread }
     }
 
-    pub fn stop(self) -> anyhow::Result<Outcome> {
+    pub fn stop(self) -> anyhow::Result<RecordOutcome> {
         self.handle.stop();
         self.thread.join().unwrap()
     }

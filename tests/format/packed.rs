@@ -4,8 +4,8 @@ use std::{fs, io::Read, path::PathBuf};
 
 use scap::format::{ReadError, Reader};
 use scapd::{
-    repair::salvage::Survey,
-    verify::{Outcome, Report},
+    repair::Survey,
+    verify::{VerifyOutcome, VerifyReport},
 };
 
 const TOOLS: [(&str, &str); 5] =
@@ -198,7 +198,7 @@ fn what_cannot_be_packed_again_is_not_repaired() {
 #[test]
 fn verify_reads_them() {
     for (extension, _) in TOOLS {
-        let report = Report::of(&packed(&format!(".{extension}"))[..]);
-        assert_eq!((report.outcome(), report.events), (Outcome::NoLedger, EVENTS as u64));
+        let report = VerifyReport::of(&packed(&format!(".{extension}"))[..]);
+        assert_eq!((report.outcome(), report.events), (VerifyOutcome::NoLedger, EVENTS as u64));
     }
 }

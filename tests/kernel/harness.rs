@@ -16,7 +16,7 @@ use scap::{
     ledger::{LeftOut, Losses},
     select::{TracepointSet, parse_tracepoints},
 };
-use scapd::probe::{Active, Control, Counters, Directions, Options, TargetState};
+use scapd::probe::{Active, Control, Counters, Directions, ProbeOptions, TargetState};
 
 use crate::{
     marks::{Marks, Way},
@@ -55,7 +55,7 @@ impl Test<'_> {
             Source::Tracepoint => parse_tracepoints(event.name).unwrap(),
             _ => TracepointSet::none(),
         };
-        let source = setup.source(Options { tracepoints, ..setup.options() }, calls(program, event));
+        let source = setup.source(ProbeOptions { tracepoints, ..setup.options() }, calls(program, event));
         Test { program, event, source }
     }
 

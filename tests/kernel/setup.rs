@@ -9,7 +9,7 @@ use std::{
 };
 
 use scap::events::{SYSCALLS, Schema, Syscall};
-use scapd::probe::{Active, Attach, Directions, Opened, Options, ProbeError};
+use scapd::probe::{Active, Attach, Directions, Opened, ProbeError, ProbeOptions};
 
 /// The environment's settings for the tests.
 pub struct Setup {
@@ -30,8 +30,8 @@ impl Setup {
     }
 
     /// Returns the options for opening probes.
-    pub fn options(&self) -> Options {
-        Options { attach: self.attach, targets: 4096, ..Options::default() }
+    pub fn options(&self) -> ProbeOptions {
+        ProbeOptions { attach: self.attach, targets: 4096, ..ProbeOptions::default() }
     }
 
     /// Returns the reason if BPF programs cannot be loaded here.
@@ -50,7 +50,7 @@ impl Setup {
     }
 
     /// Returns the probe source for a test that needs these options and calls.
-    pub fn source(&self, options: Options, calls: Vec<&'static Syscall>) -> ProbeSource<'_> {
+    pub fn source(&self, options: ProbeOptions, calls: Vec<&'static Syscall>) -> ProbeSource<'_> {
         let shared = self.shared.as_ref().map(|mutex| mutex.lock().unwrap_or_else(PoisonError::into_inner));
         // Tracepoints are chosen when a probe is loaded.
         let apart = shared.is_none() || !options.tracepoints.is_empty();
@@ -60,7 +60,7 @@ impl Setup {
 
 /// Lends a test its probe.
 pub struct ProbeSource<'a> {
-    options: Options,
+    options: ProbeOptions,
     calls: Vec<&'static Syscall>,
     // Also locked by tests that cannot use the shared probe: tests run one at a time.
     shared: Option<MutexGuard<'a, Option<Active>>>,
@@ -77,7 +77,7 @@ impl ProbeSource<'_> {
     }
 
     /// Returns the options for opening the probe.
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &ProbeOptions {
         &self.options
     }
 

@@ -1,14 +1,12 @@
 //! The keys of a configuration: the long flags of `scapd record`, so that both share one list, one syntax of values,
 //! and one set of error messages.
 
-use std::{error::Error, fmt};
+use std::fmt;
 
-use clap::{
-    Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches,
-    error::{ContextKind, ContextValue, ErrorKind},
+use crate::{
+    daemon::{Serving, control},
+    record,
 };
-
-use crate::cli::RecordArgs;
 use scap::select::suggest;
 
 /// Flags that are not keys, each with the reason.
@@ -27,7 +25,7 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
     ("rotate-time", "1h"),
     ("keep-bytes", "10G"),
     ("keep-free", "10%"),
-    ("control", crate::cli::SOCKET),
+    ("control", control::SOCKET),
 ];
 
 /// Keys that can be changed while recording; the others need a restart.
@@ -64,7 +62,7 @@ impl Section {
     pub const ALL: [Section; 4] = [Section::Record, Section::Files, Section::Metrics, Section::Control];
 
     /// Returns its name, without the brackets.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Section::Record => "record",
             Section::Files => "files",
@@ -73,15 +71,19 @@ impl Section {
         }
     }
 
+    /// Returns the heading of its options in the help text.
+    pub const fn heading(self) -> &'static str {
+        match self {
+            Section::Record => "Options",
+            Section::Files => "Files",
+            Section::Metrics => "Metrics",
+            Section::Control => "Control",
+        }
+    }
+
     /// Returns the section of that name.
     pub fn by_name(name: &str) -> Option<Section> {
         Section::ALL.into_iter().find(|section| section.name() == name)
-    }
-
-    /// Returns the section of a flag: the one named like its help heading, or else [`Section::Record`].
-    fn of(arg: &Arg) -> Section {
-        let heading = arg.get_help_heading().map(str::to_ascii_lowercase);
-        heading.as_deref().and_then(Section::by_name).unwrap_or(Section::Record)
     }
 }
 
@@ -96,7 +98,7 @@ pub(super) const NEEDS_BOOL: &str = "needs true or false";
 
 /// The kind of value that a key takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Takes {
+pub enum Takes {
     /// `true` or `false`.
     Switch,
     /// One value.
@@ -107,10 +109,58 @@ pub(super) enum Takes {
     Many,
 }
 
-/// All keys.
+/// A long flag of `scapd record`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// Its name, without the dashes.
+    pub name: String,
+    /// The section that it belongs to.
+    pub section: Section,
+    /// The kind of value that it takes.
+    pub takes: Takes,
+    /// Its default values.
+    pub default: Vec<String>,
+    /// Whether help texts leave it out.
+    pub hidden: bool,
+}
+
+/// What the flags of a command line ask for.
 #[derive(Debug)]
-pub(super) struct Keys {
-    command: Command,
+pub struct Wanted {
+    /// The recording.
+    pub recording: record::Config,
+    /// What it serves meanwhile.
+    pub serving: Serving,
+}
+
+/// Why flags are wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FlagError {
+    /// The flag, if it concerns one.
+    pub key: Option<String>,
+    /// The message.
+    pub what: String,
+    /// Whether the values are right, and only do not fit other flags.
+    pub is_dependency: bool,
+}
+
+/// The definition of the flags of `scapd record`.
+pub trait Flags: fmt::Debug + Send + Sync {
+    /// Returns all flags, in the order of the help text.
+    fn all(&self) -> Vec<Flag>;
+
+    /// Parses flags, each in the form `--name` or `--name=value`.
+    ///
+    /// # Errors
+    /// The first wrong flag.
+    fn parse(&self, line: Vec<String>) -> Result<Wanted, FlagError>;
+}
+
+/// All keys: the flags of `scapd record`, without those that a service does not take.
+#[derive(Debug)]
+pub struct Keys {
+    flags: Box<dyn Flags>,
+    list: Vec<Flag>,
 }
 
 /// Why a name is not a key.
@@ -123,29 +173,26 @@ pub(super) enum NoKey<'a> {
 }
 
 impl Keys {
-    pub(super) fn new() -> Keys {
-        let command = RecordArgs::augment_args(Command::new("record").disable_help_flag(true));
-        Keys { command }
-    }
-
-    fn args(&self) -> impl Iterator<Item = (&str, &Arg)> {
-        let args = self.command.get_arguments();
-        args.filter_map(|arg| Some((arg.get_long()?, arg))).filter(|(name, _)| reason_against(name).is_none())
+    /// Makes the keys from the flags.
+    pub fn new(flags: impl Flags + 'static) -> Keys {
+        let mut list = flags.all();
+        list.retain(|flag| reason_against(&flag.name).is_none());
+        Keys { flags: Box::new(flags), list }
     }
 
     /// Returns the keys with their sections, in the order of `scapd record --help`, without hidden ones.
     pub(super) fn all(&self) -> impl Iterator<Item = (&str, Section)> {
-        self.args().filter(|(_, arg)| !arg.is_hide_set()).map(|(name, arg)| (name, Section::of(arg)))
+        self.list.iter().filter(|flag| !flag.hidden).map(|flag| (flag.name.as_str(), flag.section))
     }
 
-    fn arg(&self, key: &str) -> Option<&Arg> {
-        self.args().find(|(name, _)| *name == key).map(|(_, arg)| arg)
+    fn flag(&self, key: &str) -> Option<&Flag> {
+        self.list.iter().find(|flag| flag.name == key)
     }
 
     /// Returns the section of a key.
     pub(super) fn section(&self, key: &str) -> Result<Section, NoKey<'_>> {
-        match (self.arg(key), reason_against(key)) {
-            (Some(arg), _) => Ok(Section::of(arg)),
+        match (self.flag(key), reason_against(key)) {
+            (Some(flag), _) => Ok(flag.section),
             (None, Some(reason)) => Err(NoKey::NotForAService(reason)),
             (None, None) => Err(NoKey::Unknown(suggest(key, self.all().map(|(name, _)| name)))),
         }
@@ -153,25 +200,15 @@ impl Keys {
 
     /// Returns the kind of value that a key takes.
     pub(super) fn takes(&self, key: &str) -> Takes {
-        let Some(arg) = self.arg(key) else { return Takes::One };
-        let named_list = arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == "LIST"));
-        match arg.get_action() {
-            ArgAction::SetTrue => Takes::Switch,
-            _ if named_list || arg.get_value_delimiter().is_some() => Takes::List,
-            ArgAction::Append => Takes::Many,
-            _ => Takes::One,
-        }
+        self.flag(key).map_or(Takes::One, |flag| flag.takes)
     }
 
     /// Returns the default values of a key.
     pub(super) fn default(&self, key: &str) -> Vec<String> {
-        if let Some((_, value)) = DEFAULTS.iter().find(|(name, _)| *name == key) {
-            return vec![(*value).to_owned()];
+        match DEFAULTS.iter().find(|(name, _)| *name == key) {
+            Some((_, value)) => vec![(*value).to_owned()],
+            None => self.flag(key).map(|flag| flag.default.clone()).unwrap_or_default(),
         }
-        let values = self.arg(key).map(Arg::get_default_values).unwrap_or_default();
-        let values = values.iter().map(|value| value.to_string_lossy().into_owned());
-        // clap reports "false" for a switch, which means no value here.
-        values.filter(|value| value != "false").collect()
     }
 
     /// Returns whether a key can be changed without a restart.
@@ -185,28 +222,19 @@ impl Keys {
         {
             return Err(NEEDS_BOOL.to_owned());
         }
-        let alone = self.matches([(key, values)]).map(drop);
-        alone.or_else(|e| match e.kind() {
+        match self.parse([(key, values)]) {
             // Dependencies between keys are checked once all are known.
-            ErrorKind::MissingRequiredArgument | ErrorKind::ArgumentConflict => Ok(()),
-            _ => Err(explain(&e)),
-        })
+            Err(error) if !error.is_dependency => Err(error.what),
+            _ => Ok(()),
+        }
     }
 
-    /// Returns the flags for these values. An error consists of the key, if it concerns one, and the message.
+    /// Returns what these values ask for.
     pub(super) fn parse<'a>(
         &self,
         values: impl IntoIterator<Item = (&'a str, &'a [String])>,
-    ) -> Result<RecordArgs, (Option<String>, String)> {
-        let matches = self.matches(values).and_then(|matches| RecordArgs::from_arg_matches(&matches));
-        matches.map_err(|e| (key_of(&e), explain(&e)))
-    }
-
-    fn matches<'a>(
-        &self,
-        values: impl IntoIterator<Item = (&'a str, &'a [String])>,
-    ) -> clap::error::Result<ArgMatches> {
-        let mut line = vec!["record".to_owned()];
+    ) -> Result<Wanted, FlagError> {
+        let mut line = Vec::new();
         for (key, values) in values {
             if self.takes(key) == Takes::Switch {
                 line.extend(values.iter().filter(|value| *value == "true").map(|_| format!("--{key}")));
@@ -214,50 +242,10 @@ impl Keys {
                 line.extend(values.iter().map(|value| format!("--{key}={value}")));
             }
         }
-        self.command.clone().try_get_matches_from(line)
+        self.flags.parse(line)
     }
 }
 
 fn reason_against(key: &str) -> Option<&'static str> {
     NOT_FOR_A_SERVICE.iter().find(|(name, _)| *name == key).map(|(_, reason)| *reason)
-}
-
-/// Returns the key that clap's error concerns.
-fn key_of(error: &clap::Error) -> Option<String> {
-    let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg) else { return None };
-    let flag = arg.split_whitespace().find_map(|word| word.strip_prefix("--"))?;
-    Some(flag.split(['=', '[']).next().unwrap_or(flag).to_owned())
-}
-
-/// Returns clap's message, without its references to a command line.
-fn explain(error: &clap::Error) -> String {
-    if let Some(source) = error.source() {
-        return source.to_string();
-    }
-    if let (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(missing))) =
-        (error.kind(), error.get(ContextKind::InvalidArg))
-    {
-        let flag = |arg: &String| arg.split_whitespace().next().unwrap_or(arg).trim_matches('-').to_owned();
-        let missing: Vec<_> = missing.iter().map(flag).collect();
-        return format!("`{}` is missing, but another key requires it", missing.join("`, `"));
-    }
-    let value = match error.get(ContextKind::InvalidValue) {
-        Some(ContextValue::String(value)) => value.as_str(),
-        _ => "",
-    };
-    match error.get(ContextKind::ValidValue) {
-        Some(ContextValue::Strings(valid)) if value.is_empty() => {
-            format!("needs one of {}", valid.join(", "))
-        }
-        Some(ContextValue::Strings(valid)) => match suggest(value, valid.iter().map(String::as_str)) {
-            Some(near) => format!("`{value}` is not one of {}; did you mean `{near}`?", valid.join(", ")),
-            None => format!("`{value}` is not one of {}", valid.join(", ")),
-        },
-        _ if error.get(ContextKind::InvalidValue).is_some() && value.is_empty() => "needs a value".to_owned(),
-        _ => {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            first.strip_prefix("error: ").unwrap_or(first).replace("argument ", "").replace('\'', "`")
-        }
-    }
 }

@@ -2,11 +2,11 @@
 
 use std::{error::Error, fmt, path::PathBuf};
 
-use crate::print;
+use crate::escape;
 
 /// A position in a file.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SourcePosition {
     /// The file.
     pub file: PathBuf,
     /// The line, starting at 1; 0 for the whole file.
@@ -15,24 +15,28 @@ pub struct Place {
     pub column: usize,
 }
 
-impl Place {
+impl SourcePosition {
     /// Returns the position that stands for the whole file.
-    pub fn file(file: impl Into<PathBuf>) -> Place {
-        Place { file: file.into(), line: 0, column: 0 }
+    pub fn file(file: impl Into<PathBuf>) -> SourcePosition {
+        SourcePosition { file: file.into(), line: 0, column: 0 }
     }
 
     /// Returns the position of the byte at an offset in a file's text.
-    pub fn of_byte(file: impl Into<PathBuf>, text: &str, at: usize) -> Place {
+    pub fn of_byte(file: impl Into<PathBuf>, text: &str, at: usize) -> SourcePosition {
         let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let before = &text[..at];
         let line = before.rsplit('\n').next().unwrap_or(before);
-        Place { file: file.into(), line: 1 + before.matches('\n').count(), column: 1 + line.chars().count() }
+        SourcePosition {
+            file: file.into(),
+            line: 1 + before.matches('\n').count(),
+            column: 1 + line.chars().count(),
+        }
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SourcePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&print::shown(&self.file))?;
+        f.write_str(&escape::shown(&self.file))?;
         if self.line > 0 {
             write!(f, ":{}:{}", self.line, self.column)?;
         }
@@ -44,7 +48,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// Its position; `None` for a value that does not come from a file.
-    pub place: Option<Place>,
+    pub place: Option<SourcePosition>,
     /// The key, if it concerns one.
     pub key: Option<String>,
     /// The message, with the remedy.
@@ -92,7 +96,7 @@ mod tests {
     #[test]
     fn a_place_counts_lines_and_characters() {
         let at = |byte| {
-            let place = Place::of_byte("f", "one\ntwö=3\n", byte);
+            let place = SourcePosition::of_byte("f", "one\ntwö=3\n", byte);
             (place.line, place.column)
         };
         assert_eq!([at(0), at(3), at(4), at(8), at(99)], [(1, 1), (1, 4), (2, 1), (2, 4), (3, 1)]);

@@ -4,9 +4,9 @@
 //! file, and the files in the folder `config.d` next to it, in the order of their names.
 //!
 //! ```
-//! use scapd::daemon::config::Settings;
+//! use scapd::{cli, daemon::config::ServiceSettings};
 //!
-//! let mistakes = Settings::parse("scapd.toml", "[record]\nsnaplen = 80\nsyscals = 'openat'\n").unwrap_err();
+//! let mistakes = ServiceSettings::parse(&cli::keys(), "scapd.toml", "[record]\nsnaplen = 80\nsyscals = 'openat'\n").unwrap_err();
 //! assert_eq!(mistakes.to_string(), "scapd.toml:3:1: syscals: unknown key; did you mean `syscalls`?");
 //! ```
 
@@ -22,18 +22,18 @@ use std::{
     path::Path,
 };
 
-use crate::{cli::RecordArgs, print};
-use keys::{Keys, NoKey, Takes};
+use crate::escape;
+use keys::NoKey;
 
-pub use keys::Section;
-pub use mistake::{Mistake, Mistakes, Place};
+pub use keys::{Flag, FlagError, Flags, Keys, Section, Takes, Wanted};
+pub use mistake::{Mistake, Mistakes, SourcePosition};
 
 /// The folder of additional files.
 const FOLDER: &str = "config.d";
 
 /// A configuration: the value of each key that is set, and its origin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct ServiceSettings {
     values: BTreeMap<String, Value>,
 }
 
@@ -42,7 +42,7 @@ struct Value {
     /// The values as on a command line.
     values: Vec<String>,
     /// `None` for values from `scapd ctl set`.
-    place: Option<Place>,
+    place: Option<SourcePosition>,
 }
 
 /// The keys in which two configurations differ.
@@ -54,10 +54,10 @@ pub struct Difference {
     pub restart: Vec<String>,
 }
 
-impl Settings {
+impl ServiceSettings {
     /// Returns the configuration without any file.
-    pub fn defaults() -> Settings {
-        Settings::default()
+    pub fn defaults() -> ServiceSettings {
+        ServiceSettings::default()
     }
 
     /// Reads a file, and the files in `config.d` next to it. A missing file is an error only if it `must_exist`. Logs
@@ -65,12 +65,11 @@ impl Settings {
     ///
     /// # Errors
     /// All mistakes in all files.
-    pub fn load(file: &Path, must_exist: bool) -> Result<Settings, Mistakes> {
-        let keys = Keys::new();
-        let mut settings = Settings::defaults();
+    pub fn load(keys: &Keys, file: &Path, must_exist: bool) -> Result<ServiceSettings, Mistakes> {
+        let mut settings = ServiceSettings::defaults();
         let mut mistakes = Vec::new();
         match files::open(file) {
-            Ok(opened) => mistakes.extend(settings.read(&keys, file, opened)),
+            Ok(opened) => mistakes.extend(settings.read(keys, file, opened)),
             Err(e) if e.kind() == ErrorKind::NotFound && !must_exist => {}
             Err(e) => mistakes.push(unreadable_file(file, &e)),
         }
@@ -78,16 +77,16 @@ impl Settings {
         match files::open_all(&folder) {
             Ok(found) => {
                 for (path, opened) in found.files {
-                    mistakes.extend(settings.read(&keys, &path, opened));
+                    mistakes.extend(settings.read(keys, &path, opened));
                 }
                 mistakes.extend(found.failed.iter().map(|(path, e)| unreadable_file(path, e)));
                 for path in found.others {
-                    tracing::warn!("{} is not a regular file: it is left alone", print::shown(&path));
+                    tracing::warn!("{} is not a regular file: it is left alone", escape::shown(&path));
                 }
             }
             Err(e) => mistakes.push(unreadable_file(&folder, &e)),
         }
-        settings.finish(&keys, mistakes)
+        settings.finish(keys, mistakes)
     }
 
     fn read(&mut self, keys: &Keys, path: &Path, opened: std::fs::File) -> Vec<Mistake> {
@@ -101,11 +100,10 @@ impl Settings {
     ///
     /// # Errors
     /// All mistakes in it.
-    pub fn parse(name: impl AsRef<Path>, text: &str) -> Result<Settings, Mistakes> {
-        let keys = Keys::new();
-        let mut settings = Settings::defaults();
-        let mistakes = settings.add(&keys, name.as_ref(), text);
-        settings.finish(&keys, mistakes)
+    pub fn parse(keys: &Keys, name: impl AsRef<Path>, text: &str) -> Result<ServiceSettings, Mistakes> {
+        let mut settings = ServiceSettings::defaults();
+        let mistakes = settings.add(keys, name.as_ref(), text);
+        settings.finish(keys, mistakes)
     }
 
     fn add(&mut self, keys: &Keys, file: &Path, text: &str) -> Vec<Mistake> {
@@ -117,9 +115,9 @@ impl Settings {
     }
 
     /// Checks the dependencies between keys, if no other mistakes were found.
-    fn finish(self, keys: &Keys, mut mistakes: Vec<Mistake>) -> Result<Settings, Mistakes> {
+    fn finish(self, keys: &Keys, mut mistakes: Vec<Mistake>) -> Result<ServiceSettings, Mistakes> {
         if mistakes.is_empty() {
-            mistakes.extend(self.args_by(keys).err());
+            mistakes.extend(self.wanted_or_mistake(keys).err());
         }
         if mistakes.is_empty() { Ok(self) } else { Err(Mistakes(mistakes)) }
     }
@@ -130,38 +128,38 @@ impl Settings {
     /// All mistakes in the changes.
     pub fn with<'a>(
         &self,
+        keys: &Keys,
         changes: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Settings, Mistakes> {
-        let keys = Keys::new();
+    ) -> Result<ServiceSettings, Mistakes> {
         let mut changed = self.clone();
         let mut mistakes = Vec::new();
         for (key, value) in changes {
             let values = vec![value.to_owned()];
-            match check(&keys, key, &values) {
+            match check(keys, key, &values) {
                 Ok(()) => {
                     changed.values.insert(key.to_owned(), Value { values, place: None });
                 }
                 Err(what) => mistakes.push(Mistake { place: None, key: Some(key.to_owned()), what }),
             }
         }
-        changed.finish(&keys, mistakes)
+        changed.finish(keys, mistakes)
     }
 
-    /// Returns the flags of `scapd record` for this configuration.
+    /// Returns what this configuration asks for.
     ///
     /// # Errors
     /// Conflicts and missing dependencies between keys.
-    pub fn args(&self) -> Result<RecordArgs, Mistakes> {
-        self.args_by(&Keys::new()).map_err(Mistakes::from)
+    pub fn wanted(&self, keys: &Keys) -> Result<Wanted, Mistakes> {
+        self.wanted_or_mistake(keys).map_err(Mistakes::from)
     }
 
-    fn args_by(&self, keys: &Keys) -> Result<RecordArgs, Mistake> {
+    fn wanted_or_mistake(&self, keys: &Keys) -> Result<Wanted, Mistake> {
         let defaults: BTreeMap<_, _> =
             keys::DEFAULTS.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect();
         let defaults = defaults.iter().filter(|(key, _)| !self.values.contains_key(**key));
         let own = self.values.iter().map(|(key, value)| (key.as_str(), value.values.as_slice()));
         keys.parse(defaults.map(|(key, values)| (*key, values.as_slice())).chain(own)).map_err(
-            |(key, what)| {
+            |FlagError { key, what, .. }| {
                 let value = key.as_ref().and_then(|key| self.values.get(key));
                 Mistake { place: value.and_then(|value| value.place.clone()), key, what }
             },
@@ -176,20 +174,18 @@ impl Settings {
     }
 
     /// Returns the keys that have different values in `other`.
-    pub fn difference(&self, other: &Settings) -> Difference {
-        let keys = Keys::new();
+    pub fn difference(&self, keys: &Keys, other: &ServiceSettings) -> Difference {
         let mut names: Vec<&str> =
             self.values.keys().chain(other.values.keys()).map(String::as_str).collect();
         names.sort_unstable();
         names.dedup();
-        let changed =
-            names.into_iter().filter(|key| self.effective(&keys, key) != other.effective(&keys, key));
+        let changed = names.into_iter().filter(|key| self.effective(keys, key) != other.effective(keys, key));
         let (live, restart) = changed.map(str::to_owned).partition(|key| Keys::is_live(key));
         Difference { live, restart }
     }
 
     /// Returns this configuration with the values that `other` has for `keys`.
-    pub fn adopting(&self, other: &Settings, keys: &[String]) -> Settings {
+    pub fn adopting(&self, other: &ServiceSettings, keys: &[String]) -> ServiceSettings {
         let mut adopted = self.clone();
         for key in keys {
             match other.values.get(key) {
@@ -201,13 +197,12 @@ impl Settings {
     }
 
     /// Returns the whole configuration as TOML, with the file and position of each value that a file sets.
-    pub fn to_toml(&self) -> String {
-        let keys = Keys::new();
+    pub fn to_toml(&self, keys: &Keys) -> String {
         let mut text = String::new();
         for section in Section::ALL {
             let _ = writeln!(text, "{}{section}", if text.is_empty() { "" } else { "\n" });
             for (key, _) in keys.all().filter(|(_, of)| *of == section) {
-                text.push_str(&self.line(&keys, key));
+                text.push_str(&self.line(keys, key));
             }
         }
         text
@@ -245,7 +240,7 @@ fn unreadable_file(path: &Path, error: &io::Error) -> Mistake {
         ErrorKind::NotFound => "there is no such file; name another with --config".to_owned(),
         _ => format!("cannot be read: {error}"),
     };
-    Mistake { place: Some(Place::file(path)), key: None, what }
+    Mistake { place: Some(SourcePosition::file(path)), key: None, what }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use toml::{
 
 use super::{
     keys::{Keys, NEEDS_BOOL, NoKey, Section, Takes},
-    mistake::{Mistake, Place},
+    mistake::{Mistake, SourcePosition},
 };
 use scap::select::suggest;
 
@@ -18,7 +18,7 @@ use scap::select::suggest;
 pub(super) struct Entry {
     pub key: String,
     pub values: Vec<String>,
-    pub place: Place,
+    pub place: SourcePosition,
 }
 
 /// Parses the text of a file. Finds all mistakes in it; if it is not valid TOML, only the syntax errors.
@@ -49,8 +49,8 @@ struct Parser<'a> {
 type Name<'a> = Spanned<std::borrow::Cow<'a, str>>;
 
 impl Parser<'_> {
-    fn place(&self, span: Range<usize>) -> Place {
-        Place::of_byte(self.file, self.text, span.start)
+    fn place(&self, span: Range<usize>) -> SourcePosition {
+        SourcePosition::of_byte(self.file, self.text, span.start)
     }
 
     fn mistake(&mut self, span: Range<usize>, key: Option<&str>, what: impl Into<String>) {

@@ -5,12 +5,12 @@ use std::{fs, os::unix::fs::symlink};
 use clap::CommandFactory;
 
 use super::*;
-use crate::cli::Cli;
+use crate::cli::{Cli, keys};
 
 const EXAMPLE: &str = include_str!("../../../packaging/scapd.toml");
 
 fn mistakes(text: &str) -> Vec<String> {
-    match Settings::parse("f", text) {
+    match ServiceSettings::parse(&keys(), "f", text) {
         Ok(_) => Vec::new(),
         Err(mistakes) => mistakes.0.iter().map(ToString::to_string).collect(),
     }
@@ -31,11 +31,11 @@ fn without_comment_signs(text: &str) -> String {
 
 #[test]
 fn the_example_is_the_defaults() {
-    let keys = Keys::new();
-    let as_it_is = Settings::parse("scapd.toml", EXAMPLE).unwrap();
-    assert_eq!(as_it_is, Settings::defaults());
-    let all = Settings::parse("scapd.toml", &without_comment_signs(EXAMPLE)).unwrap();
-    assert_eq!(all.difference(&Settings::defaults()), Difference::default());
+    let keys = crate::cli::keys();
+    let as_it_is = ServiceSettings::parse(&keys, "scapd.toml", EXAMPLE).unwrap();
+    assert_eq!(as_it_is, ServiceSettings::defaults());
+    let all = ServiceSettings::parse(&keys, "scapd.toml", &without_comment_signs(EXAMPLE)).unwrap();
+    assert_eq!(all.difference(&keys, &ServiceSettings::defaults()), Difference::default());
     let missing: Vec<_> =
         keys.all().map(|(key, _)| key).filter(|key| !EXAMPLE.contains(&format!("{key} ="))).collect();
     assert!(missing.is_empty(), "not in the example: {missing:?}");
@@ -43,7 +43,7 @@ fn the_example_is_the_defaults() {
 
 #[test]
 fn every_flag_of_record_is_a_key_or_has_a_reason_not_to_be() {
-    let keys = Keys::new();
+    let keys = crate::cli::keys();
     let cli = Cli::command();
     let record = cli.find_subcommand("record").unwrap();
     let flags: Vec<_> =
@@ -64,16 +64,16 @@ fn every_flag_of_record_is_a_key_or_has_a_reason_not_to_be() {
 fn values_reach_the_flags() {
     let text = "[record]\nsyscalls = ['openat', '%network']\nevents = 'enter'\nsnaplen = 0x100\npid = [1, 2]\n\
                 [files]\ngzip = true\nwrite = '/tmp/x y.scap'\n[metrics]\nmetrics = '127.0.0.1:1'\n";
-    let args = Settings::parse("f", &text.replace("0x100", "256")).unwrap().args().unwrap();
-    assert_eq!(args.serve.metrics, Some("127.0.0.1:1".parse().unwrap()));
-    assert_eq!(args.serve.control, Some(crate::cli::SOCKET.into()));
-    let config = crate::record::Config::from(args);
+    let settings = ServiceSettings::parse(&keys(), "f", &text.replace("0x100", "256")).unwrap();
+    let Wanted { recording: config, serving } = settings.wanted(&keys()).unwrap();
+    assert_eq!(serving.metrics, Some("127.0.0.1:1".parse().unwrap()));
+    assert_eq!(serving.control, Some(crate::daemon::control::SOCKET.into()));
     assert_eq!(config.syscalls, Some(scap::select::parse("openat,%network").unwrap()));
     assert!(config.probe.directions.enter && !config.probe.directions.exit && config.compress);
     assert_eq!((config.probe.snaplen, config.pids), (256, vec![1, 2]));
     assert_eq!(config.write.unwrap().to_str(), Some("/tmp/x y.scap"));
     assert!(config.files.is_some_and(|files| files.retention.bytes == Some(10 << 30)), "a budget");
-    let service = crate::record::Config::from(Settings::defaults().args().unwrap());
+    let service = ServiceSettings::defaults().wanted(&keys()).unwrap().recording;
     assert!(service.probe.directions.exit && !service.probe.directions.enter, "exit events alone");
 }
 
@@ -132,8 +132,8 @@ fn later_files_win() {
     fs::write(further.join("10-a.toml"), "[record]\nsnaplen = 2\nbuffer-size = '1M'\n").unwrap();
     fs::write(further.join("30-c.toml.bak"), "no toml").unwrap();
     fs::write(further.join(".40-d.toml"), "no toml").unwrap();
-    let settings = Settings::load(&file, true).unwrap();
-    let text = settings.to_toml();
+    let settings = ServiceSettings::load(&keys(), &file, true).unwrap();
+    let text = settings.to_toml(&keys());
     assert!(
         text.contains(&format!("snaplen = \"3\" # {}:2:1\n", further.join("20-b.toml").display())),
         "{text}"
@@ -142,7 +142,7 @@ fn later_files_win() {
     assert!(text.contains("events = \"exit\"\n"), "{text}");
     fs::write(further.join("25-x.toml"), "[record]\nsnaplen = 'x'\n").unwrap();
     fs::write(&file, b"[record]\n\xff").unwrap();
-    let mistakes = Settings::load(&file, true).unwrap_err().to_string();
+    let mistakes = ServiceSettings::load(&keys(), &file, true).unwrap_err().to_string();
     assert!(mistakes.contains("scapd.toml: cannot be read: line 2 is not UTF-8"), "{mistakes}");
     assert!(mistakes.contains("25-x.toml:2:11: snaplen: "), "{mistakes}");
 }
@@ -163,16 +163,17 @@ fn what_is_no_regular_file_is_left_alone() {
     fs::create_dir(further.join("40-folder.toml")).unwrap();
     fs::write(folder.path().join("kept.toml"), "[record]\nsnaplen = 7\n").unwrap();
     symlink("../kept.toml", further.join("50-kept.toml")).unwrap();
-    let settings = Settings::load(&file, false).unwrap();
-    assert!(settings.to_toml().contains("snaplen = \"7\" # "), "a link to a file is followed");
+    let settings = ServiceSettings::load(&keys(), &file, false).unwrap();
+    assert!(settings.to_toml(&keys()).contains("snaplen = \"7\" # "), "a link to a file is followed");
 
     fs::write(further.join("60-large.toml"), vec![b' '; files::LONGEST as usize + 1]).unwrap();
     symlink("gone.toml", further.join("70-gone.toml")).unwrap();
-    let mistakes = Settings::load(&file, false).unwrap_err().to_string();
+    let mistakes = ServiceSettings::load(&keys(), &file, false).unwrap_err().to_string();
     assert!(mistakes.contains("70-gone.toml: there is no such file"), "{mistakes}");
     assert!(mistakes.contains("60-large.toml: cannot be read: it has more than 1048576 bytes"), "{mistakes}");
     // A file that the user names must be a regular file.
-    let mistakes = Settings::load(&further.join("10-fifo.toml"), true).unwrap_err().to_string();
+    let mistakes =
+        ServiceSettings::load(&keys(), &further.join("10-fifo.toml"), true).unwrap_err().to_string();
     assert!(mistakes.contains("10-fifo.toml: cannot be read: it is not a regular file"), "{mistakes}");
 }
 
@@ -184,9 +185,9 @@ fn a_folder_has_only_so_many_files() {
     for number in 0..1000 {
         fs::write(further.join(format!("{number}.toml")), "").unwrap();
     }
-    assert_eq!(Settings::load(&file, false), Ok(Settings::defaults()));
+    assert_eq!(ServiceSettings::load(&keys(), &file, false), Ok(ServiceSettings::defaults()));
     fs::write(further.join("1000.toml"), "").unwrap();
-    let mistakes = Settings::load(&file, false).unwrap_err().to_string();
+    let mistakes = ServiceSettings::load(&keys(), &file, false).unwrap_err().to_string();
     assert!(mistakes.contains("it has more than 1000 files"), "{mistakes}");
 }
 
@@ -194,8 +195,8 @@ fn a_folder_has_only_so_many_files() {
 fn a_file_that_is_not_there() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scapd.toml");
-    assert_eq!(Settings::load(&file, false), Ok(Settings::defaults()));
-    let mistakes = Settings::load(&file, true).unwrap_err().to_string();
+    assert_eq!(ServiceSettings::load(&keys(), &file, false), Ok(ServiceSettings::defaults()));
+    let mistakes = ServiceSettings::load(&keys(), &file, true).unwrap_err().to_string();
     assert!(
         mistakes.ends_with("scapd.toml: there is no such file; name another with --config"),
         "{mistakes}"
@@ -205,20 +206,21 @@ fn a_file_that_is_not_there() {
 #[test]
 fn what_is_printed_is_read_back() {
     let text = "[record]\npid = [7, 8]\n[files]\nwrite = 'a\"b\\c.scap'\ngzip = true\n";
-    let settings = Settings::parse("f", text).unwrap();
-    let again = Settings::parse("f", &settings.to_toml()).unwrap();
-    assert_eq!(settings.difference(&again), Difference::default());
+    let settings = ServiceSettings::parse(&keys(), "f", text).unwrap();
+    let again = ServiceSettings::parse(&keys(), "f", &settings.to_toml(&keys())).unwrap();
+    assert_eq!(settings.difference(&keys(), &again), Difference::default());
 }
 
 #[test]
 fn what_differs_and_what_needs_a_restart() {
-    let old = Settings::parse("f", "[record]\nsnaplen = 80\nbuffer-size = '8M'\n").unwrap();
-    assert_eq!(old.difference(&Settings::defaults()), Difference::default());
-    let new = Settings::parse(
+    let old = ServiceSettings::parse(&keys(), "f", "[record]\nsnaplen = 80\nbuffer-size = '8M'\n").unwrap();
+    assert_eq!(old.difference(&keys(), &ServiceSettings::defaults()), Difference::default());
+    let new = ServiceSettings::parse(
+        &keys(),
         "f",
         "[record]\nsnaplen = 81\nbuffer-size = '4M'\nevents = 'exit'\n[files]\ngzip = false\n",
     );
-    let difference = old.difference(&new.unwrap());
+    let difference = old.difference(&keys(), &new.unwrap());
     assert_eq!(
         (difference.live, difference.restart),
         (vec!["snaplen".to_owned()], vec!["buffer-size".to_owned()])
@@ -227,37 +229,40 @@ fn what_differs_and_what_needs_a_restart() {
 
 #[test]
 fn keys_that_need_each_other_are_looked_at_together() {
-    let keys = Keys::new();
+    let keys = crate::cli::keys();
     assert_eq!(keys.check("align", &["true".to_owned()]), Ok(()));
-    let args = Settings::parse("f", "[files]\nalign = true\nrotate-time = '30m'\n").unwrap().args().unwrap();
-    let series = crate::record::Config::from(args).files.unwrap();
+    let settings =
+        ServiceSettings::parse(&keys, "f", "[files]\nalign = true\nrotate-time = '30m'\n").unwrap();
+    let series = settings.wanted(&keys).unwrap().recording.files.unwrap();
     assert!(series.rotation.align && series.rotation.period == Some(std::time::Duration::from_secs(1800)));
     let alone = keys.parse([("align", ["true".to_owned()].as_slice())]).map(drop).unwrap_err();
-    assert_eq!(alone.1, "`rotate-time` is missing, but another key requires it");
+    assert_eq!(alone.what, "`rotate-time` is missing, but another key requires it");
 }
 
 #[test]
 fn keys_are_changed_one_by_one() {
-    let settings = Settings::defaults().with([("syscalls", "openat,read"), ("snaplen", "5")]).unwrap();
-    assert_eq!(settings.difference(&Settings::defaults()).live, ["snaplen", "syscalls"]);
-    let wrong =
-        Settings::defaults().with([("syscals", "x"), ("snaplen", "many"), ("count", "1")]).unwrap_err();
+    let settings =
+        ServiceSettings::defaults().with(&keys(), [("syscalls", "openat,read"), ("snaplen", "5")]).unwrap();
+    assert_eq!(settings.difference(&keys(), &ServiceSettings::defaults()).live, ["snaplen", "syscalls"]);
+    let wrong = ServiceSettings::defaults()
+        .with(&keys(), [("syscals", "x"), ("snaplen", "many"), ("count", "1")])
+        .unwrap_err();
     let lines: Vec<_> = wrong.0.iter().map(ToString::to_string).collect();
     assert_eq!(lines[0], "syscals: unknown key; did you mean `syscalls`?");
     assert!(lines[1].starts_with("snaplen: ") && lines[2].starts_with("count: is not a key"), "{lines:?}");
-    let wrong = Settings::defaults().with([("drop-failed", "yes")]).unwrap_err();
+    let wrong = ServiceSettings::defaults().with(&keys(), [("drop-failed", "yes")]).unwrap_err();
     assert_eq!(wrong.to_string(), "drop-failed: needs true or false");
 }
 
 proptest::proptest! {
     #[test]
     fn no_text_panics(text in ".{0,200}") {
-        let _ = Settings::parse("f", &text);
+        let _ = ServiceSettings::parse(&keys(), "f", &text);
     }
 
     #[test]
     fn no_value_panics(key in "[a-z-]{1,14}", value in "[ -~]{0,20}") {
-        let _ = Settings::parse("f", &format!("[record]\n{key} = {value}\n"));
-        let _ = Settings::defaults().with([(key.as_str(), value.as_str())]);
+        let _ = ServiceSettings::parse(&keys(), "f", &format!("[record]\n{key} = {value}\n"));
+        let _ = ServiceSettings::defaults().with(&keys(), [(key.as_str(), value.as_str())]);
     }
 }

@@ -1,24 +1,18 @@
 //! Which requests a client of the control socket may make.
 
-use clap::ValueEnum;
-
 use super::protocol::Request;
+use crate::choice::{Choice, choices};
 
-/// A kind of request. Every client may ask for the status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Allowed {
-    /// Start a new file; with --keep-files, this deletes the oldest file
-    Rotate,
-    /// Reload the configuration
-    Reload,
-    /// Change what is recorded
-    Set,
-    /// Change how long old files are kept: the keep-... keys of `set`
-    Keep,
-    /// Stop the recording
-    Stop,
-    /// Nothing but the status
-    Status,
+choices! {
+    /// A kind of request. Every client may ask for the status.
+    pub enum Allowed {
+        Rotate = "rotate": "Start a new file; with --keep-files, this deletes the oldest file",
+        Reload = "reload": "Reload the configuration",
+        Set = "set": "Change what is recorded",
+        Keep = "keep": "Change how long old files are kept: the keep-... keys of `set`",
+        Stop = "stop": "Stop the recording",
+        Status = "status": "Nothing but the status",
+    }
 }
 
 /// Checks that a request is allowed.
@@ -27,7 +21,7 @@ pub enum Allowed {
 /// The first kind of request that is not.
 pub fn check(request: &Request, allowed: &[Allowed]) -> Result<(), String> {
     needs(request).into_iter().find(|needed| !allowed.contains(needed)).map_or(Ok(()), |needed| {
-        let name = needed.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let name = needed.name();
         Err(format!("`{name}` is not allowed; control-allow lists the allowed requests"))
     })
 }

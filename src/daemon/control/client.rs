@@ -13,10 +13,7 @@ use indicatif::{HumanBytes, HumanCount, HumanDuration};
 use serde_json::{Map, Value};
 
 use super::protocol::Request;
-use crate::{
-    cli::{CtlArgs, CtlRequest},
-    print,
-};
+use crate::{escape, json};
 
 /// The timeout for an answer: a rotation reads the state of the machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -27,7 +24,7 @@ const LONGEST: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum CtlError {
     /// The socket cannot be connected to.
-    #[error("cannot reach the service at {}{}", print::shown(path), remedy(source))]
+    #[error("cannot reach the service at {}{}", escape::shown(path), remedy(source))]
     Unreachable {
         /// The socket.
         path: PathBuf,
@@ -35,7 +32,7 @@ pub enum CtlError {
         source: io::Error,
     },
     /// The service sent no valid answer.
-    #[error("the service at {} sent no valid answer: {reason}", print::shown(path))]
+    #[error("the service at {} sent no valid answer: {reason}", escape::shown(path))]
     NoAnswer {
         /// The socket.
         path: PathBuf,
@@ -57,24 +54,17 @@ fn remedy(error: &io::Error) -> &'static str {
     }
 }
 
-/// Sends a request and prints the answer.
+/// Sends a request to a socket and prints the answer, as JSON or for people.
 ///
 /// # Errors
 /// [`CtlError`], and errors of the output.
-pub fn ctl(args: &CtlArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let request = match args.request.clone() {
-        CtlRequest::Status => Request::Status {},
-        CtlRequest::Rotate => Request::Rotate {},
-        CtlRequest::Reload => Request::Reload {},
-        CtlRequest::Set { values } => Request::Set { values: values.into_iter().collect() },
-        CtlRequest::Stop => Request::Stop {},
-    };
-    let mut answer = ask(&args.socket, &request)?;
+pub fn ctl(socket: &Path, request: &Request, as_json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut answer = ask(socket, request)?;
     if answer.remove("ok") != Some(Value::Bool(true)) {
         let error = answer.get("error").and_then(Value::as_str).unwrap_or("the service gave no reason");
         return Err(CtlError::Refused(error.to_owned()).into());
     }
-    out.write_all(shown(answer, &request, args.json).as_bytes())?;
+    out.write_all(shown(answer, request, as_json).as_bytes())?;
     Ok(())
 }
 
@@ -82,11 +72,11 @@ pub fn ctl(args: &CtlArgs, out: &mut impl Write) -> anyhow::Result<()> {
 fn shown(answer: Map<String, Value>, request: &Request, as_json: bool) -> String {
     let mut text = String::new();
     if as_json {
-        print::escape_json(&mut text, &format!("{:#}\n", Value::Object(answer)));
+        json::escape(&mut text, &format!("{:#}\n", Value::Object(answer)));
         return text;
     }
     let lines = if *request == (Request::Status {}) { status(&answer) } else { changes(&answer) };
-    lines.lines().fold(text, |text, line| text + &print::escaped(line.as_bytes()) + "\n")
+    lines.lines().fold(text, |text, line| text + &escape::escaped(line.as_bytes()) + "\n")
 }
 
 fn ask(path: &Path, request: &Request) -> Result<Map<String, Value>, CtlError> {

@@ -8,8 +8,11 @@ mod protocol;
 mod server;
 mod socket;
 
+/// The default socket of a service.
+pub const SOCKET: &str = "/run/scapd/control.sock";
+
 pub use allowed::{Allowed, check};
 pub use client::{CtlError, ctl};
-pub use protocol::{MAX_REQUEST, Request, RequestError, parse};
+pub use protocol::{MAX_REQUEST, ProtocolError, Request, parse};
 pub use server::serve;
 pub use socket::Socket;

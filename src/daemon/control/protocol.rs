@@ -29,7 +29,7 @@ pub enum Request {
 
 /// Why a line is not a request.
 #[derive(Debug, thiserror::Error)]
-pub enum RequestError {
+pub enum ProtocolError {
     /// The line is too long.
     #[error("a request has at most {MAX_REQUEST} bytes")]
     TooLong,
@@ -52,13 +52,13 @@ pub enum RequestError {
 /// ```
 ///
 /// # Errors
-/// [`RequestError`]. Nothing in a line makes it panic.
-pub fn parse(line: &[u8]) -> Result<Request, RequestError> {
+/// [`ProtocolError`]. Nothing in a line makes it panic.
+pub fn parse(line: &[u8]) -> Result<Request, ProtocolError> {
     if line.len() > MAX_REQUEST {
-        return Err(RequestError::TooLong);
+        return Err(ProtocolError::TooLong);
     }
     match serde_json::from_slice(line)? {
-        Request::Set { values } if values.is_empty() => Err(RequestError::Empty),
+        Request::Set { values } if values.is_empty() => Err(ProtocolError::Empty),
         request => Ok(request),
     }
 }
@@ -113,7 +113,7 @@ mod tests {
             let said = parse(line.as_bytes()).unwrap_err().to_string();
             assert!(said.contains(says), "{line}: {said}");
         }
-        assert!(matches!(parse(&vec![b' '; MAX_REQUEST + 1]), Err(RequestError::TooLong)));
+        assert!(matches!(parse(&vec![b' '; MAX_REQUEST + 1]), Err(ProtocolError::TooLong)));
         assert!(parse(&vec![b'['; MAX_REQUEST]).is_err(), "deeper than the parser's limit");
         assert!(parse(b"\xff\xfe").is_err());
     }

@@ -21,7 +21,7 @@ use rustix::{
     thread::{UnshareFlags, unshare_unsafe},
 };
 
-use crate::{folder::Folder, print::shown};
+use crate::{escape::shown, folder::Folder};
 
 /// The backlog of listen(2).
 const BACKLOG: i32 = 128;

@@ -28,7 +28,7 @@ pub struct Current {
 
 /// A chunk that is not safely in the file yet.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldChunk {
     pub chunk: Chunk,
     /// Uncompressed bytes of the file up to the end of this chunk, once it is accepted.
     pub end: Option<u64>,
@@ -38,7 +38,7 @@ pub struct Held {
 
 impl Current {
     /// Hands a chunk to the output. On an error, the output cuts off what was not safely in the file.
-    pub fn put(&mut self, held: &mut Held) -> Result<(), OutputError> {
+    pub fn put(&mut self, held: &mut HeldChunk) -> Result<(), OutputError> {
         let chunk = &mut held.chunk;
         if held.own
             && let Some((packer, _)) = &mut self.output.packer

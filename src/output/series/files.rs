@@ -18,18 +18,18 @@ use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Cut, OnError, Pattern, Series, StateSource,
-    current::{Current, Held, notice, selected_notice},
-    keeper::{Closed, Keeper, Report, chain},
+    FileCut, OnError, Pattern, Series, StateSource,
+    current::{Current, HeldChunk, notice, selected_notice},
+    keeper::{Closed, Keeper, SeriesReport, chain},
     partial::Partial,
     rotation::zoned,
     seal,
-    store::Shared,
+    store::SharedStore,
 };
 use crate::{
+    escape::shown,
     folder::Whereabouts,
-    output::{Output, OutputError, Target, Totals, chunk::Chunk, sink::Sink},
-    print::shown,
+    output::{Output, OutputError, OutputTotals, Target, chunk::Chunk, sink::Sink},
 };
 use scap::ledger::Verdict;
 
@@ -54,11 +54,11 @@ pub struct Files {
     compress: bool,
     zone: TimeZone,
     state: StateSource,
-    store: Shared,
+    store: SharedStore,
     keeper: Keeper,
     current: Option<Current>,
     /// Chunks still to be written, and chunks written that may have to be written again; in order.
-    held: VecDeque<Held>,
+    held: VecDeque<HeldChunk>,
     /// Start of the current or next file, in ns since the epoch.
     began: u64,
     /// Files opened so far.
@@ -71,7 +71,7 @@ pub struct Files {
     /// No further file follows.
     ended: bool,
     /// What was written to the earlier files.
-    before: Totals,
+    before: OutputTotals,
     /// Since when nothing can be written.
     trouble: Option<Instant>,
     /// How long to wait after the next file that fails.
@@ -94,7 +94,7 @@ pub struct Position {
 }
 
 /// Creates a file that begins at a time in ns since the epoch.
-fn make(store: &Shared, began: u64, zone: &TimeZone) -> Result<(Partial, File), OutputError> {
+fn make(store: &SharedStore, began: u64, zone: &TimeZone) -> Result<(Partial, File), OutputError> {
     let mut store = store.lock();
     let time = zoned(began, zone).unwrap_or_default();
     let made = Partial::create(store.pattern(), &time, store.last(), |name| store.was_used(name));
@@ -139,12 +139,12 @@ impl Files {
     }
 
     /// Returns the report on closed files.
-    pub(in crate::output) fn report(&self) -> Arc<Report> {
+    pub(in crate::output) fn report(&self) -> Arc<SeriesReport> {
         self.keeper.report()
     }
 
     /// Returns what is safely in the files, all together.
-    pub(in crate::output) fn totals(&self) -> Totals {
+    pub(in crate::output) fn totals(&self) -> OutputTotals {
         let mut totals = self.before;
         if let Some(current) = &self.current {
             add(&mut totals, current.output.totals());
@@ -165,7 +165,7 @@ impl Files {
         chunk: Chunk,
         free: &mut dyn FnMut(Chunk),
     ) -> Result<(), OutputError> {
-        self.held.push_back(Held { chunk, end: None, own: false });
+        self.held.push_back(HeldChunk { chunk, end: None, own: false });
         self.write(false, free)
     }
 
@@ -177,7 +177,7 @@ impl Files {
     /// Ends the file, and begins the next one.
     pub(in crate::output) fn next(
         &mut self,
-        cut: Cut,
+        cut: FileCut,
         free: &mut dyn FnMut(Chunk),
     ) -> Result<(), OutputError> {
         self.end_file(cut.at, free, |mut balance, _| {
@@ -203,7 +203,7 @@ impl Files {
     }
 
     /// Waits until everything is closed.
-    pub(in crate::output) fn finish(mut self) -> Result<Totals, OutputError> {
+    pub(in crate::output) fn finish(mut self) -> Result<OutputTotals, OutputError> {
         if self.current.is_some() {
             // The recording failed: the file gets no balance.
             self.write(true, &mut |_| {})?;
@@ -237,7 +237,7 @@ impl Files {
             }
             let state = Chunk::of(state);
             self.scanning.store(false, Ordering::Relaxed);
-            self.held.push_front(Held { chunk: state, end: None, own: true });
+            self.held.push_front(HeldChunk { chunk: state, end: None, own: true });
         }
         let Some(current) = &mut self.current else { return Ok(()) };
         let mut result = Ok(());
@@ -421,7 +421,7 @@ impl Files {
             self.write(true, free)?;
             let Some(current) = &self.current else { return Ok(()) };
             let (verdict, file) = (judge(current.balance, &self.earlier), self.opened);
-            self.held.push_back(Held { chunk: notice(&verdict, at), end: None, own: true });
+            self.held.push_back(HeldChunk { chunk: notice(&verdict, at), end: None, own: true });
             self.write(true, free)?;
             // An error in between led to another file: its balance is a different one.
             if self.opened == file {
@@ -472,7 +472,7 @@ fn may_pass(error: &OutputError) -> bool {
     matches!(error, OutputError::NoSpace { .. } | OutputError::Create { .. } | OutputError::Write { .. })
 }
 
-fn add(totals: &mut Totals, more: Totals) {
+fn add(totals: &mut OutputTotals, more: OutputTotals) {
     totals.events += more.events;
     totals.bytes_in += more.bytes_in;
     totals.bytes_out += more.bytes_out;

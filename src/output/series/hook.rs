@@ -10,8 +10,8 @@ use std::{
 
 use serde::Deserialize;
 
-use super::store::Shared;
-use crate::{folder::is_there, print::shown};
+use super::store::SharedStore;
+use crate::{escape::shown, folder::is_there};
 
 /// How many hooks run at once; the others wait.
 const AT_ONCE: usize = 4;
@@ -140,7 +140,7 @@ impl Hooks {
     }
 
     /// Reaps hooks that have ended, and starts the next ones. The store keeps a file while its hook runs.
-    pub fn look(&mut self, store: &Shared) {
+    pub fn look(&mut self, store: &SharedStore) {
         let long = self.long;
         self.running.retain_mut(|running| {
             let ended = running.has_ended(long);
@@ -175,7 +175,7 @@ impl Hooks {
     }
 
     /// Waits for the remaining hooks, for a while.
-    pub fn finish(&mut self, store: &Shared) {
+    pub fn finish(&mut self, store: &SharedStore) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             self.look(store);
@@ -211,7 +211,8 @@ mod tests {
         let file = folder.path().join("a-000001.scap");
         std::fs::write(&file, [0x1F, 0x8B]).unwrap();
         let pattern = Pattern::parse(&folder.path().join("a.scap")).unwrap();
-        let store = Shared::new(Store::open(pattern, Retention { files: Some(9), ..Retention::default() }));
+        let store =
+            SharedStore::new(Store::open(pattern, Retention { files: Some(9), ..Retention::default() }));
         // It runs until a line is written to the pipe.
         let fifo = folder.path().join("fifo");
         assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());

@@ -17,13 +17,13 @@ use std::{
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use super::{Retention, Series, hook::Hooks, manifest, partial::Partial, store::Shared};
+use super::{Retention, Series, hook::Hooks, manifest, partial::Partial, store::SharedStore};
 use crate::{
     confine::{self, Confinement, Task},
+    escape::shown,
     folder::{Identity, Spot, Whereabouts},
     output::{Output, OutputError},
-    print::shown,
-    repair::{self, RepairError},
+    salvage::{self, RepairError},
 };
 use scap::{format::ReadError, ledger::Verdict};
 
@@ -54,7 +54,7 @@ pub struct Closed {
 
 /// State that the thread shares with others.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct SeriesReport {
     /// Files with their final names.
     pub finished: AtomicU64,
     /// Files deleted.
@@ -71,7 +71,7 @@ pub struct Report {
 #[derive(Debug)]
 pub struct Keeper {
     closed: Option<SyncSender<Closed>>,
-    report: Arc<Report>,
+    report: Arc<SeriesReport>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -80,9 +80,9 @@ impl Keeper {
     ///
     /// # Errors
     /// If the system refuses a thread.
-    pub fn spawn(series: &Series, store: Shared) -> io::Result<Keeper> {
+    pub fn spawn(series: &Series, store: SharedStore) -> io::Result<Keeper> {
         let (closed, files) = sync_channel(CLOSING);
-        let report = Arc::new(Report::default());
+        let report = Arc::new(SeriesReport::default());
         let mut work = Work {
             hooks: Hooks::new(series.on_close.clone()),
             manifest: series.manifest,
@@ -108,7 +108,7 @@ impl Keeper {
     }
 
     /// Returns the shared state.
-    pub fn report(&self) -> Arc<Report> {
+    pub fn report(&self) -> Arc<SeriesReport> {
         self.report.clone()
     }
 }
@@ -127,8 +127,8 @@ struct Work {
     hooks: Hooks,
     manifest: bool,
     confine: Confinement,
-    store: Shared,
-    report: Arc<Report>,
+    store: SharedStore,
+    report: Arc<SeriesReport>,
     /// Files left behind that cannot be repaired.
     hopeless: BTreeSet<PathBuf>,
 }
@@ -203,7 +203,7 @@ fn finish(
     output: Output,
     partial: &Partial,
     whereabouts: Whereabouts,
-    store: &Shared,
+    store: &SharedStore,
 ) -> Result<Option<Spot>, String> {
     let name = shown(&partial.path);
     output.finish().map_err(|e| format!("cannot close {name}, which keeps its name: {}", chain(&e)))?;
@@ -241,11 +241,11 @@ fn write_manifest(
 }
 
 /// Repairs a capture that a process left behind unclosed.
-fn adopt(spot: &Spot, store: &Shared) -> Result<(), String> {
+fn adopt(spot: &Spot, store: &SharedStore) -> Result<(), String> {
     let path = spot.path();
     let name = shown(&path);
     // In place: there may be no room for a copy.
-    match repair::adopt(spot) {
+    match salvage::adopt(spot) {
         Ok((report, whole)) => {
             store.lock().ended(&path, Some(&whole));
             let (whole, events) = (shown(&whole.path()), report.events);

@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use super::name::unpacked;
 use crate::{
     balance::ToJson,
+    escape::shown,
     folder::{Draft, Folder, Spot},
-    print::shown,
 };
 use scap::ledger::Verdict;
 

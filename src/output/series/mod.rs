@@ -1,7 +1,7 @@
 //! A capture in several files, each of which can be read alone.
 //!
 //! A file is written as `NAME.partial`, locked, and renamed when it is whole and on disk; it never replaces another.
-//! The recorder decides where a file ends ([`Cut`]): chunks submitted before go into it, later ones into the next file,
+//! The recorder decides where a file ends ([`FileCut`]): chunks submitted before go into it, later ones into the next file,
 //! which begins with a fresh machine state. Each file ends with its own balance. The last one gets the rest of the
 //! whole recording's balance, so that an error in any of them shows.
 //!
@@ -35,10 +35,13 @@ pub use retention::{Free, Retention};
 pub use rotation::Rotation;
 
 pub(super) use files::Position;
-pub(super) use keeper::Report;
+pub(super) use keeper::SeriesReport;
 pub(super) use partial::Partial;
 
-use crate::confine::Confinement;
+use crate::{
+    choice::{Choice, choices},
+    confine::Confinement,
+};
 use scap::ledger::Verdict;
 
 /// How a capture is split into files, and which of them are kept.
@@ -59,20 +62,20 @@ pub struct Series {
     pub confine: Confinement,
 }
 
-/// What to do when a file cannot be written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum OnError {
-    /// Wait until it can be written again, and count events lost meanwhile
-    #[default]
-    Wait,
-    /// End the recording, as with a single file
-    Fail,
+choices! {
+    /// What to do when a file cannot be written.
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    pub enum OnError {
+        #[default]
+        Wait = "wait": "Wait until it can be written again, and count events lost meanwhile",
+        Fail = "fail": "End the recording, as with a single file",
+    }
 }
 
 /// Where a file of a series ends, and the next one begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut {
+pub struct FileCut {
     /// The time in ns since the epoch, by the event clock.
     pub at: u64,
     /// What the balance of the ending file has besides its chunks: skipped runs, and events left out on purpose.

@@ -8,7 +8,7 @@ use std::{
 use jiff::Zoned;
 use regex::Regex;
 
-use crate::print::shown;
+use crate::escape::shown;
 
 /// The suffix of a file while it is written.
 pub const PARTIAL: &str = ".partial";

@@ -19,8 +19,8 @@ use super::{
     retention::{Disk, Retention, Stored, Unfinished},
 };
 use crate::{
+    escape::shown,
     folder::{Folder, Spot, is_regular},
-    print::shown,
 };
 
 /// A file written to more recently may be another recorder's that is not locked yet.
@@ -54,12 +54,12 @@ pub struct Store {
 
 /// A store shared by the threads of a series.
 #[derive(Debug, Clone)]
-pub struct Shared(Arc<Mutex<Store>>);
+pub struct SharedStore(Arc<Mutex<Store>>);
 
-impl Shared {
+impl SharedStore {
     /// Wraps a store.
-    pub fn new(store: Store) -> Shared {
-        Shared(Arc::new(Mutex::new(store)))
+    pub fn new(store: Store) -> SharedStore {
+        SharedStore(Arc::new(Mutex::new(store)))
     }
 
     /// Locks the store.

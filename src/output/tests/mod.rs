@@ -118,7 +118,7 @@ fn chunks_follow_each_other_in_a_file_that_is_overwritten() {
     output.write(b"", 0).unwrap();
     output.write(b"second", 2).unwrap();
     let totals = output.finish().unwrap();
-    assert_eq!(totals, Totals { events: 2, bytes_in: 11, bytes_out: 11 });
+    assert_eq!(totals, OutputTotals { events: 2, bytes_in: 11, bytes_out: 11 });
     assert_eq!(fs::read(path).unwrap(), b"firstsecond");
 }
 
@@ -135,7 +135,7 @@ fn every_chunk_is_a_gzip_member() {
     let totals = output.finish().unwrap();
 
     let bytes = fs::read(&path).unwrap();
-    assert_eq!(totals, Totals { events: 7, bytes_in: 20_000, bytes_out: bytes.len() as u64 });
+    assert_eq!(totals, OutputTotals { events: 7, bytes_in: 20_000, bytes_out: bytes.len() as u64 });
     assert!(end_of_first < 1_000, "it compresses");
     let mut member = Vec::new();
     GzDecoder::new(&bytes[end_of_first..]).read_to_end(&mut member).unwrap();

@@ -22,8 +22,8 @@ fn submit(writer: &mut WriterThread, bytes: &[u8], events: u64) {
     writer.submit(chunk).unwrap();
 }
 
-fn cut_at(at: u64) -> Cut {
-    Cut { at, beside: Verdict::default() }
+fn cut_at(at: u64) -> FileCut {
+    FileCut { at, beside: Verdict::default() }
 }
 
 /// Returns the bytes of a file before its balance, and the text of the balance.
@@ -53,7 +53,7 @@ fn chunks_are_in_the_file_of_their_time() {
         let mut beside = Verdict { sample_ratio: 4, ..Verdict::default() };
         beside.losses.add(Cause::Skipped, 7);
         beside.left_out.failed = 5;
-        writer.cut(Cut { at: 20, beside }).unwrap();
+        writer.cut(FileCut { at: 20, beside }).unwrap();
         submit(&mut writer, b" and the last", 1);
         let mut losses = Losses::default();
         losses.add(Cause::RingFull, 2);

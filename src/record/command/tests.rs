@@ -12,11 +12,11 @@ fn command(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
-fn hold(words: &[&str]) -> Held {
-    Held::spawn(&command(words), Stdout::Inherited, OpenFiles::raise()).unwrap().unwrap()
+fn hold(words: &[&str]) -> HeldCommand {
+    HeldCommand::spawn(&command(words), Stdout::Inherited, OpenFiles::raise()).unwrap().unwrap()
 }
 
-fn status(held: &mut Held) -> ExitStatus {
+fn status(held: &mut HeldCommand) -> ExitStatus {
     let deadline = Instant::now() + Duration::from_secs(10);
     while Instant::now() < deadline {
         if let Some(status) = held.try_wait().unwrap() {
@@ -45,7 +45,7 @@ fn a_command_runs_only_when_it_is_released() {
     assert_eq!(fs::read_to_string(file).unwrap().trim(), held.pid().to_string());
     // A second release changes nothing.
     held.release().unwrap();
-    assert!(Held::spawn(&[], Stdout::Inherited, OpenFiles::raise()).unwrap().is_none());
+    assert!(HeldCommand::spawn(&[], Stdout::Inherited, OpenFiles::raise()).unwrap().is_none());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use rustix::{
 };
 
 use super::*;
-use crate::ring::merge::{Merge, Progress, SLACK};
+use crate::ring::merge::{Merge, ProgramProgress, SLACK};
 
 /// The memory of a ring whose data take a page.
 struct Memory(File);
@@ -122,7 +122,7 @@ fn a_ring_leaves_no_mapping_behind() {
 /// One CPU, on which no program runs.
 struct Idle;
 
-impl Progress for Idle {
+impl ProgramProgress for Idle {
     fn now(&self) -> u64 {
         1000 + SLACK
     }

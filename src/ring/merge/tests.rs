@@ -75,7 +75,7 @@ impl Ring for ModelRing {
     }
 }
 
-impl Progress for Shared {
+impl ProgramProgress for Shared {
     fn now(&self) -> u64 {
         self.borrow_mut().go_on();
         self.borrow().now

@@ -6,12 +6,12 @@ use jiff::tz::TimeZone;
 
 use super::{Files, make};
 use crate::output::{
-    OutputError, Target, Totals,
+    OutputError, OutputTotals, Target,
     series::{
         Pattern, Series, StateSource,
         keeper::Keeper,
         partial::Partial,
-        store::{Shared, Store},
+        store::{SharedStore, Store},
     },
 };
 use scap::ledger::Verdict;
@@ -24,7 +24,7 @@ pub struct ReservedFiles {
     compress: bool,
     began: u64,
     state: StateSource,
-    store: Shared,
+    store: SharedStore,
     /// The first file, until the series begins.
     first: Option<(Partial, File)>,
 }
@@ -42,7 +42,7 @@ impl ReservedFiles {
         now: u64,
         state: StateSource,
     ) -> Result<ReservedFiles, OutputError> {
-        let store = Shared::new(Store::open(pattern, series.retention));
+        let store = SharedStore::new(Store::open(pattern, series.retention));
         let first = Some(make(&store, now, &TimeZone::system())?);
         Ok(ReservedFiles { series: series.clone(), compress, began: now, state, store, first })
     }
@@ -68,7 +68,7 @@ impl ReservedFiles {
             began: self.began,
             opened: 0,
             earlier: Verdict::default(),
-            before: Totals::default(),
+            before: OutputTotals::default(),
             selected: String::new(),
             latest: 0,
             ended: false,
