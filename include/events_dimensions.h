@@ -82,6 +82,10 @@ enum {
 	CREATES_FD = 1,
 	DESTROYS_FD = 1,
 	MODIFIES_STATE = 1,
+	/* What an event does to a reader's model. */
+#define EFFECT(token, ...) token = 0,
+#include "effects.def"
+#undef EFFECT
 };
 
 /* Types, parameter counts and the state flag, for both kinds of rows. */

@@ -12,6 +12,7 @@ const TABLES: &[(&str, &str)] = &[
     ("events.def", "with_events"),
     ("params.def", "with_params"),
     ("flags.def", "with_flags"),
+    ("effects.def", "with_effects"),
     ("syscalls.def", "with_syscalls"),
 ];
 

@@ -7,4 +7,5 @@ pub mod fields;
 pub mod filter;
 pub mod format;
 pub mod ledger;
+pub mod model;
 pub mod select;

@@ -16,7 +16,6 @@ use super::{
     Numbered, PrintError, for_each_event,
     json::{VERSION, bytes, ns, rfc3339},
     losses::LedgerSummary,
-    names::Names,
     open,
     table::{plain_table, ranking},
 };
@@ -28,6 +27,7 @@ use scap::{
     events::EventType,
     format::{BlockType, EventView, Keep, ReadError, Reader, Value, state::MachineInfo},
     ledger,
+    model::Machine,
 };
 
 /// The maximum number of notices to keep; further ones are only counted.
@@ -188,7 +188,7 @@ impl Summary {
     fn count(
         &mut self,
         numbered: &Numbered<'_>,
-        names: &Names,
+        names: &Machine,
         types: &mut HashMap<EventType, HashMap<String, u64>>,
         processes: &mut HashMap<u64, (Option<Vec<u8>>, u64)>,
     ) {

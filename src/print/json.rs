@@ -11,7 +11,6 @@ use serde_json::Value as Json;
 use super::{
     Numbered,
     meaning::{Meaning, meaning, shown},
-    names::Names,
     text,
 };
 use crate::json::MAX_NUMBER;
@@ -19,6 +18,7 @@ pub(super) use crate::json::VERSION;
 use scap::{
     events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
     format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value},
+    model::Machine,
 };
 
 /// Writes the JSON objects of events.
@@ -30,7 +30,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Appends the object of an event.
-    pub(super) fn write(&mut self, out: &mut String, numbered: &Numbered<'_>, names: &Names) {
+    pub(super) fn write(&mut self, out: &mut String, numbered: &Numbered<'_>, names: &Machine) {
         let event = &numbered.captured.event;
         out.push_str("{\"v\":");
         unsigned(out, VERSION);
@@ -100,7 +100,7 @@ impl Writer {
 
 fn parameter(
     out: &mut String,
-    names: &Names,
+    names: &Machine,
     event: &EventView<'_>,
     info: &'static ParamInfo,
     decoded: Decoded<'_>,
@@ -130,7 +130,7 @@ fn is_list(info: &ParamInfo) -> bool {
     }
 }
 
-fn value(out: &mut String, names: &Names, event: &EventView<'_>, info: &ParamInfo, decoded: &Decoded<'_>) {
+fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamInfo, decoded: &Decoded<'_>) {
     let named = |out: &mut String, write: &dyn Fn(&mut String)| {
         out.push_str("{\"value\":");
         write(out);

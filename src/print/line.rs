@@ -19,16 +19,16 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::{
     Numbered,
     meaning::{Meaning, meaning, shown},
-    names::Names,
     text,
 };
 use scap::{
     events::{ParamInfo, ParamType},
     format::{Decoded, FdEntries, Value},
+    model::Machine,
 };
 
 /// Appends the line of an event, without a newline.
-pub(super) fn write_line(out: &mut String, numbered: &Numbered<'_>, names: &Names, tz: &TimeZone) {
+pub(super) fn write_line(out: &mut String, numbered: &Numbered<'_>, names: &Machine, tz: &TimeZone) {
     let event = &numbered.captured.event;
     // Writing to a string cannot fail.
     let _ = write!(out, "{} ", numbered.num);
@@ -91,7 +91,7 @@ fn meant(out: &mut String, meaning: Meaning<'_>) {
     }
 }
 
-fn value(out: &mut String, numbered: &Numbered<'_>, names: &Names, decoded: &Decoded<'_>, tz: &TimeZone) {
+fn value(out: &mut String, numbered: &Numbered<'_>, names: &Machine, decoded: &Decoded<'_>, tz: &TimeZone) {
     let _ = match decoded.value {
         Value::Absent => write!(out, "{}", absent(decoded.ty)),
         Value::Int(v) => return text::integer(out, decoded.ty, decoded.format, v as u64),
@@ -135,7 +135,7 @@ fn date(out: &mut String, ts: u64, tz: &TimeZone) {
 }
 
 /// Appends each descriptor with the letter of its class and its flags.
-fn fd_list(out: &mut String, tid: u64, names: &Names, list: &FdEntries<'_>) {
+fn fd_list(out: &mut String, tid: u64, names: &Machine, list: &FdEntries<'_>) {
     for (i, (fd, flags)) in list.iter().enumerate() {
         let letter = names.fd(tid, fd).map_or('?', |fd| fd.class.letter());
         let space = if i == 0 { "" } else { " " };

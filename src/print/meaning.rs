@@ -2,16 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{
-    fds::OpenFd,
-    kernel_names,
-    names::{AT_FDCWD, Names},
-    text,
-    transitions::{self, Transition, flag, transition},
-};
+use super::{kernel_names, text};
 use scap::{
-    events::{Detail, Event, ForeignCall, ParamInfo, ParamType, Source, Syscall},
+    events::{Detail, Effect, Event, ForeignCall, ParamInfo, ParamType, Source, Syscall},
     format::{Decoded, EventView, Value},
+    model::{AT_FDCWD, Machine, OpenFd, bpf_creates, fcntl_duplicates, flag},
 };
 
 /// The meaning of a value.
@@ -29,7 +24,7 @@ pub(super) enum Meaning<'a> {
 
 /// Returns the meaning of a parameter's value at the event's time.
 pub(super) fn meaning<'a>(
-    names: &'a Names,
+    names: &'a Machine,
     event: &EventView<'_>,
     info: &ParamInfo,
     decoded: &Decoded<'_>,
@@ -62,8 +57,8 @@ pub(super) fn meaning<'a>(
             _ => Meaning::None,
         },
         Value::Uid(u32::MAX) | Value::Gid(u32::MAX) => fixed(Some("<NONE>")),
-        Value::Uid(v) => known(names.user(v)),
-        Value::Gid(v) => known(names.group(v)),
+        Value::Uid(v) => known(names.user(v).map(|user| &user.name[..])),
+        Value::Gid(v) => known(names.group(v).map(|group| &group.name[..])),
         Value::RelTime(v) if v != u64::MAX => {
             Meaning::Name(format!("{}s", v as f64 / 1e9).into_bytes().into())
         }
@@ -86,7 +81,7 @@ fn is_directory(info: &ParamInfo) -> bool {
 }
 
 /// Returns what a descriptor refers to; `None` if the number is not a descriptor.
-fn fd<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, fd: i64) -> Option<&'a OpenFd> {
+fn fd<'a>(names: &'a Machine, event: &EventView<'_>, info: &ParamInfo, fd: i64) -> Option<&'a OpenFd> {
     const MAP_ANONYMOUS: u32 = flag("mmap_flags", "MAP_ANONYMOUS");
     let row = event.info()?;
     let command = || match event.value("cmd")?.ok()?.value {
@@ -97,8 +92,8 @@ fn fd<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, fd: i64) ->
         Value::Flags(flags) => Some(flags),
         _ => None,
     };
-    let is_anothers = match (transition(row), info.name) {
-        (Some(Transition::PidfdGetfd), "target_fd") => {
+    let is_anothers = match (row.effect(), info.name) {
+        (Some(Effect::PidfdGetfd), "target_fd") => {
             let pidfd = event.value("pid_fd")?.ok()?.value;
             return if let Value::Fd(pidfd) = pidfd {
                 names.fd_of_pidfd(event.tid(), pidfd, fd)
@@ -106,8 +101,8 @@ fn fd<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, fd: i64) ->
                 None
             };
         }
-        (Some(Transition::Fcntl), "res") => !command().is_some_and(transitions::fcntl_duplicates),
-        (Some(Transition::Bpf), "fd") => !command().is_some_and(transitions::bpf_creates),
+        (Some(Effect::Fcntl), "res") => !command().is_some_and(fcntl_duplicates),
+        (Some(Effect::Bpf), "fd") => !command().is_some_and(bpf_creates),
         // The kernel ignores the descriptor of an anonymous mapping.
         _ if row.name.starts_with("mmap") => flags().is_some_and(|flags| flags & MAP_ANONYMOUS != 0),
         _ => false,
@@ -117,22 +112,22 @@ fn fd<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, fd: i64) ->
 
 /// Returns the command name of a process. Ids that the kernel reports are those of the initial pid namespace; ids that
 /// a call takes or returns are those of the caller's.
-fn comm<'a>(names: &'a Names, event: &EventView<'_>, info: &ParamInfo, id: u64) -> Option<&'a [u8]> {
+fn comm<'a>(names: &'a Machine, event: &EventView<'_>, info: &ParamInfo, id: u64) -> Option<&'a [u8]> {
     let row = event.info()?;
-    let of_kernel = match (row.source, transition(row)) {
+    let of_kernel = match (row.source, row.effect()) {
         // The sender of a signal has its id in the receiver's namespace.
         (Source::Tracepoint, _) => info.name != "spid",
-        (Source::Iter, _) | (_, Some(Transition::Clone | Transition::Exec)) => {
+        (Source::Iter, _) | (_, Some(Effect::Clone | Effect::Exec)) => {
             info.name != "res" && !info.name.starts_with('v')
         }
         _ => false,
     };
     if of_kernel {
         // A new thread may run before either return of its clone.
-        let unborn = || names.tasks.unborn_comm().filter(|_| row.name == "switch");
+        let unborn = || names.unborn_comm().filter(|_| row.name == "switch");
         return names.last_comm(id).or_else(unborn);
     }
-    let is_child = transition(row) == Some(Transition::Clone) && info.name == "res";
+    let is_child = row.effect() == Some(Effect::Clone) && info.name == "res";
     // Until the child's own return, it has its parent's name.
     names.comm_within(event.tid(), id).or_else(|| names.comm(event.tid()).filter(|_| is_child))
 }
@@ -158,7 +153,7 @@ fn flags(names: Vec<&'static str>) -> Meaning<'static> {
 }
 
 /// Returns the absolute form of a relative path.
-fn absolute(names: &Names, event: &EventView<'_>, info: &ParamInfo, path: &[u8]) -> Meaning<'static> {
+fn absolute(names: &Machine, event: &EventView<'_>, info: &ParamInfo, path: &[u8]) -> Meaning<'static> {
     let int = |index| match event.info()?.params.get(index).zip(event.param(index)) {
         Some((info, bytes)) => match scap::format::decode(info, bytes).ok()?.value {
             Value::Fd(fd) => Some(fd),

@@ -2,26 +2,16 @@
 //!
 //! [`read()`] and [`info()`] implement the commands of the same names, without the command line.
 
-mod apply;
-mod control;
-mod fd_table;
-mod fds;
 mod info;
 mod json;
 mod kernel_names;
 mod line;
 mod losses;
 mod meaning;
-mod memory;
-mod names;
-mod namespaces;
-mod paths;
 mod table;
-mod tasks;
 #[cfg(test)]
 mod tests;
 mod text;
-mod transitions;
 
 use std::{
     fs::File,
@@ -32,18 +22,16 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
-use memory::Interval;
 use thiserror::Error;
 
-pub use fds::{FdClass, OpenFd};
 pub use info::{EventCount, InfoArgs, OtherNotice, ProcessCount, Summary, info};
 pub use losses::LedgerSummary;
-pub use names::Names;
 
 use crate::escape::{escaped, shown};
 use scap::{
     format::{CapturedEvent, EventView, Joiner, Keep, ReadError, Reader},
     ledger,
+    model::{Interval, Machine},
     select::{self, Judge},
 };
 
@@ -172,7 +160,7 @@ pub fn show_events_of(input: impl Read, args: &ReadArgs, out: &mut impl Write) -
 }
 
 impl ReadArgs {
-    fn wants(&self, event: &EventView<'_>, names: &Names) -> bool {
+    fn wants(&self, event: &EventView<'_>, names: &Machine) -> bool {
         let of_process = |p: &u64| *p == names.pid(event.tid()) || *p == event.tid();
         let is_internal = || event.info().is_some_and(select::is_internal);
         (self.all || self.filter.is_some() || !is_internal())
@@ -184,15 +172,15 @@ impl ReadArgs {
 /// Calls `f` with each event and the names at its time until `f` breaks; returns the break value.
 fn for_each_event<R: Read, B>(
     reader: &mut Reader<R>,
-    mut f: impl FnMut(&Numbered<'_>, &Names) -> ControlFlow<B>,
+    mut f: impl FnMut(&Numbered<'_>, &Machine) -> ControlFlow<B>,
 ) -> Result<Option<B>, ReadError> {
-    let (mut names, mut joiner) = (Names::default(), Joiner::default());
+    let (mut names, mut joiner) = (Machine::default(), Joiner::default());
     let (mut num, mut section, mut last) = (0, 0, 0);
     let mut judge = Judge::default();
     let (mut interval, mut limit) = (Interval::default(), 0);
     loop {
         if interval.is_over() {
-            // Names have taken over what they need of it.
+            // The machine has taken over what they need of it.
             reader.forget_state();
             let memory = names.memory() + joiner.memory();
             reader.afford(memory)?;
@@ -205,7 +193,7 @@ fn for_each_event<R: Read, B>(
         last = captured.event.ts().max(last);
         if captured.section != section {
             section = captured.section;
-            names = Names::of_state(captured.state);
+            names = Machine::of_state(captured.state, Keep::Names);
             judge = Judge::default();
             joiner = Joiner::default();
             interval.end();

@@ -1,12 +1,10 @@
 //! Formats values that need no names from the capture.
 
-use std::{fmt::Write, net::IpAddr};
+use std::fmt::Write;
 
 pub(super) use crate::escape::{escape, is_obeyed};
-use scap::{
-    events::{FlagTable, ParamType, PrintFormat},
-    format::{SockAddr, SockTuple},
-};
+use scap::events::{FlagTable, ParamType, PrintFormat};
+pub(super) use scap::model::{sockaddr, socktuple};
 
 /// Appends data, with a dot for each byte that is not printable ASCII.
 pub(super) fn dots(out: &mut String, bytes: &[u8]) {
@@ -25,38 +23,6 @@ pub(super) fn integer(out: &mut String, ty: ParamType, format: PrintFormat, bits
         PrintFormat::DEC | PrintFormat::NA if ty.is_signed() => write!(out, "{}", bits as i64),
         PrintFormat::DEC | PrintFormat::NA => write!(out, "{bits}"),
     };
-}
-
-/// Formats an address and a port; IPv4-mapped addresses as IPv4, and IPv6 without brackets, as sysdig does.
-pub(super) fn end(address: IpAddr, port: u16) -> String {
-    format!("{}:{port}", address.to_canonical())
-}
-
-/// Formats a socket address, without escaping.
-pub(super) fn sockaddr(address: &SockAddr<'_>) -> Vec<u8> {
-    match *address {
-        SockAddr::Inet(address, port) => end(address, port).into(),
-        SockAddr::Unix(path) => path.into(),
-        SockAddr::Other(family, _) => format!("family {family}").into(),
-    }
-}
-
-/// Formats both endpoints of a socket, without escaping.
-pub(super) fn socktuple(tuple: &SockTuple<'_>) -> Vec<u8> {
-    match *tuple {
-        SockTuple::Inet { source, destination } => {
-            format!("{}->{}", end(source.0, source.1), end(destination.0, destination.1)).into()
-        }
-        SockTuple::Unix { source, destination, path } => {
-            let mut text = format!("{source:x}->{destination:x}").into_bytes();
-            if !path.is_empty() {
-                text.push(b' ');
-                text.extend_from_slice(path);
-            }
-            text
-        }
-        SockTuple::Other(family, _) => format!("family {family}").into(),
-    }
 }
 
 /// The bits of a mode that hold the file type: a number, not flags.
@@ -116,23 +82,6 @@ mod tests {
         assert_eq!(text(ParamType::INT32, PrintFormat::HEX, -1), "FFFFFFFF");
         assert_eq!(text(ParamType::INT32, PrintFormat::DEC, -1), "-1");
         assert_eq!(text(ParamType::UINT64, PrintFormat::DEC, -1), u64::MAX.to_string());
-    }
-
-    #[test]
-    fn sockets() {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let v4 = |port| (IpAddr::from([127, 0, 0, 1]), port);
-        let mapped = |port| ("::ffff:127.0.0.1".parse::<IpAddr>().unwrap(), port);
-        let v6 = |port| (IpAddr::from(std::net::Ipv6Addr::LOCALHOST), port);
-        let tuple = |source, destination| text(socktuple(&SockTuple::Inet { source, destination }));
-        assert_eq!(tuple(v4(1), v4(2)), "127.0.0.1:1->127.0.0.1:2");
-        assert_eq!(tuple(mapped(1), mapped(2)), "127.0.0.1:1->127.0.0.1:2");
-        assert_eq!(tuple(v6(1), v6(2)), "::1:1->::1:2");
-        assert_eq!(text(sockaddr(&SockAddr::Inet(mapped(1).0, 1))), "127.0.0.1:1");
-        let unix = SockTuple::Unix { source: 0xab, destination: 0, path: b"/s" };
-        assert_eq!(text(socktuple(&unix)), "ab->0 /s");
-        assert_eq!(text(sockaddr(&SockAddr::Unix(b"/s"))), "/s");
-        assert_eq!(text(sockaddr(&SockAddr::Other(16, b""))), "family 16");
     }
 
     #[test]

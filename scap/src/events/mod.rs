@@ -6,11 +6,13 @@
 // This comes first: a macro is visible only to the code after it.
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
+mod effects;
 mod flags;
 mod params;
 mod syscalls;
 mod table;
 
+pub use effects::Effect;
 pub use flags::{Flag, FlagTable, flag_table};
 pub use params::{DynEntry, ParamType, dyn_list};
 pub use syscalls::{Arch, CompatTwin, ForeignCall, SYSCALLS, Sampling, SocketCall, Syscall};

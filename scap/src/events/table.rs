@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{DynEntry, FlagTable, ParamType, Syscall, dyn_list, flag_table, same};
+use super::{DynEntry, Effect, FlagTable, ParamType, Syscall, dyn_list, flag_table, same};
 
 /// The number of an event type: even for enter events, odd for exit events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -253,6 +253,8 @@ pub struct Event {
     pub category: Category,
     /// Its properties.
     pub flags: EventFlags,
+    /// What it does to the machine, as the row says it; see [`Event::effect`].
+    own_effect: Option<Effect>,
     /// Its parameters, in the order of an event.
     pub params: &'static [ParamInfo],
     /// The template of the program that records it.
@@ -269,6 +271,20 @@ impl Event {
         }
         let stem = self.program.and_then(|p| p.strip_suffix("_e").or_else(|| p.strip_suffix("_x")));
         stem.and_then(Syscall::by_name).or_else(|| Syscall::by_name(self.name))
+    }
+
+    /// Returns what the event does to the model of the machine. The enter event of a call has the effect of its exit event,
+    /// and [does not cause it](Event::takes_effect).
+    pub fn effect(&self) -> Option<Effect> {
+        match self.own_effect {
+            None if self.source == Source::Syscall && self.ty.is_enter() => event(self.ty.pair())?.own_effect,
+            own => own,
+        }
+    }
+
+    /// Returns whether an event of the row causes the row's effect: an exit event does, or an event of no system call.
+    pub fn takes_effect(&self) -> bool {
+        self.own_effect.is_some()
     }
 
     /// Returns the index of a parameter.
@@ -321,6 +337,18 @@ macro_rules! since {
     };
 }
 
+/// Returns the effect that one of a row's flags names.
+const fn effect(flags: &[&str]) -> Option<Effect> {
+    let mut i = 0;
+    while i < flags.len() {
+        if let Some(effect) = Effect::of_token(flags[i]) {
+            return Some(effect);
+        }
+        i += 1;
+    }
+    None
+}
+
 macro_rules! row {
     (EVENT_FIXED($code:ident, $number:literal, $program:ident, $($rest:tt)*)) => {
         row!(@ $code $number, Template::Ringbuf, Some(stringify!($program)), $($rest)*)
@@ -341,6 +369,7 @@ macro_rules! row {
             source: Source::$source,
             category: Category::$category,
             flags: EventFlags(0 $(| EventFlags::$flag.0)+),
+            own_effect: effect(&[$(stringify!($flag)),+]),
             params: &[$(ParamInfo {
                 name: stringify!($param),
                 ty: ParamType::$ty,
@@ -391,6 +420,27 @@ mod tests {
                 assert_ne!(a.code, b.code);
                 assert!(a.program.is_none() || a.program != b.program, "{:?} twice", a.program);
             }
+        }
+    }
+
+    /// A row that makes or ends a descriptor without an effect would make a reader's descriptors wrong.
+    #[test]
+    fn every_row_that_makes_or_ends_a_descriptor_has_an_effect() {
+        for e in EVENTS {
+            let concerns =
+                e.flags.contains(EventFlags::CREATES_FD) || e.flags.contains(EventFlags::DESTROYS_FD);
+            assert!(!concerns || e.effect().is_some(), "{}", e.code);
+        }
+    }
+
+    #[test]
+    fn rows_of_a_name_have_the_same_effect() {
+        for e in EVENTS.iter().filter(|e| e.effect().is_some_and(|effect| effect != Effect::Memory)) {
+            let others = EVENTS.iter().filter(|other| other.name == e.name);
+            others.for_each(|other| assert_eq!(other.effect(), e.effect(), "{}", other.code));
+        }
+        for effect in Effect::ALL {
+            assert!(EVENTS.iter().any(|e| e.own_effect == Some(*effect)), "no row has {effect:?}");
         }
     }
 

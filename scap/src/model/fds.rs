@@ -1,14 +1,14 @@
 //! The objects that file descriptors refer to.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
-use super::{text, transitions::flag};
-use scap::format::{
-    SockAddr, SockTuple,
-    state::{FdKind, FdList, L4Proto, NamedFd, memfd_name},
+use super::{endpoints, flags::flag};
+use crate::format::{
+    SockAddr, SockTuple, heap,
+    state::{FdKind, L4Proto, NamedFd},
 };
 
-pub(super) const O_CLOEXEC: u32 = flag("file_flags", "O_CLOEXEC");
+pub(crate) const O_CLOEXEC: u32 = flag("file_flags", "O_CLOEXEC");
 const AF_UNIX: u32 = flag("socket_families", "AF_UNIX");
 const AF_INET: u32 = flag("socket_families", "AF_INET");
 const AF_INET6: u32 = flag("socket_families", "AF_INET6");
@@ -85,7 +85,7 @@ impl FdClass {
     }
 
     /// Returns the class of a socket with that tuple.
-    pub(super) fn of_tuple(tuple: &SockTuple<'_>, l4: L4Proto) -> FdClass {
+    pub(crate) fn of_tuple(tuple: &SockTuple<'_>, l4: L4Proto) -> FdClass {
         match tuple {
             SockTuple::Inet { source, .. } => FdClass::of_ip(source.0, l4),
             SockTuple::Unix { .. } => FdClass::Unix,
@@ -94,7 +94,7 @@ impl FdClass {
     }
 
     /// Returns the class of a socket with that address. An IPv4-mapped IPv6 address counts as IPv4.
-    pub(super) fn of_address(address: &SockAddr<'_>) -> FdClass {
+    pub(crate) fn of_address(address: &SockAddr<'_>) -> FdClass {
         match address {
             SockAddr::Inet(ip, _) => FdClass::of_ip(*ip, L4Proto::Unknown),
             SockAddr::Unix(_) => FdClass::Unix,
@@ -102,7 +102,7 @@ impl FdClass {
         }
     }
 
-    fn of_ip(ip: IpAddr, l4: L4Proto) -> FdClass {
+    pub(crate) fn of_ip(ip: IpAddr, l4: L4Proto) -> FdClass {
         if ip.to_canonical().is_ipv4() { FdClass::Ipv4(l4) } else { FdClass::Ipv6(l4) }
     }
 
@@ -115,7 +115,7 @@ impl FdClass {
     }
 
     /// Returns this class with the IP version of `address`: an IPv6 socket may have IPv4 peers.
-    pub(super) const fn with_family_of(self, address: FdClass) -> FdClass {
+    pub(crate) const fn with_family_of(self, address: FdClass) -> FdClass {
         match (self, address) {
             (FdClass::Ipv4(l4), FdClass::Ipv6(_)) => FdClass::Ipv6(l4),
             (FdClass::Ipv6(l4), FdClass::Ipv4(_)) => FdClass::Ipv4(l4),
@@ -123,7 +123,7 @@ impl FdClass {
         }
     }
 
-    pub(super) const fn is_socket(self) -> bool {
+    pub(crate) const fn is_socket(self) -> bool {
         match self {
             FdClass::Ipv4(_) | FdClass::Ipv6(_) | FdClass::Unix => true,
             // Sockets of other families are unsupported.
@@ -166,44 +166,59 @@ pub struct OpenFd {
     pub class: FdClass,
     /// The path, name, or socket endpoints; may be empty. Duplicates share it.
     pub name: Arc<[u8]>,
-    pub(super) detail: FdDetail,
+    /// `file_flags` of flags.def that it was opened with; 0 if unknown.
+    pub flags: u32,
+    /// The device of a file, as stat(2) encodes it in 32 bits; 0 if unknown.
+    pub dev: u32,
+    /// The inode; 0 if unknown.
+    pub ino: u64,
+    /// When it was opened, in ns since the epoch; 0 if the capture does not show it.
+    pub opened: u64,
+    pub(crate) detail: FdDetail,
+    /// Its entry in the initial state, where the rest does not tell all of it.
+    pub(crate) stored: Option<Arc<FdKind>>,
 }
 
 /// Further state of a descriptor, needed by later events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum FdDetail {
+pub(crate) enum FdDetail {
     #[default]
     None,
     /// A socket's role, and its endpoints if its peer is known.
     Socket(Role, Option<Ends>),
+    /// A socket's own address, and its role if known.
+    Bound(Option<Role>, (IpAddr, u16)),
     /// The process of a pidfd, by its id in the initial pid namespace.
     Process(u64),
 }
 
 /// The side of a connection that a socket is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub enum Role {
+    /// It connected, or sent first.
     Client,
+    /// It listened, or received first.
     Server,
 }
 
 /// The direction of data, seen from the socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(crate) enum Direction {
     In,
     Out,
 }
 
-/// Both endpoints of a socket, in the order of a tuple.
+/// Both endpoints of a socket, the client first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ends {
+pub enum Ends {
+    /// Client and server, with addresses of IPv4 where IPv6 maps them.
     Inet((IpAddr, u16), (IpAddr, u16)),
     /// The kernel's addresses of the sockets.
     Unix(u64, u64),
 }
 
 impl Ends {
-    pub fn of_tuple(tuple: &SockTuple<'_>) -> Option<Ends> {
+    pub(crate) fn of_tuple(tuple: &SockTuple<'_>) -> Option<Ends> {
         match *tuple {
             SockTuple::Inet { source, destination } => {
                 let canonical = |end: (IpAddr, u16)| (end.0.to_canonical(), end.1);
@@ -240,40 +255,58 @@ impl Ends {
 }
 
 impl OpenFd {
-    pub(super) fn new(class: FdClass, name: &[u8]) -> OpenFd {
-        OpenFd { class, name: name.into(), detail: FdDetail::None }
+    pub(crate) fn new(class: FdClass, name: &[u8]) -> OpenFd {
+        OpenFd {
+            class,
+            name: name.into(),
+            flags: 0,
+            dev: 0,
+            ino: 0,
+            opened: 0,
+            detail: FdDetail::None,
+            stored: None,
+        }
     }
 
-    /// Converts a descriptor of the initial state; also returns whether an exec closes it.
-    pub(super) fn of_state(kind: &FdKind, listening: &ServerPorts) -> (OpenFd, bool) {
-        let address = |address, port| text::sockaddr(&SockAddr::Inet(address, port));
-        let (class, name) = match kind {
-            FdKind::File { path, .. } => (FdClass::File, path.clone()),
-            FdKind::Ipv4 { source: s, destination: d, l4 } => {
-                return (connected((s.0.into(), s.1), (d.0.into(), d.1), *l4, listening), false);
-            }
-            FdKind::Ipv6 { source: s, destination: d, l4 } => {
-                return (connected((s.0.into(), s.1), (d.0.into(), d.1), *l4, listening), false);
-            }
-            FdKind::Ipv4Listening { local, l4 } => (FdClass::Ipv4(*l4), address(local.0.into(), local.1)),
-            FdKind::Ipv6Listening { local: (ip, port), l4 } => {
-                (FdClass::of_ip((*ip).into(), *l4), address((*ip).into(), *port))
-            }
-            FdKind::Unix { path, .. } => (FdClass::Unix, path.clone()),
-            // Kinds that some readers refuse are stored as unsupported, with their names.
-            FdKind::Named { kind: NamedFd::Unsupported, name } => {
-                let kind = NamedFd::of_link(name).unwrap_or(NamedFd::Unsupported);
-                (FdClass::Named(kind), memfd_name(name).unwrap_or(name).to_vec())
-            }
-            FdKind::Named { kind, name } => {
-                (FdClass::Named(*kind), memfd_name(name).unwrap_or(name).to_vec())
-            }
+    /// Returns the side of its connection that a socket is on, if known.
+    pub fn role(&self) -> Option<Role> {
+        match self.detail {
+            FdDetail::Socket(role, _) => Some(role),
+            FdDetail::Bound(role, _) => role,
+            _ => None,
+        }
+    }
+
+    /// Returns both endpoints of a socket, the client's first, if known.
+    pub fn ends(&self) -> Option<Ends> {
+        match self.detail {
+            FdDetail::Socket(_, ends) => ends,
+            _ => None,
+        }
+    }
+
+    /// Returns a socket's own address, if known.
+    pub fn local(&self) -> Option<(IpAddr, u16)> {
+        match self.detail {
+            FdDetail::Bound(_, local) => Some(local),
+            FdDetail::Socket(Role::Client, Some(Ends::Inet(local, _))) => Some(local),
+            FdDetail::Socket(Role::Server, Some(Ends::Inet(_, local))) => Some(local),
+            _ => None,
+        }
+    }
+
+    /// The memory of what it refers to, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        let path = |kind: &Arc<FdKind>| match &**kind {
+            FdKind::Unix { path, .. } => heap(path.capacity()),
+            FdKind::Named { name, .. } => heap(name.capacity()),
+            _ => 0,
         };
-        let close_on_exec = matches!(kind, FdKind::File { open_flags, .. } if open_flags & O_CLOEXEC != 0);
-        (OpenFd::new(class, &name), close_on_exec)
+        let stored = |kind: &Arc<FdKind>| heap(16 + size_of::<FdKind>()) + path(kind);
+        heap(16 + self.name.len()) + self.stored.as_ref().map_or(0, stored)
     }
 
-    pub(super) fn process(&self) -> Option<u64> {
+    pub(crate) fn process(&self) -> Option<u64> {
         match self.detail {
             FdDetail::Process(pid) => Some(pid),
             _ => None,
@@ -281,14 +314,15 @@ impl OpenFd {
     }
 
     /// Sets a socket's name and endpoints from an event.
-    pub(super) fn set_ends(&mut self, role: Role, tuple: &SockTuple<'_>) {
-        self.name = text::socktuple(tuple).into();
+    pub(crate) fn set_ends(&mut self, role: Role, tuple: &SockTuple<'_>) {
+        self.stored = None;
+        self.name = endpoints::socktuple(tuple).into();
         self.detail = Ends::of_tuple(tuple).map_or(FdDetail::None, |ends| FdDetail::Socket(role, Some(ends)));
     }
 
     /// Sets the endpoints from a transfer if the socket has no name, or if it may have several peers and the peer has
     /// changed. A socket of unknown role is a client if it sends first, a server if it receives first.
-    pub(super) fn follow(&mut self, direction: Direction, ends: Ends, tuple: &SockTuple<'_>) {
+    pub(crate) fn follow(&mut self, direction: Direction, ends: Ends, tuple: &SockTuple<'_>) {
         let peer_first = if direction == Direction::In { ends } else { ends.turned() };
         if !self.name.is_empty() && (!self.class.has_many_peers() || peer_first.begins_nowhere()) {
             return;
@@ -296,6 +330,7 @@ impl OpenFd {
         let guess = if direction == Direction::In { Role::Server } else { Role::Client };
         let (role, known) = match self.detail {
             FdDetail::Socket(role, known) => (role, known),
+            FdDetail::Bound(Some(role), _) => (role, None),
             _ => (guess, None),
         };
         // A server's peer comes first, a client's peer second.
@@ -313,36 +348,8 @@ impl OpenFd {
     }
 }
 
-/// The local ports of the listening sockets in the initial state, with their protocols.
-#[derive(Debug, Default)]
-pub(super) struct ServerPorts(HashSet<(u8, u16)>);
-
-impl ServerPorts {
-    pub fn of_state(lists: &[FdList]) -> ServerPorts {
-        let ports = lists.iter().flat_map(|list| &list.fds).filter_map(|fd| match fd.kind {
-            FdKind::Ipv4Listening { local: (_, port), l4 } => Some((l4 as u8, port)),
-            FdKind::Ipv6Listening { local: (_, port), l4 } => Some((l4 as u8, port)),
-            _ => None,
-        });
-        ServerPorts(ports.filter(|(_, port)| *port != 0).collect())
-    }
-}
-
-/// Converts a connected socket of the initial state, whose source is the local endpoint. The state does not say which
-/// side connected: a socket whose local port has a listener is the server.
-fn connected(local: (IpAddr, u16), peer: (IpAddr, u16), l4: L4Proto, listening: &ServerPorts) -> OpenFd {
-    let (role, source, destination) = match listening.0.contains(&(l4 as u8, local.1)) {
-        true => (Role::Server, peer, local),
-        false => (Role::Client, local, peer),
-    };
-    let tuple = SockTuple::Inet { source, destination };
-    let mut open = OpenFd::new(FdClass::of_tuple(&tuple, l4), b"");
-    open.set_ends(role, &tuple);
-    open
-}
-
 /// Returns the class of the socket that `socket` creates. `domain` uses the .scap format's numbers.
-pub(super) fn socket_class(domain: Option<u32>, ty: Option<u64>, protocol: Option<u64>) -> FdClass {
+pub(crate) fn socket_class(domain: Option<u32>, ty: Option<u64>, protocol: Option<u64>) -> FdClass {
     const PROTOCOLS: [(u64, L4Proto); 4] =
         [(1, L4Proto::Icmp), (6, L4Proto::Tcp), (17, L4Proto::Udp), (58, L4Proto::Icmp)];
     const STREAM_OR_DATAGRAM: [L4Proto; 4] = [L4Proto::Unknown, L4Proto::Tcp, L4Proto::Udp, L4Proto::Raw];
@@ -361,20 +368,6 @@ pub(super) fn socket_class(domain: Option<u32>, ty: Option<u64>, protocol: Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_unsupported_in_the_state_is_known_by_its_name() {
-        for (name, letter, shown) in [
-            ("anon_inode:[pidfd]", 'P', "anon_inode:[pidfd]"),
-            ("/memfd:a (deleted)", 'm', "memfd:a"),
-            ("memfd:a", 'm', "memfd:a"),
-            ("socket:[7]", 'X', "socket:[7]"),
-        ] {
-            let kind = FdKind::Named { kind: NamedFd::Unsupported, name: name.into() };
-            let (open, _) = OpenFd::of_state(&kind, &ServerPorts::default());
-            assert_eq!((open.class.letter(), &*open.name), (letter, shown.as_bytes()));
-        }
-    }
 
     #[test]
     fn ends_are_compared_one_by_one() {

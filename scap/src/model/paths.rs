@@ -1,7 +1,7 @@
 //! Paths of the recorded machine: bytes that must not be looked up on this one.
 
 /// Resolves `path` against `base`, an absolute directory, and removes `.`, `..` and doubled slashes.
-pub(super) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
+pub(crate) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
     let base: &[u8] = if path.starts_with(b"/") { b"" } else { base };
     let mut parts: Vec<&[u8]> = Vec::new();
     for part in base.split(|&b| b == b'/').chain(path.split(|&b| b == b'/')) {
@@ -23,7 +23,7 @@ pub(super) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the part after the last slash.
-pub(super) fn file_name(path: &[u8]) -> &[u8] {
+pub(crate) fn file_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&b| b == b'/').next().unwrap_or(path)
 }
 

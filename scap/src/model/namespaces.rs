@@ -16,11 +16,11 @@ const INIT: i64 = 1;
 
 /// A nested pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Namespace(u32);
+pub(crate) struct Namespace(u32);
 
 /// The id of a thread in its own, nested namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Nested {
+pub(crate) struct Nested {
     /// `None` if unknown.
     pub namespace: Option<Namespace>,
     pub vtid: i64,
@@ -28,7 +28,7 @@ pub(super) struct Nested {
 
 /// The nested namespaces of a capture and their members.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Namespaces {
+pub(crate) struct Namespaces {
     boot_time: u64,
     count: u32,
     /// The namespaces of the initial state, by the start of their first process in ticks since boot.
@@ -44,6 +44,11 @@ pub(super) struct Namespaces {
 impl Namespaces {
     pub fn new(boot_time: u64) -> Namespaces {
         Namespaces { boot_time, ..Namespaces::default() }
+    }
+
+    /// Converts a namespace's start in an event to that in the initial state: ns since the epoch.
+    pub fn start_in_state(&self, start: u64) -> u64 {
+        self.boot_time.saturating_add(start)
     }
 
     /// The memory that all of this takes, in bytes.

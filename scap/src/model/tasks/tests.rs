@@ -1,10 +1,10 @@
-//! What tasks are called, and what they share.
+//! Tests of what tasks share.
 
 use super::*;
-use crate::print::{FdClass, OpenFd};
+use crate::model::fds::{FdClass, OpenFd};
 
 fn child(tid: u64, pid: u64, flags: u32) -> Child<'static> {
-    Child { tid, pid, parent: 1, comm: b"c", flags, told: Told::Both, nested: None }
+    Child { tid, pid, parent: 1, comm: b"c", flags, told: Told::Both, nested: None, more: More::default() }
 }
 
 fn parent() -> Tasks {
@@ -51,9 +51,9 @@ fn a_thread_may_have_descriptors_of_its_own() {
     assert!(has(&tasks, 2, 4) && !has(&tasks, 3, 4) && has(&tasks, 3, 3));
     tasks.unshare(2, true, true);
     open(&mut tasks, 2, 5);
-    *tasks.directory_mut(2) = (*b"/x").into();
+    *tasks.cwd_mut(2) = (*b"/x").into();
     assert!(has(&tasks, 2, 4) && !has(&tasks, 1, 5));
-    assert_eq!((tasks.directory(1), tasks.directory(2)), (None, Some(&b"/x"[..])));
+    assert_eq!((tasks.cwd(1), tasks.cwd(2)), (None, Some(&b"/x"[..])));
     // Its exec makes its descriptors the process's.
     tasks.exec(2, 1, b"x");
     assert!(has(&tasks, 2, 5));
@@ -97,12 +97,12 @@ fn a_thread_that_nobody_has_told_of_has_the_name_of_those_that_make_one() {
 fn what_a_child_shares_is_what_its_flags_say() {
     let shares = |pid, flags| {
         let mut tasks = parent();
-        *tasks.directory_mut(1) = (*b"/p").into();
+        *tasks.cwd_mut(1) = (*b"/p").into();
         tasks.fork(&child(2, pid, flags));
         open(&mut tasks, 2, 4);
-        *tasks.directory_mut(2) = (*b"/c").into();
+        *tasks.cwd_mut(2) = (*b"/c").into();
         assert!(has(&tasks, 2, 3) && has(&tasks, 2, 4));
-        (has(&tasks, 1, 4), tasks.directory(1) == Some(b"/c"))
+        (has(&tasks, 1, 4), tasks.cwd(1) == Some(b"/c"))
     };
     for (pid, flag) in [(2, 0), (1, CLONE_THREAD)] {
         assert_eq!(shares(pid, flag), (false, false));
@@ -124,8 +124,8 @@ fn the_state_has_the_directory_of_a_process_and_the_numbers_of_a_container() {
         ..StateThread::default()
     };
     let state = [thread(10, 10, "/a", 1), thread(11, 10, "/b", 2), thread(20, 20, "/c", 20)];
-    let tasks = Tasks::of_state(&state, 5);
-    assert_eq!([10, 11, 20].map(|tid| tasks.directory(tid)), [&b"/a"[..], b"/a", b"/c"].map(Some));
+    let tasks = Tasks::of_state(&state, 5, false);
+    assert_eq!([10, 11, 20].map(|tid| tasks.cwd(tid)), [&b"/a"[..], b"/a", b"/c"].map(Some));
     // In a container, 1 is its first process; outside, it is 1.
     assert_eq!((tasks.resolve(11, 1), tasks.resolve(20, 20)), (Some(10), Some(20)));
     assert_eq!(tasks.resolve(10, 2), Some(11));

@@ -7,50 +7,59 @@ use std::{
 
 use super::{
     fd_table::{self, FdTable},
+    flags::{CLONE_FILES, CLONE_FS, CLONE_THREAD},
+    info::{Memory, ProcessInfo, Text, ThreadInfo, shared, text_memory},
     memory::{map_memory, set_memory},
     namespaces::{Namespaces, Nested},
-    transitions::{CLONE_FILES, CLONE_FS, CLONE_THREAD},
+    pool::{Id, Pool},
 };
-use scap::format::{heap, state::Thread as StateThread};
+use crate::format::{heap, state::Thread as StateThread};
 
 /// The returns of a clone that have been seen. It returns in the parent and in the child, in either order; the second
 /// return adds at most the child's ids in its own pid namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(crate) enum Told {
     Parent,
     Child,
     Both,
 }
 
 #[derive(Debug, Clone)]
-struct Thread {
-    pid: u64,
-    comm: Vec<u8>,
-    told: Told,
-    nested: Option<Nested>,
+pub(super) struct Thread {
+    pub pid: u64,
+    pub comm: Text,
+    pub told: Told,
+    /// The gap before which that was seen: the other return may be lost since.
+    pub gap: u32,
+    pub nested: Option<Nested>,
     /// Its own context, if it does not share its process's; rare.
-    own: Option<Context>,
+    pub own: Option<Context>,
     /// It has ended, but its parent has not yet returned from the clone.
-    ended: bool,
+    pub ended: bool,
+    /// Not kept where only names are asked for.
+    pub info: Option<Box<ThreadInfo>>,
 }
 
 #[derive(Debug, Clone)]
-struct Process {
-    threads: usize,
-    context: Context,
-    nested: Option<Nested>,
+pub(super) struct Process {
+    pub threads: usize,
+    pub context: Context,
+    pub nested: Option<Nested>,
+    pub info: Option<Arc<ProcessInfo>>,
+    /// An event has changed what belongs to the process: what the state said of single threads is obsolete.
+    pub is_revised: bool,
 }
 
 /// The resources that tasks may share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Context {
-    files: Id,
-    directory: Id,
+pub(super) struct Context {
+    pub files: Id,
+    pub directory: Id,
 }
 
 /// A child, as one of the two returns of its clone describes it.
 #[derive(Debug)]
-pub(super) struct Child<'a> {
+pub(crate) struct Child<'a> {
     pub tid: u64,
     pub pid: u64,
     /// The thread that cloned it.
@@ -61,50 +70,96 @@ pub(super) struct Child<'a> {
     pub told: Told,
     /// Its id in its own pid namespace, and the start time of that namespace; only in the child's return.
     pub nested: Option<(i64, u64)>,
+    /// What else the event says.
+    pub more: More<'a>,
+}
+
+/// What the return of a clone or an exec says of the task besides its names. `None` where the event lacks it.
+#[derive(Debug, Default)]
+pub(crate) struct More<'a> {
+    /// The time of the event.
+    pub ts: u64,
+    pub exe: Option<&'a [u8]>,
+    pub args: Option<&'a [u8]>,
+    pub cgroups: Option<&'a [u8]>,
+    pub fdlimit: Option<u64>,
+    pub uid: Option<u32>,
+    pub gid: Option<u32>,
+    pub memory: Option<Memory>,
+    pub vpid: Option<i64>,
+}
+
+/// A working directory and the root directory; empty if unknown.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Directories {
+    pub cwd: Text,
+    pub root: Text,
 }
 
 /// The tasks of a capture.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tasks {
-    threads: HashMap<u64, Thread>,
-    processes: HashMap<u64, Process>,
-    files: Pool<FdTable>,
-    directories: Pool<Arc<[u8]>>,
-    namespaces: Namespaces,
+pub(crate) struct Tasks {
+    pub(super) threads: HashMap<u64, Thread>,
+    pub(super) processes: HashMap<u64, Process>,
+    pub(super) files: Pool<FdTable>,
+    pub(super) directories: Pool<Directories>,
+    pub(super) namespaces: Namespaces,
+    /// Gaps so far.
+    pub(super) gaps: u32,
+    /// Whether more than names is kept.
+    pub(super) whole: bool,
     /// Threads in a clone whose child has not been seen.
-    cloning: HashSet<u64>,
+    pub(super) cloning: HashSet<u64>,
 }
 
 impl Tasks {
-    pub fn of_state(threads: &[StateThread], boot_time: u64) -> Tasks {
-        let mut tasks = Tasks { namespaces: Namespaces::new(boot_time), ..Tasks::default() };
-        for t in threads {
-            let is_nested = t.vtid > 0 && t.vtid as u64 != t.tid;
-            let nested = is_nested.then(|| Nested {
-                namespace: tasks.namespaces.of_state(t.pidns_init_start_ts),
-                vtid: t.vtid,
-            });
-            tasks.add(t.tid, t.pid, &t.comm, Told::Both, nested);
-            if t.tid == t.pid {
-                *tasks.directory_mut(t.pid) = t.cwd.as_slice().into();
-            }
-        }
+    /// Takes over the threads of the initial state; with `whole`, all that it says of them.
+    pub fn of_state(threads: &[StateThread], boot_time: u64, whole: bool) -> Tasks {
+        let mut tasks = Tasks { namespaces: Namespaces::new(boot_time), whole, ..Tasks::default() };
+        threads.iter().for_each(|t| tasks.add_of_state(t));
+        // Main threads first: the others are compared with them.
+        let (main, others): (Vec<_>, Vec<_>) = threads.iter().filter(|_| whole).partition(|t| t.tid == t.pid);
+        main.into_iter().chain(others).for_each(|t| tasks.describe_of_state(t));
         tasks
+    }
+
+    fn add_of_state(&mut self, t: &StateThread) {
+        let is_nested = t.vtid > 0 && t.vtid as u64 != t.tid;
+        let nested = is_nested
+            .then(|| Nested { namespace: self.namespaces.of_state(t.pidns_init_start_ts), vtid: t.vtid });
+        self.add(t.tid, t.pid, &t.comm, Told::Both, nested);
+        if t.tid == t.pid {
+            *self.cwd_mut(t.pid) = t.cwd.as_slice().into();
+            *self.root_mut(t.pid) = t.root.as_slice().into();
+        }
     }
 
     /// The memory that all of this takes, in bytes.
     pub fn memory(&self) -> u64 {
-        let comms: u64 = self.threads.values().map(|thread| heap(thread.comm.capacity())).sum();
-        let directories: u64 = self.directories.iter().map(|path| heap(16 + path.len())).sum();
+        let of_thread = |thread: &Thread| {
+            let differing = thread.info.as_ref().and_then(|info| info.differing.as_ref());
+            text_memory(&thread.comm)
+                + thread.info.as_ref().map_or(0, |_| heap(size_of::<ThreadInfo>()))
+                + differing.map_or(0, |info| info.memory())
+        };
+        let infos = self.processes.values().filter_map(|process| process.info.as_ref());
+        let directories = self.directories.iter().map(|d| text_memory(&d.cwd) + text_memory(&d.root));
         map_memory(&self.threads)
             + map_memory(&self.processes)
             + map_memory(&self.files.items)
             + map_memory(&self.directories.items)
             + set_memory(&self.cloning)
-            + comms
-            + directories
+            + self.threads.values().map(of_thread).sum::<u64>()
+            + infos.map(|info| info.memory()).sum::<u64>()
+            + directories.sum::<u64>()
             + fd_table::memory(self.files.iter())
             + self.namespaces.memory()
+    }
+
+    /// Notes that events are missing: what waits for another event may wait in vain.
+    pub fn gap(&mut self) {
+        self.gaps += 1;
+        self.cloning.clear();
     }
 
     /// Returns the command name of a running thread.
@@ -119,7 +174,7 @@ impl Tasks {
 
     pub fn rename(&mut self, tid: u64, comm: &[u8]) {
         if let Some(thread) = self.threads.get_mut(&tid) {
-            thread.comm = comm.to_vec();
+            thread.comm = shared(Some(&thread.comm), comm);
         }
     }
 
@@ -143,8 +198,15 @@ impl Tasks {
         self.files.get(self.context(tid)?.files)
     }
 
-    pub fn directory(&self, tid: u64) -> Option<&[u8]> {
-        self.directories.get(self.context(tid)?.directory).map(|cwd| &cwd[..]).filter(|cwd| !cwd.is_empty())
+    pub fn root(&self, tid: u64) -> Option<&[u8]> {
+        self.directories
+            .get(self.context(tid)?.directory)
+            .map(|d| &d.root[..])
+            .filter(|root| !root.is_empty())
+    }
+
+    pub fn cwd(&self, tid: u64) -> Option<&[u8]> {
+        self.directories.get(self.context(tid)?.directory).map(|d| &d.cwd[..]).filter(|cwd| !cwd.is_empty())
     }
 
     /// Returns the descriptors of a thread; creates its process if unknown.
@@ -153,9 +215,14 @@ impl Tasks {
         self.files.get_mut(files)
     }
 
-    pub fn directory_mut(&mut self, tid: u64) -> &mut Arc<[u8]> {
+    pub fn cwd_mut(&mut self, tid: u64) -> &mut Text {
         let directory = self.context_of(tid).directory;
-        self.directories.get_mut(directory)
+        &mut self.directories.get_mut(directory).cwd
+    }
+
+    pub fn root_mut(&mut self, tid: u64) -> &mut Text {
+        let directory = self.context_of(tid).directory;
+        &mut self.directories.get_mut(directory).root
     }
 
     fn context_of(&mut self, tid: u64) -> Context {
@@ -165,13 +232,13 @@ impl Tasks {
         }
     }
 
-    fn process(&mut self, pid: u64) -> &mut Process {
+    pub(super) fn process(&mut self, pid: u64) -> &mut Process {
         self.processes.entry(pid).or_insert_with(|| {
             let context = Context {
                 files: self.files.add(FdTable::default()),
-                directory: self.directories.add(Arc::default()),
+                directory: self.directories.add(Directories::default()),
             };
-            Process { threads: 0, context, nested: None }
+            Process { threads: 0, context, nested: None, info: None, is_revised: false }
         })
     }
 
@@ -196,19 +263,26 @@ impl Tasks {
     /// Adds a child. At the first return of its clone, it shares or copies its parent's resources.
     pub fn fork(&mut self, child: &Child<'_>) {
         self.cloning.remove(&child.parent);
+        let gaps = self.gaps;
         if let Some(known) = self.threads.get_mut(&child.tid)
             && known.pid == child.pid
             && known.told != Told::Both
             && known.told != child.told
+            // In a gap, a later task may have taken the id of one that waits for its other return.
+            && (known.gap == gaps || known.told == Told::Child && !known.ended)
         {
             known.told = Told::Both;
             if child.told == Told::Child {
                 self.set_nested(child);
+                self.describe_ids(child);
             }
             return;
         }
         self.add(child.tid, child.pid, child.comm, child.told, None);
         self.set_nested(child);
+        if self.whole {
+            self.describe(child);
+        }
         let Some(inherited) = self.context(child.parent) else { return };
         let (shares_files, shares_directory) = (child.flags & CLONE_FILES != 0, child.flags & CLONE_FS != 0);
         let is_thread = child.flags & CLONE_THREAD != 0;
@@ -255,12 +329,19 @@ impl Tasks {
 
     /// Applies an exec, after which the thread has its process's id and shares its descriptors with nobody.
     pub fn exec(&mut self, tid: u64, pid: u64, comm: &[u8]) {
+        let info = self.threads.get_mut(&tid).and_then(|t| t.info.take());
         let (told, nested) = match self.threads.get(&tid) {
             Some(thread) => (thread.told, thread.nested),
             None => (Told::Both, self.processes.get(&pid).and_then(|p| p.nested)),
         };
         let own = self.threads.get_mut(&tid).and_then(|t| t.own.take());
         self.add(tid, pid, comm, told, nested);
+        if self.whole {
+            self.process(pid).info.get_or_insert_default();
+            if let Some(thread) = self.threads.get_mut(&tid) {
+                thread.info = Some(info.unwrap_or_default());
+            }
+        }
         if let Some(own) = own {
             let of_process = std::mem::replace(&mut self.process(pid).context, own);
             self.release(of_process);
@@ -297,7 +378,16 @@ impl Tasks {
         if self.threads.get(&tid).is_some_and(|t| t.pid != pid || t.ended) {
             self.forget(tid);
         }
-        let thread = Thread { pid, comm: comm.to_vec(), told, nested, own: None, ended: false };
+        let thread = Thread {
+            pid,
+            comm: comm.into(),
+            told,
+            gap: self.gaps,
+            nested,
+            own: None,
+            ended: false,
+            info: None,
+        };
         self.namespaces.enter(nested, tid);
         let old = self.threads.insert(tid, thread);
         let is_new = old.is_none();
@@ -354,72 +444,6 @@ impl Tasks {
     fn release(&mut self, context: Context) {
         self.files.release(context.files);
         self.directories.release(context.directory);
-    }
-}
-
-/// A key of a [`Pool`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-struct Id(u64);
-
-/// Shared items with their reference counts.
-#[derive(Debug, Clone, Default)]
-struct Pool<T> {
-    items: HashMap<Id, (T, usize)>,
-    next: u64,
-}
-
-impl<T: Clone + Default> Pool<T> {
-    fn add(&mut self, item: T) -> Id {
-        self.next += 1;
-        let id = Id(self.next);
-        self.items.insert(id, (item, 1));
-        id
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &T> {
-        self.items.values().map(|(item, _)| item)
-    }
-
-    fn get(&self, id: Id) -> Option<&T> {
-        self.items.get(&id).map(|(item, _)| item)
-    }
-
-    fn get_mut(&mut self, id: Id) -> &mut T {
-        &mut self.items.entry(id).or_default().0
-    }
-
-    /// Returns what a child gets: the same item or a copy.
-    fn inherit(&mut self, id: Id, shared: bool) -> Id {
-        match self.items.get_mut(&id) {
-            Some((_, users)) if shared => {
-                *users += 1;
-                id
-            }
-            Some((item, _)) => {
-                let copy = item.clone();
-                self.add(copy)
-            }
-            None => self.add(T::default()),
-        }
-    }
-
-    /// Releases a shared item and returns a copy; returns the item itself if nobody else uses it.
-    fn unshare(&mut self, id: Id) -> Id {
-        if self.items.get(&id).is_some_and(|(_, users)| *users <= 1) {
-            return id;
-        }
-        let own = self.inherit(id, false);
-        self.release(id);
-        own
-    }
-
-    fn release(&mut self, id: Id) {
-        if let Entry::Occupied(mut item) = self.items.entry(id) {
-            item.get_mut().1 = item.get().1.saturating_sub(1);
-            if item.get().1 == 0 {
-                item.remove();
-            }
-        }
     }
 }
 

@@ -15,7 +15,6 @@ use std::{
 use rpds::RedBlackTreeMapSync;
 
 use super::fds::OpenFd;
-use scap::format::heap;
 
 type Table = RedBlackTreeMapSync<i64, OpenFd>;
 
@@ -25,7 +24,7 @@ const ENTRY: u64 = NODE + (16 + size_of::<(i64, OpenFd)>()) as u64;
 
 /// The open descriptors by number.
 #[derive(Debug, Default)]
-pub(super) struct FdTable {
+pub(crate) struct FdTable {
     /// Descriptors that stay open across an exec.
     kept: Half,
     /// Descriptors that an exec closes.
@@ -67,9 +66,9 @@ impl FdTable {
             false => &mut self.close_on_exec,
         };
         if let Some(open) = half.table.get_mut(&fd) {
-            let before = name(open);
+            let before = open.memory();
             change(open);
-            let after = name(open);
+            let after = open.memory();
             half.names = half.names - before + after;
             self.copied(1, after);
         }
@@ -81,7 +80,7 @@ impl FdTable {
             false => (&mut self.kept, &mut self.close_on_exec),
         };
         other.remove(fd);
-        let added = name(&open);
+        let added = open.memory();
         to.insert(fd, open);
         self.copied(2, added);
     }
@@ -104,6 +103,12 @@ impl FdTable {
     pub fn close(&mut self, range: RangeInclusive<i64>) {
         let closed = self.kept.take(range.clone()).len() + self.close_on_exec.take(range).len();
         self.copied(closed as u64, 0);
+    }
+
+    /// Iterates over the descriptors in no order, each with its number and whether an exec closes it.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &OpenFd, bool)> {
+        let kept = self.kept.table.iter().map(|(fd, open)| (*fd, open, false));
+        kept.chain(self.close_on_exec.table.iter().map(|(fd, open)| (*fd, open, true)))
     }
 
     pub fn exec(&mut self) {
@@ -134,7 +139,7 @@ impl FdTable {
 }
 
 /// The memory that tables take at most, in bytes.
-pub(super) fn memory<'a>(tables: impl Iterator<Item = &'a FdTable>) -> u64 {
+pub(crate) fn memory<'a>(tables: impl Iterator<Item = &'a FdTable>) -> u64 {
     let mut sum = 0;
     let mut sharing: HashMap<*const AtomicU64, (u64, u64)> = HashMap::new();
     for table in tables {
@@ -149,20 +154,16 @@ pub(super) fn memory<'a>(tables: impl Iterator<Item = &'a FdTable>) -> u64 {
     sum + sharing.into_values().map(|(sizes, shared)| sizes.min(shared)).sum::<u64>()
 }
 
-fn name(open: &OpenFd) -> u64 {
-    heap(16 + open.name.len())
-}
-
 impl Half {
     fn insert(&mut self, fd: i64, open: OpenFd) {
         self.remove(fd);
-        self.names += name(&open);
+        self.names += open.memory();
         self.table.insert_mut(fd, open);
     }
 
     fn remove(&mut self, fd: i64) {
         if let Some(open) = self.table.get(&fd) {
-            self.names -= name(open);
+            self.names -= open.memory();
             self.table.remove_mut(&fd);
         }
     }
@@ -177,7 +178,7 @@ impl Half {
             *self = Half::default();
         } else {
             for (fd, open) in &taken {
-                self.names -= name(open);
+                self.names -= open.memory();
                 self.table.remove_mut(fd);
             }
         }
@@ -188,7 +189,8 @@ impl Half {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::print::FdClass;
+    use crate::format::heap;
+    use crate::model::fds::FdClass;
 
     fn open(name: &str) -> OpenFd {
         OpenFd::new(FdClass::File, name.as_bytes())

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 /// The memory of a map without what its entries refer to, in bytes.
-pub(super) fn map_memory<K, V>(map: &HashMap<K, V>) -> u64 {
+pub(crate) fn map_memory<K, V>(map: &HashMap<K, V>) -> u64 {
     table(map.capacity(), size_of::<(K, V)>())
 }
 
 /// The memory of a set without what its entries refer to, in bytes.
-pub(super) fn set_memory<T>(set: &HashSet<T>) -> u64 {
+pub(crate) fn set_memory<T>(set: &HashSet<T>) -> u64 {
     table(set.capacity(), size_of::<T>())
 }
 
@@ -19,7 +19,7 @@ fn table(capacity: usize, entry: usize) -> u64 {
 
 /// Says when to look how much memory is taken: looking takes time, and events add little each.
 #[derive(Debug, Default)]
-pub(super) struct Interval {
+pub struct Interval {
     left: u64,
 }
 
@@ -39,6 +39,7 @@ impl Interval {
         self.left = 0;
     }
 
+    /// Returns whether to look.
     pub fn is_over(&self) -> bool {
         self.left == 0
     }

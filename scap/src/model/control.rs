@@ -1,6 +1,6 @@
 //! Parses the control messages (`cmsg`) that `recvmsg` returns, in the layout of the receiver's ABI.
 
-use scap::format::Fields;
+use crate::format::Fields;
 
 const SOL_SOCKET: u32 = 1;
 const SCM_RIGHTS: u32 = 1;
@@ -8,13 +8,13 @@ const SCM_PIDFD: u32 = 4;
 
 /// A control message that carries descriptors, with the receiver's numbers.
 #[derive(Debug)]
-pub(super) enum Control<I> {
+pub(crate) enum Control<I> {
     Fds(I),
     Pidfd(i64),
 }
 
 /// Returns the complete messages that carry descriptors; the capture may have truncated the last one.
-pub(super) fn messages(control: &[u8]) -> impl Iterator<Item = Control<impl Iterator<Item = i64>>> {
+pub(crate) fn messages(control: &[u8]) -> impl Iterator<Item = Control<impl Iterator<Item = i64>>> {
     let mut rest = control;
     std::iter::from_fn(move || {
         let (kind, data, after) = split(rest)?;

@@ -1,0 +1,146 @@
+//! Updates the machine from events.
+
+mod args;
+mod descriptors;
+mod tasks;
+
+use super::{
+    fds::{Direction, O_CLOEXEC},
+    flags,
+    machine::{Ended, Machine},
+};
+use crate::{
+    events::{Effect, Event},
+    format::{EventView, state::NamedFd},
+    ledger,
+};
+use args::Args;
+
+impl Machine {
+    /// Updates the machine from an event. Call it with each event, before asking for what the event refers to.
+    /// [Join](crate::format::Joiner) the events of old captures first.
+    pub fn apply(&mut self, event: &EventView<'_>) {
+        match self.ended.take() {
+            Some(Ended::Fds { tid, first, last }) => self.tasks.files_mut(tid).close(first..=last),
+            Some(Ended::Thread { tid }) => self.tasks.end(tid),
+            None => {}
+        }
+        let call = self.pairing.event(event);
+        self.latency = call.map(|call| event.ts().saturating_sub(call.entered));
+        let Some(row) = event.info() else { return };
+        match row.effect() {
+            Some(effect) if row.takes_effect() => {
+                Apply { machine: self, tid: event.tid(), row, args: Args::new(event) }.apply(effect);
+            }
+            Some(Effect::Clone) => self.tasks.begin_clone(event.tid()),
+            _ => {}
+        }
+    }
+}
+
+/// An event, and the machine that it changes.
+struct Apply<'a> {
+    machine: &'a mut Machine,
+    tid: u64,
+    row: &'static Event,
+    args: Args<'a>,
+}
+
+impl Apply<'_> {
+    fn apply(mut self, effect: Effect) {
+        match effect {
+            Effect::Close => return self.closed(),
+            Effect::Connect => return self.connected(),
+            Effect::Clone => return self.cloned(),
+            Effect::Fcntl => return self.fcntl(),
+            Effect::Exit => return self.exited(),
+            Effect::Memory => return self.memory_told(),
+            Effect::Notice if self.args.text("id") == Some(ledger::GAP.as_bytes()) => return self.gap(),
+            Effect::Drop => return self.gap(),
+            _ => {}
+        }
+        // The rest changes something if the call succeeded.
+        if self.args.result().is_none_or(|result| result >= 0) {
+            self.succeeded(effect);
+        }
+    }
+
+    fn succeeded(&mut self, effect: Effect) {
+        match effect {
+            Effect::Open => self.opened(),
+            Effect::CloseRange => self.range_closed(),
+            Effect::Duplicate => {
+                let cloexec = self.args.has_flag("flags", O_CLOEXEC);
+                self.duplicated(self.args.int("oldfd"), cloexec);
+            }
+            Effect::Pipe => self.pipe(),
+            Effect::Socket => self.socket_made(),
+            Effect::SocketPair => self.socket_pair(),
+            Effect::Bind => self.bound(),
+            Effect::Accept => self.accepted(),
+            Effect::Send => self.transferred(Direction::Out),
+            Effect::Receive => {
+                self.transferred(Direction::In);
+                self.received_fds();
+            }
+            Effect::PidfdOpen => self.pidfd_opened(),
+            Effect::PidfdGetfd => self.pidfd_got(),
+            Effect::Bpf => self.bpf(),
+            Effect::Eventfd => self.created(NamedFd::Eventfd),
+            Effect::Eventpoll => self.created(NamedFd::Eventpoll),
+            Effect::Signalfd => self.created(NamedFd::Signalfd),
+            Effect::Timerfd => self.created(NamedFd::Timerfd),
+            Effect::Inotify => self.created(NamedFd::Inotify),
+            Effect::Memfd => self.created(NamedFd::Memfd),
+            Effect::Userfaultfd => self.created(NamedFd::Userfaultfd),
+            Effect::IoUring => self.created(NamedFd::IoUring),
+            effect => self.task_changed(effect),
+        }
+    }
+
+    fn task_changed(&mut self, effect: Effect) {
+        match effect {
+            Effect::ChangeDirectory => {
+                let path = self.args.text("path").and_then(|path| self.absolute(path));
+                self.directory_changed(path.map(Into::into));
+            }
+            Effect::ChangeDirectoryFd => {
+                let fd = self.args.int("fd").and_then(|fd| self.machine.fd(self.tid, fd));
+                self.directory_changed(fd.map(|fd| fd.name.clone()).filter(|name| name.starts_with(b"/")));
+            }
+            Effect::ChangeRoot => self.root_changed(),
+            Effect::Exec => self.executed(),
+            Effect::Unshare => {
+                let flags = self.args.flags("flags").unwrap_or_default();
+                let fs = flags::CLONE_FS | flags::NEW_MOUNTS;
+                self.machine.tasks.unshare(self.tid, flags & flags::CLONE_FILES != 0, flags & fs != 0);
+            }
+            Effect::Prctl => {
+                if let (Some(flags::PR_SET_NAME), Some(comm)) =
+                    (self.args.flags("option"), self.args.text("arg2_str"))
+                {
+                    self.machine.tasks.rename(self.tid, comm);
+                }
+            }
+            Effect::ChangeUser => self.user_changed(),
+            Effect::ChangeGroup => self.group_changed(),
+            Effect::ChangeCapabilities => self.capabilities_changed(),
+            Effect::NewSession => self.session_begun(),
+            Effect::ChangeProcessGroup => self.process_group_changed(),
+            Effect::ChangeLimit => self.limit_changed(),
+            Effect::UserAdded | Effect::UserDeleted | Effect::GroupAdded | Effect::GroupDeleted => {
+                self.accounts_changed(effect);
+            }
+            _ => {}
+        }
+    }
+
+    fn absolute(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.machine.absolute(self.args.event, None, path)
+    }
+
+    fn gap(&mut self) {
+        self.machine.pairing.clear();
+        self.machine.tasks.gap();
+    }
+}

@@ -1,0 +1,150 @@
+//! What is known of threads and processes besides names: from the initial state, clones and execs.
+
+use std::sync::Arc;
+
+use super::{
+    fd_table::FdTable,
+    flags::{CLONE_PARENT, CLONE_THREAD},
+    info::{Memory, ProcessInfo, Text, ThreadInfo, shared},
+    tasks::{Child, Context, Directories, More, Tasks, Told},
+};
+use crate::format::state::Thread as StateThread;
+
+impl Tasks {
+    /// Returns the ids of all running threads, in order.
+    pub fn tids(&self) -> Vec<u64> {
+        let mut tids: Vec<_> = self.threads.iter().filter(|(_, t)| !t.ended).map(|(tid, _)| *tid).collect();
+        tids.sort_unstable();
+        tids
+    }
+
+    /// Returns the ids of all processes, in order.
+    pub fn pids(&self) -> Vec<u64> {
+        let mut pids: Vec<_> = self.processes.keys().copied().collect();
+        pids.sort_unstable();
+        pids
+    }
+
+    /// Returns the descriptors of a process that are not those of a single thread.
+    pub fn files_of_process(&self, pid: u64) -> Option<&FdTable> {
+        self.files.get(self.processes.get(&pid)?.context.files)
+    }
+
+    /// Returns what is known of a running thread and of its process.
+    pub fn info(&self, tid: u64) -> Option<(&ThreadInfo, &ProcessInfo)> {
+        let thread = self.threads.get(&tid).filter(|t| !t.ended)?;
+        let own = thread.info.as_deref()?;
+        let process = self.processes.get(&thread.pid)?;
+        let differing = own.differing.as_deref().filter(|_| !process.is_revised);
+        Some((own, differing.or(process.info.as_deref())?))
+    }
+
+    /// Changes what is known of a thread.
+    pub fn change(&mut self, tid: u64, change: impl FnOnce(&mut ThreadInfo)) {
+        if let Some(info) = self.threads.get_mut(&tid).and_then(|t| t.info.as_mut()) {
+            change(info);
+        }
+    }
+
+    /// Changes what is known of a thread's process.
+    pub fn change_process(&mut self, tid: u64, change: impl FnOnce(&mut ProcessInfo)) {
+        let pid = self.pid(tid);
+        if let Some(process) = self.processes.get_mut(&pid)
+            && let Some(info) = &mut process.info
+        {
+            process.is_revised = true;
+            change(Arc::make_mut(info));
+        }
+    }
+
+    pub(super) fn describe_of_state(&mut self, t: &StateThread) {
+        let mut info = ThreadInfo::of_state(t);
+        let process = self.process(t.pid);
+        match &process.info {
+            None => process.info = Some(Arc::new(ProcessInfo::of_state(t, None))),
+            Some(known) => {
+                let own = ProcessInfo::of_state(t, Some(known));
+                info.differing = (own != **known).then(|| Arc::new(own));
+            }
+        }
+        if let Some(thread) = self.threads.get_mut(&t.tid) {
+            thread.info = Some(Box::new(info));
+        }
+        self.own_directories(t);
+    }
+
+    /// Gives a thread directories of its own if the initial state says that they are not its process's.
+    fn own_directories(&mut self, t: &StateThread) {
+        let is_known = |own: &[u8], of_process: Option<&[u8]>| own.is_empty() || of_process == Some(own);
+        if t.tid == t.pid
+            || is_known(&t.cwd, self.cwd(t.pid)) && is_known(&t.root, self.root(t.pid))
+            || self.threads.get(&t.tid).is_none_or(|thread| thread.own.is_some())
+        {
+            return;
+        }
+        let shared = self.process(t.pid).context;
+        let directory = self.directories.add(Directories { cwd: (*t.cwd).into(), root: (*t.root).into() });
+        let files = self.files.inherit(shared.files, true);
+        if let Some(thread) = self.threads.get_mut(&t.tid) {
+            thread.own = Some(Context { files, directory });
+        }
+    }
+
+    /// Sets what is known of a new task: what its parent has, and what the event says.
+    pub(super) fn describe(&mut self, child: &Child<'_>) {
+        let parent = self.pid(child.parent);
+        let more = &child.more;
+        let (mut own, mut process) = match self.info(child.parent) {
+            Some((own, process)) => (own.clone(), process.clone()),
+            None => (ThreadInfo::default(), ProcessInfo::default()),
+        };
+        (own.vtid, own.flags, own.started) = (child.tid as i64, child.flags, more.ts);
+        own.differing = None;
+        own.uid = more.uid.unwrap_or(own.uid);
+        own.gid = more.gid.unwrap_or(own.gid);
+        own.memory = match child.told {
+            Told::Parent => Memory { pfmajor: 0, pfminor: 0, ..own.memory },
+            _ => more.memory.unwrap_or(own.memory),
+        };
+        if child.flags & CLONE_THREAD == 0 || self.process(child.pid).info.is_none() {
+            if child.flags & (CLONE_THREAD | CLONE_PARENT) == 0 {
+                process.ptid = parent;
+            }
+            (process.vpid, process.started) = (child.pid as i64, more.ts);
+            take_over(&mut process, more);
+            self.process(child.pid).info = Some(Arc::new(process));
+        }
+        if let Some(thread) = self.threads.get_mut(&child.tid) {
+            thread.info = Some(Box::new(own));
+        }
+        self.describe_ids(child);
+    }
+
+    /// Sets a child's ids in its own pid namespace, which its own return says.
+    pub(super) fn describe_ids(&mut self, child: &Child<'_>) {
+        if let (Some((vtid, _)), Told::Child) = (child.nested, child.told) {
+            self.change(child.tid, |info| info.vtid = vtid);
+        }
+        if let (Some(vpid), true) = (child.more.vpid, child.told == Told::Child && child.tid == child.pid) {
+            let start = child.nested.map_or(0, |(_, start)| start);
+            let start = if start == 0 { 0 } else { self.namespaces.start_in_state(start) };
+            self.change_process(child.pid, |info| {
+                info.vpid = vpid;
+                info.pidns_init_start_ts = if start == 0 { info.pidns_init_start_ts } else { start };
+            });
+        }
+    }
+}
+
+/// Takes over what the return of a clone or an exec says of the process.
+pub(crate) fn take_over(process: &mut ProcessInfo, more: &More<'_>) {
+    let put = |text: &mut Text, new: Option<&[u8]>| {
+        if let Some(new) = new {
+            *text = shared(Some(text), new);
+        }
+    };
+    put(&mut process.exe, more.exe);
+    put(&mut process.args, more.args);
+    put(&mut process.cgroups, more.cgroups);
+    process.fdlimit = more.fdlimit.unwrap_or(process.fdlimit);
+}

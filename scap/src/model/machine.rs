@@ -1,0 +1,260 @@
+//! The machine at an event's time, and what can be asked about it.
+
+use super::{
+    fd_state::ServerPorts,
+    fds::OpenFd,
+    info::{ProcessInfo, ThreadInfo},
+    pairing::{Call, Pairing},
+    paths,
+    tasks::Tasks,
+    users::Accounts,
+};
+use crate::format::{
+    EventView, Keep, MachineState,
+    state::{FdList, Group, Interface, MachineInfo, Thread as StateThread, User},
+};
+
+/// The `dirfd` value that stands for the working directory.
+pub const AT_FDCWD: i64 = -100;
+/// The limit for a joined path in bytes: a directory and a relative path of PATH_MAX (4096) each.
+const MAX_PATH: usize = 2 * 4096;
+
+/// What the last event ended. It is removed with the next event, so that the last event still shows its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ended {
+    Fds { tid: u64, first: i64, last: i64 },
+    Thread { tid: u64 },
+}
+
+/// The recorded machine: threads, processes, descriptors, users and groups.
+///
+/// [`apply`](Machine::apply) takes each event of a section, in order; what is asked then is true at that event.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    pub(super) tasks: Tasks,
+    pub(super) accounts: Accounts,
+    pub(super) ended: Option<Ended>,
+    pub(super) pairing: Pairing,
+    pub(super) latency: Option<u64>,
+    info: MachineInfo,
+    interfaces: Vec<Interface>,
+}
+
+/// A running thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Thread<'a> {
+    /// Its id in the initial pid namespace.
+    pub tid: u64,
+    /// Its process.
+    pub pid: u64,
+    /// Its command name.
+    pub comm: &'a [u8],
+    /// The working directory; empty if unknown.
+    pub cwd: &'a [u8],
+    /// The root directory; empty if unknown.
+    pub root: &'a [u8],
+    /// What belongs to the thread.
+    pub info: &'a ThreadInfo,
+    /// What belongs to its process.
+    pub process: &'a ProcessInfo,
+}
+
+impl Machine {
+    /// Creates the machine from the initial state of a section. With [`Keep::All`], everything is kept of it and of the
+    /// events; with less, only the names of threads, descriptors, users and groups, which takes less memory:
+    /// [`thread`](Machine::thread) returns nothing then.
+    pub fn of_state(state: &MachineState, keep: Keep) -> Machine {
+        let whole = keep == Keep::All;
+        let mut machine = Machine {
+            accounts: Accounts::of_state(&state.users, &state.groups),
+            tasks: Tasks::of_state(&state.threads, state.machine.boot_time, whole),
+            info: state.machine.clone(),
+            interfaces: state.interfaces.clone(),
+            ..Machine::default()
+        };
+        let listening = ServerPorts::of_state(&state.fds);
+        for list in &state.fds {
+            let fds = machine.tasks.files_mut(list.pid);
+            for fd in &list.fds {
+                let (open, close_on_exec) = OpenFd::of_state(fd, &listening, whole);
+                fds.insert(fd.fd as i64, open, close_on_exec);
+            }
+        }
+        machine
+    }
+
+    /// Returns the state at this event, as a capture that begins here has it before its first event. Threads,
+    /// descriptors, users and groups are in the order of their ids.
+    pub fn write_state(&self) -> MachineState {
+        MachineState {
+            machine: self.info.clone(),
+            interfaces: self.interfaces.clone(),
+            users: self.accounts.users(),
+            groups: self.accounts.groups(),
+            threads: self.tasks.tids().into_iter().map(|tid| self.state_thread(tid)).collect(),
+            fds: self.tasks.pids().into_iter().filter_map(|pid| self.state_fds(pid)).collect(),
+        }
+    }
+
+    fn state_thread(&self, tid: u64) -> StateThread {
+        let text = |text: Option<&[u8]>| text.unwrap_or_default().to_vec();
+        let mut thread = StateThread {
+            tid,
+            pid: self.pid(tid),
+            comm: text(self.comm(tid)),
+            cwd: text(self.cwd(tid)),
+            root: text(self.root(tid)),
+            vtid: -1,
+            vpid: -1,
+            pgid: -1,
+            loginuid: u32::MAX,
+            ..StateThread::default()
+        };
+        if let Some((own, process)) = self.tasks.info(tid) {
+            own.write(&mut thread);
+            process.write(&mut thread);
+        }
+        thread
+    }
+
+    fn state_fds(&self, pid: u64) -> Option<FdList> {
+        let files = self.tasks.files_of_process(pid)?;
+        let of = |(fd, open, close_on_exec): (i64, &OpenFd, bool)| {
+            Some(open.to_state(u64::try_from(fd).ok()?, close_on_exec))
+        };
+        let mut fds: Vec<_> = files.iter().filter_map(of).collect();
+        fds.sort_by_key(|fd| fd.fd);
+        (!fds.is_empty()).then_some(FdList { pid, fds })
+    }
+
+    /// The memory that all of this takes, in bytes, as far as it depends on the capture.
+    pub fn memory(&self) -> u64 {
+        let interfaces = self.interfaces.iter().map(|i| size_of::<Interface>() + i.name.capacity());
+        self.tasks.memory()
+            + self.accounts.memory()
+            + self.pairing.memory()
+            + interfaces.sum::<usize>() as u64
+    }
+
+    /// Returns what is known of the recorded machine itself.
+    pub fn info(&self) -> &MachineInfo {
+        &self.info
+    }
+
+    /// Returns the addresses of the network interfaces.
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
+    }
+
+    /// Returns a running thread; `None` if it is unknown, or if only names are kept.
+    pub fn thread(&self, tid: u64) -> Option<Thread<'_>> {
+        let (info, process) = self.tasks.info(tid)?;
+        Some(Thread {
+            tid,
+            pid: self.pid(tid),
+            comm: self.comm(tid)?,
+            cwd: self.cwd(tid).unwrap_or_default(),
+            root: self.root(tid).unwrap_or_default(),
+            info,
+            process,
+        })
+    }
+
+    /// Returns the ids of all running threads, in order.
+    pub fn threads(&self) -> Vec<u64> {
+        self.tasks.tids()
+    }
+
+    /// Returns the descriptors of a thread, in the order of their numbers.
+    pub fn fds(&self, tid: u64) -> Vec<(i64, &OpenFd)> {
+        let mut fds: Vec<_> = self
+            .tasks
+            .files(tid)
+            .into_iter()
+            .flat_map(|files| files.iter())
+            .map(|(fd, open, _)| (fd, open))
+            .collect();
+        fds.sort_by_key(|(fd, _)| *fd);
+        fds
+    }
+
+    /// Returns how long the call took that the last event ended, in ns. `None` if that event ended no call, or if the
+    /// capture lacks the call's enter event.
+    pub fn latency(&self) -> Option<u64> {
+        self.latency
+    }
+
+    /// Returns the call that a thread is in.
+    pub fn call(&self, tid: u64) -> Option<Call> {
+        self.pairing.call(tid)
+    }
+
+    /// Returns the command name of a running thread.
+    pub fn comm(&self, tid: u64) -> Option<&[u8]> {
+        self.tasks.comm(tid)
+    }
+
+    /// Returns the command name of a thread that another thread refers to; it may just have ended.
+    pub fn last_comm(&self, tid: u64) -> Option<&[u8]> {
+        self.tasks.last_comm(tid)
+    }
+
+    /// Returns the command name of the thread with the number `id` in the pid namespace of thread `tid`.
+    pub fn comm_within(&self, tid: u64, id: u64) -> Option<&[u8]> {
+        self.last_comm(self.tasks.resolve(tid, id)?)
+    }
+
+    /// Returns the command name of a thread that runs before either return of its clone: that of its parent. `None` if
+    /// the possible parents have different names.
+    pub fn unborn_comm(&self) -> Option<&[u8]> {
+        self.tasks.unborn_comm()
+    }
+
+    /// Returns the process of a thread; for an unknown thread, `tid` itself.
+    pub fn pid(&self, tid: u64) -> u64 {
+        self.tasks.pid(tid)
+    }
+
+    /// Returns descriptor `fd` of a thread.
+    pub fn fd(&self, tid: u64, fd: i64) -> Option<&OpenFd> {
+        self.tasks.files(tid)?.get(fd)
+    }
+
+    /// Returns descriptor `fd` of the process that `pidfd` of thread `tid` refers to.
+    pub fn fd_of_pidfd(&self, tid: u64, pidfd: i64, fd: i64) -> Option<&OpenFd> {
+        self.fd(self.fd(tid, pidfd)?.process()?, fd)
+    }
+
+    /// Returns the working directory of a thread, `None` if unknown.
+    pub fn cwd(&self, tid: u64) -> Option<&[u8]> {
+        self.tasks.cwd(tid)
+    }
+
+    /// Returns the root directory of a thread, `None` if unknown.
+    pub fn root(&self, tid: u64) -> Option<&[u8]> {
+        self.tasks.root(tid)
+    }
+
+    /// Returns a user.
+    pub fn user(&self, uid: u32) -> Option<&User> {
+        self.accounts.user(uid)
+    }
+
+    /// Returns a group.
+    pub fn group(&self, gid: u32) -> Option<&Group> {
+        self.accounts.group(gid)
+    }
+
+    /// Makes a path of `event` absolute: relative to `dirfd` if given, otherwise to the working directory. Returns
+    /// `None` if that directory is unknown, or if the result would reach 8192 bytes.
+    pub fn absolute(&self, event: &EventView<'_>, dirfd: Option<i64>, path: &[u8]) -> Option<Vec<u8>> {
+        let base = match dirfd {
+            _ if path.starts_with(b"/") => b"/",
+            None | Some(AT_FDCWD) => self.cwd(event.tid())?,
+            Some(fd) => &self.fd(event.tid(), fd)?.name,
+        };
+        // A hostile capture may change directory forever, which would grow every later path.
+        let is_known = base.starts_with(b"/") && base.len() + path.len() < MAX_PATH;
+        is_known.then(|| paths::join(base, path))
+    }
+}
