@@ -1,6 +1,6 @@
 //! The effects of `include/effects.def`.
 
-use super::{EventFlags, same};
+use super::same;
 
 macro_rules! effects {
     ($(EFFECT($token:ident, $variant:ident, $about:literal))*) => {
@@ -28,11 +28,6 @@ macro_rules! effects {
                 }
                 None
             }
-        }
-
-        /// An effect stands among a row's flags and is none of them.
-        impl EventFlags {
-            $(pub(super) const $token: EventFlags = EventFlags::NONE;)*
         }
     };
 }

@@ -144,6 +144,16 @@ event_flags! {
     CONVERTER_MANAGED = 0x800;
 }
 
+macro_rules! effect_flags {
+    ($(EFFECT($token:ident, $variant:ident, $about:literal))*) => {
+        /// An effect stands among a row's flags and is none of them.
+        impl EventFlags {
+            $(const $token: EventFlags = EventFlags::NONE;)*
+        }
+    };
+}
+with_effects!(effect_flags);
+
 impl EventFlags {
     /// Returns whether the set contains all properties of `other`.
     pub const fn contains(self, other: EventFlags) -> bool {

@@ -10,7 +10,7 @@ use winnow::{
 };
 
 use super::{
-    parse::{Input, Parsed, fail, in_value},
+    input::{Input, Parsed, fail, in_value},
     syntax::Literal,
 };
 

@@ -107,6 +107,7 @@ mod check;
 mod constant;
 mod error;
 mod glob;
+mod input;
 mod literal;
 mod parse;
 mod paths;

@@ -4,7 +4,7 @@
 //! place and message; nothing is tried twice.
 
 use winnow::{
-    LocatingSlice, Parser,
+    Parser,
     combinator::{eof, opt, separated},
     error::{ErrMode, ParserError},
     stream::{Location, Stream},
@@ -15,12 +15,10 @@ use crate::select::suggest;
 
 use super::{
     error::Mistake,
+    input::{Input, Parsed, blanks, fail, in_value, in_word, is_blank, token},
     literal::{bare, quoted},
     syntax::{Check, Expr, FieldName, Function, Literal, Op, Right, Span, Term},
 };
-
-pub(super) type Input<'a> = LocatingSlice<&'a str>;
-pub(super) type Parsed<T> = Result<T, ErrMode<Mistake>>;
 
 /// How deep parentheses may be nested. The evaluation and all else that walks the tree recurse as deep.
 const MAX_DEPTH: u32 = 100;
@@ -37,18 +35,6 @@ const SYMBOLS: &[(&str, Op)] = &[
 ];
 
 const ALONE: &str = "expected an operator; a field alone is no test: write `= true` or `exists`";
-
-impl ParserError<Input<'_>> for Mistake {
-    type Inner = Self;
-
-    fn from_input(input: &Input<'_>) -> Self {
-        Self::new(&token(input), "not expected here")
-    }
-
-    fn into_inner(self) -> Result<Self, Self> {
-        Ok(self)
-    }
-}
 
 /// Parses a filter.
 pub(super) fn filter(text: &str) -> Result<Expr, Mistake> {
@@ -309,39 +295,4 @@ fn unexpected(input: &Input<'_>) -> Mistake {
         _ => "expected `and`, `or` or the end; a value with blanks needs quotes",
     };
     Mistake::new(&span, message)
-}
-
-/// Returns the place of what comes next, up to a blank, a parenthesis or a comma; an empty one at the end.
-fn token(input: &Input<'_>) -> Span {
-    let start = input.current_token_start();
-    let ends = |c: char| is_blank(c) || matches!(c, '(' | ')' | ',');
-    let length = match input.find(ends) {
-        Some(0) => 1,
-        Some(length) => length,
-        None => input.len(),
-    };
-    start..start + length
-}
-
-pub(super) fn fail<T>(span: &Span, message: impl Into<String>) -> Parsed<T> {
-    Err(ErrMode::Cut(Mistake::new(span, message)))
-}
-
-fn blanks(input: &mut Input<'_>) -> Parsed<()> {
-    take_while(0.., is_blank).void().parse_next(input)
-}
-
-/// Returns whether a character separates words: those of C, and the backspace, as in Falco.
-fn is_blank(c: char) -> bool {
-    c.is_ascii_whitespace() || matches!(c, '\x08' | '\x0b')
-}
-
-/// Returns whether a character belongs to names of fields, operators and transformers.
-fn in_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '_' | '.')
-}
-
-/// Returns whether a value without quotes may have this character.
-pub(super) fn in_value(c: char) -> bool {
-    !is_blank(c) && !matches!(c, '(' | ')' | '"' | '\'' | '=' | ',')
 }

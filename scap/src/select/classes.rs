@@ -1,6 +1,6 @@
 //! The classes that a list can name: the categories of the event table and the classes of strace.
 
-use super::{SyscallSet, syscalls::ALIASES};
+use super::{SyscallSet, aliases::ALIASES};
 use crate::events::{Arch, Category, EVENTS, SYSCALLS, Source, Syscall};
 
 /// The calls of strace's classes, so that a list for strace selects the same calls here. A class that is also a

@@ -5,6 +5,7 @@
 //! empty the set. The prefix `?` (after a `!`) ignores a term that names nothing. To combine lists, join them with
 //! commas.
 
+mod aliases;
 mod asked;
 mod classes;
 mod companions;

@@ -2,30 +2,8 @@
 
 use regex::bytes::RegexBuilder;
 
-use super::{SelectError, SyscallSet, Term, classes, suggest, terms};
+use super::{SelectError, SyscallSet, Term, aliases::ALIASES, classes, suggest, terms};
 use crate::events::{Arch, CompatTwin, EVENTS, SYSCALLS, Source, Syscall};
-
-/// Common names of calls, with the call each selects if this architecture has no call of that name.
-pub(super) const ALIASES: &[(&str, &str)] = &[
-    ("fadvise", "fadvise64"),
-    ("fstatat", "newfstatat"),
-    ("getdents", "getdents64"),
-    ("llseek", "lseek"),
-    ("newselect", "select"),
-    ("prlimit", "prlimit64"),
-    ("pselect", "pselect6"),
-    ("recv", "recvfrom"),
-    ("send", "sendto"),
-    ("sigaction", "rt_sigaction"),
-    ("sigpending", "rt_sigpending"),
-    ("sigprocmask", "rt_sigprocmask"),
-    ("sigreturn", "rt_sigreturn"),
-    ("sigsuspend", "rt_sigsuspend"),
-    ("sysctl", "_sysctl"),
-    ("umount", "umount2"),
-    ("wait", "wait4"),
-    ("waitpid", "wait4"),
-];
 
 /// Parses a list of system calls into a set.
 ///

@@ -48,7 +48,7 @@ pub enum ProtocolError {
 ///
 /// assert_eq!(parse(br#"{"request":"rotate"}"#)?, Request::Rotate {});
 /// assert!(parse(br#"{"request":"dance"}"#).is_err());
-/// # Ok::<(), scapd::daemon::control::RequestError>(())
+/// # Ok::<(), scapd::daemon::control::ProtocolError>(())
 /// ```
 ///
 /// # Errors
