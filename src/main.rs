@@ -14,7 +14,7 @@ use scapd::{
     daemon::{self, config::Wanted, control},
     escape, exit, generate, list,
     output::OutputError,
-    print, record, repair, signals, verify,
+    print, read, record, repair, signals, verify,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -75,7 +75,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return Ok(exit::of_service(ended));
         }
         Command::Ctl(args) => control::ctl(&args.socket, &args.request.into(), args.json, &mut out)?,
-        Command::Read(args) => print::read(&args.into(), &mut out)?,
+        Command::Read(args) => read::read(&args.into(), &mut out)?,
         Command::Info(args) => print::info(&args.into(), &mut out)?,
         Command::List(args) => match args.what {
             Listed::Syscalls => list::syscalls(&mut out, args.json)?,
@@ -112,13 +112,14 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
-    let Wanted { recording: config, serving } = args.into();
+    let Wanted { recording: mut config, serving } = args.into();
     let to_stdout = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].map(Path::new);
     if !*STDOUT_IS_OPEN && config.write.as_deref().is_some_and(|path| to_stdout.contains(&path)) {
         return Err(OutputError::Closed.into());
     }
     let (handle, requests) = record::requests();
-    signals::stop_foreground(&handle).context("cannot install the signal handlers")?;
+    config.command_ignores =
+        signals::stop_foreground(&handle).context("cannot install the signal handlers")?;
     let (mut observer, _socket) = daemon::attend(&serving, config.confine, &handle)?;
     let outcome = record::run(&config, requests, observer.as_mut())?;
     if !config.quiet {

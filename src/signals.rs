@@ -21,16 +21,19 @@ pub fn stop(handle: &Handle) -> io::Result<()> {
 }
 
 /// Sets up the signals of a recording in the foreground. SIGHUP also ends it, unless ignored at the start, as by
-/// nohup(1). SIGUSR1 and SIGUSR2, which are requests to a service, do nothing.
+/// nohup(1). SIGUSR1 and SIGUSR2, which are requests to a service, do nothing. Returns the signals that were ignored at
+/// the start and now are not, as those that a script ignores for its background processes.
 ///
 /// # Errors
 /// Errors of sigaction(2).
-pub fn stop_foreground(handle: &Handle) -> io::Result<()> {
+pub fn stop_foreground(handle: &Handle) -> io::Result<Vec<c_int>> {
+    let ignored = TERM_SIGNALS.iter().copied().filter(|signal| is_ignored(*signal)).collect();
     stop(handle)?;
     if !is_ignored(SIGHUP) {
         stop_at(handle, &[SIGHUP])?;
     }
-    [SIGUSR1, SIGUSR2].into_iter().try_for_each(ignore)
+    [SIGUSR1, SIGUSR2].into_iter().try_for_each(ignore)?;
+    Ok(ignored)
 }
 
 fn stop_at(handle: &Handle, signals: &[c_int]) -> io::Result<()> {

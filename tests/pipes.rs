@@ -14,7 +14,10 @@ use std::{
 };
 
 use common::{file, run, scapd};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    pipe::fcntl_setpipe_size,
+    process::{Pid, Signal, kill_process},
+};
 use scap::format::Reader;
 use tempfile::TempDir;
 
@@ -74,12 +77,15 @@ fn a_reader_that_stops_does_not_hold_up_the_end() {
     let (_folder, path) = fifo();
     // Opened for reading and writing, as that does not wait for the writer.
     let reader = fs::File::options().read(true).write(true).open(&path).unwrap();
+    // Full even on a quiet machine.
+    fcntl_setpipe_size(&reader, 4096).unwrap();
     let (code, said) = ended(record(&path, &["--duration", "1s"]));
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("stopped reading") && said.contains("events lost"), "{said}");
     drop(reader);
     let recorder = record(&path, &[]);
     let reader = fs::File::open(&path).unwrap();
+    fcntl_setpipe_size(&reader, 4096).unwrap();
     sleep(Duration::from_secs(2));
     kill_process(Pid::from_child(&recorder), Signal::TERM).unwrap();
     let (code, said) = ended(recorder);

@@ -127,7 +127,8 @@ fn a_command_gets_what_the_recorder_was_given() {
     let folder = tempfile::tempdir().unwrap();
     let given = file(&folder, "given");
     let look = "ls -l /proc/self/fd; grep SigIgn /proc/self/status";
-    let script = |prefix: &str| format!("trap '' USR1; exec 7>{}; {prefix} sh -c '{look}'", given.display());
+    let script =
+        |prefix: &str| format!("trap '' USR1 INT QUIT; exec 7>{}; {prefix} sh -c '{look}'", given.display());
     let recorder =
         format!("{} record -q -w {} --", env!("CARGO_BIN_EXE_scapd"), file(&folder, "a.scap").display());
     let descriptors = |prefix: &str| {

@@ -198,6 +198,7 @@ impl From<RecordArgs> for record::Config {
             },
             pids: args.pids,
             command: args.run,
+            command_ignores: Vec::new(),
             all: args.all,
             include_self: args.include_self,
             limit: args.count,

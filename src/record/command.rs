@@ -65,8 +65,8 @@ pub struct HeldCommand {
 }
 
 impl HeldCommand {
-    /// Forks a child for the command, with this limit of open files; returns `None` if the command is empty. The
-    /// calling thread must live as long as the child is held.
+    /// Forks a child for the command, with this limit of open files, and with these signals ignored; returns `None` if
+    /// the command is empty. The calling thread must live as long as the child is held.
     ///
     /// # Errors
     /// [`CommandError::NotFound`] if there is no such program, and errors of fork(2) and pipe(2).
@@ -74,6 +74,7 @@ impl HeldCommand {
         command: &[OsString],
         stdout: Stdout,
         limit: OpenFiles,
+        ignored: &[c_int],
     ) -> anyhow::Result<Option<HeldCommand>> {
         let Some((name, arguments)) = command.split_first() else { return Ok(None) };
         let image = Image::new(name, arguments)?;
@@ -82,6 +83,7 @@ impl HeldCommand {
         let child = Inside {
             image,
             limit,
+            ignored: ignored.to_vec(),
             parent: rustix::process::getpid(),
             go: go_reader.into(),
             failure: failure_writer.into(),
@@ -205,6 +207,7 @@ impl Image {
 struct Inside {
     image: Image,
     limit: OpenFiles,
+    ignored: Vec<c_int>,
     parent: Pid,
     go: OwnedFd,
     failure: OwnedFd,
@@ -247,7 +250,23 @@ impl Inside {
                 close_if_on_exec(fd);
             }
         }
-        reset_handlers();
+        self.reset_handlers();
+    }
+
+    /// Resets handled signals to what they were at the start. Ignored signals stay ignored, as under nohup.
+    fn reset_handlers(&self) {
+        for signal in 1..=libc::SIGRTMAX() {
+            let action = if self.ignored.contains(&signal) { libc::SIG_IGN } else { libc::SIG_DFL };
+            // SAFETY: the structure is plain numbers, and the action is no function of this process.
+            unsafe {
+                let mut found: libc::sigaction = std::mem::zeroed();
+                if libc::sigaction(signal, ptr::null(), &mut found) == 0
+                    && ![libc::SIG_IGN, libc::SIG_DFL].contains(&found.sa_sigaction)
+                {
+                    libc::signal(signal, action);
+                }
+            }
+        }
     }
 }
 
@@ -258,22 +277,6 @@ fn close_if_on_exec(fd: RawFd) {
         let flags = libc::fcntl(fd, libc::F_GETFD);
         if flags >= 0 && flags & libc::FD_CLOEXEC != 0 {
             libc::close(fd);
-        }
-    }
-}
-
-/// Resets handled signals to their default action. Ignored signals stay ignored, as under nohup.
-fn reset_handlers() {
-    for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: the structure is plain numbers, and SIG_DFL is no function of this process.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            if libc::sigaction(signal, ptr::null(), &mut action) == 0
-                && action.sa_sigaction != libc::SIG_IGN
-                && action.sa_sigaction != libc::SIG_DFL
-            {
-                libc::signal(signal, libc::SIG_DFL);
-            }
         }
     }
 }

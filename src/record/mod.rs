@@ -99,6 +99,8 @@ pub struct Config {
     pub pids: Vec<u32>,
     /// A command to run and record, with its descendants.
     pub command: Vec<std::ffi::OsString>,
+    /// The numbers of signals that the command ignores, besides those that this process does.
+    pub command_ignores: Vec<std::ffi::c_int>,
     /// Record all processes, not only the command.
     pub all: bool,
     /// Also record scapd's own calls.
@@ -169,7 +171,8 @@ pub fn run(
     control.skip_process(left_out);
     // The probe is already attached, so children born from here on are followed.
     targets::add(&control, tasks, &config.pids)?;
-    let mut command = HeldCommand::spawn(&config.command, command_stdout(config), limit)?;
+    let mut command =
+        HeldCommand::spawn(&config.command, command_stdout(config), limit, &config.command_ignores)?;
     if let (Some(held), true) = (&command, targeted) {
         control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }

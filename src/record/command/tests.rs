@@ -13,7 +13,7 @@ fn command(words: &[&str]) -> Vec<OsString> {
 }
 
 fn hold(words: &[&str]) -> HeldCommand {
-    HeldCommand::spawn(&command(words), Stdout::Inherited, OpenFiles::raise()).unwrap().unwrap()
+    HeldCommand::spawn(&command(words), Stdout::Inherited, OpenFiles::raise(), &[]).unwrap().unwrap()
 }
 
 fn status(held: &mut HeldCommand) -> ExitStatus {
@@ -45,7 +45,7 @@ fn a_command_runs_only_when_it_is_released() {
     assert_eq!(fs::read_to_string(file).unwrap().trim(), held.pid().to_string());
     // A second release changes nothing.
     held.release().unwrap();
-    assert!(HeldCommand::spawn(&[], Stdout::Inherited, OpenFiles::raise()).unwrap().is_none());
+    assert!(HeldCommand::spawn(&[], Stdout::Inherited, OpenFiles::raise(), &[]).unwrap().is_none());
 }
 
 #[test]
