@@ -10,9 +10,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{bench, choice::Choice, print, probe::Attach, repair, units::parse_size};
+use crate::{bench, choice::Choice, print, probe::Attach, read, repair, units::parse_size};
 use choice::choice;
-use scap::select::{self, EventSet};
+use scap::{
+    fields::Fields,
+    filter::{Filter, FilterError},
+    select::{self, EventSet},
+};
 
 pub use daemon::{CtlArgs, CtlRequest, DaemonArgs, ServeArgs};
 pub use files::FilesArgs;
@@ -65,6 +69,9 @@ pub enum Command {
 pub struct ReadArgs {
     /// Capture to read, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
     pub file: PathBuf,
+    /// Print only the events that match, in the language of sysdig and Falco: "proc.name = cat and evt.latency > 1ms"
+    #[arg(value_parser = parse_filter)]
+    pub filter: Option<Filter>,
     /// Stop after this many events
     #[arg(short = 'n', long = "count", value_name = "EVENTS")]
     pub count: Option<u64>,
@@ -76,7 +83,7 @@ pub struct ReadArgs {
     #[arg(long, value_name = "LIST", value_parser = select::parse_events)]
     pub syscalls: Option<EventSet>,
     /// Print only the events of these processes
-    #[arg(short = 'p', long = "pid", value_name = "PID", value_delimiter = ',')]
+    #[arg(long = "pid", value_name = "PID", value_delimiter = ',')]
     pub pids: Vec<u64>,
     /// Also print events that were recorded only to keep names right, and internal events (procinfo, drop, ...)
     #[arg(long)]
@@ -224,22 +231,25 @@ pub struct KernelBenchArgs {
     attach: Attach,
 }
 
+fn parse_filter(text: &str) -> Result<Filter, FilterError> {
+    Filter::parse(text, &Fields)
+}
+
 impl From<KernelBenchArgs> for bench::KernelArgs {
     fn from(args: KernelBenchArgs) -> bench::KernelArgs {
         bench::KernelArgs { rounds: args.rounds, calls: args.calls, attach: args.attach }
     }
 }
 
-impl From<ReadArgs> for print::ReadArgs {
-    fn from(args: ReadArgs) -> print::ReadArgs {
-        let filter = args.syscalls.map(|set| -> print::Filter { Box::new(move |event| set.contains(event)) });
-        print::ReadArgs {
-            file: args.file,
+impl From<ReadArgs> for read::ReadArgs {
+    fn from(args: ReadArgs) -> read::ReadArgs {
+        let wanted =
+            read::Wanted { filter: args.filter, events: args.syscalls, pids: args.pids, all: args.all };
+        read::ReadArgs {
+            files: vec![args.file],
+            wanted,
             limit: args.count,
-            json: args.json,
-            filter,
-            pids: args.pids,
-            all: args.all,
+            form: if args.json { read::Form::Json } else { read::Form::Lines },
             max_state: args.max_state,
         }
     }

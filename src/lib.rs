@@ -22,6 +22,7 @@ pub mod output;
 pub mod print;
 pub mod privileges;
 pub mod probe;
+pub mod read;
 pub mod record;
 pub mod repair;
 pub mod ring;

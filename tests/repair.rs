@@ -23,7 +23,8 @@ use scap::{
     ledger::{Cut, CutCause},
 };
 use scapd::{
-    print::{PrintError, ReadArgs, show_events_of},
+    print::PrintError,
+    read::{ReadArgs, read_from},
     repair::Survey,
 };
 use tempfile::TempDir;
@@ -89,17 +90,9 @@ fn blocks(bytes: &[u8]) -> Vec<(BlockType, Range<usize>)> {
 
 /// Returns what `scapd read` shows: the number of lines, and the error.
 fn shown(bytes: &[u8]) -> (usize, Option<ReadError>) {
-    let args = ReadArgs {
-        file: "cut.scap".into(),
-        limit: None,
-        json: false,
-        filter: None,
-        pids: Vec::new(),
-        all: false,
-        max_state: None,
-    };
+    let args = ReadArgs { files: vec!["cut.scap".into()], ..ReadArgs::default() };
     let mut out = Vec::new();
-    let error = match show_events_of(bytes, &args, &mut out) {
+    let error = match read_from(bytes, &args, &mut out) {
         Ok(()) => None,
         Err(PrintError::Read { source, .. }) => Some(source),
         Err(other) => panic!("{other}"),

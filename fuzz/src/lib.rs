@@ -18,7 +18,8 @@ use scapd::{
         control::{Request, parse},
         http::{self, Hosts},
     },
-    print::{self, PrintError, ReadArgs, Summary},
+    print::{PrintError, Summary},
+    read::{Form, ReadArgs, read_from},
     repair::Survey,
     verify::{VerifyOutcome, VerifyReport},
 };
@@ -162,12 +163,8 @@ fn comes_back(settings: &ServiceSettings) {
 
 /// `scapd read` as text and as JSON, `scapd info` and `scapd verify`.
 pub fn reader(input: &[u8]) {
-    let shown = |json| {
-        let (file, pids) = ("-".into(), Vec::new());
-        let args = ReadArgs { file, limit: None, json, filter: None, pids, all: false, max_state: None };
-        print::show_events_of(input, &args, &mut sink())
-    };
-    let (lines, json) = (shown(false), shown(true));
+    let shown = |form| read_from(input, &ReadArgs { form, ..ReadArgs::default() }, &mut sink());
+    let (lines, json) = (shown(Form::Lines), shown(Form::Json));
     assert_eq!(lines.is_ok(), json.is_ok(), "{lines:?}, {json:?}");
     if let Err(PrintError::Read { source: ReadError::TooLarge { .. }, .. }) = lines {
         // A limit of memory is no damage: the others keep less, and may come to the end.

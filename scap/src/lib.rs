@@ -8,4 +8,5 @@ pub mod filter;
 pub mod format;
 pub mod ledger;
 pub mod model;
+pub mod replay;
 pub mod select;

@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt::Write as _,
     io::{self, Read, Write},
-    ops::ControlFlow,
     path::PathBuf,
     time::Duration,
 };
@@ -13,7 +12,7 @@ use comfy_table::Table;
 use serde_json::{Value as Json, json};
 
 use super::{
-    Numbered, PrintError, for_each_event,
+    PrintError,
     json::{VERSION, bytes, ns, rfc3339},
     losses::LedgerSummary,
     open,
@@ -27,7 +26,7 @@ use scap::{
     events::EventType,
     format::{BlockType, EventView, Keep, ReadError, Reader, Value, state::MachineInfo},
     ledger,
-    model::Machine,
+    replay::{Moment, Position, Replay},
 };
 
 /// The maximum number of notices to keep; further ones are only counted.
@@ -141,18 +140,23 @@ impl Summary {
         let mut summary = Summary::default();
         let mut types: HashMap<EventType, HashMap<String, u64>> = HashMap::new();
         let mut processes: HashMap<u64, (Option<Vec<u8>>, u64)> = HashMap::new();
-        let end = for_each_event(reader, |numbered, names| {
-            summary.look(numbered);
-            if numbered.asked || all {
-                summary.count(numbered, names, &mut types, &mut processes);
+        let mut replay = Replay::new(reader, Keep::Names, Position::default());
+        let end = loop {
+            let moment = match replay.next() {
+                Ok(Some(moment)) => moment,
+                Ok(None) => break None,
+                Err(e) => break Some(e),
+            };
+            summary.look(&moment);
+            if moment.is_asked || all {
+                summary.count(&moment, &mut types, &mut processes);
             }
-            let (needs, limit) = (processes.len() as u64 * PROCESS, numbered.limit.max(PROCESS));
-            if needs <= limit {
-                return ControlFlow::Continue(());
+            let (needs, limit) = (processes.len() as u64 * PROCESS, moment.limit.max(PROCESS));
+            if needs > limit {
+                let offset = moment.captured.offset;
+                break Some(ReadError::TooLarge { offset, needs, is_least: true, limit, given: None });
             }
-            let offset = numbered.captured.offset;
-            ControlFlow::Break(ReadError::TooLarge { offset, needs, is_least: true, limit, given: None })
-        });
+        };
         summary.machine = reader.state().machine.clone();
         summary.threads = reader.state_counts().threads as usize;
         summary.fds = reader.state_counts().fds as usize;
@@ -170,29 +174,28 @@ impl Summary {
         summary.by_process =
             processes.into_iter().map(|(pid, (comm, count))| ProcessCount { pid, comm, count }).collect();
         summary.by_process.sort_by_key(|p| (std::cmp::Reverse(p.count), p.pid));
-        (summary, end.unwrap_or_else(Some))
+        (summary, end)
     }
 
     /// Updates the numbers that cover every event.
-    fn look(&mut self, numbered: &Numbered<'_>) {
-        let event = &numbered.captured.event;
-        self.for_names += u64::from(!numbered.asked);
+    fn look(&mut self, moment: &Moment<'_>) {
+        let event = &moment.captured.event;
+        self.for_names += u64::from(!moment.is_asked);
         let (first, last) = self.times.unwrap_or((event.ts(), event.ts()));
-        self.early_sections += u64::from(numbered.turns_back);
+        self.early_sections += u64::from(moment.turns_back);
         self.out_of_order +=
-            u64::from(event.ts() < self.previous && self.sections == numbered.captured.section);
-        (self.previous, self.sections) = (event.ts(), numbered.captured.section);
+            u64::from(event.ts() < self.previous && self.sections == moment.captured.section);
+        (self.previous, self.sections) = (event.ts(), moment.captured.section);
         self.times = Some((first.min(event.ts()), last.max(event.ts())));
     }
 
     fn count(
         &mut self,
-        numbered: &Numbered<'_>,
-        names: &Machine,
+        moment: &Moment<'_>,
         types: &mut HashMap<EventType, HashMap<String, u64>>,
         processes: &mut HashMap<u64, (Option<Vec<u8>>, u64)>,
     ) {
-        let event = &numbered.captured.event;
+        let (event, names) = (moment.event(), moment.machine);
         self.events += 1;
         let name = event.name();
         let of_type = types.entry(event.ty()).or_default();

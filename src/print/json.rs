@@ -3,13 +3,13 @@
 //! The row of the event table alone determines the type of each member, so programs need not inspect it. This module
 //! writes the text directly: building a tree of values took three times as long as the line format.
 
-use std::{fmt::Write, net::IpAddr};
+use std::{fmt::Write, io, mem, net::IpAddr};
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::{
-    Numbered,
+    View,
     meaning::{Meaning, meaning, shown},
     text,
 };
@@ -19,29 +19,42 @@ use scap::{
     events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
     format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value},
     model::Machine,
+    replay::Moment,
 };
 
-/// Writes the JSON objects of events.
+/// JSON objects, one a line, in the format that docs/JSON.md describes.
 #[derive(Debug, Default)]
-pub(super) struct Writer {
+pub struct Writer {
+    line: String,
     /// The second of the last event, and its date and time: formatting them takes as long as everything else.
     second: Option<(u64, String)>,
 }
 
+impl View for Writer {
+    fn event(&mut self, moment: &Moment<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+        let mut line = mem::take(&mut self.line);
+        line.clear();
+        self.write(&mut line, moment);
+        line.push('\n');
+        self.line = line;
+        out.write_all(self.line.as_bytes())
+    }
+}
+
 impl Writer {
     /// Appends the object of an event.
-    pub(super) fn write(&mut self, out: &mut String, numbered: &Numbered<'_>, names: &Machine) {
-        let event = &numbered.captured.event;
+    fn write(&mut self, out: &mut String, moment: &Moment<'_>) {
+        let (event, names) = (moment.event(), moment.machine);
         out.push_str("{\"v\":");
         unsigned(out, VERSION);
         out.push_str(",\"num\":");
-        unsigned(out, numbered.num);
+        unsigned(out, moment.num);
         out.push_str(",\"ts\":");
         quoted(out, event.ts());
         out.push_str(",\"time\":\"");
         self.time(out, event.ts());
         out.push_str("\",\"cpu\":");
-        unsigned(out, numbered.captured.cpu.into());
+        unsigned(out, moment.captured.cpu.into());
         out.push_str(",\"tid\":");
         // As in sysdig, an event without a thread has tid -1.
         signed(out, event.tid() as i64);

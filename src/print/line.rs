@@ -12,12 +12,15 @@
 //! └ number of the event in the capture
 //! ```
 
-use std::fmt::Write;
+use std::{
+    fmt::Write as _,
+    io::{self, Write},
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    Numbered,
+    View,
     meaning::{Meaning, meaning, shown},
     text,
 };
@@ -25,15 +28,38 @@ use scap::{
     events::{ParamInfo, ParamType},
     format::{Decoded, FdEntries, Value},
     model::Machine,
+    replay::Moment,
 };
 
+/// Lines in sysdig's format.
+#[derive(Debug)]
+pub struct Lines {
+    line: String,
+    tz: TimeZone,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Lines { line: String::new(), tz: TimeZone::system() }
+    }
+}
+
+impl View for Lines {
+    fn event(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
+        self.line.clear();
+        write_line(&mut self.line, moment, &self.tz);
+        self.line.push('\n');
+        out.write_all(self.line.as_bytes())
+    }
+}
+
 /// Appends the line of an event, without a newline.
-pub(super) fn write_line(out: &mut String, numbered: &Numbered<'_>, names: &Machine, tz: &TimeZone) {
-    let event = &numbered.captured.event;
+pub(super) fn write_line(out: &mut String, moment: &Moment<'_>, tz: &TimeZone) {
+    let (event, names) = (moment.event(), moment.machine);
     // Writing to a string cannot fail.
-    let _ = write!(out, "{} ", numbered.num);
+    let _ = write!(out, "{} ", moment.num);
     time_of_day(out, event.ts(), tz);
-    let _ = write!(out, " {} ", numbered.captured.cpu);
+    let _ = write!(out, " {} ", moment.captured.cpu);
     text::escape(out, names.comm(event.tid()).unwrap_or(b"<NA>"));
     let direction = if event.ty().is_enter() { '>' } else { '<' };
     // As in sysdig, an event without a thread has tid -1.
@@ -44,7 +70,7 @@ pub(super) fn write_line(out: &mut String, numbered: &Numbered<'_>, names: &Mach
         match decoded {
             Ok(decoded) => {
                 let decoded = shown(event, info, decoded);
-                value(out, numbered, names, &decoded, tz);
+                value(out, moment, &decoded, tz);
                 meant(out, meaning(names, event, info, &decoded));
             }
             Err(_) => invalid(out, info),
@@ -91,7 +117,7 @@ fn meant(out: &mut String, meaning: Meaning<'_>) {
     }
 }
 
-fn value(out: &mut String, numbered: &Numbered<'_>, names: &Machine, decoded: &Decoded<'_>, tz: &TimeZone) {
+fn value(out: &mut String, moment: &Moment<'_>, decoded: &Decoded<'_>, tz: &TimeZone) {
     let _ = match decoded.value {
         Value::Absent => write!(out, "{}", absent(decoded.ty)),
         Value::Int(v) => return text::integer(out, decoded.ty, decoded.format, v as u64),
@@ -116,7 +142,7 @@ fn value(out: &mut String, numbered: &Numbered<'_>, names: &Machine, decoded: &D
         Value::Bytes(v) | Value::Texts(v) => return text::dots(out, v),
         Value::SockAddr(v) => return text::escape(out, &text::sockaddr(&v)),
         Value::SockTuple(v) => return text::escape(out, &text::socktuple(&v)),
-        Value::FdList(v) => return fd_list(out, numbered.captured.event.tid(), names, &v),
+        Value::FdList(v) => return fd_list(out, moment.event().tid(), moment.machine, &v),
     };
 }
 

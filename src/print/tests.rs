@@ -2,17 +2,22 @@
 
 use std::{io, net::Ipv4Addr};
 
+use jiff::tz::TimeZone;
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::read::{Form, ReadArgs, read};
 use scap::{
     events::{EVENTS, Event},
     format::{
-        EventBuilder, FdEntries, MachineState, SockAddr, SockTuple, Value, frame_event,
+        EventBuilder, FdEntries, MachineState, Reader, SockAddr, SockTuple, Value, frame_event,
         state::{Fd, FdKind, FdList, Group, L4Proto, MachineInfo, Thread, User},
         strategies, write_state,
     },
+    ledger,
+    replay::{Position, Replay},
+    select::{self, parse_events},
 };
 
 const NA: Value<'static> = Value::Absent;
@@ -130,15 +135,7 @@ impl Capture {
     fn read(&self, change: impl FnOnce(&mut ReadArgs)) -> (String, Result<(), PrintError>) {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &self.bytes).unwrap();
-        let mut args = ReadArgs {
-            file: file.path().into(),
-            limit: None,
-            json: false,
-            filter: None,
-            pids: vec![],
-            all: false,
-            max_state: None,
-        };
+        let mut args = ReadArgs { files: vec![file.path().into()], ..ReadArgs::default() };
         change(&mut args);
         let mut out = Vec::new();
         let result = read(&args, &mut out);
@@ -153,7 +150,7 @@ impl Capture {
     }
 
     fn json(&self) -> Vec<Json> {
-        let (out, result) = self.read(|args| (args.json, args.all) = (true, true));
+        let (out, result) = self.read(|args| (args.form, args.wanted.all) = (Form::Json, true));
         result.unwrap();
         out.lines().map(|l| serde_json::from_str(l).unwrap()).collect()
     }
@@ -175,13 +172,12 @@ fn a_line_is_sysdigs() {
     let tz = TimeZone::UTC;
     let mut reader = Reader::new(&capture.bytes[..]).unwrap();
     let mut lines = Vec::new();
-    for_each_event(&mut reader, |numbered, names| {
+    let mut replay = Replay::new(&mut reader, Keep::Names, Position::default());
+    while let Some(moment) = replay.next().unwrap() {
         let mut line = String::new();
-        line::write_line(&mut line, numbered, names, &tz);
+        line::write_line(&mut line, &moment, &tz);
         lines.push(line);
-        ControlFlow::<()>::Continue(())
-    })
-    .unwrap();
+    }
     let opened = "1 22:13:20.000000001 1 sh (100) > openat dirfd=-100(AT_FDCWD) name=/etc/passwd flags=1(O_RDONLY) mode=0";
     assert_eq!(lines, [opened, "2 22:13:20.000000002 1 <NA> (999) > close fd=3"]);
 }

@@ -18,7 +18,7 @@ const SCAPD: &[&[&str]] = &[
     &["balance", "choice", "clocks", "escape", "kernel", "limits", "ring", "units"],
     &["folder", "json", "privileges", "snapshot"],
     &["confine", "print", "probe", "salvage"],
-    &["bench", "check", "list", "output", "repair", "verify"],
+    &["bench", "check", "list", "output", "read", "repair", "verify"],
     &["record"],
     &["signals"],
     &["daemon"],
@@ -28,7 +28,7 @@ const SCAPD: &[&[&str]] = &[
 
 /// The layers of the crate `scap`, the lowest first.
 const SCAP: &[&[&str]] =
-    &[&["events"], &["format"], &["select"], &["ledger"], &["model"], &["fields"], &["filter"]];
+    &[&["events"], &["format"], &["select"], &["ledger"], &["model"], &["replay"], &["fields"], &["filter"]];
 
 /// Crates that only some modules of `scapd` use.
 const ONLY: [(&str, &[&str]); 6] = [

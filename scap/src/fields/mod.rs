@@ -1,9 +1,16 @@
 //! Fields: what filters and output formats can ask about an event, named as in sysdig and Falco (`proc.name`, `fd.sip`).
 //!
-//! A [`Field`] describes one; a [`Source`] has the values of all fields at one event.
+//! A [`Field`] describes one; a [`Source`] has the values of all fields at one event. [`Fields`] are those that captures
+//! have; their source is a [`Moment`](crate::replay::Moment).
 
+mod evt;
+mod fd;
+mod proc;
+mod registry;
+mod row;
 mod value;
 
+pub use registry::Fields;
 pub use value::{Type, Value};
 
 /// A field of the registry.

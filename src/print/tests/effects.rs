@@ -130,11 +130,11 @@ fn a_section_that_begins_before_the_last_one_has_ended_is_noticed() {
             file.extend(capture.bytes);
         }
         let mut turns = Vec::new();
-        let read = for_each_event(&mut Reader::new(&file[..]).unwrap(), |event, _| {
-            turns.push(event.turns_back);
-            ControlFlow::<()>::Continue(())
-        });
-        assert!(read.unwrap().is_none());
+        let mut reader = Reader::new(&file[..]).unwrap();
+        let mut replay = Replay::new(&mut reader, Keep::Names, Position::default());
+        while let Some(moment) = replay.next().unwrap() {
+            turns.push(moment.turns_back);
+        }
         turns
     };
     assert_eq!(turns(&[&[10, 20], &[30, 40]]), [false; 4]);
@@ -156,7 +156,7 @@ fn a_generic_event_is_shown_if_its_call_was_asked_for() {
         capture = capture.event(100, "syscall_x", &[Value::Syscall(call.code), Value::Uint(1)]);
     }
     let lines = |all| {
-        let (out, result) = capture.read(|args| args.all = all);
+        let (out, result) = capture.read(|args| args.wanted.all = all);
         result.unwrap();
         out.lines().filter(|line| line.contains(" < ")).count()
     };
@@ -208,9 +208,8 @@ fn a_time_is_shown_in_the_zone_of_the_reader() {
     let capture = named(Capture::new(), 100, "execve_x", &params);
     let mut line = String::new();
     let zone = TimeZone::get("Asia/Kolkata").unwrap();
-    let read = for_each_event(&mut Reader::new(&capture.bytes[..]).unwrap(), |event, names| {
-        line::write_line(&mut line, event, names, &zone);
-        ControlFlow::<()>::Continue(())
-    });
-    assert!(read.is_ok() && line.contains(" exe_ino_ctime=2023-11-15 03:43:20.000000005 +0530 "), "{line}");
+    let mut reader = Reader::new(&capture.bytes[..]).unwrap();
+    let mut replay = Replay::new(&mut reader, Keep::Names, Position::default());
+    line::write_line(&mut line, &replay.next().unwrap().unwrap(), &zone);
+    assert!(line.contains(" exe_ino_ctime=2023-11-15 03:43:20.000000005 +0530 "), "{line}");
 }

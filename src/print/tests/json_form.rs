@@ -158,7 +158,7 @@ proptest! {
     fn any_event_survives_and_has_its_shape(state in strategies::state(), events in vec(strategies::event(), 1..20)) {
         let built: Vec<_> = events.iter().map(|(row, values)| strategies::built(row, values, 1, 1)).collect();
         let capture = Capture { bytes: strategies::capture(&state, &built), ts: 0 };
-        let (out, _) = capture.read(|args| (args.json, args.all) = (true, true));
+        let (out, _) = capture.read(|args| (args.form, args.wanted.all) = (Form::Json, true));
         for ((row, _), line) in events.iter().zip(out.lines()) {
             let json: Json = serde_json::from_str(line).unwrap();
             prop_assert_eq!(&by_doubles(&json), &json);

@@ -16,20 +16,18 @@ fn what_is_asked_for_is_shown() {
     assert_eq!(numbers(&three().read(|a| a.limit = Some(2)).0), ["1", "2"]);
     assert_eq!(numbers(&three().read(|a| a.limit = Some(0)).0), [""; 0]);
     // A process id selects all of its threads.
-    assert_eq!(numbers(&three().read(|a| a.pids = vec![100]).0), ["1", "2"]);
-    assert_eq!(numbers(&three().read(|a| a.pids = vec![101, 7]).0), ["2", "3"]);
-    assert_eq!(numbers(&three().read(|a| a.filter = Some(Box::new(|e| e.tid() != 101))).0), ["1", "3"]);
-    let close = |e: &EventView<'_>| e.syscall().is_some_and(|s| s.name == "close");
-    assert_eq!(numbers(&three().read(|a| a.filter = Some(Box::new(close))).0).len(), 3);
+    assert_eq!(numbers(&three().read(|a| a.wanted.pids = vec![100]).0), ["1", "2"]);
+    assert_eq!(numbers(&three().read(|a| a.wanted.pids = vec![101, 7]).0), ["2", "3"]);
+    assert_eq!(numbers(&three().read(|a| a.wanted.events = parse_events("close").ok()).0).len(), 3);
+    assert_eq!(numbers(&three().read(|a| a.wanted.events = parse_events("!close").ok()).0), [""; 0]);
 }
 
 #[test]
 fn what_is_internal_is_shown_if_asked_for() {
     let capture = three().old(100, "PPME_PROCINFO_E", &[Value::Uint(1), Value::Uint(2)]);
     assert_eq!(numbers(&capture.read(|_| {}).0), ["1", "2", "3"]);
-    assert_eq!(numbers(&capture.read(|a| a.all = true).0), ["1", "2", "3", "4"]);
-    let named = |e: &EventView<'_>| e.info().is_some_and(|row| row.name == "procinfo");
-    assert_eq!(numbers(&capture.read(|a| a.filter = Some(Box::new(named))).0), ["4"]);
+    assert_eq!(numbers(&capture.read(|a| a.wanted.all = true).0), ["1", "2", "3", "4"]);
+    assert_eq!(numbers(&capture.read(|a| a.wanted.events = parse_events("procinfo").ok()).0), ["4"]);
 }
 
 #[test]
@@ -71,15 +69,7 @@ fn a_reader_that_goes_away_is_no_error() {
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), three().bytes).unwrap();
-    let args = ReadArgs {
-        file: file.path().into(),
-        limit: None,
-        json: false,
-        filter: None,
-        pids: vec![],
-        all: false,
-        max_state: None,
-    };
+    let args = ReadArgs { files: vec![file.path().into()], ..ReadArgs::default() };
     assert!(read(&args, &mut Closed(io::ErrorKind::BrokenPipe)).is_ok());
     assert!(matches!(read(&args, &mut Closed(io::ErrorKind::StorageFull)), Err(PrintError::Write(_))));
     let args = InfoArgs { file: file.path().into(), json: false, top: 10, all: false, max_state: None };
@@ -157,7 +147,7 @@ proptest! {
             .map(|((row, values), tid)| strategies::built(row, values, 1, u64::from(tid % 3)))
             .collect();
         let capture = Capture { bytes: strategies::capture(&state, &events), ts: 0 };
-        let (lines, result) = capture.read(|args| args.all = true);
+        let (lines, result) = capture.read(|args| args.wanted.all = true);
         prop_assert!(result.is_ok());
         prop_assert_eq!(lines.lines().count(), events.len());
         prop_assert!(!lines.contains(|c: char| c.is_control() && c != '\n'));

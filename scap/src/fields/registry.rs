@@ -1,0 +1,42 @@
+//! The registry of all fields, and their values at an event.
+
+use std::sync::LazyLock;
+
+use super::{
+    Field, Reference, Registry, Source, Value, evt, fd, proc,
+    row::{Get, Row},
+};
+use crate::replay::Moment;
+
+/// The fields of sysdig and Falco that captures have values for.
+///
+/// A new field is a row in the file of its class: `evt.rs`, `proc.rs`, `fd.rs` and so on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fields;
+
+/// The rows of all classes, in the order in which they are listed.
+static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| [evt::ROWS, proc::ROWS, fd::ROWS].concat());
+static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| ROWS.iter().map(|row| row.field).collect());
+
+impl Registry for Fields {
+    fn fields(&self) -> &[Field] {
+        &FIELDS
+    }
+
+    fn cost(&self, field: usize) -> u32 {
+        ROWS[field].cost
+    }
+}
+
+impl Source for Moment<'_> {
+    fn values(&self, field: &Reference, each: &mut dyn FnMut(Value<'_>) -> bool) {
+        let one = match ROWS[field.field].get {
+            Get::One(get) => get(self),
+            Get::Keyed(get) => get(self, field.argument.as_ref()),
+            Get::Many(get) => return get(self, field.argument.as_ref(), each),
+        };
+        if let Some(value) = one {
+            each(value);
+        }
+    }
+}

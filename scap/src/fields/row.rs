@@ -1,0 +1,76 @@
+//! The rows of the registry: one for each field.
+
+use super::{Argument, Field, Key, Type, Value};
+use crate::replay::Moment;
+
+/// Takes the values of a field, one after the other, until it returns false.
+pub(super) type Each<'a> = &'a mut dyn FnMut(Value<'_>) -> bool;
+
+/// How a field gets its values from an event.
+#[derive(Clone, Copy)]
+pub(super) enum Get {
+    /// It has at most one.
+    One(for<'a> fn(&'a Moment<'a>) -> Option<Value<'a>>),
+    /// It has at most one, which depends on the argument.
+    Keyed(for<'a> fn(&'a Moment<'a>, Option<&Key>) -> Option<Value<'a>>),
+    /// It has several.
+    Many(fn(&Moment<'_>, Option<&Key>, Each<'_>)),
+}
+
+/// A field, and how it gets its values.
+#[derive(Clone, Copy)]
+pub(super) struct Row {
+    pub field: Field,
+    pub get: Get,
+    /// What it costs to get the values, compared with the cheapest fields.
+    pub cost: u32,
+}
+
+impl Row {
+    /// A field with at most one value and no argument.
+    pub const fn one(
+        name: &'static str,
+        ty: Type,
+        about: &'static str,
+        get: for<'a> fn(&'a Moment<'a>) -> Option<Value<'a>>,
+    ) -> Row {
+        let field = Field { name, ty, is_list: false, argument: Argument::None, about };
+        Row { field, get: Get::One(get), cost: 1 }
+    }
+
+    /// A field with at most one value, which depends on its argument.
+    pub const fn keyed(
+        name: &'static str,
+        ty: Type,
+        argument: Argument,
+        about: &'static str,
+        get: for<'a> fn(&'a Moment<'a>, Option<&Key>) -> Option<Value<'a>>,
+    ) -> Row {
+        let field = Field { name, ty, is_list: false, argument, about };
+        Row { field, get: Get::Keyed(get), cost: 1 }
+    }
+
+    /// A field with several values: of all ancestors, of both ends of a connection.
+    pub const fn many(
+        name: &'static str,
+        ty: Type,
+        argument: Argument,
+        about: &'static str,
+        get: fn(&Moment<'_>, Option<&Key>, Each<'_>),
+    ) -> Row {
+        let field = Field { name, ty, is_list: false, argument, about };
+        Row { field, get: Get::Many(get), cost: 1 }
+    }
+
+    /// Makes it a list: its values belong together.
+    pub const fn list(mut self) -> Row {
+        self.field.is_list = true;
+        self
+    }
+
+    /// Sets what it costs.
+    pub const fn cost(mut self, cost: u32) -> Row {
+        self.cost = cost;
+        self
+    }
+}

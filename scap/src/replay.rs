@@ -1,0 +1,162 @@
+//! Replays a capture: each event, joined, with its number and the machine at it.
+//!
+//! ```no_run
+//! use scap::{format::{Keep, Reader}, replay::{Position, Replay}};
+//!
+//! let mut reader = Reader::new(std::fs::File::open("a.scap")?)?.keep(Keep::All);
+//! let mut replay = Replay::new(&mut reader, Keep::All, Position::default());
+//! while let Some(moment) = replay.next()? {
+//!     if let (Some(thread), Some(ns)) = (moment.thread(), moment.machine.latency()) {
+//!         println!("{} {} {ns}", moment.num, thread.comm.escape_ascii());
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::io::Read;
+
+use crate::{
+    format::{CapturedEvent, EventView, Joiner, Keep, ReadError, Reader},
+    ledger,
+    model::{Interval, Machine, Thread},
+    select::Judge,
+};
+
+/// An event and the machine at it.
+#[derive(Debug, Clone)]
+pub struct Moment<'a> {
+    /// The number of the event, counted from 1.
+    pub num: u64,
+    /// Whether the recording's selection includes the event; if not, it was recorded only to keep names right.
+    pub is_asked: bool,
+    /// Whether it is the first event of its section, and older than an event of the previous section.
+    pub turns_back: bool,
+    /// The memory that tables may take, in bytes.
+    pub limit: u64,
+    /// The time of the first event, in ns since the epoch.
+    pub first: u64,
+    /// The time of the event before, in ns since the epoch; that of this one, if it is the first.
+    pub previous: u64,
+    /// The event, with the events that extend it, in the current schema.
+    pub captured: CapturedEvent<'a>,
+    /// The machine after the event. What the event has ended is still known.
+    pub machine: &'a Machine,
+}
+
+impl<'a> Moment<'a> {
+    /// Returns the event.
+    pub fn event(&self) -> &EventView<'a> {
+        &self.captured.event
+    }
+
+    /// Returns the thread of the event; `None` if it is unknown, or if only names are kept.
+    pub fn thread(&self) -> Option<Thread<'a>> {
+        self.machine.thread(self.event().tid())
+    }
+}
+
+/// How far a replay has come. The next capture of a series continues there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The events so far.
+    pub events: u64,
+    /// The time of the first event, in ns since the epoch.
+    first: u64,
+    /// The time of the last event.
+    previous: u64,
+    /// The newest time so far.
+    newest: u64,
+}
+
+/// A capture that is replayed.
+#[derive(Debug)]
+pub struct Replay<'r, R: Read> {
+    reader: &'r mut Reader<R>,
+    keep: Keep,
+    machine: Machine,
+    joiner: Joiner,
+    judge: Judge,
+    section: u32,
+    position: Position,
+    interval: Interval,
+    limit: u64,
+}
+
+impl<'r, R: Read> Replay<'r, R> {
+    /// Starts at the beginning of a capture. The reader [keeps](Reader::keep) at least as much as `keep`, which the
+    /// machine is made [with](Machine::of_state).
+    pub fn new(reader: &'r mut Reader<R>, keep: Keep, position: Position) -> Self {
+        Replay {
+            reader,
+            keep,
+            machine: Machine::default(),
+            joiner: Joiner::default(),
+            judge: Judge::default(),
+            section: 0,
+            position,
+            interval: Interval::default(),
+            limit: 0,
+        }
+    }
+
+    /// Returns how far it has come.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Returns the next event; `None` at the end of the capture.
+    ///
+    /// # Errors
+    /// [`ReadError`] if the capture is damaged or cannot be read, or needs more memory than the reader allows.
+    #[allow(clippy::should_implement_trait)] // An iterator's items cannot borrow from it.
+    pub fn next(&mut self) -> Result<Option<Moment<'_>>, ReadError> {
+        if self.interval.is_over() {
+            // The machine has taken over what they need of it.
+            self.reader.forget_state();
+            let memory = self.machine.memory() + self.joiner.memory();
+            self.reader.afford(memory)?;
+            self.limit = self.reader.state_limit();
+            self.interval.restart(memory);
+        }
+        let Some(captured) = self.reader.next_event()? else { return Ok(None) };
+        self.interval.event(captured.event.bytes().len());
+        let (position, ts) = (&mut self.position, captured.event.ts());
+        let is_first = captured.section != self.section;
+        let turns_back = is_first && ts < position.newest;
+        if is_first {
+            self.section = captured.section;
+            self.machine = Machine::of_state(captured.state, self.keep);
+            self.judge = Judge::default();
+            self.joiner = Joiner::default();
+            self.interval.end();
+        }
+        let captured = CapturedEvent { event: self.joiner.join(captured.event), ..captured };
+        self.machine.apply(&captured.event);
+        if let Some(ledger::Notice::Selected(asked)) = ledger::parse(&captured.event) {
+            self.judge = Judge::new(asked);
+        }
+        let is_asked = self.judge.is_asked(captured.event.ty(), || generic_code(&captured.event));
+
+        if position.events == 0 {
+            (position.first, position.previous) = (ts, ts);
+        }
+        let previous = std::mem::replace(&mut position.previous, ts);
+        position.newest = position.newest.max(ts);
+        position.events += 1;
+        Ok(Some(Moment {
+            num: position.events,
+            is_asked,
+            turns_back,
+            limit: self.limit,
+            first: position.first,
+            previous,
+            captured,
+            machine: &self.machine,
+        }))
+    }
+}
+
+/// Returns the stable system call code of a generic event.
+fn generic_code(event: &EventView<'_>) -> u16 {
+    event.param(0).and_then(<[u8]>::first_chunk).map_or(0, |code| u16::from_ne_bytes(*code))
+}

@@ -1,0 +1,189 @@
+//! Reads captures and shows their events: the command `scapd read`, without the command line.
+//!
+//! [`read()`] is the one driver: it goes through the captures, decides which events are [wanted](Wanted), and hands them
+//! to a [`View`]. A view knows nothing of where its events come from.
+
+mod inputs;
+
+use std::{
+    io::{self, BufWriter, Read, Write},
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    escape::escaped,
+    print::{JsonLines, Lines, PrintError, View},
+};
+use inputs::Inputs;
+use scap::{
+    filter::Filter,
+    format::{Keep, Reader},
+    replay::{Moment, Position, Replay},
+    select::{self, EventSet},
+};
+
+/// The arguments of [`read()`].
+#[derive(Debug, Default)]
+pub struct ReadArgs {
+    /// The captures, in this order; `-` is the standard input.
+    pub files: Vec<PathBuf>,
+    /// Which events are shown.
+    pub wanted: Wanted,
+    /// The maximum number of events to show.
+    pub limit: Option<u64>,
+    /// How they are shown.
+    pub form: Form,
+    /// How much memory the captured machine's threads, descriptors and users may take, in bytes; by default as
+    /// [`Reader::max_state`] has it. At a section's start there are two copies of them for a moment.
+    pub max_state: Option<u64>,
+}
+
+/// How events are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Lines in sysdig's format.
+    #[default]
+    Lines,
+    /// A JSON object a line.
+    Json,
+}
+
+impl Form {
+    fn view(self) -> Box<dyn View> {
+        match self {
+            Form::Lines => Box::new(Lines::default()),
+            Form::Json => Box::new(JsonLines::default()),
+        }
+    }
+}
+
+/// Which events are shown.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Those that match.
+    pub filter: Option<Filter>,
+    /// Those of these types and system calls.
+    pub events: Option<EventSet>,
+    /// Those of these processes and threads; empty for all.
+    pub pids: Vec<u64>,
+    /// Also those that were recorded only to keep names right, and internal events where nothing else selects events.
+    pub all: bool,
+}
+
+impl Wanted {
+    /// Returns whether an event is shown.
+    pub fn has(&self, moment: &Moment<'_>) -> bool {
+        let (event, machine) = (moment.event(), moment.machine);
+        let of_process = |p: &u64| *p == machine.pid(event.tid()) || *p == event.tid();
+        let is_internal = || event.info().is_some_and(select::is_internal);
+        let is_selective = self.filter.is_some() || self.events.is_some();
+        (self.all || moment.is_asked && (is_selective || !is_internal()))
+            && (self.pids.is_empty() || self.pids.iter().any(of_process))
+            && self.events.as_ref().is_none_or(|events| events.contains(event))
+            && self.filter.as_ref().is_none_or(|filter| filter.matches(moment))
+    }
+
+    /// Returns how much of the machine this asks for.
+    fn keep(&self) -> Keep {
+        if self.filter.is_some() { Keep::All } else { Keep::Names }
+    }
+}
+
+/// Shows the events of captures.
+///
+/// # Errors
+/// If a capture cannot be opened or read to its end (after showing all complete events), or if `out` cannot be written,
+/// except for a broken pipe.
+pub fn read(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    let mut out = BufWriter::with_capacity(64 << 10, out);
+    let shown = Inputs::new(&args.files).and_then(|inputs| show(inputs, args, &mut out));
+    let flushed = out.flush();
+    // Flush even after a read error: the events before it must be shown. The read error came first and wins.
+    match shown.and(flushed.map_err(PrintError::Write)) {
+        Err(PrintError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Like [`read()`], but reads one capture from `input`; errors and warnings name the first of `args.files`.
+///
+/// # Errors
+/// As for [`read()`].
+pub fn read_from(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    let name = args.files.first().map_or(Path::new("-"), |file| file);
+    let mut run = Run::new(args);
+    if run.left > 0 {
+        run.capture(name, input, out)?;
+    }
+    run.view.finish(out).map_err(PrintError::Write)
+}
+
+fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    let mut run = Run::new(args);
+    while run.left > 0
+        && let Some((path, input)) = inputs.next()?
+    {
+        run.capture(&path, input, out)?;
+    }
+    run.view.finish(out).map_err(PrintError::Write)
+}
+
+/// A run over captures.
+struct Run<'a> {
+    args: &'a ReadArgs,
+    view: Box<dyn View>,
+    /// How many more events may be shown.
+    left: u64,
+    position: Position,
+    has_warned: bool,
+}
+
+impl<'a> Run<'a> {
+    fn new(args: &'a ReadArgs) -> Run<'a> {
+        Run {
+            args,
+            view: args.form.view(),
+            left: args.limit.unwrap_or(u64::MAX),
+            position: Position::default(),
+            has_warned: false,
+        }
+    }
+
+    fn capture(&mut self, path: &Path, input: impl Read, out: &mut impl Write) -> Result<(), PrintError> {
+        let damaged = |source| PrintError::Read { path: path.into(), source };
+        let keep = self.args.wanted.keep().max(self.view.keep());
+        let reader = Reader::new(input).map_err(damaged)?;
+        let mut reader = reader.keep(keep).max_state(self.args.max_state);
+        let mut replay = Replay::new(&mut reader, keep, self.position);
+        while let Some(moment) = replay.next().map_err(damaged)? {
+            if moment.turns_back && !std::mem::replace(&mut self.has_warned, true) {
+                warn_of_order(path, moment.captured.section);
+            }
+            self.moment(&moment, out).map_err(PrintError::Write)?;
+            if self.left == 0 {
+                return Ok(());
+            }
+        }
+        self.position = replay.position();
+        Ok(())
+    }
+
+    fn moment(&mut self, moment: &Moment<'_>, out: &mut impl Write) -> io::Result<()> {
+        if !self.args.wanted.has(moment) {
+            return self.view.unwanted(moment, out);
+        }
+        self.view.event(moment, out)?;
+        self.left -= 1;
+        // Flush before blocking on a pipe for more input.
+        if moment.captured.more { Ok(()) } else { out.flush() }
+    }
+}
+
+fn warn_of_order(path: &Path, section: u32) {
+    let file = escaped(path.as_os_str().as_bytes());
+    tracing::warn!(
+        "{file}: its captures are concatenated out of order: section {section} begins before section {} ends",
+        section - 1
+    );
+}
