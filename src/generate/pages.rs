@@ -228,7 +228,7 @@ pub(super) const PAGES: &[Page] = &[
             ("scapd read all.scap -n 20", "Print the first events:"),
             ("scapd read all.scap --syscalls execve,exit_group", "Print executed programs and their exits:"),
             (
-                "zcat old.scap.gz | scapd read - --json -p 1234",
+                "zcat old.scap.gz | scapd read - --json --pid 1234",
                 "Print the events of a process as JSON, from a pipe:",
             ),
         ],
