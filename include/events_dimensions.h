@@ -82,11 +82,12 @@ enum {
 	CREATES_FD = 1,
 	DESTROYS_FD = 1,
 	MODIFIES_STATE = 1,
-	/* What an event does to a reader's model. */
-#define EFFECT(token, ...) token = 0,
+};
+
+/* What an event does to a reader's model, as flags of a row. */
+#define EFFECT(token, ...) enum { token = 0 };
 #include "effects.def"
 #undef EFFECT
-};
 
 /* Types, parameter counts and the state flag, for both kinds of rows. */
 #define P(name, type, ...) +1
