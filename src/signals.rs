@@ -1,6 +1,12 @@
 //! The signals that end a recording.
 
-use std::{ffi::c_int, io, mem::MaybeUninit, ptr, sync::Arc};
+use std::{
+    ffi::c_int,
+    io,
+    mem::MaybeUninit,
+    ptr,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use signal_hook::{
     consts::{SIGHUP, SIGUSR1, SIGUSR2, SIGXFSZ, TERM_SIGNALS},
@@ -18,6 +24,18 @@ use crate::record::Handle;
 pub fn stop(handle: &Handle) -> io::Result<()> {
     stop_at(handle, TERM_SIGNALS)?;
     ignore(SIGXFSZ)
+}
+
+/// Sets a flag at the first SIGTERM, SIGINT or SIGQUIT; the second one ends the process at once.
+///
+/// # Errors
+/// Errors of sigaction(2).
+pub fn set(stop: &Arc<AtomicBool>) -> io::Result<()> {
+    for signal in TERM_SIGNALS {
+        flag::register_conditional_shutdown(*signal, 128 + signal, stop.clone())?;
+        flag::register(*signal, stop.clone())?;
+    }
+    Ok(())
 }
 
 /// Sets up the signals of a recording in the foreground. SIGHUP also ends it, unless ignored at the start, as by

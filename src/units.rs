@@ -4,11 +4,16 @@ use std::time::Duration;
 
 /// Parses a time such as `10s`, `5m` or `1h30m`, or a number of seconds. It must be greater than 0.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let span = match text.parse::<f64>() {
+    let span = parse_span(text).filter(|d| !d.is_zero());
+    span.ok_or_else(|| "not a time: use a form such as 10s, 5m or 1h30m".to_owned())
+}
+
+/// Parses a time as [`parse_duration`] does; it may be 0.
+pub fn parse_span(text: &str) -> Option<Duration> {
+    match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         Err(_) => text.parse::<jiff::SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok()),
-    };
-    span.filter(|d| !d.is_zero()).ok_or_else(|| "not a time: use a form such as 10s, 5m or 1h30m".to_owned())
+    }
 }
 
 /// Parses a number of bytes such as `65536`, `64K`, `8M` or `1G`. Units are powers of 1024.

@@ -1,24 +1,46 @@
 //! The options of `scapd read`.
 
-use std::path::PathBuf;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use clap::Args;
+use clap::{Args, Command, CommandFactory, error::ErrorKind};
 
-use crate::{read, units::parse_size};
+use super::Cli;
+use crate::{
+    read::{self, Span, When},
+    units::parse_size,
+};
 use scap::{
     fields::Fields,
-    filter::{Filter, FilterError},
+    filter::Filter,
     select::{self, EventSet},
 };
 
 /// `scapd read`.
 #[derive(Debug, Args)]
+#[command(override_usage = "scapd read [OPTIONS] <FILE>... [FILTER]")]
 pub struct ReadArgs {
-    /// Capture to read, plain or compressed (gzip, xz, zstd, bzip2, lz4); - for stdin
-    pub file: PathBuf,
-    /// Print only the events that match, in the language of sysdig and Falco: "proc.name = cat and evt.latency > 1ms"
-    #[arg(value_parser = parse_filter)]
-    pub filter: Option<Filter>,
+    /// Captures to read, plain or compressed (gzip, xz, zstd, bzip2, lz4), and folders of captures; - for stdin.
+    /// Several are read in the order of their times. What follows and is no file is a filter in the language of sysdig
+    /// and Falco: proc.name = cat and evt.latency > 1ms
+    #[arg(required = true, value_name = "FILE")]
+    words: Vec<OsString>,
+    /// Print only the events that match this filter; for one that has the name of a file
+    #[arg(short = 'f', long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// Leave out the events before a time: 90s or 1m30s after the first event, 14:03:05, 2026-11-27T14:03:05. Files of a
+    /// series that end before it are not read, and their events not numbered
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    from: Option<When>,
+    /// Stop at the first event after a time
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    to: Option<When>,
+    /// Wait for more at the end of a capture that is being written, and for new captures in a folder
+    #[arg(long)]
+    follow: bool,
     /// Stop after this many events
     #[arg(short = 'n', long = "count", value_name = "EVENTS")]
     pub count: Option<u64>,
@@ -41,20 +63,83 @@ pub struct ReadArgs {
     pub max_state: Option<u64>,
 }
 
-impl From<ReadArgs> for read::ReadArgs {
-    fn from(args: ReadArgs) -> read::ReadArgs {
-        let wanted =
-            read::Wanted { filter: args.filter, events: args.syscalls, pids: args.pids, all: args.all };
-        read::ReadArgs {
-            files: vec![args.file],
-            wanted,
-            limit: args.count,
-            form: if args.json { read::Form::Json } else { read::Form::Lines },
-            max_state: args.max_state,
+impl ReadArgs {
+    /// Returns what to read, and how to show it.
+    ///
+    /// # Errors
+    /// If the filter is wrong, or a file does not exist.
+    pub fn resolve(self) -> Result<read::ReadArgs, clap::Error> {
+        let (files, words) = divide(self.words);
+        if self.filter.is_some() && !words.is_empty() {
+            return Err(usage(format!("a filter both as --filter and as arguments ({words})")));
         }
+        let text = self.filter.or_else(|| (!words.is_empty()).then_some(words));
+        let filter = text.map(|text| parse_filter(&text)).transpose()?;
+        Ok(read::ReadArgs {
+            files,
+            span: Span { from: self.from, to: self.to },
+            follow: self.follow.then(Arc::default),
+            wanted: read::Wanted { filter, events: self.syscalls, pids: self.pids, all: self.all },
+            limit: self.count,
+            form: if self.json { read::Form::Json } else { read::Form::Lines },
+            max_state: self.max_state,
+        })
     }
 }
 
-fn parse_filter(text: &str) -> Result<Filter, FilterError> {
-    Filter::parse(text, &Fields)
+/// Divides the arguments into files and the words of a filter, joined by blanks. The first one is a file, and so are
+/// those behind it that exist.
+fn divide(words: Vec<OsString>) -> (Vec<PathBuf>, String) {
+    let is_file = |word: &OsString| word == "-" || Path::new(word).exists();
+    let files = 1 + words.iter().skip(1).take_while(|word| is_file(word)).count();
+    let filter: Vec<_> = words.iter().skip(files).map(|word| word.to_string_lossy()).collect();
+    (words.iter().take(files).map(PathBuf::from).collect(), filter.join(" "))
+}
+
+fn parse_filter(text: &str) -> Result<Filter, clap::Error> {
+    Filter::parse(text, &Fields).map_err(|mistake| {
+        // A word alone is more likely a file that is missing.
+        let looks_like_file =
+            !text.contains(char::is_whitespace) && (text.contains('/') || text.contains(".scap"));
+        let hint = if looks_like_file {
+            format!("\n{text} is no file, so it is read as a filter")
+        } else {
+            String::new()
+        };
+        usage(format!("invalid filter:\n{mistake}{hint}"))
+    })
+}
+
+fn usage(message: String) -> clap::Error {
+    let mut cli = Cli::command();
+    cli.build();
+    let mut read = cli.find_subcommand_mut("read").map_or_else(|| Command::new("scapd"), |read| read.clone());
+    read.error(ErrorKind::ValueValidation, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn divided(words: &[&str]) -> (Vec<PathBuf>, String) {
+        divide(words.iter().map(OsString::from).collect())
+    }
+
+    #[test]
+    fn files_come_first_and_then_the_filter() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().to_str().unwrap();
+        assert_eq!(divided(&["x"]), (vec!["x".into()], String::new()));
+        assert_eq!(divided(&["x", "-", here]), (vec!["x".into(), "-".into(), here.into()], String::new()));
+        let filter = divided(&[here, "proc.name=cat", "and", here]);
+        assert_eq!(filter, (vec![here.into()], format!("proc.name=cat and {here}")));
+    }
+
+    #[test]
+    fn a_file_that_is_missing_is_said() {
+        let error = parse_filter("/no/such.scap").unwrap_err().to_string();
+        assert!(error.contains("/no/such.scap is no file"), "{error}");
+        let error = parse_filter("proc.nam = x").unwrap_err().to_string();
+        assert!(error.contains("did you mean proc.name?") && !error.contains("no file"), "{error}");
+    }
 }

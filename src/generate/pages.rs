@@ -220,6 +220,9 @@ pub(super) const PAGES: &[Page] = &[
             "A line has the event's number, the time, the CPU, the command name and the thread id, `>` for the entry \
              to a call or `<` for its return, the event's name, and the arguments with their meanings. A truncated \
              file is printed up to the cut.",
+            "Several captures and folders of captures are read in the order of their first events, and their events \
+             are numbered as those of one. An argument that is no file begins the filter; all words behind it belong \
+             to it. `--follow` ends when the recorder closes the capture; a folder is followed until it is interrupted.",
             "`--syscalls` takes the same lists as in scapd-record(1), and the names of other events (procexit, \
              switch, signaldeliver, container, ...). In old captures, accept4 is called accept: `accept` finds both.",
         ],
@@ -227,6 +230,8 @@ pub(super) const PAGES: &[Page] = &[
         examples: &[
             ("scapd read all.scap -n 20", "Print the first events:"),
             ("scapd read all.scap --syscalls execve,exit_group", "Print executed programs and their exits:"),
+            ("scapd read all.scap proc.name = bash and evt.latency '>' 1ms", "Print the slow calls of a program:"),
+            ("scapd read /var/log/scapd --from 14:03 --to 14:04:30", "Print a part of the files of a series:"),
             (
                 "zcat old.scap.gz | scapd read - --json --pid 1234",
                 "Print the events of a process as JSON, from a pipe:",

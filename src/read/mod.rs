@@ -3,31 +3,40 @@
 //! [`read()`] is the one driver: it goes through the captures, decides which events are [wanted](Wanted), and hands them
 //! to a [`View`]. A view knows nothing of where its events come from.
 
+mod follow;
 mod inputs;
+mod span;
 
 use std::{
     io::{self, BufWriter, Read, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
 };
 
 use crate::{
     escape::escaped,
     print::{JsonLines, Lines, PrintError, View},
 };
-use inputs::Inputs;
+use inputs::{Input, Inputs};
 use scap::{
     filter::Filter,
-    format::{Keep, Reader},
+    format::{Keep, ReadError, Reader},
     replay::{Moment, Position, Replay},
     select::{self, EventSet},
 };
+pub use span::{Span, When};
 
 /// The arguments of [`read()`].
 #[derive(Debug, Default)]
 pub struct ReadArgs {
-    /// The captures, in this order; `-` is the standard input.
+    /// The captures, and folders of captures; `-` is the standard input. They are read in the order of their times.
     pub files: Vec<PathBuf>,
+    /// The time that is shown.
+    pub span: Span,
+    /// Waits for more at the end of a capture that is being written, and for new ones in a folder, until the flag is
+    /// set.
+    pub follow: Option<Arc<AtomicBool>>,
     /// Which events are shown.
     pub wanted: Wanted,
     /// The maximum number of events to show.
@@ -97,7 +106,8 @@ impl Wanted {
 /// except for a broken pipe.
 pub fn read(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let mut out = BufWriter::with_capacity(64 << 10, out);
-    let shown = Inputs::new(&args.files).and_then(|inputs| show(inputs, args, &mut out));
+    let inputs = Inputs::new(&args.files, args.follow.clone());
+    let shown = inputs.and_then(|inputs| show(inputs, args, &mut out));
     let flushed = out.flush();
     // Flush even after a read error: the events before it must be shown. The read error came first and wins.
     match shown.and(flushed.map_err(PrintError::Write)) {
@@ -121,10 +131,18 @@ pub fn read_from(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Res
 
 fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let mut run = Run::new(args);
+    if let Some(first) = inputs.first() {
+        let (from, _) = *run.span.insert(args.span.resolve(first));
+        inputs.skip_to(from);
+    }
     while run.left > 0
-        && let Some((path, input)) = inputs.next()?
+        && let Some(Input { path, bytes, is_growing }) = inputs.next()?
     {
-        run.capture(&path, input, out)?;
+        match run.capture(&path, bytes, out) {
+            // Its recorder has not finished the last event.
+            Err(PrintError::Read { source: ReadError::Truncated { .. }, .. }) if is_growing => {}
+            result => result?,
+        }
     }
     run.view.finish(out).map_err(PrintError::Write)
 }
@@ -133,6 +151,8 @@ fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(),
 struct Run<'a> {
     args: &'a ReadArgs,
     view: Box<dyn View>,
+    /// The times to show, in ns since the epoch, once the first event is known.
+    span: Option<(u64, u64)>,
     /// How many more events may be shown.
     left: u64,
     position: Position,
@@ -144,6 +164,7 @@ impl<'a> Run<'a> {
         Run {
             args,
             view: args.form.view(),
+            span: None,
             left: args.limit.unwrap_or(u64::MAX),
             position: Position::default(),
             has_warned: false,
@@ -170,7 +191,13 @@ impl<'a> Run<'a> {
     }
 
     fn moment(&mut self, moment: &Moment<'_>, out: &mut impl Write) -> io::Result<()> {
-        if !self.args.wanted.has(moment) {
+        let (from, to) = *self.span.get_or_insert_with(|| self.args.span.resolve(moment.first));
+        let ts = moment.event().ts();
+        if ts > to {
+            self.left = 0;
+            return Ok(());
+        }
+        if ts < from || !self.args.wanted.has(moment) {
             return self.view.unwanted(moment, out);
         }
         self.view.event(moment, out)?;

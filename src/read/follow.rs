@@ -1,0 +1,62 @@
+//! Captures that are still being written.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::sleep,
+    time::Duration,
+};
+
+/// How often to look for more.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
+
+/// A file that grows: at its end, waits for more until its recorder closes it.
+pub(super) struct Growing {
+    file: File,
+    /// Waits though no recorder holds a lock.
+    waits: bool,
+    stop: Arc<AtomicBool>,
+}
+
+impl Growing {
+    /// Reads a file until its recorder unlocks it, or until the flag is set. If no recorder holds the lock, the file
+    /// ends at its end; with `waits`, it ends only with the flag.
+    pub fn new(file: File, waits: bool, stop: Arc<AtomicBool>) -> Growing {
+        let waits = waits && !is_locked(&file);
+        Growing { file, waits, stop }
+    }
+}
+
+impl Read for Growing {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.file.read(buf)?;
+            if read > 0 || buf.is_empty() || self.stop.load(Ordering::Relaxed) {
+                return Ok(read);
+            }
+            if !self.waits && !is_locked(&self.file) {
+                // What was written before it was closed.
+                return self.file.read(buf);
+            }
+            sleep(LOOK);
+        }
+    }
+}
+
+/// Returns whether another process holds the lock that recorders hold on what they write. Takes no lock itself, so that
+/// no recorder finds the file in use.
+pub(super) fn is_locked(file: &File) -> bool {
+    let Ok(meta) = file.metadata() else { return false };
+    let (major, minor) = (rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
+    procfs::locks().is_ok_and(|locks| {
+        locks.iter().any(|lock| {
+            lock.lock_type == procfs::LockType::FLock
+                && (lock.devmaj, lock.devmin, lock.inode) == (major, minor, meta.ino())
+        })
+    })
+}
