@@ -27,7 +27,7 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-setup bench-build clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-read bench-setup bench-build clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -167,6 +167,14 @@ bench-quick: bench-build ## the same with fewer generators and rounds (a minute)
 
 bench-merge: bench-build ## measure the merge over 2 to 512 rings (BENCH=--write-results)
 	target/release/scapd-bench merge $(BENCH)
+
+# Other readers: those of setup-readers, otherwise those that are installed.
+READER = $(CURDIR)/scripts/reader.sh sid
+PEERS  = $(if $(wildcard $(HOME)/.cache/scapd/readers-sid),--sysdig "$(READER) sysdig" --tshark "$(READER) tshark",\
+	$(foreach peer,sysdig tshark,$(if $(shell command -v $(peer)),--$(peer) $(peer))))
+
+bench-read: bench-build ## measure how fast captures are read, next to sysdig and tshark (BENCH=--write-results)
+	$(ROOT) target/release/scapd-bench read $(PEERS) $(BENCH)
 
 bench-setup: ## install the recorders that scapd is compared with, and mount tracefs, which they need
 	@scripts/apt-install.sh $(BENCH_PACKAGES)

@@ -15,6 +15,7 @@ use crate::{
     generator::Generator,
     machine::{self, Machine},
     merge, peers,
+    read::ReadBench,
     report::{self, Report, Settings},
     run::Bench,
     schedule::{self, Rounds},
@@ -40,6 +41,8 @@ enum Command {
     Run(Box<RunArgs>),
     /// Measure the merge over 2 to 512 rings
     Merge(MergeArgs),
+    /// Measure how fast captures are read, next to sysdig and tshark (as root)
+    Read(ReadArgs),
     /// Make the tables and the plot again from a .json file
     Render(RenderArgs),
     /// List contenders and generators
@@ -98,6 +101,30 @@ struct MergeArgs {
 }
 
 #[derive(Debug, Args)]
+struct ReadArgs {
+    /// Measured rounds
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// The number of events in the capture
+    #[arg(long, value_name = "N", default_value_t = 2_000_000, value_parser = clap::value_parser!(u64).range(1000..=100_000_000))]
+    events: u64,
+    /// The command that runs sysdig
+    #[arg(long, value_name = "COMMAND")]
+    sysdig: Option<String>,
+    /// The command that runs tshark
+    #[arg(long, value_name = "COMMAND")]
+    tshark: Option<String>,
+    /// The directory for the capture [default: the system's for temporary files]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The scapd program [default: the one beside this program]
+    #[arg(long, value_name = "FILE")]
+    scapd: Option<PathBuf>,
+    #[command(flatten)]
+    document: DocumentArgs,
+}
+
+#[derive(Debug, Args)]
 struct RenderArgs {
     /// The numbers of a run
     file: PathBuf,
@@ -128,6 +155,11 @@ impl Cli {
                 let text = merge::run(arguments.rounds as usize, arguments.events)?;
                 print!("{text}");
                 arguments.document.write("merge", &text)
+            }
+            Command::Read(arguments) => {
+                let text = read(&arguments)?;
+                print!("{text}");
+                arguments.document.write("read", &text)
             }
             Command::Render(arguments) => {
                 let file = arguments.file.display();
@@ -235,9 +267,38 @@ fn contenders(arguments: &RunArgs) -> Vec<Contender> {
     Contender::all().iter().copied().filter(wanted).collect()
 }
 
+fn read(arguments: &ReadArgs) -> anyhow::Result<String> {
+    ensure!(rustix::process::geteuid().is_root(), "recording needs root: use make bench-read, or sudo");
+    // The directory is removed at the end.
+    let dir = match &arguments.dir {
+        Some(dir) => tempfile::tempdir_in(dir),
+        None => tempfile::tempdir(),
+    };
+    let dir = dir.context("cannot make a directory for the capture")?;
+    let bench = ReadBench {
+        scapd: program(arguments.scapd.as_deref())?,
+        generate: beside("scapd-generate")?,
+        dir: dir.path().canonicalize()?,
+        events: arguments.events,
+        rounds: arguments.rounds as usize,
+        sysdig: arguments.sysdig.clone(),
+        tshark: arguments.tshark.clone(),
+    };
+    bench.run()
+}
+
+/// Returns the path of a program beside this one.
+fn beside(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(env::current_exe().context("cannot find the path of this program")?.with_file_name(name))
+}
+
+/// Returns the path of scapd; by default, it is beside this program.
+fn program(named: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let Some(scapd) = named else { return beside("scapd") };
+    scapd.canonicalize().with_context(|| format!("cannot find {}", scapd.display()))
+}
+
 fn bench(arguments: &RunArgs) -> anyhow::Result<Bench> {
-    let own = env::current_exe().context("cannot find the path of this program")?;
-    let beside = |name: &str| own.with_file_name(name);
     let cpus = cpu::allowed()?;
     let last = *cpus.last().context("no CPU is available")?;
     let generator_cpu = arguments.generator_cpu.unwrap_or(last);
@@ -250,10 +311,7 @@ fn bench(arguments: &RunArgs) -> anyhow::Result<Bench> {
     }
     // Our own work must not run on the generator's CPU.
     cpu::pin(&recorder_cpus).context("cannot set the CPUs of this process")?;
-    let program = match &arguments.scapd {
-        Some(scapd) => scapd.canonicalize().with_context(|| format!("cannot find {}", scapd.display()))?,
-        None => beside("scapd"),
-    };
+    let program = program(arguments.scapd.as_deref())?;
     let dir = arguments.dir.clone().unwrap_or_else(env::temp_dir);
     Ok(Bench {
         scapd: Scapd {
@@ -261,7 +319,7 @@ fn bench(arguments: &RunArgs) -> anyhow::Result<Bench> {
             arguments: arguments.scapd_args.split_whitespace().map(str::to_owned).collect(),
             program,
         },
-        generate: beside("scapd-generate"),
+        generate: beside("scapd-generate")?,
         generator_cpu,
         recorder_cpus,
         dir: dir.canonicalize().with_context(|| format!("cannot find {}", dir.display()))?,

@@ -13,6 +13,7 @@ pub mod machine;
 pub mod merge;
 pub mod peers;
 mod perf_data;
+pub mod read;
 pub mod report;
 pub mod run;
 pub mod schedule;

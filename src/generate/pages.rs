@@ -230,8 +230,14 @@ pub(super) const PAGES: &[Page] = &[
         examples: &[
             ("scapd read all.scap -n 20", "Print the first events:"),
             ("scapd read all.scap --syscalls execve,exit_group", "Print executed programs and their exits:"),
-            ("scapd read all.scap proc.name = bash and evt.latency '>' 1ms", "Print the slow calls of a program:"),
-            ("scapd read /var/log/scapd --from 14:03 --to 14:04:30", "Print a part of the files of a series:"),
+            (
+                "scapd read all.scap proc.name = bash and evt.latency '>' 1ms",
+                "Print the slow calls of a program:",
+            ),
+            (
+                "scapd read /var/log/scapd --from 14:03 --to 14:04:30",
+                "Print a part of the files of a series:",
+            ),
             (
                 "zcat old.scap.gz | scapd read - --json --pid 1234",
                 "Print the events of a process as JSON, from a pipe:",

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use format::time;
+pub use format::{bytes, digits, time};
 pub use plot::plot;
 pub use section::replace;
 pub use table::markdown;
