@@ -132,7 +132,9 @@ impl<'r, R: Read> Replay<'r, R> {
         }
         let captured = CapturedEvent { event: self.joiner.join(captured.event), ..captured };
         self.machine.apply(&captured.event);
-        if let Some(ledger::Notice::Selected(asked)) = ledger::parse(&captured.event) {
+        if captured.event.ty() == ledger::NOTIFICATION
+            && let Some(ledger::Notice::Selected(asked)) = ledger::parse(&captured.event)
+        {
             self.judge = Judge::new(asked);
         }
         let is_asked = self.judge.is_asked(captured.event.ty(), || generic_code(&captured.event));

@@ -163,7 +163,7 @@ impl Summary {
         summary.sections = reader.section();
         summary.size = reader.offset();
         summary.compression = reader.compression();
-        summary.blocks = reader.block_counts().clone();
+        summary.blocks = reader.block_counts();
         summary.by_type = types
             .into_iter()
             .flat_map(|(ty, names)| {

@@ -20,7 +20,8 @@ use crate::{
 };
 use inputs::{Input, Inputs};
 use scap::{
-    filter::Filter,
+    fields::Fields,
+    filter::{Filter, Matcher},
     format::{Keep, ReadError, Reader},
     replay::{Moment, Position, Replay},
     select::{self, EventSet},
@@ -81,8 +82,8 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// Returns whether an event is shown.
-    pub fn has(&self, moment: &Moment<'_>) -> bool {
+    /// Returns whether an event is shown, if the filter's matcher says so too.
+    fn has(&self, moment: &Moment<'_>, matcher: &mut Option<Matcher>) -> bool {
         let (event, machine) = (moment.event(), moment.machine);
         let of_process = |p: &u64| *p == machine.pid(event.tid()) || *p == event.tid();
         let is_internal = || event.info().is_some_and(select::is_internal);
@@ -90,7 +91,7 @@ impl Wanted {
         (self.all || moment.is_asked && (is_selective || !is_internal()))
             && (self.pids.is_empty() || self.pids.iter().any(of_process))
             && self.events.as_ref().is_none_or(|events| events.contains(event))
-            && self.filter.as_ref().is_none_or(|filter| filter.matches(moment))
+            && matcher.as_mut().is_none_or(|matcher| matcher.matches(event.ty(), moment))
     }
 
     /// Returns how much of the machine this asks for.
@@ -151,6 +152,7 @@ fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(),
 struct Run<'a> {
     args: &'a ReadArgs,
     view: Box<dyn View>,
+    matcher: Option<Matcher>,
     /// The times to show, in ns since the epoch, once the first event is known.
     span: Option<(u64, u64)>,
     /// How many more events may be shown.
@@ -164,6 +166,7 @@ impl<'a> Run<'a> {
         Run {
             args,
             view: args.form.view(),
+            matcher: args.wanted.filter.as_ref().map(|filter| Matcher::new(filter, &Fields)),
             span: None,
             left: args.limit.unwrap_or(u64::MAX),
             position: Position::default(),
@@ -197,7 +200,7 @@ impl<'a> Run<'a> {
             self.left = 0;
             return Ok(());
         }
-        if ts < from || !self.args.wanted.has(moment) {
+        if ts < from || !self.args.wanted.has(moment, &mut self.matcher) {
             return self.view.unwanted(moment, out);
         }
         self.view.event(moment, out)?;

@@ -13,7 +13,8 @@ pub(super) const ROWS: &[Row] = &[
             Cow::Borrowed(name) => Cow::Borrowed(name.as_bytes()),
             Cow::Owned(name) => Cow::Owned(name.into_bytes()),
         }))
-    }),
+    })
+    .of_type(),
     Row::one("evt.latency", Type::Duration, "duration of the call that the event ends", |m| {
         m.machine.latency().map(Value::Uint)
     }),

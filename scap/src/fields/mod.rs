@@ -74,6 +74,12 @@ pub trait Registry {
         None
     }
 
+    /// Returns whether the type of an event alone determines the field's values at it. Of generic events, the system call
+    /// does.
+    fn is_of_type(&self, _field: usize) -> bool {
+        false
+    }
+
     /// Returns what it costs to get a field's values, compared with the cheapest fields. Filters test cheap fields first.
     fn cost(&self, _field: usize) -> u32 {
         1

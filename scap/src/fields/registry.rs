@@ -23,6 +23,10 @@ impl Registry for Fields {
         &FIELDS
     }
 
+    fn is_of_type(&self, field: usize) -> bool {
+        ROWS[field].is_of_type
+    }
+
     fn cost(&self, field: usize) -> u32 {
         ROWS[field].cost
     }

@@ -24,6 +24,8 @@ pub(super) struct Row {
     pub get: Get,
     /// What it costs to get the values, compared with the cheapest fields.
     pub cost: u32,
+    /// The type of the event alone determines the values.
+    pub is_of_type: bool,
 }
 
 impl Row {
@@ -35,7 +37,7 @@ impl Row {
         get: for<'a> fn(&'a Moment<'a>) -> Option<Value<'a>>,
     ) -> Row {
         let field = Field { name, ty, is_list: false, argument: Argument::None, about };
-        Row { field, get: Get::One(get), cost: 1 }
+        Row { field, get: Get::One(get), cost: 1, is_of_type: false }
     }
 
     /// A field with at most one value, which depends on its argument.
@@ -47,7 +49,7 @@ impl Row {
         get: for<'a> fn(&'a Moment<'a>, Option<&Key>) -> Option<Value<'a>>,
     ) -> Row {
         let field = Field { name, ty, is_list: false, argument, about };
-        Row { field, get: Get::Keyed(get), cost: 1 }
+        Row { field, get: Get::Keyed(get), cost: 1, is_of_type: false }
     }
 
     /// A field with several values: of all ancestors, of both ends of a connection.
@@ -59,12 +61,18 @@ impl Row {
         get: fn(&Moment<'_>, Option<&Key>, Each<'_>),
     ) -> Row {
         let field = Field { name, ty, is_list: false, argument, about };
-        Row { field, get: Get::Many(get), cost: 1 }
+        Row { field, get: Get::Many(get), cost: 1, is_of_type: false }
     }
 
     /// Makes it a list: its values belong together.
     pub const fn list(mut self) -> Row {
         self.field.is_list = true;
+        self
+    }
+
+    /// Says that the type of the event alone determines the values.
+    pub const fn of_type(mut self) -> Row {
+        self.is_of_type = true;
         self
     }
 

@@ -109,6 +109,7 @@ mod error;
 mod glob;
 mod input;
 mod literal;
+mod matcher;
 mod parse;
 mod paths;
 mod plan;
@@ -122,6 +123,7 @@ mod tree;
 use std::{collections::HashSet, fmt};
 
 pub use error::FilterError;
+pub use matcher::Matcher;
 
 use crate::fields::{Reference, Registry, Source};
 

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use crate::fields::{Registry, Source, Value};
+use crate::fields::{Reference, Registry, Source, Value};
 
 use super::{
     predicate::{Predicate, compare},
@@ -64,6 +64,27 @@ impl Node {
         }
     }
 
+    /// Returns what it is at every event that has the same values of the known fields; `None` if that depends on others.
+    pub(super) fn known<S: Source + ?Sized>(
+        &self,
+        source: &S,
+        is_known: &dyn Fn(&Reference) -> bool,
+    ) -> Option<bool> {
+        match self {
+            Self::Constant(result) => Some(*result),
+            Self::Not(inner) => inner.known(source, is_known).map(|result| !result),
+            Self::All(nodes) => known_of(nodes, false, |node| node.known(source, is_known)),
+            Self::Any(nodes) => known_of(nodes, true, |node| node.known(source, is_known)),
+            Self::Values(_) | Self::Operands(_) => {
+                let mut all_known = true;
+                self.operands(&mut |operand| {
+                    operand.fields(&mut |field| all_known &= is_known(&field.reference));
+                });
+                all_known.then(|| self.matches(source))
+            }
+        }
+    }
+
     /// Calls `each` with every operand.
     pub(super) fn operands<'a>(&'a self, each: &mut dyn FnMut(&'a Operand)) {
         match self {
@@ -77,6 +98,19 @@ impl Node {
             }
         }
     }
+}
+
+/// Returns what is known of nodes of which one that is `decisive` decides.
+fn known_of(nodes: &[Node], decisive: bool, known: impl Fn(&Node) -> Option<bool>) -> Option<bool> {
+    let mut result = Some(!decisive);
+    for node in nodes {
+        match known(node) {
+            Some(found) if found == decisive => return Some(decisive),
+            Some(_) => {}
+            None => result = None,
+        }
+    }
+    result
 }
 
 /// Returns whether a test is true for every value of an operand, or for one. Without a value it is not.

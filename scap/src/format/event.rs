@@ -87,12 +87,18 @@ impl<'a> EventView<'a> {
         let ty = EventType(ty);
         let view =
             EventView { bytes, head: Head { ts, tid, len, ty, nparams, wide: wide_lengths(ty, large) } };
-        let room = (len as usize - EVENT_HEADER_LEN) as u64;
-        let lengths = u64::from(nparams) * view.length_size() as u64;
-        // The sum cannot overflow: there are no more lengths than bytes.
-        if lengths > room || lengths + view.lengths().map(|l| l as u64).sum::<u64>() > room {
-            return Err(EventError::Params { nparams, len });
-        }
+        let fits = || {
+            let (lengths, values) = bytes
+                .get(EVENT_HEADER_LEN..)?
+                .split_at_checked((nparams as usize).checked_mul(view.length_size())?)?;
+            // The sum cannot overflow: there are no more lengths than bytes.
+            let sum: u64 = match view.head.wide {
+                true => lengths.as_chunks().0.iter().map(|l| u64::from(u32::from_ne_bytes(*l))).sum(),
+                false => lengths.as_chunks().0.iter().map(|l| u64::from(u16::from_ne_bytes(*l))).sum(),
+            };
+            (sum <= values.len() as u64).then_some(())
+        };
+        fits().ok_or(EventError::Params { nparams, len })?;
         Ok(view)
     }
 

@@ -57,12 +57,12 @@ impl<R: Read> Input<R> {
         })
     }
 
-    /// Returns whether more of the capture is in memory.
-    pub fn has_buffered(&self) -> bool {
+    /// Returns what of the capture is in memory.
+    pub fn buffered(&self) -> &[u8] {
         match self {
-            Input::Plain(r) => !r.buffer().is_empty(),
-            Input::Gzip(r) => !r.buffer().is_empty(),
-            Input::Packed(r) => !r.buffer().is_empty(),
+            Input::Plain(r) => r.buffer(),
+            Input::Gzip(r) => r.buffer(),
+            Input::Packed(r) => r.buffer(),
         }
     }
 }

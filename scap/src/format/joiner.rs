@@ -29,8 +29,11 @@ impl Joiner {
 
     /// Returns the event in the current format, which most have already. Call it with each event, in order.
     pub fn join<'a>(&'a mut self, event: EventView<'a>) -> EventView<'a> {
+        let ty = usize::from(event.ty().0);
+        if self.whole.get(ty | 1) == Some(&true) {
+            return event;
+        }
         let Some(row) = event.info() else { return event };
-        let ty = usize::from(row.ty.0);
         if row.source != Source::Syscall {
             if row.name == "procexit" {
                 self.entered.remove(&event.tid());
@@ -38,9 +41,6 @@ impl Joiner {
             return event;
         }
         let Some(plan) = PLANS.get(ty | 1).and_then(Option::as_ref) else { return event };
-        if self.whole.get(ty | 1) == Some(&true) {
-            return event;
-        }
         if row.ty.is_enter() {
             let kept = self.entered.entry(event.tid()).or_default();
             kept.clear();

@@ -10,6 +10,7 @@ mod error;
 mod event;
 mod fields;
 pub mod gzip;
+mod in_place;
 mod input;
 mod joiner;
 mod keep;

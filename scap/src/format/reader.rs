@@ -59,18 +59,22 @@ pub struct CapturedEvent<'a> {
 /// Reads a capture block by block. It never seeks, so a pipe will do.
 #[derive(Debug)]
 pub struct Reader<R: Read> {
-    input: Input<R>,
+    pub(super) input: Input<R>,
     /// Where the next block starts.
-    offset: u64,
+    pub(super) offset: u64,
     lists: Lists,
     sections: u32,
     counts: BTreeMap<BlockType, u64>,
+    /// The blocks of the last type, which are not in the counts yet.
+    last_type: (BlockType, u64),
     keep: Keep,
     max_state: Option<u64>,
     /// Bytes that were read of the file.
     given: Arc<AtomicU64>,
     exceeded: Option<Exceeded>,
-    buf: Vec<u8>,
+    pub(super) buf: Vec<u8>,
+    /// The length of the block at the start of the input's buffer whose event was returned last, or 0.
+    pub(super) in_place: usize,
     done: bool,
 }
 
@@ -82,13 +86,15 @@ struct Exceeded {
     given: Option<u64>,
 }
 
-/// An event that lies checked in the buffer, from `start` on.
-struct Found {
-    offset: u64,
-    cpu: u16,
-    flags: u32,
-    start: usize,
-    head: Head,
+/// An event that lies checked in a buffer, from `start` on.
+pub(super) struct Found {
+    pub offset: u64,
+    pub cpu: u16,
+    pub flags: u32,
+    pub start: usize,
+    pub head: Head,
+    /// The length of its block, if it lies in the input's buffer, otherwise 0.
+    pub in_place: usize,
 }
 
 impl<R: Read> Reader<R> {
@@ -105,11 +111,13 @@ impl<R: Read> Reader<R> {
             lists: Lists::default(),
             sections: 0,
             counts: BTreeMap::new(),
+            last_type: (BlockType::SECTION_HEADER, 0),
             keep: Keep::All,
             max_state: None,
             given,
             exceeded: None,
             buf: Vec::new(),
+            in_place: 0,
             done: false,
         };
         match reader.block_header()? {
@@ -173,8 +181,10 @@ impl<R: Read> Reader<R> {
     }
 
     /// How many blocks of each type were read so far.
-    pub fn block_counts(&self) -> &BTreeMap<BlockType, u64> {
-        &self.counts
+    pub fn block_counts(&self) -> BTreeMap<BlockType, u64> {
+        let mut counts = self.counts.clone();
+        count(&mut counts, self.last_type);
+        counts
     }
 
     /// Where the next block starts in the uncompressed capture, in bytes: its length, after the last event. After an
@@ -210,22 +220,27 @@ impl<R: Read> Reader<R> {
         if self.done {
             return Ok(None);
         }
-        // Whatever happens below but an event, it is the end.
-        self.done = true;
-        let Some(Found { offset, cpu, flags, start, head }) = self.advance_to_event()? else {
-            return Ok(None);
+        self.leave();
+        let in_place = if self.exceeded.is_none() { self.found_in_place() } else { None };
+        let found = match in_place {
+            Some(found) => found,
+            None => {
+                // Whatever happens here but an event, it is the end.
+                self.done = true;
+                let Some(found) = self.advance_to_event()? else { return Ok(None) };
+                self.done = false;
+                found
+            }
         };
-        self.done = false;
-        let event = EventView::with_head(self.buf.get(start..).unwrap_or_default(), head);
-        let more = self.input.has_buffered();
+        self.in_place = found.in_place;
         Ok(Some(CapturedEvent {
-            cpu,
-            flags,
-            offset,
-            more,
+            cpu: found.cpu,
+            flags: found.flags,
+            offset: found.offset,
+            more: self.input.buffered().len() > found.in_place,
             section: self.sections,
             state: self.lists.state(),
-            event,
+            event: EventView::with_head(self.event_bytes(&found), found.head),
         }))
     }
 
@@ -336,19 +351,23 @@ impl<R: Read> Reader<R> {
 
     /// Reads a block's body into the buffer, and checks its trailer.
     fn body(&mut self, ty: BlockType, len: u32) -> Result<(), ReadError> {
-        let max = match ty.kind() {
-            // A few writers let the body, not the block, have the full 64 KiB.
-            BlockKind::Event { large: false, .. } => (MAX_EVENT_BLOCK + HEADER_LEN) as u32,
-            BlockKind::Event { large: true, .. } => MAX_LARGE_EVENT,
-            _ => MAX_SECTION_HEADER,
-        };
-        self.check_len(ty, len, max)?;
+        self.check_len(ty, len, Self::longest(ty))?;
         self.buf.clear();
         self.fill(len as usize - HEADER_LEN, ty)?;
         let body = self.buf.len() - TRAILER_LEN;
         let trailer = Fields::new(&self.buf[body..]).u32();
         self.buf.truncate(body);
         self.check_trailer(ty, len, trailer)
+    }
+
+    /// Returns the greatest length of a block that is taken into memory as a whole, in bytes.
+    pub(super) fn longest(ty: BlockType) -> u32 {
+        match ty.kind() {
+            // A few writers let the body, not the block, have the full 64 KiB.
+            BlockKind::Event { large: false, .. } => (MAX_EVENT_BLOCK + HEADER_LEN) as u32,
+            BlockKind::Event { large: true, .. } => MAX_LARGE_EVENT,
+            _ => MAX_SECTION_HEADER,
+        }
     }
 
     fn check_len(&self, ty: BlockType, len: u32, max: u32) -> Result<(), ReadError> {
@@ -388,7 +407,7 @@ impl<R: Read> Reader<R> {
 
     fn skip(&mut self, ty: BlockType, len: u32) -> Result<(), ReadError> {
         // pcapng has the same section header; its next block describes an interface.
-        if ty == BlockType(1) && self.counts.len() == 1 {
+        if ty == BlockType(1) && self.sections == 1 && self.last_type == (BlockType::SECTION_HEADER, 1) {
             return Err(ReadError::NotScap("it is a pcapng file with packets"));
         }
         let rest = u64::from(len) - HEADER_LEN as u64;
@@ -440,11 +459,15 @@ impl<R: Read> Reader<R> {
         }
         let event = self.buf.get(start..).unwrap_or_default();
         let head = EventView::parse(event, large).map_err(|e| e.to_string())?.head();
-        Ok(Found { offset, cpu, flags: bits, start, head })
+        Ok(Found { offset, cpu, flags: bits, start, head, in_place: 0 })
     }
 
-    fn passed(&mut self, ty: BlockType, len: u32) {
-        *self.counts.entry(ty).or_default() += 1;
+    pub(super) fn passed(&mut self, ty: BlockType, len: u32) {
+        if ty != self.last_type.0 {
+            count(&mut self.counts, self.last_type);
+            self.last_type = (ty, 0);
+        }
+        self.last_type.1 += 1;
         self.offset += u64::from(len);
         if let Input::Gzip(input) = &mut self.input {
             input.get_mut().settle(self.offset);
@@ -469,6 +492,12 @@ impl<R: Read> Reader<R> {
             }
             _ => ReadError::Io { offset: self.offset, source },
         }
+    }
+}
+
+fn count(counts: &mut BTreeMap<BlockType, u64>, (ty, more): (BlockType, u64)) {
+    if more > 0 {
+        *counts.entry(ty).or_default() += more;
     }
 }
 

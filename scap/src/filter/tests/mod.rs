@@ -63,6 +63,10 @@ impl Registry for Fields {
         (field == self.index("evt.rawarg")).then(|| vec!["size", "name", "flags"])
     }
 
+    fn is_of_type(&self, field: usize) -> bool {
+        field == self.index("proc.name") || field == self.index("evt.failed")
+    }
+
     fn cost(&self, field: usize) -> u32 {
         if field == self.index("fd.name") { 5 } else { 1 }
     }

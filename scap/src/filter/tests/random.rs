@@ -4,11 +4,14 @@ use std::net::IpAddr;
 
 use proptest::{prelude::*, sample::select};
 
-use crate::fields::{Source, Value};
+use crate::{
+    events::EventType,
+    fields::{Registry, Source, Value},
+};
 
 use super::{
     super::{
-        Filter,
+        Filter, Matcher,
         syntax::{Function, Op},
         tree::{Constant, Operand, Right, Test, Tree},
     },
@@ -384,6 +387,27 @@ proptest! {
                 let span = error.span();
                 prop_assert!(text.get(span).is_some() && error.to_string().contains('^'));
             }
+        }
+    }
+
+    /// The fields of the type of an event are those of the first one of that type; generic events may have any.
+    #[test]
+    fn what_is_remembered_of_a_type_is_true(
+        text in filter(),
+        types in prop::collection::vec(event(), 3),
+        events in prop::collection::vec((0..4_usize, event()), 1..20),
+    ) {
+        let fields = Fields::new();
+        let filter = Filter::parse(&text, &fields).unwrap_or_else(|why| panic!("{why}"));
+        let mut matcher = Matcher::new(&filter, &fields);
+        for (ty, mut event) in events {
+            for (index, (field, values)) in event.0.iter_mut().enumerate() {
+                if let (true, Some(of_type)) = (fields.is_of_type(field.field), types.get(ty)) {
+                    values.clone_from(&of_type.0[index].1);
+                }
+            }
+            let ty = EventType(if ty < types.len() { 2 + ty as u16 } else { 1 });
+            prop_assert_eq!(matcher.matches(ty, &event), filter.matches(&event), "{} {:?}", filter, event);
         }
     }
 

@@ -1,0 +1,44 @@
+//! Events that lie whole in the input's buffer, which are most: they are not copied.
+
+use std::io::{BufRead, Read};
+
+use super::{
+    block::{BlockKind, BlockType, HEADER_LEN, TRAILER_LEN},
+    event::EventView,
+    fields::Fields,
+    reader::{Found, Reader},
+};
+
+impl<R: Read> Reader<R> {
+    /// Takes the next block if it has an intact event of today's form and lies in the input's buffer. Everything else
+    /// is left to be read in the usual way, which also finds what is wrong with it.
+    pub(super) fn found_in_place(&mut self) -> Option<Found> {
+        let buffer = self.input.buffered();
+        let mut header = Fields::new(buffer.get(..HEADER_LEN)?);
+        let (ty, len) = (BlockType(header.u32()?), header.u32()?);
+        let BlockKind::Event { version: 2, flags, large } = ty.kind() else { return None };
+        let body_end = (len as usize).checked_sub(TRAILER_LEN)?;
+        let block = buffer.get(..len as usize).filter(|_| len <= Self::longest(ty))?;
+        if Fields::new(block.get(body_end..)?).u32() != Some(len) {
+            return None;
+        }
+        let mut body = Fields::new(block.get(HEADER_LEN..body_end)?);
+        let (cpu, bits) = (body.u16()?, if flags { body.u32()? } else { 0 });
+        let start = body_end - body.left();
+        let head = EventView::parse(body.rest(), large).ok()?.head();
+        let found = Found { offset: self.offset, cpu, flags: bits, start, head, in_place: len as usize };
+        self.passed(ty, len);
+        Some(found)
+    }
+
+    /// Returns the bytes from the start of a found event on.
+    pub(super) fn event_bytes(&self, found: &Found) -> &[u8] {
+        let bytes = if found.in_place > 0 { self.input.buffered() } else { &self.buf };
+        bytes.get(found.start..).unwrap_or_default()
+    }
+
+    /// Leaves the event in the buffer that was returned last.
+    pub(super) fn leave(&mut self) {
+        self.input.consume(std::mem::take(&mut self.in_place));
+    }
+}
