@@ -129,8 +129,12 @@ impl Recorder {
     }
 }
 
+/// Starts a reader. It ends after 30 s, so that a line that never comes fails a test.
 fn start(command: &mut Command) -> (Child, BufReader<ChildStdout>) {
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut limited = Command::new("timeout");
+    limited.args(["--foreground", "30", env!("CARGO_BIN_EXE_scapd")]).args(command.get_args());
+    limited.current_dir(command.get_current_dir().unwrap());
+    let mut child = limited.stdout(Stdio::piped()).spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
     (child, out)
 }
@@ -159,6 +163,16 @@ fn a_capture_is_followed_until_its_recorder_ends() {
     drop(recorder);
     assert_eq!(next(&mut out), [0; 0]);
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn what_is_shown_does_not_wait_for_an_event_that_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let _recorder = Recorder::start(&folder.path().join("a.scap"), &[1, 2]);
+    let (mut child, mut out) = start(&mut read(folder.path(), &["--follow", "a.scap", "evt.num = 1"]));
+    assert_eq!(next(&mut out), [1]);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

@@ -159,6 +159,8 @@ struct Run<'a> {
     left: u64,
     position: Position,
     has_warned: bool,
+    /// Something was shown since the output was flushed.
+    is_unflushed: bool,
 }
 
 impl<'a> Run<'a> {
@@ -171,6 +173,7 @@ impl<'a> Run<'a> {
             left: args.limit.unwrap_or(u64::MAX),
             position: Position::default(),
             has_warned: false,
+            is_unflushed: false,
         }
     }
 
@@ -185,6 +188,10 @@ impl<'a> Run<'a> {
                 warn_of_order(path, moment.captured.section);
             }
             self.moment(&moment, out).map_err(PrintError::Write)?;
+            // Before the next event is waited for.
+            if !moment.captured.more && std::mem::take(&mut self.is_unflushed) {
+                out.flush().map_err(PrintError::Write)?;
+            }
             if self.left == 0 {
                 return Ok(());
             }
@@ -205,8 +212,8 @@ impl<'a> Run<'a> {
         }
         self.view.event(moment, out)?;
         self.left -= 1;
-        // Flush before blocking on a pipe for more input.
-        if moment.captured.more { Ok(()) } else { out.flush() }
+        self.is_unflushed = true;
+        Ok(())
     }
 }
 
