@@ -6,6 +6,7 @@ mod files;
 mod keys;
 mod read;
 mod record;
+mod trace;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub use files::FilesArgs;
 pub use keys::keys;
 pub use read::ReadArgs;
 pub use record::RecordArgs;
+pub use trace::TraceArgs;
 
 /// Records what a Linux machine does, system call by system call, into .scap capture files that sysdig, Falco,
 /// Stratoshark and Wireshark can open.
@@ -44,6 +46,8 @@ pub enum Command {
     Ctl(CtlArgs),
     /// Print the events of a capture, one per line
     Read(ReadArgs),
+    /// Show system calls as they happen, as strace does
+    Trace(Box<TraceArgs>),
     /// Summarize a capture
     Info(InfoArgs),
     /// Check that a capture is complete, and report lost events

@@ -29,5 +29,6 @@ pub mod ring;
 mod salvage;
 pub mod signals;
 pub mod snapshot;
+pub mod trace;
 pub mod units;
 pub mod verify;

@@ -10,11 +10,11 @@ use anyhow::Context;
 use clap::Parser;
 use scapd::{
     bench, check,
-    cli::{self, Cli, Command, Generated, Listed, Measured, RecordArgs},
+    cli::{self, Cli, Command, Generated, Listed, Measured, RecordArgs, TraceArgs},
     daemon::{self, config::Wanted, control},
     escape, exit, generate, list,
     output::OutputError,
-    print, read, record, repair, signals, verify,
+    print, read, record, repair, signals, trace, verify,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -69,6 +69,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(stdout);
     match cli.command {
         Command::Record(args) => return record(*args),
+        // Another thread writes the lines.
+        Command::Trace(args) => {
+            drop(out);
+            return trace(*args);
+        }
         Command::Daemon(args) => {
             let ended = daemon::run(&args.into(), cli::keys(), &mut out)?;
             out.flush()?;
@@ -143,6 +148,22 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
     match (outcome.command, stats) {
         (Some(status), _) if !status.success() => Ok(exit::of_command(status)),
         (_, Err(error)) => Ok(exit::code(&error)),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+fn trace(args: TraceArgs) -> anyhow::Result<ExitCode> {
+    let mut args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
+    let (handle, requests) = record::requests();
+    args.recording.command_ignores =
+        signals::stop_foreground(&handle).context("cannot install the signal handlers")?;
+    let outcome = trace::run(args, &handle, requests)?;
+    if !outcome.summary.verdict.is_complete() {
+        eprintln!("scapd: {}", outcome.summary.balance());
+    }
+    match (outcome.failure, outcome.command) {
+        (Some(failure), _) => Err(failure),
+        (None, Some(status)) if !status.success() => Ok(exit::of_command(status)),
         _ => Ok(ExitCode::SUCCESS),
     }
 }

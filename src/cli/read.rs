@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Args, Command, CommandFactory, error::ErrorKind};
+use clap::{Args, CommandFactory, error::ErrorKind};
 
 use super::Cli;
 use crate::{
@@ -71,10 +71,11 @@ impl ReadArgs {
     pub fn resolve(self) -> Result<read::ReadArgs, clap::Error> {
         let (files, words) = divide(self.words);
         if self.filter.is_some() && !words.is_empty() {
-            return Err(usage(format!("a filter both as --filter and as arguments ({words})")));
+            return Err(usage("read", format!("a filter both as --filter and as arguments ({words})")));
         }
         let text = self.filter.or_else(|| (!words.is_empty()).then_some(words));
-        let filter = text.map(|text| parse_filter(&text)).transpose()?;
+        let filter =
+            text.map(|text| filter_of(&text).map_err(|mistake| usage("read", mistake))).transpose()?;
         Ok(read::ReadArgs {
             files,
             span: Span { from: self.from, to: self.to },
@@ -96,25 +97,26 @@ fn divide(words: Vec<OsString>) -> (Vec<PathBuf>, String) {
     (words.iter().take(files).map(PathBuf::from).collect(), filter.join(" "))
 }
 
-fn parse_filter(text: &str) -> Result<Filter, clap::Error> {
+/// Parses a filter.
+///
+/// # Errors
+/// A message with the mistake's place.
+pub(super) fn filter_of(text: &str) -> Result<Filter, String> {
     Filter::parse(text, &Fields).map_err(|mistake| {
         // A word alone is more likely a file that is missing.
-        let looks_like_file =
-            !text.contains(char::is_whitespace) && (text.contains('/') || text.contains(".scap"));
-        let hint = if looks_like_file {
-            format!("\n{text} is no file, so it is read as a filter")
-        } else {
-            String::new()
-        };
-        usage(format!("invalid filter:\n{mistake}{hint}"))
+        let is_file = !text.contains(char::is_whitespace) && (text.contains('/') || text.contains(".scap"));
+        let hint =
+            if is_file { format!("\n{text} is no file, so it is read as a filter") } else { String::new() };
+        format!("invalid filter:\n{mistake}{hint}")
     })
 }
 
-fn usage(message: String) -> clap::Error {
+/// Returns clap's error for arguments of a subcommand that it cannot check itself.
+pub(super) fn usage(subcommand: &str, message: String) -> clap::Error {
     let mut cli = Cli::command();
     cli.build();
-    let mut read = cli.find_subcommand_mut("read").map_or_else(|| Command::new("scapd"), |read| read.clone());
-    read.error(ErrorKind::ValueValidation, message)
+    let mut command = cli.find_subcommand(subcommand).cloned().unwrap_or(cli);
+    command.error(ErrorKind::ValueValidation, message)
 }
 
 #[cfg(test)]
@@ -137,9 +139,9 @@ mod tests {
 
     #[test]
     fn a_file_that_is_missing_is_said() {
-        let error = parse_filter("/no/such.scap").unwrap_err().to_string();
+        let error = filter_of("/no/such.scap").unwrap_err();
         assert!(error.contains("/no/such.scap is no file"), "{error}");
-        let error = parse_filter("proc.nam = x").unwrap_err().to_string();
+        let error = filter_of("proc.nam = x").unwrap_err();
         assert!(error.contains("did you mean proc.name?") && !error.contains("no file"), "{error}");
     }
 }

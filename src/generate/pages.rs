@@ -247,6 +247,26 @@ pub(super) const PAGES: &[Page] = &[
         ..EMPTY
     },
     Page {
+        command: "trace",
+        description: &[
+            "Records, and shows the events as scapd-read(1) would show those of a capture, without a file. The traced \
+             programs are not stopped, as they are by ptrace. If scapd cannot keep up, events are lost, and it says so \
+             at the end.",
+            "With a command, its exit status is that of scapd. Without a command and `-p`, the whole machine is traced.",
+        ],
+        exit: &[0, 1, 2, 3, 4, 5, 126, 127],
+        examples: &[
+            ("scapd trace -- ls", "Show the system calls of a program:"),
+            (
+                "scapd trace --syscalls openat evt.failed = true",
+                "Show what cannot be opened, on the whole machine:",
+            ),
+            ("scapd trace -p 1234 -o trace.txt", "Trace a running process into a file:"),
+        ],
+        see_also: &["scapd", "scapd-read", "scapd-record"],
+        ..EMPTY
+    },
+    Page {
         command: "info",
         description: &[
             "Prints where and when the file was recorded, the size of the machine's state in it, the number of events \

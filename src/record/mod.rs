@@ -20,7 +20,7 @@ mod wanted;
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitStatus,
     sync::Arc,
     thread,
@@ -62,8 +62,8 @@ use wanted::Wanted;
 const BUFFERS: (usize, usize) = (16, 1 << 20);
 /// The age at which a buffer goes to a file, full or not.
 const FLUSH: Duration = Duration::from_millis(250);
-/// The age at which a buffer goes to stdout, full or not.
-const FLUSH_STDOUT: Duration = Duration::from_millis(5);
+/// The age at which a buffer goes to stdout or to a pipe, full or not.
+const FLUSH_LIVE: Duration = Duration::from_millis(5);
 /// How long to wait for programs that still run after the gate is closed.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long to wait for the self-test's event to reach the file.
@@ -202,7 +202,7 @@ pub fn run(
     let rotation = config.files.as_ref().map(|files| files.rotation);
     let flush = match target {
         // A live reader wants events soon. Compressed output keeps large chunks: small ones compress badly.
-        Target::Stdout if !config.compress => FLUSH_STDOUT,
+        ref target if !config.compress && is_live(target) => FLUSH_LIVE,
         _ => FLUSH,
     };
     let (events, rate, compressed) = (config.limit, config.rate, config.compress);
@@ -258,6 +258,17 @@ struct Ended {
     status: Option<ExitStatus>,
     /// Why the command did not run.
     failure: Option<anyhow::Error>,
+}
+
+/// Returns whether somebody may read the events as they are written.
+fn is_live(target: &Target) -> bool {
+    let is_pipe = |path: &Path| {
+        rustix::fs::stat(path).is_ok_and(|found| rustix::fs::FileType::from_raw_mode(found.st_mode).is_fifo())
+    };
+    match target {
+        Target::Stdout => true,
+        Target::File(path) => is_pipe(path),
+    }
 }
 
 /// Returns where the command's standard output goes: to stderr if the capture goes to stdout.

@@ -20,7 +20,7 @@ const SCAPD: &[&[&str]] = &[
     &["confine", "print", "probe", "salvage"],
     &["bench", "check", "list", "output", "read", "repair", "verify"],
     &["record"],
-    &["signals"],
+    &["signals", "trace"],
     &["daemon"],
     &["cli", "exit"],
     &["generate"],

@@ -1,0 +1,77 @@
+//! `scapd trace`: what is recorded is shown at once. Needs root.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+use common::{file, run};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A trace that ends after a minute at the latest.
+fn trace(args: &[&str]) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--foreground", "-s", "KILL", "60", env!("CARGO_BIN_EXE_scapd"), "trace"]).args(args);
+    command
+}
+
+#[test]
+fn the_calls_of_a_command_are_shown_beside_its_output() {
+    let script = "cat /etc/hostname; exit 3";
+    let (code, out, said) = run(&mut trace(&["--syscalls", "openat", "--", "sh", "-c", script]));
+    assert_eq!(code, Some(3), "{said}");
+    assert_eq!(out, fs::read_to_string("/etc/hostname").unwrap());
+    assert!(said.lines().any(|line| line.contains("openat") && line.contains("/etc/hostname")), "{said}");
+    let folder = tempfile::tempdir().unwrap();
+    let lines = file(&folder, "lines");
+    let args = ["-o", lines.to_str().unwrap(), "--syscalls", "openat", "--", "cat", "/etc/hostname"];
+    let (code, _, said) = run(&mut trace(&args));
+    assert_eq!((code, &*said), (Some(0), ""));
+    assert!(fs::read_to_string(&lines).unwrap().contains("/etc/hostname"));
+}
+
+#[test]
+fn only_what_matches_is_shown_and_only_so_much() {
+    let script = "cat /etc/hostname /etc/passwd /etc/group";
+    let filter = "evt.type = openat and proc.name = cat";
+    let (code, _, said) = run(&mut trace(&["-n", "2", filter, "--", "sh", "-c", script]));
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<_> = said.lines().collect();
+    assert!(
+        lines.len() == 2 && lines.iter().all(|line| line.contains("openat") && line.contains("cat")),
+        "{said}"
+    );
+    let (code, _, said) = run(&mut trace(&["proc.nam = cat", "--", "true"]));
+    assert!(code == Some(2) && said.contains("did you mean proc.name?"), "{said}");
+}
+
+#[test]
+fn a_running_process_is_traced_until_a_signal_comes() {
+    let script = "while :; do : </etc/hostname; sleep 0.05; done";
+    let mut process = Command::new("sh").args(["-c", script]).spawn().unwrap();
+    let pid = process.id().to_string();
+    let mut tracer = trace(&["-p", &pid, "evt.type = openat"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(tracer.stdout.take().unwrap()));
+    // While both still run.
+    assert!(lines.next().unwrap().unwrap().contains("/etc/hostname"));
+    kill_process(Pid::from_child(&tracer), Signal::INT).unwrap();
+    assert_eq!(tracer.wait().unwrap().code(), Some(0));
+    assert!(lines.all(|line| line.unwrap().contains("openat")));
+    process.kill().unwrap();
+    process.wait().unwrap();
+}
+
+#[test]
+fn what_cannot_be_traced_is_said() {
+    let (code, _, said) = run(&mut trace(&["--", "/no/such/command"]));
+    assert_eq!(
+        (code, said.trim_end()),
+        (Some(127), "scapd: cannot run /no/such/command: there is no such program")
+    );
+    let (code, _, said) = run(&mut trace(&["-o", "/no/such/folder/x", "--", "true"]));
+    assert!(code == Some(1) && said.contains("cannot create /no/such/folder/x"), "{code:?} {said}");
+}
