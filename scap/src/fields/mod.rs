@@ -4,10 +4,16 @@
 //! have; their source is a [`Moment`](crate::replay::Moment).
 
 mod evt;
+mod evt_args;
+mod evt_io;
+mod evt_time;
 mod fd;
+mod fs;
 mod proc;
 mod registry;
 mod row;
+mod types;
+mod unsupported;
 mod value;
 
 pub use registry::Fields;
@@ -83,6 +89,17 @@ pub trait Registry {
     /// Returns what it costs to get a field's values, compared with the cheapest fields. Filters test cheap fields first.
     fn cost(&self, _field: usize) -> u32 {
         1
+    }
+
+    /// Returns the least number of digits that a field's numbers are printed with, with zeros in front: 9 for ns that
+    /// follow a decimal point.
+    fn digits(&self, _field: usize) -> usize {
+        1
+    }
+
+    /// Returns why a field that other readers have does not exist; `None` if there is no such field anywhere.
+    fn why_not(&self, _name: &str) -> Option<&str> {
+        None
     }
 }
 
