@@ -45,7 +45,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::one("syscall.type", Type::Text, "name of the system call; no value for other events", |m| {
         IS_CALL.of(m)?.then(|| text(m.event().name()))
     }),
-    Row::one("evt.category", Type::Text, "subject of the event: file, net, memory, process, ...", |m| {
+    Row::one("evt.category", Type::Text, "subject of the event, as file, net, memory or process", |m| {
         Some(Value::text(category_name(m)))
     }),
     Row::one("evt.cpu", Type::Int, "number of the CPU", |m| Some(Value::Int(m.captured.cpu.into()))),

@@ -6,6 +6,8 @@
 mod evt;
 mod evt_args;
 mod evt_io;
+#[cfg(test)]
+mod evt_tests;
 mod evt_time;
 mod fd;
 mod fs;

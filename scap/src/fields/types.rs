@@ -67,6 +67,9 @@ static FD: ByType<(bool, Option<usize>)> = ByType::new(|| {
         row.flags.contains(EventFlags::CREATES_FD) && is_result(row) && !may
     };
     let taken = |row: &Event| {
+        if matches!(row.effect(), Some(Effect::Pipe | Effect::SocketPair)) {
+            return row.param("fd1");
+        }
         let first = usize::from(is_result(row));
         let found = row.params.iter().skip(first).position(is_fd).map(|index| index + first);
         found.filter(|_| row.flags.contains(EventFlags::USES_FD))
