@@ -27,8 +27,10 @@ pub(super) const ROWS: &[Row] = &[
     }),
     Row::one("evt.dir", Type::Text, "> for an enter event, < for an exit event", |m| {
         Some(Value::text(if m.event().ty().is_enter() { ">" } else { "<" }))
-    }),
-    Row::one("evt.type", Type::Text, "name of the event, as openat", |m| Some(text(m.event().name()))),
+    })
+    .of_type(),
+    Row::one("evt.type", Type::Text, "name of the event, as openat", |m| Some(text(m.event().name())))
+        .of_type(),
     Row::keyed(
         "evt.type.is",
         Type::Uint,
@@ -41,23 +43,28 @@ pub(super) const ROWS: &[Row] = &[
             }))
         },
     )
-    .names(event_names),
+    .names(event_names)
+    .of_type(),
     Row::one("syscall.type", Type::Text, "name of the system call; no value for other events", |m| {
         IS_CALL.of(m)?.then(|| text(m.event().name()))
-    }),
+    })
+    .of_type(),
     Row::one("evt.category", Type::Text, "subject of the event, as file, net, memory or process", |m| {
         Some(Value::text(category_name(m)))
     }),
     Row::one("evt.cpu", Type::Int, "number of the CPU", |m| Some(Value::Int(m.captured.cpu.into()))),
     Row::one("evt.source", Type::Text, "source of the event: always syscall", |_| {
         Some(Value::text("syscall"))
-    }),
+    })
+    .of_type(),
     Row::one("evt.is_async", Type::Bool, "whether the recorder made the event, not the kernel", |m| {
         Some(Value::Bool(*IS_ASYNC.of(m)?))
-    }),
+    })
+    .of_type(),
     Row::one("evt.asynctype", Type::Text, "name of an event that the recorder made", |m| {
         IS_ASYNC.of(m)?.then(|| text(m.event().name()))
-    }),
+    })
+    .of_type(),
     Row::one("evt.hostname", Type::Text, "host name of the recorded machine", |m| {
         Some(&m.machine.info().hostname).filter(|name| !name.is_empty()).map(Value::text)
     }),
@@ -75,8 +82,9 @@ pub(super) const ROWS: &[Row] = &[
     }),
     Row::one("evt.is_wait", Type::Bool, "whether the call makes the thread wait, as poll", |m| {
         Some(Value::Bool(has(m, EventFlags::WAITS)))
-    }),
-    Row::one("evt.count", Type::Uint, "1, to be added up", |_| Some(count(true))),
+    })
+    .of_type(),
+    Row::one("evt.count", Type::Uint, "1, to be added up", |_| Some(count(true))).of_type(),
     Row::one("evt.count.error", Type::Uint, "1 if the call failed, 0 if it did not", |m| {
         failed(m).map(count)
     }),
@@ -94,14 +102,16 @@ pub(super) const ROWS: &[Row] = &[
     }),
     Row::one("evt.count.exit", Type::Uint, "1 for an exit event", |m| {
         (!m.event().ty().is_enter()).then(|| count(true))
-    }),
+    })
+    .of_type(),
     Row::one("evt.count.procinfo", Type::Uint, "1 for a procinfo event of a main thread, otherwise 0", |m| {
         let is_main = || m.machine.pid(m.event().tid()) == m.event().tid();
         Some(count(*IS_PROCINFO.of(m)? && is_main()))
     }),
     Row::one("evt.count.threadinfo", Type::Uint, "1 for a procinfo event, otherwise 0", |m| {
         Some(count(*IS_PROCINFO.of(m)?))
-    }),
+    })
+    .of_type(),
 ];
 
 static IS_CALL: ByType<bool> = ByType::new(|| types::rows(|row| row.source == Source::Syscall));

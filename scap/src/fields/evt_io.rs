@@ -57,13 +57,16 @@ pub(super) const ROWS: &[Row] = &[
     }),
     Row::one("evt.is_io", Type::Bool, "whether the call reads from or writes to a descriptor", |m| {
         Some(Value::Bool(has(m, EventFlags::READS_FROM_FD) || has(m, EventFlags::WRITES_TO_FD)))
-    }),
+    })
+    .of_type(),
     Row::one("evt.is_io_read", Type::Bool, "whether the call reads from a descriptor", |m| {
         Some(Value::Bool(has(m, EventFlags::READS_FROM_FD)))
-    }),
+    })
+    .of_type(),
     Row::one("evt.is_io_write", Type::Bool, "whether the call writes to a descriptor", |m| {
         Some(Value::Bool(has(m, EventFlags::WRITES_TO_FD)))
-    }),
+    })
+    .of_type(),
     Row::one(
         "evt.io_dir",
         Type::Text,
@@ -73,7 +76,8 @@ pub(super) const ROWS: &[Row] = &[
             () if has(m, EventFlags::READS_FROM_FD) => Some(Value::text("read")),
             () => None,
         },
-    ),
+    )
+    .of_type(),
     Row::one("evt.is_syslog", Type::Bool, "whether the call writes to /dev/log", |m| {
         let is_log = || types::fd(m).is_some_and(|fd| memchr::memmem::find(&fd.name, b"/dev/log").is_some());
         Some(Value::Bool(has(m, EventFlags::WRITES_TO_FD) && is_log()))

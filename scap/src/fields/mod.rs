@@ -82,8 +82,8 @@ pub trait Registry {
         None
     }
 
-    /// Returns whether the type of an event alone determines the field's values at it. Of generic events, the system call
-    /// does.
+    /// Returns whether the type of an event alone determines the field's values at it; or its name, where events of a type
+    /// [have their own](crate::format::is_named_by_type).
     fn is_of_type(&self, _field: usize) -> bool {
         false
     }

@@ -21,6 +21,13 @@ static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
 });
 static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| ROWS.iter().map(|row| row.field).collect());
 
+impl Fields {
+    /// Returns the fields of sysdig and Falco that captures have no values for, each with the reason.
+    pub fn unsupported() -> impl Iterator<Item = (&'static str, &'static str)> {
+        unsupported::UNSUPPORTED.iter().copied()
+    }
+}
+
 impl Registry for Fields {
     fn fields(&self) -> &[Field] {
         &FIELDS

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::LazyLock};
 
 use super::{Decoded, EventView, Value, decode};
-use crate::events::{Arch, EVENTS, Event, Syscall};
+use crate::events::{Arch, EVENTS, Event, EventType, Syscall};
 
 /// Where the name of a row's events is.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,11 @@ enum Named {
     Call(&'static str),
     /// In a parameter: an asynchronous event.
     Param(&'static str, usize),
+}
+
+/// Returns whether all events of a type have the same name. Generic and asynchronous events have their own.
+pub fn is_named_by_type(ty: EventType) -> bool {
+    matches!(NAMES.get(usize::from(ty.0)), Some((Named::Row(_), _)))
 }
 
 /// The names of the rows, and their calls, by type.
