@@ -5,8 +5,12 @@
 //! | field | here | sysdig 0.41 |
 //! |-|-|-|
 //! | `evt.num` | counts all events of a capture | does not count the enter events that it drops |
-//! | `evt.type` `evt.dir` `evt.count.exit` | enter events have them | drops most enter events |
-//! | `evt.asynctype` `evt.source` of types beyond the table | as of any event | ends with an error |
+//! | all, at enter events | have values | drops most enter events |
+//! | `evt.type.is` | 1 for all events of that name | 1 for the first type of that name in the table, often one of old recorders |
+//! | `evt.res`, `evt.failed` and their like, of events without arguments | no value | success |
+//! | `evt.res` of an error that the kernel has a name for | the name | sometimes the number (`clone3`) |
+//! | `evt.category` of generic events | `other` | the same; 0.29 knows more of them |
+//! | `evt.hostname` | that of the recorded machine | empty |
 
 use std::borrow::Cow;
 

@@ -7,8 +7,13 @@
 //!
 //! | field | here | sysdig 0.41 |
 //! |-|-|-|
-//! | `evt.args` `evt.arg` of an argument without a value | `<NA>` or `NULL`, as its lines have it | the same in lines; in a filter, `evt.arg` may have none |
-//! | `evt.rawarg` of flags, as printed | decimal | hexadecimal or octal, as the table of events says |
+//! | `evt.args` and `evt.arg` of arguments that an old recorder did not know | not there, no value | `<NA>` or `NULL`, so that `exists` is true |
+//! | `evt.arg` of the address that `mmap` returns | hexadecimal, as 0.29 has it | decimal |
+//! | `evt.arg` of `fd=-1` that is no result | `-1` | `EPERM` |
+//! | `evt.arg` of the result of an `fcntl` that duplicates nothing | a number | the descriptor of that number |
+//! | `evt.arg.data` in a filter | as long as in the capture | cut |
+//! | `evt.rawarg` of flags and modes, as printed | decimal | hexadecimal or octal, as the table of events says |
+//! | `evt.rawarg` of data | can be compared | an error |
 //! | `evt.rawarg` of a name that is text in some events and a number in others | text in all of them | of the type that the first event of the table has |
 //! | `evt.rawarg` of addresses | text, as `127.0.0.1:80` | the bytes of the event |
 //! | `evt.rawarg[0]` | the value as text | an error |

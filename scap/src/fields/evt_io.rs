@@ -5,6 +5,7 @@
 //! | field | here | sysdig 0.41 |
 //! |-|-|-|
 //! | `evt.buffer` without data | no value | prints NULL and what it printed before |
+//! | `evt.buflen` in a filter | works | often ends with an error |
 
 use super::{
     Type, Value,

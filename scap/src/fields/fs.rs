@@ -16,7 +16,7 @@ use super::{
     types::{self, ByType, exit},
 };
 use crate::{
-    events::{Detail, EventType},
+    events::{Detail, Event},
     format::Value as Parameter,
     replay::Moment,
 };
@@ -131,15 +131,21 @@ enum Path {
 }
 
 impl Path {
-    fn of(ty: EventType, name: &str) -> Option<Path> {
-        let row = crate::events::event(ty)?;
+    fn of(row: &Event, name: &str) -> Option<Path> {
         let index = row.param(name)?;
-        Some(match (name, row.params[index].detail) {
-            ("fd", _) => Path::Fd(index),
-            ("target", _) => Path::Beside(index, row.param("linkpath")?),
-            (_, Detail::DirFd(dir)) => Path::At(index, dir.into()),
-            _ => Path::Cwd(index),
+        Some(match name {
+            "fd" => Path::Fd(index),
+            "target" => Path::Beside(index, row.param("linkpath")?),
+            _ => Path::at(row, index),
         })
+    }
+
+    /// Returns the path in a parameter, relative to what its row says.
+    fn at(row: &Event, index: usize) -> Path {
+        match row.params.get(index).map(|param| param.detail) {
+            Some(Detail::DirFd(dir)) => Path::At(index, dir.into()),
+            _ => Path::Cwd(index),
+        }
     }
 
     fn index(self) -> usize {
@@ -154,13 +160,13 @@ static PATHS: ByType<Paths> = ByType::new(|| {
     for (call, name) in NAME {
         if let Some(row) = exit(call) {
             let only_done = !call.starts_with("open");
-            let name = Path::of(row.ty, name);
+            let name = Path::of(row, name);
             all[usize::from(row.ty.0)] = Paths { only_done, name, ..Paths::default() };
         }
     }
     for (call, source, target) in SOURCE_AND_TARGET {
         if let Some(row) = exit(call) {
-            let (source, target) = (Path::of(row.ty, source), Path::of(row.ty, target));
+            let (source, target) = (Path::of(row, source), Path::of(row, target));
             all[usize::from(row.ty.0)] = Paths { only_done: true, name: None, source, target };
         }
     }
@@ -171,7 +177,7 @@ static ABSOLUTE: ByType<Vec<Path>> = ByType::new(|| {
     let mut all = types::rows(|_| Vec::new());
     for (call, names) in AT {
         if let Some(row) = exit(call) {
-            all[usize::from(row.ty.0)] = names.iter().filter_map(|name| Path::of(row.ty, name)).collect();
+            all[usize::from(row.ty.0)] = names.iter().filter_map(|name| Path::of(row, name)).collect();
         }
     }
     all
@@ -212,10 +218,7 @@ fn resolved<'a>(m: &'a Moment<'a>, path: Path) -> Option<Value<'a>> {
         Path::Cwd(_) => within(None, text)?,
         Path::At(_, dir) => within(dirfd(m, dir), text)?,
         Path::Beside(_, link) => {
-            let row = m.event().info()?;
-            let Some(Value::Text(link)) = resolved(m, Path::of(row.ty, row.params.get(link)?.name)?) else {
-                return None;
-            };
+            let Some(Value::Text(link)) = resolved(m, Path::at(m.event().info()?, link)) else { return None };
             let directory = link.iter().rposition(|byte| *byte == b'/').map(|end| &link[..=end])?;
             within(None, &if text.starts_with(b"/") { text.to_vec() } else { [directory, text].concat() })?
         }

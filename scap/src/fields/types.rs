@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::{
-    events::{Category, EVENTS, Effect, Event, EventFlags, ParamInfo, ParamType, Source, event},
+    events::{Category, EVENTS, Effect, Event, EventFlags, ParamInfo, ParamType, Source},
     format::Value,
     model::{FdClass, OpenFd},
     replay::Moment,
@@ -117,5 +117,5 @@ impl FdKind {
 pub(super) fn exit(call: &str) -> Option<&'static Event> {
     let is_todays =
         |row: &&Event| row.name == call && !row.ty.is_enter() && !row.flags.contains(EventFlags::OLD_VERSION);
-    EVENTS.iter().rfind(is_todays).and_then(|row| event(row.ty))
+    EVENTS.iter().rfind(is_todays)
 }
