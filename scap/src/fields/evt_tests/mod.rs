@@ -9,7 +9,6 @@ use crate::{
     events::{EVENTS, Event},
     format::{
         EventBuilder, FdEntries, Keep, MachineState, Reader, SockAddr, Value as Param, frame_event,
-        is_named_by_type,
         state::{Fd, FdKind, FdList, L4Proto, MachineInfo, NamedFd, Thread},
         write_state,
     },
