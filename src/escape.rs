@@ -1,31 +1,9 @@
 //! Escapes text that comes from others, so that a terminal shows it and does not obey it.
 
-use std::{fmt::Write, os::unix::ffi::OsStrExt, path::Path};
+use std::{os::unix::ffi::OsStrExt, path::Path};
 
-/// Returns whether a terminal interprets a character instead of showing it. This includes line separators and
-/// bidirectional controls, which could make one path look like another.
-pub fn is_obeyed(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Appends text from a capture. Invalid UTF-8, characters that a terminal interprets, and backslashes are escaped, so
-/// that different texts never look alike.
-pub fn escape(out: &mut String, bytes: &[u8]) {
-    write_escaped(out, bytes, |c| c == '\\' || is_obeyed(c));
-}
-
-fn write_escaped(out: &mut String, bytes: &[u8], is_special: impl Fn(char) -> bool) {
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if is_special(c) { out.extend(c.escape_default()) } else { out.push(c) }
-        }
-        for byte in chunk.invalid() {
-            // Writing to a string cannot fail.
-            let _ = write!(out, "\\x{byte:02x}");
-        }
-    }
-}
+use scap::text::write_escaped;
+pub use scap::text::{escape, is_obeyed};
 
 /// Returns a name for the terminal, escaped so that different names never look alike.
 pub fn escaped(bytes: &[u8]) -> String {

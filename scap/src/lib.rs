@@ -10,3 +10,4 @@ pub mod ledger;
 pub mod model;
 pub mod replay;
 pub mod select;
+pub mod text;

@@ -170,7 +170,7 @@ fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamI
             };
             flags(out, v, &names);
         }
-        Value::SigSet(v) => flags(out, v, &super::signals(v)),
+        Value::SigSet(v) => flags(out, v, &text::kernel_names::signals(v)),
         Value::Bool(v) => out.push_str(if v { "true" } else { "false" }),
         Value::Double(v) if v.is_finite() => drop(write!(out, "{v:?}")),
         Value::Double(_) => out.push_str("null"),

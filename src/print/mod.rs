@@ -5,14 +5,11 @@
 
 mod info;
 mod json;
-mod kernel_names;
 mod line;
 mod losses;
-mod meaning;
 mod table;
 #[cfg(test)]
 mod tests;
-mod text;
 
 use std::{
     fs::File,
@@ -31,6 +28,7 @@ use crate::escape::shown;
 use scap::{
     format::{Keep, ReadError},
     replay::Moment,
+    text::{self, meaning},
 };
 
 /// Why a capture could not be printed completely.
@@ -98,9 +96,4 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, PrintError> {
         Ok(file) => Ok(Box::new(file)),
         Err(source) => Err(PrintError::Open { path: path.into(), source }),
     }
-}
-
-/// Returns the names of the signals in a set.
-fn signals(set: u32) -> Vec<&'static str> {
-    (0..32u8).filter(|bit| set & (1 << bit) != 0).filter_map(|bit| kernel_names::signal(bit + 1)).collect()
 }

@@ -27,8 +27,17 @@ const SCAPD: &[&[&str]] = &[
 ];
 
 /// The layers of the crate `scap`, the lowest first.
-const SCAP: &[&[&str]] =
-    &[&["events"], &["format"], &["select"], &["ledger"], &["model"], &["replay"], &["fields"], &["filter"]];
+const SCAP: &[&[&str]] = &[
+    &["events"],
+    &["format"],
+    &["select"],
+    &["ledger"],
+    &["model"],
+    &["replay"],
+    &["text"],
+    &["fields"],
+    &["filter"],
+];
 
 /// Crates that only some modules of `scapd` use.
 const ONLY: [(&str, &[&str]); 6] = [

@@ -4,10 +4,18 @@
 //! have; their source is a [`Moment`](crate::replay::Moment).
 
 mod evt;
+mod evt_args;
+mod evt_io;
+#[cfg(test)]
+mod evt_tests;
+mod evt_time;
 mod fd;
+mod fs;
 mod proc;
 mod registry;
 mod row;
+mod types;
+mod unsupported;
 mod value;
 
 pub use registry::Fields;
@@ -74,8 +82,8 @@ pub trait Registry {
         None
     }
 
-    /// Returns whether the type of an event alone determines the field's values at it. Of generic events, the system call
-    /// does.
+    /// Returns whether the type of an event alone determines the field's values at it; or its name, where events of a type
+    /// [have their own](crate::format::is_named_by_type).
     fn is_of_type(&self, _field: usize) -> bool {
         false
     }
@@ -83,6 +91,17 @@ pub trait Registry {
     /// Returns what it costs to get a field's values, compared with the cheapest fields. Filters test cheap fields first.
     fn cost(&self, _field: usize) -> u32 {
         1
+    }
+
+    /// Returns the least number of digits that a field's numbers are printed with, with zeros in front: 9 for ns that
+    /// follow a decimal point.
+    fn digits(&self, _field: usize) -> usize {
+        1
+    }
+
+    /// Returns why a field that other readers have does not exist; `None` if there is no such field anywhere.
+    fn why_not(&self, _name: &str) -> Option<&str> {
+        None
     }
 }
 

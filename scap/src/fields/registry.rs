@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use super::{
-    Field, Reference, Registry, Source, Value, evt, fd, proc,
+    Field, Reference, Registry, Source, Type, Value, evt, evt_args, evt_io, evt_time, fd, fs, proc,
     row::{Get, Row},
+    unsupported,
 };
 use crate::replay::Moment;
 
@@ -15,8 +16,17 @@ use crate::replay::Moment;
 pub struct Fields;
 
 /// The rows of all classes, in the order in which they are listed.
-static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| [evt::ROWS, proc::ROWS, fd::ROWS].concat());
+static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    [evt::ROWS, evt_time::ROWS, evt_args::ROWS, evt_io::ROWS, fs::ROWS, proc::ROWS, fd::ROWS].concat()
+});
 static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| ROWS.iter().map(|row| row.field).collect());
+
+impl Fields {
+    /// Returns the fields of sysdig and Falco that captures have no values for, each with the reason.
+    pub fn unsupported() -> impl Iterator<Item = (&'static str, &'static str)> {
+        unsupported::UNSUPPORTED.iter().copied()
+    }
+}
 
 impl Registry for Fields {
     fn fields(&self) -> &[Field] {
@@ -27,8 +37,25 @@ impl Registry for Fields {
         ROWS[field].is_of_type
     }
 
+    fn type_of(&self, field: &Reference) -> Type {
+        let row = &ROWS[field.field];
+        row.types.map_or(row.field.ty, |types| types(field.argument.as_ref()))
+    }
+
+    fn argument_names(&self, field: usize) -> Option<Vec<&str>> {
+        ROWS[field].names.map(|names| names())
+    }
+
     fn cost(&self, field: usize) -> u32 {
         ROWS[field].cost
+    }
+
+    fn digits(&self, field: usize) -> usize {
+        ROWS[field].digits
+    }
+
+    fn why_not(&self, name: &str) -> Option<&str> {
+        unsupported::why_not(name)
     }
 }
 

@@ -26,9 +26,19 @@ pub(super) struct Row {
     pub cost: u32,
     /// The type of the event alone determines the values.
     pub is_of_type: bool,
+    /// The names that it takes as its argument; `None` if any will do.
+    pub names: Option<fn() -> Vec<&'static str>>,
+    /// The type of its values, if it depends on the argument.
+    pub types: Option<fn(Option<&Key>) -> Type>,
+    /// The least number of digits that its numbers are printed with.
+    pub digits: usize,
 }
 
 impl Row {
+    const fn new(field: Field, get: Get) -> Row {
+        Row { field, get, cost: 1, is_of_type: false, names: None, types: None, digits: 1 }
+    }
+
     /// A field with at most one value and no argument.
     pub const fn one(
         name: &'static str,
@@ -37,7 +47,7 @@ impl Row {
         get: for<'a> fn(&'a Moment<'a>) -> Option<Value<'a>>,
     ) -> Row {
         let field = Field { name, ty, is_list: false, argument: Argument::None, about };
-        Row { field, get: Get::One(get), cost: 1, is_of_type: false }
+        Row::new(field, Get::One(get))
     }
 
     /// A field with at most one value, which depends on its argument.
@@ -49,7 +59,7 @@ impl Row {
         get: for<'a> fn(&'a Moment<'a>, Option<&Key>) -> Option<Value<'a>>,
     ) -> Row {
         let field = Field { name, ty, is_list: false, argument, about };
-        Row { field, get: Get::Keyed(get), cost: 1, is_of_type: false }
+        Row::new(field, Get::Keyed(get))
     }
 
     /// A field with several values: of all ancestors, of both ends of a connection.
@@ -61,7 +71,7 @@ impl Row {
         get: fn(&Moment<'_>, Option<&Key>, Each<'_>),
     ) -> Row {
         let field = Field { name, ty, is_list: false, argument, about };
-        Row { field, get: Get::Many(get), cost: 1, is_of_type: false }
+        Row::new(field, Get::Many(get))
     }
 
     /// Makes it a list: its values belong together.
@@ -79,6 +89,24 @@ impl Row {
     /// Sets what it costs.
     pub const fn cost(mut self, cost: u32) -> Row {
         self.cost = cost;
+        self
+    }
+
+    /// Sets the names that it takes as its argument.
+    pub const fn names(mut self, names: fn() -> Vec<&'static str>) -> Row {
+        self.names = Some(names);
+        self
+    }
+
+    /// Makes its type depend on the argument.
+    pub const fn types(mut self, types: fn(Option<&Key>) -> Type) -> Row {
+        self.types = Some(types);
+        self
+    }
+
+    /// Sets the least number of digits that its numbers are printed with.
+    pub const fn digits(mut self, digits: usize) -> Row {
+        self.digits = digits;
         self
     }
 }

@@ -199,7 +199,8 @@ fn describe_operand(operand: &Operand) -> String {
 fn field(written: &FieldName, registry: &dyn Registry) -> Result<FieldOperand, Mistake> {
     let fields = registry.fields();
     let wrong = |message: String| Mistake::new(&written.span, message);
-    let (index, behind) = find(&written.name, fields).ok_or_else(|| wrong(unknown(&written.name, fields)))?;
+    let (index, behind) =
+        find(&written.name, fields).ok_or_else(|| wrong(unknown(&written.name, registry)))?;
     let field = &fields[index];
     let argument = match (behind, &written.argument) {
         (Some(_), Some(_)) => return Err(wrong(format!("{} takes one argument", field.name))),
@@ -242,7 +243,11 @@ fn find<'a>(name: &'a str, fields: &[Field]) -> Option<(usize, Option<&'a str>)>
     })
 }
 
-fn unknown(name: &str, fields: &[Field]) -> String {
+fn unknown(name: &str, registry: &dyn Registry) -> String {
+    if let Some(why) = registry.why_not(name) {
+        return format!("{name}: {why}");
+    }
+    let fields = registry.fields();
     if let Some(meant) = suggest(&name.to_ascii_lowercase(), fields.iter().map(|field| field.name)) {
         return format!("no such field; did you mean {meant}?");
     }

@@ -4,6 +4,7 @@ use super::{Filter, plan::Node};
 use crate::{
     events::{EVENTS, EventType},
     fields::{Reference, Registry, Source},
+    format::is_named_by_type,
 };
 
 /// A filter, as it is asked about many events. Most filters name the types they are about: events of other types cost
@@ -36,8 +37,7 @@ impl Matcher {
     /// Returns whether an event of this type matches.
     pub fn matches<S: Source + ?Sized>(&mut self, ty: EventType, source: &S) -> bool {
         let known = match self.known.get_mut(usize::from(ty.0)) {
-            // Generic events are of all calls that have no type of their own.
-            Some(known) if ty.0 > 1 => known,
+            Some(known) if is_named_by_type(ty) => known,
             _ => return self.plan.matches(source),
         };
         if *known == Known::Unseen {

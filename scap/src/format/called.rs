@@ -1,39 +1,72 @@
 //! What an event is called.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
-use super::{Decoded, EventView, Value};
-use crate::events::{Arch, Event, Syscall};
+use super::{Decoded, EventView, Value, decode};
+use crate::events::{Arch, EVENTS, Event, EventType, Syscall};
+
+/// Where the name of a row's events is.
+#[derive(Debug, Clone, Copy)]
+enum Named {
+    /// In the row.
+    Row(&'static str),
+    /// In the table of calls: a generic event.
+    Call(&'static str),
+    /// In a parameter: an asynchronous event.
+    Param(&'static str, usize),
+}
+
+/// Returns whether all events of a type have the same name. Generic and asynchronous events have their own.
+pub fn is_named_by_type(ty: EventType) -> bool {
+    matches!(NAMES.get(usize::from(ty.0)), Some((Named::Row(_), _)))
+}
+
+/// The names of the rows, and their calls, by type.
+static NAMES: LazyLock<Vec<(Named, Option<&'static Syscall>)>> = LazyLock::new(|| {
+    let named = |row: &'static Event| match (row.name, row.param("name")) {
+        _ if is_generic(row) => Named::Call(row.name),
+        ("asyncevent", Some(index)) => Named::Param(row.name, index),
+        _ => Named::Row(row.common_name()),
+    };
+    EVENTS.iter().map(|row| (named(row), row.syscall())).collect()
+});
 
 impl<'a> EventView<'a> {
     /// Returns the system call that the event is of, if it is of one.
     pub fn syscall(&self) -> Option<&'static Syscall> {
-        let row = self.info()?;
-        if !is_generic(row) {
-            return row.syscall();
+        match NAMES.get(usize::from(self.ty().0))? {
+            (Named::Call(_), _) => self.generic_call(),
+            (_, call) => *call,
         }
-        let code = match self.value("ID")?.ok()?.value {
-            Value::Syscall(code) => Syscall::by_code(code),
-            _ => None,
-        };
+    }
+
+    /// Returns the call of a generic event.
+    fn generic_call(&self) -> Option<&'static Syscall> {
+        let mut params =
+            self.params().map(|bytes| bytes.first_chunk().map(|number| u16::from_ne_bytes(*number)));
+        let (code, native) = (params.next(), params.next());
         // The recorder may not have known the call: look up its native number.
-        code.or_else(|| match self.value("nativeID")?.ok()?.value {
-            Value::Uint(number) => Syscall::by_number(Arch::NATIVE, number as u16),
-            _ => None,
-        })
+        let by_number = || Syscall::by_number(Arch::NATIVE, native??);
+        code.flatten().and_then(Syscall::by_code).or_else(by_number)
     }
 
     /// Returns the event's name: of a generic event, its system call's; of an `asyncevent`, its own; otherwise its row's.
     pub fn name(&self) -> Cow<'a, str> {
-        let Some(row) = self.info() else { return format!("unknown({})", self.ty()).into() };
-        match row.name {
-            "asyncevent" => match self.value("name") {
-                Some(Ok(Decoded { value: Value::Text(name), .. })) => String::from_utf8_lossy(name),
-                _ => row.name.into(),
+        match NAMES.get(usize::from(self.ty().0)) {
+            Some((Named::Row(name), _)) => (*name).into(),
+            Some((Named::Call(name), _)) => self.generic_call().map_or(*name, |call| call.name).into(),
+            Some((Named::Param(name, index), _)) => match self.param_value(*index) {
+                Some(Value::Text(name)) => String::from_utf8_lossy(name),
+                _ => (*name).into(),
             },
-            _ if is_generic(row) => self.syscall().map_or(row.name, |call| call.name).into(),
-            _ => row.common_name().into(),
+            None => format!("unknown({})", self.ty()).into(),
         }
+    }
+
+    /// Returns the value of a parameter by its index; `None` if the event or its row has none there, or an invalid one.
+    pub fn param_value(&self, index: usize) -> Option<Value<'a>> {
+        let Decoded { value, .. } = decode(self.info()?.params.get(index)?, self.param(index)?).ok()?;
+        Some(value)
     }
 }
 

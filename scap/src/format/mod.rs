@@ -30,6 +30,7 @@ mod writer;
 
 pub use block::{BlockType, MAX_EVENT, event_block_len, frame_event, set_event_time};
 pub use builder::{BuildError, EventBuilder};
+pub use called::is_named_by_type;
 pub use error::ReadError;
 pub use event::{EVENT_HEADER_LEN, EventError, EventView};
 pub use fields::Fields;

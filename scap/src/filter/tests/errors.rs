@@ -19,6 +19,7 @@ fn names() {
     table(&[
         ("proc.nmae = cat", "^^^^^^^^^ no such field; did you mean proc.name?"),
         ("proc.name=a and PROC.NAME=b", "                ^^^^^^^^^ no such field; did you mean proc.name?"),
+        ("evt.pluginname = x", "^^^^^^^^^^^^^^ evt.pluginname: there are no plugins"),
         ("xyzzy.y = 1", "^^^^^^^ no such field; `scapd list fields` prints them all"),
         (
             "spawned_process and proc.name = x",

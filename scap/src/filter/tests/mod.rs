@@ -70,6 +70,10 @@ impl Registry for Fields {
     fn cost(&self, field: usize) -> u32 {
         if field == self.index("fd.name") { 5 } else { 1 }
     }
+
+    fn why_not(&self, name: &str) -> Option<&str> {
+        (name == "evt.pluginname").then_some("there are no plugins")
+    }
 }
 
 /// The values of some fields.

@@ -1,14 +1,19 @@
 //! The kernel's names for errors and signals. The numbers are the same on x86-64 and arm64.
 
 /// Returns the name of an error; `value` is positive.
-pub(super) fn errno(value: i64) -> Option<&'static str> {
+pub fn errno(value: i64) -> Option<&'static str> {
     let value = u16::try_from(value).ok()?;
     ERRNOS.binary_search_by_key(&value, |&(v, _)| v).ok().map(|i| ERRNOS[i].1)
 }
 
 /// Returns the name of a signal; real-time signals have none.
-pub(super) fn signal(value: u8) -> Option<&'static str> {
+pub fn signal(value: u8) -> Option<&'static str> {
     SIGNALS.get(usize::from(value).checked_sub(1)?).copied()
+}
+
+/// Returns the names of the signals in a set; signal 1 is the lowest bit.
+pub fn signals(set: u32) -> Vec<&'static str> {
+    (0..32u8).filter(|bit| set & (1 << bit) != 0).filter_map(|bit| signal(bit + 1)).collect()
 }
 
 /// Errors above 500 are internal to the kernel, but appear in traces.

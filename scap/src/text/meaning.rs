@@ -1,9 +1,9 @@
-//! The meaning of values, for both lines and JSON.
+//! The meaning of values, for all forms of output.
 
 use std::borrow::Cow;
 
-use super::{kernel_names, text};
-use scap::{
+use super::{kernel_names, values};
+use crate::{
     events::{Detail, Effect, Event, ForeignCall, ParamInfo, ParamType, Source, Syscall},
     format::{Decoded, EventView, Value},
     model::{AT_FDCWD, Machine, OpenFd, bpf_creates, fcntl_duplicates, flag},
@@ -11,7 +11,7 @@ use scap::{
 
 /// The meaning of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Meaning<'a> {
+pub enum Meaning<'a> {
     /// None, or unknown.
     None,
     /// A name.
@@ -23,7 +23,7 @@ pub(super) enum Meaning<'a> {
 }
 
 /// Returns the meaning of a parameter's value at the event's time.
-pub(super) fn meaning<'a>(
+pub fn meaning<'a>(
     names: &'a Machine,
     event: &EventView<'_>,
     info: &ParamInfo,
@@ -49,11 +49,11 @@ pub(super) fn meaning<'a>(
         Value::Syscall(code) => fixed(Syscall::by_code(code).map(|s| s.name)),
         Value::Signal(v) => fixed(kernel_names::signal(v)),
         Value::Flags(v) | Value::Mode(v) => match info.detail {
-            Detail::Flags(table) => flags(text::flag_names(table, v)),
+            Detail::Flags(table) => flags(values::flag_names(table, v)),
             _ => Meaning::None,
         },
         Value::Enum(v) => match info.detail {
-            Detail::Flags(table) => flags(text::enum_names(table, v)),
+            Detail::Flags(table) => flags(values::enum_names(table, v)),
             _ => Meaning::None,
         },
         Value::Uid(u32::MAX) | Value::Gid(u32::MAX) => fixed(Some("<NONE>")),
@@ -133,7 +133,7 @@ fn comm<'a>(names: &'a Machine, event: &EventView<'_>, info: &ParamInfo, id: u64
 }
 
 /// Returns the value to show: makes numbers signed that the table declares unsigned but the call takes as signed.
-pub(super) fn shown<'a>(event: &EventView<'_>, info: &ParamInfo, decoded: Decoded<'a>) -> Decoded<'a> {
+pub fn shown<'a>(event: &EventView<'_>, info: &ParamInfo, decoded: Decoded<'a>) -> Decoded<'a> {
     let is_signed = match info.name {
         "offset" | "pos" | "offin" | "offout" => true,
         // Old recorders stored it as a sign-extended int.
@@ -155,7 +155,7 @@ fn flags(names: Vec<&'static str>) -> Meaning<'static> {
 /// Returns the absolute form of a relative path.
 fn absolute(names: &Machine, event: &EventView<'_>, info: &ParamInfo, path: &[u8]) -> Meaning<'static> {
     let int = |index| match event.info()?.params.get(index).zip(event.param(index)) {
-        Some((info, bytes)) => match scap::format::decode(info, bytes).ok()?.value {
+        Some((info, bytes)) => match crate::format::decode(info, bytes).ok()?.value {
             Value::Fd(fd) => Some(fd),
             _ => None,
         },

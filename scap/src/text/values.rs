@@ -2,17 +2,16 @@
 
 use std::fmt::Write;
 
-pub(super) use crate::escape::{escape, is_obeyed};
-use scap::events::{FlagTable, ParamType, PrintFormat};
-pub(super) use scap::model::{sockaddr, socktuple};
+use super::escape::Out;
+use crate::events::{FlagTable, ParamType, PrintFormat};
 
 /// Appends data, with a dot for each byte that is not printable ASCII.
-pub(super) fn dots(out: &mut String, bytes: &[u8]) {
-    out.extend(bytes.iter().map(|&b| if matches!(b, b' '..=b'~') { char::from(b) } else { '.' }));
+pub fn dots(out: &mut impl Out, bytes: &[u8]) {
+    out.ascii(bytes.iter().map(|&b| if matches!(b, b' '..=b'~') { b } else { b'.' }));
 }
 
 /// Appends an integer of type `ty`, given as 64 sign-extended bits, in the table's print format.
-pub(super) fn integer(out: &mut String, ty: ParamType, format: PrintFormat, bits: u64) {
+pub fn integer(out: &mut impl Write, ty: ParamType, format: PrintFormat, bits: u64) {
     let size = ty.size().unwrap_or(size_of::<u64>());
     // Hexadecimal and octal show only the type's own bits.
     let own = if size < size_of::<u64>() { bits & ((1 << (8 * size)) - 1) } else { bits };
@@ -35,7 +34,7 @@ fn field_of(table: FlagTable) -> u32 {
 
 /// Returns the names of the set flags. Rows are tested in order, and a match removes its bits: `O_RDWR` hides
 /// `O_RDONLY`, which shares a bit with it.
-pub(super) fn flag_names(table: FlagTable, value: u32) -> Vec<&'static str> {
+pub fn flag_names(table: FlagTable, value: u32) -> Vec<&'static str> {
     let field = field_of(table);
     let mut left = value;
     let mut names = Vec::new();
@@ -53,14 +52,14 @@ pub(super) fn flag_names(table: FlagTable, value: u32) -> Vec<&'static str> {
 }
 
 /// Returns the names of an enumeration value; some values have two.
-pub(super) fn enum_names(table: FlagTable, value: u32) -> Vec<&'static str> {
+pub fn enum_names(table: FlagTable, value: u32) -> Vec<&'static str> {
     table.iter().filter(|flag| flag.value == value).map(|flag| flag.name).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scap::events::flag_table;
+    use crate::events::flag_table;
 
     #[test]
     fn data_are_dotted() {

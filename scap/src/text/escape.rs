@@ -1,0 +1,70 @@
+//! Escapes text that comes from others, so that a terminal shows it and does not obey it.
+
+use std::fmt::{self, Write};
+
+/// Where text goes.
+pub trait Out: Write {
+    /// Appends text of a capture.
+    fn text(&mut self, bytes: &[u8]);
+
+    /// Appends characters of ASCII that a terminal shows as they are.
+    fn ascii(&mut self, chars: impl Iterator<Item = u8>);
+}
+
+/// For a terminal: text of captures is [escaped](escape).
+impl Out for String {
+    fn text(&mut self, bytes: &[u8]) {
+        escape(self, bytes);
+    }
+
+    fn ascii(&mut self, chars: impl Iterator<Item = u8>) {
+        self.extend(chars.map(char::from));
+    }
+}
+
+/// For programs: text of captures stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Raw(pub Vec<u8>);
+
+impl Write for Raw {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.extend_from_slice(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Out for Raw {
+    fn text(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn ascii(&mut self, chars: impl Iterator<Item = u8>) {
+        self.0.extend(chars);
+    }
+}
+
+/// Returns whether a terminal interprets a character instead of showing it. This includes line separators and
+/// bidirectional controls, which could make one path look like another.
+pub fn is_obeyed(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Appends text from a capture. Invalid UTF-8, characters that a terminal interprets, and backslashes are escaped, so
+/// that different texts never look alike.
+pub fn escape(out: &mut String, bytes: &[u8]) {
+    write_escaped(out, bytes, |c| c == '\\' || is_obeyed(c));
+}
+
+/// Appends text. Invalid UTF-8 and characters that are special are escaped.
+pub fn write_escaped(out: &mut String, bytes: &[u8], is_special: impl Fn(char) -> bool) {
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if is_special(c) { out.extend(c.escape_default()) } else { out.push(c) }
+        }
+        for byte in chunk.invalid() {
+            // Writing to a string cannot fail.
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+}
