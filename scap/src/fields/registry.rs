@@ -3,8 +3,9 @@
 use std::sync::LazyLock;
 
 use super::{
-    Field, Reference, Registry, Source, Value, evt, fd, proc,
+    Field, Reference, Registry, Source, Value, ancestors, evt, exe, fd, leaders, proc, resources,
     row::{Get, Row},
+    thread, user,
 };
 use crate::replay::Moment;
 
@@ -15,7 +16,20 @@ use crate::replay::Moment;
 pub struct Fields;
 
 /// The rows of all classes, in the order in which they are listed.
-static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| [evt::ROWS, proc::ROWS, fd::ROWS].concat());
+static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    [
+        evt::ROWS,
+        proc::ROWS,
+        ancestors::ROWS,
+        leaders::ROWS,
+        exe::ROWS,
+        resources::ROWS,
+        thread::ROWS,
+        user::ROWS,
+        fd::ROWS,
+    ]
+    .concat()
+});
 static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| ROWS.iter().map(|row| row.field).collect());
 
 impl Registry for Fields {
