@@ -38,6 +38,9 @@ child(sub { socket(our $s, PF_INET, SOCK_STREAM, 0); bind($s, sockaddr_in(0, INA
 child(sub { chdir("/"); $) = "65534 65534"; $( = 65534; $< = 65534; $> = 65534; });
 child(sub { $^F = 100; open(our $k, "<", "/etc/group"); syswrite($done, "x"); close($done);
     exec("sleep", "60"); });
+# A program without arguments, which waits for an end of its own pipe.
+child(sub { $^F = 100; pipe(our $in, our $held); POSIX::dup2(fileno($in), 0); syswrite($done, "x"); close($done);
+    exec("cat"); });
 # A child of a child, after its parent's changes; that parent ends.
 child(sub { chdir("sub"); open(our $f, "<", "/etc/hostname"); if (my $pid = fork()) {
     open(my $out, ">", "../grandchild"); print $out $pid; close($out); syswrite($done, "x"); POSIX::_exit(0); } });
@@ -81,6 +84,10 @@ fn text(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }
 
+fn read_number(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim().into()
+}
+
 /// Returns what /proc says of a process.
 fn of_proc(pid: u64) -> Facts {
     let read = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap();
@@ -96,7 +103,13 @@ fn of_proc(pid: u64) -> Facts {
     let capabilities = |key| u64::from_str_radix(&of_status(key, 0), 16).unwrap().to_string();
     let limits = String::from_utf8(read("limits")).unwrap();
     let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
     Facts::from([
+        ("parent", numbers[1].into()),
+        ("terminal", numbers[4].into()),
+        ("login", read_number(&read("loginuid"))),
+        ("threads", of_status("Threads:", 0)),
+        ("descriptors", fds.to_string()),
         ("comm", text(read("comm").strip_suffix(b"\n").unwrap())),
         ("command line", text(&read("cmdline"))),
         ("environment", text(&read("environ"))),
@@ -132,7 +145,13 @@ fn of_model(machine: &Machine, tid: u64) -> Facts {
     let process = thread.process;
     assert_eq!(thread.pid, tid);
     let own = |id: u64| machine.thread(id).map_or(0, |thread| thread.info.vtid);
+    let count = |count: Option<u64>| count.map_or("unknown".into(), |count| count.to_string());
     Facts::from([
+        ("parent", own(process.ptid).to_string()),
+        ("terminal", process.tty.to_string()),
+        ("login", process.loginuid.to_string()),
+        ("threads", count(machine.thread_count(tid))),
+        ("descriptors", count(machine.fd_count(tid))),
         ("comm", text(thread.comm)),
         ("command line", text(&[&process.exe, &b"\0"[..], &process.args].concat())),
         ("environment", text(&process.env)),
@@ -185,7 +204,7 @@ fn the_model_says_what_proc_says() {
     let (code, _, stderr) = run(&mut record);
     let living = Living([ids(&dir.join("pids")), ids(&dir.join("grandchild"))].concat());
     assert_eq!(code, Some(0), "{stderr}");
-    assert_eq!(living.0.len(), 6);
+    assert_eq!(living.0.len(), 7);
 
     let machine = machine_of(&path);
     let tids: Vec<_> = living.0.iter().map(|pid| in_model(&machine, *pid)).collect();
@@ -195,7 +214,7 @@ fn the_model_says_what_proc_says() {
     }
     // What the script made is really there.
     let comms: Vec<_> = tids.iter().map(|tid| text(machine.comm(*tid).unwrap())).collect();
-    assert_eq!(comms, ["perl", "renamed", "perl", "perl", "sleep", "perl"]);
+    assert_eq!(comms, ["perl", "renamed", "perl", "perl", "sleep", "cat", "perl"]);
     let [session, sockets] = [tids[0], tids[2]];
     assert_eq!(machine.thread(session).unwrap().process.sid, session);
     let connected = machine.fds(sockets).into_iter().filter(|(_, open)| open.ends().is_some());

@@ -131,7 +131,7 @@ impl<'r, R: Read> Replay<'r, R> {
             self.interval.end();
         }
         let captured = CapturedEvent { event: self.joiner.join(captured.event), ..captured };
-        self.machine.apply(&captured.event);
+        self.machine.apply_on(captured.cpu, &captured.event);
         if captured.event.ty() == ledger::NOTIFICATION
             && let Some(ledger::Notice::Selected(asked)) = ledger::parse(&captured.event)
         {

@@ -3,19 +3,30 @@
 //! A [`Field`] describes one; a [`Source`] has the values of all fields at one event. [`Fields`] are those that captures
 //! have; their source is a [`Moment`](crate::replay::Moment).
 
+mod ancestors;
 mod evt;
 mod evt_args;
 mod evt_io;
 #[cfg(test)]
 mod evt_tests;
 mod evt_time;
+mod exe;
 mod fd;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod fs;
+mod leaders;
 mod proc;
 mod registry;
+mod resources;
 mod row;
+mod task;
+#[cfg(test)]
+mod task_tests;
+mod thread;
 mod types;
 mod unsupported;
+mod user;
 mod value;
 
 pub use registry::Fields;
@@ -47,6 +58,20 @@ pub enum Argument {
     Key,
     /// It takes a name, if any.
     OptionalName,
+    /// It takes a number or a name, if any: without one, it has the values for all numbers (`proc.aenv`).
+    OptionalKey,
+}
+
+impl Argument {
+    /// Returns whether a field without its argument has the values for all numbers.
+    pub(crate) const fn counts_ancestors(self) -> bool {
+        matches!(self, Argument::OptionalIndex | Argument::OptionalKey)
+    }
+
+    /// Returns whether it may be a name, which may also stand behind a dot.
+    pub(crate) const fn may_be_name(self) -> bool {
+        matches!(self, Argument::Key | Argument::OptionalName | Argument::OptionalKey)
+    }
 }
 
 /// A field as an expression names it.

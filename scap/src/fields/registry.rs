@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 use super::{
-    Field, Reference, Registry, Source, Type, Value, evt, evt_args, evt_io, evt_time, fd, fs, proc,
+    Field, Reference, Registry, Source, Type, Value, ancestors, evt, evt_args, evt_io, evt_time, exe, fd, fs,
+    leaders, proc, resources,
     row::{Get, Row},
-    unsupported,
+    thread, unsupported, user,
 };
 use crate::replay::Moment;
 
@@ -17,7 +18,22 @@ pub struct Fields;
 
 /// The rows of all classes, in the order in which they are listed.
 static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
-    [evt::ROWS, evt_time::ROWS, evt_args::ROWS, evt_io::ROWS, fs::ROWS, proc::ROWS, fd::ROWS].concat()
+    [
+        evt::ROWS,
+        evt_time::ROWS,
+        evt_args::ROWS,
+        evt_io::ROWS,
+        fs::ROWS,
+        proc::ROWS,
+        ancestors::ROWS,
+        leaders::ROWS,
+        exe::ROWS,
+        resources::ROWS,
+        thread::ROWS,
+        user::ROWS,
+        fd::ROWS,
+    ]
+    .concat()
 });
 static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| ROWS.iter().map(|row| row.field).collect());
 

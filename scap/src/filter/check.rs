@@ -216,7 +216,7 @@ fn field(written: &FieldName, registry: &dyn Registry) -> Result<FieldOperand, M
             None => format!("{} has no argument {name}", field.name),
         }));
     }
-    let is_ancestry = field.argument == Argument::OptionalIndex && argument.is_none();
+    let is_ancestry = field.argument.counts_ancestors() && argument.is_none();
     let reference = Reference { field: index, argument };
     Ok(FieldOperand {
         name: field.name,
@@ -238,8 +238,8 @@ fn find<'a>(name: &'a str, fields: &[Field]) -> Option<(usize, Option<&'a str>)>
     // A field's name has few dots; a longer text is not looked up at each of them.
     dots.skip(name.matches('.').count().saturating_sub(8)).find_map(|dot| {
         let index = named(&name[..dot])?;
-        let takes_name = matches!(fields[index].argument, Argument::Key | Argument::OptionalName);
-        (takes_name && dot + 1 < name.len()).then(|| (index, Some(&name[dot + 1..])))
+        (fields[index].argument.may_be_name() && dot + 1 < name.len())
+            .then(|| (index, Some(&name[dot + 1..])))
     })
 }
 
@@ -277,10 +277,8 @@ fn key(field: &Field, text: Option<&[u8]>) -> Result<Option<Key>, String> {
         Argument::None => Err(format!("{name} takes no argument")),
         Argument::OptionalIndex if is_number => number(),
         Argument::OptionalIndex => Err(format!("{name} takes a number as its argument, such as {name}[1]")),
-        Argument::Key if is_number => number(),
-        Argument::Key | Argument::OptionalName if text.is_empty() => {
-            Err(format!("the argument of {name} is empty"))
-        }
-        Argument::Key | Argument::OptionalName => Ok(Some(Key::Name(text.into()))),
+        Argument::Key | Argument::OptionalKey if is_number => number(),
+        _ if text.is_empty() => Err(format!("the argument of {name} is empty")),
+        Argument::Key | Argument::OptionalName | Argument::OptionalKey => Ok(Some(Key::Name(text.into()))),
     }
 }

@@ -47,6 +47,7 @@ impl Tasks {
     }
 
     /// Changes what is known of a thread's process.
+    /// Not for its parent: see [`set_parent`](Tasks::set_parent).
     pub fn change_process(&mut self, tid: u64, change: impl FnOnce(&mut ProcessInfo)) {
         let pid = self.pid(tid);
         if let Some(process) = self.processes.get_mut(&pid)
@@ -60,8 +61,9 @@ impl Tasks {
     pub(super) fn describe_of_state(&mut self, t: &StateThread) {
         let mut info = ThreadInfo::of_state(t);
         let process = self.process(t.pid);
+        process.counted = Some(0);
         match &process.info {
-            None => process.info = Some(Arc::new(ProcessInfo::of_state(t, None))),
+            None => self.set_process_info(t.pid, Arc::new(ProcessInfo::of_state(t, None))),
             Some(known) => {
                 let own = ProcessInfo::of_state(t, Some(known));
                 info.differing = (own != **known).then(|| Arc::new(own));
@@ -99,20 +101,21 @@ impl Tasks {
             None => (ThreadInfo::default(), ProcessInfo::default()),
         };
         (own.vtid, own.flags, own.started) = (child.tid as i64, child.flags, more.ts);
-        own.differing = None;
+        (own.ran, own.cpu, own.differing) = (0, None, None);
         own.uid = more.uid.unwrap_or(own.uid);
         own.gid = more.gid.unwrap_or(own.gid);
-        own.memory = match child.told {
-            Told::Parent => Memory { pfmajor: 0, pfminor: 0, ..own.memory },
-            _ => more.memory.unwrap_or(own.memory),
-        };
+        own.memory = Memory { pfmajor: 0, pfminor: 0, ..own.memory };
         if child.flags & CLONE_THREAD == 0 || self.process(child.pid).info.is_none() {
             if child.flags & (CLONE_THREAD | CLONE_PARENT) == 0 {
                 process.ptid = parent;
             }
+            process.ptid = child.ptid.map_or(process.ptid, |ptid| self.pid(ptid));
             (process.vpid, process.started) = (child.pid as i64, more.ts);
             take_over(&mut process, more);
-            self.process(child.pid).info = Some(Arc::new(process));
+            if self.process_info(child.pid).is_some() {
+                self.disown(child.pid);
+            }
+            self.set_process_info(child.pid, Arc::new(process));
         }
         if let Some(thread) = self.threads.get_mut(&child.tid) {
             thread.info = Some(Box::new(own));
@@ -120,17 +123,60 @@ impl Tasks {
         self.describe_ids(child);
     }
 
-    /// Sets a child's ids in its own pid namespace, which its own return says.
+    /// Sets what is known of a thread that executes a program, besides what the event says. It may have been another thread
+    /// than the main thread, whose id it has now.
+    pub(super) fn describe_exec(&mut self, tid: u64, pid: u64, known: Option<Box<ThreadInfo>>) {
+        if self.process_info(pid).is_none() {
+            self.set_process_info(pid, Arc::default());
+        }
+        let vtid = self.process_info(pid).map_or(-1, |info| info.vpid);
+        let info = known.unwrap_or_else(|| Box::new(ThreadInfo { vtid, ..ThreadInfo::default() }));
+        if let Some(thread) = self.threads.get_mut(&tid) {
+            thread.info = Some(info);
+        }
+    }
+
+    /// Sets the memory of a thread, and with it that of the process, which its main thread has.
+    pub fn set_memory(&mut self, tid: u64, memory: Memory) {
+        self.change(tid, |info| info.memory = memory);
+        let pid = self.pid(tid);
+        if pid != tid {
+            let Memory { vmsize_kb, vmrss_kb, vmswap_kb, .. } = memory;
+            self.change(pid, |info| info.memory = Memory { vmsize_kb, vmrss_kb, vmswap_kb, ..info.memory });
+        }
+    }
+
+    /// Sets the ids of a thread and its process in their own pid namespace, if they are not known.
+    pub fn learn_ids(&mut self, tid: u64, ids: (Option<i64>, Option<i64>)) {
+        let Some((own, process)) = self.info(tid) else { return };
+        let (lacks_vtid, lacks_vpid) = (own.vtid < 0, process.vpid < 0);
+        if let (Some(vtid), true) = (ids.0, lacks_vtid) {
+            self.change(tid, |info| info.vtid = vtid);
+        }
+        if let (Some(vpid), true) = (ids.1, lacks_vpid) {
+            self.change_process(tid, |info| info.vpid = vpid);
+        }
+    }
+
+    /// Sets what a child's own return says: its memory and its ids in its own pid namespace.
     pub(super) fn describe_ids(&mut self, child: &Child<'_>) {
+        if let (Some(memory), Told::Child) = (child.more.memory, child.told) {
+            self.set_memory(child.tid, memory);
+        }
         if let (Some((vtid, _)), Told::Child) = (child.nested, child.told) {
             self.change(child.tid, |info| info.vtid = vtid);
         }
         if let (Some(vpid), true) = (child.more.vpid, child.told == Told::Child && child.tid == child.pid) {
+            // The state may have another time of a namespace than events: parent and child have the same.
+            let namespace = |tid| self.threads.get(&tid).map(|t| t.nested.map(|nested| nested.namespace));
+            let is_new = namespace(child.parent).is_some_and(|own| Some(own) != namespace(child.tid));
             let start = child.nested.map_or(0, |(_, start)| start);
-            let start = if start == 0 { 0 } else { self.namespaces.start_in_state(start) };
+            let in_state = self.namespaces.start_in_state(start);
             self.change_process(child.pid, |info| {
                 info.vpid = vpid;
-                info.pidns_init_start_ts = if start == 0 { info.pidns_init_start_ts } else { start };
+                if start != 0 && (is_new || info.pidns_init_start_ts == 0) {
+                    info.pidns_init_start_ts = in_state;
+                }
             });
         }
     }

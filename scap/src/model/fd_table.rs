@@ -128,7 +128,8 @@ impl FdTable {
         }
     }
 
-    fn len(&self) -> usize {
+    /// The number of descriptors.
+    pub fn len(&self) -> usize {
         self.kept.table.size() + self.close_on_exec.table.size()
     }
 

@@ -7,16 +7,19 @@ use crate::format::{heap, state::Thread as StateThread};
 /// A text that several threads may share.
 pub type Text = Arc<[u8]>;
 
+/// An id that is not known.
+pub(crate) const UNKNOWN: u64 = u64::MAX;
+
 /// What belongs to a process.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProcessInfo {
-    /// The parent process.
+    /// The parent process; `u64::MAX` if unknown.
     pub ptid: u64,
-    /// The session.
+    /// The session; `u64::MAX` if unknown.
     pub sid: u64,
     /// The process group; below 0 if unknown.
     pub pgid: i64,
-    /// The process group's id in the process's own pid namespace.
+    /// The process group's id in the process's own pid namespace; `u64::MAX` if unknown.
     pub vpgid: u64,
     /// The process's id in its own pid namespace; below 0 if unknown.
     pub vpid: i64,
@@ -56,6 +59,42 @@ pub struct ProcessInfo {
     pub started: u64,
     /// When its last exec returned, in ns since the epoch; 0 if the capture does not show it.
     pub executed: u64,
+    /// Whether all of this is known: the initial state, the parent or an exec has told it. If not, only what the
+    /// process's own events told is known.
+    pub is_complete: bool,
+}
+
+impl Default for ProcessInfo {
+    /// A process of which nothing is known.
+    fn default() -> ProcessInfo {
+        let none = Text::default();
+        ProcessInfo {
+            ptid: UNKNOWN,
+            sid: UNKNOWN,
+            pgid: -1,
+            vpgid: UNKNOWN,
+            vpid: -1,
+            exe: none.clone(),
+            exepath: none.clone(),
+            args: none.clone(),
+            env: none.clone(),
+            cgroups: none,
+            fdlimit: 0,
+            tty: 0,
+            loginuid: u32::MAX,
+            pidns_init_start_ts: 0,
+            exe_writable: false,
+            exe_upper_layer: false,
+            exe_lower_layer: false,
+            exe_from_memfd: false,
+            exe_ino: 0,
+            exe_ino_ctime: 0,
+            exe_ino_mtime: 0,
+            started: 0,
+            executed: 0,
+            is_complete: false,
+        }
+    }
 }
 
 /// The memory of a process, as a thread's last event tells it.
@@ -74,15 +113,15 @@ pub struct Memory {
 }
 
 /// What belongs to a thread.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreadInfo {
     /// Its id in its own pid namespace; below 0 if unknown.
     pub vtid: i64,
     /// `clone_flags` of flags.def: how it shares with its process.
     pub flags: u32,
-    /// Effective user.
+    /// Effective user; `u32::MAX` if unknown.
     pub uid: u32,
-    /// Effective group.
+    /// Effective group; `u32::MAX` if unknown.
     pub gid: u32,
     /// Inheritable capabilities, in the kernel's bits.
     pub cap_inheritable: u64,
@@ -94,8 +133,50 @@ pub struct ThreadInfo {
     pub memory: Memory,
     /// When it was cloned, in ns since the epoch; 0 if the capture does not show it.
     pub started: u64,
+    /// How long it has run on a CPU since the capture's start, in ns, as far as switch events tell.
+    pub ran: u64,
+    /// Its CPU time at its last procinfo event, as that counts it.
+    pub(crate) cpu: Option<CpuTime>,
     /// What the initial state says of its process, where that differs from what it says of the main thread.
     pub(crate) differing: Option<Arc<ProcessInfo>>,
+}
+
+/// CPU time in ticks, as procinfo events of old captures count it: 100 a second.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// In user mode.
+    pub user: u64,
+    /// In the kernel.
+    pub system: u64,
+}
+
+impl CpuTime {
+    pub(crate) fn since(self, before: CpuTime) -> CpuTime {
+        CpuTime {
+            user: self.user.saturating_sub(before.user),
+            system: self.system.saturating_sub(before.system),
+        }
+    }
+}
+
+impl Default for ThreadInfo {
+    /// A thread of which nothing is known.
+    fn default() -> ThreadInfo {
+        ThreadInfo {
+            vtid: -1,
+            flags: 0,
+            uid: u32::MAX,
+            gid: u32::MAX,
+            cap_inheritable: 0,
+            cap_permitted: 0,
+            cap_effective: 0,
+            memory: Memory::default(),
+            started: 0,
+            ran: 0,
+            cpu: None,
+            differing: None,
+        }
+    }
 }
 
 impl ProcessInfo {
@@ -126,7 +207,18 @@ impl ProcessInfo {
             exe_ino_mtime: t.exe_ino_mtime,
             started: 0,
             executed: 0,
+            is_complete: true,
         }
+    }
+
+    /// Returns whether the program that it runs is described: not if only a clone by an unknown process has told of it.
+    pub fn is_described(&self) -> bool {
+        self.is_complete || self.executed != 0
+    }
+
+    /// Returns the id of the parent process, if it is known and there is one.
+    pub fn parent(&self) -> Option<u64> {
+        Some(self.ptid).filter(|ptid| !matches!(*ptid, 0 | UNKNOWN))
     }
 
     /// Fills in an entry of the state.
@@ -167,6 +259,8 @@ impl ThreadInfo {
                 pfminor: t.pfminor,
             },
             started: 0,
+            ran: 0,
+            cpu: None,
             differing: None,
         }
     }
@@ -189,7 +283,7 @@ impl ThreadInfo {
                 self.cap_effective = 0;
                 self.cap_permitted = if all { 0 } else { self.cap_permitted };
             }
-            (1.., 0) => self.cap_effective = self.cap_permitted,
+            (1.., 0) if self.uid != u32::MAX => self.cap_effective = self.cap_permitted,
             _ => {}
         }
         self.uid = uid;

@@ -3,9 +3,10 @@
 use super::{
     fd_state::ServerPorts,
     fds::OpenFd,
-    info::{ProcessInfo, ThreadInfo},
+    info::{CpuTime, ProcessInfo, ThreadInfo},
     pairing::{Call, Pairing},
     paths,
+    schedule::Schedule,
     tasks::Tasks,
     users::Accounts,
 };
@@ -22,8 +23,16 @@ const MAX_PATH: usize = 2 * 4096;
 /// What the last event ended. It is removed with the next event, so that the last event still shows its name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Ended {
-    Fds { tid: u64, first: i64, last: i64 },
-    Thread { tid: u64 },
+    Fds {
+        tid: u64,
+        first: i64,
+        last: i64,
+    },
+    /// A thread, and the one that inherits its children.
+    Thread {
+        tid: u64,
+        reaper: Option<u64>,
+    },
 }
 
 /// The recorded machine: threads, processes, descriptors, users and groups.
@@ -36,6 +45,9 @@ pub struct Machine {
     pub(super) ended: Option<Ended>,
     pub(super) pairing: Pairing,
     pub(super) latency: Option<u64>,
+    pub(super) schedule: Schedule,
+    pub(super) ran: Option<u64>,
+    pub(super) used: Option<CpuTime>,
     info: MachineInfo,
     interfaces: Vec<Interface>,
 }
@@ -133,6 +145,7 @@ impl Machine {
         self.tasks.memory()
             + self.accounts.memory()
             + self.pairing.memory()
+            + self.schedule.memory()
             + interfaces.sum::<usize>() as u64
     }
 
@@ -182,6 +195,70 @@ impl Machine {
     /// capture lacks the call's enter event.
     pub fn latency(&self) -> Option<u64> {
         self.latency
+    }
+
+    /// Returns how long the thread ran on its CPU that the last event, a switch, took off it, in ns. `None` if the capture
+    /// does not show when it came there.
+    pub fn ran(&self) -> Option<u64> {
+        self.ran
+    }
+
+    /// Returns the CPU time of the thread between the last event, a procinfo event, and the one before of that thread.
+    pub fn used(&self) -> Option<CpuTime> {
+        self.used
+    }
+
+    /// Returns the process of a running thread; `None` if the thread is unknown.
+    pub fn process_of(&self, tid: u64) -> Option<u64> {
+        self.tasks.process_of(tid)
+    }
+
+    /// Returns what is known of a running thread, without its names; `None` as for [`thread`](Machine::thread).
+    pub fn thread_info(&self, tid: u64) -> Option<&ThreadInfo> {
+        self.tasks.info(tid).map(|(own, _)| own)
+    }
+
+    /// Returns what is known of the process of a thread that runs; `None` as for [`thread`](Machine::thread).
+    pub fn process_info(&self, tid: u64) -> Option<&ProcessInfo> {
+        self.tasks.info(tid).map(|(_, process)| process)
+    }
+
+    /// Returns a process by its id. Its main thread may have ended before others.
+    pub fn process(&self, pid: u64) -> Option<&ProcessInfo> {
+        self.tasks.process_info(pid)
+    }
+
+    /// Returns the command name of a process: that of its main thread.
+    pub fn process_comm(&self, pid: u64) -> Option<&[u8]> {
+        self.tasks.process_comm(pid)
+    }
+
+    /// Returns the ancestors of a process, the parent first, as far as they are known to run; at most 256.
+    pub fn ancestors(&self, pid: u64) -> impl Iterator<Item = (u64, &ProcessInfo)> {
+        self.tasks.ancestors(pid)
+    }
+
+    /// Returns the number of running threads of a process, without one that the last event ends. `None` if the capture does
+    /// not show all of them, as after a gap.
+    pub fn thread_count(&self, pid: u64) -> Option<u64> {
+        self.tasks.thread_count(pid, self.ending())
+    }
+
+    /// Returns whether the main thread of a process runs, and is not the one that the last event ends.
+    pub fn has_main_thread(&self, pid: u64) -> bool {
+        self.tasks.pid(pid) == pid && self.tasks.comm(pid).is_some() && self.ending() != Some(pid)
+    }
+
+    fn ending(&self) -> Option<u64> {
+        match self.ended {
+            Some(Ended::Thread { tid, .. }) => Some(tid),
+            _ => None,
+        }
+    }
+
+    /// Returns the number of open descriptors of a thread. `None` if the capture does not show all of them, as after a gap.
+    pub fn fd_count(&self, tid: u64) -> Option<u64> {
+        self.tasks.fd_count(tid)
     }
 
     /// Returns the call that a thread is in.

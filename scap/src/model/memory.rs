@@ -1,6 +1,6 @@
 //! How much memory tables take, that a capture's events fill.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The memory of a map without what its entries refer to, in bytes.
 pub(crate) fn map_memory<K, V>(map: &HashMap<K, V>) -> u64 {
@@ -10,6 +10,11 @@ pub(crate) fn map_memory<K, V>(map: &HashMap<K, V>) -> u64 {
 /// The memory of a set without what its entries refer to, in bytes.
 pub(crate) fn set_memory<T>(set: &HashSet<T>) -> u64 {
     table(set.capacity(), size_of::<T>())
+}
+
+/// The memory of an ordered set without what its entries refer to, in bytes: nodes are at least half full.
+pub(crate) fn ordered_memory<T>(set: &BTreeSet<T>) -> u64 {
+    (set.len() as u64).saturating_mul(2 * size_of::<T>() as u64 + 16)
 }
 
 /// A table has a byte for each entry besides, and stays an eighth empty.

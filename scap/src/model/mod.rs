@@ -19,6 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ancestry;
 mod apply;
 mod control;
 mod describe;
@@ -28,12 +29,14 @@ mod fd_table;
 mod fds;
 mod flags;
 mod info;
+mod kin;
 mod machine;
 mod memory;
 mod namespaces;
 mod pairing;
 mod paths;
 mod pool;
+mod schedule;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -42,7 +45,7 @@ mod users;
 pub use endpoints::{endpoint, sockaddr, socktuple};
 pub use fds::{Ends, FdClass, OpenFd, Role};
 pub use flags::{bpf_creates, fcntl_duplicates, flag};
-pub use info::{Memory, ProcessInfo, Text, ThreadInfo};
+pub use info::{CpuTime, Memory, ProcessInfo, Text, ThreadInfo};
 pub use machine::{AT_FDCWD, Machine, Thread};
 pub use memory::Interval;
 pub use pairing::Call;

@@ -9,6 +9,7 @@ use super::{
     fd_table::{self, FdTable},
     flags::{CLONE_FILES, CLONE_FS, CLONE_THREAD},
     info::{Memory, ProcessInfo, Text, ThreadInfo, shared, text_memory},
+    kin::Kin,
     memory::{map_memory, set_memory},
     namespaces::{Namespaces, Nested},
     pool::{Id, Pool},
@@ -46,6 +47,10 @@ pub(super) struct Process {
     pub context: Context,
     pub nested: Option<Nested>,
     pub info: Option<Arc<ProcessInfo>>,
+    /// The number of gaps at which its threads were last known to be all there are.
+    pub counted: Option<u32>,
+    /// The command name of its main thread, if that has ended before others.
+    pub leader: Option<Text>,
     /// An event has changed what belongs to the process: what the state said of single threads is obsolete.
     pub is_revised: bool,
 }
@@ -62,8 +67,10 @@ pub(super) struct Context {
 pub(crate) struct Child<'a> {
     pub tid: u64,
     pub pid: u64,
-    /// The thread that cloned it.
+    /// The thread that cloned it; 0 if unknown.
     pub parent: u64,
+    /// A thread of the process's parent, where its own return says so.
+    pub ptid: Option<u64>,
     pub comm: &'a [u8],
     /// The flags, with the values of the `clone_flags` table.
     pub flags: u32,
@@ -104,8 +111,11 @@ pub(crate) struct Tasks {
     pub(super) files: Pool<FdTable>,
     pub(super) directories: Pool<Directories>,
     pub(super) namespaces: Namespaces,
+    pub(super) kin: Kin,
     /// Gaps so far.
     pub(super) gaps: u32,
+    /// Whether the recorder left out events on purpose: the rest does not show all threads and descriptors.
+    pub(super) is_partial: bool,
     /// Whether more than names is kept.
     pub(super) whole: bool,
     /// Threads in a clone whose child has not been seen.
@@ -142,6 +152,7 @@ impl Tasks {
                 + thread.info.as_ref().map_or(0, |_| heap(size_of::<ThreadInfo>()))
                 + differing.map_or(0, |info| info.memory())
         };
+        let leaders = self.processes.values().filter_map(|process| process.leader.as_ref());
         let infos = self.processes.values().filter_map(|process| process.info.as_ref());
         let directories = self.directories.iter().map(|d| text_memory(&d.cwd) + text_memory(&d.root));
         map_memory(&self.threads)
@@ -151,9 +162,11 @@ impl Tasks {
             + set_memory(&self.cloning)
             + self.threads.values().map(of_thread).sum::<u64>()
             + infos.map(|info| info.memory()).sum::<u64>()
+            + leaders.map(text_memory).sum::<u64>()
             + directories.sum::<u64>()
             + fd_table::memory(self.files.iter())
             + self.namespaces.memory()
+            + self.kin.memory()
     }
 
     /// Notes that events are missing: what waits for another event may wait in vain.
@@ -186,6 +199,11 @@ impl Tasks {
     /// Returns the thread with the number `id` in the pid namespace of thread `tid`; `None` if unknown.
     pub fn resolve(&self, tid: u64, id: u64) -> Option<u64> {
         self.namespaces.resolve(self.threads.get(&tid)?.nested, id)
+    }
+
+    /// Returns the thread with the number `id` in the nested pid namespace of thread `tid`; `None` if either is unknown.
+    pub fn resolve_nested(&self, tid: u64, id: u64) -> Option<u64> {
+        self.namespaces.resolve(Some(self.threads.get(&tid)?.nested?), id)
     }
 
     fn context(&self, tid: u64) -> Option<Context> {
@@ -238,7 +256,15 @@ impl Tasks {
                 files: self.files.add(FdTable::default()),
                 directory: self.directories.add(Directories::default()),
             };
-            Process { threads: 0, context, nested: None, info: None, is_revised: false }
+            Process {
+                threads: 0,
+                context,
+                nested: None,
+                info: None,
+                counted: None,
+                leader: None,
+                is_revised: false,
+            }
         })
     }
 
@@ -278,14 +304,17 @@ impl Tasks {
             }
             return;
         }
+        let is_thread = child.flags & CLONE_THREAD != 0;
         self.add(child.tid, child.pid, child.comm, child.told, None);
+        if !is_thread && child.tid == child.pid {
+            self.start_process(child.pid, child.tid);
+        }
         self.set_nested(child);
         if self.whole {
             self.describe(child);
         }
         let Some(inherited) = self.context(child.parent) else { return };
         let (shares_files, shares_directory) = (child.flags & CLONE_FILES != 0, child.flags & CLONE_FS != 0);
-        let is_thread = child.flags & CLONE_THREAD != 0;
         let of_process = self.process(child.pid).context;
         if is_thread && shares_files && shares_directory && inherited == of_process {
             return;
@@ -336,11 +365,9 @@ impl Tasks {
         };
         let own = self.threads.get_mut(&tid).and_then(|t| t.own.take());
         self.add(tid, pid, comm, told, nested);
+        self.start_process(pid, tid);
         if self.whole {
-            self.process(pid).info.get_or_insert_default();
-            if let Some(thread) = self.threads.get_mut(&tid) {
-                thread.info = Some(info.unwrap_or_default());
-            }
+            self.describe_exec(tid, pid, info);
         }
         if let Some(own) = own {
             let of_process = std::mem::replace(&mut self.process(pid).context, own);
@@ -389,6 +416,7 @@ impl Tasks {
             info: None,
         };
         self.namespaces.enter(nested, tid);
+        self.kin.add_thread(pid, tid);
         let old = self.threads.insert(tid, thread);
         let is_new = old.is_none();
         if let Some(own) = old.and_then(|old| old.own) {
@@ -403,17 +431,22 @@ impl Tasks {
 
     /// Ends a thread. The last thread of a process also closes its descriptors. The name stays until the parent has
     /// returned from the clone.
-    pub fn end(&mut self, tid: u64) {
+    ///
+    /// `reaper` is the thread that inherits its children, if there is one.
+    pub fn end(&mut self, tid: u64, reaper: Option<u64>) {
         self.cloning.remove(&tid);
-        let Some(thread) = self.threads.get_mut(&tid) else { return self.leave_process(tid) };
+        let Some(thread) = self.threads.get_mut(&tid) else { return self.leave_process(tid, tid, reaper) };
         let pid = thread.pid;
         if thread.told == Told::Child && !thread.ended {
             thread.ended = true;
             let own = thread.own.take();
             own.into_iter().for_each(|own| self.release(own));
-            self.leave_process(pid);
+            self.leave_process(tid, pid, reaper);
+            if let Some(thread) = self.threads.get(&tid).cloned() {
+                self.keep_leader(tid, &thread);
+            }
         } else {
-            self.forget(tid);
+            self.forget_for(tid, reaper);
         }
     }
 
@@ -422,21 +455,28 @@ impl Tasks {
         self.threads.get(&tid).is_some_and(|t| t.ended && t.told == Told::Both)
     }
 
-    fn forget(&mut self, tid: u64) {
+    pub(super) fn forget(&mut self, tid: u64) {
+        self.forget_for(tid, None);
+    }
+
+    fn forget_for(&mut self, tid: u64, reaper: Option<u64>) {
         let Some(thread) = self.threads.remove(&tid) else { return };
         self.namespaces.leave(thread.nested, tid);
         thread.own.into_iter().for_each(|own| self.release(own));
         if !thread.ended {
-            self.leave_process(thread.pid);
+            self.leave_process(tid, thread.pid, reaper);
         }
+        self.keep_leader(tid, &thread);
     }
 
-    fn leave_process(&mut self, pid: u64) {
+    fn leave_process(&mut self, tid: u64, pid: u64, reaper: Option<u64>) {
+        self.kin.remove_thread(pid, tid);
         if let Entry::Occupied(mut process) = self.processes.entry(pid) {
             process.get_mut().threads = process.get().threads.saturating_sub(1);
             if process.get().threads == 0 {
-                let context = process.remove().context;
-                self.release(context);
+                let process = process.remove();
+                self.release(process.context);
+                self.bequeath(pid, process.info.as_deref(), reaper);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Fields and events for tests, and tests of whole filters.
 
 mod errors;
+mod fields;
 mod operators;
 mod random;
 mod syntax;

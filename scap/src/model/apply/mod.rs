@@ -10,9 +10,9 @@ use super::{
     machine::{Ended, Machine},
 };
 use crate::{
-    events::{Effect, Event},
+    events::{Effect, Event, EventType, event},
     format::{EventView, state::NamedFd},
-    ledger,
+    ledger::{self, Notice},
 };
 use args::Args;
 
@@ -20,17 +20,28 @@ impl Machine {
     /// Updates the machine from an event. Call it with each event, before asking for what the event refers to.
     /// [Join](crate::format::Joiner) the events of old captures first.
     pub fn apply(&mut self, event: &EventView<'_>) {
+        self.apply_any(event, None);
+    }
+
+    /// Updates the machine from an event of this CPU, as [`apply`](Machine::apply). How long threads have
+    /// [run](Machine::ran) is only known with this.
+    pub fn apply_on(&mut self, cpu: u16, event: &EventView<'_>) {
+        self.apply_any(event, Some(cpu));
+    }
+
+    fn apply_any(&mut self, event: &EventView<'_>, cpu: Option<u16>) {
         match self.ended.take() {
             Some(Ended::Fds { tid, first, last }) => self.tasks.files_mut(tid).close(first..=last),
-            Some(Ended::Thread { tid }) => self.tasks.end(tid),
+            Some(Ended::Thread { tid, reaper }) => self.tasks.end(tid, reaper),
             None => {}
         }
         let call = self.pairing.event(event);
         self.latency = call.map(|call| event.ts().saturating_sub(call.entered));
+        (self.ran, self.used) = (None, None);
         let Some(row) = event.info() else { return };
         match row.effect() {
             Some(effect) if row.takes_effect() => {
-                Apply { machine: self, tid: event.tid(), row, args: Args::new(event) }.apply(effect);
+                Apply { machine: self, tid: event.tid(), cpu, row, args: Args::new(event) }.apply(effect);
             }
             Some(Effect::Clone) => self.tasks.begin_clone(event.tid()),
             _ => {}
@@ -42,6 +53,7 @@ impl Machine {
 struct Apply<'a> {
     machine: &'a mut Machine,
     tid: u64,
+    cpu: Option<u16>,
     row: &'static Event,
     args: Args<'a>,
 }
@@ -55,7 +67,9 @@ impl Apply<'_> {
             Effect::Fcntl => return self.fcntl(),
             Effect::Exit => return self.exited(),
             Effect::Memory => return self.memory_told(),
-            Effect::Notice if self.args.text("id") == Some(ledger::GAP.as_bytes()) => return self.gap(),
+            Effect::Switch => return self.switched(),
+            Effect::CpuTime => return self.cpu_time_told(),
+            Effect::Notice => return self.notified(),
             Effect::Drop => return self.gap(),
             _ => {}
         }
@@ -139,8 +153,27 @@ impl Apply<'_> {
         self.machine.absolute(self.args.event, None, path)
     }
 
+    /// Handles a notice of the recorder. Where that of a gap says that only events without an effect are missing, the
+    /// state is as before.
+    fn notified(&mut self) {
+        let is_harmless = |ty: &EventType| event(*ty).is_some_and(|row| row.effect().is_none());
+        match ledger::parse(self.args.event) {
+            Some(Notice::Gap(gap))
+                if !gap.most.is_empty()
+                    && gap.losses.sum() == gap.most.iter().map(|(_, count)| count).sum::<u64>()
+                    && gap.most.iter().all(|(ty, _)| is_harmless(ty)) =>
+            {
+                self.machine.pairing.clear();
+            }
+            Some(Notice::Gap(_)) => self.gap(),
+            Some(Notice::Selected(asked)) => self.machine.tasks.is_partial = !asked.is_everything(),
+            _ => {}
+        }
+    }
+
     fn gap(&mut self) {
         self.machine.pairing.clear();
+        self.machine.schedule.clear();
         self.machine.tasks.gap();
     }
 }

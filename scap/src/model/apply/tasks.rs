@@ -12,9 +12,10 @@ use crate::{
             CLONE_PARENT, CLONE_THREAD, EXE_FROM_MEMFD, EXE_LOWER_LAYER, EXE_UPPER_LAYER, EXE_WRITABLE,
             RLIMIT_NOFILE,
         },
-        info::{Memory, ProcessInfo, ThreadInfo, shared},
+        info::{CpuTime, Memory, ProcessInfo, ThreadInfo, shared},
         machine::Ended,
         paths,
+        schedule::Switch,
         tasks::{Child, More, Told},
     },
 };
@@ -50,15 +51,19 @@ impl<'a> Apply<'a> {
         let flags = self.args.flags("flags").unwrap_or_default();
         let child = match self.args.int("res") {
             Some(0) => self.child_of_itself(flags),
-            Some(res) if res > 0 => match self.child_of_parent(res, flags) {
-                Some(child) => child,
-                None => return self.machine.tasks.announce(self.tid, res as u64),
-            },
+            Some(res) if res > 0 => {
+                let own = (self.args.int("vtid"), self.args.int("vpid"));
+                self.machine.tasks.learn_ids(self.tid, own);
+                match self.child_of_parent(res, flags) {
+                    Some(child) => child,
+                    None => return self.machine.tasks.announce(self.tid, res as u64),
+                }
+            }
             _ => return,
         };
         self.machine.tasks.fork(&child);
         if self.machine.tasks.is_gone(child.tid) {
-            self.machine.ended = Some(Ended::Thread { tid: child.tid });
+            self.machine.ended = Some(Ended::Thread { tid: child.tid, reaper: None });
         }
     }
 
@@ -76,7 +81,9 @@ impl<'a> Apply<'a> {
             .int("vtid")
             .filter(|vtid| *vtid > 0)
             .map(|vtid| (vtid, args.uint("pidns_init_start_ts").unwrap_or_default()));
-        Child { tid, pid, parent, told: Told::Child, comm: args.comm(), flags, nested, more: self.more() }
+        let ptid = id("ptid").filter(|ptid| *ptid > 0 && flags & CLONE_THREAD == 0);
+        let (comm, more) = (args.comm(), self.more());
+        Child { tid, pid, parent, ptid, told: Told::Child, comm, flags, nested, more }
     }
 
     /// Returns the child with the number `res` in the caller's pid namespace; `None` if it is not known yet.
@@ -84,11 +91,14 @@ impl<'a> Apply<'a> {
         let (args, tid) = (&self.args, self.tid);
         // In a nested pid namespace, the result differs from the child's tid in events.
         let is_nested = args.int("vtid").is_some_and(|vtid| vtid as u64 != tid);
-        let parent_knows = self.machine.tasks.resolve(tid, res as u64).filter(|_| is_nested);
-        let child = parent_knows.or((!is_nested).then_some(res as u64))?;
+        let child = match is_nested {
+            true => self.machine.tasks.resolve_nested(tid, res as u64)?,
+            false => res as u64,
+        };
         let pid = if flags & CLONE_THREAD != 0 { self.machine.pid(tid) } else { child };
         let (comm, more) = (args.comm(), self.more());
-        Some(Child { tid: child, pid, parent: tid, told: Told::Parent, comm, flags, nested: None, more })
+        let (told, ptid, nested) = (Told::Parent, None, None);
+        Some(Child { tid: child, pid, parent: tid, ptid, told, comm, flags, nested, more })
     }
 
     /// Returns what a clone or an exec says besides names; nothing if only names are kept.
@@ -126,8 +136,30 @@ impl<'a> Apply<'a> {
         if self.machine.tasks.whole
             && let Some(memory) = self.memory()
         {
-            self.machine.tasks.change(self.tid, |info| info.memory = memory);
+            self.machine.tasks.set_memory(self.tid, memory);
         }
+    }
+
+    /// Handles a switch from the event's thread to another one.
+    pub(super) fn switched(&mut self) {
+        self.memory_told();
+        let (Some(cpu), Some(next)) = (self.cpu, self.args.int("next")) else { return };
+        let switch = Switch { ts: self.args.event.ts(), next: next as u64 };
+        self.machine.ran = self.machine.schedule.switch(cpu, self.tid, switch);
+        if let Some(ran) = self.machine.ran {
+            self.machine.tasks.change(self.tid, |info| info.ran = info.ran.saturating_add(ran));
+        }
+    }
+
+    /// Handles a procinfo event. A thread's first one has nothing to be compared with.
+    pub(super) fn cpu_time_told(&mut self) {
+        let (Some(user), Some(system)) = (self.args.uint("cpu_usr"), self.args.uint("cpu_sys")) else {
+            return;
+        };
+        let (machine, now) = (&mut *self.machine, CpuTime { user, system });
+        machine.tasks.change(self.tid, |info| {
+            machine.used = info.cpu.replace(now).map(|before| now.since(before));
+        });
     }
 
     pub(super) fn executed(&mut self) {
@@ -143,13 +175,17 @@ impl<'a> Apply<'a> {
     fn exec_described(&mut self, pid: u64) {
         let (more, args) = (self.more(), &self.args);
         let tasks = &mut self.machine.tasks;
+        let id = |name| args.int(name).and_then(|id| u64::try_from(id).ok());
+        if let Some(parent) = id("ptid") {
+            tasks.set_parent(pid, tasks.pid(parent));
+        }
         tasks.change_process(pid, |process| {
             take_over(process, &more);
             process.executed = more.ts;
             process.exepath = args.text("trusted_exepath").unwrap_or_default().into();
+            // A program may have no arguments.
+            process.args = shared(Some(&process.args), args.bytes("args").unwrap_or_default());
             process.env = shared(Some(&process.env), args.bytes("env").unwrap_or_default());
-            let id = |name| args.int(name).and_then(|id| u64::try_from(id).ok());
-            process.ptid = id("ptid").unwrap_or(process.ptid);
             process.vpgid = id("vpgid").unwrap_or(process.vpgid);
             process.pgid = args.int("pgid").unwrap_or(process.pgid);
             process.tty = args.id("tty").unwrap_or(process.tty);
@@ -160,6 +196,7 @@ impl<'a> Apply<'a> {
             let number = |name| args.uint(name).unwrap_or_default();
             (process.exe_ino, process.exe_ino_ctime) = (number("exe_ino"), number("exe_ino_ctime"));
             process.exe_ino_mtime = number("exe_ino_mtime");
+            process.is_complete |= args.uint("cap_effective").is_some();
         });
         tasks.change(self.tid, |own| {
             own.uid = more.uid.unwrap_or(own.uid);
@@ -171,7 +208,9 @@ impl<'a> Apply<'a> {
 
     pub(super) fn exited(&mut self) {
         self.machine.pairing.take(self.tid);
-        self.machine.ended = Some(Ended::Thread { tid: self.tid });
+        let reaper =
+            self.args.int("reaper_tid").and_then(|tid| u64::try_from(tid).ok()).filter(|tid| *tid > 0);
+        self.machine.ended = Some(Ended::Thread { tid: self.tid, reaper });
     }
 
     pub(super) fn user_changed(&mut self) {
@@ -223,7 +262,12 @@ impl<'a> Apply<'a> {
     pub(super) fn limit_changed(&mut self) {
         let args = &self.args;
         // A negative limit of prlimit was not given; that of open files cannot be infinite.
-        let limit = args.int("newcur").or(args.int("cur")).and_then(|limit| u64::try_from(limit).ok());
+        let new = match (args.int("newcur"), args.int("newmax"), args.int("oldcur")) {
+            // A prlimit that only reads the limit has zeros as the new one.
+            (Some(0), Some(0), Some(old)) if old > 0 => Some(old),
+            (new, ..) => new,
+        };
+        let limit = new.or(args.int("cur")).and_then(|limit| u64::try_from(limit).ok());
         let (Some(RLIMIT_NOFILE), Some(limit)) = (args.flags("resource"), limit) else { return };
         let tasks = &mut self.machine.tasks;
         let target = match args.int("pid").and_then(|pid| u64::try_from(pid).ok()) {

@@ -4,7 +4,17 @@ use super::*;
 use crate::model::fds::{FdClass, OpenFd};
 
 fn child(tid: u64, pid: u64, flags: u32) -> Child<'static> {
-    Child { tid, pid, parent: 1, comm: b"c", flags, told: Told::Both, nested: None, more: More::default() }
+    Child {
+        tid,
+        pid,
+        parent: 1,
+        ptid: None,
+        comm: b"c",
+        flags,
+        told: Told::Both,
+        nested: None,
+        more: More::default(),
+    }
 }
 
 fn parent() -> Tasks {
@@ -36,9 +46,9 @@ fn descriptors_are_shared_or_copied() {
     tasks.exec(2, 2, b"x");
     open(&mut tasks, 2, 6);
     assert!(has(&tasks, 2, 3) && !has(&tasks, 1, 6));
-    tasks.end(2);
+    tasks.end(2, None);
     assert!(has(&tasks, 1, 4));
-    [1, 3].into_iter().for_each(|tid| tasks.end(tid));
+    [1, 3].into_iter().for_each(|tid| tasks.end(tid, None));
     assert!(tasks.files.items.is_empty() && tasks.directories.items.is_empty());
 }
 
@@ -57,7 +67,7 @@ fn a_thread_may_have_descriptors_of_its_own() {
     // Its exec makes its descriptors the process's.
     tasks.exec(2, 1, b"x");
     assert!(has(&tasks, 2, 5));
-    [1, 2, 3].into_iter().for_each(|tid| tasks.end(tid));
+    [1, 2, 3].into_iter().for_each(|tid| tasks.end(tid, None));
     assert!(tasks.files.items.is_empty() && tasks.directories.items.is_empty());
 }
 
@@ -65,14 +75,14 @@ fn a_thread_may_have_descriptors_of_its_own() {
 fn an_ended_child_keeps_its_name_until_its_parent_returns() {
     let mut tasks = parent();
     tasks.fork(&Child { told: Told::Child, ..child(2, 2, 0) });
-    tasks.end(2);
+    tasks.end(2, None);
     assert_eq!((tasks.comm(2), tasks.last_comm(2)), (None, Some(&b"c"[..])));
     assert!(!tasks.is_gone(2) && !has(&tasks, 2, 3));
     tasks.fork(&Child { told: Told::Parent, ..child(2, 2, 0) });
     assert!(tasks.is_gone(2));
-    tasks.end(2);
+    tasks.end(2, None);
     assert_eq!(tasks.last_comm(2), None);
-    tasks.end(1);
+    tasks.end(1, None);
     assert!(tasks.files.items.is_empty() && tasks.processes.is_empty());
 }
 
