@@ -28,7 +28,7 @@ const SCAPD: &[&[&str]] = &[
 
 /// The layers of the crate `scap`, the lowest first.
 const SCAP: &[&[&str]] = &[
-    &["events"],
+    &["events", "hash"],
     &["format"],
     &["select"],
     &["ledger"],

@@ -4,7 +4,9 @@
 //! event gets the arguments from its enter event and becomes an event of the successor. Parameters that neither event
 //! has get no value.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
+
+use crate::hash::HashMap;
 
 use super::{event::EventView, keep::heap};
 use crate::events::{Detail, EVENTS, Event, EventFlags, ParamInfo, ParamType, Source, event};

@@ -1,6 +1,8 @@
 //! Descriptors of the initial state, and descriptors written as such.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
+
+use crate::hash::HashSet;
 
 use super::{
     endpoints,

@@ -1,6 +1,8 @@
 //! How much memory tables take, that a capture's events fill.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
+
+use crate::hash::{HashMap, HashSet};
 
 /// The memory of a map without what its entries refer to, in bytes.
 pub(crate) fn map_memory<K, V>(map: &HashMap<K, V>) -> u64 {

@@ -5,7 +5,7 @@
 //! time in ns since the epoch, rounded to clock ticks, the events of children in ns since boot. This module matches the
 //! two.
 
-use std::collections::{HashMap, HashSet};
+use crate::hash::{HashMap, HashSet};
 
 use super::memory::{map_memory, set_memory};
 

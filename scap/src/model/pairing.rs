@@ -1,6 +1,8 @@
 //! Pairs the enter and exit events of each thread.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
+
+use crate::hash::HashMap;
 
 use super::memory::map_memory;
 use crate::{

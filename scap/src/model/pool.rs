@@ -1,6 +1,8 @@
 //! Items that tasks share.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::collections::hash_map::Entry;
+
+use crate::hash::HashMap;
 
 /// A key of a [`Pool`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

@@ -1,9 +1,6 @@
 //! Threads and processes, and the file descriptors and working directories that they share.
 
-use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
-    sync::Arc,
-};
+use std::{collections::hash_map::Entry, sync::Arc};
 
 use super::{
     fd_table::{self, FdTable},
@@ -15,6 +12,7 @@ use super::{
     pool::{Id, Pool},
 };
 use crate::format::{heap, state::Thread as StateThread};
+use crate::hash::{HashMap, HashSet};
 
 /// The returns of a clone that have been seen. It returns in the parent and in the child, in either order; the second
 /// return adds at most the child's ids in its own pid namespace.

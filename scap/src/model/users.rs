@@ -1,6 +1,6 @@
 //! The users and groups of the machine.
 
-use std::collections::HashMap;
+use crate::hash::HashMap;
 
 use super::memory::map_memory;
 use crate::format::{
