@@ -56,5 +56,5 @@ pub(super) fn write_line(out: &mut String, moment: &Moment<'_>, tz: &TimeZone) {
     // As in sysdig, an event without a thread has tid -1.
     let _ = write!(out, " ({}) {direction} ", event.tid() as i64);
     text::escape(out, event.name().as_bytes());
-    text::arguments(out, event, names, tz);
+    text::arguments(out, event, names, tz, text::DataForm::Dots);
 }
