@@ -30,8 +30,8 @@ impl DataForm {
             DataForm::Base64 => out.ascii(STANDARD.encode(bytes).bytes()),
             _ if bytes.is_empty() => {}
             DataForm::Printable => {
-                // An end of line is a newline, a carriage return, or both.
-                let before = iter::once(b'\0').chain(bytes.iter().copied());
+                // An end of line is a newline, a carriage return, or both. As in sysdig, there is none at the start.
+                let before = iter::once(b'\r').chain(bytes.iter().copied());
                 let shown = before.zip(bytes).filter_map(|pair| match pair {
                     (b'\r', b'\n') => None,
                     (_, b'\r' | b'\n') => Some(b'\n'),
@@ -84,6 +84,8 @@ mod tests {
         const BYTES: &[u8] = b"GET / HTTP/1.1\r\nHost: x\t\x1b[2J";
         assert_eq!(shown(DataForm::Dots, BYTES), "GET / HTTP/1.1..Host: x..[2J");
         assert_eq!(shown(DataForm::Printable, BYTES), "\nGET / HTTP/1.1\nHost: x[2J");
+        assert_eq!(shown(DataForm::Printable, b"\n"), "\n");
+        assert_eq!(shown(DataForm::Printable, b"\n\na"), "\n\na");
         assert_eq!(shown(DataForm::Printable, b"a\rb\n\nc\r\n\r"), "\na\nb\n\nc\n\n");
         assert_eq!(shown(DataForm::Base64, b"\0\xff"), "AP8=");
         assert_eq!(
