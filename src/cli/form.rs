@@ -230,6 +230,7 @@ mod tests {
             }
         };
         assert_eq!(shown(&["-pp"]), Some(LINE));
+        assert!(matches!(parsed(&["-p", LINE]), Ok(Form::Format(..))), "it is a format");
         assert_eq!(shown(&["-p%evt.num", "a.scap"]), None);
         let cli = Cli::try_parse_from(["scapd", "read", "-p%evt.num"]).unwrap();
         let Command::Read(args) = cli.command else { panic!("{:?}", cli.command) };
