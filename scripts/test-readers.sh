@@ -121,6 +121,26 @@ parameters >parameters.txt
 export TZ=UTC
 [ ! -e all.json ] || check_lines all
 
+# check_form WHAT COLUMNS OPTION...: checks that sysdig and scapd print the same returns of openat and write in all.scap; of
+# lines, some columns (the numbers of events differ: sysdig hides enter events).
+check_form() {
+	local what=$1 columns=$2
+
+	shift 2
+	same "sysdig prints the same with $what" \
+		"$(read_by sid sysdig -r all.scap "$@" 'evt.type in (openat, write)' | cut -d' ' -f"$columns")" \
+		"$("$scapd" read all.scap "$@" "evt.type in (openat, write) and evt.dir = '<'" | cut -d' ' -f"$columns")"
+}
+if [ -e all.json ]; then
+	check_form "widths, transformers and brackets" 1- -p '%evt.time|%20proc.name|%3evt.type[%toupper(evt.type)]'
+	check_form "a missing value" 1- -p '%evt.rawtime %evt.buffer'
+	check_form "* and a missing value" 1- -p '*%evt.rawtime.s.%evt.rawtime.ns\t%evt.buffer'
+	check_form "the text of data" 1- -A -p '%evt.cpu %evt.buffer|'
+	check_form "times since 1970" 2-5 -t a
+	check_form "times since the line before" 2-5 -t D
+	check_form "times of day" 2-5 -t h
+fi
+
 # No number is too large for jq, which converts a number to a double when it calculates with it.
 if [ -e all.json ]; then
 	"$scapd" read --all --json all.scap >events.json

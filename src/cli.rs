@@ -3,6 +3,7 @@
 mod choice;
 mod daemon;
 mod files;
+mod form;
 mod keys;
 mod read;
 mod record;
@@ -45,7 +46,7 @@ pub enum Command {
     /// Query or control the running service
     Ctl(CtlArgs),
     /// Print the events of a capture, one per line
-    Read(ReadArgs),
+    Read(Box<ReadArgs>),
     /// Show system calls as they happen, as strace does
     Trace(Box<TraceArgs>),
     /// Summarize a capture

@@ -80,13 +80,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return Ok(exit::of_service(ended));
         }
         Command::Ctl(args) => control::ctl(&args.socket, &args.request.into(), args.json, &mut out)?,
-        Command::Read(args) => {
-            let args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
-            if let Some(stop) = &args.follow {
-                signals::set(stop).context("cannot install the signal handlers")?;
+        Command::Read(args) => match args.shown_format() {
+            Some(format) => writeln!(out, "{format}")?,
+            None => {
+                let args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
+                if let Some(stop) = &args.follow {
+                    signals::set(stop).context("cannot install the signal handlers")?;
+                }
+                read::read(&args, &mut out)?;
             }
-            read::read(&args, &mut out)?;
-        }
+        },
         Command::Info(args) => print::info(&args.into(), &mut out)?,
         Command::List(args) => match args.what {
             Listed::Syscalls => list::syscalls(&mut out, args.json)?,

@@ -10,6 +10,8 @@ use scap::{
     fields::{Argument, Field, Key, Reference, Registry, Source, Type, Value},
     filter::Filter,
     format::{Keep, ReadError, Reader},
+    formatter::{Columns, Formatter},
+    text::DataForm,
 };
 use scapd::{
     cli,
@@ -32,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("config", config),
     ("control", control),
     ("filter", filter),
+    ("formatter", formatter),
     ("http", http),
     ("reader", reader),
     ("repair", repair),
@@ -82,7 +85,25 @@ pub fn filter(input: &[u8]) {
     }
 }
 
-/// Fields for filters.
+/// An output format and a list of columns, on the same fields. A valid one prints an event; an invalid one yields a message
+/// with the place underlined.
+pub fn formatter(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let fields = Fields::new();
+    let format = Formatter::parse(&text, &fields);
+    let columns = Columns::parse(&text, &fields);
+    for error in [format.as_ref().err(), columns.as_ref().err()].into_iter().flatten() {
+        assert!(text.get(error.span()).is_some() && error.to_string().contains('^'), "{error:?}");
+    }
+    let Ok(format) = format else { return };
+    for event in [Event(false), Event(true)] {
+        let mut line = String::new();
+        let is_printed = format.format(&event, DataForm::HexAscii, &mut line);
+        assert!(is_printed || line.is_empty(), "{line}");
+    }
+}
+
+/// Fields for filters and formats.
 struct Fields([Field; 14]);
 
 impl Fields {
@@ -164,7 +185,7 @@ fn comes_back(settings: &ServiceSettings) {
 /// `scapd read` as text and as JSON, `scapd info` and `scapd verify`.
 pub fn reader(input: &[u8]) {
     let shown = |form| read_from(input, &ReadArgs { form, ..ReadArgs::default() }, &mut sink());
-    let (lines, json) = (shown(Form::Lines), shown(Form::Json));
+    let (lines, json) = (shown(Form::default()), shown(Form::Json));
     assert_eq!(lines.is_ok(), json.is_ok(), "{lines:?}, {json:?}");
     if let Err(PrintError::Read { source: ReadError::TooLarge { .. }, .. }) = lines {
         // A limit of memory is no damage: the others keep less, and may come to the end.

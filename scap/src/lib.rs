@@ -6,6 +6,7 @@ pub mod events;
 pub mod fields;
 pub mod filter;
 pub mod format;
+pub mod formatter;
 mod hash;
 pub mod ledger;
 pub mod model;

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, CommandFactory, error::ErrorKind};
 
-use super::Cli;
+use super::{Cli, form::FormArgs};
 use crate::{
     read::{self, Span, When},
     units::parse_size,
@@ -19,14 +19,23 @@ use scap::{
     select::{self, EventSet},
 };
 
+/// Uses of `scapd read`, for its help.
+const EXAMPLES: &str = "\
+Examples:
+  scapd read a.scap 'evt.type = openat and evt.latency > 1ms'   opens that were slow
+  scapd read a.scap -t d --syscalls connect,accept              how long calls took
+  scapd read a.scap -p '%proc.name %evt.type'                   fields in a format; * at its start: also without value
+  scapd read a.scap --csv -o evt.num,proc.name,evt.latency      a table
+  scapd read a.scap -X 'evt.type in (read, write)'              data, in hexadecimal and ASCII";
+
 /// `scapd read`.
 #[derive(Debug, Args)]
-#[command(override_usage = "scapd read [OPTIONS] <FILE>... [FILTER]")]
+#[command(override_usage = "scapd read [OPTIONS] <FILE>... [FILTER]", after_help = EXAMPLES)]
 pub struct ReadArgs {
     /// Captures to read, plain or compressed (gzip, xz, zstd, bzip2, lz4), and folders of captures; - for stdin.
     /// Several are read in the order of their times. What follows and is no file is a filter in the language of sysdig
     /// and Falco: proc.name = cat and evt.latency > 1ms
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "format", value_name = "FILE")]
     words: Vec<OsString>,
     /// Print only the events that match this filter; for one that has the name of a file
     #[arg(short = 'f', long, value_name = "FILTER")]
@@ -44,9 +53,8 @@ pub struct ReadArgs {
     /// Stop after this many events
     #[arg(short = 'n', long = "count", value_name = "EVENTS")]
     pub count: Option<u64>,
-    /// Print one JSON object per line, in the format that docs/JSON.md describes
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    form: FormArgs,
     /// Print only these events: names of system calls and of other events (procexit, switch, ...), !name to exclude,
     /// %class, /regex, ?name to ignore an unknown name
     #[arg(long, value_name = "LIST", value_parser = select::parse_events)]
@@ -64,11 +72,19 @@ pub struct ReadArgs {
 }
 
 impl ReadArgs {
+    /// Returns the format of the default lines, if it is asked for instead of events.
+    pub fn shown_format(&self) -> Option<&'static str> {
+        self.form.shown_format()
+    }
+
     /// Returns what to read, and how to show it.
     ///
     /// # Errors
     /// If the filter is wrong, or a file does not exist.
     pub fn resolve(self) -> Result<read::ReadArgs, clap::Error> {
+        if self.words.is_empty() {
+            return Err(usage("read", "<FILE>... is missing: the captures to read".into()));
+        }
         let (files, words) = divide(self.words);
         if self.filter.is_some() && !words.is_empty() {
             return Err(usage("read", format!("a filter both as --filter and as arguments ({words})")));
@@ -82,7 +98,7 @@ impl ReadArgs {
             follow: self.follow.then(Arc::default),
             wanted: read::Wanted { filter, events: self.syscalls, pids: self.pids, all: self.all },
             limit: self.count,
-            form: if self.json { read::Form::Json } else { read::Form::Lines },
+            form: self.form.into(),
             max_state: self.max_state,
         })
     }
@@ -121,7 +137,23 @@ pub(super) fn usage(subcommand: &str, message: String) -> clap::Error {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[test]
+    fn the_examples_of_the_help_are_command_lines() {
+        let lines = EXAMPLES.lines().filter_map(|line| line.trim().split_once("   "));
+        let count = lines
+            .map(|(command, _)| {
+                let words = shlex::split(command).unwrap();
+                let cli = Cli::try_parse_from(words).unwrap_or_else(|why| panic!("{command}: {why}"));
+                let crate::cli::Command::Read(args) = cli.command else { panic!("{command}") };
+                args.resolve().unwrap_or_else(|why| panic!("{command}: {why}"));
+            })
+            .count();
+        assert_eq!(count, 5);
+    }
 
     fn divided(words: &[&str]) -> (Vec<PathBuf>, String) {
         divide(words.iter().map(OsString::from).collect())

@@ -87,7 +87,7 @@ impl TraceArgs {
             showing: ReadArgs {
                 wanted: Wanted { filter, ..Wanted::default() },
                 limit: self.count,
-                form: if self.json { Form::Json } else { Form::Lines },
+                form: if self.json { Form::Json } else { Form::default() },
                 ..ReadArgs::default()
             },
             output: self.output,

@@ -140,7 +140,7 @@ mod tests {
         for (example, _) in PAGES.iter().flat_map(|page| page.examples) {
             let mut parsed = 0;
             for command in example.split('|').map(str::trim) {
-                let words = command.split_whitespace().map(|word| word.trim_matches('\''));
+                let words = shlex::split(command).unwrap_or_else(|| panic!("{example}"));
                 if command.starts_with("scapd ") {
                     parsed += 1;
                     Cli::try_parse_from(words).unwrap_or_else(|e| panic!("{example}: {e}"));

@@ -225,6 +225,20 @@ pub(super) const PAGES: &[Page] = &[
              to it. `--follow` ends when the recorder closes the capture; a folder is followed until it is interrupted.",
             "`--syscalls` takes the same lists as in scapd-record(1), and the names of other events (procexit, \
              switch, signaldeliver, container, ...). In old captures, accept4 is called accept: `accept` finds both.",
+            "`-p` takes the formats of sysdig. `%proc.name` is the value of a field, `%evt.arg[0]` that of one with an \
+             argument, `%20proc.name` cuts it to 20 characters or pads it with blanks, `%toupper(proc.name)` is a \
+             transformer of the filter language; braces end a name before letters (`%{evt.latency}ns`); `%%`, `\\n`, \
+             `\\r`, `\\t` and `\\\\` are a percent sign and control characters. An event without a value for one of the \
+             fields prints no line; if the format begins with `*`, it prints <NA> there. A field with several values \
+             prints them as (a,b).",
+            "`-o` prints a table: fields with tabs between, and nothing for a missing value. `--tsv` and `--csv` put a \
+             line with the names in front; `--csv` quotes as RFC 4180 says. A semicolon stands between several values \
+             of one field. Text is escaped as in lines, so a cell has neither tabs nor newlines. With `--json`, each \
+             line is an object with these fields.",
+            "`-t` chooses the times in lines: `h` local time of day, `a` seconds since the epoch, `r` seconds since the \
+             first event, `d` the duration of the call at its exit event, `D` seconds since the event printed before. \
+             `-A`, `-x`, `-X` and `-b` choose the form of data: only its text, a dump in hexadecimal, the same with \
+             ASCII, base64. `-pc` adds the container to each line; `-pp` prints the format of the default lines.",
         ],
         exit: &[0, 1, 2, 6],
         examples: &[
@@ -237,6 +251,18 @@ pub(super) const PAGES: &[Page] = &[
             (
                 "scapd read /var/log/scapd --from 14:03 --to 14:04:30",
                 "Print a part of the files of a series:",
+            ),
+            (
+                "scapd read all.scap -p '%evt.num %10proc.name %evt.type' evt.type = execve",
+                "Print other fields:",
+            ),
+            (
+                "scapd read all.scap --csv -o evt.num,proc.name,evt.type,evt.latency",
+                "Print a table for a spreadsheet:",
+            ),
+            (
+                "scapd read all.scap -X -t d 'evt.type in (read, write)'",
+                "Print data as dumps, and durations:",
             ),
             (
                 "zcat old.scap.gz | scapd read - --json --pid 1234",

@@ -172,8 +172,7 @@ fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamI
         }
         Value::SigSet(v) => flags(out, v, &text::kernel_names::signals(v)),
         Value::Bool(v) => out.push_str(if v { "true" } else { "false" }),
-        Value::Double(v) if v.is_finite() => drop(write!(out, "{v:?}")),
-        Value::Double(_) => out.push_str("null"),
+        Value::Double(v) => double(out, v),
         Value::Ip(v) => ip(out, v),
         Value::Text(v) if matches!(decoded.ty, ParamType::FSPATH | ParamType::FSRELPATH) => {
             named(out, &|out| string(out, v));
@@ -234,7 +233,7 @@ fn list(out: &mut String, texts: &[u8]) {
 }
 
 /// Appends an IP address, which needs no escaping.
-fn ip(out: &mut String, address: IpAddr) {
+pub(super) fn ip(out: &mut String, address: IpAddr) {
     let _ = write!(out, "\"{address}\"");
 }
 
@@ -333,14 +332,14 @@ fn hex(out: &mut String, byte: u8) {
     out.push(char::from(DIGITS[usize::from(byte & 15)]));
 }
 
-fn unsigned(out: &mut String, v: u64) {
+pub(super) fn unsigned(out: &mut String, v: u64) {
     if v > MAX_NUMBER {
         return quoted(out, v);
     }
     out.push_str(itoa::Buffer::new().format(v));
 }
 
-fn signed(out: &mut String, v: i64) {
+pub(super) fn signed(out: &mut String, v: i64) {
     let quotes = if v.unsigned_abs() > MAX_NUMBER { "\"" } else { "" };
     for part in [quotes, itoa::Buffer::new().format(v), quotes] {
         out.push_str(part);
@@ -348,9 +347,17 @@ fn signed(out: &mut String, v: i64) {
 }
 
 /// Appends a number as a string, whatever its value; for numbers that are mostly too large.
-fn quoted(out: &mut String, v: u64) {
+pub(super) fn quoted(out: &mut String, v: u64) {
     for part in ["\"", itoa::Buffer::new().format(v), "\""] {
         out.push_str(part);
+    }
+}
+
+pub(super) fn double(out: &mut String, v: f64) {
+    if v.is_finite() {
+        let _ = write!(out, "{v:?}");
+    } else {
+        out.push_str("null");
     }
 }
 

@@ -19,42 +19,102 @@ use std::{
 
 use jiff::tz::TimeZone;
 
-use super::{View, text};
-use scap::replay::Moment;
+use super::{
+    View,
+    colours::{COMMAND, EVENT, THREAD, painted},
+    containers::Containers,
+    text,
+    times::{TimeForm, Times},
+};
+use scap::{fields::NO_VALUE, format::Keep, replay::Moment, text::DataForm};
+
+/// What lines can have otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LineStyle {
+    /// How times are shown.
+    pub time: TimeForm,
+    /// How data is shown.
+    pub data: DataForm,
+    /// Whether lines have the container's name and id, and the thread's id in its own pid namespace.
+    pub containers: bool,
+    /// Whether command, thread and event have colours.
+    pub colours: bool,
+}
 
 /// Lines in sysdig's format.
 #[derive(Debug)]
 pub struct Lines {
     line: String,
-    tz: TimeZone,
+    writer: LineWriter,
 }
 
-impl Default for Lines {
-    fn default() -> Self {
-        Lines { line: String::new(), tz: TimeZone::system() }
+impl Lines {
+    /// Returns a view with this style.
+    pub fn new(style: LineStyle) -> Lines {
+        Lines { line: String::new(), writer: LineWriter::new(style, TimeZone::system()) }
     }
 }
 
 impl View for Lines {
     fn event(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
         self.line.clear();
-        write_line(&mut self.line, moment, &self.tz);
+        self.writer.write(&mut self.line, moment);
         self.line.push('\n');
         out.write_all(self.line.as_bytes())
     }
+
+    fn keep(&self) -> Keep {
+        self.writer.keep()
+    }
 }
 
-/// Appends the line of an event, without a newline.
-pub(super) fn write_line(out: &mut String, moment: &Moment<'_>, tz: &TimeZone) {
-    let (event, names) = (moment.event(), moment.machine);
-    // Writing to a string cannot fail.
-    let _ = write!(out, "{} ", moment.num);
-    text::time_of_day(out, event.ts(), tz, true);
-    let _ = write!(out, " {} ", moment.captured.cpu);
-    text::escape(out, names.comm(event.tid()).unwrap_or(b"<NA>"));
-    let direction = if event.ty().is_enter() { '>' } else { '<' };
-    // As in sysdig, an event without a thread has tid -1.
-    let _ = write!(out, " ({}) {direction} ", event.tid() as i64);
-    text::escape(out, event.name().as_bytes());
-    text::arguments(out, event, names, tz);
+/// Writes lines without a newline.
+#[derive(Debug)]
+pub(super) struct LineWriter {
+    style: LineStyle,
+    times: Times,
+    containers: Option<Containers>,
+}
+
+impl LineWriter {
+    pub(super) fn new(style: LineStyle, zone: TimeZone) -> LineWriter {
+        let containers = style.containers.then(Containers::new);
+        LineWriter { style, times: Times::new(style.time, zone), containers }
+    }
+
+    fn keep(&self) -> Keep {
+        if self.style.containers { Keep::All } else { self.style.time.keep() }
+    }
+
+    /// Appends the line of an event.
+    pub(super) fn write(&mut self, out: &mut String, moment: &Moment<'_>) {
+        let (event, names) = (moment.event(), moment.machine);
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{} ", moment.num);
+        self.times.write(out, moment);
+        self.times.printed(moment);
+        let _ = write!(out, " {} ", moment.captured.cpu);
+        if let Some(containers) = &self.containers {
+            containers.write(out, moment);
+        }
+        let colours = self.style.colours;
+        painted(out, colours.then_some(COMMAND), |out| {
+            text::escape(out, names.comm(event.tid()).unwrap_or(NO_VALUE.as_bytes()));
+        });
+        out.push_str(" (");
+        // As in sysdig, an event without a thread has tid -1.
+        painted(out, colours.then_some(THREAD), |out| {
+            let _ = write!(out, "{}", event.tid() as i64);
+        });
+        if self.containers.is_some() {
+            // Captures of old recorders do not have it.
+            let _ = match moment.thread().map(|thread| thread.info.vtid).filter(|vtid| *vtid > 0) {
+                Some(vtid) => write!(out, ":{vtid}"),
+                None => write!(out, ":{NO_VALUE}"),
+            };
+        }
+        out.push_str(if event.ty().is_enter() { ") > " } else { ") < " });
+        painted(out, colours.then_some(EVENT), |out| text::escape(out, event.name().as_bytes()));
+        text::arguments(out, event, names, self.times.zone(), self.style.data);
+    }
 }

@@ -1,8 +1,12 @@
-//! The forms of output: events as text or JSON lines, and the summary of a capture.
+//! The forms of output: events as lines, tables or JSON, and the summary of a capture.
 //!
 //! A [`View`] shows the events that [`crate::read`] hands to it. [`info()`] is the command of that name, without the
 //! command line.
 
+mod colours;
+mod columns;
+mod containers;
+mod formatted;
 mod info;
 mod json;
 mod line;
@@ -10,6 +14,7 @@ mod losses;
 mod table;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::{
     fs::File,
@@ -19,10 +24,14 @@ use std::{
 
 use thiserror::Error;
 
+pub use colours::stdout_has_colours;
+pub use columns::{FieldTable, TableForm};
+pub use formatted::Formatted;
 pub use info::{EventCount, InfoArgs, OtherNotice, ProcessCount, Summary, info};
 pub use json::Writer as JsonLines;
-pub use line::Lines;
+pub use line::{LineStyle, Lines};
 pub use losses::LedgerSummary;
+pub use times::TimeForm;
 
 use crate::escape::shown;
 use scap::{

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value as Json, json};
 
-use super::*;
+use super::{line::LineWriter, *};
 use crate::read::{Form, ReadArgs, read};
 use scap::{
     events::{EVENTS, Event},
@@ -169,13 +169,13 @@ fn a_line_is_sysdigs() {
             &[Value::Fd(-100), Value::Text(b"/etc/passwd"), Value::Flags(1), Value::Uint(0)],
         )
         .event(999, "close_e", &[Value::Fd(3)]);
-    let tz = TimeZone::UTC;
+    let mut writer = LineWriter::new(LineStyle::default(), TimeZone::UTC);
     let mut reader = Reader::new(&capture.bytes[..]).unwrap();
     let mut lines = Vec::new();
     let mut replay = Replay::new(&mut reader, Keep::Names, Position::default());
     while let Some(moment) = replay.next().unwrap() {
         let mut line = String::new();
-        line::write_line(&mut line, &moment, &tz);
+        writer.write(&mut line, &moment);
         lines.push(line);
     }
     let opened = "1 22:13:20.000000001 1 sh (100) > openat dirfd=-100(AT_FDCWD) name=/etc/passwd flags=1(O_RDONLY) mode=0";
@@ -460,6 +460,7 @@ fn a_thread_is_renamed() {
 
 mod effects;
 mod fds;
+mod fields;
 mod hostile;
 mod json_form;
 mod meaning;

@@ -16,15 +16,17 @@ use std::{
 
 use crate::{
     escape::escaped,
-    print::{JsonLines, Lines, PrintError, View},
+    print::{FieldTable, Formatted, JsonLines, LineStyle, Lines, PrintError, TableForm, TimeForm, View},
 };
 use inputs::{Input, Inputs};
 use scap::{
     fields::Fields,
     filter::{Filter, Matcher},
     format::{Keep, ReadError, Reader},
+    formatter::{Columns, Formatter},
     replay::{Moment, Position, Replay},
     select::{self, EventSet},
+    text::DataForm,
 };
 pub use span::{Span, When};
 
@@ -50,19 +52,30 @@ pub struct ReadArgs {
 }
 
 /// How events are shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Form {
     /// Lines in sysdig's format.
-    #[default]
-    Lines,
+    Lines(LineStyle),
+    /// Lines in this format.
+    Format(Formatter, TimeForm, DataForm),
+    /// A table with these columns.
+    Table(Columns, TableForm, DataForm),
     /// A JSON object a line.
     Json,
 }
 
+impl Default for Form {
+    fn default() -> Form {
+        Form::Lines(LineStyle::default())
+    }
+}
+
 impl Form {
-    fn view(self) -> Box<dyn View> {
+    fn view(&self) -> Box<dyn View> {
         match self {
-            Form::Lines => Box::new(Lines::default()),
+            Form::Lines(style) => Box::new(Lines::new(*style)),
+            Form::Format(format, time, data) => Box::new(Formatted::new(format.clone(), *time, *data)),
+            Form::Table(columns, form, data) => Box::new(FieldTable::new(columns.clone(), *form, *data)),
             Form::Json => Box::new(JsonLines::default()),
         }
     }

@@ -37,6 +37,7 @@ const SCAP: &[&[&str]] = &[
     &["text"],
     &["fields"],
     &["filter"],
+    &["formatter"],
 ];
 
 /// Crates that only some modules of `scapd` use.

@@ -33,7 +33,7 @@ use crate::{
     events::{EVENTS, ParamInfo, ParamType},
     format::{Decoded, Value as Parameter, decode},
     replay::Moment,
-    text::{self, Raw},
+    text::{self, DataForm, Raw},
 };
 
 pub(super) const ROWS: &[Row] = &[
@@ -79,7 +79,7 @@ fn all<'a>(m: &'a Moment<'a>) -> Value<'a> {
     let mut out = Raw::default();
     // The arguments of a generic event say only what its name says already.
     if m.event().ty().0 > 1 {
-        text::arguments(&mut out, m.event(), m.machine, text::local());
+        text::arguments(&mut out, m.event(), m.machine, text::local(), DataForm::Dots);
     }
     let Raw(mut bytes) = out;
     if !bytes.is_empty() {
@@ -160,7 +160,7 @@ fn value<'a>(m: &'a Moment<'a>, info: &'static ParamInfo, bytes: &'a [u8], ty: T
         ) => Value::text(text),
         (Type::Text | Type::Bytes, _) => {
             let mut out = Raw::default();
-            text::value(&mut out, m.event(), m.machine, &decoded, text::local());
+            text::value(&mut out, m.event(), m.machine, &decoded, text::local(), DataForm::Dots);
             Value::Text(Cow::Owned(out.0))
         }
         (Type::Bool, Parameter::Bool(is)) => Value::Bool(is),

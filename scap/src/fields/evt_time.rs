@@ -8,7 +8,7 @@
 //! | `evt.latency.quantized` | the logarithm | 0.29: scaled to the width of the terminal |
 //! | `evt.deltatime` | since the previous event of the capture | 0.41: since the previous event that it has shown |
 //! | `evt.reltime` | since the first event of the capture | 0.41: since the first one that it has not dropped |
-//! | `evt.outputtime` | the time of day | the form that its option `-t` chooses |
+//! | `evt.outputtime` | the time of day in filters and columns; in formats, the form that `-t` chooses | the form that `-t` chooses |
 
 use super::{Type, Value, row::Row, types::has};
 use crate::{

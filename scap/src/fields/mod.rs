@@ -20,6 +20,7 @@ mod proc;
 mod registry;
 mod resources;
 mod row;
+mod show;
 mod task;
 #[cfg(test)]
 mod task_tests;
@@ -30,6 +31,7 @@ mod user;
 mod value;
 
 pub use registry::Fields;
+pub use show::{NO_VALUE, NumberForm, show};
 pub use value::{Type, Value};
 
 /// A field of the registry.
@@ -122,6 +124,17 @@ pub trait Registry {
     /// follow a decimal point.
     fn digits(&self, _field: usize) -> usize {
         1
+    }
+
+    /// Returns whether a field's numbers are printed in hexadecimal.
+    fn is_hex(&self, _field: usize) -> bool {
+        false
+    }
+
+    /// Returns whether the field may have several values: those of a list, of all ancestors, of both ends of a connection.
+    fn has_several(&self, field: &Reference) -> bool {
+        let row = &self.fields()[field.field];
+        row.is_list || row.argument == Argument::OptionalIndex && field.argument.is_none()
     }
 
     /// Returns why a field that other readers have does not exist; `None` if there is no such field anywhere.

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use super::{
-    Field, Reference, Registry, Source, Type, Value, ancestors, evt, evt_args, evt_io, evt_time, exe, fd, fs,
-    leaders, proc, resources,
+    Field, Key, Reference, Registry, Source, Type, Value, ancestors, evt, evt_args, evt_io, evt_time, exe,
+    fd, fs, leaders, proc, resources,
     row::{Get, Row},
     thread, unsupported, user,
 };
@@ -68,6 +68,16 @@ impl Registry for Fields {
 
     fn digits(&self, field: usize) -> usize {
         ROWS[field].digits
+    }
+
+    fn is_hex(&self, field: usize) -> bool {
+        ROWS[field].is_hex
+    }
+
+    fn has_several(&self, field: &Reference) -> bool {
+        let row = &ROWS[field.field];
+        let has_all = || matches!(row.get, Get::Many(_)) && !matches!(field.argument, Some(Key::Index(_)));
+        row.field.is_list || has_all()
     }
 
     fn why_not(&self, name: &str) -> Option<&str> {

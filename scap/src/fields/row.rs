@@ -32,11 +32,13 @@ pub(super) struct Row {
     pub types: Option<fn(Option<&Key>) -> Type>,
     /// The least number of digits that its numbers are printed with.
     pub digits: usize,
+    /// Its numbers are printed in hexadecimal.
+    pub is_hex: bool,
 }
 
 impl Row {
     const fn new(field: Field, get: Get) -> Row {
-        Row { field, get, cost: 1, is_of_type: false, names: None, types: None, digits: 1 }
+        Row { field, get, cost: 1, is_of_type: false, names: None, types: None, digits: 1, is_hex: false }
     }
 
     /// A field with at most one value and no argument.
@@ -101,6 +103,12 @@ impl Row {
     /// Makes its type depend on the argument.
     pub const fn types(mut self, types: fn(Option<&Key>) -> Type) -> Row {
         self.types = Some(types);
+        self
+    }
+
+    /// Makes its numbers hexadecimal.
+    pub const fn hex(mut self) -> Row {
+        self.is_hex = true;
         self
     }
 

@@ -118,7 +118,7 @@ fn describe(ty: Type) -> &'static str {
     }
 }
 
-fn operand(term: &Term, registry: &dyn Registry) -> Result<Operand, Mistake> {
+pub(super) fn operand(term: &Term, registry: &dyn Registry) -> Result<Operand, Mistake> {
     Ok(match term {
         Term::Field(name) => Operand::Field(field(name, registry)?),
         Term::Literal(literal) => Operand::Text(literal.text.as_slice().into()),
@@ -229,7 +229,7 @@ fn field(written: &FieldName, registry: &dyn Registry) -> Result<FieldOperand, M
 }
 
 /// Returns the field with a name, or the longest that has the rest behind a dot as its argument.
-fn find<'a>(name: &'a str, fields: &[Field]) -> Option<(usize, Option<&'a str>)> {
+pub(super) fn find<'a>(name: &'a str, fields: &[Field]) -> Option<(usize, Option<&'a str>)> {
     let named = |name: &str| fields.iter().position(|field| field.name == name);
     if let Some(index) = named(name) {
         return Some((index, None));

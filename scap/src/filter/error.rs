@@ -1,8 +1,8 @@
-//! Mistakes in filters, shown with the place underlined.
+//! Mistakes in filters and output formats, shown with the place underlined.
 
 use std::{fmt, ops::Range};
 
-/// A mistake in a filter. `Display` prints the filter's line, the place underlined, and the message.
+/// A mistake in a filter or an output format. `Display` prints its line, the place underlined, and the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilterError {
     text: String,
@@ -12,7 +12,7 @@ pub struct FilterError {
 /// A place and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Mistake {
-    /// The bytes of the filter that it concerns; empty for something that is missing.
+    /// The bytes of the text that it concerns; empty for something that is missing.
     pub(super) span: Range<usize>,
     pub(super) message: String,
 }
@@ -28,12 +28,17 @@ impl Mistake {
 }
 
 impl FilterError {
-    /// Returns the bytes of the filter that the error concerns. The range is empty where something is missing.
+    /// Returns the error for a place in a text.
+    pub(crate) fn new(text: &str, span: Range<usize>, message: impl Into<String>) -> Self {
+        Mistake::new(&span, message).of(text)
+    }
+
+    /// Returns the bytes of the text that the error concerns. The range is empty where something is missing.
     pub fn span(&self) -> Range<usize> {
         self.mistake.span.clone()
     }
 
-    /// Returns what is wrong, without the filter's text.
+    /// Returns what is wrong, without the text.
     pub fn message(&self) -> &str {
         &self.mistake.message
     }

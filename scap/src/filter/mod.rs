@@ -106,6 +106,7 @@
 mod check;
 mod constant;
 mod error;
+mod expression;
 mod glob;
 mod input;
 mod literal;
@@ -123,6 +124,7 @@ mod tree;
 use std::{collections::HashSet, fmt};
 
 pub use error::FilterError;
+pub use expression::Expression;
 pub use matcher::Matcher;
 
 use crate::fields::{Reference, Registry, Source};

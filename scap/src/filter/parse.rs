@@ -51,10 +51,25 @@ pub(super) fn filter(text: &str) -> Result<Expr, Mistake> {
             None => Err(ErrMode::Cut(unexpected(input))),
         }
     };
-    whole(&mut input).map_err(|error: ErrMode<Mistake>| match error {
+    whole(&mut input).map_err(|error| mistake(error, &input))
+}
+
+fn mistake(error: ErrMode<Mistake>, input: &Input<'_>) -> Mistake {
+    match error {
         ErrMode::Backtrack(mistake) | ErrMode::Cut(mistake) => mistake,
-        ErrMode::Incomplete(_) => Mistake::new(&token(&input), "not complete"),
-    })
+        ErrMode::Incomplete(_) => Mistake::new(&token(input), "not complete"),
+    }
+}
+
+/// Parses a field, or a transformer with its arguments, at a byte of a text. Returns it, and the byte behind it.
+pub(super) fn term_at(text: &str, at: usize) -> Result<(Term, usize), Mistake> {
+    let mut input = Input::new(text);
+    input.next_slice(at);
+    match term(&mut input, 0) {
+        Ok(Some(term)) => Ok((term, input.current_token_start())),
+        Ok(None) => Err(Mistake::new(&token(&input), "expected a field, such as proc.name")),
+        Err(error) => Err(mistake(error, &input)),
+    }
 }
 
 fn or(input: &mut Input<'_>, depth: u32) -> Parsed<Expr> {

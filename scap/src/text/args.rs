@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use jiff::tz::TimeZone;
 
 use super::{
+    data::DataForm,
     escape::{Out, Raw},
     kernel_names::signals,
     meaning::{Meaning, meaning, shown},
@@ -17,14 +18,20 @@ use crate::{
 };
 
 /// Appends all arguments of an event, each with a space before it: name, value, and the value's meaning in parentheses.
-pub fn arguments(out: &mut impl Out, event: &EventView<'_>, machine: &Machine, tz: &TimeZone) {
+pub fn arguments(
+    out: &mut impl Out,
+    event: &EventView<'_>,
+    machine: &Machine,
+    tz: &TimeZone,
+    data: DataForm,
+) {
     for (info, decoded) in event.values() {
         // Writing to memory cannot fail.
         let _ = write!(out, " {}=", info.name);
         match decoded {
             Ok(decoded) => {
                 let decoded = shown(event, info, decoded);
-                value(out, event, machine, &decoded, tz);
+                value(out, event, machine, &decoded, tz, data);
                 match meaning(machine, event, info, &decoded) {
                     Meaning::None => {}
                     known => {
@@ -54,7 +61,9 @@ pub fn argument<'a>(
             match (meaning(machine, event, info, &decoded), decoded.value) {
                 (Meaning::Name(name), _) if !name.is_empty() => return name,
                 (Meaning::None, Value::Text(text)) => return text.into(),
-                (Meaning::None | Meaning::Name(_), _) => value(&mut out, event, machine, &decoded, tz),
+                (Meaning::None | Meaning::Name(_), _) => {
+                    value(&mut out, event, machine, &decoded, tz, DataForm::Dots)
+                }
                 (known, _) => write_meaning(&mut out, &known),
             }
         }
@@ -94,6 +103,7 @@ pub fn value(
     machine: &Machine,
     decoded: &Decoded<'_>,
     tz: &TimeZone,
+    data: DataForm,
 ) {
     let _ = match decoded.value {
         Value::Absent => out.write_str(absent(decoded.ty)),
@@ -116,7 +126,7 @@ pub fn value(
         Value::AbsTime(v) => return absolute(out, v, tz),
         Value::Ip(v) => write!(out, "{v}"),
         Value::Text(v) => return out.text(v),
-        Value::Bytes(v) | Value::Texts(v) => return values::dots(out, v),
+        Value::Bytes(v) | Value::Texts(v) => return data.write(out, v),
         Value::SockAddr(v) => return out.text(&sockaddr(&v)),
         Value::SockTuple(v) => return out.text(&socktuple(&v)),
         Value::FdList(v) => return fd_list(out, event.tid(), machine, &v),

@@ -3,6 +3,7 @@
 //! The functions write to an [`Out`]: a `String` gets text that is escaped for a terminal, a [`Raw`] text as it is.
 
 mod args;
+mod data;
 mod escape;
 pub mod kernel_names;
 pub mod meaning;
@@ -11,6 +12,7 @@ mod values;
 
 pub use crate::model::{sockaddr, socktuple};
 pub use args::{argument, arguments, value};
+pub use data::DataForm;
 pub use escape::{Out, Raw, escape, is_obeyed, write_escaped};
 pub use time::{date, iso8601, local, time_of_day};
 pub use values::{dots, enum_names, flag_names, integer};

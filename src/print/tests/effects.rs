@@ -210,6 +210,7 @@ fn a_time_is_shown_in_the_zone_of_the_reader() {
     let zone = TimeZone::get("Asia/Kolkata").unwrap();
     let mut reader = Reader::new(&capture.bytes[..]).unwrap();
     let mut replay = Replay::new(&mut reader, Keep::Names, Position::default());
-    line::write_line(&mut line, &replay.next().unwrap().unwrap(), &zone);
+    let mut writer = LineWriter::new(LineStyle::default(), zone);
+    writer.write(&mut line, &replay.next().unwrap().unwrap());
     assert!(line.contains(" exe_ino_ctime=2023-11-15 03:43:20.000000005 +0530 "), "{line}");
 }

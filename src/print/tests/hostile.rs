@@ -8,7 +8,7 @@ fn a_terminal_is_shown_nothing_to_obey() {
     let openat = || [Value::Fd(-2), Value::Fd(-100), Value::Text(name.as_bytes()), NA, NA, NA, NA];
     let capture = Capture::new().exec(100, "\x1b[2Jsh").event(100, "openat_x", &openat());
     for json in [false, true] {
-        let (out, result) = capture.read(|args| args.form = if json { Form::Json } else { Form::Lines });
+        let (out, result) = capture.read(|args| args.form = if json { Form::Json } else { Form::default() });
         result.unwrap();
         assert!(out.chars().all(|c| c == '\n' || !text::is_obeyed(c)), "{out:?}");
         assert!(out.contains('é'));

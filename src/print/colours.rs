@@ -1,0 +1,27 @@
+//! Colours of lines on a terminal; those of sysdig.
+
+use std::{fmt::Write, io};
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+
+/// The command's name.
+pub(super) const COMMAND: Style = AnsiColor::Green.on_default().bold();
+/// The thread's id.
+pub(super) const THREAD: Style = AnsiColor::Cyan.on_default();
+/// The event's name.
+pub(super) const EVENT: Style = AnsiColor::Blue.on_default().bold();
+
+/// Returns whether output to stdout has colours: on a terminal, unless NO_COLOR or TERM=dumb forbids it.
+pub fn stdout_has_colours() -> bool {
+    AutoStream::choice(&io::stdout()) != ColorChoice::Never
+}
+
+/// Appends text in a style, if there is one.
+pub(super) fn painted(out: &mut String, style: Option<Style>, write: impl FnOnce(&mut String)) {
+    let Some(style) = style else { return write(out) };
+    // Writing to a string cannot fail.
+    let _ = write!(out, "{style}");
+    write(out);
+    let _ = write!(out, "{style:#}");
+}

@@ -1,0 +1,33 @@
+//! The container of a thread, in lines: `scapd read -pc`.
+
+use std::fmt::Write;
+
+use scap::{
+    fields::{Fields, NO_VALUE},
+    formatter::Formatter,
+    replay::Moment,
+};
+
+/// The format that prints it.
+const FORMAT: &str = "*%container.name (%container.id) ";
+
+/// Writes the container's name and id.
+#[derive(Debug)]
+pub(super) struct Containers {
+    /// `None` if the registry has no fields of containers.
+    format: Option<Formatter>,
+}
+
+impl Containers {
+    pub(super) fn new() -> Containers {
+        Containers { format: Formatter::parse(FORMAT, &Fields).ok() }
+    }
+
+    pub(super) fn write(&self, out: &mut String, moment: &Moment<'_>) {
+        match &self.format {
+            Some(format) => drop(format.format(moment, Default::default(), out)),
+            // Writing to a string cannot fail.
+            None => drop(write!(out, "{NO_VALUE} ({NO_VALUE}) ")),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The time in a line: `scapd read -t`.
+
+use std::fmt::Write;
+
+use jiff::tz::TimeZone;
+
+use crate::choice::{Choice, choices};
+use scap::{format::Keep, replay::Moment, text};
+
+const SECOND: u64 = 1_000_000_000;
+
+choices! {
+    /// How the time of an event is shown.
+    #[derive(Default)]
+    pub enum TimeForm {
+        #[default]
+        Clock = "h": "Local time of day",
+        Epoch = "a": "Seconds since the epoch",
+        Relative = "r": "Seconds since the first event of the capture",
+        Latency = "d": "Duration of the call, in seconds, at its exit event; 0 at other events",
+        Delta = "D": "Seconds since the event printed before",
+    }
+}
+
+impl TimeForm {
+    /// Returns how much of the machine the form needs.
+    pub(super) fn keep(self) -> Keep {
+        if self == TimeForm::Latency { Keep::All } else { Keep::Names }
+    }
+}
+
+/// Writes times.
+#[derive(Debug)]
+pub(super) struct Times {
+    form: TimeForm,
+    zone: TimeZone,
+    /// The time of the event that was printed last.
+    last: Option<u64>,
+}
+
+impl Times {
+    pub(super) fn new(form: TimeForm, zone: TimeZone) -> Times {
+        Times { form, zone, last: None }
+    }
+
+    pub(super) fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// Appends the time of an event.
+    pub(super) fn write(&self, out: &mut String, moment: &Moment<'_>) {
+        let ts = moment.event().ts();
+        match self.form {
+            TimeForm::Clock => text::time_of_day(out, ts, &self.zone, true),
+            TimeForm::Epoch => seconds(out, ts, 0),
+            TimeForm::Relative => seconds(out, ts, moment.first),
+            TimeForm::Latency => seconds(out, moment.machine.latency().unwrap_or(0), 0),
+            TimeForm::Delta => seconds(out, ts, self.last.unwrap_or(ts)),
+        }
+    }
+
+    /// Takes an event that is printed.
+    pub(super) fn printed(&mut self, moment: &Moment<'_>) {
+        self.last = Some(moment.event().ts());
+    }
+}
+
+/// Appends the seconds from one time to another, which may be earlier: captures can be concatenated out of order.
+fn seconds(out: &mut String, to: u64, from: u64) {
+    let sign = if to < from { "-" } else { "" };
+    let ns = to.abs_diff(from);
+    // Writing to a string cannot fail.
+    let _ = write!(out, "{sign}{}.{:09}", ns / SECOND, ns % SECOND);
+}
