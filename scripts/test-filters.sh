@@ -62,6 +62,10 @@ sid|bookworm; .*; fd\.(ip|port|proto|net); fd.num exists and not fd.port exists;
 sid; sockets; fd\.is_server; fd.type = ipv6 and not fd.port exists; fd.is_server = true
 # The initial state has the ends of all sockets; sysdig drops those of IPv6, and the address of a listening socket.
 sid; open; fd\.([cslr](ip|port|net|proto)|l4proto|ip|port|proto|net|is_server); fd.type = ipv6 or fd.sport exists and not fd.cport exists; fd.sip exists
+# Kinds that some readers refuse are stored as unsupported, with their names.
+sid; open; fd\.(type|typechar|types); fd.type in (memfd, pidfd); fd.typechar = X
+# A unix socket's name may have a NUL in it; sysdig ends it there.
+sid; open; fd\.(name|containername); fd.type = unix; fd.name endswith more
 # Sockets of the initial state are connected; to sysdig, only after a transfer.
 sid; open; fd\.connected; fd.port exists; fd.connected = true
 END

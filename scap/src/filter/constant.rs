@@ -163,6 +163,7 @@ fn hexadecimal(text: &[u8]) -> Result<Box<[u8]>, String> {
 
 /// Compiles an expression that has to match whole values. As in libs, `^` and `$` match at lines, `.` no newline.
 fn regex(text: &str) -> Result<Regex, String> {
+    let text = &plain_angles(text);
     let compile = |unicode: bool| {
         // The expression on its own first: `a)(b` must not become valid by what surrounds it.
         RegexBuilder::new(text).unicode(unicode).build()?;
@@ -177,6 +178,19 @@ fn regex(text: &str) -> Result<Regex, String> {
             format!("not a regular expression: {}", reason.strip_prefix("error: ").unwrap_or(reason))
         }
     })
+}
+
+/// Replaces `\<` and `\>`, which are the signs themselves in RE2 and ends of words here.
+fn plain_angles(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, if c == '\\' { chars.next() } else { None }) {
+            ('\\', Some(angle @ ('<' | '>'))) => plain.push(angle),
+            (c, next) => plain.extend([Some(c), next].into_iter().flatten()),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -248,6 +262,13 @@ mod tests {
             "no such unit; there are ns, us, µs, ms, s, m, h, d"
         );
         assert_eq!(number("10ms", Type::Port).unwrap_err(), "expected a number, such as 10");
+    }
+
+    #[test]
+    fn an_escaped_angle_is_an_angle() {
+        let matches = |pattern, text: &str| regex(pattern).unwrap().is_match(text.as_bytes());
+        assert!(matches(r"a-\>b\<c", "a->b<c") && matches(r"a\\\>", r"a\>") && !matches(r"a\>", "a"));
+        assert!(matches(r"\.\d", ".5") && regex(r"a\").is_err());
     }
 
     #[test]
