@@ -170,10 +170,6 @@ for (slurp 'differences.txt') {
 	push @differences, { row => $_, releases => $releases, pattern => qr/(?<![\w.])(?:$pattern)(?![\w.])/, events => {@events} };
 	push @filters, $example if !$made{$example}++;
 }
-# To see more of a difference.
-if (my $keep = $ENV{KEEP}) {
-	system 'cp', '-r', '.', $keep;
-}
 
 for my $release (@releases) {
 	my @run = ($ENV{READER}, $release, 'sysdig', '-r', $file, '-p', '*%evt.rawtime %thread.tid %evt.dir');

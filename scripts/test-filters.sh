@@ -23,7 +23,7 @@ count=${COUNT:-150}
 
 # The differences that must stay. A row has: releases of sysdig; captures; a part of the filter (these are regular
 # expressions); the events that may differ, as a filter of scapd; a filter that shows the difference. The reason stands
-# above it. A row without a difference is an error.
+# above it. A row without a difference is an error, unless it is for captures that are given.
 differences() {
 	sed '/^#/d' <<'END'
 # sysdig counts the events that it shows.
@@ -43,23 +43,23 @@ sid; .*; fd\.ip in; fd.ip exists; fd.ip in (127.0.0.1)
 # Pipes and memfds have the names that those open before have.
 sid; .*; fd\.(name|containername|name_changed); fd.type in (pipe, memfd, pidfd); fd.name startswith pipe
 # scapd names a unix socket as connect and accept did.
-sid; sockets; fd\.(name|containername|name_changed|connected); fd.type = unix; fd.name startswith "0-"
+sid; sockets|given-.*; fd\.(name|containername|name_changed|connected); fd.type = unix; fd.name startswith "0-"
 # A socket with a datagram's peer is connected; to sysdig, after the next transfer.
 sid; sockets; fd\.connected; fd.l4proto = udp; fd.connected = true
 # sysdig takes an IPv6 datagram socket for one that still listens.
 sid; sockets; fd\.([cslr]?(ip|port|net|proto)|name|containername|name_changed|l4proto); fd.type = ipv6 and fd.l4proto = udp; fd.lip = ::1
 # A datagram socket without an address has none; sysdig guesses one.
-sid; sockets; fd\.(name|containername|name_changed|[cslr]?(ip|net)); fd.net = 0.0.0.0/32 or fd.net = ::/128; fd.cip = 0.0.0.0
+sid; sockets|given-.*; fd\.(name|containername|name_changed|[cslr]?(ip|net)); fd.net = 0.0.0.0/32 or fd.net = ::/128; fd.cip = 0.0.0.0
 # <NA> is no value.
 sid|bookworm; .*; fd\.(l4proto|type); fd.num exists and not fd.l4proto exists; fd.l4proto exists
 # The letters of what is not known.
-sid; sockets; fd\.typechar; fd.num exists and not fd.type exists; fd.typechar = X
+sid; sockets|given-.*; fd\.typechar; fd.num exists and not fd.type exists; fd.typechar = X
 # scapd has names of services, and sysdig an empty text for a unix or a listening socket.
 sid; .*; fd\.[cslr]proto; fd.type = unix or fd.sproto = domain or fd.sport exists and not fd.cport exists; fd.sproto = domain
 # A new socket has no address and no port.
 sid|bookworm; .*; fd\.(ip|port|proto|net); fd.num exists and not fd.port exists; fd.port exists
 # To sysdig, the address :: of a new socket is one of the loopback's network.
-sid; sockets; fd\.is_server; fd.type = ipv6 and not fd.port exists; fd.is_server = true
+sid; sockets|given-.*; fd\.is_server; fd.type = ipv6 and not fd.port exists; fd.is_server = true
 # The initial state has the ends of all sockets; sysdig drops those of IPv6, and the address of a listening socket.
 sid; open; fd\.([cslr](ip|port|net|proto)|l4proto|ip|port|proto|net|is_server); fd.type = ipv6 or fd.sport exists and not fd.cport exists; fd.sip exists
 # Kinds that some readers refuse are stored as unsupported, with their names.
@@ -67,7 +67,16 @@ sid; open; fd\.(type|typechar|types); fd.type in (memfd, pidfd); fd.typechar = X
 # A unix socket's name may have a NUL in it; sysdig ends it there.
 sid; open; fd\.(name|containername); fd.type = unix; fd.name endswith more
 # Sockets of the initial state are connected; to sysdig, only after a transfer.
-sid; open; fd\.connected; fd.port exists; fd.connected = true
+sid; open|given-.*; fd\.connected; fd.port exists; fd.connected = true
+# No interface has a container's address: sysdig takes the server's end for the local one.
+sid; given-.*; fd\.([lr](ip|port|net|proto)|is_server); fd.port exists; fd.lip exists
+# Well-known ports have names.
+sid; given-.*; fd\.[cslr]proto; fd.port exists; fd.sproto exists
+# An execve closes descriptors; sysdig does not know which.
+sid; classic; fd\.types; proc.name = true; fd.types intersects (directory)
+sid; given-.*; fd\.types; fd.num exists; fd.types exists
+# An IPv6 socket that connects to no address; sysdig takes it for one of IPv4.
+sid; given-.*; fd\.(types?|typechar|l4proto|[cslr](port|proto)|connected|is_server); fd.net = ::/128; fd.type = ipv6
 END
 }
 
@@ -203,7 +212,7 @@ before=
 classic=open,openat,creat,close,read,write,pipe,stat,fstat,mkdir,rmdir,unlink,unlinkat,rename,renameat,chdir,execve,clone,fork
 classic+=,vfork,socket,connect,bind,listen,accept
 if record classic --syscalls "$classic" -- perl files.pl; then compare classic sid bookworm; fi
-unused=$(grep -vxFf used.txt differences.txt || true)
+unused=$(grep -vxFf used.txt differences.txt | grep -v '; given-' || true)
 if [ -z "$unused" ]; then ok "every difference in the table occurs"; else not_ok "differences that do not occur: $unused"; fi
 
 for capture in "${given[@]}"; do

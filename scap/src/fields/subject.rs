@@ -12,6 +12,9 @@ use crate::{
 /// The number of a descriptor that a call was to make and did not.
 const NONE: i64 = -1;
 
+/// Whether a call with this command returns a descriptor.
+type Makes = fn(u32) -> bool;
+
 /// What the events of a row say of a descriptor: the indexes of parameters.
 #[derive(Debug, Clone, Copy, Default)]
 struct Place {
@@ -20,7 +23,7 @@ struct Place {
     /// The descriptor that it returns.
     created: Option<usize>,
     /// The command on which it depends whether it returns one.
-    command: Option<(usize, fn(u32) -> bool)>,
+    command: Option<(usize, Makes)>,
     /// The path that it opens, and the directory that the path is relative to.
     path: Option<(usize, Option<usize>)>,
     /// The ends of the socket that it connects or accepts.
@@ -44,8 +47,8 @@ impl Place {
         let is_exit = !row.ty.is_enter();
         let is_fd = |ty| matches!(ty, ParamType::FD | ParamType::FD32);
         let command = match effect {
-            Some(Effect::Fcntl) => row.param("cmd").map(|cmd| (cmd, fcntl_duplicates as fn(u32) -> bool)),
-            Some(Effect::Bpf) => row.param("cmd").map(|cmd| (cmd, bpf_creates as fn(u32) -> bool)),
+            Some(Effect::Fcntl) => row.param("cmd").map(|cmd| (cmd, fcntl_duplicates as Makes)),
+            Some(Effect::Bpf) => row.param("cmd").map(|cmd| (cmd, bpf_creates as Makes)),
             _ => None,
         };
         let takes = has(EventFlags::USES_FD) || has(EventFlags::DESTROYS_FD);
