@@ -97,7 +97,7 @@ $(CARGO_DEB):
 setup-readers: ## fetch sysdig, strato and tshark of other Debian releases into ~/.cache/scapd
 	scripts/setup-readers.sh
 
-test-readers: build setup-readers ## compare scapd's output for a capture with theirs
+test-readers: build setup-readers ## compare scapd's output for a capture with theirs, and filters with sysdig's
 	scripts/test-readers.sh $(SCAPD)
 	scripts/test-filters.sh $(SCAPD)
 
