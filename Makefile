@@ -97,8 +97,9 @@ $(CARGO_DEB):
 setup-readers: ## fetch sysdig, strato and tshark of other Debian releases into ~/.cache/scapd
 	scripts/setup-readers.sh
 
-test-readers: build setup-readers ## compare scapd's output for a capture with theirs
+test-readers: build setup-readers ## compare scapd's output for a capture with theirs, and filters with sysdig's
 	scripts/test-readers.sh $(SCAPD)
+	scripts/test-filters.sh $(SCAPD)
 
 test-broad: build setup-readers ## the same for a workload of most system calls: stress-ng, a compiler, Python's tests (ten minutes)
 	scripts/test-broad.sh $(SCAPD)

@@ -55,7 +55,7 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Repair a truncated or damaged capture: keep everything up to its last intact event
     Repair(RepairArgs),
-    /// List what can be recorded
+    /// List what can be recorded, and the fields of filters
     List(ListArgs),
     /// Check whether this machine can record, and report what is missing
     Check(CheckArgs),
@@ -103,6 +103,9 @@ pub enum Listed {
     Syscalls,
     /// Event types
     Events,
+    /// Fields of filters: name, type, explanation. `[N]` and `[NAME]` are arguments; those with `?` may be left out. Then
+    /// fields of sysdig and Falco that do not exist here, with the reason
+    Fields,
     /// For each class, how many calls have a BPF program of their own and how many are recorded as generic events
     Coverage,
 }

@@ -1,7 +1,9 @@
-//! `scapd list`: the tables of system calls and events, as text or JSON.
+//! `scapd list`: the tables of system calls, events and fields, as text or JSON.
 //!
 //! As text, each row is one line under a header line; only the last column may contain spaces. As JSON, a table is an
 //! array of objects.
+
+mod fields;
 
 use std::io::{self, Write};
 
@@ -12,6 +14,8 @@ use scap::{
     events::{Arch, EVENTS, Event, ParamInfo, SYSCALLS, Schema, Source, Syscall, Template},
     select::{Class, SyscallSet, category_name, classes},
 };
+
+pub use fields::{fields, terminal_width};
 
 /// The text of an empty column.
 const NOTHING: &str = "-";
@@ -222,7 +226,10 @@ pub fn events(out: &mut impl Write, json: bool) -> io::Result<()> {
 /// Returns a table without rules, with two spaces between columns. The columns at `numbers` are right-aligned.
 fn table(header: &[&str], numbers: &[usize]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    table.load_style(presets::NOTHING);
+    if !header.is_empty() {
+        table.set_header(header.to_vec());
+    }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }

@@ -94,6 +94,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::List(args) => match args.what {
             Listed::Syscalls => list::syscalls(&mut out, args.json)?,
             Listed::Events => list::events(&mut out, args.json)?,
+            Listed::Fields => list::fields(&mut out, args.json, list::terminal_width())?,
             Listed::Coverage => list::coverage(&mut out, args.json)?,
         },
         Command::Bench(args) => match args.what {

@@ -343,14 +343,16 @@ pub(super) const PAGES: &[Page] = &[
         command: "list",
         description: &[
             "`syscalls` prints each system call with its number, its events, and its classes, which `--syscalls` takes \
-             as `%class`. `events` prints the event types of the file format with their parameters.",
+             as `%class`. `events` prints the event types of the file format with their parameters. `fields` prints the \
+             fields that the filter of scapd-read(1) takes, with their types.",
         ],
         exit: &[0, 1, 2],
         examples: &[
             ("scapd list syscalls", "Print which calls can be recorded, and how:"),
             ("scapd list events --json", "Print the event types as JSON:"),
+            ("scapd list fields", "Print what a filter can ask for:"),
         ],
-        see_also: &["scapd", "scapd-record"],
+        see_also: &["scapd", "scapd-record", "scapd-read"],
         ..EMPTY
     },
     Page {

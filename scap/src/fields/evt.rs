@@ -17,6 +17,7 @@ use std::borrow::Cow;
 use super::{
     Argument, Key, Type, Value,
     row::Row,
+    subject::open,
     types::{self, ByType, FdKind, category, has, result},
 };
 use crate::{
@@ -141,7 +142,7 @@ enum Subject {
 }
 
 fn subject(m: &Moment<'_>) -> Subject {
-    match types::fd(m).map(FdKind::of) {
+    match open(m).map(FdKind::of) {
         Some(FdKind::File | FdKind::Directory) => Subject::File,
         Some(FdKind::Inet | FdKind::Unix) => Subject::Net,
         Some(_) => Subject::Other,
@@ -187,7 +188,7 @@ fn category_name(m: &Moment<'_>) -> &'static str {
         Category::Wait => "wait",
         Category::Scheduler => "scheduler",
         Category::Internal => "internal",
-        Category::IoRead | Category::IoWrite | Category::IoOther => match types::fd(m).map(FdKind::of) {
+        Category::IoRead | Category::IoWrite | Category::IoOther => match open(m).map(FdKind::of) {
             Some(FdKind::File | FdKind::Directory) => "file",
             Some(FdKind::Inet) => "net",
             Some(FdKind::Unix | FdKind::Ipc) => "ipc",

@@ -10,6 +10,7 @@
 use super::{
     Type, Value,
     row::Row,
+    subject::open,
     types::{self, ByType, FdKind, category, has, result},
 };
 use crate::{
@@ -80,7 +81,7 @@ pub(super) const ROWS: &[Row] = &[
     )
     .of_type(),
     Row::one("evt.is_syslog", Type::Bool, "whether the call writes to /dev/log", |m| {
-        let is_log = || types::fd(m).is_some_and(|fd| memchr::memmem::find(&fd.name, b"/dev/log").is_some());
+        let is_log = || open(m).is_some_and(|fd| memchr::memmem::find(&fd.name, b"/dev/log").is_some());
         Some(Value::Bool(has(m, EventFlags::WRITES_TO_FD) && is_log()))
     }),
     Row::one("evt.is_open_read", Type::Bool, "whether the call opens a file for reading", |m| {
@@ -123,7 +124,7 @@ fn length(m: &Moment<'_>, only: Option<Category>, is_wanted: fn(FdKind) -> bool)
         (category, Some(only)) => category == only,
         (category, None) => matches!(category, Category::IoRead | Category::IoWrite | Category::IoOther),
     };
-    if !is_wanted_call || !is_wanted(FdKind::of(types::fd(m)?)) {
+    if !is_wanted_call || !is_wanted(FdKind::of(open(m)?)) {
         return None;
     }
     u64::try_from(result(m)?).ok().map(Value::Uint)

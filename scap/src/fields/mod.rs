@@ -4,6 +4,7 @@
 //! have; their source is a [`Moment`](crate::replay::Moment).
 
 mod ancestors;
+mod ends;
 mod evt;
 mod evt_args;
 mod evt_io;
@@ -12,6 +13,10 @@ mod evt_tests;
 mod evt_time;
 mod exe;
 mod fd;
+mod fd_net;
+#[cfg(test)]
+mod fd_tests;
+mod fdlist;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod fs;
@@ -20,7 +25,9 @@ mod proc;
 mod registry;
 mod resources;
 mod row;
+pub(crate) mod services;
 mod show;
+mod subject;
 mod task;
 #[cfg(test)]
 mod task_tests;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::{
     Field, Key, Reference, Registry, Source, Type, Value, ancestors, evt, evt_args, evt_io, evt_time, exe,
-    fd, fs, leaders, proc, resources,
+    fd, fd_net, fdlist, fs, leaders, proc, resources,
     row::{Get, Row},
     thread, unsupported, user,
 };
@@ -32,6 +32,8 @@ static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
         thread::ROWS,
         user::ROWS,
         fd::ROWS,
+        fd_net::ROWS,
+        fdlist::ROWS,
     ]
     .concat()
 });

@@ -3,8 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::{
-    events::{Category, EVENTS, Effect, Event, EventFlags, ParamInfo, ParamType, Source},
-    format::Value,
+    events::{Category, EVENTS, Event, EventFlags, Source},
     model::{FdClass, OpenFd},
     replay::Moment,
 };
@@ -55,37 +54,6 @@ pub(super) fn result(m: &Moment<'_>) -> Option<i64> {
         [a, b, c, d, e, f, g, h] => Some(i64::from_ne_bytes([a, b, c, d, e, f, g, h])),
         _ => None,
     }
-}
-
-/// Whether the result of a call is a new descriptor, and the parameter with the descriptor that it takes.
-static FD: ByType<(bool, Option<usize>)> = ByType::new(|| {
-    let is_fd = |param: &ParamInfo| matches!(param.ty, ParamType::FD | ParamType::FD32);
-    let is_result = |row: &Event| !row.ty.is_enter() && row.params.first().is_some_and(is_fd);
-    let creates = |row: &Event| {
-        // Their command decides.
-        let may = matches!(row.effect(), Some(Effect::Fcntl | Effect::Bpf));
-        row.flags.contains(EventFlags::CREATES_FD) && is_result(row) && !may
-    };
-    let taken = |row: &Event| {
-        if matches!(row.effect(), Some(Effect::Pipe | Effect::SocketPair)) {
-            return row.param("fd1");
-        }
-        let first = usize::from(is_result(row));
-        let found = row.params.iter().skip(first).position(is_fd).map(|index| index + first);
-        found.filter(|_| row.flags.contains(EventFlags::USES_FD))
-    };
-    rows(|row| (creates(row), taken(row)))
-});
-
-/// Returns the descriptor that an event refers to.
-pub(super) fn fd<'a>(m: &'a Moment<'_>) -> Option<&'a OpenFd> {
-    let (creates, taken) = FD.of(m)?;
-    let number = |index| match m.event().param_value(index) {
-        Some(Value::Fd(fd)) if fd >= 0 => Some(fd),
-        _ => None,
-    };
-    let created = creates.then(|| number(0)).flatten();
-    m.machine.fd(m.event().tid(), created.or_else(|| number((*taken)?))?)
 }
 
 /// What a descriptor refers to, as categories and counters tell it apart.

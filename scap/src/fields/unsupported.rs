@@ -9,9 +9,15 @@ pub(super) const UNSUPPORTED: &[(&str, &str)] = &[
     ("evt.infra.docker.name", NO_DOCKER),
     ("evt.plugininfo", NO_PLUGINS),
     ("evt.pluginname", NO_PLUGINS),
+    ("fd.cip.name", NO_HOSTS),
+    ("fd.sip.name", NO_HOSTS),
+    ("fd.lip.name", NO_HOSTS),
+    ("fd.rip.name", NO_HOSTS),
 ];
 
 const NO_DOCKER: &str = "no recorder writes events of Docker any more";
+const NO_HOSTS: &str =
+    "a capture has no names of hosts, and DNS may have others today; use fd.net or the address";
 const NO_PLUGINS: &str = "captures of system calls have no plugins";
 
 /// Returns why a field has no values, given its name with or without an argument.

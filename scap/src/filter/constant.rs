@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use regex::bytes::{Regex, RegexBuilder};
 
-use crate::fields::Type;
+use crate::fields::{Type, services};
 
 use super::{
     syntax::Op,
@@ -31,7 +31,7 @@ pub(super) fn read(text: &[u8], op: Op, ty: Type) -> Result<Constant, String> {
         Type::Int => integer(text, SIZES, i64::MIN.into(), i64::MAX.into()),
         Type::Uint => integer(text, SIZES, 0, u64::MAX.into()),
         Type::Time | Type::Duration => integer(text, TIMES, 0, u64::MAX.into()),
-        Type::Port => match str::from_utf8(text).ok().and_then(service) {
+        Type::Port => match str::from_utf8(text).ok().and_then(services::port) {
             Some(port) => Ok(Constant::Integer(port.into())),
             None => integer(text, &[], 0, u16::MAX.into()).map_err(|why| match text.first() {
                 Some(b'0'..=b'9' | b'+' | b'-') => why,
@@ -163,6 +163,7 @@ fn hexadecimal(text: &[u8]) -> Result<Box<[u8]>, String> {
 
 /// Compiles an expression that has to match whole values. As in libs, `^` and `$` match at lines, `.` no newline.
 fn regex(text: &str) -> Result<Regex, String> {
+    let text = &plain_angles(text);
     let compile = |unicode: bool| {
         // The expression on its own first: `a)(b` must not become valid by what surrounds it.
         RegexBuilder::new(text).unicode(unicode).build()?;
@@ -179,42 +180,17 @@ fn regex(text: &str) -> Result<Regex, String> {
     })
 }
 
-/// Returns the port of a service. The names do not depend on the machine, as those of getservbyname() do.
-fn service(name: &str) -> Option<u16> {
-    const SERVICES: &[(&str, u16)] = &[
-        ("ftp-data", 20),
-        ("ftp", 21),
-        ("ssh", 22),
-        ("telnet", 23),
-        ("smtp", 25),
-        ("domain", 53),
-        ("dns", 53),
-        ("tftp", 69),
-        ("http", 80),
-        ("kerberos", 88),
-        ("pop3", 110),
-        ("sunrpc", 111),
-        ("ntp", 123),
-        ("imap2", 143),
-        ("imap", 143),
-        ("snmp", 161),
-        ("bgp", 179),
-        ("ldap", 389),
-        ("https", 443),
-        ("microsoft-ds", 445),
-        ("submission", 587),
-        ("syslog", 514),
-        ("ldaps", 636),
-        ("imaps", 993),
-        ("pop3s", 995),
-        ("nfs", 2049),
-        ("mysql", 3306),
-        ("postgresql", 5432),
-        ("amqp", 5672),
-        ("redis", 6379),
-        ("http-alt", 8080),
-    ];
-    SERVICES.iter().find(|(known, _)| *known == name).map(|(_, port)| *port)
+/// Replaces `\<` and `\>`, which are the signs themselves in RE2 and ends of words here.
+fn plain_angles(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, if c == '\\' { chars.next() } else { None }) {
+            ('\\', Some(angle @ ('<' | '>'))) => plain.push(angle),
+            (c, next) => plain.extend([Some(c), next].into_iter().flatten()),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -286,6 +262,13 @@ mod tests {
             "no such unit; there are ns, us, µs, ms, s, m, h, d"
         );
         assert_eq!(number("10ms", Type::Port).unwrap_err(), "expected a number, such as 10");
+    }
+
+    #[test]
+    fn an_escaped_angle_is_an_angle() {
+        let matches = |pattern, text: &str| regex(pattern).unwrap().is_match(text.as_bytes());
+        assert!(matches(r"a-\>b\<c", "a->b<c") && matches(r"a\\\>", r"a\>") && !matches(r"a\>", "a"));
+        assert!(matches(r"\.\d", ".5") && regex(r"a\").is_err());
     }
 
     #[test]

@@ -90,7 +90,8 @@
 //!
 //! # Differences from sysdig 0.41
 //! What sysdig takes means the same here, with these exceptions:
-//! - `fd.net in (...)` compares with every network of the list; sysdig compares with the first.
+//! - `fd.net in (...)` compares with every network of the list; sysdig compares with the first. `fd.ip in (...)` is never
+//!   true in sysdig.
 //! - A negative number is an error for a field that is never negative; sysdig wraps it around. So are numbers out of range.
 //! - `inlist` is no operator; sysdig reads `in list`. The same for the other operators that are words. A number has to end
 //!   before `and`: `5and` is an error.

@@ -166,6 +166,9 @@ pub struct OpenFd {
     pub class: FdClass,
     /// The path, name, or socket endpoints; may be empty. Duplicates share it.
     pub name: Arc<[u8]>,
+    /// The path as the call that opened it was given it; `None` if the capture does not show that, or if only names are
+    /// kept.
+    pub given: Option<Arc<[u8]>>,
     /// `file_flags` of flags.def that it was opened with; 0 if unknown.
     pub flags: u32,
     /// The device of a file, as stat(2) encodes it in 32 bits; 0 if unknown.
@@ -259,6 +262,7 @@ impl OpenFd {
         OpenFd {
             class,
             name: name.into(),
+            given: None,
             flags: 0,
             dev: 0,
             ino: 0,
@@ -303,7 +307,14 @@ impl OpenFd {
             _ => 0,
         };
         let stored = |kind: &Arc<FdKind>| heap(16 + size_of::<FdKind>()) + path(kind);
-        heap(16 + self.name.len()) + self.stored.as_ref().map_or(0, stored)
+        let own = |given: &&Arc<[u8]>| !Arc::ptr_eq(given, &self.name);
+        let given = self.given.as_ref().filter(own).map_or(0, |given| heap(16 + given.len()));
+        heap(16 + self.name.len()) + given + self.stored.as_ref().map_or(0, stored)
+    }
+
+    /// Notes the path that the call which opened it was given.
+    pub(crate) fn set_given(&mut self, path: &[u8]) {
+        self.given = Some(if *self.name == *path { self.name.clone() } else { path.into() });
     }
 
     pub(crate) fn process(&self) -> Option<u64> {

@@ -48,6 +48,7 @@ pub struct Machine {
     pub(super) schedule: Schedule,
     pub(super) ran: Option<u64>,
     pub(super) used: Option<CpuTime>,
+    pub(super) renamed: bool,
     info: MachineInfo,
     interfaces: Vec<Interface>,
 }
@@ -259,6 +260,12 @@ impl Machine {
     /// Returns the number of open descriptors of a thread. `None` if the capture does not show all of them, as after a gap.
     pub fn fd_count(&self, tid: u64) -> Option<u64> {
         self.tasks.fd_count(tid)
+    }
+
+    /// Returns whether the last event gave its descriptor another name, or made a descriptor with a name. A duplicate has
+    /// the name of its original.
+    pub fn renamed(&self) -> bool {
+        self.renamed
     }
 
     /// Returns the call that a thread is in.

@@ -25,6 +25,11 @@ const MFD_CLOEXEC: u32 = flag("memfd_create_flags", "MFD_CLOEXEC");
 
 impl Apply<'_> {
     pub(super) fn open(&mut self, param: &str, open: OpenFd, close_on_exec: bool) {
+        self.machine.renamed |= !open.name.is_empty();
+        self.insert(param, open, close_on_exec);
+    }
+
+    fn insert(&mut self, param: &str, open: OpenFd, close_on_exec: bool) {
         if let Some(fd) = self.args.int(param).filter(|fd| *fd >= 0) {
             let open = OpenFd { opened: self.args.event.ts(), ..open };
             self.machine.tasks.files_mut(self.tid).insert(fd, open, close_on_exec);
@@ -48,12 +53,15 @@ impl Apply<'_> {
             FdClass::File
         };
         let cloexec = args.has_flag("flags", O_CLOEXEC);
-        let open = OpenFd {
+        let mut open = OpenFd {
             flags: args.flags("flags").unwrap_or_default(),
             dev: args.uint("dev").and_then(|dev| u32::try_from(dev).ok()).unwrap_or_default(),
             ino: args.uint("ino").unwrap_or_default(),
             ..OpenFd::new(class, &path)
         };
+        if self.machine.tasks.whole {
+            open.set_given(name);
+        }
         self.open("fd", open, cloexec);
     }
 
@@ -85,7 +93,7 @@ impl Apply<'_> {
         let copy = old.and_then(|old| self.machine.fd(self.tid, old)).cloned();
         match (copy, self.args.int("res").filter(|fd| *fd >= 0)) {
             (_, new) if old == new => {}
-            (Some(copy), _) => self.open("res", copy, cloexec),
+            (Some(copy), _) => self.insert("res", copy, cloexec),
             (None, Some(new)) => self.machine.tasks.files_mut(self.tid).close(new..=new),
             (None, None) => {}
         }
@@ -199,9 +207,12 @@ impl Apply<'_> {
         if !fds.get(fd).is_some_and(|open| open.class.is_socket()) {
             fds.insert(fd, OpenFd::new(class, b""), false);
         }
+        let renamed = &mut self.machine.renamed;
         fds.change(fd, |open| {
+            let before = open.name.clone();
             open.class = open.class.with_family_of(class);
             change(open);
+            *renamed = before != open.name;
         });
     }
 
@@ -246,7 +257,7 @@ impl Apply<'_> {
             return;
         };
         match (self.machine.fd_of_pidfd(self.tid, pidfd, target).cloned(), self.args.int("fd")) {
-            (Some(copy), _) => self.open("fd", copy, true),
+            (Some(copy), _) => self.insert("fd", copy, true),
             (None, Some(fd)) => self.machine.tasks.files_mut(self.tid).close(fd..=fd),
             (None, None) => {}
         }

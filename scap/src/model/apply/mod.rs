@@ -35,6 +35,7 @@ impl Machine {
             Some(Ended::Thread { tid, reaper }) => self.tasks.end(tid, reaper),
             None => {}
         }
+        self.renamed = false;
         let call = self.pairing.event(event);
         self.latency = call.map(|call| event.ts().saturating_sub(call.entered));
         (self.ran, self.used) = (None, None);
