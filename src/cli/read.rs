@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use anstream::{AutoStream, ColorChoice};
 use clap::{Args, CommandFactory, error::ErrorKind};
 
 use super::Cli;
@@ -47,6 +48,15 @@ pub struct ReadArgs {
     /// Print one JSON object per line, in the format that docs/JSON.md describes
     #[arg(long)]
     pub json: bool,
+    /// Print system calls instead of events, one a line, as strace does (docs/CALLS.md)
+    ///
+    /// A call is printed when it ends, if its exit event matches. Its time is that of its start, and the last column is how
+    /// long it took; without its enter event, the time is that of its end, and the duration is missing. A call that has
+    /// not ended when another line comes is printed as <unfinished ...> if its enter event matches, and later as resumed.
+    /// So a filter for enter events alone (evt.dir = '>') shows only such calls. Other events than calls, signals, exits
+    /// of threads and losses are left out. -n counts lines.
+    #[arg(long, conflicts_with = "json")]
+    pub calls: bool,
     /// Print only these events: names of system calls and of other events (procexit, switch, ...), !name to exclude,
     /// %class, /regex, ?name to ignore an unknown name
     #[arg(long, value_name = "LIST", value_parser = select::parse_events)]
@@ -76,13 +86,18 @@ impl ReadArgs {
         let text = self.filter.or_else(|| (!words.is_empty()).then_some(words));
         let filter =
             text.map(|text| filter_of(&text).map_err(|mistake| usage("read", mistake))).transpose()?;
+        let form = match (self.json, self.calls) {
+            (true, _) => read::Form::Json,
+            (_, true) => read::Form::Calls { colours: has_colours() },
+            _ => read::Form::Lines,
+        };
         Ok(read::ReadArgs {
             files,
             span: Span { from: self.from, to: self.to },
             follow: self.follow.then(Arc::default),
             wanted: read::Wanted { filter, events: self.syscalls, pids: self.pids, all: self.all },
             limit: self.count,
-            form: if self.json { read::Form::Json } else { read::Form::Lines },
+            form,
             max_state: self.max_state,
         })
     }
@@ -109,6 +124,11 @@ pub(super) fn filter_of(text: &str) -> Result<Filter, String> {
             if is_file { format!("\n{text} is no file, so it is read as a filter") } else { String::new() };
         format!("invalid filter:\n{mistake}{hint}")
     })
+}
+
+/// Returns whether the output is a terminal that shows colours, and NO_COLOR does not forbid them.
+fn has_colours() -> bool {
+    AutoStream::choice(&std::io::stdout()) != ColorChoice::Never
 }
 
 /// Returns clap's error for arguments of a subcommand that it cannot check itself.

@@ -1,8 +1,9 @@
-//! The forms of output: events as text or JSON lines, and the summary of a capture.
+//! The forms of output: events as text or JSON lines, calls, and the summary of a capture.
 //!
 //! A [`View`] shows the events that [`crate::read`] hands to it. [`info()`] is the command of that name, without the
 //! command line.
 
+mod calls;
 mod info;
 mod json;
 mod line;
@@ -19,6 +20,7 @@ use std::{
 
 use thiserror::Error;
 
+pub use calls::Calls;
 pub use info::{EventCount, InfoArgs, OtherNotice, ProcessCount, Summary, info};
 pub use json::Writer as JsonLines;
 pub use line::Lines;
@@ -79,6 +81,11 @@ pub trait View {
     /// If `out` cannot be written.
     fn finish(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Returns whether a shown event counts for a limit on their number.
+    fn counts(&self, _moment: &Moment<'_>) -> bool {
+        true
     }
 
     /// Returns how much of the machine the view asks for.

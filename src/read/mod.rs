@@ -16,7 +16,7 @@ use std::{
 
 use crate::{
     escape::escaped,
-    print::{JsonLines, Lines, PrintError, View},
+    print::{Calls, JsonLines, Lines, PrintError, View},
 };
 use inputs::{Input, Inputs};
 use scap::{
@@ -57,6 +57,11 @@ pub enum Form {
     Lines,
     /// A JSON object a line.
     Json,
+    /// Calls, one a line, in strace's form.
+    Calls {
+        /// Whether they have colours, for a terminal.
+        colours: bool,
+    },
 }
 
 impl Form {
@@ -64,6 +69,7 @@ impl Form {
         match self {
             Form::Lines => Box::new(Lines::default()),
             Form::Json => Box::new(JsonLines::default()),
+            Form::Calls { colours } => Box::new(Calls::new(colours)),
         }
     }
 }
@@ -211,7 +217,7 @@ impl<'a> Run<'a> {
             return self.view.unwanted(moment, out);
         }
         self.view.event(moment, out)?;
-        self.left -= 1;
+        self.left -= u64::from(self.view.counts(moment));
         self.is_unflushed = true;
         Ok(())
     }
