@@ -182,11 +182,13 @@ fn comes_back(settings: &ServiceSettings) {
     assert!(difference.live.is_empty() && difference.restart.is_empty(), "{difference:?}, in:\n{text}");
 }
 
-/// `scapd read` as text and as JSON, `scapd info` and `scapd verify`.
+/// `scapd read` as text, as JSON and as calls, `scapd info` and `scapd verify`.
 pub fn reader(input: &[u8]) {
     let shown = |form| read_from(input, &ReadArgs { form, ..ReadArgs::default() }, &mut sink());
     let (lines, json) = (shown(Form::default()), shown(Form::Json));
+    let calls = shown(Form::Calls { colours: false });
     assert_eq!(lines.is_ok(), json.is_ok(), "{lines:?}, {json:?}");
+    assert_eq!(lines.is_ok(), calls.is_ok(), "{lines:?}, {calls:?}");
     if let Err(PrintError::Read { source: ReadError::TooLarge { .. }, .. }) = lines {
         // A limit of memory is no damage: the others keep less, and may come to the end.
         return;

@@ -1,5 +1,7 @@
 //! The options that say how events are printed.
 
+use std::io;
+
 use clap::Args;
 
 use super::choice::choice;
@@ -38,6 +40,15 @@ pub struct FormArgs {
     /// Print one JSON object per line, in the format that docs/JSON.md describes; with -o, only those fields
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Print system calls instead of events, one a line, as strace does (docs/CALLS.md)
+    ///
+    /// A call is printed when it ends, if its exit event matches. Its time is that of its start, and the last column is how
+    /// long it took; without its enter event, the time is that of its end, and the duration is missing. A call that has
+    /// not ended when another line comes is printed as <unfinished ...> if its enter event matches, and later as resumed.
+    /// So a filter for enter events alone (evt.dir = '>') shows only such calls. Other events than calls, signals, exits
+    /// of threads and losses are left out. -n counts lines.
+    #[arg(long, conflicts_with_all = ["json", "format", "fields", "time", "print_ascii", "print_hex", "print_hex_ascii", "print_base64"])]
+    calls: bool,
     /// How to print times in lines, and %evt.outputtime in formats
     #[arg(short, long = "timetype", value_name = "TIME", value_parser = choice::<TimeForm>())]
     #[arg(hide_possible_values = false, conflicts_with_all = ["json", "fields"])]
@@ -97,13 +108,16 @@ impl From<FormArgs> for Form {
         if args.json {
             return Form::Json;
         }
+        if args.calls {
+            return Form::Calls { colours: print::has_colours(&io::stdout()) };
+        }
         let time = args.time.unwrap_or_default();
         let containers = match args.format {
             Some(LineFormat::Own(format)) => return Form::Format(format, time, data),
             Some(LineFormat::Containers) => true,
             Some(LineFormat::Shown) | None => false,
         };
-        Form::Lines(LineStyle { time, data, containers, colours: print::stdout_has_colours() })
+        Form::Lines(LineStyle { time, data, containers, colours: print::has_colours(&io::stdout()) })
     }
 }
 

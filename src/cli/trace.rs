@@ -1,6 +1,6 @@
 //! The options of `scapd trace`.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, io, path::PathBuf};
 
 use clap::Args;
 
@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     choice::Choice,
+    print,
     probe::{Attach, ProbeOptions},
     read::{Form, ReadArgs, Wanted},
     record, trace,
@@ -67,6 +68,13 @@ impl TraceArgs {
             true => None,
             false => Some(filter_of(&text).map_err(|mistake| usage("trace", mistake))?),
         };
+        let form = match (self.json, self.events, &self.output) {
+            (true, _, _) => Form::Json,
+            (_, true, _) => Form::default(),
+            (_, _, Some(_)) => Form::Calls { colours: false },
+            (_, _, None) if self.run.is_empty() => Form::Calls { colours: print::has_colours(&io::stdout()) },
+            (_, _, None) => Form::Calls { colours: print::has_colours(&io::stderr()) },
+        };
         let usual = if self.syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
         let probe = ProbeOptions {
             attach: self.attach,
@@ -87,7 +95,7 @@ impl TraceArgs {
             showing: ReadArgs {
                 wanted: Wanted { filter, ..Wanted::default() },
                 limit: self.count,
-                form: if self.json { Form::Json } else { Form::default() },
+                form,
                 ..ReadArgs::default()
             },
             output: self.output,

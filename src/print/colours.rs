@@ -1,8 +1,8 @@
 //! Colours of lines on a terminal; those of sysdig.
 
-use std::{fmt::Write, io};
+use std::fmt::Write;
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::{AutoStream, ColorChoice, stream::RawStream};
 use anstyle::{AnsiColor, Style};
 
 /// The command's name.
@@ -12,9 +12,9 @@ pub(super) const THREAD: Style = AnsiColor::Cyan.on_default();
 /// The event's name.
 pub(super) const EVENT: Style = AnsiColor::Blue.on_default().bold();
 
-/// Returns whether output to stdout has colours: on a terminal, unless NO_COLOR or TERM=dumb forbids it.
-pub fn stdout_has_colours() -> bool {
-    AutoStream::choice(&io::stdout()) != ColorChoice::Never
+/// Returns whether output to a stream has colours: on a terminal, unless NO_COLOR or TERM=dumb forbids it.
+pub fn has_colours(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
 }
 
 /// Appends text in a style, if there is one.

@@ -1,8 +1,9 @@
-//! The forms of output: events as lines, tables or JSON, and the summary of a capture.
+//! The forms of output: events as lines, tables or JSON, calls, and the summary of a capture.
 //!
 //! A [`View`] shows the events that [`crate::read`] hands to it. [`info()`] is the command of that name, without the
 //! command line.
 
+mod calls;
 mod colours;
 mod columns;
 mod containers;
@@ -24,7 +25,8 @@ use std::{
 
 use thiserror::Error;
 
-pub use colours::stdout_has_colours;
+pub use calls::Calls;
+pub use colours::has_colours;
 pub use columns::{FieldTable, TableForm};
 pub use formatted::Formatted;
 pub use info::{EventCount, InfoArgs, OtherNotice, ProcessCount, Summary, info};
@@ -88,6 +90,11 @@ pub trait View {
     /// If `out` cannot be written.
     fn finish(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Returns whether a shown event counts for a limit on their number.
+    fn counts(&self, _moment: &Moment<'_>) -> bool {
+        true
     }
 
     /// Returns how much of the machine the view asks for.

@@ -458,6 +458,7 @@ fn a_thread_is_renamed() {
     assert!(out.contains(" new\\u{1b}name (101) < prctl res=0 option=15(PR_SET_NAME)"), "{out}");
 }
 
+mod calls;
 mod effects;
 mod fds;
 mod fields;

@@ -16,7 +16,9 @@ use std::{
 
 use crate::{
     escape::escaped,
-    print::{FieldTable, Formatted, JsonLines, LineStyle, Lines, PrintError, TableForm, TimeForm, View},
+    print::{
+        Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, PrintError, TableForm, TimeForm, View,
+    },
 };
 use inputs::{Input, Inputs};
 use scap::{
@@ -62,6 +64,11 @@ pub enum Form {
     Table(Columns, TableForm, DataForm),
     /// A JSON object a line.
     Json,
+    /// Calls, one a line, in strace's form.
+    Calls {
+        /// Whether they have colours, for a terminal.
+        colours: bool,
+    },
 }
 
 impl Default for Form {
@@ -77,6 +84,7 @@ impl Form {
             Form::Format(format, time, data) => Box::new(Formatted::new(format.clone(), *time, *data)),
             Form::Table(columns, form, data) => Box::new(FieldTable::new(columns.clone(), *form, *data)),
             Form::Json => Box::new(JsonLines::default()),
+            Form::Calls { colours } => Box::new(Calls::new(*colours)),
         }
     }
 }
@@ -224,7 +232,7 @@ impl<'a> Run<'a> {
             return self.view.unwanted(moment, out);
         }
         self.view.event(moment, out)?;
-        self.left -= 1;
+        self.left -= u64::from(self.view.counts(moment));
         self.is_unflushed = true;
         Ok(())
     }

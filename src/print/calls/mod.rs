@@ -1,0 +1,351 @@
+//! Formats a capture as calls, one a line, in strace's form:
+//!
+//! ```text
+//! 14:03:05.123456 4321<cat> openat(AT_FDCWD, "/etc/hosts", O_RDONLY) = 3</etc/hosts> <0.000012>
+//! │               │    │    │      │                                   │ │            └ how long it took, in s
+//! │               │    │    │      │                                   │ └ what the descriptor refers to
+//! │               │    │    │      │                                   └ result
+//! │               │    │    │      └ arguments, `...` for what is not in the capture
+//! │               │    │    └ call
+//! │               │    └ its command name
+//! │               └ thread
+//! └ local time of day of the call's start, or of its end if the capture does not have the start
+//! ```
+//!
+//! docs/CALLS.md describes the form. A call is written at its end. Its beginning is held until then; if another line comes
+//! before, it is written as *unfinished*, and the rest later as *resumed*.
+
+mod args;
+mod flags;
+mod forms;
+mod kernel;
+mod kind;
+mod line;
+mod other;
+mod params;
+mod quote;
+mod result;
+mod sockets;
+mod starts;
+mod table;
+
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
+
+use jiff::tz::TimeZone;
+
+use super::View;
+use args::{Args, UNKNOWN};
+use kind::{Kind, is_of_child};
+use line::{Head, Part};
+use params::Params;
+use result::Errors;
+use scap::{format::EventView, replay::Moment};
+use starts::{Start, Starts, native_number};
+use table::{Arg, Shape};
+
+/// Lines in strace's form.
+#[derive(Debug)]
+pub struct Calls {
+    head: Head,
+    errors: Errors,
+    starts: Starts,
+    /// The line; while a call is held, its beginning.
+    text: String,
+    section: u32,
+}
+
+impl View for Calls {
+    fn event(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
+        self.moment(moment, true, out)
+    }
+
+    fn unwanted(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
+        self.moment(moment, false, out)
+    }
+
+    fn counts(&self, moment: &Moment<'_>) -> bool {
+        let event = moment.event();
+        match Kind::of(event) {
+            Kind::Exit(_) => !is_of_child(event),
+            Kind::Signal | Kind::End | Kind::Notice | Kind::Gap => true,
+            Kind::Enter(_) | Kind::Sampled | Kind::Other => false,
+        }
+    }
+
+    fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.break_off(out)
+    }
+}
+
+impl Calls {
+    /// Creates the view; `colours` are for a terminal.
+    pub fn new(colours: bool) -> Calls {
+        Calls::in_zone(TimeZone::system(), colours)
+    }
+
+    /// Creates the view with times of a time zone.
+    pub(super) fn in_zone(tz: TimeZone, colours: bool) -> Calls {
+        Calls {
+            head: Head::new(tz, colours),
+            errors: Errors::default(),
+            starts: Starts::default(),
+            text: String::new(),
+            section: 0,
+        }
+    }
+
+    fn moment(&mut self, moment: &Moment<'_>, is_wanted: bool, out: &mut dyn Write) -> io::Result<()> {
+        if moment.captured.section != self.section {
+            self.section = moment.captured.section;
+            self.lose(out)?;
+        }
+        if !is_wanted && self.starts.is_empty() {
+            return Ok(());
+        }
+        match Kind::of(moment.event()) {
+            Kind::Enter(shape) => self.enter(moment, shape, is_wanted, out),
+            Kind::Exit(shape) => self.exit(moment, shape, is_wanted, out),
+            Kind::End => self.end(moment, is_wanted, out),
+            Kind::Signal if is_wanted => self.signal(moment, out),
+            Kind::Notice if is_wanted => self.notice(moment.event(), out),
+            Kind::Gap => {
+                self.lose(out)?;
+                if is_wanted { self.notice(moment.event(), out) } else { Ok(()) }
+            }
+            Kind::Sampled => self.lose(out),
+            Kind::Signal | Kind::Notice | Kind::Other => Ok(()),
+        }
+    }
+
+    fn enter(
+        &mut self,
+        moment: &Moment<'_>,
+        shape: &'static Shape,
+        is_wanted: bool,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let event = moment.event();
+        if is_wanted || self.starts.is_held(event.tid()) {
+            // If it is the same thread's, its exit event is missing.
+            self.break_off(out)?;
+        }
+        self.starts.forget(event.tid());
+        let Some(params) = Params::of(event).filter(|_| is_wanted) else { return Ok(()) };
+        self.text.clear();
+        self.begin(moment, event.ts());
+        self.name(event, shape);
+        let args = self.list(moment, &params, shape, 0);
+        self.starts.enter(&params, shape, args);
+        Ok(())
+    }
+
+    fn exit(
+        &mut self,
+        moment: &Moment<'_>,
+        shape: &'static Shape,
+        is_wanted: bool,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let event = moment.event();
+        let Some(params) = Params::of(event).filter(|_| !is_of_child(event)) else { return Ok(()) };
+        let start = self.starts.ended_by(&params, shape, moment.machine);
+        // If the machine has paired it with another call's start, it took another time.
+        let is_mispaired = start.is_none() && self.starts.of(event.tid()).is_some();
+        let latency = moment.machine.latency().filter(|_| !is_mispaired);
+        if start.is_none() && self.starts.is_held(event.tid()) {
+            self.break_off(out)?;
+        }
+        self.starts.forget(event.tid());
+        match start {
+            Some(start) if !start.is_broken && !is_wanted => return Ok(()),
+            Some(start) if !start.is_broken => {
+                self.args(moment, &params, shape, start.args);
+            }
+            // Its beginning has been written, so its end is as well.
+            Some(start) => {
+                self.break_off(out)?;
+                self.resume(moment, &call_name(event, shape));
+                self.list(moment, &params, shape, start.args);
+            }
+            None if !is_wanted => return Ok(()),
+            None => {
+                self.break_off(out)?;
+                self.text.clear();
+                self.begin(moment, event.ts().saturating_sub(latency.unwrap_or(0)));
+                self.name(event, shape);
+                self.list(moment, &params, shape, 0);
+            }
+        }
+        self.result(moment, &params, latency);
+        self.write(out)
+    }
+
+    /// Appends the arguments from `first` on, with the comma before it.
+    fn args(&mut self, moment: &Moment<'_>, params: &Params<'_>, shape: &Shape, first: usize) {
+        let before = self.text.len();
+        self.text.push_str(if first > 0 { ", " } else { "" });
+        let start = self.text.len();
+        self.list(moment, params, shape, first);
+        if self.text.len() == start {
+            self.text.truncate(before);
+        }
+    }
+
+    /// Appends the arguments from `first` on. Returns the index of the next; an enter event has those before the first that
+    /// it has no value of.
+    fn list(&mut self, moment: &Moment<'_>, params: &Params<'_>, shape: &Shape, first: usize) -> usize {
+        let is_start = params.event.ty().is_enter();
+        if shape.name.is_empty() {
+            let has_more = !is_start && !table::is_without_arguments(&params.event.name());
+            self.text.push_str(if has_more { UNKNOWN } else { "" });
+            return 0;
+        }
+        let start = self.text.len();
+        let mut a = Args { out: &mut self.text, params, machine: moment.machine };
+        for (at, arg) in shape.args.iter().enumerate().skip(first) {
+            let before = a.out.len();
+            if before > start {
+                a.text(", ");
+            }
+            let from = a.out.len();
+            match *arg {
+                Arg::Param(param) | Arg::Formed(param, _) if is_start && params.is_absent(param) => {
+                    a.out.truncate(before);
+                    return at;
+                }
+                Arg::Param(param) => a.param(param),
+                Arg::Formed(param, form) => form(&mut a, param),
+                Arg::Unknown => a.unknown(),
+            }
+            if a.out.len() == from {
+                a.out.truncate(before);
+            }
+        }
+        shape.args.len()
+    }
+
+    /// Appends the end of a call's line.
+    fn result(&mut self, moment: &Moment<'_>, params: &Params<'_>, latency: Option<u64>) {
+        self.text.push_str(") = ");
+        let is_generic = params.row().ty.0 <= 1;
+        if is_generic {
+            self.text.push('?');
+        } else {
+            let before = self.text.len();
+            let mut a = Args { out: &mut self.text, params, machine: moment.machine };
+            if result::result(&mut a, &mut self.errors) && self.head.is_coloured() {
+                let error = self.text.split_off(before);
+                self.head.paint(&mut self.text, Part::Error, error);
+            }
+        }
+        if let Some(ns) = latency {
+            self.text.push(' ');
+            let time = format_args!("<{}.{:06}>", ns / 1_000_000_000, ns % 1_000_000_000 / 1000);
+            self.head.paint(&mut self.text, Part::Time, time);
+        }
+    }
+
+    /// The end of a thread, and of the call that it is in.
+    fn end(&mut self, moment: &Moment<'_>, is_wanted: bool, out: &mut dyn Write) -> io::Result<()> {
+        let event = moment.event();
+        match self.starts.of(event.tid()) {
+            Some(start) if is_wanted => self.unreturned(moment, &start, out)?,
+            _ if is_wanted || self.starts.is_held(event.tid()) => self.break_off(out)?,
+            _ => {}
+        }
+        self.starts.forget(event.tid());
+        if !is_wanted {
+            return Ok(());
+        }
+        self.text.clear();
+        self.begin(moment, event.ts());
+        self.head.begin(&mut self.text, Part::Other);
+        other::end(&mut self.text, event);
+        self.head.end(&mut self.text, Part::Other);
+        self.write(out)
+    }
+
+    fn signal(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
+        let event = moment.event();
+        self.break_off(out)?;
+        self.text.clear();
+        self.begin(moment, event.ts());
+        self.head.begin(&mut self.text, Part::Other);
+        other::signal(&mut self.text, event);
+        self.head.end(&mut self.text, Part::Other);
+        self.write(out)
+    }
+
+    fn notice(&mut self, event: &EventView<'_>, out: &mut dyn Write) -> io::Result<()> {
+        self.break_off(out)?;
+        self.text.clear();
+        self.head.time(&mut self.text, event.ts());
+        self.text.push(' ');
+        self.head.begin(&mut self.text, Part::Other);
+        other::notice(&mut self.text, event);
+        self.head.end(&mut self.text, Part::Other);
+        self.write(out)
+    }
+
+    /// Forgets which calls have started: events are missing, so what ends next may be another call.
+    fn lose(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.break_off(out)?;
+        self.starts.clear();
+        Ok(())
+    }
+
+    /// Ends the line of a call that has not ended, before another line.
+    fn break_off(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        let Some(start) = self.starts.interrupt() else { return Ok(()) };
+        self.text.push_str(if start.args > 0 && start.has_more { ",  " } else { " " });
+        self.head.paint(&mut self.text, Part::Broken, "<unfinished ...>");
+        self.write(out)
+    }
+
+    fn resume(&mut self, moment: &Moment<'_>, name: &str) {
+        self.text.clear();
+        self.begin(moment, moment.event().ts());
+        self.head.paint(&mut self.text, Part::Broken, format_args!("<... {name} resumed>"));
+    }
+
+    /// Writes the end of the call that a thread is in when it ends.
+    fn unreturned(&mut self, moment: &Moment<'_>, start: &Start, out: &mut dyn Write) -> io::Result<()> {
+        if !start.is_broken {
+            self.text.push_str(if start.args > 0 && start.has_more { ", " } else { "" });
+        } else {
+            self.break_off(out)?;
+            self.resume(moment, start.name);
+        }
+        self.text.push_str(if start.has_more { UNKNOWN } else { "" });
+        self.text.push_str(") = ?");
+        self.write(out)
+    }
+
+    fn begin(&mut self, moment: &Moment<'_>, ts: u64) {
+        let tid = moment.event().tid();
+        self.head.write(&mut self.text, ts, tid, moment.machine.comm(tid));
+    }
+
+    fn name(&mut self, event: &EventView<'_>, shape: &Shape) {
+        self.head.paint(&mut self.text, Part::Call, call_name(event, shape));
+        self.text.push('(');
+    }
+
+    fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.text.push('\n');
+        out.write_all(self.text.as_bytes())
+    }
+}
+
+fn call_name(event: &EventView<'_>, shape: &Shape) -> Cow<'static, str> {
+    if !shape.name.is_empty() {
+        return shape.name.into();
+    }
+    match event.syscall() {
+        Some(call) => call.name.into(),
+        None => format!("syscall_{:#x}", native_number(event)).into(),
+    }
+}
