@@ -12,6 +12,7 @@ use super::{
     View,
     meaning::{Meaning, meaning, shown},
     text,
+    times::nanoseconds,
 };
 use crate::json::MAX_NUMBER;
 pub(super) use crate::json::VERSION;
@@ -101,13 +102,8 @@ impl Writer {
             }
         };
         out.push_str(text);
-        let mut digits = *b".000000000Z";
-        let mut rest = ts % SECOND;
-        for digit in digits[1..10].iter_mut().rev() {
-            *digit += (rest % 10) as u8;
-            rest /= 10;
-        }
-        out.extend(digits.map(char::from));
+        nanoseconds(out, ts % SECOND);
+        out.push('Z');
     }
 }
 

@@ -26,7 +26,12 @@ use super::{
     text,
     times::{TimeForm, Times},
 };
-use scap::{fields::NO_VALUE, format::Keep, replay::Moment, text::DataForm};
+use scap::{
+    fields::NO_VALUE,
+    format::Keep,
+    replay::Moment,
+    text::{DataForm, Out},
+};
 
 /// What lines can have otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,11 +94,13 @@ impl LineWriter {
     /// Appends the line of an event.
     pub(super) fn write(&mut self, out: &mut String, moment: &Moment<'_>) {
         let (event, names) = (moment.event(), moment.machine);
-        // Writing to a string cannot fail.
-        let _ = write!(out, "{} ", moment.num);
+        out.integer(moment.num);
+        out.push(' ');
         self.times.write(out, moment);
         self.times.printed(moment);
-        let _ = write!(out, " {} ", moment.captured.cpu);
+        out.push(' ');
+        out.integer(moment.captured.cpu);
+        out.push(' ');
         if let Some(containers) = &self.containers {
             containers.write(out, moment);
         }
@@ -104,10 +111,10 @@ impl LineWriter {
         out.push_str(" (");
         // As in sysdig, an event without a thread has tid -1.
         painted(out, colours.then_some(THREAD), |out| {
-            let _ = write!(out, "{}", event.tid() as i64);
+            out.integer(event.tid() as i64);
         });
         if self.containers.is_some() {
-            // Captures of old recorders do not have it.
+            // Captures of old recorders do not have it. Writing to a string cannot fail.
             let _ = match moment.thread().map(|thread| thread.info.vtid).filter(|vtid| *vtid > 0) {
                 Some(vtid) => write!(out, ":{vtid}"),
                 None => write!(out, ":{NO_VALUE}"),

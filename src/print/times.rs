@@ -1,11 +1,13 @@
 //! The time in a line: `scapd read -t`.
 
-use std::fmt::Write;
-
 use jiff::tz::TimeZone;
 
 use crate::choice::{Choice, choices};
-use scap::{format::Keep, replay::Moment, text};
+use scap::{
+    format::Keep,
+    replay::Moment,
+    text::{self, Out},
+};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -36,11 +38,13 @@ pub(super) struct Times {
     zone: TimeZone,
     /// The time of the event that was printed last.
     last: Option<u64>,
+    /// The second of the last time on the clock, and its text: formatting it takes longer than the rest of a line.
+    second: Option<(u64, String)>,
 }
 
 impl Times {
     pub(super) fn new(form: TimeForm, zone: TimeZone) -> Times {
-        Times { form, zone, last: None }
+        Times { form, zone, last: None, second: None }
     }
 
     pub(super) fn zone(&self) -> &TimeZone {
@@ -48,15 +52,29 @@ impl Times {
     }
 
     /// Appends the time of an event.
-    pub(super) fn write(&self, out: &mut String, moment: &Moment<'_>) {
+    pub(super) fn write(&mut self, out: &mut String, moment: &Moment<'_>) {
         let ts = moment.event().ts();
         match self.form {
-            TimeForm::Clock => text::time_of_day(out, ts, &self.zone, true),
+            TimeForm::Clock => self.clock(out, ts),
             TimeForm::Epoch => seconds(out, ts, 0),
             TimeForm::Relative => seconds(out, ts, moment.first),
             TimeForm::Latency => seconds(out, moment.machine.latency().unwrap_or(0), 0),
             TimeForm::Delta => seconds(out, ts, self.last.unwrap_or(ts)),
         }
+    }
+
+    fn clock(&mut self, out: &mut String, ts: u64) {
+        let second = ts / SECOND;
+        let text = match &self.second {
+            Some((known, text)) if *known == second => text,
+            _ => {
+                let mut text = String::new();
+                text::time_of_day(&mut text, second * SECOND, &self.zone, false);
+                &self.second.insert((second, text)).1
+            }
+        };
+        out.push_str(text);
+        nanoseconds(out, ts % SECOND);
     }
 
     /// Takes an event that is printed.
@@ -69,6 +87,17 @@ impl Times {
 fn seconds(out: &mut String, to: u64, from: u64) {
     let sign = if to < from { "-" } else { "" };
     let ns = to.abs_diff(from);
-    // Writing to a string cannot fail.
-    let _ = write!(out, "{sign}{}.{:09}", ns / SECOND, ns % SECOND);
+    out.push_str(sign);
+    out.integer(ns / SECOND);
+    nanoseconds(out, ns % SECOND);
+}
+
+/// Appends a point and nine digits.
+pub(super) fn nanoseconds(out: &mut String, mut ns: u64) {
+    let mut digits = *b".000000000";
+    for digit in digits[1..].iter_mut().rev() {
+        *digit += (ns % 10) as u8;
+        ns /= 10;
+    }
+    out.ascii(digits.into_iter());
 }

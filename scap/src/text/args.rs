@@ -27,7 +27,7 @@ pub fn arguments(
 ) {
     for (info, decoded) in event.values() {
         // Writing to memory cannot fail.
-        let _ = write!(out, " {}=", info.name);
+        let _ = [" ", info.name, "="].into_iter().try_for_each(|part| out.write_str(part));
         match decoded {
             Ok(decoded) => {
                 let decoded = shown(event, info, decoded);
@@ -88,9 +88,8 @@ fn write_meaning(out: &mut impl Out, meaning: &Meaning<'_>) {
             }
         }
         Meaning::Fd(fd) => {
-            let _ = write!(out, "<{}", fd.class.letter());
-            out.ascii(fd.class.protocol().into_iter().map(|letter| letter as u8));
-            let _ = out.write_char('>');
+            let letters = [Some('<'), Some(fd.class.letter()), fd.class.protocol(), Some('>')];
+            let _ = letters.into_iter().flatten().try_for_each(|letter| out.write_char(letter));
             out.text(&fd.name);
         }
     }
@@ -112,13 +111,13 @@ pub fn value(
         Value::Mode(v) => return values::integer(out, decoded.ty, decoded.format, v.into()),
         // An address, as mmap returns.
         Value::Errno(v) if v >= 0 => return values::integer(out, decoded.ty, decoded.format, v as u64),
-        Value::Errno(v) | Value::Fd(v) | Value::Pid(v) => write!(out, "{v}"),
-        Value::Syscall(v) | Value::Port(v) => write!(out, "{v}"),
-        Value::Signal(v) | Value::L4Proto(v) | Value::SockFamily(v) => write!(out, "{v}"),
+        Value::Errno(v) | Value::Fd(v) | Value::Pid(v) => return out.integer(v),
+        Value::Syscall(v) | Value::Port(v) => return out.integer(v),
+        Value::Signal(v) | Value::L4Proto(v) | Value::SockFamily(v) => return out.integer(v),
         Value::Bool(v) => write!(out, "{v}"),
-        Value::Flags(v) | Value::Enum(v) => write!(out, "{v}"),
+        Value::Flags(v) | Value::Enum(v) => return out.integer(v),
         Value::Uid(u32::MAX) | Value::Gid(u32::MAX) => write!(out, "-1"),
-        Value::Uid(v) | Value::Gid(v) => write!(out, "{v}"),
+        Value::Uid(v) | Value::Gid(v) => return out.integer(v),
         Value::SigSet(v) => out.write_str(&signals(v).join(" ")),
         Value::Double(v) => write!(out, "{v}"),
         Value::RelTime(u64::MAX) => write!(out, "none"),

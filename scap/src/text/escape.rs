@@ -9,6 +9,12 @@ pub trait Out: Write {
 
     /// Appends characters of ASCII that a terminal shows as they are.
     fn ascii(&mut self, chars: impl Iterator<Item = u8>);
+
+    /// Appends an integer in decimal.
+    fn integer(&mut self, integer: impl itoa::Integer) {
+        // Writing to memory cannot fail.
+        let _ = self.write_str(itoa::Buffer::new().format(integer));
+    }
 }
 
 /// For a terminal: text of captures is [escaped](escape).
@@ -17,8 +23,20 @@ impl Out for String {
         escape(self, bytes);
     }
 
-    fn ascii(&mut self, chars: impl Iterator<Item = u8>) {
-        self.extend(chars.map(char::from));
+    fn ascii(&mut self, mut chars: impl Iterator<Item = u8>) {
+        // Many at once: a character by itself takes longer.
+        let mut some = [0; 64];
+        loop {
+            let mut count = 0;
+            for (place, char) in some.iter_mut().zip(&mut chars) {
+                *place = char;
+                count += 1;
+            }
+            self.push_str(str::from_utf8(&some[..count]).unwrap_or_default());
+            if count < some.len() {
+                return;
+            }
+        }
     }
 }
 
@@ -53,7 +71,11 @@ pub fn is_obeyed(c: char) -> bool {
 /// Appends text from a capture. Invalid UTF-8, characters that a terminal interprets, and backslashes are escaped, so
 /// that different texts never look alike.
 pub fn escape(out: &mut String, bytes: &[u8]) {
-    write_escaped(out, bytes, |c| c == '\\' || is_obeyed(c));
+    // Most text needs no look at its characters.
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+    let (plain, rest) = bytes.split_at(bytes.iter().position(|b| !is_plain(b)).unwrap_or(bytes.len()));
+    out.push_str(str::from_utf8(plain).unwrap_or_default());
+    write_escaped(out, rest, |c| c == '\\' || is_obeyed(c));
 }
 
 /// Appends text. Invalid UTF-8 and characters that are special are escaped.

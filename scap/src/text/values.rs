@@ -1,7 +1,5 @@
 //! Formats values that need no names from the capture.
 
-use std::fmt::Write;
-
 use super::escape::Out;
 use crate::events::{FlagTable, ParamType, PrintFormat};
 
@@ -11,16 +9,17 @@ pub fn dots(out: &mut impl Out, bytes: &[u8]) {
 }
 
 /// Appends an integer of type `ty`, given as 64 sign-extended bits, in the table's print format.
-pub fn integer(out: &mut impl Write, ty: ParamType, format: PrintFormat, bits: u64) {
+pub fn integer(out: &mut impl Out, ty: ParamType, format: PrintFormat, bits: u64) {
     let size = ty.size().unwrap_or(size_of::<u64>());
     // Hexadecimal and octal show only the type's own bits.
     let own = if size < size_of::<u64>() { bits & ((1 << (8 * size)) - 1) } else { bits };
+    // Writing to memory cannot fail.
     let _ = match format {
         PrintFormat::HEX => write!(out, "{own:X}"),
         PrintFormat::OCT if own == 0 => write!(out, "0"),
         PrintFormat::OCT => write!(out, "0{own:o}"),
-        PrintFormat::DEC | PrintFormat::NA if ty.is_signed() => write!(out, "{}", bits as i64),
-        PrintFormat::DEC | PrintFormat::NA => write!(out, "{bits}"),
+        PrintFormat::DEC | PrintFormat::NA if ty.is_signed() => return out.integer(bits as i64),
+        PrintFormat::DEC | PrintFormat::NA => return out.integer(bits),
     };
 }
 
