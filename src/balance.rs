@@ -1,7 +1,7 @@
 //! The ledger's figures as JSON and in words.
 
 use indicatif::HumanCount;
-use scap::ledger::{Cause, Cut, LeftOut, Losses, Verdict};
+use scap::ledger::{Cause, Cut, LeftOut, Losses, SliceNote, Verdict};
 use serde_json::{Value as Json, json};
 
 /// Figures that have a JSON form.
@@ -26,6 +26,12 @@ impl ToJson for LeftOut {
 impl ToJson for Cut {
     fn to_json(&self) -> Json {
         json!({ "cause": self.cause.key(), "offset": self.offset, "bytes": self.bytes })
+    }
+}
+
+impl ToJson for SliceNote {
+    fn to_json(&self) -> Json {
+        json!({ "left_out": self.left_out, "source_read": !self.is_stopped })
     }
 }
 

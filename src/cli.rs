@@ -5,6 +5,7 @@ mod daemon;
 mod files;
 mod form;
 mod keys;
+mod merge;
 mod read;
 mod record;
 mod trace;
@@ -19,6 +20,7 @@ use choice::choice;
 pub use daemon::{CtlArgs, CtlRequest, DaemonArgs, ServeArgs};
 pub use files::FilesArgs;
 pub use keys::keys;
+pub use merge::MergeArgs;
 pub use read::ReadArgs;
 pub use record::RecordArgs;
 pub use trace::TraceArgs;
@@ -49,6 +51,8 @@ pub enum Command {
     Read(Box<ReadArgs>),
     /// Show system calls as they happen, as strace does
     Trace(Box<TraceArgs>),
+    /// Merge captures of one machine into one, in time order
+    Merge(MergeArgs),
     /// Summarize a capture
     Info(InfoArgs),
     /// Check that a capture is complete, and report lost events

@@ -8,9 +8,11 @@ use std::{
 
 use crate::{
     daemon::{Ended, config::Mistakes},
+    merge,
     output::{OutputError, PatternError},
     print::PrintError,
     probe::ProbeError,
+    read,
     record::{CommandError, StatsError},
     repair::RepairError,
     verify::{VerifyError, VerifyOutcome},
@@ -103,6 +105,15 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
         if let Some(PrintError::Write(_)) = cause.downcast_ref() {
             return Some(OUTPUT);
         }
+        if let Some(merge::MergeError::Output(_)) = cause.downcast_ref() {
+            return Some(OUTPUT);
+        }
+        if let Some(merge::MergeError::Stopped(read::Stopped { signal })) = cause.downcast_ref() {
+            return u8::try_from(128 + signal).ok();
+        }
+        if let Some(read::Stopped { signal }) = cause.downcast_ref() {
+            return u8::try_from(128 + signal).ok();
+        }
         if let Some(VerifyError::Write(_)) = cause.downcast_ref() {
             return Some(OUTPUT);
         }
@@ -127,6 +138,9 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
 /// context: errors of writes to stdout carry none.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let is_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    if let Some(merge::MergeError::Output(OutputError::BrokenPipe { .. })) = error.downcast_ref() {
+        return true;
+    }
     match error.downcast_ref::<OutputError>() {
         Some(OutputError::BrokenPipe { .. }) => true,
         _ => error.root_cause().downcast_ref().is_some_and(is_pipe) && error.chain().count() == 1,

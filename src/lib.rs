@@ -18,6 +18,7 @@ mod json;
 mod kernel;
 pub mod limits;
 pub mod list;
+pub mod merge;
 pub mod output;
 pub mod print;
 pub mod privileges;

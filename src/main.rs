@@ -4,6 +4,7 @@ use std::{
     io::{self, BufWriter, IsTerminal, Write},
     path::Path,
     process::ExitCode,
+    sync::{Arc, atomic::AtomicUsize},
 };
 
 use anyhow::Context;
@@ -12,8 +13,8 @@ use scapd::{
     bench, check,
     cli::{self, Cli, Command, Generated, Listed, Measured, RecordArgs, TraceArgs},
     daemon::{self, config::Wanted, control},
-    escape, exit, generate, list,
-    output::OutputError,
+    escape, exit, generate, list, merge,
+    output::{OutputError, Target},
     print, read, record, repair, signals, trace, verify,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
@@ -83,13 +84,19 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Read(args) => match args.shown_format() {
             Some(format) => writeln!(out, "{format}")?,
             None => {
-                let args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
+                let mut args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
                 if let Some(stop) = &args.follow {
                     signals::set(stop).context("cannot install the signal handlers")?;
                 }
-                read::read(&args, &mut out)?;
+                slice_safely(&mut args)?;
+                read::read(&args, &mut out).map_err(read::cause)?;
             }
         },
+        Command::Merge(args) => {
+            let mut args = merge::MergeArgs::from(args);
+            args.signal = Some(signals_of(&args.target)?);
+            merge::merge(&args)?;
+        }
         Command::Info(args) => print::info(&args.into(), &mut out)?,
         Command::List(args) => match args.what {
             Listed::Syscalls => list::syscalls(&mut out, args.json)?,
@@ -124,6 +131,24 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prepares for a slice: a signal leaves no half of it. The writer of a pipe gets the same ^C and ends the pipe, which ends
+/// the slice well.
+fn slice_safely(args: &mut read::ReadArgs) -> anyhow::Result<()> {
+    let Some(to) = &args.slice else { return Ok(()) };
+    let number = signals_of(&to.target)?;
+    let is_pipe = args.files.iter().any(|file| file.as_os_str() == "-");
+    args.signal = (!is_pipe).then_some(number);
+    Ok(())
+}
+
+/// Returns where the number of a signal goes while a capture is written there.
+fn signals_of(target: &Target) -> anyhow::Result<Arc<AtomicUsize>> {
+    if !*STDOUT_IS_OPEN && *target == Target::Stdout {
+        return Err(OutputError::Closed.into());
+    }
+    signals::note().context("cannot install the signal handlers")
 }
 
 fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {

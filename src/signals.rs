@@ -5,7 +5,10 @@ use std::{
     io,
     mem::MaybeUninit,
     ptr,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize},
+    },
 };
 
 use signal_hook::{
@@ -52,6 +55,23 @@ pub fn stop_foreground(handle: &Handle) -> io::Result<Vec<c_int>> {
     }
     [SIGUSR1, SIGUSR2].into_iter().try_for_each(ignore)?;
     Ok(ignored)
+}
+
+/// Sets up the signals that end a program which makes a file: the first one sets the number that is returned, the second
+/// one exits at once. Signals that were ignored at the start stay ignored.
+///
+/// # Errors
+/// Errors of sigaction(2).
+pub fn note() -> io::Result<Arc<AtomicUsize>> {
+    let (number, has_come) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let signals = TERM_SIGNALS.iter().copied().chain([SIGHUP]);
+    for signal in signals.filter(|signal| !is_ignored(*signal)) {
+        flag::register_conditional_shutdown(signal, 128 + signal, has_come.clone())?;
+        flag::register(signal, has_come.clone())?;
+        flag::register_usize(signal, number.clone(), signal.unsigned_abs() as usize)?;
+    }
+    ignore(SIGXFSZ)?;
+    Ok(number)
 }
 
 fn stop_at(handle: &Handle, signals: &[c_int]) -> io::Result<()> {

@@ -20,7 +20,7 @@ use crate::{
 use scap::{
     events::event,
     format::{CapturedEvent, Keep, ReadError, Reader},
-    ledger::{self, Cause, ClockStep, Cut, Gap, Notice, Verdict},
+    ledger::{self, Cause, ClockStep, Cut, Gap, Notice, SliceNote, Verdict},
 };
 
 /// Why a capture could not be verified.
@@ -75,6 +75,8 @@ pub struct VerifyReport {
     pub clock_step_count: u64,
     /// Where it ended before repairs: the first thousand.
     pub cuts: Vec<Cut>,
+    /// What the sections of a slice left out of their source: the first thousand.
+    pub slices: Vec<SliceNote>,
     /// The balance of all sections together, if each of them has one.
     pub verdict: Option<Verdict>,
     /// Sections: more than one if captures were concatenated.
@@ -157,7 +159,7 @@ impl VerifyReport {
         let event = &captured.event;
         let at = captured.offset;
         let notice = ledger::parse(event);
-        self.has_ledger |= notice.is_some();
+        self.has_ledger |= notice.as_ref().is_some_and(|notice| !matches!(notice, Notice::Slice(_)));
         for (param, value) in event.values() {
             if let Err(error) = value {
                 self.fault(format!("the event at byte {at} is malformed: {}: {error}", param.name));
@@ -166,7 +168,7 @@ impl VerifyReport {
         if self.in_section.verdict.is_some() && !matches!(notice, Some(Notice::Cut(_))) {
             self.fault(format!("the event at byte {at} comes after the balance"));
         }
-        if self.in_section.is_cut {
+        if self.in_section.is_cut && !matches!(notice, Some(Notice::Cut(_))) {
             self.fault(format!("the event at byte {at} comes after the end of a repaired capture"));
         }
         if self.in_section.before.take().is_some_and(|before| event.ts() < before) {
@@ -199,6 +201,11 @@ impl VerifyReport {
                 }
             }
             Some(Notice::Selected(_)) => {}
+            Some(Notice::Slice(note)) => {
+                if self.slices.len() < TOLD {
+                    self.slices.push(note);
+                }
+            }
             None if event.ty() == ledger::NOTIFICATION => {}
             None => self.in_section.events += 1,
         }
@@ -267,6 +274,7 @@ impl VerifyReport {
                 "by": step.by,
             })).collect::<Vec<_>>(),
             "clock_step_count": self.clock_step_count,
+            "slices": self.slices.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "cuts": self.cuts.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "damage": self.damage,
             "faults": self.faults,
@@ -291,10 +299,19 @@ impl VerifyReport {
                 "  captures were concatenated out of order: {early} of {all} sections begin before the end of the previous one"
             )?;
         }
+        if !self.slices.is_empty() {
+            let left_out = self.slices.iter().map(|note| note.left_out).fold(0, u64::saturating_add);
+            writeln!(out, "  a slice: {} events of its source left out", HumanCount(left_out))?;
+        }
         for cut in &self.cuts {
             write_cut(cut, out)?;
         }
+        let is_stopped = self.slices.iter().any(|note| note.is_stopped);
         match &self.verdict {
+            None if is_stopped => writeln!(
+                out,
+                "  its source was not read to its end, so its losses are not known: make the slice by a filter or a time, without -n"
+            )?,
             None if !self.has_ledger => writeln!(
                 out,
                 "  it has no ledger: scapd did not write it, or ended before it could write one"

@@ -88,6 +88,7 @@ fn machine() -> MachineState {
             pid: 4321,
             fds: (5..).zip(fds).map(|(fd, kind)| Fd { fd, ino: 1000 + fd, kind }).collect(),
         }],
+        ..MachineState::default()
     }
 }
 

@@ -16,6 +16,8 @@
 //!   names correct. Without this notice, all events were selected.
 //! - [`CLOCK`], where the wall clock was stepped during the recording: `stepped by=-3600000000000 at=T`, in ns. Event
 //!   times follow a step forward at once. After a step backward they run at half speed until they agree with the clock.
+//! - [`SLICE`], at the end of a capture that has a choice of another one's events: `left_out=900 source=read`. It left out
+//!   so many events. `source=stopped` says that the source was not read to its end, so that its balance is not known.
 //! - [`CUT`], where `scapd repair` ended a capture: `cause=cut_off offset=104552 bytes=17`. It left out `bytes` bytes
 //!   from `offset` on, an offset in the uncompressed capture.
 
@@ -43,6 +45,9 @@ pub const SELECTED: &str = "scapd.selected";
 pub const CLOCK: &str = "scapd.clock";
 /// The id of the notice at the end of a repaired capture.
 pub const CUT: &str = "scapd.cut";
+
+/// The id of the notice of a slice.
+pub const SLICE: &str = "scapd.slice";
 
 /// The most event types that a notice names.
 const MOST: usize = 5;
@@ -249,6 +254,23 @@ impl Cut {
     }
 }
 
+/// What a slice left out of its source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SliceNote {
+    /// Events of the source, without notices, that are not in the slice.
+    pub left_out: u64,
+    /// Whether the source was not read to its end.
+    pub is_stopped: bool,
+}
+
+impl SliceNote {
+    /// Returns the `desc` of its notice.
+    pub fn text(&self) -> String {
+        let source = if self.is_stopped { "stopped" } else { "read" };
+        format!("left_out={} source={source}", self.left_out)
+    }
+}
+
 /// A step of the wall clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClockStep {
@@ -285,6 +307,8 @@ pub enum Notice {
     Cut(Cut),
     /// The events selected from here on.
     Selected(Asked),
+    /// The end of a slice.
+    Slice(SliceNote),
 }
 
 impl Notice {
@@ -296,6 +320,7 @@ impl Notice {
             Notice::Clock(_) => CLOCK,
             Notice::Cut(_) => CUT,
             Notice::Selected(_) => SELECTED,
+            Notice::Slice(_) => SLICE,
         }
     }
 
@@ -307,6 +332,7 @@ impl Notice {
             Notice::Clock(step) => step.text(),
             Notice::Cut(cut) => cut.text(),
             Notice::Selected(asked) => asked.to_string(),
+            Notice::Slice(slice) => slice.text(),
         }
     }
 }

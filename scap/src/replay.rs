@@ -16,7 +16,7 @@
 use std::io::Read;
 
 use crate::{
-    format::{CapturedEvent, EventView, Joiner, Keep, ReadError, Reader},
+    format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, ReadError, Reader},
     ledger,
     model::{Interval, Machine, Thread},
     select::Judge,
@@ -27,7 +27,8 @@ use crate::{
 pub struct Moment<'a> {
     /// The number of the event, counted from 1.
     pub num: u64,
-    /// Whether the recording's selection includes the event; if not, it was recorded only to keep names right.
+    /// Whether the event was asked for, when it was recorded and when the capture was made from others; if not, it is there
+    /// only to keep names right.
     pub is_asked: bool,
     /// Whether it is the first event of its section, and older than an event of the previous section.
     pub turns_back: bool,
@@ -37,6 +38,8 @@ pub struct Moment<'a> {
     pub first: u64,
     /// The time of the event before, in ns since the epoch; that of this one, if it is the first.
     pub previous: u64,
+    /// The event as the capture has it.
+    pub raw: EventView<'a>,
     /// The event, with the events that extend it, in the current schema.
     pub captured: CapturedEvent<'a>,
     /// The machine after the event. What the event has ended is still known.
@@ -130,6 +133,7 @@ impl<'r, R: Read> Replay<'r, R> {
             self.joiner = Joiner::default();
             self.interval.end();
         }
+        let raw = captured.event;
         let captured = CapturedEvent { event: self.joiner.join(captured.event), ..captured };
         self.machine.apply_on(captured.cpu, &captured.event);
         if captured.event.ty() == ledger::NOTIFICATION
@@ -137,7 +141,8 @@ impl<'r, R: Read> Replay<'r, R> {
         {
             self.judge = Judge::new(asked);
         }
-        let is_asked = self.judge.is_asked(captured.event.ty(), || generic_code(&captured.event));
+        let is_asked = captured.flags & FOR_NAMES == 0
+            && self.judge.is_asked(captured.event.ty(), || generic_code(&captured.event));
 
         if position.events == 0 {
             (position.first, position.previous) = (ts, ts);
@@ -150,6 +155,7 @@ impl<'r, R: Read> Replay<'r, R> {
             is_asked,
             turns_back,
             limit: self.limit,
+            raw,
             first: position.first,
             previous,
             captured,

@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, error::ErrorKind};
 
 use super::{Cli, form::FormArgs};
 use crate::{
+    output::Target,
     read::{self, Span, When},
     units::parse_size,
 };
@@ -53,6 +54,13 @@ pub struct ReadArgs {
     /// Stop after this many events
     #[arg(short = 'n', long = "count", value_name = "EVENTS")]
     pub count: Option<u64>,
+    /// Write the events to this capture instead, with what their names need; - for stdout. The capture has the state at its
+    /// start, and the losses of its source; an existing file is replaced when the new one is complete
+    #[arg(short = 'w', long = "write", value_name = "OUT", conflicts_with_all = ["json", "format", "fields", "calls"])]
+    pub write: Option<PathBuf>,
+    /// Compress the capture with gzip; also done for a name that ends in .gz
+    #[arg(short = 'z', long, requires = "write")]
+    pub gzip: bool,
     #[command(flatten)]
     form: FormArgs,
     /// Print only these events: names of system calls and of other events (procexit, switch, ...), !name to exclude,
@@ -100,8 +108,16 @@ impl ReadArgs {
             limit: self.count,
             form: self.form.into(),
             max_state: self.max_state,
+            slice: self.write.map(|path| slice_to(path, self.gzip)),
+            signal: None,
         })
     }
+}
+
+/// Returns where a slice goes.
+fn slice_to(path: PathBuf, gzip: bool) -> read::SliceTo {
+    let compress = gzip || path.extension().is_some_and(|extension| extension == "gz");
+    read::SliceTo { target: Target::from_arg(path), compress }
 }
 
 /// Divides the arguments into files and the words of a filter, joined by blanks. The first one is a file, and so are

@@ -67,6 +67,7 @@ pub(super) const PAGES: &[Page] = &[
             "scapd-record",
             "scapd-daemon",
             "scapd-read",
+            "scapd-merge",
             "scapd-info",
             "scapd-verify",
             "scapd-repair",
@@ -239,8 +240,13 @@ pub(super) const PAGES: &[Page] = &[
              first event, `d` the duration of the call at its exit event, `D` seconds since the event printed before. \
              `-A`, `-x`, `-X` and `-b` choose the form of data: only its text, a dump in hexadecimal, the same with \
              ASCII, base64. `-pc` adds the container to each line; `-pp` prints the format of the default lines.",
+            "With `-w`, the events become a capture. It has the state of the machine before its first event, the events \
+             that keep names right, which readers do not show, and the losses of its source. A signal, a full disk or \
+             another error leaves nothing of it and an older file as it was; of a damaged source, the capture has what \
+             is before the damage. Memory of processes (thread.vmsize, ...) is that of the start and of the events in \
+             the capture.",
         ],
-        exit: &[0, 1, 2, 6],
+        exit: &[0, 1, 2, 5, 6],
         examples: &[
             ("scapd read all.scap -n 20", "Print the first events:"),
             ("scapd read all.scap --syscalls execve,exit_group", "Print executed programs and their exits:"),
@@ -268,8 +274,30 @@ pub(super) const PAGES: &[Page] = &[
                 "zcat old.scap.gz | scapd read - --json --pid 1234",
                 "Print the events of a process as JSON, from a pipe:",
             ),
+            (
+                "scapd read all.scap 'proc.name = nginx' -w nginx.scap",
+                "Write the events of some processes to a capture:",
+            ),
         ],
-        see_also: &["scapd", "scapd-info", "scapd-record"],
+        see_also: &["scapd", "scapd-info", "scapd-record", "scapd-merge"],
+        ..EMPTY
+    },
+    Page {
+        command: "merge",
+        description: &[
+            "Each section of a capture becomes a section of the result, with its own state and balance, so that names \
+             and losses are those of the captures. Where captures of different processes overlap, the later one \
+             begins a section that has the state of both. Each capture is read twice, so none can be a pipe.",
+        ],
+        exit: &[0, 1, 2, 5, 6],
+        examples: &[
+            ("scapd merge -w day.scap morning.scap evening.scap", "Put captures in time order:"),
+            (
+                "scapd merge web-*.scap -w web.scap.gz",
+                "Merge the files of a series, and compress the result:",
+            ),
+        ],
+        see_also: &["scapd", "scapd-read", "scapd-verify"],
         ..EMPTY
     },
     Page {

@@ -120,6 +120,20 @@ pub enum OutputError {
         /// The system's error.
         source: io::Error,
     },
+    /// A capture that is made from others cannot be written. Nothing is left of it.
+    #[error("cannot write {target}{}{}: nothing is left of it", create_remedy(source), write_remedy(source))]
+    NotMade {
+        /// The target.
+        target: Target,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The capture to write is one of those to read.
+    #[error("{target} is also read: name another file with -w")]
+    IsSource {
+        /// The target.
+        target: Target,
+    },
     /// The system refuses a thread.
     #[error("cannot start the thread that writes {target}; there may be a limit on processes (ulimit -u)")]
     Thread {

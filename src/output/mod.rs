@@ -15,6 +15,7 @@ mod chunk;
 mod destination;
 mod direct;
 mod error;
+mod made;
 mod pool;
 mod series;
 mod single;
@@ -31,6 +32,7 @@ use crate::{escape::shown, folder::Whereabouts};
 pub use chunk::Chunk;
 pub use destination::Destination;
 pub use error::OutputError;
+pub use made::Made;
 pub use series::{
     FileCut, Files, Free, Hook, OnError, Pattern, PatternError, ReservedFiles, Retention, Rotation, Series,
     StateSource,
@@ -168,6 +170,14 @@ impl Output {
         let cut = if self.coming.is_empty() { Ok(()) } else { self.sink.cut_to(self.totals.bytes_out) };
         self.coming.clear();
         Err(self.error(sink::also(e, cut)))
+    }
+
+    /// Gives up, and removes the file if it has not got its name.
+    fn discard(mut self) {
+        self.coming.clear();
+        if let Some(place) = self.place.take() {
+            place.remove(self.sink.file());
+        }
     }
 
     fn error(&self, e: io::Error) -> OutputError {

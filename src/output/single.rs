@@ -286,11 +286,14 @@ impl Unpublished {
 
     /// Removes a `.partial` file to which nothing was written.
     pub fn discard(&self, file: &File) {
-        let is_empty = fstat(file).is_ok_and(|found| found.st_size == 0);
-        if self.becomes.is_some()
-            && is_empty
-            && self.spot.whereabouts(self.identity, file) == Whereabouts::There
-        {
+        if fstat(file).is_ok_and(|found| found.st_size == 0) {
+            self.remove(file);
+        }
+    }
+
+    /// Removes a `.partial` file.
+    pub fn remove(&self, file: &File) {
+        if self.becomes.is_some() && self.spot.whereabouts(self.identity, file) == Whereabouts::There {
             let _ = self.spot.folder.remove(&self.spot.name);
         }
     }

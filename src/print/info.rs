@@ -148,6 +148,8 @@ impl Summary {
                 Err(e) => break Some(e),
             };
             summary.look(&moment);
+            let notice = ledger::parse(&moment.captured.event);
+            notice.into_iter().for_each(|notice| summary.ledger.add(notice));
             if moment.is_asked || all {
                 summary.count(&moment, &mut types, &mut processes);
             }
@@ -180,7 +182,7 @@ impl Summary {
     /// Updates the numbers that cover every event.
     fn look(&mut self, moment: &Moment<'_>) {
         let event = &moment.captured.event;
-        self.for_names += u64::from(!moment.is_asked);
+        self.for_names += u64::from(!moment.is_asked && ledger::parse(event).is_none());
         let (first, last) = self.times.unwrap_or((event.ts(), event.ts()));
         self.early_sections += u64::from(moment.turns_back);
         self.out_of_order +=
@@ -214,8 +216,8 @@ impl Summary {
     }
 
     fn notice(&mut self, event: &EventView<'_>) {
-        if let Some(notice) = ledger::parse(event) {
-            return self.ledger.add(notice);
+        if ledger::parse(event).is_some() {
+            return;
         }
         match event.info().map(|row| row.name) {
             Some("drop") => self.drops += 1,
@@ -349,6 +351,10 @@ impl Summary {
         }
         if self.out_of_order > 0 {
             row("events out of order", self.out_of_order.to_string());
+        }
+        if !self.ledger.slices.is_empty() {
+            let left_out = self.ledger.slices.iter().map(|note| note.left_out).fold(0, u64::saturating_add);
+            row("left out of the source", left_out.to_string());
         }
         if self.for_names > 0 {
             row("recorded for names", self.for_names.to_string());

@@ -12,7 +12,7 @@ use super::{
 use crate::balance::ToJson;
 use scap::{
     events::event,
-    ledger::{ClockStep, Cut, Gap, Losses, Notice, Verdict},
+    ledger::{ClockStep, Cut, Gap, Losses, Notice, SliceNote, Verdict},
     select::Asked,
 };
 
@@ -36,6 +36,8 @@ pub struct LedgerSummary {
     pub cuts: Vec<Cut>,
     /// The recording's selection, unless it was everything, and each change of it; at most 100.
     pub asked: Vec<Asked>,
+    /// What the sections of a slice left out of their source; at most 100.
+    pub slices: Vec<SliceNote>,
 }
 
 impl LedgerSummary {
@@ -44,7 +46,8 @@ impl LedgerSummary {
             Notice::Verdict(verdict) if self.verdicts.len() < MAX_GAPS => self.verdicts.push(verdict),
             Notice::Cut(cut) if self.cuts.len() < MAX_GAPS => self.cuts.push(cut),
             Notice::Selected(asked) if self.asked.len() < MAX_GAPS => self.asked.push(asked),
-            Notice::Verdict(_) | Notice::Cut(_) | Notice::Selected(_) => {}
+            Notice::Slice(note) if self.slices.len() < MAX_GAPS => self.slices.push(note),
+            Notice::Verdict(_) | Notice::Cut(_) | Notice::Selected(_) | Notice::Slice(_) => {}
             Notice::Gap(gap) => {
                 self.gap_count += 1;
                 if self.gaps.len() < MAX_GAPS {
@@ -90,6 +93,7 @@ impl LedgerSummary {
                 "at_time": rfc3339(step.at),
                 "by": step.by,
             })).collect::<Vec<_>>(),
+            "slices": self.slices.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "cuts": self.cuts.iter().map(ToJson::to_json).collect::<Vec<_>>(),
         })
     }

@@ -37,7 +37,7 @@ pub use times::TimeForm;
 
 use crate::escape::shown;
 use scap::{
-    format::{Keep, ReadError},
+    format::{Keep, MachineState, ReadError},
     replay::Moment,
     text::{self, meaning},
 };
@@ -81,6 +81,14 @@ pub trait View {
     /// # Errors
     /// If `out` cannot be written.
     fn unwanted(&mut self, _moment: &Moment<'_>, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Takes the end of a capture, whose last section began with this state.
+    ///
+    /// # Errors
+    /// If `out` cannot be written.
+    fn end_capture(&mut self, _state: &MachineState, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
 

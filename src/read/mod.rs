@@ -5,17 +5,24 @@
 
 mod follow;
 mod inputs;
+mod slice;
 mod span;
 
 use std::{
     io::{self, BufWriter, Read, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
 };
+
+use thiserror::Error;
 
 use crate::{
     escape::escaped,
+    output::OutputError,
     print::{
         Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, PrintError, TableForm, TimeForm, View,
     },
@@ -30,6 +37,9 @@ use scap::{
     select::{self, EventSet},
     text::DataForm,
 };
+use slice::SliceView;
+
+pub use slice::SliceTo;
 pub use span::{Span, When};
 
 /// The arguments of [`read()`].
@@ -51,6 +61,10 @@ pub struct ReadArgs {
     /// How much memory the captured machine's threads, descriptors and users may take, in bytes; by default as
     /// [`Reader::max_state`] has it. At a section's start there are two copies of them for a moment.
     pub max_state: Option<u64>,
+    /// Write them to a capture instead.
+    pub slice: Option<SliceTo>,
+    /// The number of a signal that has come: nothing of the slice is left then.
+    pub signal: Option<Arc<AtomicUsize>>,
 }
 
 /// How events are shown.
@@ -138,13 +152,30 @@ pub fn read(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
     }
 }
 
+/// A signal has ended the reading. Nothing was written to the slice.
+#[derive(Debug, Error)]
+#[error("ended by signal {signal}: no capture was written")]
+pub struct Stopped {
+    /// The number of the signal.
+    pub signal: usize,
+}
+
+/// Returns the error of a slice, which comes as one of a view; any other error as it is.
+pub fn cause(error: PrintError) -> anyhow::Error {
+    let PrintError::Write(e) = error else { return error.into() };
+    e.downcast::<OutputError>()
+        .map(anyhow::Error::from)
+        .or_else(|e| e.downcast::<Stopped>().map(anyhow::Error::from))
+        .unwrap_or_else(|e| PrintError::Write(e).into())
+}
+
 /// Like [`read()`], but reads one capture from `input`; errors and warnings name the first of `args.files`.
 ///
 /// # Errors
 /// As for [`read()`].
 pub fn read_from(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
     let name = args.files.first().map_or(Path::new("-"), |file| file);
-    let mut run = Run::new(args);
+    let mut run = Run::new(args)?;
     if run.left > 0 {
         run.capture(name, input, out)?;
     }
@@ -152,21 +183,30 @@ pub fn read_from(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Res
 }
 
 fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
-    let mut run = Run::new(args);
+    let mut run = Run::new(args)?;
     if let Some(first) = inputs.first() {
         let (from, _) = *run.span.insert(args.span.resolve(first));
         inputs.skip_to(from);
     }
+    let mut shown = Ok(());
     while run.left > 0
+        && shown.is_ok()
         && let Some(Input { path, bytes, is_growing }) = inputs.next()?
     {
-        match run.capture(&path, bytes, out) {
+        shown = match run.capture(&path, bytes, out) {
             // Its recorder has not finished the last event.
-            Err(PrintError::Read { source: ReadError::Truncated { .. }, .. }) if is_growing => {}
-            result => result?,
-        }
+            Err(PrintError::Read { source: ReadError::Truncated { .. }, .. }) if is_growing => Ok(()),
+            result => result,
+        };
     }
-    run.view.finish(out).map_err(PrintError::Write)
+    match shown {
+        // What is before the damage has been shown.
+        Ok(()) | Err(PrintError::Read { .. }) => {
+            let finished = run.view.finish(out).map_err(PrintError::Write);
+            shown.and(finished)
+        }
+        failed => failed,
+    }
 }
 
 /// A run over captures.
@@ -185,17 +225,24 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(args: &'a ReadArgs) -> Run<'a> {
-        Run {
+    fn new(args: &'a ReadArgs) -> Result<Run<'a>, PrintError> {
+        let view: Box<dyn View> = match &args.slice {
+            Some(to) => {
+                let slice = SliceView::new(to, &args.files, args.wanted.all);
+                Box::new(slice.map_err(|e| PrintError::Write(io::Error::other(e)))?)
+            }
+            None => args.form.view(),
+        };
+        Ok(Run {
             args,
-            view: args.form.view(),
+            view,
             matcher: args.wanted.filter.as_ref().map(|filter| Matcher::new(filter, &Fields)),
             span: None,
             left: args.limit.unwrap_or(u64::MAX),
             position: Position::default(),
             has_warned: false,
             is_unflushed: false,
-        }
+        })
     }
 
     fn capture(&mut self, path: &Path, input: impl Read, out: &mut impl Write) -> Result<(), PrintError> {
@@ -208,6 +255,7 @@ impl<'a> Run<'a> {
             if moment.turns_back && !std::mem::replace(&mut self.has_warned, true) {
                 warn_of_order(path, moment.captured.section);
             }
+            self.stop().map_err(PrintError::Write)?;
             self.moment(&moment, out).map_err(PrintError::Write)?;
             // Before the next event is waited for.
             if !moment.captured.more && std::mem::take(&mut self.is_unflushed) {
@@ -218,7 +266,14 @@ impl<'a> Run<'a> {
             }
         }
         self.position = replay.position();
-        Ok(())
+        self.view.end_capture(reader.state(), out).map_err(PrintError::Write)
+    }
+
+    fn stop(&self) -> io::Result<()> {
+        match self.args.signal.as_ref().map_or(0, |signal| signal.load(Relaxed)) {
+            0 => Ok(()),
+            signal => Err(io::Error::other(Stopped { signal })),
+        }
     }
 
     fn moment(&mut self, moment: &Moment<'_>, out: &mut impl Write) -> io::Result<()> {

@@ -151,5 +151,8 @@ pub fn take(options: &SnapshotOptions) -> Result<Snapshot, SnapshotError> {
             }
         }
     }
-    Ok(Snapshot { state: MachineState { machine, interfaces, users, groups, threads, fds }, report })
+    Ok(Snapshot {
+        state: MachineState { machine, interfaces, users, groups, threads, fds, beyond: Vec::new() },
+        report,
+    })
 }

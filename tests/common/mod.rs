@@ -81,6 +81,7 @@ impl Capture {
                 Some(Notice::Verdict(verdict)) => (capture.verdict, ended) = (verdict, true),
                 Some(Notice::Cut(cut)) => panic!("it was cut, and repaired: {cut:?}"),
                 Some(Notice::Selected(asked)) => capture.asked.push(asked),
+                Some(Notice::Slice(note)) => panic!("a slice: {note:?}"),
                 Some(Notice::Clock(step)) => capture.clock_steps.push(step),
                 None => {}
             }

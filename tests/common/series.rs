@@ -168,6 +168,7 @@ pub fn read(path: &Path) -> Found {
             Some(Notice::Gap(gap)) => lost += gap.losses.sum(),
             Some(Notice::Verdict(verdict)) => found.verdict = Some(verdict),
             Some(Notice::Selected(_)) => asked = true,
+            Some(Notice::Slice(_)) => panic!("a slice"),
             Some(Notice::Cut(_) | Notice::Clock(_)) => {}
             None => {
                 assert!(asked, "{} does not say what was asked for before its first event", path.display());

@@ -30,6 +30,10 @@ pub const MAX_EVENT_BLOCK: usize = 65_536;
 /// The longest event whose block stays within [`MAX_EVENT_BLOCK`], in bytes.
 pub const MAX_EVENT: usize = MAX_EVENT_BLOCK - HEADER_LEN - TRAILER_LEN - CPU_LEN;
 
+/// Flag of an event's block: the event is there only to keep names right. sysdig applies such an event and does not show
+/// it (`SCAP_DF_STATE_ONLY`).
+pub const FOR_NAMES: u32 = 1;
+
 /// The size of the CPU number before an event, in bytes.
 const CPU_LEN: usize = size_of::<u16>();
 
@@ -71,6 +75,9 @@ pub enum BlockKind {
         /// 1 or 2.
         version: u8,
     },
+    /// What scapd knows of threads and descriptors beyond the other lists: see
+    /// [`MachineState::beyond`](super::MachineState::beyond).
+    Beyond,
     /// An event.
     Event {
         /// Since version 2, the event header has the number of parameters.
@@ -129,6 +136,8 @@ block_types! {
     INTERFACE_LIST = 0x219, "interface list", InterfaceList { version: 2 };
     /// Users and groups.
     USER_LIST = 0x220, "user list", UserList { version: 2 };
+    /// What scapd knows of the state beyond the other lists, in a number for local use. Other readers skip it.
+    BEYOND = 0x8000_5CA9, "scapd state", Beyond;
 
     // Old numbers, which are read but never written. Those of the form 0x80..ABCD predate the format's first release.
     /// The machine.
@@ -217,6 +226,25 @@ pub fn frame_event(out: &mut Vec<u8>, cpu: u16, event: &[u8]) {
     out.reserve(event_block_len(event.len()));
     frame(out, BlockType::EVENT, |out| {
         out.extend_from_slice(&cpu.to_ne_bytes());
+        out.extend_from_slice(event);
+    });
+}
+
+/// Appends the block of an event of a capture to `out`, with these flags of the block. A `large` event needs a block for
+/// events of more than 64 KiB.
+pub(super) fn frame_captured(out: &mut Vec<u8>, cpu: u16, flags: u32, large: bool, event: &[u8]) {
+    let ty = match (flags != 0, large) {
+        (false, false) => BlockType::EVENT,
+        (true, false) => BlockType::EVENT_FLAGS,
+        (false, true) => BlockType::EVENT_LARGE,
+        (true, true) => BlockType::EVENT_LARGE_FLAGS,
+    };
+    out.reserve(event_block_len(event.len()) + size_of::<u32>());
+    frame(out, ty, |out| {
+        out.extend_from_slice(&cpu.to_ne_bytes());
+        if flags != 0 {
+            out.extend_from_slice(&flags.to_ne_bytes());
+        }
         out.extend_from_slice(event);
     });
 }

@@ -13,6 +13,7 @@
 use thiserror::Error;
 
 use super::{
+    block::{MAX_EVENT, frame_captured},
     fields::Fields,
     value::{Decoded, ValueError, decode},
 };
@@ -175,6 +176,14 @@ impl<'a> EventView<'a> {
         let row = self.info()?;
         let index = row.param(name)?;
         Some(decode(&row.params[index], self.param(index)?))
+    }
+
+    /// Appends the event's block to `out`, as one of a capture that is made from others: recorded on `cpu`, with these
+    /// flags of the block.
+    pub fn frame(&self, out: &mut Vec<u8>, cpu: u16, flags: u32) {
+        // The lengths of an unknown event have the size that its block says.
+        let large = self.bytes.len() > MAX_EVENT || (self.head.wide && self.info().is_none());
+        frame_captured(out, cpu, flags, large, self.bytes);
     }
 
     fn length_size(&self) -> usize {

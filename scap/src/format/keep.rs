@@ -84,6 +84,12 @@ impl Memory for Interface {
     }
 }
 
+impl Memory for Vec<u8> {
+    fn texts(&self) -> u64 {
+        heap(self.capacity())
+    }
+}
+
 impl Memory for Fd {
     fn texts(&self) -> u64 {
         match &self.kind {

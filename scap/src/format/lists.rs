@@ -86,6 +86,7 @@ impl Lists {
                 BlockKind::FdList { version } => self.fd(&mut fields, version)?,
                 BlockKind::InterfaceList { version } => self.interface(&mut fields, version)?,
                 BlockKind::UserList { version } => self.user(&mut fields, version)?,
+                BlockKind::Beyond => self.beyond(&mut fields)?,
                 _ => return Ok(part.bytes.len()),
             }
             if self.memory() > limit && !self.is_full {
@@ -167,6 +168,14 @@ impl Lists {
             self.counts.fds += 1;
             self.tasks += self.add(Keep::Names, fd, |state| Some(&mut state.fds.last_mut()?.fds));
         }
+        Ok(())
+    }
+
+    fn beyond(&mut self, fields: &mut Fields<'_>) -> Result<(), &'static str> {
+        const TOO_LONG: &str = "an entry of scapd's state exceeds its block, or 1 MiB";
+        let len = fields.u32().map(|len| len as usize).filter(|len| *len < MAX_ENTRY).ok_or(TOO_LONG)?;
+        let entry = fields.bytes(len).ok_or(TOO_LONG)?.to_vec();
+        self.tasks += self.add(Keep::Names, entry, |state| Some(&mut state.beyond));
         Ok(())
     }
 

@@ -131,9 +131,10 @@ proptest! {
         blocks in vec((any::<Index>(), vec(any::<u8>(), 0..200)), 0..6),
         noise in vec(any::<u8>(), 0..64),
     ) {
-        const TYPES: [u32; 26] = [
+        const TYPES: [u32; 27] = [
             0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207, 0x208, 0x209, 0x210, 0x211, 0x212, 0x213, 0x214,
             0x215, 0x216, 0x217, 0x218, 0x219, 0x220, 0x221, 0x222, 0x0A0D_0D0A, 0x8010_ABCD, 1, 0x1234,
+            0x8000_5CA9,
         ];
         read_all(&noise[..]);
         let mut file = capture(&MachineState::default(), &[]);

@@ -18,8 +18,11 @@ pub struct MachineState {
     pub groups: Vec<Group>,
     /// Threads, main threads and others.
     pub threads: Vec<Thread>,
-    /// Open file descriptors, one entry for each process.
+    /// Open file descriptors, one entry for each process. A thread with descriptors of its own has an entry too.
     pub fds: Vec<FdList>,
+    /// What the model of scapd knows beyond all this, so that it continues exactly. [`Machine`](crate::model::Machine)
+    /// writes and reads the entries; other readers skip their block.
+    pub beyond: Vec<Vec<u8>>,
 }
 
 /// The machine that a capture comes from.

@@ -154,7 +154,7 @@ pub fn state() -> impl Strategy<Value = MachineState> {
         |(machine, mut interfaces, users, groups, threads, fds)| {
             interfaces.sort_by_key(|i| matches!(i.address, InterfaceAddress::V6 { .. }));
             let fds = fds.into_iter().zip(1..).map(|(fds, pid)| FdList { pid, fds }).collect();
-            MachineState { machine, interfaces, users, groups, threads, fds }
+            MachineState { machine, interfaces, users, groups, threads, fds, beyond: Vec::new() }
         },
     )
 }
@@ -237,6 +237,11 @@ fn value_of_type(ty: ParamType) -> BoxedStrategy<Owned> {
 
 fn tuple(source: (IpAddr, u16), destination: (IpAddr, u16)) -> Value<'static> {
     Value::SockTuple(SockTuple::Inet { source, destination })
+}
+
+/// A value for each parameter of a row.
+pub fn values(row: &'static Event) -> Vec<BoxedStrategy<Owned>> {
+    row.params.iter().map(value_of).collect()
 }
 
 /// An event of any type, with values for all of its parameters.

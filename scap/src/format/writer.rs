@@ -43,6 +43,10 @@ pub fn write_state(out: &mut impl Write, state: &MachineState) -> io::Result<()>
     for FdList { pid, fds } in &state.fds {
         write_list(out, BlockType::FD_LIST, &pid.to_ne_bytes(), fds, fd)?;
     }
+    if !state.beyond.is_empty() {
+        let put = |out: &mut Vec<u8>, entry: &Vec<u8>| put_entry(out, 0, |out| out.extend_from_slice(entry));
+        write_list(out, BlockType::BEYOND, &[], &state.beyond, put)?;
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     CLOCK, CUT, Cause, ClockStep, Cut, CutCause, GAP, Gap, LeftOut, Losses, NOTIFICATION, Notice, SELECTED,
-    VERDICT, Verdict,
+    SLICE, SliceNote, VERDICT, Verdict,
 };
 use crate::{
     events::{EVENTS, EventType, event_by_program},
@@ -47,6 +47,10 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             cause: fields.cut_cause(),
             offset: fields.number("offset"),
             bytes: fields.number("bytes"),
+        })),
+        SLICE => Some(Notice::Slice(SliceNote {
+            left_out: fields.number("left_out"),
+            is_stopped: fields.text("source") == "stopped",
         })),
         SELECTED => Some(Notice::Selected(Asked::parse(
             fields.text("syscalls"),

@@ -102,3 +102,13 @@ fn what_was_asked_for_is_read_back() {
     assert_eq!(asked.to_string(), text);
     assert!(!asked.enter && asked.exit);
 }
+
+#[test]
+fn the_end_of_a_slice_is_read_back() {
+    for note in [SliceNote { left_out: 900, is_stopped: false }, SliceNote { left_out: 0, is_stopped: true }]
+    {
+        let bytes = notice(SLICE, &note.text(), 1);
+        assert_eq!(parse(&EventView::parse(&bytes, false).unwrap()), Some(Notice::Slice(note)));
+    }
+    assert_eq!(SliceNote { left_out: 9, is_stopped: true }.text(), "left_out=9 source=stopped");
+}

@@ -25,6 +25,13 @@ impl Tasks {
         pids
     }
 
+    /// Returns the ids of all processes, in order, without those that a thread was taken for before its clone was known.
+    pub fn known_pids(&self) -> Vec<u64> {
+        let mut pids = self.pids();
+        pids.retain(|pid| self.pid(*pid) == *pid);
+        pids
+    }
+
     /// Returns the descriptors of a process that are not those of a single thread.
     pub fn files_of_process(&self, pid: u64) -> Option<&FdTable> {
         self.files.get(self.processes.get(&pid)?.context.files)
@@ -72,19 +79,28 @@ impl Tasks {
         if let Some(thread) = self.threads.get_mut(&t.tid) {
             thread.info = Some(Box::new(info));
         }
-        self.own_directories(t);
     }
 
     /// Gives a thread directories of its own if the initial state says that they are not its process's.
-    fn own_directories(&mut self, t: &StateThread) {
-        let is_known = |own: &[u8], of_process: Option<&[u8]>| own.is_empty() || of_process == Some(own);
-        if t.tid == t.pid
-            || is_known(&t.cwd, self.cwd(t.pid)) && is_known(&t.root, self.root(t.pid))
-            || self.threads.get(&t.tid).is_none_or(|thread| thread.own.is_some())
-        {
+    pub(super) fn own_directories(&mut self, t: &StateThread) {
+        if t.tid == t.pid || self.threads.get(&t.tid).is_none_or(|thread| thread.own.is_some()) {
             return;
         }
         let shared = self.process(t.pid).context;
+        if !self.threads.contains_key(&t.pid)
+            && self
+                .directories
+                .get(shared.directory)
+                .is_some_and(|of| of.cwd.is_empty() && of.root.is_empty())
+        {
+            // The main thread has ended, so this one tells the process's.
+            *self.directories.get_mut(shared.directory) =
+                Directories { cwd: (*t.cwd).into(), root: (*t.root).into() };
+            return;
+        }
+        if !self.directories.get(shared.directory).is_some_and(|of| of.differ(&t.cwd, &t.root)) {
+            return;
+        }
         let directory = self.directories.add(Directories { cwd: (*t.cwd).into(), root: (*t.root).into() });
         let files = self.files.inherit(shared.files, true);
         if let Some(thread) = self.threads.get_mut(&t.tid) {

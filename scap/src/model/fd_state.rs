@@ -13,6 +13,9 @@ use crate::format::{
     state::{Fd, FdKind, FdList, L4Proto, NamedFd, memfd_name},
 };
 
+/// The longest path in an entry, in bytes.
+const MAX_PATH: usize = 1023;
+
 impl OpenFd {
     /// Converts a descriptor of the initial state; also returns whether an exec closes it. With `whole`, the descriptor
     /// [can be written](OpenFd::to_state) as it was.
@@ -64,6 +67,31 @@ impl OpenFd {
         OpenFd { detail: FdDetail::Bound(None, local), ..OpenFd::new(class, &name) }
     }
 
+    /// Turns the entry of a connection round if it is read back with the right name only then: the format does not say
+    /// which side has connected.
+    pub(crate) fn orient(&self, fd: &mut Fd, listening: &ServerPorts) {
+        let turned = match fd.kind {
+            FdKind::Ipv4 { source, destination, l4 } => {
+                FdKind::Ipv4 { source: destination, destination: source, l4 }
+            }
+            FdKind::Ipv6 { source, destination, l4 } => {
+                FdKind::Ipv6 { source: destination, destination: source, l4 }
+            }
+            _ => return,
+        };
+        let has_name = |kind: &FdKind| OpenFd::of_kind(kind, listening).0.name == self.name;
+        if !has_name(&fd.kind) && has_name(&turned) {
+            fd.kind = turned;
+        }
+    }
+
+    /// Returns whether the descriptor is read back from an entry as it is.
+    pub(crate) fn is_told_by(&self, fd: &Fd, close_on_exec: bool, listening: &ServerPorts) -> bool {
+        let bare = |open: &OpenFd| OpenFd { opened: 0, stored: None, ..open.clone() };
+        let (back, closes) = OpenFd::of_state(fd, listening, false);
+        self.name.len() <= MAX_PATH && closes == close_on_exec && bare(&back) == bare(self)
+    }
+
     /// Converts the descriptor to one of the state.
     pub(crate) fn to_state(&self, fd: u64, close_on_exec: bool) -> Fd {
         let kind = match &self.stored {
@@ -88,7 +116,7 @@ impl OpenFd {
                 FdKind::Unix { source, destination, path: name() }
             }
             FdClass::Ipv4(l4) | FdClass::Ipv6(l4) => self.socket_kind(l4),
-            FdClass::Named(kind) => FdKind::Named { kind, name: name() },
+            FdClass::Named(kind) => FdKind::Named { kind: kind.for_all_readers(), name: name() },
         }
     }
 

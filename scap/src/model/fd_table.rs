@@ -59,6 +59,16 @@ impl FdTable {
         self.kept.table.get(&fd).or_else(|| self.close_on_exec.table.get(&fd))
     }
 
+    /// Returns a descriptor, and whether an exec closes it.
+    pub fn get_with_exec(&self, fd: i64) -> Option<(&OpenFd, bool)> {
+        let kept = self.kept.table.get(&fd).map(|open| (open, false));
+        kept.or_else(|| Some((self.close_on_exec.table.get(&fd)?, true)))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Changes a descriptor, if it is there.
     pub fn change(&mut self, fd: i64, change: impl FnOnce(&mut OpenFd)) {
         let half = match self.kept.table.contains_key(&fd) {

@@ -17,6 +17,7 @@ pub(crate) const O_DIRECTORY: u32 = flag("file_flags", "O_DIRECTORY");
 pub(crate) const CLONE_FILES: u32 = flag("clone_flags", "CLONE_FILES");
 pub(crate) const CLONE_FS: u32 = flag("clone_flags", "CLONE_FS");
 pub(crate) const CLONE_THREAD: u32 = flag("clone_flags", "CLONE_THREAD");
+pub(crate) const CLONE_INVERTED: u32 = flag("clone_flags", "CLONE_INVERTED");
 /// Flags that imply CLONE_FS, see unshare(2).
 pub(crate) const NEW_MOUNTS: u32 = flag("clone_flags", "CLONE_NEWNS") | flag("clone_flags", "CLONE_NEWUSER");
 pub(crate) const PR_SET_NAME: u32 = flag("prctl_options", "PR_SET_NAME");

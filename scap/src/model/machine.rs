@@ -1,7 +1,6 @@
 //! The machine at an event's time, and what can be asked about it.
 
 use super::{
-    fd_state::ServerPorts,
     fds::OpenFd,
     info::{CpuTime, ProcessInfo, ThreadInfo},
     pairing::{Call, Pairing},
@@ -11,8 +10,8 @@ use super::{
     users::Accounts,
 };
 use crate::format::{
-    EventView, Keep, MachineState,
-    state::{FdList, Group, Interface, MachineInfo, Thread as StateThread, User},
+    EventView,
+    state::{Group, Interface, MachineInfo, User},
 };
 
 /// The `dirfd` value that stands for the working directory.
@@ -45,12 +44,13 @@ pub struct Machine {
     pub(super) ended: Option<Ended>,
     pub(super) pairing: Pairing,
     pub(super) latency: Option<u64>,
+    pub(super) changed: bool,
     pub(super) schedule: Schedule,
     pub(super) ran: Option<u64>,
     pub(super) used: Option<CpuTime>,
     pub(super) renamed: bool,
-    info: MachineInfo,
-    interfaces: Vec<Interface>,
+    pub(super) info: MachineInfo,
+    pub(super) interfaces: Vec<Interface>,
 }
 
 /// A running thread.
@@ -73,73 +73,6 @@ pub struct Thread<'a> {
 }
 
 impl Machine {
-    /// Creates the machine from the initial state of a section. With [`Keep::All`], everything is kept of it and of the
-    /// events; with less, only the names of threads, descriptors, users and groups, which takes less memory:
-    /// [`thread`](Machine::thread) returns nothing then.
-    pub fn of_state(state: &MachineState, keep: Keep) -> Machine {
-        let whole = keep == Keep::All;
-        let mut machine = Machine {
-            accounts: Accounts::of_state(&state.users, &state.groups),
-            tasks: Tasks::of_state(&state.threads, state.machine.boot_time, whole),
-            info: state.machine.clone(),
-            interfaces: state.interfaces.clone(),
-            ..Machine::default()
-        };
-        let listening = ServerPorts::of_state(&state.fds);
-        for list in &state.fds {
-            let fds = machine.tasks.files_mut(list.pid);
-            for fd in &list.fds {
-                let (open, close_on_exec) = OpenFd::of_state(fd, &listening, whole);
-                fds.insert(fd.fd as i64, open, close_on_exec);
-            }
-        }
-        machine
-    }
-
-    /// Returns the state at this event, as a capture that begins here has it before its first event. Threads,
-    /// descriptors, users and groups are in the order of their ids.
-    pub fn write_state(&self) -> MachineState {
-        MachineState {
-            machine: self.info.clone(),
-            interfaces: self.interfaces.clone(),
-            users: self.accounts.users(),
-            groups: self.accounts.groups(),
-            threads: self.tasks.tids().into_iter().map(|tid| self.state_thread(tid)).collect(),
-            fds: self.tasks.pids().into_iter().filter_map(|pid| self.state_fds(pid)).collect(),
-        }
-    }
-
-    fn state_thread(&self, tid: u64) -> StateThread {
-        let text = |text: Option<&[u8]>| text.unwrap_or_default().to_vec();
-        let mut thread = StateThread {
-            tid,
-            pid: self.pid(tid),
-            comm: text(self.comm(tid)),
-            cwd: text(self.cwd(tid)),
-            root: text(self.root(tid)),
-            vtid: -1,
-            vpid: -1,
-            pgid: -1,
-            loginuid: u32::MAX,
-            ..StateThread::default()
-        };
-        if let Some((own, process)) = self.tasks.info(tid) {
-            own.write(&mut thread);
-            process.write(&mut thread);
-        }
-        thread
-    }
-
-    fn state_fds(&self, pid: u64) -> Option<FdList> {
-        let files = self.tasks.files_of_process(pid)?;
-        let of = |(fd, open, close_on_exec): (i64, &OpenFd, bool)| {
-            Some(open.to_state(u64::try_from(fd).ok()?, close_on_exec))
-        };
-        let mut fds: Vec<_> = files.iter().filter_map(of).collect();
-        fds.sort_by_key(|fd| fd.fd);
-        (!fds.is_empty()).then_some(FdList { pid, fds })
-    }
-
     /// The memory that all of this takes, in bytes, as far as it depends on the capture.
     pub fn memory(&self) -> u64 {
         let interfaces = self.interfaces.iter().map(|i| size_of::<Interface>() + i.name.capacity());
@@ -190,6 +123,12 @@ impl Machine {
             .collect();
         fds.sort_by_key(|(fd, _)| *fd);
         fds
+    }
+
+    /// Returns whether the last event may have changed a name, or something else that later events refer to. What is known
+    /// of a process's memory does not count.
+    pub fn has_changed(&self) -> bool {
+        self.changed
     }
 
     /// Returns how long the call took that the last event ended, in ns. `None` if that event ended no call, or if the

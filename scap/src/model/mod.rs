@@ -24,6 +24,7 @@ mod apply;
 mod control;
 mod describe;
 mod endpoints;
+mod exact;
 mod fd_state;
 mod fd_table;
 mod fds;
@@ -41,6 +42,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod users;
+mod written;
 
 pub use endpoints::{endpoint, sockaddr, socktuple};
 pub use fds::{Ends, FdClass, OpenFd, Role};

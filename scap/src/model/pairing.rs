@@ -6,7 +6,7 @@ use crate::hash::HashMap;
 
 use super::memory::map_memory;
 use crate::{
-    events::{EVENTS, EventType, Source, event},
+    events::{EVENTS, Effect, EventType, Source, event},
     format::{EventView, successor},
 };
 
@@ -39,6 +39,11 @@ static EXITS: LazyLock<Vec<EventType>> = LazyLock::new(|| {
 });
 
 impl Call {
+    /// Returns whether it makes a thread.
+    fn is_clone(&self) -> bool {
+        event(self.exit).is_some_and(|row| row.effect() == Some(Effect::Clone))
+    }
+
     fn of(event: &EventView<'_>) -> Option<Call> {
         let exit = *EXITS.get(usize::from(event.ty().0)).filter(|exit| exit.0 != 0)?;
         let code = match exit.0 {
@@ -62,11 +67,14 @@ impl Pairing {
     }
 
     fn enter(&mut self, tid: u64, call: Call) {
-        if let Some((other, waiting)) = self.last.replace((tid, call))
-            && other != tid
-        {
-            self.others.insert(other, waiting);
-            self.others.remove(&tid);
+        match self.last.replace((tid, call)) {
+            Some((other, _)) if other == tid => {}
+            Some((other, waiting)) => {
+                self.others.insert(other, waiting);
+                self.others.remove(&tid);
+            }
+            // The exit of an earlier call of the thread may be lost.
+            None => drop(self.others.remove(&tid)),
         }
     }
 
@@ -84,6 +92,14 @@ impl Pairing {
             .filter(|(last, _)| *last == tid)
             .map(|(_, call)| call)
             .or_else(|| self.others.get(&tid).copied())
+    }
+
+    /// Returns the threads that are in a clone, in order.
+    pub fn in_clone(&self) -> Vec<u64> {
+        let calls = self.last.into_iter().chain(self.others.iter().map(|(tid, call)| (*tid, *call)));
+        let mut tids: Vec<_> = calls.filter(|(_, call)| call.is_clone()).map(|(tid, _)| tid).collect();
+        tids.sort_unstable();
+        tids
     }
 
     /// Forgets all calls.

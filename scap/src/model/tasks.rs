@@ -101,6 +101,14 @@ pub(super) struct Directories {
     pub root: Text,
 }
 
+impl Directories {
+    /// Returns whether a thread that the state gives these paths has directories of its own.
+    pub fn differ(&self, cwd: &[u8], root: &[u8]) -> bool {
+        let differs = |own: &[u8], shared: &[u8]| !own.is_empty() && own != shared;
+        differs(cwd, &self.cwd) || differs(root, &self.root)
+    }
+}
+
 /// The tasks of a capture.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tasks {
@@ -118,6 +126,8 @@ pub(crate) struct Tasks {
     pub(super) whole: bool,
     /// Threads in a clone whose child has not been seen.
     pub(super) cloning: HashSet<u64>,
+    /// Threads in a clone whose child has been seen before the state that this comes from: their enter events are no news.
+    pub(super) born: HashSet<u64>,
 }
 
 impl Tasks {
@@ -125,6 +135,7 @@ impl Tasks {
     pub fn of_state(threads: &[StateThread], boot_time: u64, whole: bool) -> Tasks {
         let mut tasks = Tasks { namespaces: Namespaces::new(boot_time), whole, ..Tasks::default() };
         threads.iter().for_each(|t| tasks.add_of_state(t));
+        threads.iter().for_each(|t| tasks.own_directories(t));
         // Main threads first: the others are compared with them.
         let (main, others): (Vec<_>, Vec<_>) = threads.iter().filter(|_| whole).partition(|t| t.tid == t.pid);
         main.into_iter().chain(others).for_each(|t| tasks.describe_of_state(t));
@@ -158,6 +169,7 @@ impl Tasks {
             + map_memory(&self.files.items)
             + map_memory(&self.directories.items)
             + set_memory(&self.cloning)
+            + set_memory(&self.born)
             + self.threads.values().map(of_thread).sum::<u64>()
             + infos.map(|info| info.memory()).sum::<u64>()
             + leaders.map(text_memory).sum::<u64>()
@@ -171,6 +183,7 @@ impl Tasks {
     pub fn gap(&mut self) {
         self.gaps += 1;
         self.cloning.clear();
+        self.born.clear();
     }
 
     /// Returns the command name of a running thread.
@@ -181,6 +194,11 @@ impl Tasks {
     /// Returns the command name of a thread that another thread refers to; it may just have ended.
     pub fn last_comm(&self, tid: u64) -> Option<&[u8]> {
         self.threads.get(&tid).map(|t| &t.comm[..])
+    }
+
+    /// Returns which returns of a thread's clone have been seen.
+    pub fn told(&self, tid: u64) -> Option<Told> {
+        self.threads.get(&tid).map(|thread| thread.told)
     }
 
     pub fn rename(&mut self, tid: u64, comm: &[u8]) {
@@ -204,7 +222,7 @@ impl Tasks {
         self.namespaces.resolve(Some(self.threads.get(&tid)?.nested?), id)
     }
 
-    fn context(&self, tid: u64) -> Option<Context> {
+    pub(super) fn context(&self, tid: u64) -> Option<Context> {
         let thread = self.threads.get(&tid);
         let of_process = || self.processes.get(&thread.map_or(tid, |t| t.pid)).map(|p| p.context);
         thread.and_then(|t| t.own).or_else(of_process)
@@ -268,12 +286,15 @@ impl Tasks {
 
     /// Notes that a thread has entered a clone.
     pub fn begin_clone(&mut self, tid: u64) {
-        self.cloning.insert(tid);
+        if !self.born.remove(&tid) {
+            self.cloning.insert(tid);
+        }
     }
 
     /// Notes that a thread has returned from a clone.
     pub fn end_clone(&mut self, tid: u64) {
         self.cloning.remove(&tid);
+        self.born.remove(&tid);
     }
 
     /// Returns the command name of a thread that runs before either return of its clone: that of its parent. `None` if
@@ -399,7 +420,7 @@ impl Tasks {
         }
     }
 
-    fn add(&mut self, tid: u64, pid: u64, comm: &[u8], told: Told, nested: Option<Nested>) {
+    pub(super) fn add(&mut self, tid: u64, pid: u64, comm: &[u8], told: Told, nested: Option<Nested>) {
         if self.threads.get(&tid).is_some_and(|t| t.pid != pid || t.ended) {
             self.forget(tid);
         }
@@ -433,6 +454,7 @@ impl Tasks {
     /// `reaper` is the thread that inherits its children, if there is one.
     pub fn end(&mut self, tid: u64, reaper: Option<u64>) {
         self.cloning.remove(&tid);
+        self.born.remove(&tid);
         let Some(thread) = self.threads.get_mut(&tid) else { return self.leave_process(tid, tid, reaper) };
         let pid = thread.pid;
         if thread.told == Told::Child && !thread.ended {
@@ -479,7 +501,7 @@ impl Tasks {
         }
     }
 
-    fn release(&mut self, context: Context) {
+    pub(super) fn release(&mut self, context: Context) {
         self.files.release(context.files);
         self.directories.release(context.directory);
     }

@@ -265,6 +265,18 @@ fn users_and_groups_come_and_go() {
 }
 
 #[test]
+fn a_call_whose_exit_is_lost_is_not_paired_with_a_later_exit() {
+    let mut run = Run::new();
+    let exit = [("res", OK), ("fd", Value::Fd(3))];
+    run.event(100, "read_e", &[]);
+    run.event(101, "close_e", &[]);
+    run.event(101, "close_x", &exit);
+    run.event(100, "close_e", &[]);
+    assert_eq!(run.event(100, "close_x", &exit), Some(10));
+    assert_eq!(run.event(100, "read_x", &exit), None);
+}
+
+#[test]
 fn only_names_are_kept_where_only_names_are_asked_for() {
     let mut run = Run { machine: Machine::of_state(&state(), Keep::Names), ts: 0 };
     run.fork(200, 0, 200, 100, 0);
@@ -303,7 +315,28 @@ proptest! {
             list.fds.iter_mut().for_each(|fd| fd.fd %= 1 << 31);
         }
         let machine = Machine::of_state(&state, Keep::All);
-        prop_assert_eq!(machine.write_state(), normal(state));
+        let mut written = machine.write_state();
+        // Processes without a thread.
+        written.beyond.retain(|entry| entry[0] != 1);
+        prop_assert_eq!(written, normal(state));
+    }
+
+    /// A hostile state is no panic, and what comes of it can be written again.
+    #[test]
+    fn any_entries_beyond_the_lists_are_no_panic(
+        mut state in strategies::state(),
+        entries in proptest::collection::vec((1..4u8, proptest::collection::vec(0..6u8, 0..80)), 0..12),
+    ) {
+        for (i, thread) in state.threads.iter_mut().enumerate() {
+            (thread.tid, thread.pid) = (i as u64, i as u64 / 2);
+        }
+        // Small numbers in every place: they name each other.
+        let spread = |bytes: Vec<u8>| bytes.into_iter().flat_map(|b| [b, 0, 0, 0, 0, 0, 0, 0]).collect::<Vec<u8>>();
+        state.beyond = entries.into_iter().map(|(kind, bytes)| [vec![kind], spread(bytes)].concat()).collect();
+        let machine = Machine::of_state(&state, Keep::All);
+        let again = Machine::of_state(&machine.write_state(), Keep::All);
+        prop_assert_eq!(again.threads(), machine.threads());
+        prop_assert!(machine.memory() > 0 || machine.threads().is_empty());
     }
 
     /// No sequence of events makes a state that cannot be read back, and read back it is the same.

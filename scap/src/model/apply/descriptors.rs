@@ -99,14 +99,15 @@ impl Apply<'_> {
         }
     }
 
-    pub(super) fn fcntl(&mut self) {
+    pub(super) fn fcntl(&mut self) -> bool {
         let args = &self.args;
         let (Some(cmd), Some(fd), Some(res)) = (args.flags("cmd"), args.int("fd"), args.int("res")) else {
-            return;
+            return false;
         };
         let close_on_exec = match cmd {
             cmd if flags::fcntl_duplicates(cmd) => {
-                return self.duplicated(Some(fd), cmd == flags::F_DUPFD_CLOEXEC);
+                self.duplicated(Some(fd), cmd == flags::F_DUPFD_CLOEXEC);
+                return res >= 0;
             }
             flags::F_SETFD if res == 0 => args.uint("arg"),
             flags::F_GETFD if res >= 0 => Some(res as u64),
@@ -115,6 +116,7 @@ impl Apply<'_> {
         if let Some(flags) = close_on_exec {
             self.machine.tasks.files_mut(self.tid).set_close_on_exec(fd, flags & FD_CLOEXEC != 0);
         }
+        close_on_exec.is_some()
     }
 
     pub(super) fn pipe(&mut self) {
@@ -158,11 +160,13 @@ impl Apply<'_> {
         self.args.uint(param).is_some_and(|flags| flags & SOCK_CLOEXEC != 0)
     }
 
-    pub(super) fn bpf(&mut self) {
-        if self.args.flags("cmd").is_some_and(flags::bpf_creates) {
+    pub(super) fn bpf(&mut self) -> bool {
+        let is_new = self.args.flags("cmd").is_some_and(flags::bpf_creates);
+        if is_new {
             // The kernel always sets close-on-exec.
             self.open("fd", OpenFd::new(FdClass::Named(NamedFd::Bpf), b""), true);
         }
+        is_new
     }
 
     pub(super) fn bound(&mut self) {
@@ -181,13 +185,14 @@ impl Apply<'_> {
         });
     }
 
-    pub(super) fn connected(&mut self) {
+    pub(super) fn connected(&mut self) -> bool {
         if self.args.int("res").is_some_and(|res| res >= 0 || res == -EINPROGRESS)
             && let Some(Value::SockTuple(tuple)) = self.args.get("tuple")
         {
             let class = FdClass::of_tuple(&tuple, L4Proto::Unknown);
-            self.socket(class, |open| open.set_ends(Role::Client, &tuple));
+            return self.socket(class, |open| open.set_ends(Role::Client, &tuple));
         }
+        false
     }
 
     pub(super) fn accepted(&mut self) {
@@ -200,10 +205,11 @@ impl Apply<'_> {
     }
 
     /// Changes the socket that the event is about. A descriptor that was not known, or was known as something else, is one
-    /// from now on.
-    pub(super) fn socket(&mut self, class: FdClass, change: impl FnOnce(&mut OpenFd)) {
-        let Some(fd) = self.args.int("fd").filter(|fd| *fd >= 0) else { return };
+    /// from now on. Returns whether that made a difference.
+    pub(super) fn socket(&mut self, class: FdClass, change: impl FnOnce(&mut OpenFd)) -> bool {
+        let Some(fd) = self.args.int("fd").filter(|fd| *fd >= 0) else { return false };
         let fds = self.machine.tasks.files_mut(self.tid);
+        let before = fds.get(fd).cloned();
         if !fds.get(fd).is_some_and(|open| open.class.is_socket()) {
             fds.insert(fd, OpenFd::new(class, b""), false);
         }
@@ -214,24 +220,24 @@ impl Apply<'_> {
             change(open);
             *renamed = before != open.name;
         });
+        fds.get(fd) != before.as_ref()
     }
 
     /// Handles a transfer. A socket without a name gets one; the name of a datagram socket follows its peer.
-    pub(super) fn transferred(&mut self, direction: Direction) {
-        let Some(Value::SockTuple(tuple)) = self.args.get("tuple") else { return };
-        if let Some(ends) = Ends::of_tuple(&tuple) {
-            let class = FdClass::of_tuple(&tuple, L4Proto::Unknown);
-            self.socket(class, |open| open.follow(direction, ends, &tuple));
-        }
+    pub(super) fn transferred(&mut self, direction: Direction) -> bool {
+        let Some(Value::SockTuple(tuple)) = self.args.get("tuple") else { return false };
+        let Some(ends) = Ends::of_tuple(&tuple) else { return false };
+        let class = FdClass::of_tuple(&tuple, L4Proto::Unknown);
+        self.socket(class, |open| open.follow(direction, ends, &tuple))
     }
 
     /// Handles descriptors received with a message. The event does not say what they refer to, so this only forgets
     /// what had their numbers.
-    pub(super) fn received_fds(&mut self) {
-        let Some(Value::Bytes(control)) = self.args.get("msgcontrol") else {
-            return;
-        };
+    pub(super) fn received_fds(&mut self) -> bool {
+        let Some(Value::Bytes(control)) = self.args.get("msgcontrol") else { return false };
+        let mut are_there = false;
         for message in control::messages(control) {
+            are_there = true;
             match message {
                 Control::Fds(fds) => fds.for_each(|fd| self.machine.tasks.files_mut(self.tid).close(fd..=fd)),
                 Control::Pidfd(fd) => {
@@ -240,6 +246,7 @@ impl Apply<'_> {
                 }
             }
         }
+        are_there
     }
 
     pub(super) fn pidfd_opened(&mut self) {

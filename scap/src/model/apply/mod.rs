@@ -30,22 +30,30 @@ impl Machine {
     }
 
     fn apply_any(&mut self, event: &EventView<'_>, cpu: Option<u16>) {
-        match self.ended.take() {
-            Some(Ended::Fds { tid, first, last }) => self.tasks.files_mut(tid).close(first..=last),
-            Some(Ended::Thread { tid, reaper }) => self.tasks.end(tid, reaper),
-            None => {}
-        }
-        self.renamed = false;
+        self.settle();
+        (self.changed, self.renamed) = (false, false);
         let call = self.pairing.event(event);
         self.latency = call.map(|call| event.ts().saturating_sub(call.entered));
         (self.ran, self.used) = (None, None);
         let Some(row) = event.info() else { return };
-        match row.effect() {
+        self.changed = match row.effect() {
             Some(effect) if row.takes_effect() => {
-                Apply { machine: self, tid: event.tid(), cpu, row, args: Args::new(event) }.apply(effect);
+                Apply { machine: self, tid: event.tid(), cpu, row, args: Args::new(event) }.apply(effect)
             }
-            Some(Effect::Clone) => self.tasks.begin_clone(event.tid()),
-            _ => {}
+            Some(Effect::Clone) => {
+                self.tasks.begin_clone(event.tid());
+                true
+            }
+            _ => false,
+        };
+    }
+
+    /// Removes what the last event has ended, as the next event does.
+    pub fn settle(&mut self) {
+        match self.ended.take() {
+            Some(Ended::Fds { tid, first, last }) => self.tasks.files_mut(tid).close(first..=last),
+            Some(Ended::Thread { tid, reaper }) => self.tasks.end(tid, reaper),
+            None => {}
         }
     }
 }
@@ -60,28 +68,36 @@ struct Apply<'a> {
 }
 
 impl Apply<'_> {
-    fn apply(mut self, effect: Effect) {
+    /// Applies the event. Returns whether it may have changed what other events refer to.
+    fn apply(mut self, effect: Effect) -> bool {
         match effect {
-            Effect::Close => return self.closed(),
+            Effect::Close => self.closed(),
             Effect::Connect => return self.connected(),
-            Effect::Clone => return self.cloned(),
+            Effect::Clone => self.cloned(),
             Effect::Fcntl => return self.fcntl(),
-            Effect::Exit => return self.exited(),
-            Effect::Memory => return self.memory_told(),
-            Effect::Switch => return self.switched(),
-            Effect::CpuTime => return self.cpu_time_told(),
+            Effect::Exit => self.exited(),
+            Effect::Memory | Effect::Switch | Effect::CpuTime => {
+                self.usage_told(effect);
+                return false;
+            }
             Effect::Notice => return self.notified(),
-            Effect::Drop => return self.gap(),
-            _ => {}
+            Effect::Drop => self.gap(),
+            // The rest changes something if the call succeeded.
+            _ if self.args.result().is_some_and(|result| result < 0) => return false,
+            _ => return self.succeeded(effect),
         }
-        // The rest changes something if the call succeeded.
-        if self.args.result().is_none_or(|result| result >= 0) {
-            self.succeeded(effect);
-        }
+        true
     }
 
-    fn succeeded(&mut self, effect: Effect) {
+    fn succeeded(&mut self, effect: Effect) -> bool {
         match effect {
+            Effect::Send => return self.transferred(Direction::Out),
+            Effect::Receive => {
+                let has_followed = self.transferred(Direction::In);
+                return self.received_fds() || has_followed;
+            }
+            Effect::Prctl => return self.renamed(),
+            Effect::Bpf => return self.bpf(),
             Effect::Open => self.opened(),
             Effect::CloseRange => self.range_closed(),
             Effect::Duplicate => {
@@ -93,14 +109,8 @@ impl Apply<'_> {
             Effect::SocketPair => self.socket_pair(),
             Effect::Bind => self.bound(),
             Effect::Accept => self.accepted(),
-            Effect::Send => self.transferred(Direction::Out),
-            Effect::Receive => {
-                self.transferred(Direction::In);
-                self.received_fds();
-            }
             Effect::PidfdOpen => self.pidfd_opened(),
             Effect::PidfdGetfd => self.pidfd_got(),
-            Effect::Bpf => self.bpf(),
             Effect::Eventfd => self.created(NamedFd::Eventfd),
             Effect::Eventpoll => self.created(NamedFd::Eventpoll),
             Effect::Signalfd => self.created(NamedFd::Signalfd),
@@ -111,6 +121,16 @@ impl Apply<'_> {
             Effect::IoUring => self.created(NamedFd::IoUring),
             effect => self.task_changed(effect),
         }
+        true
+    }
+
+    fn renamed(&mut self) -> bool {
+        let (Some(flags::PR_SET_NAME), Some(comm)) = (self.args.flags("option"), self.args.text("arg2_str"))
+        else {
+            return false;
+        };
+        self.machine.tasks.rename(self.tid, comm);
+        true
     }
 
     fn task_changed(&mut self, effect: Effect) {
@@ -129,13 +149,6 @@ impl Apply<'_> {
                 let flags = self.args.flags("flags").unwrap_or_default();
                 let fs = flags::CLONE_FS | flags::NEW_MOUNTS;
                 self.machine.tasks.unshare(self.tid, flags & flags::CLONE_FILES != 0, flags & fs != 0);
-            }
-            Effect::Prctl => {
-                if let (Some(flags::PR_SET_NAME), Some(comm)) =
-                    (self.args.flags("option"), self.args.text("arg2_str"))
-                {
-                    self.machine.tasks.rename(self.tid, comm);
-                }
             }
             Effect::ChangeUser => self.user_changed(),
             Effect::ChangeGroup => self.group_changed(),
@@ -156,7 +169,16 @@ impl Apply<'_> {
 
     /// Handles a notice of the recorder. Where that of a gap says that only events without an effect are missing, the
     /// state is as before.
-    fn notified(&mut self) {
+    fn usage_told(&mut self, effect: Effect) {
+        match effect {
+            Effect::Switch => self.switched(),
+            Effect::CpuTime => self.cpu_time_told(),
+            _ => self.memory_told(),
+        }
+    }
+
+    /// Returns whether it changes what other events refer to.
+    fn notified(&mut self) -> bool {
         let is_harmless = |ty: &EventType| event(*ty).is_some_and(|row| row.effect().is_none());
         match ledger::parse(self.args.event) {
             Some(Notice::Gap(gap))
@@ -168,8 +190,9 @@ impl Apply<'_> {
             }
             Some(Notice::Gap(_)) => self.gap(),
             Some(Notice::Selected(asked)) => self.machine.tasks.is_partial = !asked.is_everything(),
-            _ => {}
+            _ => return false,
         }
+        true
     }
 
     fn gap(&mut self) {

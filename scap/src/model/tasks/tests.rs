@@ -123,7 +123,7 @@ fn what_a_child_shares_is_what_its_flags_say() {
 }
 
 #[test]
-fn the_state_has_the_directory_of_a_process_and_the_numbers_of_a_container() {
+fn the_state_has_the_directories_of_threads_and_the_numbers_of_a_container() {
     let thread = |tid, pid, cwd: &str, vtid| StateThread {
         tid,
         pid,
@@ -135,7 +135,7 @@ fn the_state_has_the_directory_of_a_process_and_the_numbers_of_a_container() {
     };
     let state = [thread(10, 10, "/a", 1), thread(11, 10, "/b", 2), thread(20, 20, "/c", 20)];
     let tasks = Tasks::of_state(&state, 5, false);
-    assert_eq!([10, 11, 20].map(|tid| tasks.cwd(tid)), [&b"/a"[..], b"/a", b"/c"].map(Some));
+    assert_eq!([10, 11, 20].map(|tid| tasks.cwd(tid)), [&b"/a"[..], b"/b", b"/c"].map(Some));
     // In a container, 1 is its first process; outside, it is 1.
     assert_eq!((tasks.resolve(11, 1), tasks.resolve(20, 20)), (Some(10), Some(20)));
     assert_eq!(tasks.resolve(10, 2), Some(11));
