@@ -41,11 +41,11 @@ bookworm; classic; evt\.buf\w*; evt.num exists; evt.buflen exists
 # Times of threads and descriptors that the capture does not show are not 0.
 sid|bookworm; .*; (thread\.(tot)?exectime|proc\.(fdopencount|fdusage|nthreads|nchilds))[.\w]*; evt.num exists; thread.exectime = 0
 # sysdig has random numbers for these before an exec.
-sid; .*; proc\.(exe_ino\.ctime_duration_\w+|ppid\.(duration|ts)); evt.num exists; proc.exe_ino.ctime_duration_pidns_start exists
+sid; .*; proc\.(exe_ino\.ctime_duration_\w+|pidns_init_start_ts|ppid\.(duration|ts)); evt.num exists; proc.exe_ino.ctime_duration_pidns_start exists
 # A prlimit that only reads leaves the limit as it was.
 sid; .*; proc\.fdlimit; evt.num exists; proc.fdlimit = 0
 # Memory is the process's; in sysdig, it is what the thread has told.
-sid; .*; (thread|proc)\.vm\w+; evt.num exists; thread.vmsize = 0
+sid; .*; (thread|proc)\.(vm\w+|pfmajor|pfminor); evt.num exists; thread.vmsize = 0
 # What is not known has no value; in sysdig 0.29 it is false.
 bookworm; classic; proc\.is_exe\w+; evt.num exists; proc.is_exe_writable = false
 # The values of all ancestors; sysdig prints none, and compares otherwise.
