@@ -40,7 +40,6 @@ impl FieldRow {
             Argument::None => (false, false, false),
             Argument::OptionalIndex => (true, false, false),
             Argument::Key => (true, true, true),
-            Argument::OptionalKey => (true, true, false),
             Argument::OptionalName => (false, true, false),
             Argument::OptionalKey => (true, true, false),
         };
