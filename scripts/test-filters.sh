@@ -32,6 +32,24 @@ sid|bookworm; .*; evt\.num; evt.num exists; evt.num = 5
 sid; .*; evt\.latency[.\w]*; evt.num exists; evt.latency >= 0
 # sysdig 0.29 has a duration of 0 where there is none.
 bookworm; classic; evt\.latency[.\w]*; not evt.latency exists; evt.latency >= 0
+# sysdig counts from the first event that it shows.
+sid; .*; evt\.(deltatime|reltime)[.\w]*; evt.num exists; evt.reltime = 0
+# An address that mmap returns is hexadecimal; sysdig compares raw arguments in the types of the first event that has them.
+sid; .*; evt\.(raw)?args?.*; evt.num exists; evt.arg.res startswith 7F
+# sysdig 0.29 has no data where it does not know the descriptor.
+bookworm; classic; evt\.buf\w*; evt.num exists; evt.buflen exists
+# Times of threads and descriptors that the capture does not show are not 0.
+sid|bookworm; .*; (thread\.(tot)?exectime|proc\.(fdopencount|fdusage|nthreads|nchilds))[.\w]*; evt.num exists; thread.exectime = 0
+# sysdig has random numbers for these before an exec.
+sid; .*; proc\.(exe_ino\.ctime_duration_\w+|pidns_init_start_ts|ppid\.(duration|ts)); evt.num exists; proc.exe_ino.ctime_duration_pidns_start exists
+# A prlimit that only reads leaves the limit as it was.
+sid; .*; proc\.fdlimit; evt.num exists; proc.fdlimit = 0
+# Memory is the process's; in sysdig, it is what the thread has told.
+sid; .*; (thread|proc)\.(vm\w+|pfmajor|pfminor); evt.num exists; thread.vmsize = 0
+# What is not known has no value; in sysdig 0.29 it is false.
+bookworm; classic; proc\.is_exe\w+; evt.num exists; proc.is_exe_writable = false
+# The values of all ancestors; sysdig prints none, and compares otherwise.
+sid|bookworm; .*; proc\.a\w+; evt.num exists; proc.aargs != zzz
 # No descriptor is in the directory /.
 sid|bookworm; .*; fd\.(container)?directory; fd.num exists and not fd.directory exists; fd.directory = "/"
 # sysdig 0.29 does not know pipe2.
