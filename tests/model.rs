@@ -28,7 +28,7 @@ pipe(my $ready, my $done);
 my @pids;
 sub child { my $do = shift; my $pid = fork(); die unless defined $pid; if ($pid) { push @pids, $pid; return; }
     open(STDIN, "<", "/dev/null"); open(STDOUT, ">", "/dev/null"); open(STDERR, ">", "/dev/null");
-    close($ready); $do->(); syswrite($done, "x"); close($done); sleep(60); POSIX::_exit(0); }
+    close($ready); $do->(); close($done); sleep(60); POSIX::_exit(0); }
 child(sub { POSIX::setsid(); chdir("sub/deep"); chdir(".."); open(our $a, "<", "../pids.not"); open(our $f, "+>", "file"); });
 child(sub { my $name = "renamed\0"; syscall($prctl + 0, 15, $name); setpgrp(0, 0); opendir(our $d, "/etc");
     open(our $f, "<", "/etc/passwd"); POSIX::dup2(fileno($f), 50); POSIX::dup2(0, 51); POSIX::close(51); });
@@ -36,17 +36,21 @@ child(sub { socket(our $s, PF_INET, SOCK_STREAM, 0); bind($s, sockaddr_in(0, INA
     socketpair(our $a, our $b, AF_UNIX, SOCK_STREAM, PF_UNSPEC); pipe(our $r, our $w);
     socket(our $c, PF_INET, SOCK_STREAM, 0); connect($c, getsockname($s)); accept(our $t, $s); });
 child(sub { chdir("/"); $) = "65534 65534"; $( = 65534; $< = 65534; $> = 65534; });
-child(sub { $^F = 100; open(our $k, "<", "/etc/group"); syswrite($done, "x"); close($done);
-    exec("sleep", "60"); });
+child(sub { $^F = 100; open(our $k, "<", "/etc/group"); exec("sleep", "60"); });
 # A program without arguments, which waits for an end of its own pipe.
-child(sub { $^F = 100; pipe(our $in, our $held); POSIX::dup2(fileno($in), 0); syswrite($done, "x"); close($done);
-    exec("cat"); });
+child(sub { $^F = 100; pipe(our $in, our $held); POSIX::dup2(fileno($in), 0); exec("cat"); });
 # A child of a child, after its parent's changes; that parent ends.
 child(sub { chdir("sub"); open(our $f, "<", "/etc/hostname"); if (my $pid = fork()) {
-    open(my $out, ">", "../grandchild"); print $out $pid; close($out); syswrite($done, "x"); POSIX::_exit(0); } });
+    open(my $out, ">", "../grandchild"); print $out $pid; close($out); POSIX::_exit(0); } });
 close($done);
-my $count = 0; while (sysread($ready, my $x, 1)) { last if ++$count == @pids + 1; }
-open(my $out, ">", "pids"); print $out "@pids[0..$#pids-1]"; close($out);
+# All have closed the pipe, an exec has too; then all sleep, so that nothing of what they did comes later.
+sysread($ready, my $end, 1);
+pop(@pids);
+open(my $in, "<", "grandchild"); push(@pids, <$in>); close($in);
+for my $pid (@pids) { for (1..1000) {
+    open(my $stat, "<", "/proc/$pid/stat"); last if <$stat> =~ /\) S /; select(undef, undef, undef, 0.005); } }
+pop(@pids);
+open(my $out, ">", "pids"); print $out "@pids"; close($out);
 "#;
 
 /// Kills processes when it is dropped, so that a failing test leaves none.
