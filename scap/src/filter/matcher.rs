@@ -35,6 +35,7 @@ impl Matcher {
     }
 
     /// Returns whether an event of this type matches.
+    #[inline]
     pub fn matches<S: Source + ?Sized>(&mut self, ty: EventType, source: &S) -> bool {
         let known = match self.known.get_mut(usize::from(ty.0)) {
             Some(known) if is_named_by_type(ty) => known,

@@ -66,6 +66,7 @@ pub(super) struct Head {
 
 /// Returns whether an event's parameters have 32-bit lengths. Its type decides; for an unknown type, `large` does:
 /// whether the block is one for large events.
+#[inline]
 pub(super) fn wide_lengths(ty: EventType, large: bool) -> bool {
     event(ty).map_or(large, |row| row.flags.contains(EventFlags::LARGE_PAYLOAD))
 }
@@ -76,6 +77,7 @@ impl<'a> EventView<'a> {
     ///
     /// # Errors
     /// If a part exceeds the event, or the event exceeds `bytes`.
+    #[inline]
     pub fn parse(bytes: &'a [u8], large: bool) -> Result<EventView<'a>, EventError> {
         let short = |needed| EventError::Short { needed, got: bytes.len() };
         let mut f = Fields::new(bytes);
@@ -104,52 +106,62 @@ impl<'a> EventView<'a> {
     }
 
     /// Returns the header, to recreate the view with [`with_head`](Self::with_head) without keeping the bytes borrowed.
+    #[inline]
     pub(super) fn head(&self) -> Head {
         self.head
     }
 
     /// Recreates a view from its header and the same bytes.
+    #[inline]
     pub(super) fn with_head(bytes: &'a [u8], head: Head) -> EventView<'a> {
         EventView { bytes: bytes.get(..head.len as usize).unwrap_or(bytes), head }
     }
 
     /// Returns the time in ns since the epoch.
+    #[inline]
     pub fn ts(&self) -> u64 {
         self.head.ts
     }
 
     /// Returns the thread.
+    #[inline]
     pub fn tid(&self) -> u64 {
         self.head.tid
     }
 
     /// Returns the type.
+    #[inline]
     pub fn ty(&self) -> EventType {
         self.head.ty
     }
 
     /// Returns the number of parameters; its row of the table may have more or fewer.
+    #[inline]
     pub fn nparams(&self) -> u32 {
         self.head.nparams
     }
 
     /// Returns the event's bytes, including the header.
+    #[inline]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Returns its row of the table; `None` for a type that is newer than the table.
+    #[inline]
     pub fn info(&self) -> Option<&'static Event> {
         event(self.head.ty)
     }
 
     /// Returns the bytes of a parameter; `None` if the event or its row of the table has none at that index.
+    #[inline]
     pub fn param(&self, index: usize) -> Option<&'a [u8]> {
         self.params().nth(index)
     }
 
     /// Iterates over the bytes of the parameters that both the event and its row of the table have. An empty parameter
     /// has no value.
+    #[inline]
     pub fn params(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let known = self.info().map_or(usize::MAX, |row| row.params.len());
         let mut rest = self
@@ -186,10 +198,12 @@ impl<'a> EventView<'a> {
         frame_captured(out, cpu, flags, large, self.bytes);
     }
 
+    #[inline]
     fn length_size(&self) -> usize {
         if self.head.wide { size_of::<u32>() } else { size_of::<u16>() }
     }
 
+    #[inline]
     fn lengths(&self) -> impl Iterator<Item = usize> + use<'a> {
         let mut f = Fields::new(self.bytes.get(EVENT_HEADER_LEN..).unwrap_or_default());
         let wide = self.head.wide;

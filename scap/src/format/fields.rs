@@ -7,6 +7,7 @@ pub struct Fields<'a>(&'a [u8]);
 macro_rules! integers {
     ($($name:ident)*) => { $(
         /// Takes an integer, in the byte order of this machine.
+        #[inline]
         pub fn $name(&mut self) -> Option<$name> {
             self.array().map($name::from_ne_bytes)
         }
@@ -15,11 +16,13 @@ macro_rules! integers {
 
 impl<'a> Fields<'a> {
     /// Starts at the first byte.
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Fields<'a> {
         Fields(bytes)
     }
 
     /// Takes `N` bytes.
+    #[inline]
     pub fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;
         self.0 = rest;
@@ -27,6 +30,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Takes `len` bytes.
+    #[inline]
     pub fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
         let (bytes, rest) = self.0.split_at_checked(len)?;
         self.0 = rest;
@@ -45,11 +49,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns how many bytes are left.
+    #[inline]
     pub fn left(&self) -> usize {
         self.0.len()
     }
 
     /// Returns the bytes that are left.
+    #[inline]
     pub fn rest(self) -> &'a [u8] {
         self.0
     }

@@ -12,6 +12,7 @@ use super::{
 impl<R: Read> Reader<R> {
     /// Takes the next block if it has an intact event of today's form and lies in the input's buffer. Everything else
     /// is left to be read in the usual way, which also finds what is wrong with it.
+    #[inline]
     pub(super) fn found_in_place(&mut self) -> Option<Found> {
         let buffer = self.input.buffered();
         let mut header = Fields::new(buffer.get(..HEADER_LEN)?);
@@ -32,12 +33,14 @@ impl<R: Read> Reader<R> {
     }
 
     /// Returns the bytes from the start of a found event on.
+    #[inline]
     pub(super) fn event_bytes(&self, found: &Found) -> &[u8] {
         let bytes = if found.in_place > 0 { self.input.buffered() } else { &self.buf };
         bytes.get(found.start..).unwrap_or_default()
     }
 
     /// Leaves the event in the buffer that was returned last.
+    #[inline]
     pub(super) fn leave(&mut self) {
         self.input.consume(std::mem::take(&mut self.in_place));
     }

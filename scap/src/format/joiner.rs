@@ -30,12 +30,17 @@ impl Joiner {
     }
 
     /// Returns the event in the current format, which most have already. Call it with each event, in order.
+    #[inline]
     pub fn join<'a>(&'a mut self, event: EventView<'a>) -> EventView<'a> {
-        let ty = usize::from(event.ty().0);
-        if self.whole.get(ty | 1) == Some(&true) {
+        if self.whole.get(usize::from(event.ty().0 | 1)) == Some(&true) {
             return event;
         }
+        self.convert(event)
+    }
+
+    fn convert<'a>(&'a mut self, event: EventView<'a>) -> EventView<'a> {
         let Some(row) = event.info() else { return event };
+        let ty = usize::from(row.ty.0);
         if row.source != Source::Syscall {
             if row.name == "procexit" {
                 self.entered.remove(&event.tid());

@@ -167,6 +167,7 @@ pub enum ValueError {
 ///
 /// # Errors
 /// If the bytes are not a valid value of the parameter's type.
+#[inline]
 pub fn decode<'a>(info: &'static ParamInfo, bytes: &'a [u8]) -> Result<Decoded<'a>, ValueError> {
     let (mut ty, mut format, mut bytes) = (info.ty, info.format, bytes);
     if bytes.is_empty() {

@@ -37,6 +37,7 @@ impl Interval {
     const EVENT: u64 = 512;
 
     /// Counts an event of so many bytes.
+    #[inline]
     pub fn event(&mut self, bytes: usize) {
         self.left = self.left.saturating_sub(Self::EVENT + bytes as u64);
     }
@@ -47,6 +48,7 @@ impl Interval {
     }
 
     /// Returns whether to look.
+    #[inline]
     pub fn is_over(&self) -> bool {
         self.left == 0
     }

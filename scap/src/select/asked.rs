@@ -95,6 +95,7 @@ impl Judge {
     }
 
     /// Returns whether it can reject events at all.
+    #[inline]
     pub fn is_strict(&self) -> bool {
         self.asked.is_some()
     }
