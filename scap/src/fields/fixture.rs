@@ -174,15 +174,20 @@ fn shown(source: &dyn Source, field: &str) -> String {
         Fields.fields().iter().position(|field| field.name == name).unwrap_or_else(|| panic!("{name}"));
     let mut values = Vec::new();
     source.values(&Reference { field, argument }, &mut |value| {
-        values.push(match value {
-            Value::Text(text) => text.escape_ascii().to_string(),
-            Value::Int(number) => number.to_string(),
-            Value::Uint(number) => number.to_string(),
-            Value::Bool(is) => is.to_string(),
-            Value::Double(number) => number.to_string(),
-            Value::Ip(ip) => ip.to_string(),
-        });
+        values.push(plain(value));
         true
     });
     if values.is_empty() { "-".into() } else { values.join(",") }
+}
+
+/// Returns a value as text.
+pub fn plain(value: Value<'_>) -> String {
+    match value {
+        Value::Text(text) => text.escape_ascii().to_string(),
+        Value::Int(number) => number.to_string(),
+        Value::Uint(number) => number.to_string(),
+        Value::Bool(is) => is.to_string(),
+        Value::Double(number) => number.to_string(),
+        Value::Ip(ip) => ip.to_string(),
+    }
 }

@@ -260,21 +260,26 @@ impl Calls {
         if !is_wanted {
             return Ok(());
         }
-        self.text.clear();
-        self.begin(moment, event.ts());
-        self.head.begin(&mut self.text, Part::Other);
-        other::end(&mut self.text, event);
-        self.head.end(&mut self.text, Part::Other);
-        self.write(out)
+        self.other(moment, other::end, out)
     }
 
     fn signal(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
-        let event = moment.event();
         self.break_off(out)?;
+        self.other(moment, other::signal, out)
+    }
+
+    /// Writes the line of an event that is no call.
+    fn other(
+        &mut self,
+        moment: &Moment<'_>,
+        append: fn(&mut String, &EventView<'_>),
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let event = moment.event();
         self.text.clear();
         self.begin(moment, event.ts());
         self.head.begin(&mut self.text, Part::Other);
-        other::signal(&mut self.text, event);
+        append(&mut self.text, event);
         self.head.end(&mut self.text, Part::Other);
         self.write(out)
     }

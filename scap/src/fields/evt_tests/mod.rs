@@ -4,7 +4,7 @@ mod registry;
 
 use std::net::Ipv4Addr;
 
-use super::*;
+use super::{fixture::plain, *};
 use crate::{
     events::{EVENTS, Event},
     format::{
@@ -84,14 +84,7 @@ impl Capture {
         self.each(|moment| {
             let mut texts = Vec::new();
             moment.values(&reference, &mut |value| {
-                texts.push(match value {
-                    Value::Text(text) => text.escape_ascii().to_string(),
-                    Value::Int(number) => number.to_string(),
-                    Value::Uint(number) => number.to_string(),
-                    Value::Bool(is) => is.to_string(),
-                    Value::Double(number) => number.to_string(),
-                    Value::Ip(ip) => ip.to_string(),
-                });
+                texts.push(plain(value));
                 true
             });
             all.push(texts.pop().unwrap_or("-".into()));
