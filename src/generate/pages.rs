@@ -226,6 +226,16 @@ pub(super) const PAGES: &[Page] = &[
              to it. `--follow` ends when the recorder closes the capture; a folder is followed until it is interrupted.",
             "`--syscalls` takes the same lists as in scapd-record(1), and the names of other events (procexit, \
              switch, signaldeliver, container, ...). In old captures, accept4 is called accept: `accept` finds both.",
+            "A filter joins tests with `and`, `or`, `not` and parentheses. A test has a field, an operator and a value: \
+             `=`, `!=`, `<`, `<=`, `>`, `>=`; `contains`, `startswith`, `endswith` (with `i` before them, letters match in \
+             either case; with `b`, the value is in hexadecimal digits); `glob`, `iglob`, `regex`, which match the whole \
+             text; `in` and `intersects` with a list such as (cat, dd); `pmatch` with a list of paths, which also match \
+             what is below them; `exists` without a value. Values with blanks or one of ()\"'=, need quotes. Numbers take \
+             units of size (4K, 1.5M), times of time (10ms, 1.5s; ns without), fd.net networks (10.0.0.0/8). tolower(), \
+             toupper(), basename(), b64(), len(), join() and concat() change a field before it is compared; val() is the \
+             value of another field. An argument stands in brackets or behind a dot: evt.arg[0], evt.arg.flags, \
+             proc.aname[2]. A test of a field that the event does not have is false. `scapd list fields` prints all \
+             fields.",
             "`-p` takes the formats of sysdig. `%proc.name` is the value of a field, `%evt.arg[0]` that of one with an \
              argument, `%20proc.name` cuts it to 20 characters or pads it with blanks, `%toupper(proc.name)` is a \
              transformer of the filter language; braces end a name before letters (`%{evt.latency}ns`); `%%`, `\\n`, \
@@ -253,6 +263,14 @@ pub(super) const PAGES: &[Page] = &[
             (
                 "scapd read all.scap proc.name = bash and evt.latency '>' 1ms",
                 "Print the slow calls of a program:",
+            ),
+            (
+                "scapd read all.scap \"evt.type in (open, openat) and evt.failed = true and not fd.name pmatch (/proc, /sys)\"",
+                "Print opens that failed, outside of some folders:",
+            ),
+            (
+                "scapd read all.scap 'fd.net = 10.0.0.0/8 and (evt.buflen > 4K or proc.aname = sshd)'",
+                "Print large transfers in a network, and those of all processes below sshd:",
             ),
             (
                 "scapd read /var/log/scapd --from 14:03 --to 14:04:30",
