@@ -134,18 +134,14 @@ fn comm<'a>(names: &'a Machine, event: &EventView<'_>, info: &ParamInfo, id: u64
 
 /// Returns the value to show: makes numbers signed that the table declares unsigned but the call takes as signed.
 pub fn shown<'a>(event: &EventView<'_>, info: &ParamInfo, decoded: Decoded<'a>) -> Decoded<'a> {
+    let Value::Uint(v) = decoded.value else { return decoded };
     let is_signed = match info.name {
         "offset" | "pos" | "offin" | "offout" => true,
         // Old recorders stored it as a sign-extended int.
         "val" => event.info().is_some_and(|row| row.name == "futex"),
         _ => false,
     };
-    match decoded.value {
-        Value::Uint(v) if is_signed => {
-            Decoded { ty: ParamType::INT64, value: Value::Int(v as i64), ..decoded }
-        }
-        _ => decoded,
-    }
+    if is_signed { Decoded { ty: ParamType::INT64, value: Value::Int(v as i64), ..decoded } } else { decoded }
 }
 
 fn flags(names: Vec<&'static str>) -> Meaning<'static> {
