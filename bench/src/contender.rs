@@ -31,12 +31,16 @@ pub enum Contender {
     ScapdOnly,
     /// scapd, a call that nobody makes: the cost for unselected calls
     ScapdOther,
+    /// scapd trace, all calls of the generator's processes, as lines
+    ScapdTrace,
     /// strace, all calls of the generator's processes
     Strace,
     /// strace, the calls that the generator is about; the others do not stop
     StraceSeccomp,
     /// perf trace record, all calls of the generator's processes, numbers only
     Perf,
+    /// perf trace, all calls of the generator's processes, as lines
+    PerfTrace,
     /// bpftrace, the calls that the generator is about, with a script that prints the fields scapd records
     Bpftrace,
     /// sysdig with its modern BPF engine, all calls of the generator's processes
@@ -136,9 +140,11 @@ impl Contender {
             Contender::ScapdExit => "scapd, exit only",
             Contender::ScapdOnly => "scapd, these calls",
             Contender::ScapdOther => "scapd, another call",
+            Contender::ScapdTrace => "scapd trace",
             Contender::Strace => "strace -f",
             Contender::StraceSeccomp => "strace --seccomp-bpf",
             Contender::Perf => "perf trace record",
+            Contender::PerfTrace => "perf trace",
             Contender::Bpftrace => "bpftrace",
             Contender::Sysdig => "sysdig",
         }
@@ -163,7 +169,7 @@ impl Contender {
         match self {
             Contender::None => None,
             Contender::Strace | Contender::StraceSeccomp => Some("strace"),
-            Contender::Perf => Some("perf"),
+            Contender::Perf | Contender::PerfTrace => Some("perf"),
             Contender::Bpftrace => Some("bpftrace"),
             Contender::Sysdig => Some("sysdig"),
             _ => Some("scapd"),
@@ -172,7 +178,7 @@ impl Contender {
 
     /// Returns whether it needs the kernel's list of tracepoints.
     pub fn needs_tracefs(self) -> bool {
-        matches!(self, Contender::Perf | Contender::Bpftrace)
+        matches!(self, Contender::Perf | Contender::PerfTrace | Contender::Bpftrace)
     }
 
     /// Returns how recorder and generator are started.
@@ -216,6 +222,11 @@ impl Contender {
             Contender::ScapdExit => scapd(job, &["--events", "exit"]),
             Contender::ScapdOnly => scapd(job, &["--only", "--syscalls", &calls]),
             Contender::ScapdOther => scapd(job, &["--only", "--syscalls", OTHER_CALL]),
+            Contender::ScapdTrace => {
+                let mut command: Vec<OsString> = vec![job.scapd.program.clone().into()];
+                command.extend(text(&["trace", "-o", &capture, "--"]));
+                command
+            }
             Contender::Strace => text(&["strace", "-f", "-ttt", "-s", "80", "-o", &capture, "--"]),
             Contender::StraceSeccomp => {
                 let trace = format!("trace={calls}");
@@ -227,6 +238,7 @@ impl Contender {
             Contender::Perf => {
                 text(&["perf", "trace", "record", "-B", "-N", "-m", BUFFER_PAGES, "-o", &capture, "--"])
             }
+            Contender::PerfTrace => text(&["perf", "trace", "-m", BUFFER_PAGES, "-o", &capture, "--"]),
             Contender::Bpftrace => text(&["bpftrace", "-q", "-o", &capture, &job.script(), "-c"]),
             Contender::Sysdig => {
                 let filter = format!("proc.pid={0} or proc.apid={0}", job.pid);

@@ -58,6 +58,12 @@ pub fn read(contender: Contender, job: &Job<'_>, log: &Path) -> anyhow::Result<C
             // strace stops the tracee for every event, and cannot lose any.
             Counts { events: Some(strace_calls(open()?)?), lost: Some(0), ..Counts::default() }
         }
+        // What it lost stands in its log, as text.
+        Contender::ScapdTrace => Counts { events: Some(strace_calls(open()?)?), ..Counts::default() },
+        Contender::PerfTrace => {
+            let (events, lost) = perf_lines(open()?)?;
+            Counts { events: Some(events), lost: Some(lost), ..Counts::default() }
+        }
         Contender::Perf => {
             let samples = perf_data::count(File::open(&capture)?)?;
             Counts { events: Some(samples.kept), lost: Some(samples.lost), ..Counts::default() }
@@ -105,6 +111,24 @@ fn after_word(text: &[u8]) -> &[u8] {
     text[end..].trim_ascii_start()
 }
 
+/// Counts the calls in perf trace's output, and the events that it reports as lost.
+fn perf_lines(text: impl BufRead) -> io::Result<(u64, u64)> {
+    let (mut calls, mut lost) = (0, 0);
+    for_each_line(text, |line| {
+        if let Some(rest) = line.strip_prefix(b"LOST ") {
+            lost += leading_number(rest);
+        } else {
+            calls += u64::from(line.windows(3).any(|part| part == b"): "));
+        }
+    })?;
+    Ok((calls, lost))
+}
+
+fn leading_number(text: &[u8]) -> u64 {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))
+}
+
 /// Counts the events in the output of our script, and those that bpftrace reports as lost.
 fn bpftrace_lines(text: impl BufRead) -> io::Result<(u64, u64)> {
     let (mut events, mut lost) = (0, 0);
@@ -112,8 +136,7 @@ fn bpftrace_lines(text: impl BufRead) -> io::Result<(u64, u64)> {
         if line.first().is_some_and(u8::is_ascii_digit) {
             events += 1;
         } else if let Some(rest) = line.strip_prefix(b"Lost ") {
-            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
-            lost += digits.fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+            lost += leading_number(rest);
         }
     })?;
     Ok((events, lost))
@@ -150,6 +173,16 @@ mod tests {
     fn process_ids_of_strace_are_padded() {
         let text = b"7     1700000000.000001 getppid() = 1\n12345 1700000000.000002 getppid() = 1\n";
         assert_eq!(strace_calls(&text[..]).unwrap(), 2);
+    }
+
+    #[test]
+    fn calls_of_perf_trace() {
+        let text = b"\
+     0.000 ( 0.003 ms): cat/123 openat(dfd: CWD, filename: \"/x\") = -1 ENOENT (No such file or directory)
+LOST 12 events!
+     0.012 (         ): cat/123 exit_group() = ?
+";
+        assert_eq!(perf_lines(&text[..]).unwrap(), (2, 12));
     }
 
     #[test]
