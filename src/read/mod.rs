@@ -112,7 +112,7 @@ pub struct Wanted {
     pub events: Option<EventSet>,
     /// Those of these processes and threads; empty for all.
     pub pids: Vec<u64>,
-    /// Also those that were recorded only to keep names right, and internal events where nothing else selects events.
+    /// Also those that were recorded only to keep names right, and internal events that are not named.
     pub all: bool,
 }
 
@@ -122,8 +122,9 @@ impl Wanted {
         let (event, machine) = (moment.event(), moment.machine);
         let of_process = |p: &u64| *p == machine.pid(event.tid()) || *p == event.tid();
         let is_internal = || event.info().is_some_and(select::is_internal);
-        let is_selective = self.filter.is_some() || self.events.is_some();
-        (self.all || moment.is_asked && (is_selective || !is_internal()))
+        // As in sysdig, a filter does not name them.
+        let is_named = || self.events.is_some();
+        (self.all || moment.is_asked && (is_named() || !is_internal()))
             && (self.pids.is_empty() || self.pids.iter().any(of_process))
             && self.events.as_ref().is_none_or(|events| events.contains(event))
             && matcher.as_mut().is_none_or(|matcher| matcher.matches(event.ty(), moment))

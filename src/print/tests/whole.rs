@@ -28,6 +28,10 @@ fn what_is_internal_is_shown_if_asked_for() {
     assert_eq!(numbers(&capture.read(|_| {}).0), ["1", "2", "3"]);
     assert_eq!(numbers(&capture.read(|a| a.wanted.all = true).0), ["1", "2", "3", "4"]);
     assert_eq!(numbers(&capture.read(|a| a.wanted.events = parse_events("procinfo").ok()).0), ["4"]);
+    let filter = |text: &str| scap::filter::Filter::parse(text, &scap::fields::Fields).ok();
+    assert_eq!(numbers(&capture.read(|a| a.wanted.filter = filter("evt.num > 2")).0), ["3"]);
+    let all = capture.read(|a| (a.wanted.filter, a.wanted.all) = (filter("evt.num > 2"), true));
+    assert_eq!(numbers(&all.0), ["3", "4"]);
 }
 
 #[test]
