@@ -159,7 +159,39 @@ impl Apply<'_> {
             Effect::UserAdded | Effect::UserDeleted | Effect::GroupAdded | Effect::GroupDeleted => {
                 self.accounts_changed(effect);
             }
-            _ => {}
+            // Those above. They are listed so that rustc asks for the case of a new one.
+            Effect::Open
+            | Effect::Close
+            | Effect::CloseRange
+            | Effect::Duplicate
+            | Effect::Fcntl
+            | Effect::Pipe
+            | Effect::Socket
+            | Effect::SocketPair
+            | Effect::Bind
+            | Effect::Connect
+            | Effect::Accept
+            | Effect::Send
+            | Effect::Receive
+            | Effect::Clone
+            | Effect::Exit
+            | Effect::Prctl
+            | Effect::Memory
+            | Effect::Switch
+            | Effect::CpuTime
+            | Effect::PidfdOpen
+            | Effect::PidfdGetfd
+            | Effect::Bpf
+            | Effect::Eventfd
+            | Effect::Eventpoll
+            | Effect::Signalfd
+            | Effect::Timerfd
+            | Effect::Inotify
+            | Effect::Memfd
+            | Effect::Userfaultfd
+            | Effect::IoUring
+            | Effect::Notice
+            | Effect::Drop => {}
         }
     }
 
