@@ -15,6 +15,7 @@ use std::{
 };
 
 use common::{run, scapd};
+use rustix::process::{Pid, Signal, kill_process};
 use scap::format::{EventView, Reader, frame_event, write_state};
 use tempfile::TempDir;
 
@@ -226,7 +227,7 @@ fn a_signal_leaves_no_half_of_a_slice() {
     let half = bytes.len() / 2;
     writer.write_all(&bytes[..half]).unwrap();
     sleep(Duration::from_millis(300));
-    assert!(Command::new("kill").args(["-INT", &cut.id().to_string()]).status().unwrap().success());
+    kill_process(Pid::from_child(&cut), Signal::INT).unwrap();
     sleep(Duration::from_millis(100));
     let _ = writer.write_all(&bytes[half..]);
     drop(writer);

@@ -243,7 +243,8 @@ pub fn run(
             if let Err(stats) = stats {
                 tracing::warn!("{:#}", anyhow::Error::from(stats));
             }
-            if drain.events() > 0 {
+            // "Nothing lost" would be wrong: the file may be gone.
+            if drain.events() > 0 && !summary.verdict.is_complete() {
                 tracing::warn!("{}", summary.balance());
             }
             Err(error)

@@ -180,8 +180,9 @@ pub fn keeps_or_leaves_out_pairs(t: &mut Test) {
 }
 
 pub fn leaves_out_tracepoints(t: &mut Test) {
+    // Several times: a sleep that is over before the thread has left the CPU is no switch.
     let sleep = || {
-        std::thread::sleep(Duration::from_millis(2));
+        (0..10).for_each(|_| std::thread::sleep(Duration::from_millis(5)));
         0
     };
     sample(t, 1);
