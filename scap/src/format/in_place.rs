@@ -1,4 +1,4 @@
-//! Events that lie whole in the input's buffer, which are most: they are not copied.
+//! Finds the event of a block. Those that lie whole in the input's buffer, which are most, are not copied.
 
 use std::io::{BufRead, Read};
 
@@ -6,6 +6,7 @@ use super::{
     block::{BlockKind, BlockType, HEADER_LEN, TRAILER_LEN},
     event::EventView,
     fields::Fields,
+    legacy,
     reader::{Found, Reader},
 };
 
@@ -30,6 +31,29 @@ impl<R: Read> Reader<R> {
         let found = Found { offset: self.offset, cpu, flags: bits, start, head, in_place: len as usize };
         self.passed(ty, len);
         Some(found)
+    }
+
+    /// Checks the event in the buffer, after making one of an older block one of today's.
+    pub(super) fn found(
+        &mut self,
+        offset: u64,
+        version: u8,
+        flags: bool,
+        large: bool,
+    ) -> Result<Found, String> {
+        let mut f = Fields::new(&self.buf);
+        let cpu = f.u16();
+        let bits = if flags { f.u32() } else { Some(0) };
+        let (Some(cpu), Some(bits)) = (cpu, bits) else {
+            return Err("an event block without an event".into());
+        };
+        let start = self.buf.len() - f.left();
+        if version < 2 {
+            legacy::add_nparams(&mut self.buf, start)?;
+        }
+        let event = self.buf.get(start..).unwrap_or_default();
+        let head = EventView::parse(event, large).map_err(|e| e.to_string())?.head();
+        Ok(Found { offset, cpu, flags: bits, start, head, in_place: 0 })
     }
 
     /// Returns the bytes from the start of a found event on.

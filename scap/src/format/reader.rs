@@ -17,7 +17,6 @@ use super::{
     gzip::Place,
     input::Input,
     keep::{self, Keep, StateCounts},
-    legacy,
     lists::{Lists, MAX_ENTRY, Part},
     packed,
     state::MachineState,
@@ -443,23 +442,6 @@ impl<R: Read> Reader<R> {
         self.lists = Lists::new(self.keep);
         self.passed(BlockType::SECTION_HEADER, len);
         Ok(())
-    }
-
-    /// Checks the event in the buffer, after making one of an older block one of today's.
-    fn found(&mut self, offset: u64, version: u8, flags: bool, large: bool) -> Result<Found, String> {
-        let mut f = Fields::new(&self.buf);
-        let cpu = f.u16();
-        let bits = if flags { f.u32() } else { Some(0) };
-        let (Some(cpu), Some(bits)) = (cpu, bits) else {
-            return Err("an event block without an event".into());
-        };
-        let start = self.buf.len() - f.left();
-        if version < 2 {
-            legacy::add_nparams(&mut self.buf, start)?;
-        }
-        let event = self.buf.get(start..).unwrap_or_default();
-        let head = EventView::parse(event, large).map_err(|e| e.to_string())?.head();
-        Ok(Found { offset, cpu, flags: bits, start, head, in_place: 0 })
     }
 
     pub(super) fn passed(&mut self, ty: BlockType, len: u32) {
