@@ -7,7 +7,7 @@
 use std::io::{Cursor, sink};
 
 use scap::{
-    fields::{Argument, Field, Key, Reference, Registry, Source, Type, Value},
+    fields::{Fields, Key, Reference, Registry, Source, Type, Value},
     filter::Filter,
     format::{Keep, ReadError, Reader},
     formatter::{Columns, Formatter},
@@ -66,11 +66,11 @@ pub fn control(input: &[u8]) {
     }
 }
 
-/// A filter, on fields of every type and kind. A valid one parses again after it is printed, and gives the same result; an
+/// A filter. A valid one parses again after it is printed, and gives the same result; an
 /// invalid one yields a message with the place underlined.
 pub fn filter(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    let filter = match Filter::parse(&text, &Fields::new()) {
+    let filter = match Filter::parse(&text, &Fields) {
         Ok(filter) => filter,
         Err(error) => {
             assert!(text.get(error.span()).is_some() && error.to_string().contains('^'), "{error:?}");
@@ -78,20 +78,19 @@ pub fn filter(input: &[u8]) {
         }
     };
     let printed = filter.to_string();
-    let again = Filter::parse(&printed, &Fields::new()).unwrap_or_else(|why| panic!("{why}"));
+    let again = Filter::parse(&printed, &Fields).unwrap_or_else(|why| panic!("{why}"));
     assert_eq!(again, filter, "{printed}");
     for event in [Event(false), Event(true)] {
         assert_eq!(again.matches(&event), filter.matches(&event), "{printed}");
     }
 }
 
-/// An output format and a list of columns, on the same fields. A valid one prints an event; an invalid one yields a message
+/// An output format and a list of columns. A valid one prints an event; an invalid one yields a message
 /// with the place underlined.
 pub fn formatter(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
-    let fields = Fields::new();
-    let format = Formatter::parse(&text, &fields);
-    let columns = Columns::parse(&text, &fields);
+    let format = Formatter::parse(&text, &Fields);
+    let columns = Columns::parse(&text, &Fields);
     for error in [format.as_ref().err(), columns.as_ref().err()].into_iter().flatten() {
         assert!(text.get(error.span()).is_some() && error.to_string().contains('^'), "{error:?}");
     }
@@ -100,38 +99,6 @@ pub fn formatter(input: &[u8]) {
         let mut line = String::new();
         let is_printed = format.format(&event, DataForm::HexAscii, &mut line);
         assert!(is_printed || line.is_empty(), "{line}");
-    }
-}
-
-/// Fields for filters and formats.
-struct Fields([Field; 14]);
-
-impl Fields {
-    fn new() -> Self {
-        let field = |name, ty, is_list, argument| Field { name, ty, is_list, argument, about: "" };
-        let plain = |name, ty| field(name, ty, false, Argument::None);
-        Self([
-            plain("proc.name", Type::Text),
-            plain("evt.buffer", Type::Bytes),
-            plain("evt.num", Type::Uint),
-            plain("evt.rawres", Type::Int),
-            plain("evt.failed", Type::Bool),
-            plain("thread.cpu", Type::Double),
-            plain("evt.rawtime", Type::Time),
-            plain("evt.latency", Type::Duration),
-            plain("fd.port", Type::Port),
-            plain("fd.sip", Type::Ip),
-            plain("fd.net", Type::Net),
-            field("fdlist.names", Type::Text, true, Argument::None),
-            field("proc.aname", Type::Text, false, Argument::OptionalIndex),
-            field("evt.arg", Type::Text, false, Argument::Key),
-        ])
-    }
-}
-
-impl Registry for Fields {
-    fn fields(&self) -> &[Field] {
-        &self.0
     }
 }
 
@@ -147,7 +114,7 @@ impl Source for Event {
             Some(Key::Index(index)) => u64::from(*index),
             _ => 2,
         };
-        each(match Fields::new().0[field.field].ty {
+        each(match Fields.type_of(field) {
             Type::Text => Value::text("/etc/a"),
             Type::Bytes => Value::text(b"a\xff\n"),
             Type::Int => Value::Int(-2),
