@@ -306,7 +306,9 @@ proptest! {
     #[test]
     fn the_first_state_is_written_as_it_was(mut state in strategies::state()) {
         for (i, t) in state.threads.iter_mut().enumerate() {
-            (t.tid, t.pid) = (t.tid % 1000 * 100 + i as u64, t.pid % 7 * 100);
+            t.tid = t.tid % 1000 * 100 + i as u64;
+            // A process's number is no other process's thread.
+            t.pid = if i == 0 { t.tid } else { t.pid % 7 * 100 };
             t.cwd = if t.tid != t.pid && t.cwd.is_empty() { b"/x".into() } else { t.cwd.clone() };
             t.root = if t.tid != t.pid && t.root.is_empty() { b"/x".into() } else { t.root.clone() };
         }
