@@ -29,6 +29,7 @@ mod result;
 mod sockets;
 mod starts;
 mod table;
+mod tasks;
 
 use std::{
     borrow::Cow,
