@@ -191,7 +191,10 @@ for my $release (@releases) {
 	my %shown = map { $number{$_} ? ($number{$_} => 1) : () } @{ output(@run) // die "$release: " . join(' ', slurp 'said') . "\n" };
 	my ($same, $refused, $some, $wrong) = (0, 0, 0, 0);
 	my @rows = map { { %$_, used => 0 } } grep { $release =~ /^(?:$_->{releases})$/ } @differences;
-	for my $filter (@filters) {
+	for my $generated (@filters) {
+		my $filter = $generated;
+		# sysdig 0.29 knows a transfer's descriptor only if its filter selects the enter event.
+		$filter = "($filter) or evt.dir = \">\"" if $release eq 'bookworm' && $filter =~ /evt\.buflen/;
 		my $theirs = output(@run, $filter);
 		if (!defined $theirs) {
 			$refused++;
