@@ -135,7 +135,7 @@ impl Recorder {
 /// Starts a reader. It ends after 30 s, so that a line that never comes fails a test.
 fn start(command: &mut Command) -> (Child, BufReader<ChildStdout>) {
     let mut limited = Command::new("timeout");
-    limited.args(["--foreground", "30", env!("CARGO_BIN_EXE_scapd")]).args(command.get_args());
+    limited.args(["--foreground", "-k", "5", "30", env!("CARGO_BIN_EXE_scapd")]).args(command.get_args());
     limited.current_dir(command.get_current_dir().unwrap());
     let mut child = limited.stdout(Stdio::piped()).spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
@@ -192,7 +192,7 @@ fn a_call_that_has_not_returned_is_shown_before_it_returns() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 
     let mut command = Command::new("timeout");
-    command.args(["30", env!("CARGO_BIN_EXE_scapd"), "read", "--calls", "-"]).env("TZ", "UTC");
+    command.args(["-k", "5", "30", env!("CARGO_BIN_EXE_scapd"), "read", "--calls", "-"]).env("TZ", "UTC");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let (mut input, mut out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     input.write_all(&capture(&[1])).unwrap();
