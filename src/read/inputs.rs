@@ -13,7 +13,10 @@ use std::{
     thread::sleep,
 };
 
-use super::follow::{Growing, LOOK, is_locked};
+use super::{
+    follow::{Growing, LOOK, is_locked},
+    live::Live,
+};
 use crate::{
     print::{self, PrintError},
     salvage::PARTIAL,
@@ -29,6 +32,8 @@ pub(super) struct Input {
     pub bytes: Box<dyn Read>,
     /// A recorder is writing it: it may end in the middle of an event.
     pub is_growing: bool,
+    /// Tells whether more of it has come, if it may have to be waited for.
+    pub live: Option<Live>,
 }
 
 /// A capture to read.
@@ -143,7 +148,8 @@ impl Inputs {
 
     fn open(&self, path: PathBuf) -> Result<Input, PrintError> {
         if path == Path::new("-") {
-            return Ok(Input { bytes: print::open(&path)?, path, is_growing: false });
+            let live = Live::stream(io::stdin());
+            return Ok(Input { bytes: print::open(&path)?, path, is_growing: false, live });
         }
         let opened = File::open(&path).or_else(|e| match finished(&path) {
             // It was renamed since its folder was read.
@@ -154,11 +160,13 @@ impl Inputs {
         if let Some(stop) = &self.follow {
             // Alone, it may be written by a recorder that takes no lock.
             let is_alone = self.queue.is_empty() && self.folders.is_empty();
+            let live = Live::growing(&file).ok();
             let bytes = Box::new(Growing::new(file, is_alone, stop.clone()));
-            return Ok(Input { path, bytes, is_growing: true });
+            return Ok(Input { path, bytes, is_growing: true, live });
         }
         let is_growing = is_locked(&file);
-        Ok(Input { path, bytes: Box::new(file), is_growing })
+        let live = Live::stream(&file);
+        Ok(Input { path, bytes: Box::new(file), is_growing, live })
     }
 
     /// Returns the captures in a folder that were not known yet, in the order in which they were made.

@@ -61,6 +61,11 @@ impl Starts {
         self.held.is_some_and(|(held, _)| held == tid)
     }
 
+    /// Returns when the call that is held has started, in ns since the epoch.
+    pub fn held_since(&self) -> Option<u64> {
+        self.held.map(|(_, start)| start.ts)
+    }
+
     /// Notes that another line interrupts the call that is held, and returns it.
     pub fn interrupt(&mut self) -> Option<Start> {
         let (tid, start) = self.held.take()?;
