@@ -178,7 +178,7 @@ pub fn read_from(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Res
     let name = args.files.first().map_or(Path::new("-"), |file| file);
     let mut run = Run::new(args)?;
     if run.left > 0 {
-        run.capture(name, input, out)?;
+        run.capture(name, input, Arc::default(), out)?;
     }
     run.view.finish(out).map_err(PrintError::Write)
 }
@@ -192,9 +192,9 @@ fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(),
     let mut shown = Ok(());
     while run.left > 0
         && shown.is_ok()
-        && let Some(Input { path, bytes, is_growing }) = inputs.next()?
+        && let Some(Input { path, bytes, is_growing, hurry }) = inputs.next()?
     {
-        shown = match run.capture(&path, bytes, out) {
+        shown = match run.capture(&path, bytes, hurry, out) {
             // Its recorder has not finished the last event.
             Err(PrintError::Read { source: ReadError::Truncated { .. }, .. }) if is_growing => Ok(()),
             result => result,
@@ -246,11 +246,17 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn capture(&mut self, path: &Path, input: impl Read, out: &mut impl Write) -> Result<(), PrintError> {
+    fn capture(
+        &mut self,
+        path: &Path,
+        input: impl Read,
+        hurry: Arc<AtomicBool>,
+        out: &mut impl Write,
+    ) -> Result<(), PrintError> {
         let damaged = |source| PrintError::Read { path: path.into(), source };
         let keep = self.args.wanted.keep().max(self.view.keep());
         let reader = Reader::new(input).map_err(damaged)?;
-        let mut reader = reader.keep(keep).max_state(self.args.max_state);
+        let mut reader = reader.keep(keep).max_state(self.args.max_state).hurry(hurry);
         let mut replay = Replay::new(&mut reader, keep, self.position);
         while let Some(moment) = replay.next().map_err(damaged)? {
             if moment.turns_back && !std::mem::replace(&mut self.has_warned, true) {

@@ -27,6 +27,7 @@ mod quote;
 mod result;
 mod sockets;
 mod starts;
+mod structures;
 mod table;
 
 use std::{
@@ -230,8 +231,7 @@ impl Calls {
     /// Appends the end of a call's line.
     fn result(&mut self, moment: &Moment<'_>, params: &Params<'_>, latency: Option<u64>) {
         self.text.push_str(") = ");
-        let is_generic = params.row().ty.0 <= 1;
-        if is_generic {
+        if params.row().ty.is_generic() && params.row().result().is_none() {
             self.text.push('?');
         } else {
             let before = self.text.len();
