@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "call_rows.h"
 #include "extensions_dimensions.h"
 
 enum {
@@ -221,6 +222,7 @@ struct sc_cpu {
 	struct sc_cpu_losses losses;
 	struct sc_left_out left_out;
 	struct sc_counters events[SC_COUNTED]; /* by SC_COUNTER */
+	u64 arguments[SC_WAYS][SC_ARGUMENTS];  /* of the call that a generic program records */
 	/* Where programs assemble events of variable size before they copy them into the ring. */
 	u8 scratch[SC_WAYS][SC_SCRATCH_SIZE];
 };
