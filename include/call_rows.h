@@ -88,3 +88,13 @@ struct sc_calls {
 	struct sc_value values[SC_VALUES];
 	u16 x32_code[SC_X32_CALLS]; /* the stable codes of calls that only x32 programs have */
 };
+
+/* The call whose parameters a program reads by the table. */
+struct sc_described {
+	u64 arguments[SC_ARGUMENTS]; /* those of a 32-bit caller have 32 bits */
+	s64 ret;                     /* at the exit */
+	u32 abi;                     /* enum sc_abi */
+	u32 compat;                  /* whether it is a 32-bit call */
+	u32 failed;
+	u32 padding;
+};

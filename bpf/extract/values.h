@@ -5,13 +5,6 @@
 #include "extract/data.h"
 #include "template/extension.h"
 
-/* A run of a generic program for a call with a row. */
-struct generic {
-	u64 *arguments; /* of the call: those of a 32-bit caller have 32 bits */
-	u32 abi;        /* enum sc_abi */
-	bool failed;    /* the call failed */
-};
-
 /* Returns the ABI of the current call. */
 static __always_inline u32 values__abi(const struct sc_call *call, u32 number)
 {
@@ -30,38 +23,46 @@ static __always_inline u32 values__abi(const struct sc_call *call, u32 number)
 #endif
 }
 
-/* Returns whether the pointers of an ABI have 32 bits. */
-static __always_inline bool values__is_ilp32(const struct sc_call *call, const struct generic *generic)
+/* Returns whether the pointers of the caller have 32 bits. */
+static __always_inline bool values__is_ilp32(const struct sc_described *described)
 {
-	return call->compat || generic->abi == SC_ABI_X32;
+	return described->compat || described->abi == SC_ABI_X32;
 }
 
-/* Copies the arguments to memory, where the programs can index them. */
-static __always_inline void values__take_arguments(struct sc_call *call, struct generic *generic)
+/* Copies what the parameters are read from to memory, where arguments can be indexed. */
+static __always_inline const struct sc_described *values__begin(struct sc_call *call, u32 number)
 {
-	u64 *arguments = call->cpu->arguments[call->way];
+	const s64 max_errno = 4095;
+	struct sc_described *described = &call->cpu->described[call->way];
 
-	_Pragma("clang loop unroll(full)") for (int i = 0; i < 6; i++) arguments[i] =
-		extract__syscall_argument(call, i);
-	generic->arguments = arguments;
+#pragma clang loop unroll(full)
+	for (int i = 0; i < 6; i++)
+		described->arguments[i] = extract__syscall_argument(call, i);
+	described->ret = call->ret;
+	described->compat = call->compat;
+	described->abi = values__abi(call, number);
+	described->failed = call->ret < 0 && call->ret >= -max_errno;
+	return described;
 }
 
 /* Returns argument n, masked to the call's arguments. */
-static __always_inline u64 values__argument(const struct generic *generic, u32 n)
+static __always_inline u64 values__argument(const struct sc_described *described, u32 n)
 {
-	return generic->arguments[SC_BOUND(n, SC_ARGUMENTS)];
+	return described->arguments[SC_BOUND(n, SC_ARGUMENTS)];
 }
 
-/* Returns a VALUE or WIDE parameter, to be cut to its size. */
-static __always_inline u64 values__integer(const struct sc_call *call, const struct generic *generic,
-					   const volatile struct sc_value *value)
-{
-	u32 argument = value->argument[call->compat];
-	u64 number = values__argument(generic, argument);
+/* Returns the argument to take of those for a 64-bit and a 32-bit caller. */
+#define values__which(described, argument) ((argument)[SC_BOUND((described)->compat, 2)])
 
-	if (value->form == SC_FORM_WIDE && call->compat)
-		return number | values__argument(generic, argument + 1) << 32;
-	if (value->flags & (call->compat ? SC_VALUE_SIGN_32 | SC_VALUE_SIGN_COMPAT : SC_VALUE_SIGN_32))
+/* Returns a VALUE or WIDE parameter, to be cut to its size. */
+static __always_inline u64 values__integer(const struct sc_described *described, const volatile struct sc_value *value)
+{
+	u32 argument = values__which(described, value->argument);
+	u64 number = values__argument(described, argument);
+
+	if (value->form == SC_FORM_WIDE && described->compat)
+		return number | values__argument(described, argument + 1) << 32;
+	if (value->flags & (described->compat ? SC_VALUE_SIGN_32 | SC_VALUE_SIGN_COMPAT : SC_VALUE_SIGN_32))
 		return (s64)(s32)number;
 	return number;
 }
@@ -75,11 +76,10 @@ static __always_inline u64 values__bits(u64 bits, bool ilp32)
 }
 
 /* Returns the length of a parameter in memory, before any limit. */
-static __always_inline u64 values__length(const struct sc_call *call, const struct generic *generic,
-					  const volatile struct sc_value *value)
+static __always_inline u64 values__length(const struct sc_described *described, const volatile struct sc_value *value)
 {
-	u64 argument = values__argument(generic, value->length_argument[call->compat]);
-	u64 result = call->ret > 0 ? call->ret : 0;
+	u64 argument = values__argument(described, values__which(described, value->length_argument));
+	u64 result = data__received(described->ret);
 	u32 number = 0;
 
 	switch (value->length) {
@@ -93,9 +93,9 @@ static __always_inline u64 values__length(const struct sc_call *call, const stru
 	case SC_LENGTH_AT_MOST:
 		return result < argument ? result : argument;
 	case SC_LENGTH_BITS:
-		return values__bits(argument, values__is_ilp32(call, generic));
+		return values__bits(argument, values__is_ilp32(described));
 	case SC_LENGTH_NODES:
-		return values__bits(argument - 1, values__is_ilp32(call, generic));
+		return values__bits(argument - 1, values__is_ilp32(described));
 	default:
 		return value->number;
 	}
@@ -112,10 +112,10 @@ static __always_inline u64 values__limit(const volatile struct sc_value *value)
 }
 
 /* Returns how many bytes of a parameter are kept; of several structures, only whole ones. */
-static __always_inline u64 values__kept(const struct sc_call *call, const struct generic *generic,
-					const volatile struct sc_value *value, u64 layout_size)
+static __always_inline u64 values__kept(const struct sc_described *described, const volatile struct sc_value *value,
+					u64 layout_size)
 {
-	u64 length = values__length(call, generic, value), limit = values__limit(value);
+	u64 length = values__length(described, value), limit = values__limit(value);
 
 	if (value->flags & SC_VALUE_UNITS) {
 		if (!layout_size)
@@ -129,13 +129,13 @@ static __always_inline u64 values__kept(const struct sc_call *call, const struct
 }
 
 /* Writes bytes at the tail, with what its form adds to them. Returns how many were written, 0 if they cannot be read. */
-static __always_inline u32 values__read_bytes(const struct sc_call *call, const struct generic *generic,
+static __always_inline u32 values__read_bytes(const struct sc_described *described,
 					      const volatile struct sc_value *value, const struct auxmap *auxmap,
 					      u64 address)
 {
-	u64 layout_size = value->layout_size[SC_BOUND(generic->abi, 8)];
+	u64 layout_size = value->layout_size[SC_BOUND(described->abi, 8)];
 	u32 prefix = value->form == SC_FORM_STRUCT, suffix = value->form == SC_FORM_TEXT;
-	u64 size = values__kept(call, generic, value, layout_size);
+	u64 size = values__kept(described, value, layout_size);
 	u8 *tail = auxmap->data + SC_BOUND(auxmap->pos, SC_SCRATCH_HALF);
 
 	if (value->flags & SC_VALUE_BEHIND)
@@ -146,62 +146,76 @@ static __always_inline u32 values__read_bytes(const struct sc_call *call, const 
 	if (bpf_probe_read_user(tail + SC_BOUND(prefix, 2), size, (const void *)address))
 		return 0;
 	if (prefix)
-		*tail = generic->abi;
+		*tail = described->abi;
 	if (suffix)
 		*(auxmap->data + SC_BOUND(auxmap->pos + size, SC_SCRATCH_HALF)) = 0;
 	return size + prefix + suffix;
 }
 
 /* Returns whether the condition of a parameter holds. */
-static __always_inline bool values__applies(const struct sc_call *call, const struct generic *generic,
-					    const volatile struct sc_value *value)
+static __always_inline bool values__applies(const struct sc_described *described, const volatile struct sc_value *value)
 {
 	u16 number;
 
-	if (value->flags & SC_VALUE_OUT && generic->failed)
+	if (value->flags & SC_VALUE_OUT && described->failed)
 		return false;
 	if (!(value->flags & SC_VALUE_CONDITIONAL))
 		return true;
-	number = values__argument(generic, value->when_argument[call->compat]);
+	number = values__argument(described, values__which(described, value->when_argument));
 	return number < 32 && value->when >> (number & 31) & 1;
 }
 
-/* Writes a parameter that is in memory at the tail. Returns its length, 0 without a value. */
-static __always_inline u32 values__read(const struct sc_call *call, const struct generic *generic,
-					const volatile struct sc_value *value, struct auxmap *auxmap)
+/*
+ * Writes the parameter at `place` of the table at `pos` in the scratch area of exit programs. Returns its length, 0 without
+ * a value. A global function, so that the verifier checks it once, not once per parameter.
+ */
+__noinline u32 values__read(u32 place, u32 pos)
 {
-	u64 address = values__argument(generic, value->argument[call->compat]);
-	u64 limit;
+	const volatile struct sc_value *value = &sc_calls.values[SC_BOUND(place, SC_VALUES)];
+	u32 cpu_id = bpf_get_smp_processor_id();
+	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+	const struct sc_described *described;
+	struct auxmap auxmap = { .pos = pos };
+	u64 address, limit;
 
-	if (!address || !values__applies(call, generic, value))
+	if (!cpu)
+		return 0;
+	described = &cpu->described[SC_WAY_EXIT];
+	auxmap.data = cpu->scratch[SC_WAY_EXIT];
+	address = values__argument(described, values__which(described, value->argument));
+	if (!address || !values__applies(described, value))
 		return 0;
 	if (value->form == SC_FORM_STRING)
-		return auxmap__read_string(auxmap, (const void *)address, SC_MAX_PATH, SC_USER);
+		return auxmap__read_string(&auxmap, (const void *)address, SC_MAX_PATH, SC_USER);
 	if (value->form != SC_FORM_IOVEC)
-		return values__read_bytes(call, generic, value, auxmap, address);
+		return values__read_bytes(described, value, &auxmap, address);
 	limit = values__limit(value);
 	if (value->flags & SC_VALUE_OUT)
-		limit = data__cut(data__received(call->ret), limit);
-	return vector__gather(values__is_ilp32(call, generic), auxmap, address,
-			      values__argument(generic, value->length_argument[call->compat]), limit);
+		limit = data__cut(data__received(described->ret), limit);
+	return vector__gather(values__is_ilp32(described), &auxmap, address,
+			      values__argument(described, values__which(described, value->length_argument)), limit);
 }
 
-/* Stores the parameters of a row from index `index` on. At the entry, only those that are arguments have a value. */
-static __always_inline void values__store(struct sc_call *call, const struct generic *generic,
+/*
+ * Stores the parameters of a row from index `index` of the extension on. At the entry, only those that are arguments have a
+ * value.
+ */
+static __always_inline void values__store(struct sc_call *call, const struct sc_described *described,
 					  const volatile struct sc_call_row *row, struct auxmap *auxmap, u32 index)
 {
 #pragma clang loop unroll(disable)
 	for (u32 i = 0; i < SC_ROW_VALUES; i++) {
-		const volatile struct sc_value *value = &sc_calls.values[SC_BOUND(row->values[i], SC_VALUES)];
-		u32 length = 0;
+		u32 place = row->values[i], length = 0;
+		const volatile struct sc_value *value = &sc_calls.values[SC_BOUND(place, SC_VALUES)];
 
 		if (i >= row->count)
 			break;
-		if (value->form <= SC_FORM_WIDE && values__applies(call, generic, value)) {
-			*(u64 *)auxmap__tail(auxmap) = values__integer(call, generic, value);
+		if (value->form > SC_FORM_WIDE) {
+			if (call->way == SC_WAY_EXIT)
+				length = values__read(place, auxmap->pos);
+		} else if (values__applies(described, value)) {
+			*(u64 *)auxmap__tail(auxmap) = values__integer(described, value);
 			length = value->size;
-		} else if (call->way == SC_WAY_EXIT && value->form > SC_FORM_WIDE) {
-			length = values__read(call, generic, value, auxmap);
 		}
 		*(u16 *)(auxmap->event + SC_LENGTH_AT(index + i)) = length;
 		auxmap->pos = auxmap__forget(auxmap, auxmap->pos + length);

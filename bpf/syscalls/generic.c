@@ -79,20 +79,17 @@ static __always_inline u16 generic__extension_type(u16 code, enum sc_way way)
 static __always_inline void generic__extend(struct sc_call *call, struct auxmap *auxmap, u32 number, u16 code,
 					    const volatile struct sc_call_row *row)
 {
-	const s64 max_errno = 4095;
-	struct generic generic = { .abi = values__abi(call, number) };
+	const struct sc_described *described = values__begin(call, number);
 	u32 results = call->way == SC_WAY_EXIT;
 
-	values__take_arguments(call, &generic);
 	auxmap__begin_extension(auxmap, generic__extension_type(code, call->way), row->count + results);
 	if (results) {
-		generic.failed = call->ret < 0 && call->ret >= -max_errno;
 		*(u64 *)auxmap__tail(auxmap) = call->ret;
 		*(u16 *)(auxmap->event + SC_LENGTH_AT(0)) = row->result_size;
 		auxmap->pos += row->result_size;
 	}
-	auxmap->pos = auxmap__forget(auxmap, auxmap->pos);
-	values__store(call, &generic, row, auxmap, results);
+	auxmap__settle(auxmap);
+	values__store(call, described, row, auxmap, results);
 }
 
 /* Records a generic event with an extension. */
