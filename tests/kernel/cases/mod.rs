@@ -139,8 +139,14 @@ pub const SETTINGS: &[SettingTest] = &[
 
 /// The tests of CALL rows: on this machine's calls, and on those of 32-bit programs.
 pub fn rows() -> Vec<(String, RowTest)> {
-    let native =
-        [ext_ipc::ROWS, ext_process::ROWS, ext_scheduling::ROWS, ext_signals::ROWS, ext_system::ROWS, ext_time::ROWS];
+    let native = [
+        ext_ipc::ROWS,
+        ext_process::ROWS,
+        ext_scheduling::ROWS,
+        ext_signals::ROWS,
+        ext_system::ROWS,
+        ext_time::ROWS,
+    ];
     let named = |prefix: &str, rows: &[RowTest]| -> Vec<_> {
         rows.iter().map(|row| (format!("{prefix}::{}", row.0), *row)).collect()
     };
