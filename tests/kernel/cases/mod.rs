@@ -44,6 +44,7 @@ mod sockets;
 mod sockopt;
 mod tracepoints;
 mod transfer;
+mod values;
 mod vectors;
 mod wait;
 mod wakeup;
@@ -103,6 +104,8 @@ pub const SETTINGS: &[SettingTest] = &[
     ("sampling_pairs", "generic_x", sampling::keeps_or_leaves_out_pairs),
     ("sampling_returns_alone", "close_x", sampling::judges_returns_alone_by_their_result),
     ("sampling_tracepoints", "sched_switch", sampling::leaves_out_tracepoints),
+    ("values_in_registers", "generic_x", values::arguments_in_registers),
+    ("values_in_memory", "generic_x", values::paths_and_structures),
     ("lost_too_large", "recvmsg_x", losses::larger_than_an_event_may_be),
     ("lost_no_scratch", "access_x", losses::no_scratch_area),
     ("wakeup_fixed", "access_e", wakeup::by_an_event_of_fixed_size),
