@@ -129,8 +129,8 @@ fn mseal(r: &mut Row) {
     fails!(r, libc::EINVAL, ODD, 9usize, 5usize).u64("addr", 0x1003).u64("size", 9).u64("flags", 5);
     // Sealed memory stays until the process ends, so it must be a child's.
     let (pages, number) = (Pages::new(libc::MAP_PRIVATE), r.native());
-    let event = r.in_child(0, || by_number!(number, pages.0, PAGE, 0usize));
-    event.u64("addr", pages.0 as u64).u64("size", 4096).u64("flags", 0);
+    let event = r.in_child(|| by_number!(number, pages.0, PAGE, 0usize));
+    event.i64("res", 0).u64("addr", pages.0 as u64).u64("size", 4096).u64("flags", 0);
 }
 
 fn memfd_secret(r: &mut Row) {
@@ -219,8 +219,8 @@ fn set_mempolicy(r: &mut Row) {
     let event = fails!(r, libc::EINVAL, 99, NODE_0.as_ptr(), 65usize);
     event.u32("mode", 99).bytes("nodemask", bytes(&NODE_0[..1])).u64("maxnode", 65);
     let number = r.native();
-    let event = r.in_child(0, || by_number!(number, MPOL_BIND, NODE_0.as_ptr(), 66usize));
-    event.u32("mode", 2).bytes("nodemask", bytes(&NODE_0)).u64("maxnode", 66);
+    let event = r.in_child(|| by_number!(number, MPOL_BIND, NODE_0.as_ptr(), 66usize));
+    event.i64("res", 0).u32("mode", 2).bytes("nodemask", bytes(&NODE_0)).u64("maxnode", 66);
 }
 
 fn get_mempolicy(r: &mut Row) {

@@ -126,8 +126,8 @@ fn landlock_restrict_self(r: &mut Row) {
     event.i64("ruleset_fd", i64::from(BAD) - 1).u32("flags", 1 << 30);
     need_landlock();
     let (ruleset, number) = (ruleset(), r.native());
-    let event = r.in_child(0, || by_number!(number, ruleset.as_raw_fd(), 0));
-    event.i64("ruleset_fd", fd_of(&ruleset)).u32("flags", 0);
+    let event = r.in_child(|| by_number!(number, ruleset.as_raw_fd(), 0));
+    event.i64("res", 0).i64("ruleset_fd", fd_of(&ruleset)).u32("flags", 0);
 }
 
 const LSM_ATTR_CURRENT: u32 = 100;
