@@ -37,6 +37,10 @@ pub enum ArgSource {
     Out,
     /// The same, whether or not the call failed.
     InOut,
+    /// The argument itself; a 32-bit caller passes it in two arguments, so that later ones move.
+    Wide,
+    /// The same, where later arguments do not move.
+    Pair,
 }
 
 /// The argument of a call that a parameter of its extension shows.
@@ -148,6 +152,8 @@ const fn listed(ty: ParamType, list: &str, arg: u8) -> Detail {
     }
     match ty {
         ParamType::STRUCT | ParamType::STRUCTS => Detail::Layout(layout(list)),
+        // It only says where the bytes start.
+        ParamType::BYTEBUF => Detail::None,
         _ => detail(list, arg),
     }
 }
@@ -192,12 +198,19 @@ macro_rules! source {
     (INOUT) => {
         ArgSource::InOut
     };
+    (WIDE) => {
+        ArgSource::Wide
+    };
+    (PAIR) => {
+        ArgSource::Pair
+    };
 }
 
 macro_rules! extension {
     // The two types of a call.
     (CALL($name:ident, $category:ident, $($flag:ident)|+, R($($result:ident),+),
-        $(A($param:ident, $ty:ident, $format:ident, $list:ident, $source:ident, $arg:literal, $length:tt))*)) => {
+        $(A($param:ident, $ty:ident, $format:ident, $list:ident, $source:ident, $arg:literal, $length:tt
+            $(, $when:literal, $set:literal)?))*)) => {
         const {
             const FLAGS: EventFlags = EventFlags(0 $(| EventFlags::$flag.0)+);
             const CODE: u16 = code(stringify!($name));

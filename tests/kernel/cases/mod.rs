@@ -8,6 +8,24 @@ mod descriptors;
 mod drop_failed;
 mod epoll;
 mod exec;
+mod ext;
+mod ext_aio;
+#[cfg(target_arch = "x86_64")]
+mod ext_compat;
+mod ext_contents;
+mod ext_files;
+mod ext_ipc;
+mod ext_memory;
+mod ext_modules;
+mod ext_mounts;
+mod ext_number;
+mod ext_process;
+mod ext_scheduling;
+mod ext_signals;
+mod ext_system;
+mod ext_time;
+mod ext_watches;
+mod ext_xattrs;
 mod fds;
 mod files;
 mod generic;
@@ -55,6 +73,7 @@ pub use clone::*;
 pub use descriptors::*;
 pub use epoll::*;
 pub use exec::*;
+pub use ext::child;
 pub use fds::*;
 pub use files::*;
 pub use generic::*;
@@ -77,6 +96,7 @@ pub use owner::*;
 pub use paths::*;
 pub use poll::*;
 pub use privileges::*;
+pub use process::in_child;
 pub use process_vm::*;
 pub use ptrace::*;
 pub use quota::*;
@@ -90,6 +110,8 @@ pub use tracepoints::*;
 pub use transfer::*;
 pub use vectors::*;
 pub use wait::*;
+
+use crate::rows::RowTest;
 
 /// A name, a program whose events show the effect of a setting, and the test.
 type SettingTest = (&'static str, &'static str, fn(&mut crate::harness::Test));
@@ -123,3 +145,34 @@ pub const SETTINGS: &[SettingTest] = &[
     #[cfg(target_arch = "x86_64")]
     ("dynamic_snaplen_socketcall", "send_x", snaplen::of_socketcall),
 ];
+
+/// The tests of CALL rows: on this machine's calls, and on those of 32-bit programs.
+pub fn rows() -> Vec<(String, RowTest)> {
+    let native = [
+        ext_aio::ROWS,
+        ext_contents::ROWS,
+        ext_files::ROWS,
+        ext_ipc::ROWS,
+        ext_memory::ROWS,
+        ext_modules::ROWS,
+        ext_mounts::ROWS,
+        ext_process::ROWS,
+        ext_scheduling::ROWS,
+        ext_signals::ROWS,
+        ext_system::ROWS,
+        ext_time::ROWS,
+        ext_watches::ROWS,
+        ext_xattrs::ROWS,
+    ];
+    let named = |prefix: &str, rows: &[RowTest]| -> Vec<_> {
+        rows.iter().map(|row| (format!("{prefix}::{}", row.0), *row)).collect()
+    };
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
+    let mut rows = native.concat();
+    #[cfg(target_arch = "x86_64")]
+    rows.extend(ext_compat::ROWS);
+    let mut tests = named("rows", &rows);
+    #[cfg(target_arch = "x86_64")]
+    tests.extend(named("rows32", ext_compat::OTHERS));
+    tests
+}
