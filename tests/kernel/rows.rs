@@ -2,7 +2,9 @@
 //! events. A test makes a failing and a succeeding call, and asserts every parameter of the exit event; `Row` asserts the
 //! call, its result, and the whole enter event.
 
-use scap::events::{Abi, Arch, ArgSource, Detail, EventFlags, EventType, Extension, Layout, Syscall, extension};
+use scap::events::{
+    Abi, Arch, ArgSource, Detail, EventFlags, EventType, Extension, Layout, Syscall, extension,
+};
 
 #[cfg(target_arch = "x86_64")]
 use crate::compat::syscall32;

@@ -261,9 +261,8 @@ impl Drop for TimerFd {
 fn timerfd_settime(t: &mut Row) {
     let timer = TimerFd::new();
     let mut old = zeroed::<libc::itimerspec>();
-    let mut set = |fd: i64, flags: i32| {
-        syscall!(SYS_timerfd_settime, fd, flags, &raw const FAR, &raw mut old)
-    };
+    let mut set =
+        |fd: i64, flags: i32| syscall!(SYS_timerfd_settime, fd, flags, &raw const FAR, &raw mut old);
     let event = t.fails(libc::EBADF, || set(-100, 3));
     event.i64("fd", -100).u32("flags", 3).structure("new_value", &FAR).empty("old_value");
     set(timer.0, 0);
@@ -284,8 +283,7 @@ fn timerfd_gettime(t: &mut Row) {
 
 fn setitimer(t: &mut Row) {
     let (new, mut old) = ([90_001i64, 12, 90_003, 14], [0i64; 4]);
-    let mut set =
-        |which: u32, new: &[i64; 4]| syscall!(SYS_setitimer, which, new.as_ptr(), old.as_mut_ptr());
+    let mut set = |which: u32, new: &[i64; 4]| syscall!(SYS_setitimer, which, new.as_ptr(), old.as_mut_ptr());
     let event = t.fails(libc::EINVAL, || set(9, &new));
     event.u32("which", 9).structure("new_value", &new).empty("old_value");
     let members = [
