@@ -14,7 +14,7 @@ fn shape(json: &Json) -> Option<String> {
         Json::Array(_) => "array".to_owned(),
         Json::Object(members) if members.contains_key("invalid") => return None,
         Json::Object(members) if members.contains_key("family") => "address".to_owned(),
-        Json::Object(members) if members.contains_key("type") => "dynamic".to_owned(),
+        Json::Object(members) if members.len() == 2 && members.contains_key("type") => "dynamic".to_owned(),
         Json::Object(members) if members.contains_key("names") => "flags".to_owned(),
         Json::Object(members) if members.contains_key("value") => "named".to_owned(),
         Json::Object(_) => "structure".to_owned(),
