@@ -56,11 +56,6 @@ impl<'a> Row<'a> {
         Row { test: Test::of_call(call.selected_with().unwrap_or(call), setup), call, exit, enter }
     }
 
-    /// The test of everything else than the row, such as the number of bytes kept.
-    pub fn test(&mut self) -> &mut Test<'a> {
-        &mut self.test
-    }
-
     fn called(&mut self, call: impl FnOnce() -> i64) -> Called {
         let (ret, events) = self.test.events(call);
         let (enters, exits) = events.into_iter().partition(|event| event.ty().is_enter());

@@ -72,7 +72,7 @@ struct Message {
     text: [u8; 16],
 }
 
-const MESSAGE: Message = Message { kind: 0x1_0000_0007, text: *b"a message's text" };
+static MESSAGE: Message = Message { kind: 0x1_0000_0007, text: *b"a message's text" };
 
 fn msgget(t: &mut Row) {
     let flags = libc::IPC_EXCL | 0o640;
@@ -175,7 +175,7 @@ fn shmctl(t: &mut Row) {
     let mut control = |id: i32, cmd: i32| syscall!(SYS_shmctl, id, cmd, &raw mut buf);
     let event = t.fails(libc::EINVAL, || control(NO_ID, libc::IPC_STAT));
     event.i32("shmid", NO_ID).u32("cmd", 2);
-    ["buf", "newbuf", "limits", "info"].map(|name| _ = event.empty(name));
+    event.empty("buf").empty("newbuf").empty("limits").empty("info");
     let segment = Object::segment();
     let (_, event) = t.succeeds(|| control(segment.0, libc::IPC_STAT));
     event.i32("shmid", segment.0).u32("cmd", 2).structure("buf", &buf);

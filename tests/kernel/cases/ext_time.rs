@@ -91,7 +91,7 @@ fn clock_getres(t: &mut Row) {
 fn clock_nanosleep(t: &mut Row) {
     let (request, mut remain) = (timespec(0, 2001), timespec(5, 6));
     let remain = &raw mut remain;
-    let mut sleep =
+    let sleep =
         |clock: u32, flags: u32| syscall!(SYS_clock_nanosleep, clock, flags, &raw const request, remain);
     let event = t.fails(libc::EINVAL, || sleep(NO_CLOCK, 0));
     event.u32("clockid", 99).u32("flags", 0).structure("request", &request).u64("remain", remain as u64);
@@ -189,7 +189,7 @@ fn timer_create(t: &mut Row) {
 }
 
 /// An interval and a time: a day and more.
-const FAR: libc::itimerspec = libc::itimerspec {
+static FAR: libc::itimerspec = libc::itimerspec {
     it_interval: libc::timespec { tv_sec: 90_001, tv_nsec: 12 },
     it_value: libc::timespec { tv_sec: 90_003, tv_nsec: 14 },
 };
