@@ -117,7 +117,8 @@ fn excuses_are_needed() -> Result<Completion, Failed> {
 }
 
 fn main() {
-    let root = env::var_os("SCAPD_KERNEL_HEADERS").map_or_else(|| PathBuf::from("/usr/include"), PathBuf::from);
+    let root =
+        env::var_os("SCAPD_KERNEL_HEADERS").map_or_else(|| PathBuf::from("/usr/include"), PathBuf::from);
     let mut trials: Vec<_> = LISTS
         .into_iter()
         .map(|list| {

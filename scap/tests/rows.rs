@@ -38,7 +38,9 @@ fn no_call_has_both() {
 fn calls_that_cannot_be_recorded_have_no_row() {
     assert_eq!(names(|call| !is_reachable(call) && has_row(call)), [""; 0]);
     // Some of each kind.
-    for name in ["s390_sthyi", "riscv_hwprobe", "spu_run", "rtas", "multiplexer", "timerfd", "setuid32", "fstat64"] {
+    for name in
+        ["s390_sthyi", "riscv_hwprobe", "spu_run", "rtas", "multiplexer", "timerfd", "setuid32", "fstat64"]
+    {
         let call = Syscall::by_name(name).expect("the table has it");
         assert!(!is_reachable(call), "{name}");
     }

@@ -2,7 +2,9 @@
 //! events. A test makes a failing and a succeeding call, and asserts every parameter of the exit event; `Row` asserts the
 //! call, its result, and the whole enter event.
 
-use scap::events::{Abi, Arch, ArgSource, Detail, EventFlags, EventType, Extension, Layout, Syscall, extension};
+use scap::events::{
+    Abi, Arch, ArgSource, Detail, EventFlags, EventType, Extension, Layout, Syscall, extension,
+};
 
 #[cfg(target_arch = "x86_64")]
 use crate::compat::syscall32;
@@ -52,11 +54,6 @@ impl<'a> Row<'a> {
         let call = Syscall::by_name(name).unwrap();
         let (exit, enter) = (row(call, true).unwrap(), row(call, false).unwrap());
         Row { test: Test::of_call(call.selected_with().unwrap_or(call), setup), call, exit, enter }
-    }
-
-    /// The test of everything else than the row, such as the number of bytes kept.
-    pub fn test(&mut self) -> &mut Test<'a> {
-        &mut self.test
     }
 
     fn called(&mut self, call: impl FnOnce() -> i64) -> Called {

@@ -449,7 +449,10 @@ fn msgctl(t: &mut Row) {
     let event = t.call32(0, [id as u32, 2, buf, 0, 0, 0]);
     let words: [i32; 22] = memory.words(buf);
     event.i32("msqid", id as i32).u32("cmd", 2).structure("buf", &words).empty("newbuf").empty("info");
-    event.members("buf", &[("mode", 0o640), ("msg_ctime", words[13].into()), ("msg_qbytes", words[17].into())]);
+    event.members(
+        "buf",
+        &[("mode", 0o640), ("msg_ctime", words[13].into()), ("msg_qbytes", words[17].into())],
+    );
     syscall!(SYS_msgctl, id, libc::IPC_RMID, 0);
 }
 

@@ -72,7 +72,7 @@ struct Message {
     text: [u8; 16],
 }
 
-const MESSAGE: Message = Message { kind: 0x1_0000_0007, text: *b"a message's text" };
+static MESSAGE: Message = Message { kind: 0x1_0000_0007, text: *b"a message's text" };
 
 fn msgget(t: &mut Row) {
     let flags = libc::IPC_EXCL | 0o640;
@@ -83,9 +83,7 @@ fn msgget(t: &mut Row) {
 }
 
 fn msgsnd(t: &mut Row) {
-    let send = |id: i32, text: usize, flags: i32| {
-        syscall!(SYS_msgsnd, id, &raw const MESSAGE, text, flags)
-    };
+    let send = |id: i32, text: usize, flags: i32| syscall!(SYS_msgsnd, id, &raw const MESSAGE, text, flags);
     let event = t.fails(libc::EINVAL, || send(NO_ID, 16, libc::IPC_NOWAIT));
     event.i32("msqid", NO_ID).u64("msgsz", 16).u32("msgflg", 0o4000);
     event.structure("msgp", &MESSAGE.kind).bytes("mtext", b"a message's text");
@@ -177,7 +175,7 @@ fn shmctl(t: &mut Row) {
     let mut control = |id: i32, cmd: i32| syscall!(SYS_shmctl, id, cmd, &raw mut buf);
     let event = t.fails(libc::EINVAL, || control(NO_ID, libc::IPC_STAT));
     event.i32("shmid", NO_ID).u32("cmd", 2);
-    ["buf", "newbuf", "limits", "info"].map(|name| _ = event.empty(name));
+    event.empty("buf").empty("newbuf").empty("limits").empty("info");
     let segment = Object::segment();
     let (_, event) = t.succeeds(|| control(segment.0, libc::IPC_STAT));
     event.i32("shmid", segment.0).u32("cmd", 2).structure("buf", &buf);
@@ -219,11 +217,11 @@ fn semtimedop(t: &mut Row) {
         syscall!(SYS_semtimedop, NO_ID, operations.as_ptr(), 2usize, &raw const timeout)
     });
     event.i32("semid", NO_ID).structures("sops", &operations).u32("nsops", 2);
-    event.structure("timeout", &timeout).members("sops", &[("sem_num", 2), ("sem_op", 9), ("sem_flg", 0x1800)]);
+    event
+        .structure("timeout", &timeout)
+        .members("sops", &[("sem_num", 2), ("sem_op", 9), ("sem_flg", 0x1800)]);
     let set = syscall!(SYS_semget, libc::IPC_PRIVATE, 3, 0o600);
-    let (_, event) = t.succeeds(|| {
-        syscall!(SYS_semtimedop, set, [[1u16, 3, 0]].as_ptr(), 1usize, 0usize)
-    });
+    let (_, event) = t.succeeds(|| syscall!(SYS_semtimedop, set, [[1u16, 3, 0]].as_ptr(), 1usize, 0usize));
     event.i32("semid", set as i32).structures("sops", &[[1u16, 3, 0]]).u32("nsops", 1).empty("timeout");
     syscall!(SYS_semctl, set, 0, libc::IPC_RMID, 0);
 }
@@ -252,9 +250,7 @@ impl Drop for Queue {
 
 fn mq_open(t: &mut Row) {
     let missing = name("scapd-none");
-    let open = |name: &CString, flags: i32| {
-        syscall!(SYS_mq_open, name.as_ptr(), flags, 0o640, ATTR.as_ptr())
-    };
+    let open = |name: &CString, flags: i32| syscall!(SYS_mq_open, name.as_ptr(), flags, 0o640, ATTR.as_ptr());
     let event = t.fails(libc::ENOENT, || open(&missing, libc::O_WRONLY | libc::O_NONBLOCK));
     event.text("name", &missing).u32("oflag", 0x801).u32("mode", 0o640).structure("attr", &ATTR);
     event.members("attr", &[("mq_flags", 0x800), ("mq_maxmsg", 3), ("mq_msgsize", 40), ("mq_curmsgs", 5)]);
@@ -289,9 +285,8 @@ fn mq_timedreceive(t: &mut Row) {
     let timeout = libc::timespec { tv_sec: 1 << 40, tv_nsec: 7 };
     let (mut text, mut priority) = ([0x55u8; 48], 77u32);
     let (text_at, priority_at) = (text.as_mut_ptr(), &raw mut priority);
-    let receive = |fd: i64| {
-        syscall!(SYS_mq_timedreceive, fd, text_at, 48usize, priority_at, &raw const timeout)
-    };
+    let receive =
+        |fd: i64| syscall!(SYS_mq_timedreceive, fd, text_at, 48usize, priority_at, &raw const timeout);
     let queue = Queue::new("receive");
     let event = t.fails(libc::EAGAIN, || receive(queue.0));
     event.i64("mqdes", queue.0).empty("msg_ptr").u64("msg_len", 48).empty("msg_prio");
@@ -416,7 +411,8 @@ fn futex_wake(t: &mut Row) {
 
 fn futex_requeue(t: &mut Row) {
     let (word, other) = (AtomicU32::new(5), AtomicU32::new(8));
-    let waiter = |word: &AtomicU32, val| Waiter { val, uaddr: word.as_ptr() as u64, flags: PRIVATE_32, reserved: 0 };
+    let waiter =
+        |word: &AtomicU32, val| Waiter { val, uaddr: word.as_ptr() as u64, flags: PRIVATE_32, reserved: 0 };
     let pair = |val| [waiter(&word, val), waiter(&other, 8)];
     let requeue = |pair: &[Waiter; 2]| futex!(SYS_FUTEX_REQUEUE, pair.as_ptr(), 0, 3, 4);
     for (val, succeeds) in [(6, false), (5, true)] {

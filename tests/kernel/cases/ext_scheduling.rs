@@ -124,9 +124,7 @@ fn sched_setattr(t: &mut Row) {
     // The caller says how many bytes the structure has.
     let (mut short, mut long) = (attr(), attr());
     (short.size, long.size) = (48, 56);
-    let set = |pid: i32, attr: &Attr, flags: u32| {
-        syscall!(SYS_sched_setattr, pid, &raw const *attr, flags)
-    };
+    let set = |pid: i32, attr: &Attr, flags: u32| syscall!(SYS_sched_setattr, pid, &raw const *attr, flags);
     let event = t.fails(libc::ESRCH, || set(NO_PID, &long, 0));
     event.i64("pid", ABSENT).u32("flags", 0).structure("attr", &long);
     let members = [

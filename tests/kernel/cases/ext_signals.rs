@@ -40,8 +40,7 @@ struct Action {
 fn rt_sigaction(t: &mut Row) {
     let act = Action { handler: libc::SIG_IGN, flags: 0x1400_0002, restorer: 0x1234_5678, mask: 0x8000_0201 };
     let mut old = Action { handler: 1, flags: 2, restorer: 3, mask: 4 };
-    let set =
-        |signal: i32, old: *mut Action| syscall!(SYS_rt_sigaction, signal, &raw const act, old, SET);
+    let set = |signal: i32, old: *mut Action| syscall!(SYS_rt_sigaction, signal, &raw const act, old, SET);
     let event = t.fails(libc::EINVAL, || set(libc::SIGKILL, &raw mut old));
     event.u8("signum", 9).structure("act", &act).empty("oldact").u64("sigsetsize", 8);
     let members = [("sa_handler", 1), ("sa_flags", 0x1400_0002), ("sa_mask", 0x8000_0201)];
@@ -58,8 +57,7 @@ fn rt_sigaction(t: &mut Row) {
 
 fn rt_sigprocmask(t: &mut Row) {
     let (set, mut old) = (SIGUSR1 | 1 << 63, 1u64 << 5);
-    let mut change =
-        |how: i32| syscall!(SYS_rt_sigprocmask, how, &raw const set, &raw mut old, SET);
+    let mut change = |how: i32| syscall!(SYS_rt_sigprocmask, how, &raw const set, &raw mut old, SET);
     let event = t.fails(libc::EINVAL, || change(9));
     event.u32("how", 9).u64("set", set).empty("oldset").u64("sigsetsize", 8);
     change(libc::SIG_BLOCK);
@@ -100,7 +98,8 @@ fn rt_sigtimedwait(t: &mut Row) {
     });
     event.i64("res", 10).u64("set", SIGUSR1).structure("timeout", &timeout).u64("sigsetsize", 8);
     let uid = i64::from(rustix::process::getuid().as_raw());
-    let members = [("si_signo", 10), ("si_code", -6 & 0xffff_ffff), ("si_pid", event.tid() as i64), ("si_uid", uid)];
+    let members =
+        [("si_signo", 10), ("si_code", -6 & 0xffff_ffff), ("si_pid", event.tid() as i64), ("si_uid", uid)];
     event.members("info", &members);
 }
 
@@ -112,8 +111,14 @@ fn info(signal: i32) -> libc::siginfo_t {
     unsafe { std::mem::transmute(words) }
 }
 
-const INFO: [(&str, i64); 6] =
-    [("si_signo", 10), ("si_errno", 3), ("si_code", -1 & 0xffff_ffff), ("si_pid", 44), ("si_uid", 55), ("si_value", 0x66)];
+const INFO: [(&str, i64); 6] = [
+    ("si_signo", 10),
+    ("si_errno", 3),
+    ("si_code", -1 & 0xffff_ffff),
+    ("si_pid", 44),
+    ("si_uid", 55),
+    ("si_value", 0x66),
+];
 
 fn rt_sigqueueinfo(t: &mut Row) {
     let about = info(libc::SIGUSR1);
@@ -126,9 +131,8 @@ fn rt_sigqueueinfo(t: &mut Row) {
 
 fn rt_tgsigqueueinfo(t: &mut Row) {
     let about = info(libc::SIGUSR1);
-    let send = |pid: i64, tid: i64, signal: i32| {
-        syscall!(SYS_rt_tgsigqueueinfo, pid, tid, signal, &raw const about)
-    };
+    let send =
+        |pid: i64, tid: i64, signal: i32| syscall!(SYS_rt_tgsigqueueinfo, pid, tid, signal, &raw const about);
     let own = i64::from(std::process::id());
     let event = t.fails(libc::ESRCH, || send(own, NO_PID.into(), libc::SIGUSR1));
     event.i64("tgid", own).i64("tid", NO_PID.into()).u8("sig", 10).structure("info", &about);

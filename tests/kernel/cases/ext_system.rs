@@ -87,14 +87,8 @@ fn capget(t: &mut Row) {
     header = [0x2008_0522, 0];
     let (_, event) = t.succeeds(|| get(&mut header));
     event.structure("hdrp", &header).structure("datap", &data);
-    let names = [
-        "effective",
-        "permitted",
-        "inheritable",
-        "effective_high",
-        "permitted_high",
-        "inheritable_high",
-    ];
+    let names =
+        ["effective", "permitted", "inheritable", "effective_high", "permitted_high", "inheritable_high"];
     for (name, value) in names.iter().zip(data) {
         event.members("datap", &[(name, value.into())]);
     }
@@ -351,9 +345,8 @@ fn add_key(t: &mut Row) {
 
 fn request_key(t: &mut Row) {
     let (kind, what, about) = (name("user"), name("scapd:none"), name("about it"));
-    let event = t.fails(libc::ENODEV, || {
-        syscall!(SYS_request_key, about.as_ptr(), what.as_ptr(), kind.as_ptr(), 5)
-    });
+    let event =
+        t.fails(libc::ENODEV, || syscall!(SYS_request_key, about.as_ptr(), what.as_ptr(), kind.as_ptr(), 5));
     event.text("type", &about).text("description", &what).text("callout_info", &kind).u32("dest_keyring", 5);
     let none = ptr::null::<u8>();
     let event = t.fails(libc::ENOKEY, || syscall!(SYS_request_key, kind.as_ptr(), what.as_ptr(), none, 0));

@@ -91,7 +91,7 @@ fn clock_getres(t: &mut Row) {
 fn clock_nanosleep(t: &mut Row) {
     let (request, mut remain) = (timespec(0, 2001), timespec(5, 6));
     let remain = &raw mut remain;
-    let mut sleep =
+    let sleep =
         |clock: u32, flags: u32| syscall!(SYS_clock_nanosleep, clock, flags, &raw const request, remain);
     let event = t.fails(libc::EINVAL, || sleep(NO_CLOCK, 0));
     event.u32("clockid", 99).u32("flags", 0).structure("request", &request).u64("remain", remain as u64);
@@ -189,7 +189,7 @@ fn timer_create(t: &mut Row) {
 }
 
 /// An interval and a time: a day and more.
-const FAR: libc::itimerspec = libc::itimerspec {
+static FAR: libc::itimerspec = libc::itimerspec {
     it_interval: libc::timespec { tv_sec: 90_001, tv_nsec: 12 },
     it_value: libc::timespec { tv_sec: 90_003, tv_nsec: 14 },
 };
@@ -261,9 +261,8 @@ impl Drop for TimerFd {
 fn timerfd_settime(t: &mut Row) {
     let timer = TimerFd::new();
     let mut old = zeroed::<libc::itimerspec>();
-    let mut set = |fd: i64, flags: i32| {
-        syscall!(SYS_timerfd_settime, fd, flags, &raw const FAR, &raw mut old)
-    };
+    let mut set =
+        |fd: i64, flags: i32| syscall!(SYS_timerfd_settime, fd, flags, &raw const FAR, &raw mut old);
     let event = t.fails(libc::EBADF, || set(-100, 3));
     event.i64("fd", -100).u32("flags", 3).structure("new_value", &FAR).empty("old_value");
     set(timer.0, 0);
@@ -284,8 +283,7 @@ fn timerfd_gettime(t: &mut Row) {
 
 fn setitimer(t: &mut Row) {
     let (new, mut old) = ([90_001i64, 12, 90_003, 14], [0i64; 4]);
-    let mut set =
-        |which: u32, new: &[i64; 4]| syscall!(SYS_setitimer, which, new.as_ptr(), old.as_mut_ptr());
+    let mut set = |which: u32, new: &[i64; 4]| syscall!(SYS_setitimer, which, new.as_ptr(), old.as_mut_ptr());
     let event = t.fails(libc::EINVAL, || set(9, &new));
     event.u32("which", 9).structure("new_value", &new).empty("old_value");
     let members = [
