@@ -163,9 +163,6 @@ pub fn rows() -> Vec<(String, RowTest)> {
         ext_time::ROWS,
         ext_watches::ROWS,
         ext_xattrs::ROWS,
-||||||| 0a9dd5e
-    let native =
-        [ext_ipc::ROWS, ext_process::ROWS, ext_scheduling::ROWS, ext_signals::ROWS, ext_system::ROWS, ext_time::ROWS];
     ];
     let named = |prefix: &str, rows: &[RowTest]| -> Vec<_> {
         rows.iter().map(|row| (format!("{prefix}::{}", row.0), *row)).collect()
