@@ -39,7 +39,6 @@ pub const ROWS: &[RowTest] = rows![
     readdir,
 ];
 
-const EMPTY_PATH: u32 = 0x1000;
 const NOFOLLOW: u32 = 0x100;
 const MISSING: &CStr = c"/nonexistent/file";
 
