@@ -24,6 +24,7 @@ mod line;
 mod other;
 mod params;
 mod quote;
+mod requests;
 mod result;
 mod sockets;
 mod starts;
@@ -42,6 +43,7 @@ use args::{Args, UNKNOWN};
 use kind::{Kind, is_of_child};
 use line::{Head, Part};
 use params::Params;
+use requests::Begins;
 use result::Errors;
 use scap::{format::EventView, replay::Moment};
 use starts::{Start, Starts, native_number};
@@ -53,6 +55,7 @@ pub struct Calls {
     head: Head,
     errors: Errors,
     starts: Starts,
+    requests: Begins,
     /// The line; while a call is held, its beginning.
     text: String,
     section: u32,
@@ -71,8 +74,8 @@ impl View for Calls {
         let event = moment.event();
         match Kind::of(event) {
             Kind::Exit(_) => !is_of_child(event),
-            Kind::Signal | Kind::End | Kind::Notice | Kind::Gap => true,
-            Kind::Enter(_) | Kind::Sampled | Kind::Other => false,
+            Kind::Completion | Kind::Signal | Kind::End | Kind::Notice | Kind::Gap => true,
+            Kind::Enter(_) | Kind::Submission | Kind::Sampled | Kind::Other => false,
         }
     }
 
@@ -93,6 +96,7 @@ impl Calls {
             head: Head::new(tz, colours),
             errors: Errors::default(),
             starts: Starts::default(),
+            requests: Begins::default(),
             text: String::new(),
             section: 0,
         }
@@ -103,12 +107,18 @@ impl Calls {
             self.section = moment.captured.section;
             self.lose(out)?;
         }
-        if !is_wanted && self.starts.is_empty() {
+        let kind = Kind::of(moment.event());
+        if !is_wanted && self.starts.is_empty() && !matches!(kind, Kind::Submission | Kind::Completion) {
             return Ok(());
         }
-        match Kind::of(moment.event()) {
+        match kind {
             Kind::Enter(shape) => self.enter(moment, shape, is_wanted, out),
             Kind::Exit(shape) => self.exit(moment, shape, is_wanted, out),
+            Kind::Submission => {
+                self.submitted(moment);
+                Ok(())
+            }
+            Kind::Completion => self.completed(moment, is_wanted, out),
             Kind::End => self.end(moment, is_wanted, out),
             Kind::Signal if is_wanted => self.signal(moment, out),
             Kind::Notice if is_wanted => self.notice(moment.event(), out),
@@ -241,6 +251,11 @@ impl Calls {
                 self.head.paint(&mut self.text, Part::Error, error);
             }
         }
+        self.latency(latency);
+    }
+
+    /// Appends how long it took.
+    fn latency(&mut self, latency: Option<u64>) {
         if let Some(ns) = latency {
             self.text.push(' ');
             let time = format_args!("<{}.{:06}>", ns / 1_000_000_000, ns % 1_000_000_000 / 1000);
@@ -299,6 +314,7 @@ impl Calls {
     fn lose(&mut self, out: &mut dyn Write) -> io::Result<()> {
         self.break_off(out)?;
         self.starts.clear();
+        self.requests.clear();
         Ok(())
     }
 
