@@ -154,6 +154,7 @@ pub fn value(
         Value::Structs(v) => {
             return listed(out, v.iter(), |out, v| structure(out, event, machine, &v, tz, data));
         }
+        Value::BitSet(v) => return listed(out, v.iter(), |out, number| out.integer(number)),
         Value::Dirents(v) => return listed(out, v.iter(), |out, entry| out.text(entry.name)),
     };
 }
@@ -190,7 +191,7 @@ fn structure(
 fn absent(ty: ParamType) -> &'static str {
     use ParamType::*;
     match ty {
-        BYTEBUF | IOVEC | DIRENTS | STRUCT | STRUCTS | SOCKTUPLE | FDLIST | CHARBUFARRAY
+        BYTEBUF | IOVEC | DIRENTS | BITSET | STRUCT | STRUCTS | SOCKTUPLE | FDLIST | CHARBUFARRAY
         | CHARBUF_PAIR_ARRAY | DYN => "NULL",
         _ => "<NA>",
     }

@@ -110,6 +110,7 @@ impl Args<'_, '_> {
             Value::SigSet64(v) => structures::signals(self, v),
             Value::Struct(v) => structures::structure(self, &v),
             Value::Structs(v) => structures::structures(self, &v),
+            Value::BitSet(v) => structures::numbers(self, v),
             Value::Dirents(v) => structures::dirents(self, &v),
             value => match number(value) {
                 Some(v) => self.format(format_args!("{v}")),

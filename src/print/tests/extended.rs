@@ -31,6 +31,12 @@ impl Capture {
         self.extended(tid, "statx", false, &values)
     }
 
+    fn summary(&self) -> Summary {
+        let (summary, error) = Summary::collect_events(&mut Reader::new(&self.bytes[..]).unwrap(), false);
+        assert!(error.is_none());
+        summary
+    }
+
     fn only(&self, filter: &str) -> Vec<String> {
         let (out, result) =
             self.read(|args| args.wanted.filter = Some(Filter::parse(filter, &Fields).unwrap()));
@@ -171,4 +177,8 @@ fn an_extension_without_its_event_is_an_event_by_itself() {
     assert_eq!(capture.json()[0]["type"], "fsync");
     let calls = capture.calls();
     assert!(calls.len() == 1 && calls[0].contains("fchdir"), "it is no call: nobody knows when it began");
+    let summary = capture.stat(100, 0, b"a", &[]).summary();
+    assert_eq!((summary.events, summary.extended, summary.lone_extensions), (3, 1, 1));
+    assert_eq!(summary.to_json()["extended"], 1);
+    assert!(summary.to_text(5).contains("extensions without their event"));
 }

@@ -1,7 +1,7 @@
 //! Tests of the table of events.
 
 use super::*;
-use crate::events::{Syscall, rows};
+use crate::events::{Syscall, types};
 
 #[test]
 fn an_event_stands_at_its_number() {
@@ -47,7 +47,7 @@ fn rows_of_a_name_have_the_same_effect() {
         others.for_each(|other| assert_eq!(other.effect(), e.effect(), "{}", other.code));
     }
     for effect in Effect::ALL {
-        assert!(rows().any(|e| e.own_effect == Some(*effect)), "no row has {effect:?}");
+        assert!(types().any(|e| e.own_effect == Some(*effect)), "no row has {effect:?}");
     }
 }
 

@@ -125,6 +125,7 @@ impl Apply<'_> {
             Effect::Memfd => self.created(NamedFd::Memfd),
             Effect::Userfaultfd => self.created(NamedFd::Userfaultfd),
             Effect::IoUring => self.created(NamedFd::IoUring),
+            Effect::AnonymousFd => self.anonymous_made(),
             effect => self.task_changed(effect),
         }
         true
@@ -198,6 +199,7 @@ impl Apply<'_> {
             | Effect::IoUring
             | Effect::IoUringSubmit
             | Effect::IoUringComplete
+            | Effect::AnonymousFd
             | Effect::Notice
             | Effect::Drop => {}
         }
@@ -219,7 +221,9 @@ impl Apply<'_> {
 
     /// Returns whether it changes what other events refer to.
     fn notified(&mut self) -> bool {
-        let is_harmless = |ty: &EventType| event(*ty).is_some_and(|row| row.effect().is_none());
+        // A generic event may have been that of a call with an effect.
+        let is_harmless =
+            |ty: &EventType| *ty != EventType(1) && event(*ty).is_some_and(|row| row.effect().is_none());
         match ledger::parse(self.args.event) {
             Some(Notice::Gap(gap))
                 if !gap.most.is_empty()
