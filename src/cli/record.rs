@@ -39,8 +39,8 @@ pub struct RecordArgs {
     /// Which events to record for each call
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "enter,exit")]
     events: Vec<Direction>,
-    /// Tracepoints to record in addition to system calls [default: sched_process_exit; with --syscalls, it is recorded
-    /// only to keep names right, and with --only not at all]
+    /// Tracepoints to record in addition to system calls [default: sched_process_exit,io_uring; with --syscalls,
+    /// sched_process_exit is recorded only to keep names right, and with --only not at all]
     #[arg(long, value_name = "LIST", value_parser = select::parse_tracepoints)]
     tracepoints: Option<TracepointSet>,
     /// Record only these processes and their descendants

@@ -1,5 +1,7 @@
 //! Tests of the machine with events that they make.
 
+mod requests;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -31,9 +31,13 @@ impl Apply<'_> {
 
     fn insert(&mut self, param: &str, open: OpenFd, close_on_exec: bool) {
         if let Some(fd) = self.args.int(param).filter(|fd| *fd >= 0) {
-            let open = OpenFd { opened: self.args.event.ts(), ..open };
-            self.machine.tasks.files_mut(self.tid).insert(fd, open, close_on_exec);
+            self.insert_fd(fd, open, close_on_exec);
         }
+    }
+
+    pub(super) fn insert_fd(&mut self, fd: i64, open: OpenFd, close_on_exec: bool) {
+        let open = OpenFd { opened: self.args.event.ts(), ..open };
+        self.machine.tasks.files_mut(self.tid).insert(fd, open, close_on_exec);
     }
 
     pub(super) fn opened(&mut self) {
@@ -197,11 +201,7 @@ impl Apply<'_> {
         }
         self.socket(FdClass::of_address(&address), |open| {
             open.name = endpoints::sockaddr(&address).into();
-            // A socket bound to a port is a server.
-            open.detail = match address {
-                SockAddr::Inet(ip, port) => FdDetail::Bound((port > 0).then_some(Role::Server), (ip, port)),
-                _ => FdDetail::None,
-            };
+            open.detail = FdDetail::of_bound(&address);
             open.stored = None;
         });
     }
@@ -229,6 +229,11 @@ impl Apply<'_> {
     /// from now on. Returns whether that made a difference.
     pub(super) fn socket(&mut self, class: FdClass, change: impl FnOnce(&mut OpenFd)) -> bool {
         let Some(fd) = self.args.int("fd").filter(|fd| *fd >= 0) else { return false };
+        self.socket_at(fd, class, change)
+    }
+
+    /// The same for the socket at a descriptor.
+    pub(super) fn socket_at(&mut self, fd: i64, class: FdClass, change: impl FnOnce(&mut OpenFd)) -> bool {
         let fds = self.machine.tasks.files_mut(self.tid);
         let before = fds.get(fd).cloned();
         if !fds.get(fd).is_some_and(|open| open.class.is_socket()) {
