@@ -31,7 +31,9 @@ static __always_inline void exec__store(struct sc_call *call, struct auxmap *aux
 	auxmap__settle(auxmap);
 	process__store(auxmap, task, mm);
 	/* Parameter 16: env (type: PT_BYTEBUF) */
-	if (auxmap__forget(auxmap, call->ret))
+	if (sc_constants.no_env)
+		auxmap__store_empty(auxmap, execve_x, env);
+	else if (auxmap__forget(auxmap, call->ret))
 		auxmap__push(auxmap, SC_INDEX(execve_x, env),
 			     arguments__read_array(auxmap, envp, call->compat, 0, SC_MAX_ARGUMENTS));
 	else

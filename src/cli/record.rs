@@ -54,6 +54,9 @@ pub struct RecordArgs {
     #[arg(short = 's', long, value_name = "BYTES", default_value_t = 80,
           value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_SNAPLEN)))]
     snaplen: u32,
+    /// Leave out the environment of programs, which may have secrets
+    #[arg(long)]
+    no_env: bool,
     /// Keep more data of HTTP, database queries, DNS and statsd: up to 2000 bytes (DNS: 512)
     #[arg(long)]
     dynamic_snaplen: bool,
@@ -187,6 +190,7 @@ impl From<RecordArgs> for record::Config {
                 attach: args.attach,
                 ring_size: args.buffer_size,
                 ring_budget: args.buffer_total,
+                env: !args.no_env,
                 snaplen: args.snaplen,
                 dynamic_snaplen,
                 drop_failed: args.drop_failed,

@@ -118,6 +118,7 @@ impl Opened {
         rodata.sc_constants.tracepoints_preemptible = u32::from(preemption.possible);
         rodata.sc_constants.page_kib = (rustix::param::page_size() / 1024) as u32;
         rodata.sc_constants.schema = schema_number(self.options.schema);
+        rodata.sc_constants.no_env = u32::from(!self.options.env);
         for (place, slot) in rodata
             .sc_constants
             .direct
