@@ -1,7 +1,8 @@
 //! Kernel tests: each makes a real system call, records it, and asserts the event's header and every parameter.
 //!
-//! For each row of include/events.def with a program, `cases` has a test with the program's name. The list of tests is
-//! expanded from the table, so a missing test does not compile. The tests of settings have a list of their own.
+//! For each row of include/events.def with a program, and each private one of include/extensions.def, `cases` has a test
+//! with the program's name. The list of tests is expanded from the tables, so a missing test does not compile. The tests of
+//! settings have a list of their own.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,6 +27,8 @@ use setup::Setup;
 
 macro_rules! tests {
     ($($kind:ident($($row:tt)*))*) => {{
+        // The private rows may be none.
+        #[allow(unused_mut)]
         let mut tests: Vec<(&'static str, fn(&mut Test))> = Vec::new();
         $(test!(tests $kind($($row)*));)*
         tests
@@ -34,6 +37,8 @@ macro_rules! tests {
 
 macro_rules! test {
     ($tests:ident EVENT_OLD($($row:tt)*)) => {};
+    ($tests:ident CALL($($row:tt)*)) => {};
+    ($tests:ident EXTENSION($($row:tt)*)) => {};
     ($tests:ident $kind:ident($code:ident, $number:literal, $program:ident, $($rest:tt)*)) => {
         $tests.push((stringify!($program), cases::$program));
     };
@@ -46,7 +51,8 @@ fn main() {
     // A test records only its own thread, but waits for time to pass: two at a time are enough.
     arguments.test_threads.get_or_insert(2);
     let setup = Setup::from_environment().and_then(|setup| setup.permitted().map(|()| Arc::new(setup)));
-    let of_programs = scap::with_events!(tests).into_iter().map(|(name, test)| (name.into(), name, test));
+    let of_programs = scap::with_events!(tests).into_iter().chain(scap::with_extensions!(tests));
+    let of_programs = of_programs.map(|(name, test)| (name.into(), name, test));
     let of_settings =
         cases::SETTINGS.iter().map(|(name, program, test)| (format!("settings::{name}"), *program, *test));
     let trials = of_programs
