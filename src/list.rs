@@ -119,6 +119,7 @@ fn source_name(source: Source) -> &'static str {
         Source::Metaevent => "metaevent",
         Source::Iter => "iter",
         Source::Plugin => "plugin",
+        Source::Extension => "extension",
     }
 }
 

@@ -142,7 +142,7 @@ impl<'r, R: Read> Replay<'r, R> {
             self.judge = Judge::new(asked);
         }
         let is_asked = captured.flags & FOR_NAMES == 0
-            && self.judge.is_asked(captured.event.ty(), || generic_code(&captured.event));
+            && self.judge.is_asked(captured.event.ty(), || captured.event.generic_code());
 
         if position.events == 0 {
             (position.first, position.previous) = (ts, ts);
@@ -162,9 +162,4 @@ impl<'r, R: Read> Replay<'r, R> {
             machine: &self.machine,
         }))
     }
-}
-
-/// Returns the stable system call code of a generic event.
-fn generic_code(event: &EventView<'_>) -> u16 {
-    event.param(0).and_then(<[u8]>::first_chunk).map_or(0, |code| u16::from_ne_bytes(*code))
 }

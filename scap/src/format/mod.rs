@@ -3,6 +3,7 @@
 //! [`write_state`] writes the start of a file, and [`frame_event`] each event. [`Reader`] reads both back, and the
 //! files of every version of sysdig and Falco.
 
+mod ahead;
 pub mod block;
 mod builder;
 mod called;

@@ -49,11 +49,11 @@ pub fn meaning<'a>(
         Value::Syscall(code) => fixed(Syscall::by_code(code).map(|s| s.name)),
         Value::Signal(v) => fixed(kernel_names::signal(v)),
         Value::Flags(v) | Value::Mode(v) => match info.detail {
-            Detail::Flags(table) => flags(values::flag_names(table, v)),
+            Detail::Flags(table) => flags(values::flag_names(table, v.into())),
             _ => Meaning::None,
         },
         Value::Enum(v) => match info.detail {
-            Detail::Flags(table) => flags(values::enum_names(table, v)),
+            Detail::Flags(table) => flags(values::enum_names(table, v.into())),
             _ => Meaning::None,
         },
         Value::Uid(u32::MAX) | Value::Gid(u32::MAX) => fixed(Some("<NONE>")),

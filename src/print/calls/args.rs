@@ -52,8 +52,8 @@ impl Args<'_, '_> {
             _ => None,
         };
         match (decoded.value, table) {
-            (Value::Flags(v), Some(table)) => flags::flags(self.out, table, v, None),
-            (Value::Enum(v), Some(table)) => flags::enumerated(self.out, table, v),
+            (Value::Flags(v), Some(table)) => flags::flags(self.out, table, v.into(), None),
+            (Value::Enum(v), Some(table)) => flags::enumerated(self.out, table, v.into()),
             (Value::Fd(v), _) => self.descriptor(at, v),
             _ => self.value(&decoded),
         }

@@ -88,7 +88,7 @@ fn failure(a: &mut Args<'_, '_>, errors: &mut Errors, error: i64) {
 fn is_number_of_fcntl(a: &mut Args<'_, '_>, v: i64) -> bool {
     const COMMANDS: FlagTable = flag_table("fcntl_commands");
     let command = a.params.number("cmd");
-    let name = COMMANDS.iter().find(|flag| Some(i64::from(flag.value)) == command).map(|flag| flag.name);
+    let name = COMMANDS.iter().find(|flag| i64::try_from(flag.value).ok() == command).map(|flag| flag.name);
     match name {
         Some("F_GETFD") if v == 1 => a.text("0x1 (flags FD_CLOEXEC)"),
         Some("F_GETFL") => {
