@@ -101,6 +101,7 @@ struct sc_constants {
 	u32 page_kib;                /* the page size in KiB */
 	enum sc_schema schema;       /* parameters of later schemas are left out */
 	u32 no_env;                  /* leave out the environment of programs */
+	u32 args_limit; /* bytes of a program's arguments, and of its environment, that its extension keeps */
 	/*
 	 * Slots that are called directly: their tail calls have a constant index, so the kernel makes them plain jumps,
 	 * which saves the guard on indirect jumps.

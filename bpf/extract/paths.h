@@ -99,6 +99,14 @@ static __always_inline u16 path__write(struct auxmap *auxmap, struct dentry *den
 	return names__write(auxmap, auxmap->pos) - auxmap->pos;
 }
 
+/* Returns the remarks on the path that was written last, that of this dentry: path_flags of flags.def. */
+static __always_inline u8 path__remarks(struct auxmap *auxmap, struct dentry *dentry)
+{
+	if (!dentry)
+		return 0;
+	return *names__remarks(auxmap) | (path__is_deleted(dentry) ? PPM_path_flags__PATH_DELETED : 0);
+}
+
 /* The same for an open file. */
 static __always_inline u16 auxmap__read_path(struct auxmap *auxmap, struct file *file)
 {
@@ -110,4 +118,16 @@ static __always_inline u16 auxmap__read_path(struct auxmap *auxmap, struct file 
 	do {                                                                                        \
 		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row of events.def"); \
 		auxmap__push(auxmap, SC_INDEX(program, param), auxmap__read_path(auxmap, file));    \
+	} while (0)
+
+/* Stores the path of a dentry in a mount, and the remarks on it as the next parameter, <param>_flags. */
+#define auxmap__store_resolved(auxmap, program, param, at, in)                                        \
+	do {                                                                                          \
+		struct dentry *dentry_ = (at);                                                        \
+		struct vfsmount *mount_ = (in);                                                       \
+                                                                                                      \
+		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row");                 \
+		auxmap__push(auxmap, SC_INDEX(program, param), path__write(auxmap, dentry_, mount_)); \
+		auxmap__settle(auxmap);                                                               \
+		auxmap__store(auxmap, program, param##_flags, path__remarks(auxmap, dentry_));        \
 	} while (0)

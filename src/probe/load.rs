@@ -118,6 +118,7 @@ impl Opened {
         rodata.sc_constants.tracepoints_preemptible = u32::from(preemption.possible);
         rodata.sc_constants.page_kib = (rustix::param::page_size() / 1024) as u32;
         rodata.sc_constants.schema = schema_number(self.options.schema);
+        rodata.sc_constants.args_limit = self.options.args_limit;
         rodata.sc_constants.no_env = u32::from(!self.options.env);
         for (place, slot) in rodata
             .sc_constants
@@ -190,6 +191,10 @@ impl Opened {
                 Want::Follow => follow,
                 Want::FollowAnd(tracepoint) => follow || tracepoints.contains(tracepoint),
                 Want::Tracepoint(tracepoint) => tracepoints.contains(tracepoint),
+                #[cfg(target_arch = "x86_64")]
+                Want::With(program) => {
+                    event_by_program(program).is_some_and(|event| events.contains(&event.ty))
+                }
                 #[cfg(target_arch = "aarch64")]
                 Want::Exit(tracepoint, program) => {
                     tracepoints.contains(tracepoint)

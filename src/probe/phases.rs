@@ -52,6 +52,8 @@ pub struct ProbeOptions {
     /// Size in bytes of the ring that all CPUs share for events that build a reader's state (processes, descriptors),
     /// used when their own ring is full: a power of two.
     pub reserve_size: u64,
+    /// Maximum number of bytes that the extension of an exec event keeps of the arguments, and of the environment.
+    pub args_limit: u32,
     /// Whether events keep the environment of programs.
     pub env: bool,
     /// Maximum number of data bytes that an event keeps. Can be changed later, like the next four: see [`Control`].
@@ -86,6 +88,7 @@ impl Default for ProbeOptions {
             ring_size: 8 << 20,
             ring_budget: 512 << 20,
             reserve_size: 4 << 20,
+            args_limit: 24 << 10,
             env: true,
             snaplen: 80,
             dynamic_snaplen: None,

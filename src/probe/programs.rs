@@ -190,6 +190,9 @@ pub(super) enum Want {
     FollowAnd(Tracepoint),
     /// If the tracepoint is recorded.
     Tracepoint(Tracepoint),
+    /// If the exit event that it adds to is recorded, given by its program's name.
+    #[cfg(target_arch = "x86_64")]
+    With(&'static str),
     /// If the tracepoint is recorded, or the exit event that it stands for, given by its program's name.
     #[cfg(target_arch = "aarch64")]
     Exit(Tracepoint, &'static str),
@@ -220,6 +223,8 @@ tracepoint_programs! {
     follow_exec: Want::Follow,
     #[cfg(target_arch = "aarch64")]
     sched_process_fork: Want::Exit(Tracepoint::SchedProcessFork, "clone_x"),
+    #[cfg(target_arch = "x86_64")]
+    note_interpreter: Want::With("execve_x"),
     #[cfg(target_arch = "aarch64")]
     sched_process_exec: Want::Exit(Tracepoint::SchedProcessExec, "execve_x"),
     sched_process_exit: Want::FollowAnd(Tracepoint::SchedProcessExit),
