@@ -123,12 +123,12 @@ __noinline u32 arguments__read_all(u64 array, u32 compat, u32 at, u32 limit)
 	limit = auxmap__forget(&auxmap, limit + at);
 	at = auxmap__forget(&auxmap, at);
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < SC_ALL_POINTERS; i++) {
+	for (u32 i = 0; i <= SC_ALL_POINTERS; i++) {
 		u64 pointer = arguments__pointer(array, i, compat != 0);
 
 		if (!pointer)
 			return at;
-		if (at >= limit)
+		if (at >= limit || i == SC_ALL_POINTERS)
 			break;
 		at = auxmap__forget(&auxmap, at + arguments__copy(auxmap__at(&auxmap, at), pointer));
 	}

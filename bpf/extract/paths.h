@@ -31,13 +31,10 @@ static __always_inline struct path_link path__read_link(struct dentry *dentry)
 	return link;
 }
 
-/* Returns whether a mount without a parent is no part of a mount namespace: the kernel's own, or a detached one. */
+/* Returns whether a mount without a parent is not in the task's mount namespace: one of the kernel's own, or a detached one. */
 static __always_inline bool path__is_apart(struct mount *mount)
 {
-	u64 ns = (u64)BPF_CORE_READ(mount, mnt_ns);
-	const u64 errors = -4095ull;
-
-	return !ns || ns >= errors;
+	return BPF_CORE_READ(mount, mnt_ns) != BPF_CORE_READ(extract__current(), nsproxy, mnt_ns);
 }
 
 /* Returns whether a file is in no directory any more. */

@@ -35,6 +35,7 @@ mod process;
 mod process_vm;
 mod ptrace;
 mod quota;
+mod resolved;
 mod sampling;
 mod semaphores;
 mod signal;
@@ -105,6 +106,11 @@ pub const SETTINGS: &[SettingTest] = &[
     ("sampling_tracepoints", "sched_switch", sampling::leaves_out_tracepoints),
     ("lost_too_large", "recvmsg_x", losses::larger_than_an_event_may_be),
     ("lost_no_scratch", "access_x", losses::no_scratch_area),
+    ("resolved_links", "openat_x", resolved::sees_through_links),
+    ("resolved_flags", "openat_x", resolved::has_the_flags_that_the_event_lacks),
+    ("resolved_without_a_name", "openat_x", resolved::says_what_has_no_path),
+    ("resolved_roots", "openat_x", resolved::sees_through_roots_and_mounts),
+    ("resolved_race", "openat_x", resolved::is_not_deceived_by_a_changed_argument),
     ("wakeup_fixed", "access_e", wakeup::by_an_event_of_fixed_size),
     ("wakeup_variable", "access_x", wakeup::by_an_event_of_variable_size),
     ("snaplen", "read_x", snaplen::changes_while_it_runs),
