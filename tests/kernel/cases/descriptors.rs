@@ -1,3 +1,4 @@
+use super::received::{entry, text};
 use crate::{
     compat::{LowMemory, syscall32},
     harness::{Params, Test},
@@ -265,6 +266,9 @@ pub fn pidfd_getfd_x(t: &mut Test) {
         .i64("pid_fd", fd_of(&process))
         .i64("target_fd", fd_of(&target))
         .u32("flags", 0x8000_0005);
-    let (fd, event) = opens(t, || syscall!(SYS_pidfd_getfd, fd_of(&process), fd_of(&target), 0));
+    let (fd, event) = t.succeeds(|| syscall!(SYS_pidfd_getfd, fd_of(&process), fd_of(&target), 0));
+    let path = std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap();
+    event.bytes("received", &entry(fd, 2, &text(path.to_str().unwrap())));
+    drop(own(fd));
     event.i64("fd", fd).i64("pid_fd", fd_of(&process)).i64("target_fd", fd_of(&target)).u32("flags", 0);
 }

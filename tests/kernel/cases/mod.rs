@@ -35,6 +35,7 @@ mod process;
 mod process_vm;
 mod ptrace;
 mod quota;
+mod received;
 mod resolved;
 mod sampling;
 mod semaphores;
@@ -111,6 +112,9 @@ pub const SETTINGS: &[SettingTest] = &[
     ("resolved_without_a_name", "openat_x", resolved::says_what_has_no_path),
     ("resolved_roots", "openat_x", resolved::sees_through_roots_and_mounts),
     ("resolved_race", "openat_x", resolved::is_not_deceived_by_a_changed_argument),
+    ("received_kinds", "recvmsg_x", received::are_described),
+    ("received_sockets", "recvmsg_x", received::sockets_are_described),
+    ("received_many", "recvmsg_x", received::are_described_up_to_a_limit),
     ("wakeup_fixed", "access_e", wakeup::by_an_event_of_fixed_size),
     ("wakeup_variable", "access_x", wakeup::by_an_event_of_variable_size),
     ("snaplen", "read_x", snaplen::changes_while_it_runs),
