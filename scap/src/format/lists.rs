@@ -197,6 +197,13 @@ impl Lists {
     }
 }
 
+/// Iterates over entries of an fd list block, version 2, up to the first that is cut off. Descriptors of unknown type are left
+/// out.
+pub fn fd_entries(bytes: &[u8]) -> impl Iterator<Item = Fd> {
+    let mut fields = Fields::new(bytes);
+    std::iter::from_fn(move || entry(&mut fields, true, 4)?.read(|f| fd(f, 2))).flatten()
+}
+
 /// The memory of a descriptor list without its descriptors, in bytes: a vector that is not empty has room for 4.
 const FD_LIST: u64 = (size_of::<FdList>() + 4 * size_of::<Fd>()) as u64;
 

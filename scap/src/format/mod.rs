@@ -39,6 +39,7 @@ pub use gzip::Place;
 pub use joiner::Joiner;
 pub use joiner::successor;
 pub use keep::{Keep, StateCounts, heap};
+pub use lists::fd_entries;
 pub use reader::{CapturedEvent, Reader};
 pub use state::MachineState;
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};

@@ -260,7 +260,8 @@ pub fn pidfd_getfd_x(t: &mut Test) {
         .i64("target_fd", -9)
         .u32("flags", 0);
     let process = own(syscall!(SYS_pidfd_open, std::process::id(), 0));
-    let target = Scratch::new().open();
+    let scratch = Scratch::new();
+    let target = scratch.open();
     t.fails(libc::EINVAL, || syscall!(SYS_pidfd_getfd, fd_of(&process), fd_of(&target), 0x8000_0005u32))
         .i64("fd", EINVAL)
         .i64("pid_fd", fd_of(&process))

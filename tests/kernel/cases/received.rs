@@ -86,15 +86,14 @@ fn path(path: &std::ffi::CStr) -> Vec<u8> {
 pub fn are_described(t: &mut Test) {
     let scratch = Scratch::new();
     let (file, directory) = (scratch.open_file("file"), scratch.open());
-    let (rdonly, wronly, dev) = (1u32, 2u32, identity(&file).0);
-    // The C library opens large files.
-    let large = if cfg!(target_pointer_width = "64") { wronly } else { wronly | 2048 } | 2048;
+    // The kernel adds O_LARGEFILE for 64-bit callers.
+    let (rdonly, large, dev) = (1u32, 2u32 | 2048, identity(&file).0);
     let of_file =
         |flags: u32, name: &[u8], dev: u32| [&flags.to_ne_bytes()[..], name, &dev.to_ne_bytes()].concat();
-    is_described(t, &file, FILE, &of_file(large | 4096, &path(&scratch.path("file")), dev));
+    is_described(t, &file, FILE, &of_file(large, &path(&scratch.path("file")), dev));
     let null = fs::File::open("/dev/null").unwrap();
     let (dev, _) = identity(&fs::File::open("/dev").unwrap());
-    is_described(t, &null, FILE, &of_file(rdonly | 2048 | 4096, &text("/dev/null"), dev));
+    is_described(t, &null, FILE, &of_file(rdonly | 2048, &text("/dev/null"), dev));
     let top = scratch.path("");
     is_described(t, &directory, DIRECTORY, &text(top.to_str().unwrap().trim_end_matches('/')));
     is_described(t, &std::io::pipe().unwrap().0, FIFO, &text(""));
