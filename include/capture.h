@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "call_rows.h"
 #include "extensions_dimensions.h"
 
 enum {
@@ -223,6 +224,7 @@ struct sc_cpu {
 	struct sc_cpu_losses losses;
 	struct sc_left_out left_out;
 	struct sc_counters events[SC_COUNTED]; /* by SC_COUNTER */
+	struct sc_described described[SC_WAYS];
 	/* Where programs assemble events of variable size before they copy them into the ring. */
 	u8 scratch[SC_WAYS][SC_SCRATCH_SIZE];
 };

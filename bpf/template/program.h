@@ -131,15 +131,21 @@ static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
 #define SC_EVENT_FIELD(event, field) ((event) + __builtin_offsetof(struct sc_event_header, field))
 #define SC_HEADER_FIELD(record, field) SC_EVENT_FIELD((record) + SC_CPU_LEN, field)
 
+/* Fills an event's header except its length. */
+static __always_inline void event__fill_header(const struct sc_call *call, u8 *event, u16 type, u32 nparams)
+{
+	/* Not through the packed structure: clang would store byte by byte. */
+	*(u64 *)SC_EVENT_FIELD(event, ts) = call->ts;
+	*(u64 *)SC_EVENT_FIELD(event, tid) = call->tid;
+	*(u16 *)SC_EVENT_FIELD(event, type) = type;
+	*(u32 *)SC_EVENT_FIELD(event, nparams) = nparams;
+}
+
 /* Fills the start of a record: the CPU and the event header except its length. */
 static __always_inline void call__fill_header(const struct sc_call *call, u8 *record, u16 type, u32 nparams)
 {
-	/* Not through the packed structure: clang would store byte by byte. */
 	*(u16 *)record = call->cpu_id;
-	*(u64 *)SC_HEADER_FIELD(record, ts) = call->ts;
-	*(u64 *)SC_HEADER_FIELD(record, tid) = call->tid;
-	*(u16 *)SC_HEADER_FIELD(record, type) = type;
-	*(u32 *)SC_HEADER_FIELD(record, nparams) = nparams;
+	event__fill_header(call, record + SC_CPU_LEN, type, nparams);
 }
 
 /* The offset of a parameter's length in an event, and in a record. */

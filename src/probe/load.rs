@@ -15,7 +15,7 @@ use scapd_bpf::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder, type
 use super::{
     Attach, Loaded, Opened, Preemption, ProbeError, Refused,
     alarm::Alarm,
-    attach,
+    attach, calls,
     control::Directions,
     counters::Cpus,
     error::is_out_of_descriptors,
@@ -129,6 +129,7 @@ impl Opened {
             place.0 = slot;
         }
         slots::fill_routes(&mut rodata.sc_routes);
+        calls::fill(&mut rodata.sc_calls);
         let routes = self.routes(selection, |program| !skip.contains(program));
         self.choose_programs(&mut open.progs, attach, &routes, skip);
         Ok((open, template))

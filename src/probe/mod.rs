@@ -19,6 +19,7 @@
 
 mod alarm;
 mod attach;
+mod calls;
 mod control;
 mod counters;
 mod cpus;

@@ -12,7 +12,7 @@ use std::{
 
 use libtest_mimic::{Completion, Failed};
 use scap::{
-    events::{Event, EventType, Schema, Source, Syscall, event, event_by_program},
+    events::{Abi, Event, EventType, ParamInfo, Schema, Source, Syscall, event, event_by_program},
     ledger::{LeftOut, Losses},
     select::{TracepointSet, parse_tracepoints},
 };
@@ -20,6 +20,7 @@ use scapd::probe::{Active, Control, Counters, Directions, ProbeOptions, RawEvent
 
 use crate::{
     marks::{Marks, Way},
+    rows::NATIVE_ABI,
     setup::{ProbeSource, Setup},
 };
 
@@ -59,16 +60,16 @@ impl Test<'_> {
         Test { program, event, source }
     }
 
+    /// Makes a test of a call that is recorded as a generic event.
+    pub fn of_call<'a>(call: &'static Syscall, setup: &'a Setup) -> Test<'a> {
+        let program = "generic_x";
+        let source = setup.source(setup.options(), vec![call]);
+        Test { program, event: event_by_program(program).unwrap(), source }
+    }
+
     /// Runs the test; the error is the message of the failed assertion.
     pub fn run(mut self, test: fn(&mut Test)) -> Result<Completion, Failed> {
-        let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(&mut self))) else {
-            return Ok(Completion::Completed);
-        };
-        if let Some(NotTestable(reason)) = panic.downcast_ref() {
-            return Ok(Completion::ignored_with(reason));
-        }
-        let message = panic.downcast_ref::<String>().map(String::as_str);
-        Err(message.or_else(|| panic.downcast_ref().copied()).unwrap_or("the test panicked").into())
+        completed(|| test(&mut self))
     }
 
     /// Sets the bytes of data that events keep; the default is 80.
@@ -163,6 +164,20 @@ impl Test<'_> {
         Captured { ret, tid, event, events }
     }
 
+    /// Records what this thread and its children do in `action`: the result, and all events.
+    pub fn events(&mut self, action: impl FnOnce() -> i64) -> (i64, Vec<Params>) {
+        let before = now();
+        let (ret, _, events) = self.record_all(action);
+        let after = now();
+        let schema = self.source.options().schema;
+        let params = events.into_iter().map(|recorded| {
+            let row = event_of(recorded.ty);
+            recorded.assert_header(row, row.recorded(schema), before, after);
+            Params::new(row, recorded)
+        });
+        (ret, params.collect())
+    }
+
     /// Returns the names (such as `access_x`) and the time stamps (ns since the epoch) of this thread's events in
     /// `action`.
     pub fn names(&mut self, action: impl FnOnce() -> i64) -> Vec<(&'static str, u64)> {
@@ -250,6 +265,18 @@ impl Test<'_> {
         assert!(captured.ret >= 0, "the call failed: {}", captured.ret);
         (captured.ret, captured.one())
     }
+}
+
+/// Runs a test; the error is the message of the failed assertion.
+pub fn completed(test: impl FnOnce()) -> Result<Completion, Failed> {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(test)) else {
+        return Ok(Completion::Completed);
+    };
+    if let Some(NotTestable(reason)) = panic.downcast_ref() {
+        return Ok(Completion::ignored_with(reason));
+    }
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    Err(message.or_else(|| panic.downcast_ref().copied()).unwrap_or("the test panicked").into())
 }
 
 /// Returns the calls that make a program's event.
@@ -378,6 +405,8 @@ pub struct Params {
     rows: Vec<&'static Event>,
     recorded: Captured1,
     asserted: RefCell<BTreeSet<&'static str>>,
+    /// The caller's ABI.
+    abi: Abi,
 }
 
 macro_rules! number {
@@ -396,7 +425,22 @@ impl Params {
     fn new(event: &'static Event, recorded: Captured1) -> Params {
         let extensions = recorded.extensions.iter().map(|extension| event_of(extension.ty));
         let rows: Vec<_> = [event].into_iter().chain(extensions).collect();
-        Params { rows, recorded, asserted: RefCell::default() }
+        Params { rows, recorded, asserted: RefCell::default(), abi: NATIVE_ABI }
+    }
+
+    /// Returns the event's type.
+    pub fn ty(&self) -> EventType {
+        self.recorded.ty
+    }
+
+    /// Returns the ABI that the test says the caller has.
+    pub fn abi(&self) -> Abi {
+        self.abi
+    }
+
+    /// Says which ABI the caller has; the default is this machine's.
+    pub fn set_abi(&mut self, abi: Abi) {
+        self.abi = abi;
     }
 
     /// Returns every parameter with its name.
@@ -463,6 +507,19 @@ impl Params {
     pub fn bytes(&self, name: &str, expected: &[u8]) -> &Params {
         assert_eq!(self.bytes_of(name), expected, "{name}");
         self
+    }
+
+    /// Returns a parameter's bytes, without counting it as asserted.
+    #[track_caller]
+    pub fn peek(&self, name: &str) -> &[u8] {
+        self.find(name).1
+    }
+
+    /// Returns the description of a parameter.
+    #[track_caller]
+    pub fn info_of(&self, name: &str) -> &'static ParamInfo {
+        let mut known = self.rows.iter().flat_map(|row| row.params);
+        known.find(|info| info.name == name).unwrap_or_else(|| panic!("{} has no {name}", self.code()))
     }
 
     /// Returns the number of bytes of a parameter, without counting it as asserted.

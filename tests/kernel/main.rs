@@ -16,6 +16,7 @@ mod cases;
 mod compat;
 mod harness;
 mod marks;
+mod rows;
 mod scratch;
 mod setup;
 
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use harness::Test;
 use libtest_mimic::{Arguments, Trial};
+use rows::Row;
 use setup::Setup;
 
 macro_rules! tests {
@@ -42,6 +44,29 @@ macro_rules! test {
     ($tests:ident $kind:ident($code:ident, $number:literal, $program:ident, $($rest:tt)*)) => {
         $tests.push((stringify!($program), cases::$program));
     };
+}
+
+/// Returns the tests of the rows of calls, and one that fails for each row without a test.
+fn row_trials(setup: &Result<Arc<Setup>, String>) -> Vec<Trial> {
+    let tests = cases::rows();
+    let untested: Vec<_> = rows::calls_with_a_row()
+        .map(|call| call.name)
+        .filter(|name| !tests.iter().any(|(_, (tested, _))| tested == name))
+        .collect();
+    let mut trials: Vec<_> = tests
+        .into_iter()
+        .map(|(name, (row, test))| {
+            let setup = setup.clone();
+            Trial::ignorable_test(name, move || match setup {
+                Err(reason) => Err(format!("kernel tests cannot run here: {reason}").into()),
+                Ok(setup) => harness::completed(|| test(&mut Row::new(row, &setup))),
+            })
+        })
+        .collect();
+    for name in untested {
+        trials.push(Trial::test(format!("rows::{name}"), || Err("the row has no test".into())));
+    }
+    trials
 }
 
 fn main() {
@@ -65,6 +90,7 @@ fn main() {
                 Ok(setup) => Test::new(program, &setup).run(test),
             })
         })
+        .chain(row_trials(&setup))
         .chain([Trial::ignorable_test("environment::ipv6", cases::ipv6_is_here)])
         .collect();
     libtest_mimic::run(&arguments, trials).exit();

@@ -37,6 +37,10 @@ pub enum ArgSource {
     Out,
     /// The same, whether or not the call failed.
     InOut,
+    /// The argument itself; a 32-bit caller passes it in two arguments, so that later ones move.
+    Wide,
+    /// The same, where later arguments do not move.
+    Pair,
 }
 
 /// The argument of a call that a parameter of its extension shows.
@@ -148,6 +152,8 @@ const fn listed(ty: ParamType, list: &str, arg: u8) -> Detail {
     }
     match ty {
         ParamType::STRUCT | ParamType::STRUCTS => Detail::Layout(layout(list)),
+        // It only says where the bytes start.
+        ParamType::BYTEBUF => Detail::None,
         _ => detail(list, arg),
     }
 }
@@ -162,7 +168,8 @@ const fn join(base: &'static Event, own: Event, extends: Extends, all: &'static 
     let joined = Event {
         name: if is_call { own.name } else { base.name },
         category: if is_call { own.category } else { base.category },
-        flags: EventFlags(base.flags.0 | own.flags.0),
+        // The type of an event that is not generic decides its flags, extended or not.
+        flags: if is_call { EventFlags(base.flags.0 | own.flags.0) } else { base.flags },
         own_effect: if own.own_effect.is_some() { own.own_effect } else { base.own_effect },
         params: all,
         ..*base
@@ -192,12 +199,19 @@ macro_rules! source {
     (INOUT) => {
         ArgSource::InOut
     };
+    (WIDE) => {
+        ArgSource::Wide
+    };
+    (PAIR) => {
+        ArgSource::Pair
+    };
 }
 
 macro_rules! extension {
     // The two types of a call.
     (CALL($name:ident, $category:ident, $($flag:ident)|+, R($($result:ident),+),
-        $(A($param:ident, $ty:ident, $format:ident, $list:ident, $source:ident, $arg:literal, $length:tt))*)) => {
+        $(A($param:ident, $ty:ident, $format:ident, $list:ident, $source:ident, $arg:literal, $length:tt
+            $(, $when:literal, $set:literal)?))*)) => {
         const {
             const FLAGS: EventFlags = EventFlags(0 $(| EventFlags::$flag.0)+);
             const CODE: u16 = code(stringify!($name));
@@ -281,7 +295,7 @@ macro_rules! extensions {
 }
 with_extensions!(extensions);
 
-const fn types() -> usize {
+const fn count() -> usize {
     let (mut row, mut count) = (0, 0);
     while row < TABLE.len() {
         count += TABLE[row].len();
@@ -290,7 +304,7 @@ const fn types() -> usize {
     count
 }
 
-const COUNT: usize = types();
+const COUNT: usize = count();
 
 /// Every event type beside those of the format, in the order of the table.
 pub static EXTENSIONS: [Extension; COUNT] = {
@@ -364,11 +378,15 @@ pub fn is_extended(ty: EventType, code: impl FnOnce() -> u16) -> bool {
     row.is_some_and(|row| !ty.is_enter() || row.own.flags.contains(EventFlags::WAITS))
 }
 
-/// Iterates over all rows that an event can have: those of the format, then those of [`EXTENSIONS`] by themselves, then the
-/// joined ones. The position of a row is that of [`EventView::row`](crate::format::EventView::row).
+/// Iterates over the rows of all types: those of the format, then those of [`EXTENSIONS`].
+pub fn types() -> impl Iterator<Item = &'static Event> {
+    EVENTS.iter().chain(EXTENSIONS.iter().map(|row| &row.own))
+}
+
+/// Iterates over all rows that an event can have: those of all [`types`], then the joined ones of [`EXTENSIONS`]. The position
+/// of a row is that of [`EventView::row`](crate::format::EventView::row).
 pub fn rows() -> impl Iterator<Item = &'static Event> {
-    let own = EXTENSIONS.iter().map(|row| &row.own);
-    EVENTS.iter().chain(own).chain(EXTENSIONS.iter().map(|row| &row.joined))
+    types().chain(EXTENSIONS.iter().map(|row| &row.joined))
 }
 
 /// Returns the position of a type's own row among [`rows`].

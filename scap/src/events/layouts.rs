@@ -26,6 +26,10 @@ abis! {
     Arm = 3,
     /// x32 programs on x86-64.
     X32 = 4,
+    /// 32-bit programs on x86-64, in a call with 64-bit times.
+    I386Time64 = 5,
+    /// 32-bit programs on arm64, in a call with 64-bit times.
+    ArmTime64 = 6,
 }
 
 impl Abi {
@@ -70,13 +74,14 @@ impl Layout {
 }
 
 macro_rules! layouts {
-    (@abi LP64) => { &[Abi::X86_64, Abi::Arm64] };
+    (@abi LP64) => { &[Abi::X86_64, Abi::Arm64, Abi::X32] };
     (@abi X86_64) => { &[Abi::X86_64] };
     (@abi ARM64) => { &[Abi::Arm64] };
     (@abi X32) => { &[Abi::X32] };
-    (@abi ILP32) => { &[Abi::I386, Abi::Arm] };
-    (@abi I386) => { &[Abi::I386] };
-    (@abi ARM) => { &[Abi::Arm] };
+    (@abi ILP32) => { &[Abi::I386, Abi::Arm, Abi::I386Time64, Abi::ArmTime64] };
+    (@abi I386) => { &[Abi::I386, Abi::I386Time64] };
+    (@abi ARM) => { &[Abi::Arm, Abi::ArmTime64] };
+    (@abi TIME64) => { &[Abi::I386Time64, Abi::ArmTime64] };
     (@abi ANY) => { Abi::ALL };
     (@member F($offset:literal, $name:ident, $ty:ident, $format:ident $(, $list:ident)?)) => {
         Member {
@@ -172,6 +177,8 @@ mod tests {
         }
         assert_eq!(Layout::of(layout("timespec"), Abi::Arm).unwrap().size, 8);
         assert_eq!(Layout::of(layout("timespec"), Abi::X32).unwrap().size, 16);
+        assert_eq!(Layout::of(layout("timespec"), Abi::I386Time64).unwrap().size, 16);
+        assert_eq!(Layout::of(layout("timespec"), Abi::I386).unwrap().size, 8);
     }
 
     #[test]

@@ -16,7 +16,7 @@ mod syscalls;
 mod table;
 
 pub use effects::Effect;
-pub use extensions::{Arg, ArgSource, EXTENSIONS, Extends, Extension, extension, is_extended, rows};
+pub use extensions::{Arg, ArgSource, EXTENSIONS, Extends, Extension, extension, is_extended, rows, types};
 pub(crate) use extensions::{row_of_joined, row_of_type};
 pub use flags::{Flag, FlagTable, flag_table};
 pub use layouts::{Abi, Layout, LayoutTable, Member, layout};

@@ -308,6 +308,15 @@ impl Event {
         self.own_effect.is_some()
     }
 
+    /// Returns the index of the parameter with what a call has returned; `None` if the row is not that of a call's return, or
+    /// has no such number.
+    pub fn result(&self) -> Option<usize> {
+        let is_number = |index: &usize| matches!(self.params[*index].ty.size(), Some(4 | 8));
+        let index = if self.ty.is_generic() { self.param("res") } else { Some(0) };
+        let is_return = self.source == Source::Syscall && !self.ty.is_enter() && !self.params.is_empty();
+        index.filter(|_| is_return).filter(is_number)
+    }
+
     /// Returns the index of a parameter.
     pub fn param(&self, name: &str) -> Option<usize> {
         self.params.iter().position(|p| p.name == name)

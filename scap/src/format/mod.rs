@@ -26,6 +26,7 @@ pub mod state;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used)]
 pub mod strategies;
+mod structure;
 mod value;
 mod writer;
 
@@ -42,6 +43,7 @@ pub use keep::{Keep, StateCounts, heap};
 pub use lists::fd_entries;
 pub use reader::{CapturedEvent, Reader};
 pub use state::MachineState;
+pub use structure::{Dirent, Dirents, Structure, Structures};
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
 pub use writer::complete_state;
 pub use writer::write_state;
