@@ -40,7 +40,7 @@ pub use gzip::Place;
 pub use joiner::Joiner;
 pub use joiner::successor;
 pub use keep::{Keep, StateCounts, heap};
-pub use lists::fd_entries;
+pub use lists::Received;
 pub use reader::{CapturedEvent, Reader};
 pub use state::MachineState;
 pub use structure::{Dirent, Dirents, Structure, Structures};

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::{
     fields::Fields,
+    lists::Received,
     structure::{Dirents, Structure, Structures},
 };
 use crate::events::{Detail, ParamInfo, ParamType, PrintFormat};
@@ -86,6 +87,8 @@ pub enum Value<'a> {
     Structs(Structures<'a>),
     /// Entries of a directory.
     Dirents(Dirents<'a>),
+    /// Descriptors, and what they are.
+    Received(Received<'a>),
 }
 
 /// A socket's address.
@@ -216,6 +219,7 @@ fn decode_as(ty: ParamType, bytes: &[u8]) -> Option<Value<'_>> {
         IPV6ADDR => Value::Ip(ip(bytes).filter(IpAddr::is_ipv6)?),
         IPADDR => Value::Ip(ip(bytes)?),
         DIRENTS => Value::Dirents(Dirents(bytes)),
+        FDENTRIES => Value::Received(Received(bytes)),
         _ => Value::Bytes(bytes),
     })
 }
@@ -348,7 +352,8 @@ impl Value<'_> {
                 Value::Bytes(bytes),
                 CHARBUF_PAIR_ARRAY | IPV4NET | IPV6NET | IPNET | IOVEC | STRUCT | STRUCTS,
             )
-            | (Value::Dirents(Dirents(bytes)), DIRENTS) => out.extend_from_slice(bytes),
+            | (Value::Dirents(Dirents(bytes)), DIRENTS)
+            | (Value::Received(Received(bytes)), FDENTRIES) => out.extend_from_slice(bytes),
             (Value::Struct(one), STRUCT) => one.encode(out),
             (Value::Structs(all), STRUCTS) => all.encode(out),
             (Value::SockAddr(address), SOCKADDR) => address.encode(out),

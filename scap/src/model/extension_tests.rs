@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     events::{Event, EventType, event_by_program, extension},
     format::{
-        EventBuilder, EventView, Keep, MachineState, Value,
+        EventBuilder, EventView, Keep, MachineState, Received, Value,
         state::{NamedFd, Thread as StateThread},
     },
 };
@@ -47,7 +47,7 @@ fn received_descriptors_are_what_the_extension_says() {
     let entries = [file, entry(6, 10, &[], b"anon_inode:[eventfd]", &[])].concat();
     let mut machine = Machine::default();
     let values = [("res", OK), ("msgcontrol", Value::Bytes(&control))];
-    apply(&mut machine, "recvmsg_x", &values, &[("received", Value::Bytes(&entries))]);
+    apply(&mut machine, "recvmsg_x", &values, &[("received", Value::Received(Received(&entries)))]);
     let open = machine.fd(100, 5).unwrap();
     assert_eq!(
         (&open.name[..], open.class, open.ino, open.dev),
@@ -56,7 +56,12 @@ fn received_descriptors_are_what_the_extension_says() {
     assert_eq!(machine.fd(100, 6).unwrap().class, FdClass::Named(NamedFd::Eventfd));
     assert!(machine.fd(100, 7).is_none());
     // What is cut off is left out.
-    apply(&mut machine, "recvmsg_x", &values, &[("received", Value::Bytes(&entries[..entries.len() - 1]))]);
+    apply(
+        &mut machine,
+        "recvmsg_x",
+        &values,
+        &[("received", Value::Received(Received(&entries[..entries.len() - 1])))],
+    );
     assert!(machine.fd(100, 5).is_some() && machine.fd(100, 6).is_none());
 }
 
@@ -65,7 +70,7 @@ fn a_descriptor_of_another_process_is_what_the_extension_says() {
     let mut machine = Machine::default();
     let directory = entry(9, 2, &[], b"/srv", &[]);
     let values = [("fd", Value::Fd(9)), ("pid_fd", Value::Fd(3)), ("target_fd", Value::Fd(4))];
-    apply(&mut machine, "pidfd_getfd_x", &values, &[("received", Value::Bytes(&directory))]);
+    apply(&mut machine, "pidfd_getfd_x", &values, &[("received", Value::Received(Received(&directory)))]);
     assert_eq!(&machine.fd(100, 9).unwrap().name[..], b"/srv");
 }
 

@@ -94,6 +94,7 @@ impl Args<'_, '_> {
             Value::Struct(v) => structures::structure(self, &v),
             Value::Structs(v) => structures::structures(self, &v),
             Value::Dirents(v) => structures::dirents(self, &v),
+            Value::Received(v) => structures::received(self, &v),
             value => match number(value) {
                 Some(v) => self.format(format_args!("{v}")),
                 None => self.unknown(),

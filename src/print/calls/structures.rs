@@ -1,8 +1,9 @@
 //! Structures, sets of signals and directory entries, as only calls without a program of their own have them.
 
-use super::{args::Args, quote};
+use super::{args::Args, quote, sockets};
 use scap::{
-    format::{Dirents, Structure, Structures},
+    format::{Dirents, Received, Structure, Structures},
+    model::OpenFd,
     text::kernel_names::signals_of_64,
 };
 
@@ -40,6 +41,14 @@ pub fn dirents(a: &mut Args<'_, '_>, entries: &Dirents<'_>) {
         a.text("{d_name=");
         quote::quoted(a.out, entry.name);
         a.text("}");
+    });
+}
+
+/// Appends descriptors and what they refer to.
+pub fn received(a: &mut Args<'_, '_>, fds: &Received<'_>) {
+    list(a, fds.iter(), |a, fd| {
+        a.format(format_args!("{}", fd.fd));
+        sockets::descriptor(a.out, &OpenFd::described(&fd));
     });
 }
 

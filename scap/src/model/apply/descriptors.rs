@@ -3,13 +3,12 @@
 use super::Apply;
 use crate::{
     format::{
-        SockAddr, Value, fd_entries,
+        SockAddr, Value,
         state::{L4Proto, NamedFd},
     },
     model::{
         control::{self, Control},
         endpoints,
-        fd_state::ServerPorts,
         fds::{Direction, Ends, FdClass, FdDetail, O_CLOEXEC, OpenFd, Role, socket_class},
         flags::{self, flag},
         machine::Ended,
@@ -253,13 +252,11 @@ impl Apply<'_> {
 
     /// Takes over the descriptors that the extension describes.
     fn described(&mut self, close_on_exec: bool) {
-        let Some(Value::Bytes(entries)) = self.args.get("received") else { return };
-        for fd in fd_entries(entries) {
+        let Some(Value::Received(entries)) = self.args.get("received") else { return };
+        for fd in entries.iter() {
             let Ok(number) = i64::try_from(fd.fd) else { continue };
-            let (open, closes) = OpenFd::of_state(&fd, &ServerPorts::default(), false);
-            let open = OpenFd { opened: self.args.event.ts(), ..open };
-            let files = self.machine.tasks.files_mut(self.tid);
-            files.insert(number, open, closes || close_on_exec);
+            let open = OpenFd { opened: self.args.event.ts(), ..OpenFd::described(&fd) };
+            self.machine.tasks.files_mut(self.tid).insert(number, open, close_on_exec);
         }
     }
 
