@@ -5,10 +5,12 @@
 
 mod follow;
 mod inputs;
+mod live;
 mod slice;
 mod span;
 
 use std::{
+    fs::File,
     io::{self, BufWriter, Read, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -16,6 +18,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use thiserror::Error;
@@ -27,7 +30,9 @@ use crate::{
         Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, PrintError, TableForm, TimeForm, View,
     },
 };
+use follow::Hurrying;
 use inputs::{Input, Inputs};
+use live::{Live, Waiting};
 use scap::{
     fields::Fields,
     filter::{Filter, Matcher},
@@ -41,6 +46,9 @@ use slice::SliceView;
 
 pub use slice::SliceTo;
 pub use span::{Span, When};
+
+/// How old a line becomes before the part of it that is known is shown, if the rest is still to happen.
+const OVERDUE: Duration = Duration::from_millis(100);
 
 /// The arguments of [`read()`].
 #[derive(Debug, Default)]
@@ -175,10 +183,28 @@ pub fn cause(error: PrintError) -> anyhow::Error {
 /// # Errors
 /// As for [`read()`].
 pub fn read_from(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    read_as(input, Waiting::default(), args, out)
+}
+
+/// Like [`read_from`], but reads what is being recorded: shows what is known of a line whose rest is still to happen.
+///
+/// # Errors
+/// As for [`read()`].
+pub fn read_live(input: File, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    let waiting = Waiting { live: Live::stream(&input), hurry: Arc::default() };
+    read_as(Hurrying { file: input, hurry: waiting.hurry.clone() }, waiting, args, out)
+}
+
+fn read_as(
+    input: impl Read,
+    waiting: Waiting,
+    args: &ReadArgs,
+    out: &mut impl Write,
+) -> Result<(), PrintError> {
     let name = args.files.first().map_or(Path::new("-"), |file| file);
     let mut run = Run::new(args)?;
     if run.left > 0 {
-        run.capture(name, input, out)?;
+        run.capture(name, input, waiting, out)?;
     }
     run.view.finish(out).map_err(PrintError::Write)
 }
@@ -192,9 +218,9 @@ fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(),
     let mut shown = Ok(());
     while run.left > 0
         && shown.is_ok()
-        && let Some(Input { path, bytes, is_growing }) = inputs.next()?
+        && let Some(Input { path, bytes, is_growing, waiting }) = inputs.next()?
     {
-        shown = match run.capture(&path, bytes, out) {
+        shown = match run.capture(&path, bytes, waiting, out) {
             // Its recorder has not finished the last event.
             Err(PrintError::Read { source: ReadError::Truncated { .. }, .. }) if is_growing => Ok(()),
             result => result,
@@ -246,11 +272,18 @@ impl<'a> Run<'a> {
         })
     }
 
-    fn capture(&mut self, path: &Path, input: impl Read, out: &mut impl Write) -> Result<(), PrintError> {
+    fn capture(
+        &mut self,
+        path: &Path,
+        input: impl Read,
+        waiting: Waiting,
+        out: &mut impl Write,
+    ) -> Result<(), PrintError> {
+        let Waiting { mut live, hurry } = waiting;
         let damaged = |source| PrintError::Read { path: path.into(), source };
         let keep = self.args.wanted.keep().max(self.view.keep());
         let reader = Reader::new(input).map_err(damaged)?;
-        let mut reader = reader.keep(keep).max_state(self.args.max_state);
+        let mut reader = reader.keep(keep).max_state(self.args.max_state).hurry(hurry);
         let mut replay = Replay::new(&mut reader, keep, self.position);
         while let Some(moment) = replay.next().map_err(damaged)? {
             if moment.turns_back && !std::mem::replace(&mut self.has_warned, true) {
@@ -258,9 +291,9 @@ impl<'a> Run<'a> {
             }
             self.stop().map_err(PrintError::Write)?;
             self.moment(&moment, out).map_err(PrintError::Write)?;
-            // Before the next event is waited for.
-            if !moment.captured.more && std::mem::take(&mut self.is_unflushed) {
-                out.flush().map_err(PrintError::Write)?;
+            if !moment.captured.more {
+                let ts = moment.event().ts();
+                self.pause(ts, live.as_mut(), out).map_err(PrintError::Write)?;
             }
             if self.left == 0 {
                 return Ok(());
@@ -268,6 +301,20 @@ impl<'a> Run<'a> {
         }
         self.position = replay.position();
         self.view.end_capture(reader.state(), out).map_err(PrintError::Write)
+    }
+
+    /// Shows what is known, before the next event is waited for. The last one was at this time.
+    fn pause(&mut self, ts: u64, live: Option<&mut Live>, out: &mut impl Write) -> io::Result<()> {
+        if std::mem::take(&mut self.is_unflushed) {
+            out.flush()?;
+        }
+        let (Some(live), Some(since)) = (live, self.view.waits_since()) else { return Ok(()) };
+        let age = Duration::from_nanos(ts.saturating_sub(since));
+        if age < OVERDUE && live.has_more_within(OVERDUE - age) {
+            return Ok(());
+        }
+        self.view.overdue(out)?;
+        out.flush()
     }
 
     fn stop(&self) -> io::Result<()> {

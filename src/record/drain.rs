@@ -50,7 +50,7 @@ pub struct Drain {
     notices: VecDeque<(u64, Notice)>,
     /// Decides which of the next events were requested.
     judge: Judge,
-    /// The selection that each file states; `None` if it is everything.
+    /// The selection that each file states; `None` if it is the usual one.
     selected: Option<Asked>,
     /// When the file began, if its selection notice is still to be written.
     unsaid: Option<u64>,
@@ -147,7 +147,7 @@ impl Drain {
     /// when the gate was opened.
     pub fn say_what_is_asked(&mut self, asked: Asked, began: u64) {
         self.judge = Judge::new(asked);
-        self.selected = Some(asked).filter(|_| self.judge.is_strict());
+        self.selected = Some(asked).filter(|asked| !asked.is_usual());
         self.unsaid = Some(began);
     }
 
@@ -304,7 +304,7 @@ impl Drain {
                 let block = write_selected(&mut chunk, &asked, at);
                 self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
                 self.judge = Judge::new(asked);
-                self.selected = Some(asked).filter(|_| self.judge.is_strict());
+                self.selected = Some(asked).filter(|asked| !asked.is_usual());
                 self.unsaid = None;
             }
             notice => {
@@ -477,7 +477,7 @@ fn write_selected(chunk: &mut Chunk, asked: &Asked, at: u64) -> usize {
     let (text, before) = (asked.to_string(), chunk.bytes.len());
     frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::SELECTED, &text, at));
     chunk.latest = chunk.latest.max(at);
-    chunk.selected = Some(if asked.is_everything() { String::new() } else { text });
+    chunk.selected = Some(if asked.is_usual() { String::new() } else { text });
     chunk.bytes.len() - before
 }
 

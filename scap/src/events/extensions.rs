@@ -168,7 +168,8 @@ const fn join(base: &'static Event, own: Event, extends: Extends, all: &'static 
     let joined = Event {
         name: if is_call { own.name } else { base.name },
         category: if is_call { own.category } else { base.category },
-        flags: EventFlags(base.flags.0 | own.flags.0),
+        // The type of an event that is not generic decides its flags, extended or not.
+        flags: if is_call { EventFlags(base.flags.0 | own.flags.0) } else { base.flags },
         own_effect: if own.own_effect.is_some() { own.own_effect } else { base.own_effect },
         params: all,
         ..*base
@@ -294,7 +295,7 @@ macro_rules! extensions {
 }
 with_extensions!(extensions);
 
-const fn types() -> usize {
+const fn count() -> usize {
     let (mut row, mut count) = (0, 0);
     while row < TABLE.len() {
         count += TABLE[row].len();
@@ -303,7 +304,7 @@ const fn types() -> usize {
     count
 }
 
-const COUNT: usize = types();
+const COUNT: usize = count();
 
 /// Every event type beside those of the format, in the order of the table.
 pub static EXTENSIONS: [Extension; COUNT] = {
@@ -377,11 +378,15 @@ pub fn is_extended(ty: EventType, code: impl FnOnce() -> u16) -> bool {
     row.is_some_and(|row| !ty.is_enter() || row.own.flags.contains(EventFlags::WAITS))
 }
 
-/// Iterates over all rows that an event can have: those of the format, then those of [`EXTENSIONS`] by themselves, then the
-/// joined ones. The position of a row is that of [`EventView::row`](crate::format::EventView::row).
+/// Iterates over the rows of all types: those of the format, then those of [`EXTENSIONS`].
+pub fn types() -> impl Iterator<Item = &'static Event> {
+    EVENTS.iter().chain(EXTENSIONS.iter().map(|row| &row.own))
+}
+
+/// Iterates over all rows that an event can have: those of all [`types`], then the joined ones of [`EXTENSIONS`]. The position
+/// of a row is that of [`EventView::row`](crate::format::EventView::row).
 pub fn rows() -> impl Iterator<Item = &'static Event> {
-    let own = EXTENSIONS.iter().map(|row| &row.own);
-    EVENTS.iter().chain(own).chain(EXTENSIONS.iter().map(|row| &row.joined))
+    types().chain(EXTENSIONS.iter().map(|row| &row.joined))
 }
 
 /// Returns the position of a type's own row among [`rows`].

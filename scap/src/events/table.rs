@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    DynEntry, Effect, FlagTable, LayoutTable, ParamType, Syscall, dyn_list, extension, flag_table, same,
+    DynEntry, EXTENSIONS, Effect, Extends, FlagTable, LayoutTable, ParamType, Syscall, dyn_list, extension,
+    flag_table, same,
 };
 
 /// The number of an event type: even for enter events, odd for exit events.
@@ -240,6 +241,8 @@ pub enum Detail {
     Dyn(&'static [DynEntry]),
     /// The value is a path relative to the directory in the parameter at this index.
     DirFd(u8),
+    /// The flags of the operation of io_uring in the parameter at this index.
+    ByOpcode(u8),
     /// The layouts of a structure, by the caller's ABI.
     Layout(LayoutTable),
 }
@@ -308,6 +311,15 @@ impl Event {
         self.own_effect.is_some()
     }
 
+    /// Returns the index of the parameter with what a call has returned; `None` if the row is not that of a call's return, or
+    /// has no such number.
+    pub fn result(&self) -> Option<usize> {
+        let is_number = |index: &usize| matches!(self.params[*index].ty.size(), Some(4 | 8));
+        let index = if self.ty.is_generic() { self.param("res") } else { Some(0) };
+        let is_return = self.source == Source::Syscall && !self.ty.is_enter() && !self.params.is_empty();
+        index.filter(|_| is_return).filter(is_number)
+    }
+
     /// Returns the index of a parameter.
     pub fn param(&self, name: &str) -> Option<usize> {
         self.params.iter().position(|p| p.name == name)
@@ -330,6 +342,9 @@ impl Event {
 pub(super) const fn detail(list: &str, arg: u8) -> Detail {
     if same(list, "dirfd") {
         return Detail::DirFd(arg);
+    }
+    if same(list, "by_opcode") {
+        return Detail::ByOpcode(arg);
     }
     match dyn_list(list) {
         Some(entries) => Detail::Dyn(entries),
@@ -424,7 +439,8 @@ pub fn event(ty: EventType) -> Option<&'static Event> {
 
 /// Returns the event that a BPF program records.
 pub fn event_by_program(program: &str) -> Option<&'static Event> {
-    EVENTS.iter().find(|e| e.program == Some(program))
+    let own = EXTENSIONS.iter().filter(|row| row.extends == Extends::Nothing).map(|row| &row.own);
+    EVENTS.iter().chain(own).find(|e| e.program == Some(program))
 }
 
 #[cfg(test)]

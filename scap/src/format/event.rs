@@ -233,6 +233,15 @@ impl<'a> EventView<'a> {
         self.bytes
     }
 
+    /// Returns how many parameters say only which call the event is of, at the start: those of a generic event that is extended.
+    #[inline]
+    pub fn identity(&self) -> usize {
+        match self.joined() {
+            Some(row) if self.ty().is_generic() => row.base_params(),
+            _ => 0,
+        }
+    }
+
     /// Appends the event's bytes to `out`, and behind them those of its extension.
     pub fn copy_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.bytes);

@@ -26,6 +26,7 @@ pub mod state;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used)]
 pub mod strategies;
+mod structure;
 mod value;
 mod writer;
 
@@ -41,6 +42,7 @@ pub use joiner::successor;
 pub use keep::{Keep, StateCounts, heap};
 pub use reader::{CapturedEvent, Reader};
 pub use state::MachineState;
+pub use structure::{BitSet, Dirent, Dirents, Structure, Structures};
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
 pub use writer::complete_state;
 pub use writer::write_state;

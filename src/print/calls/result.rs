@@ -36,7 +36,8 @@ const MOST: usize = 4096;
 
 /// Appends what stands behind `= `. Returns whether it is an error.
 pub fn result(a: &mut Args<'_, '_>, errors: &mut Errors) -> bool {
-    let Some((info, decoded)) = a.params.at(0) else {
+    let at = a.params.row().result().unwrap_or(0);
+    let Some((info, decoded)) = a.params.at(at) else {
         a.text("?");
         return false;
     };
@@ -55,12 +56,12 @@ pub fn result(a: &mut Args<'_, '_>, errors: &mut Errors) -> bool {
             if row.name == "fcntl" && is_number_of_fcntl(a, v) {
                 return false;
             }
-            a.descriptor(0, v);
+            a.descriptor(at, v);
         }
         Value::Errno(_) if row.flags.contains(EventFlags::CREATES_FD) && !makes_two(row.name) => {
             a.own_descriptor(v);
         }
-        Value::Uid(_) | Value::Gid(_) => a.param(0),
+        Value::Uid(_) | Value::Gid(_) => a.param(at),
         _ if decoded.format == PrintFormat::HEX => a.hexadecimal(v as u64),
         _ => a.format(format_args!("{v}")),
     }
