@@ -48,12 +48,15 @@ fn capture(events: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
+/// The events that were read, and how the reading ended.
+type Outcome = (Vec<(u16, u16, String)>, Result<(), ReadError>);
+
 /// Reads a capture: for each event its type, that of its extension or 0, and its parameters.
-fn read(input: impl Read) -> (Vec<(u16, u16, String)>, Result<(), ReadError>) {
+fn read(input: impl Read) -> Outcome {
     read_on(&mut Reader::new(input).unwrap())
 }
 
-fn read_on(reader: &mut Reader<impl Read>) -> (Vec<(u16, u16, String)>, Result<(), ReadError>) {
+fn read_on(reader: &mut Reader<impl Read>) -> Outcome {
     let mut events = Vec::new();
     loop {
         let event = match reader.next_event() {

@@ -96,12 +96,12 @@ fn sockets_get_their_ends() {
     run.complete(1, 4, &[]);
     assert!(run.machine.fd(100, 4).unwrap().class.is_socket());
     let address = Value::SockAddr(SockAddr::Inet(ip(80).0, 80));
-    run.submit("BIND", 2, 11, &[("fd", Value::Fd(4)), ("sockaddr", address.clone())]);
+    run.submit("BIND", 2, 11, &[("fd", Value::Fd(4)), ("sockaddr", address)]);
     run.complete(2, 0, &[]);
     assert_eq!(run.name_of(4).as_deref(), Some("127.0.0.1:80"));
     let tuple = Value::SockTuple(SockTuple::Inet { source: ip(80), destination: ip(81) });
     run.submit("CONNECT", 3, 12, &[("fd", Value::Fd(4)), ("sockaddr", address)]);
-    run.complete(3, 0, &[("tuple", tuple.clone())]);
+    run.complete(3, 0, &[("tuple", tuple)]);
     assert_eq!(run.name_of(4).as_deref(), Some("127.0.0.1:80->127.0.0.1:81"));
     // A multishot accept makes several.
     run.submit("ACCEPT", 4, 13, &[("fd", Value::Fd(4))]);
