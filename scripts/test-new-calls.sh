@@ -5,7 +5,7 @@
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
-source scripts/lib.sh
+source "$(dirname "$0")/lib.sh"
 
 debian_apt sid
 version=$(apt-cache "${APT[@]}" show --no-all-versions linux-libc-dev | sed -n 's/^Version: //p')
