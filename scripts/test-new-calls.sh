@@ -4,8 +4,8 @@
 #   test-new-calls.sh [CARGO-OPTION...]
 
 set -euo pipefail
-cd "$(dirname "$0")/.."
 source "$(dirname "$0")/lib.sh"
+cd "$(dirname "$0")/.."
 
 debian_apt sid
 version=$(apt-cache "${APT[@]}" show --no-all-versions linux-libc-dev | sed -n 's/^Version: //p')
