@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::{
-    View,
+    DependsOn, View,
     meaning::{Meaning, meaning, shown},
     text,
     times::nanoseconds,
@@ -39,6 +39,14 @@ impl View for Writer {
         line.push('\n');
         self.line = line;
         out.write_all(self.line.as_bytes())
+    }
+
+    fn needs_calls(&self) -> bool {
+        false
+    }
+
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Event
     }
 }
 

@@ -20,7 +20,7 @@ use std::{
 use jiff::tz::TimeZone;
 
 use super::{
-    View,
+    DependsOn, View,
     colours::{COMMAND, EVENT, THREAD, painted},
     containers::Containers,
     text,
@@ -70,6 +70,14 @@ impl View for Lines {
 
     fn keep(&self) -> Keep {
         self.writer.keep()
+    }
+
+    fn needs_calls(&self) -> bool {
+        self.writer.style.time.needs_calls()
+    }
+
+    fn depends_on(&self) -> DependsOn {
+        self.writer.style.time.depends_on()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::DependsOn;
 use crate::choice::{Choice, choices};
 use scap::{
     format::Keep,
@@ -27,7 +28,17 @@ choices! {
 impl TimeForm {
     /// Returns how much of the machine the form needs.
     pub(super) fn keep(self) -> Keep {
-        if self == TimeForm::Latency { Keep::All } else { Keep::Names }
+        if self.needs_calls() { Keep::All } else { Keep::Names }
+    }
+
+    /// Returns whether the form needs to know how long calls took.
+    pub(super) fn needs_calls(self) -> bool {
+        self == TimeForm::Latency
+    }
+
+    /// Returns what the text depends on.
+    pub(super) fn depends_on(self) -> DependsOn {
+        if self == TimeForm::Delta { DependsOn::Shown } else { DependsOn::Event }
     }
 }
 
@@ -45,6 +56,10 @@ pub(super) struct Times {
 impl Times {
     pub(super) fn new(form: TimeForm, zone: TimeZone) -> Times {
         Times { form, zone, last: None, second: None }
+    }
+
+    pub(super) fn form(&self) -> TimeForm {
+        self.form
     }
 
     pub(super) fn zone(&self) -> &TimeZone {

@@ -31,6 +31,14 @@ pub(super) struct Input {
     pub is_growing: bool,
 }
 
+/// A capture that is open, and a file.
+pub(super) struct OpenFile {
+    pub path: PathBuf,
+    pub file: File,
+    /// As in [`Input`].
+    pub is_growing: bool,
+}
+
 /// A capture to read.
 #[derive(Debug)]
 struct Entry {
@@ -116,6 +124,24 @@ impl Inputs {
         }
     }
 
+    /// Returns how many bytes all captures have together. `None` if one is no regular file.
+    pub fn size(&self) -> Option<u64> {
+        let sizes = self.queue.iter().map(|entry| match fs::metadata(&entry.path) {
+            Ok(meta) => meta.is_file().then_some(meta.len()),
+            // That is told when it is opened.
+            Err(_) => Some(0),
+        });
+        sizes.sum()
+    }
+
+    /// Opens the next capture, which is a file. Does not wait for one.
+    ///
+    /// # Errors
+    /// [`PrintError::Open`].
+    pub fn next_file(&mut self) -> Result<Option<OpenFile>, PrintError> {
+        self.queue.pop_front().map(|entry| open(entry.path)).transpose()
+    }
+
     /// Opens the next capture. Waits for one, if it follows a folder.
     ///
     /// # Errors
@@ -145,19 +171,13 @@ impl Inputs {
         if path == Path::new("-") {
             return Ok(Input { bytes: print::open(&path)?, path, is_growing: false });
         }
-        let opened = File::open(&path).or_else(|e| match finished(&path) {
-            // It was renamed since its folder was read.
-            Some(whole) if e.kind() == io::ErrorKind::NotFound => File::open(whole),
-            _ => Err(e),
-        });
-        let file = opened.map_err(|source| PrintError::Open { path: path.clone(), source })?;
+        let OpenFile { path, file, is_growing } = open(path)?;
         if let Some(stop) = &self.follow {
             // Alone, it may be written by a recorder that takes no lock.
             let is_alone = self.queue.is_empty() && self.folders.is_empty();
             let bytes = Box::new(Growing::new(file, is_alone, stop.clone()));
             return Ok(Input { path, bytes, is_growing: true });
         }
-        let is_growing = is_locked(&file);
         Ok(Input { path, bytes: Box::new(file), is_growing })
     }
 
@@ -181,6 +201,17 @@ impl Inputs {
         found.sort();
         Ok(found.into_iter().map(|(_, path)| path).collect())
     }
+}
+
+fn open(path: PathBuf) -> Result<OpenFile, PrintError> {
+    let opened = File::open(&path).or_else(|e| match finished(&path) {
+        // It was renamed since its folder was read.
+        Some(whole) if e.kind() == io::ErrorKind::NotFound => File::open(whole),
+        _ => Err(e),
+    });
+    let file = opened.map_err(|source| PrintError::Open { path: path.clone(), source })?;
+    let is_growing = is_locked(&file);
+    Ok(OpenFile { path, file, is_growing })
 }
 
 /// Returns the name of a capture without [`PARTIAL`].

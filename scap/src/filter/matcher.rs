@@ -34,6 +34,12 @@ impl Matcher {
         Matcher { plan: filter.plan.clone(), of_type, known: vec![Known::Unseen; EVENTS.len()] }
     }
 
+    /// Returns whether it is known that no event of this type matches.
+    #[inline]
+    pub fn excludes(&self, ty: EventType) -> bool {
+        self.known.get(usize::from(ty.0)) == Some(&Known::Always(false))
+    }
+
     /// Returns whether an event of this type matches.
     #[inline]
     pub fn matches<S: Source + ?Sized>(&mut self, ty: EventType, source: &S) -> bool {

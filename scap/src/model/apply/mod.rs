@@ -4,13 +4,16 @@ mod args;
 mod descriptors;
 mod tasks;
 
+use std::sync::LazyLock;
+
 use super::{
     fds::{Direction, O_CLOEXEC},
     flags,
     machine::{Ended, Machine},
+    pairing::Call,
 };
 use crate::{
-    events::{Effect, Event, EventType, event},
+    events::{EVENTS, Effect, Event, EventType, event},
     format::{EventView, state::NamedFd},
     ledger::{self, Notice},
 };
@@ -32,10 +35,10 @@ impl Machine {
     fn apply_any(&mut self, event: &EventView<'_>, cpu: Option<u16>) {
         self.settle();
         (self.changed, self.renamed) = (false, false);
-        let call = self.pairing.event(event);
+        let call = self.pair(event);
         self.latency = call.map(|call| event.ts().saturating_sub(call.entered));
         (self.ran, self.used) = (None, None);
-        let Some(row) = event.info() else { return };
+        let Some(row) = event.info().filter(|_| !is_quiet(event.ty())) else { return };
         self.changed = match row.effect() {
             Some(effect) if row.takes_effect() => {
                 Apply { machine: self, tid: event.tid(), cpu, row, args: Args::new(event) }.apply(effect)
@@ -48,6 +51,12 @@ impl Machine {
         };
     }
 
+    /// Notes the call that an event begins, and returns the one that it ends. [Quiet](is_quiet) events do nothing else.
+    #[inline]
+    pub(crate) fn pair(&mut self, event: &EventView<'_>) -> Option<Call> {
+        if self.ignores_calls { None } else { self.pairing.event(event) }
+    }
+
     /// Removes what the last event has ended, as the next event does.
     pub fn settle(&mut self) {
         match self.ended.take() {
@@ -56,6 +65,16 @@ impl Machine {
             None => {}
         }
     }
+}
+
+/// Returns whether events of this type change nothing but the call that their thread is in.
+#[inline]
+pub(crate) fn is_quiet(ty: EventType) -> bool {
+    static QUIET: LazyLock<Vec<bool>> = LazyLock::new(|| {
+        let is_quiet = |row: &Event| !row.takes_effect() && row.effect() != Some(Effect::Clone);
+        EVENTS.iter().map(is_quiet).collect()
+    });
+    QUIET.get(usize::from(ty.0)) == Some(&true)
 }
 
 /// An event, and the machine that it changes.
