@@ -3,7 +3,7 @@
 //! The row of the event table alone determines the type of each member, so programs need not inspect it. This module
 //! writes the text directly: building a tree of values took three times as long as the line format.
 
-use std::{fmt::Write, io, mem, net::IpAddr};
+use std::{fmt::Write, io, mem, net::IpAddr, sync::LazyLock};
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
@@ -17,8 +17,8 @@ use super::{
 use crate::json::MAX_NUMBER;
 pub(super) use crate::json::VERSION;
 use scap::{
-    events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
-    format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value},
+    events::{self, Detail, EVENTS, EventType, FlagTable, ParamInfo, ParamType, flag_table},
+    format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value, is_named_by_type},
     model::Machine,
     replay::Moment,
 };
@@ -29,6 +29,22 @@ pub struct Writer {
     line: String,
     /// The second of the last event, and its date and time: formatting them takes as long as everything else.
     second: Option<(u64, String)>,
+}
+
+/// What the objects say of the types of events that have one name.
+static KINDS: LazyLock<Vec<String>> =
+    LazyLock::new(|| EVENTS.iter().map(|row| kind(row.ty, row.common_name())).collect());
+
+/// Returns the members of an event's object that say what it is.
+fn kind(ty: EventType, name: &str) -> String {
+    let mut out = format!(",\"dir\":\"{}\",\"type\":", if ty.is_enter() { '>' } else { '<' });
+    string(&mut out, name.as_bytes());
+    // Writing to a string cannot fail.
+    let _ = match events::event(ty) {
+        Some(row) => write!(out, ",\"category\":\"{:?}\"", row.category),
+        None => write!(out, ",\"category\":null"),
+    };
+    out
 }
 
 impl View for Writer {
@@ -74,14 +90,9 @@ impl Writer {
             Some(comm) => string(out, comm),
             None => out.push_str("null"),
         }
-        out.push_str(if event.ty().is_enter() { ",\"dir\":\">\"" } else { ",\"dir\":\"<\"" });
-        out.push_str(",\"type\":");
-        string(out, event.name().as_bytes());
-        out.push_str(",\"category\":");
-        match event.info() {
-            // Writing to a string cannot fail.
-            Some(row) => drop(write!(out, "\"{:?}\"", row.category)),
-            None => out.push_str("null"),
+        match KINDS.get(usize::from(event.ty().0)) {
+            Some(kind) if is_named_by_type(event.ty()) => out.push_str(kind),
+            _ => out.push_str(&kind(event.ty(), &event.name())),
         }
         out.push_str(",\"args\":{");
         let mut comma = "";
@@ -372,9 +383,10 @@ pub(super) fn string(out: &mut String, bytes: &[u8]) {
     let is_plain = |b: &u8| matches!(b, b' '..=b'~') && *b != b'"' && *b != b'\\';
     match str::from_utf8(bytes) {
         Ok(text) if bytes.iter().all(is_plain) => out.push_str(text),
-        _ => {
+        Ok(text) => characters(out, text),
+        Err(_) => {
             for chunk in bytes.utf8_chunks() {
-                chunk.valid().chars().for_each(|c| character(out, c));
+                characters(out, chunk.valid());
                 for &byte in chunk.invalid() {
                     out.push_str("\\\\x");
                     hex(out, byte);
@@ -385,22 +397,54 @@ pub(super) fn string(out: &mut String, bytes: &[u8]) {
     out.push('"');
 }
 
-fn character(out: &mut String, c: char) {
-    match c {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\\\\\"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        ' '..='~' => out.push(c),
-        // All of them fit in 16 bits.
-        c if text::is_obeyed(c) => {
-            out.push_str("\\u");
-            let [high, low] = (u32::from(c) as u16).to_be_bytes();
-            hex(out, high);
-            hex(out, low);
+/// The longest form of a character of ASCII.
+const LONGEST: usize = 6;
+
+/// The forms of the characters of ASCII, and their lengths.
+static FORMS: LazyLock<[([u8; LONGEST], usize); 128]> = LazyLock::new(|| {
+    std::array::from_fn(|byte| {
+        let form = match byte as u8 {
+            b'"' => "\\\"".to_owned(),
+            b'\\' => "\\\\\\\\".to_owned(),
+            b'\n' => "\\n".to_owned(),
+            b'\r' => "\\r".to_owned(),
+            b'\t' => "\\t".to_owned(),
+            plain @ b' '..=b'~' => char::from(plain).to_string(),
+            byte => format!("\\u{byte:04x}"),
+        };
+        let mut bytes = [0; LONGEST];
+        bytes[..form.len()].copy_from_slice(form.as_bytes());
+        (bytes, form.len())
+    })
+});
+
+/// Appends characters of a string.
+fn characters(out: &mut String, text: &str) {
+    /// So many at once: one by itself takes longer.
+    const MANY: usize = 64;
+    let (forms, mut rest) = (&*FORMS, text);
+    while !rest.is_empty() {
+        let mut some = [0; MANY * LONGEST];
+        let (mut count, mut end) = (0, 0);
+        for byte in rest.bytes().take(MANY) {
+            let (Some((form, len)), Some(place)) =
+                (forms.get(usize::from(byte)), some[end..].first_chunk_mut())
+            else {
+                break;
+            };
+            *place = *form;
+            (count, end) = (count + 1, end + len);
         }
-        c => out.push(c),
+        out.push_str(str::from_utf8(&some[..end]).unwrap_or_default());
+        rest = &rest[count..];
+        if count < MANY
+            && let Some(c) = rest.chars().next()
+        {
+            // All that are obeyed fit in 16 bits.
+            let _ =
+                if text::is_obeyed(c) { write!(out, "\\u{:04x}", u32::from(c)) } else { out.write_char(c) };
+            rest = &rest[c.len_utf8()..];
+        }
     }
 }
 

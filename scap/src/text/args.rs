@@ -1,6 +1,6 @@
 //! The arguments of an event in sysdig's form: `fd=3(<f>/etc/hosts) size=4096`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 use jiff::tz::TimeZone;
 
@@ -8,14 +8,32 @@ use super::{
     data::DataForm,
     escape::{Out, Raw},
     kernel_names::signals,
-    meaning::{Meaning, meaning, shown},
+    meaning::{Meaning, is_signed, meaning, shown, signed},
     time, values,
 };
 use crate::{
-    events::{ParamInfo, ParamType},
+    events::{EVENTS, Event, ParamInfo, ParamType},
     format::{Decoded, EventView, FdEntries, Value, decode},
     model::{Machine, sockaddr, socktuple},
 };
+
+/// What is known of a parameter before its value.
+struct Known {
+    info: &'static ParamInfo,
+    /// A space, its name, `=`.
+    start: String,
+    is_signed: bool,
+}
+
+/// The parameters of the rows, by type.
+static KNOWN: LazyLock<Vec<Vec<Known>>> = LazyLock::new(|| {
+    let known = |row: &'static Event, info: &'static ParamInfo| Known {
+        info,
+        start: format!(" {}=", info.name),
+        is_signed: is_signed(row, info),
+    };
+    EVENTS.iter().map(|row| row.params.iter().map(|info| known(row, info)).collect()).collect()
+});
 
 /// Appends all arguments of an event, each with a space before it: name, value, and the value's meaning in parentheses.
 pub fn arguments(
@@ -25,12 +43,13 @@ pub fn arguments(
     tz: &TimeZone,
     data: DataForm,
 ) {
-    for (info, decoded) in event.values() {
+    let params = KNOWN.get(usize::from(event.ty().0)).map_or(&[][..], Vec::as_slice);
+    for (Known { info, start, is_signed }, bytes) in params.iter().zip(event.params()) {
         // Writing to memory cannot fail.
-        let _ = [" ", info.name, "="].into_iter().try_for_each(|part| out.write_str(part));
-        match decoded {
+        let _ = out.write_str(start);
+        match decode(info, bytes) {
             Ok(decoded) => {
-                let decoded = shown(event, info, decoded);
+                let decoded = if *is_signed { signed(decoded) } else { decoded };
                 value(out, event, machine, &decoded, tz, data);
                 match meaning(machine, event, info, &decoded) {
                     Meaning::None => {}
