@@ -84,8 +84,8 @@ pub(super) struct Run<'a> {
     has_begun: bool,
     /// Something was shown since the output was flushed.
     is_unflushed: bool,
-    /// By type: whether it is known that no event of it is shown.
-    excluded: Vec<bool>,
+    /// By type: whether no event of it is shown, once that is known.
+    excluded: Vec<Option<bool>>,
 }
 
 impl<'a> Run<'a> {
@@ -107,7 +107,7 @@ impl<'a> Run<'a> {
             has_warned: false,
             has_begun: false,
             is_unflushed: false,
-            excluded: vec![false; EVENTS.len()],
+            excluded: vec![None; EVENTS.len()],
         })
     }
 
@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
         }
         if ts < from || !self.args.wanted.has(moment, &mut self.matcher) {
             self.view.unwanted(moment, out)?;
-            return Ok(ts < from || self.note_type(moment.event().ty()));
+            return Ok(ts < from || self.excludes(moment.event().ty()));
         }
         self.begin(out)?;
         self.view.event(moment, out)?;
@@ -231,19 +231,21 @@ impl<'a> Run<'a> {
         if std::mem::replace(&mut self.has_begun, true) { Ok(()) } else { self.view.begin(out) }
     }
 
-    /// Notes whether no event of a type is shown, and returns it. An event of it was asked about before: that is how a
-    /// matcher knows.
-    fn note_type(&mut self, ty: EventType) -> bool {
+    /// Returns whether it is known that no event of a type is shown. Notes it, once one was asked about.
+    #[inline]
+    fn excludes(&mut self, ty: EventType) -> bool {
         let Some(excluded) = self.excluded.get_mut(usize::from(ty.0)) else { return false };
-        *excluded = *excluded || self.args.wanted.excludes(ty, &self.matcher);
-        *excluded
+        if excluded.is_none() {
+            *excluded = self.args.wanted.excludes(ty, &self.matcher);
+        }
+        *excluded == Some(true)
     }
 
     /// Goes past events that are not shown.
     fn pass<R: Read>(&self, replay: &mut Replay<'_, R>, stretch: Stretch) {
         let Some((from, to)) = self.span else { return };
         replay.pass(|event, offset| {
-            let is_excluded = || self.excluded.get(usize::from(event.ty().0)) == Some(&true);
+            let is_excluded = || self.excluded.get(usize::from(event.ty().0)) == Some(&Some(true));
             offset < stretch.end
                 && event.ts() <= to
                 && (!stretch.is_shown || event.ts() < from || is_excluded())

@@ -38,11 +38,13 @@ impl Wanted {
             && matcher.as_mut().is_none_or(|matcher| matcher.matches(event.ty(), moment))
     }
 
-    /// Returns whether no event of this type is shown, as far as that is known yet.
-    pub(super) fn excludes(&self, ty: EventType, matcher: &Option<Matcher>) -> bool {
-        !self.all && self.hides(ty)
-            || self.events.as_ref().is_some_and(|events| events.excludes(ty))
-            || matcher.as_ref().is_some_and(|matcher| matcher.excludes(ty))
+    /// Returns whether no event of this type is shown; `None` if that is not known yet.
+    pub(super) fn excludes(&self, ty: EventType, matcher: &Option<Matcher>) -> Option<bool> {
+        let is_hidden = !self.all && self.hides(ty);
+        if is_hidden || self.events.as_ref().is_some_and(|events| events.excludes(ty)) {
+            return Some(true);
+        }
+        matcher.as_ref().map_or(Some(false), |matcher| matcher.excludes(ty))
     }
 
     /// Returns whether events of this type are hidden, as internal ones are that are not named. As in sysdig, a filter does

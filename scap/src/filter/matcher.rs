@@ -34,10 +34,12 @@ impl Matcher {
         Matcher { plan: filter.plan.clone(), of_type, known: vec![Known::Unseen; EVENTS.len()] }
     }
 
-    /// Returns whether it is known that no event of this type matches.
-    #[inline]
-    pub fn excludes(&self, ty: EventType) -> bool {
-        self.known.get(usize::from(ty.0)) == Some(&Known::Always(false))
+    /// Returns whether no event of this type matches; `None` before [`matches`](Matcher::matches) has seen one.
+    pub fn excludes(&self, ty: EventType) -> Option<bool> {
+        match self.known.get(usize::from(ty.0)) {
+            Some(Known::Unseen) if is_named_by_type(ty) => None,
+            known => Some(known == Some(&Known::Always(false))),
+        }
     }
 
     /// Returns whether an event of this type matches.
