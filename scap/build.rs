@@ -13,6 +13,9 @@ const TABLES: &[(&str, &str)] = &[
     ("params.def", "with_params"),
     ("flags.def", "with_flags"),
     ("effects.def", "with_effects"),
+    ("extensions.def", "with_extensions"),
+    ("layouts.def", "with_layouts"),
+    ("io_uring.def", "with_io_uring"),
     ("syscalls.def", "with_syscalls"),
 ];
 

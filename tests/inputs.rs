@@ -11,7 +11,7 @@ use std::{
     process::{Child, ChildStdout, Command, Stdio},
 };
 
-use common::{run, scapd};
+use common::{read_until, run, scapd};
 use rustix::{
     fs::{FlockOperation, flock},
     process::{Pid, Signal, kill_process},
@@ -25,16 +25,19 @@ use tempfile::TempDir;
 /// 2023-11-14 22:13:20 UTC.
 const START: u64 = 1_700_000_000;
 
-/// The bytes of close events at these seconds after [`START`]; the descriptor is the second.
-fn events(seconds: &[u64]) -> Vec<u8> {
+/// The bytes of an event of thread 1 at a second after [`START`].
+fn event(program: &str, second: u64, params: &[Value<'_>]) -> Vec<u8> {
+    let start = EventBuilder::new(event_by_program(program).unwrap(), (START + second) * 1_000_000_000, 1);
+    let event = params.iter().fold(start, |event, param| event.param(*param).unwrap());
     let mut bytes = Vec::new();
-    for second in seconds {
-        let start =
-            EventBuilder::new(event_by_program("close_e").unwrap(), (START + second) * 1_000_000_000, 1);
-        let event = start.param(Value::Fd(*second as i64)).unwrap().build_short().unwrap();
-        frame_event(&mut bytes, 0, &event);
-    }
+    frame_event(&mut bytes, 0, &event.build_short().unwrap());
     bytes
+}
+
+/// The bytes of close events at these seconds; the descriptor is the second.
+fn events(seconds: &[u64]) -> Vec<u8> {
+    let close = |second: &u64| event("close_e", *second, &[Value::Fd(*second as i64)]);
+    seconds.iter().flat_map(close).collect()
 }
 
 fn capture(seconds: &[u64]) -> Vec<u8> {
@@ -132,7 +135,7 @@ impl Recorder {
 /// Starts a reader. It ends after 30 s, so that a line that never comes fails a test.
 fn start(command: &mut Command) -> (Child, BufReader<ChildStdout>) {
     let mut limited = Command::new("timeout");
-    limited.args(["--foreground", "30", env!("CARGO_BIN_EXE_scapd")]).args(command.get_args());
+    limited.args(["--foreground", "-k", "5", "30", env!("CARGO_BIN_EXE_scapd")]).args(command.get_args());
     limited.current_dir(command.get_current_dir().unwrap());
     let mut child = limited.stdout(Stdio::piped()).spawn().unwrap();
     let out = BufReader::new(child.stdout.take().unwrap());
@@ -173,6 +176,31 @@ fn what_is_shown_does_not_wait_for_an_event_that_is() {
     assert_eq!(next(&mut out), [1]);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// The times of the events are no times of the test: only what comes, and what does not, counts.
+#[test]
+fn a_call_that_has_not_returned_is_shown_before_it_returns() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recorder = Recorder::start(&folder.path().join("a.scap"), &[1]);
+    let returned = event("close_x", 1, &[Value::Errno(0), Value::Fd(1)]);
+    let (mut child, mut out) = start(&mut read(folder.path(), &["--follow", "--calls", "a.scap"]));
+    assert_eq!(read_until(&mut out, "(1"), "22:13:21.000000 1 close(1");
+    recorder.record(&returned);
+    assert_eq!(read_until(&mut out, "\n"), ") = 0 <0.000000>\n");
+    drop(recorder);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+
+    let mut command = Command::new("timeout");
+    command.args(["-k", "5", "30", env!("CARGO_BIN_EXE_scapd"), "read", "--calls", "-"]).env("TZ", "UTC");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut input, mut out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    input.write_all(&capture(&[1])).unwrap();
+    assert_eq!(read_until(&mut out, "(1"), "22:13:21.000000 1 close(1");
+    input.write_all(&returned).unwrap();
+    assert_eq!(read_until(&mut out, "\n"), ") = 0 <0.000000>\n");
+    drop(input);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

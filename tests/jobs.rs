@@ -19,7 +19,7 @@ use scap::{
     events::{EVENTS, Event, event_by_program},
     fields::Fields,
     filter::Filter,
-    format::{EventBuilder, MachineState, Value, strategies},
+    format::{EventBuilder, MachineState, Reader, Value, strategies},
     formatter::{Columns, Formatter},
     select::parse_events,
     text::DataForm,
@@ -48,12 +48,23 @@ fn read_or_write(program: &str, ts: u64, tid: u64, data: &[u8]) -> Vec<u8> {
     values.iter().fold(start, |b, v| b.param(*v).unwrap()).build_short().unwrap()
 }
 
+/// Any event that has an extension, and that extension.
+type Pair = (Vec<u8>, Vec<u8>);
+
+/// Returns both at this time and of this thread.
+fn moved((event, extension): &Pair, ts: u64, tid: u64) -> [Vec<u8>; 2] {
+    [event, extension].map(|bytes| [&ts.to_ne_bytes()[..], &tid.to_ne_bytes(), &bytes[16..]].concat())
+}
+
 /// Events of a busy machine: of any type with any values among reads and writes, of few threads, so that some pairs fit.
+/// Some have an extension.
 fn events(seed: u8, from: u64) -> Vec<Vec<u8>> {
     let mut random = fastrand::Rng::with_seed(seed.into());
     let mut runner = TestRunner::deterministic();
     let any: Vec<_> =
         (0..500).map(|_| strategies::event().new_tree(&mut runner).unwrap().current()).collect();
+    let extended: Vec<Pair> =
+        (0..500).map(|_| strategies::extended().new_tree(&mut runner).unwrap().current()).collect();
     let of_any = |random: &mut fastrand::Rng, ts, tid| {
         let (row, values): &(&'static Event, _) = &any[random.usize(..any.len())];
         strategies::built(row, values, ts, tid)
@@ -62,12 +73,13 @@ fn events(seed: u8, from: u64) -> Vec<Vec<u8>> {
     let event = |number: u64| {
         let (ts, tid) = (START + (from + number) * STEP, random.u64(1..6));
         match random.u8(..10) {
-            0 | 1 => of_any(&mut random, ts, tid),
-            2 => read_or_write("read_x", ts, tid, &vec![7; random.usize(..5000)]),
-            _ => read_or_write(programs[random.usize(..4)], ts, tid, b"a\0\\\"\xff\n\xc3\xa9"),
+            0 | 1 => vec![of_any(&mut random, ts, tid)],
+            2 => vec![read_or_write("read_x", ts, tid, &vec![7; random.usize(..5000)])],
+            3 | 4 => moved(&extended[random.usize(..extended.len())], ts, tid).into(),
+            _ => vec![read_or_write(programs[random.usize(..4)], ts, tid, b"a\0\\\"\xff\n\xc3\xa9")],
         }
     };
-    (0..EVENTS_OF_A_CAPTURE).map(event).collect()
+    (0..EVENTS_OF_A_CAPTURE).flat_map(event).collect()
 }
 
 fn state() -> MachineState {
@@ -256,26 +268,41 @@ fn an_output_that_ends_ends_all_jobs() {
 }
 
 /// Returns the lines of a format with an event's number, type and what depends on the events before.
-fn facts(path: &Path, wanted: Wanted) -> Vec<String> {
-    const FORMAT: &str = "*%evt.num %evt.type %evt.dir %evt.deltatime %evt.latency %proc.name %fd.name";
+fn facts(path: &Path, wanted: Wanted, span: Span) -> Vec<String> {
+    const FORMAT: &str =
+        "*%evt.num %evt.type %evt.dir %evt.deltatime %evt.latency %proc.name %fd.name %evt.args";
     let form = Form::Format(Formatter::parse(FORMAT, &Fields).unwrap(), TimeForm::Clock, DataForm::Dots);
-    let shown = shown(&ReadArgs { files: vec![path.into()], form, wanted, ..ReadArgs::default() });
+    let shown = shown(&ReadArgs { files: vec![path.into()], form, wanted, span, ..ReadArgs::default() });
     assert_eq!(shown.error, None);
     String::from_utf8(shown.out).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// Returns how many events have an extension.
+fn extensions(path: &Path) -> usize {
+    let mut reader = Reader::new(fs::File::open(path).unwrap()).unwrap();
+    let mut count = 0;
+    while let Some(captured) = reader.next_event().unwrap() {
+        count += usize::from(captured.event.extension().is_some());
+    }
+    count
 }
 
 #[test]
 fn events_that_are_passed_count() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(&folder, "a.scap", &capture(8, 0));
-    let all = facts(&path, Wanted::default());
+    let all = facts(&path, Wanted::default(), Span::default());
+    assert!(extensions(&path) > 2000);
+    let late = facts(&path, Wanted::default(), Span { from: Some(When::parse("5s").unwrap()), to: None });
+    let number = |line: &str| line.split(' ').next().unwrap().parse::<u64>().unwrap();
+    assert!(late.iter().eq(all.iter().filter(|line| number(line) > 5000)));
     let mut names: Vec<_> = EVENTS.iter().map(|row| row.common_name()).filter(|name| *name != "NA").collect();
     names.sort_unstable();
     names.dedup();
     let mut found = 0;
     for name in names {
         let expected: Vec<_> = all.iter().filter(|line| line.split(' ').nth(1) == Some(name)).collect();
-        let lines = facts(&path, filter(&format!("evt.type = {name}")));
+        let lines = facts(&path, filter(&format!("evt.type = {name}")), Span::default());
         assert!(lines.iter().eq(expected), "{name}");
         found += usize::from(!lines.is_empty());
     }

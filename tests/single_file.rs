@@ -31,10 +31,36 @@ fn with_old() -> (TempDir, PathBuf) {
     (folder, path)
 }
 
+/// Records for a minute at most.
 fn record(path: &Path) -> Command {
     let mut record = scapd();
-    record.args(["record", "-q", "--syscalls", "getcwd", "-w"]).arg(path);
+    record.args(["record", "-q", "--duration", "60s", "--syscalls", "getcwd", "-w"]).arg(path);
     record
+}
+
+/// A recorder that runs until it is stopped, and no longer than its test.
+struct Recorder(Option<Child>);
+
+impl Recorder {
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().unwrap()
+    }
+
+    /// Stops it, and returns its exit code and what it said.
+    fn stop(mut self) -> (Option<i32>, String) {
+        kill_process(Pid::from_child(self.child()), Signal::INT).unwrap();
+        let Output { status, stderr, .. } = self.0.take().unwrap().wait_with_output().unwrap();
+        (status.code(), String::from_utf8_lossy(&stderr).into_owned())
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -53,22 +79,16 @@ fn partial(path: &Path) -> PathBuf {
 }
 
 /// Starts a recorder, and waits until it has written to a file.
-fn started(path: &Path, written: &Path) -> Child {
-    let mut recorder = record(path).stderr(Stdio::piped()).spawn().unwrap();
+fn started(path: &Path, written: &Path) -> Recorder {
+    let mut recorder = Recorder(Some(record(path).stderr(Stdio::piped()).spawn().unwrap()));
     let start = Instant::now();
     // The old capture is shorter.
     while fs::metadata(written).map_or(0, |found| found.len()) < 1000 {
-        assert!(recorder.try_wait().unwrap().is_none(), "the recorder has ended");
+        assert!(recorder.child().try_wait().unwrap().is_none(), "the recorder has ended");
         assert!(start.elapsed() < Duration::from_secs(60), "nothing is written");
         sleep(Duration::from_millis(5));
     }
     recorder
-}
-
-fn stop(recorder: Child) -> (Option<i32>, String) {
-    kill_process(Pid::from_child(&recorder), Signal::INT).unwrap();
-    let Output { status, stderr, .. } = recorder.wait_with_output().unwrap();
-    (status.code(), String::from_utf8_lossy(&stderr).into_owned())
 }
 
 #[test]
@@ -115,7 +135,7 @@ fn the_old_file_stays_until_the_new_one_is_whole() {
     let recorder = started(&path, &partial(&path));
     assert_eq!(fs::read(&path).unwrap(), OLD);
     assert_eq!(mode(&partial(&path)), 0o600);
-    let (code, said) = stop(recorder);
+    let (code, said) = recorder.stop();
     assert_eq!(code, Some(0), "{said}");
     Capture::read(&path);
     assert_eq!(mode(&path), 0o600);
@@ -129,7 +149,7 @@ fn a_second_recorder_is_refused() {
     let (code, _, said) = run(record(&path).args(["--", "true"]));
     assert_eq!(code, Some(5), "{said}");
     assert!(said.contains("a.scap.partial is being written by another process"), "{said}");
-    let (code, said) = stop(first);
+    let (code, said) = first.stop();
     assert_eq!(code, Some(0), "{said}");
     Capture::read(&path);
     assert_eq!(names(&folder), ["a.scap"]);
@@ -142,7 +162,7 @@ fn a_file_that_is_being_written_is_not_repaired() {
     let (code, _, said) = run(scapd().arg("repair").arg(partial(&path)));
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("is still being written: stop its recorder first"), "{said}");
-    let (code, said) = stop(recorder);
+    let (code, said) = recorder.stop();
     assert_eq!(code, Some(0), "{said}");
     Capture::read(&path);
     assert_eq!(names(&folder), ["a.scap"]);
@@ -159,7 +179,7 @@ fn a_file_that_is_taken_away_is_an_error() {
         let (_folder, path) = with_old();
         let recorder = started(&path, &partial(&path));
         take_away(&partial(&path));
-        let (code, said) = stop(recorder);
+        let (code, said) = recorder.stop();
         assert_eq!(code, Some(5), "{said}");
         assert!(said.contains(&format!("a.scap.partial was {word} while it was written")), "{said}");
         assert!(!said.contains("nothing lost"), "{said}");
@@ -171,8 +191,8 @@ fn a_file_that_is_taken_away_is_an_error() {
 fn what_a_killed_recorder_leaves_is_kept() {
     let (folder, path) = with_old();
     let mut killed = started(&path, &partial(&path));
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    killed.child().kill().unwrap();
+    killed.child().wait().unwrap();
     assert_eq!(fs::read(&path).unwrap(), OLD);
     let left = fs::read(partial(&path)).unwrap();
     let (code, _, said) = run(record(&path).args(["--", "true"]));

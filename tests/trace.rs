@@ -6,10 +6,11 @@ mod common;
 
 use std::{
     fs,
+    io::{self, Write},
     process::{Command, Stdio},
 };
 
-use common::{file, run};
+use common::{file, read_until, run};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A trace that ends after a minute at the latest.
@@ -63,6 +64,43 @@ fn a_running_process_is_traced_until_a_signal_comes() {
     assert!(lines.all(|line| line.unwrap().contains("openat")));
     process.kill().unwrap();
     process.wait().unwrap();
+}
+
+#[test]
+fn a_call_that_blocks_is_shown_at_once() {
+    let command = ["--", "dd", "bs=77", "count=2", "status=none"];
+    let mut child = trace(&[&["--syscalls", "read", "evt.rawarg.size = 77"], &command[..]].concat());
+    let child = child.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let (mut input, mut said) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
+    // dd waits for what is written below.
+    let first = read_until(&mut said, "]>");
+    assert!(first.contains("<dd> read(0<pipe:[") && !first.contains('\n'), "{first:?}");
+    input.write_all(b"ab").unwrap();
+    let rest = read_until(&mut said, "\n");
+    let time = rest.strip_prefix(", \"ab\", 77) = 2 <").and_then(|rest| rest.strip_suffix(">\n"));
+    assert!(time.is_some_and(|time| time.parse::<f64>().unwrap() > 0.05), "{rest:?}");
+    let second = read_until(&mut said, "]>");
+    assert!(second.contains("<dd> read(0<pipe:[") && !second.contains('\n'), "{second:?}");
+    drop(input);
+    let rest = io::read_to_string(&mut said).unwrap();
+    assert!(rest.starts_with(", \"\", 77) = 0 <") && rest.lines().count() == 1, "{rest:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_call_that_blocks_is_shown_while_others_are_recorded() {
+    // What the filter leaves out comes all the time; and the line that another one interrupts is resumed.
+    let script = "(while :; do stat / >/dev/null; done) & cat; kill $!; wait; :";
+    let filter = "proc.name = cat and evt.type in (read, write)";
+    let mut child = trace(&[filter, "--", "sh", "-c", script]);
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let (input, mut said) = (child.stdin.take().unwrap(), child.stderr.take().unwrap());
+    let shown = read_until(&mut said, "read(0<");
+    assert!(shown.ends_with("<cat> read(0<"), "{shown:?}");
+    drop(input);
+    assert!(io::read_to_string(&mut said).unwrap().contains(", \"\", 131072) = 0 <"));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -13,7 +13,8 @@
 //!   `sample_ratio=8` parts (`verdict=sample` then).
 //! - [`SELECTED`], before the first event that it applies to: the selected events, `syscalls=read,write
 //!   events=enter,exit tracepoints=none`, each list as the command line takes it. Other events are there only to keep
-//!   names correct. Without this notice, all events were selected.
+//!   names correct. `extensions=none` says that no event has an extension. Without this notice, all events were selected,
+//!   with their extensions.
 //! - [`CLOCK`], where the wall clock was stepped during the recording: `stepped by=-3600000000000 at=T`, in ns. Event
 //!   times follow a step forward at once. After a step backward they run at half speed until they agree with the clock.
 //! - [`SLICE`], at the end of a capture that has a choice of another one's events: `left_out=900 source=read`. It left out

@@ -131,8 +131,8 @@ impl<'r, R: Read> Replay<'r, R> {
     }
 
     /// Goes past the next events as long as `is_unwanted` says so and they change nothing of the machine, as
-    /// [`next`](Replay::next) does, and faster. `is_unwanted` gets the event as the capture has it, and where its block starts
-    /// in the uncompressed capture, in bytes. It is not asked about all events: what is not passed, `next` returns.
+    /// [`next`](Replay::next) does, and faster. `is_unwanted` gets the event as the capture has it, with its
+    /// extension, and where its block starts in the uncompressed capture, in bytes. It is not asked about all events: what is not passed, `next` returns.
     pub fn pass(&mut self, mut is_unwanted: impl FnMut(&EventView<'_>, u64) -> bool) {
         let Replay { reader, machine, joiner, interval, position, section, .. } = self;
         if reader.section() != *section {
@@ -141,7 +141,7 @@ impl<'r, R: Read> Replay<'r, R> {
         reader.pass(|offset, event| {
             let ty = event.ty();
             let passes =
-                is_quiet(ty) && joiner.leaves(ty) && !interval.is_over() && is_unwanted(event, offset);
+                is_quiet(event) && joiner.leaves(ty) && !interval.is_over() && is_unwanted(event, offset);
             if passes {
                 machine.pair(event);
                 interval.event(event.bytes().len());
@@ -187,7 +187,7 @@ impl<'r, R: Read> Replay<'r, R> {
             self.judge = Judge::new(asked);
         }
         let is_asked = captured.flags & FOR_NAMES == 0
-            && self.judge.is_asked(captured.event.ty(), || generic_code(&captured.event));
+            && self.judge.is_asked(captured.event.ty(), || captured.event.generic_code());
         let previous = self.position.take(ts);
         Ok(Some(Moment {
             num: self.position.events,
@@ -201,9 +201,4 @@ impl<'r, R: Read> Replay<'r, R> {
             machine: &self.machine,
         }))
     }
-}
-
-/// Returns the stable system call code of a generic event.
-fn generic_code(event: &EventView<'_>) -> u16 {
-    event.param(0).and_then(<[u8]>::first_chunk).map_or(0, |code| u16::from_ne_bytes(*code))
 }

@@ -17,8 +17,8 @@ use super::{
 use crate::json::MAX_NUMBER;
 pub(super) use crate::json::VERSION;
 use scap::{
-    events::{self, Detail, EVENTS, EventType, FlagTable, ParamInfo, ParamType, flag_table},
-    format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value, is_named_by_type},
+    events::{Detail, Event, FlagTable, ParamInfo, ParamType, flag_table, rows},
+    format::{Decoded, Dirent, EventView, FdEntries, SockAddr, SockTuple, Structure, Value},
     model::Machine,
     replay::Moment,
 };
@@ -31,16 +31,16 @@ pub struct Writer {
     second: Option<(u64, String)>,
 }
 
-/// What the objects say of the types of events that have one name.
+/// What the objects say of the events of each row; those of some have names of their own.
 static KINDS: LazyLock<Vec<String>> =
-    LazyLock::new(|| EVENTS.iter().map(|row| kind(row.ty, row.common_name())).collect());
+    LazyLock::new(|| rows().map(|row| kind(row.ty.is_enter(), row.common_name(), Some(row))).collect());
 
 /// Returns the members of an event's object that say what it is.
-fn kind(ty: EventType, name: &str) -> String {
-    let mut out = format!(",\"dir\":\"{}\",\"type\":", if ty.is_enter() { '>' } else { '<' });
+fn kind(is_enter: bool, name: &str, row: Option<&Event>) -> String {
+    let mut out = format!(",\"dir\":\"{}\",\"type\":", if is_enter { '>' } else { '<' });
     string(&mut out, name.as_bytes());
     // Writing to a string cannot fail.
-    let _ = match events::event(ty) {
+    let _ = match row {
         Some(row) => write!(out, ",\"category\":\"{:?}\"", row.category),
         None => write!(out, ",\"category\":null"),
     };
@@ -90,9 +90,9 @@ impl Writer {
             Some(comm) => string(out, comm),
             None => out.push_str("null"),
         }
-        match KINDS.get(usize::from(event.ty().0)) {
-            Some(kind) if is_named_by_type(event.ty()) => out.push_str(kind),
-            _ => out.push_str(&kind(event.ty(), &event.name())),
+        match event.row().and_then(|row| KINDS.get(row)) {
+            Some(kind) if event.is_named_by_row() => out.push_str(kind),
+            _ => out.push_str(&kind(event.ty().is_enter(), &event.name(), event.info())),
         }
         out.push_str(",\"args\":{");
         let mut comma = "";
@@ -152,7 +152,7 @@ fn parameter(
 /// Returns whether a parameter is a list of texts; the table declares some of them as data.
 fn is_list(info: &ParamInfo) -> bool {
     match info.ty {
-        ParamType::CHARBUFARRAY => true,
+        ParamType::CHARBUFARRAY | ParamType::STRUCTS | ParamType::DIRENTS | ParamType::BITSET => true,
         ParamType::BYTEBUF => matches!(info.name, "args" | "env" | "cgroups"),
         _ => false,
     }
@@ -167,6 +167,9 @@ fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamI
     };
     match decoded.value {
         Value::Absent => out.push_str("null"),
+        Value::Int(_) | Value::Uint(_) | Value::Flags64(_) if matches!(info.detail, Detail::Flags(_)) => {
+            listed(out, names, event, info, decoded);
+        }
         Value::Int(v) => signed(out, v),
         Value::Uint(v) if info.name == "nativeID" => named(out, &|out| unsigned(out, v)),
         Value::Uint(v) => unsigned(out, v),
@@ -183,9 +186,11 @@ fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamI
                 Meaning::Flags(names) => names,
                 _ => Vec::new(),
             };
-            flags(out, v, &names);
+            flags(out, v.into(), &names);
         }
-        Value::SigSet(v) => flags(out, v, &text::kernel_names::signals(v)),
+        Value::Flags64(v) => flags(out, v, &[]),
+        Value::SigSet(v) => flags(out, v.into(), &text::kernel_names::signals(v)),
+        Value::SigSet64(v) => flags(out, v, &text::kernel_names::signals_of_64(v)),
         Value::Bool(v) => out.push_str(if v { "true" } else { "false" }),
         Value::Double(v) => double(out, v),
         Value::Ip(v) => ip(out, v),
@@ -198,7 +203,50 @@ fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamI
         Value::SockAddr(v) => sockaddr(out, &v),
         Value::SockTuple(v) => socktuple(out, &v),
         Value::FdList(v) => fd_list(out, &v),
+        Value::Struct(v) => structure(out, names, event, &v),
+        Value::Structs(v) => array(out, v.iter(), |out, v| structure(out, names, event, &v)),
+        Value::BitSet(v) => array(out, v.iter(), |out, number| unsigned(out, number as u64)),
+        Value::Dirents(v) => array(out, v.iter(), dirent),
     }
+}
+
+/// Appends an integer that has names in a table.
+fn listed(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamInfo, decoded: &Decoded<'_>) {
+    let names = match meaning(names, event, info, decoded) {
+        Meaning::Flags(names) => names,
+        _ => Vec::new(),
+    };
+    match decoded.value {
+        Value::Int(v) => names_of(out, &names, |out| signed(out, v)),
+        Value::Uint(v) | Value::Flags64(v) => flags(out, v, &names),
+        _ => {}
+    }
+}
+
+/// Appends the members that a structure has.
+fn structure(out: &mut String, names: &Machine, event: &EventView<'_>, structure: &Structure<'_>) {
+    let mut before = "{\"";
+    for (info, decoded) in structure.members() {
+        for part in [before, info.name, "\":"] {
+            out.push_str(part);
+        }
+        before = ",\"";
+        match decoded {
+            Ok(decoded) => parameter(out, names, event, info, decoded),
+            Err(_) => out.push_str("null"),
+        }
+    }
+    out.push_str(if before == "{\"" { "{}" } else { "}" });
+}
+
+fn dirent(out: &mut String, entry: Dirent<'_>) {
+    out.push_str("{\"ino\":");
+    unsigned(out, entry.ino);
+    out.push_str(",\"type\":");
+    unsigned(out, entry.ty.into());
+    out.push_str(",\"name\":");
+    string(out, entry.name);
+    out.push('}');
 }
 
 /// Appends the meaning of a value as further members of its object.
@@ -223,9 +271,13 @@ fn meant(out: &mut String, meaning: Meaning<'_>) {
     }
 }
 
-fn flags(out: &mut String, value: u32, names: &[&str]) {
+fn flags(out: &mut String, value: u64, names: &[&str]) {
+    names_of(out, names, |out| unsigned(out, value));
+}
+
+fn names_of(out: &mut String, names: &[&str], value: impl FnOnce(&mut String)) {
     out.push_str("{\"value\":");
-    unsigned(out, value.into());
+    value(out);
     out.push_str(",\"names\":");
     array(out, names, |out, name| string(out, name.as_bytes()));
     out.push('}');

@@ -106,6 +106,20 @@ pub trait View {
         Ok(())
     }
 
+    /// Returns when the event was, in ns since the epoch, that has begun a line which later events complete, if it was not
+    /// shown yet; `None` if there is no such line.
+    fn waits_since(&self) -> Option<u64> {
+        None
+    }
+
+    /// Writes what is known of that line: the rest of it is still to happen.
+    ///
+    /// # Errors
+    /// If `out` cannot be written.
+    fn overdue(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes the end of a capture, whose last section began with this state.
     ///
     /// # Errors

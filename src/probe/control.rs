@@ -51,7 +51,8 @@ fn is_left_out(tracepoint: Tracepoint) -> bool {
         Tracepoint::SchedSwitch
         | Tracepoint::SignalDeliver
         | Tracepoint::PageFaultUser
-        | Tracepoint::PageFaultKernel => true,
+        | Tracepoint::PageFaultKernel
+        | Tracepoint::IoUring => true,
     }
 }
 
@@ -65,6 +66,7 @@ fn tracepoint_bit(tracepoint: Tracepoint) -> TracepointBits {
         Tracepoint::SignalDeliver => Bit::SC_TP_SIGNAL_DELIVER,
         Tracepoint::PageFaultUser => Bit::SC_TP_PAGE_FAULT_USER,
         Tracepoint::PageFaultKernel => Bit::SC_TP_PAGE_FAULT_KERNEL,
+        Tracepoint::IoUring => Bit::SC_TP_IO_URING,
     }
 }
 
@@ -122,6 +124,11 @@ impl Control<'_> {
             settings.statsd_port().store(statsd_port.into(), Ordering::Release);
         }
         settings.dynamic_snaplen().store(dynamic.is_some().into(), Ordering::Release);
+    }
+
+    /// Sets whether events have their extension: parameters that the format has no field for.
+    pub fn set_extensions(&self, recorded: bool) {
+        self.settings.extensions().store(recorded.into(), Ordering::Release);
     }
 
     /// Sets whether the returns of failed calls are left out. Their entries are recorded, because the result is not

@@ -4,7 +4,10 @@ use std::{
     collections::{HashSet, VecDeque},
     fs::{self, File},
     io::{self, Read},
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::{
+        fd::AsFd,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
+    },
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -13,11 +16,11 @@ use std::{
     thread::sleep,
 };
 
-use super::follow::{Growing, LOOK, is_locked};
-use crate::{
-    print::{self, PrintError},
-    salvage::PARTIAL,
+use super::{
+    follow::{Growing, Hurrying, LOOK, is_locked},
+    live::{Live, Waiting},
 };
+use crate::{print::PrintError, salvage::PARTIAL};
 use scap::format::{Keep, Reader};
 
 /// What the name of a capture in a folder ends with, before [`PARTIAL`].
@@ -29,6 +32,8 @@ pub(super) struct Input {
     pub bytes: Box<dyn Read>,
     /// A recorder is writing it: it may end in the middle of an event.
     pub is_growing: bool,
+    /// What is known of what still comes.
+    pub waiting: Waiting,
 }
 
 /// A capture that is open, and a file.
@@ -127,6 +132,7 @@ impl Inputs {
     /// Returns how many bytes all captures have together. `None` if one is no regular file.
     pub fn size(&self) -> Option<u64> {
         let sizes = self.queue.iter().map(|entry| match fs::metadata(&entry.path) {
+            _ if entry.path == Path::new("-") => None,
             Ok(meta) => meta.is_file().then_some(meta.len()),
             // That is told when it is opened.
             Err(_) => Some(0),
@@ -168,17 +174,26 @@ impl Inputs {
     }
 
     fn open(&self, path: PathBuf) -> Result<Input, PrintError> {
+        let hurry = Arc::<AtomicBool>::default();
         if path == Path::new("-") {
-            return Ok(Input { bytes: print::open(&path)?, path, is_growing: false });
+            // Not by the standard library's buffer, which hides whether more is there.
+            let file = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+            let file = file.map_err(|source| PrintError::Open { path: path.clone(), source })?;
+            let live = Live::stream(&file);
+            let bytes = Box::new(Hurrying { file, hurry: hurry.clone() });
+            return Ok(Input { bytes, path, is_growing: false, waiting: Waiting { live, hurry } });
         }
         let OpenFile { path, file, is_growing } = open(path)?;
         if let Some(stop) = &self.follow {
             // Alone, it may be written by a recorder that takes no lock.
             let is_alone = self.queue.is_empty() && self.folders.is_empty();
-            let bytes = Box::new(Growing::new(file, is_alone, stop.clone()));
-            return Ok(Input { path, bytes, is_growing: true });
+            let live = Live::growing(&file).ok();
+            let bytes = Box::new(Growing::new(file, is_alone, stop.clone(), hurry.clone()));
+            return Ok(Input { path, bytes, is_growing: true, waiting: Waiting { live, hurry } });
         }
-        Ok(Input { path, bytes: Box::new(file), is_growing })
+        let live = Live::stream(&file);
+        let bytes = Box::new(Hurrying { file, hurry: hurry.clone() });
+        Ok(Input { path, bytes, is_growing, waiting: Waiting { live, hurry } })
     }
 
     /// Returns the captures in a folder that were not known yet, in the order in which they were made.

@@ -24,6 +24,7 @@ use std::{
 use super::{
     ReadArgs,
     inputs::{Input, Inputs},
+    live::Waiting,
     run::{Run, Sink, Stretch},
 };
 use crate::print::{DependsOn, PrintError};
@@ -338,7 +339,7 @@ impl Shared {
 
     fn input(&self) -> Input {
         let bytes = Box::new(At { file: self.file.clone(), at: 0, len: self.len });
-        Input { path: self.path.clone(), bytes, is_growing: self.is_growing }
+        Input { path: self.path.clone(), bytes, is_growing: self.is_growing, waiting: Waiting::default() }
     }
 }
 

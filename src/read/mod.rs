@@ -6,12 +6,14 @@
 mod follow;
 mod inputs;
 mod jobs;
+mod live;
 mod run;
 mod slice;
 mod span;
 mod wanted;
 
 use std::{
+    fs::File,
     io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
     sync::{
@@ -28,7 +30,9 @@ use crate::{
         Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, PrintError, TableForm, TimeForm, View,
     },
 };
+use follow::Hurrying;
 use inputs::Inputs;
+use live::{Live, Waiting};
 use run::{Run, Whole};
 use scap::{
     formatter::{Columns, Formatter},
@@ -159,9 +163,27 @@ pub fn cause(error: PrintError) -> anyhow::Error {
 /// # Errors
 /// As for [`read()`].
 pub fn read_from(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    read_as(input, Waiting::default(), args, out)
+}
+
+/// Like [`read_from`], but reads what is being recorded: shows what is known of a line whose rest is still to happen.
+///
+/// # Errors
+/// As for [`read()`].
+pub fn read_live(input: File, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    let waiting = Waiting { live: Live::stream(&input), hurry: Arc::default() };
+    read_as(Hurrying { file: input, hurry: waiting.hurry.clone() }, waiting, args, out)
+}
+
+fn read_as(
+    input: impl Read,
+    waiting: Waiting,
+    args: &ReadArgs,
+    out: &mut impl Write,
+) -> Result<(), PrintError> {
     let name = args.files.first().map_or(Path::new("-"), |file| file);
     let (mut run, out) = (Run::new(args, None)?, &mut Whole(out));
-    run.capture(name, input, out)?;
+    run.capture(name, input, waiting, out)?;
     run.finish(out)
 }
 

@@ -5,9 +5,15 @@ use std::{
     os::unix::ffi::OsStrExt,
     path::Path,
     sync::atomic::Ordering::Relaxed,
+    time::Duration,
 };
 
-use super::{ReadArgs, Stopped, inputs::Input, slice::SliceView};
+use super::{
+    ReadArgs, Stopped,
+    inputs::Input,
+    live::{Live, Waiting},
+    slice::SliceView,
+};
 use crate::{
     escape::escaped,
     print::{DependsOn, PrintError, View},
@@ -18,6 +24,9 @@ use scap::{
     format::{ReadError, Reader},
     replay::{Moment, Position, Replay},
 };
+
+/// How old a line becomes before the part of it that is known is shown, if the rest is still to happen.
+const OVERDUE: Duration = Duration::from_millis(100);
 
 /// Where a run writes to.
 pub(super) trait Sink: Write {
@@ -126,9 +135,9 @@ impl<'a> Run<'a> {
         let mut shown = Ok(());
         while self.left > 0
             && shown.is_ok()
-            && let Some(Input { path, bytes, is_growing }) = next()?
+            && let Some(Input { path, bytes, is_growing, waiting }) = next()?
         {
-            shown = match self.capture(&path, bytes, out) {
+            shown = match self.capture(&path, bytes, waiting, out) {
                 // Its recorder has not finished the last event.
                 Err(PrintError::Read { source: ReadError::Truncated { .. }, .. }) if is_growing => Ok(()),
                 result => result,
@@ -142,16 +151,23 @@ impl<'a> Run<'a> {
     }
 
     /// Shows a capture.
-    pub fn capture(&mut self, path: &Path, input: impl Read, out: &mut impl Sink) -> Result<(), PrintError> {
+    pub fn capture(
+        &mut self,
+        path: &Path,
+        input: impl Read,
+        waiting: Waiting,
+        out: &mut impl Sink,
+    ) -> Result<(), PrintError> {
         if self.left == 0 {
             return Ok(());
         }
         out.begin().map_err(PrintError::Write)?;
+        let Waiting { live, hurry } = waiting;
         let mut reader =
             Reader::new(input).map_err(|source| PrintError::Read { path: path.into(), source })?;
         let keep = self.args.wanted.keep().max(self.view.keep());
-        reader = reader.keep(keep).max_state(self.args.max_state);
-        let shown = self.events(path, &mut reader, out);
+        reader = reader.keep(keep).max_state(self.args.max_state).hurry(hurry);
+        let shown = self.events(path, &mut reader, live, out);
         out.reach(reader.offset()).map_err(PrintError::Write)?;
         shown
     }
@@ -165,6 +181,7 @@ impl<'a> Run<'a> {
         &mut self,
         path: &Path,
         reader: &mut Reader<R>,
+        mut live: Option<Live>,
         out: &mut impl Sink,
     ) -> Result<(), PrintError> {
         let damaged = |source| PrintError::Read { path: path.into(), source };
@@ -179,9 +196,9 @@ impl<'a> Run<'a> {
             let stretch = self.stop().and_then(|()| out.reach(moment.captured.offset));
             let stretch = stretch.map_err(PrintError::Write)?;
             let is_excluded = self.moment(&moment, stretch.is_shown, out).map_err(PrintError::Write)?;
-            // Before the next event is waited for.
-            if !moment.captured.more && std::mem::take(&mut self.is_unflushed) {
-                out.flush().map_err(PrintError::Write)?;
+            if !moment.captured.more {
+                let ts = moment.event().ts();
+                self.pause(ts, live.as_mut(), out).map_err(PrintError::Write)?;
             }
             if self.left == 0 {
                 return Ok(());
@@ -193,6 +210,20 @@ impl<'a> Run<'a> {
         }
         self.position = replay.position();
         self.view.end_capture(reader.state(), out).map_err(PrintError::Write)
+    }
+
+    /// Shows what is known, before the next event is waited for. The last one was at this time.
+    fn pause(&mut self, ts: u64, live: Option<&mut Live>, out: &mut impl Write) -> io::Result<()> {
+        if std::mem::take(&mut self.is_unflushed) {
+            out.flush()?;
+        }
+        let (Some(live), Some(since)) = (live, self.view.waits_since()) else { return Ok(()) };
+        let age = Duration::from_nanos(ts.saturating_sub(since));
+        if age < OVERDUE && live.has_more_within(OVERDUE - age) {
+            return Ok(());
+        }
+        self.view.overdue(out)?;
+        out.flush()
     }
 
     fn stop(&self) -> io::Result<()> {

@@ -50,7 +50,7 @@ pub struct Drain {
     notices: VecDeque<(u64, Notice)>,
     /// Decides which of the next events were requested.
     judge: Judge,
-    /// The selection that each file states; `None` if it is everything.
+    /// The selection that each file states; `None` if it is the usual one.
     selected: Option<Asked>,
     /// When the file began, if its selection notice is still to be written.
     unsaid: Option<u64>,
@@ -147,7 +147,7 @@ impl Drain {
     /// when the gate was opened.
     pub fn say_what_is_asked(&mut self, asked: Asked, began: u64) {
         self.judge = Judge::new(asked);
-        self.selected = Some(asked).filter(|_| self.judge.is_strict());
+        self.selected = Some(asked).filter(|asked| !asked.is_usual());
         self.unsaid = Some(began);
     }
 
@@ -226,14 +226,14 @@ impl Drain {
                 return Ok(took);
             };
             let ts = self.clock.adjust(time_stamp(event.bytes));
-            let block = event_block_len(event.bytes.len());
-            let cut = self.rotor.as_mut().and_then(|rotor| rotor.before(ts, block, &self.writer));
+            let cut = self.rotor.as_mut().and_then(|rotor| rotor.before(ts, size(&event), &self.writer));
             if let Some(at) = cut {
                 // Copied first: the event borrows a ring, and the cut needs the probe.
-                let (cpu, late, bytes) = (event.cpu, event.late, event.bytes.to_vec());
+                let (bytes, extensions) = (event.bytes.to_vec(), event.extensions.to_vec());
+                let (cpu, late) = (event.cpu, event.late);
                 self.cut(active.probe(), at)?;
                 self.chunk = Some(self.writer.take_or_make()?);
-                self.write(RawEvent { cpu, late, bytes: &bytes }, ts)?;
+                self.write(RawEvent { cpu, bytes: &bytes, extensions: &extensions, late }, ts)?;
             } else {
                 self.write(event, ts)?;
             }
@@ -250,7 +250,7 @@ impl Drain {
         Ok(self.chunk.is_some())
     }
 
-    /// Writes an event with time stamp `ts` into the current buffer.
+    /// Writes an event with time stamp `ts`, and those that extend it, into the current buffer.
     #[inline]
     fn write(&mut self, event: RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
         while self.notices.front().is_some_and(|(after, _)| *after < ts) {
@@ -276,19 +276,22 @@ impl Drain {
         self.taken = self.taken.max(raw);
         self.latest = self.latest.max(ts);
         self.latest_in_file = self.latest_in_file.max(ts);
-        let start = chunk.bytes.len();
-        frame_event(&mut chunk.bytes, event.cpu, event.bytes);
-        if ts != raw {
-            set_event_time(&mut chunk.bytes[start..], ts);
+        let before = chunk.bytes.len();
+        for part in event.parts() {
+            let start = chunk.bytes.len();
+            frame_event(&mut chunk.bytes, event.cpu, part);
+            if ts != raw {
+                set_event_time(&mut chunk.bytes[start..], ts);
+            }
         }
         chunk.events += 1;
         chunk.late += u64::from(late);
-        let block = event_block_len(event.bytes.len());
+        let size = chunk.bytes.len() - before;
         if let Some(rotor) = &mut self.rotor {
-            rotor.count(block);
+            rotor.count(size);
         }
         // The next event is often about this long. A longer one grows the buffer.
-        if chunk.room() < block.max(4096) { self.flush() } else { Ok(()) }
+        if chunk.room() < size.max(4096) { self.flush() } else { Ok(()) }
     }
 
     fn write_notice(&mut self, notice: Notice, at: u64) -> Result<(), OutputError> {
@@ -301,7 +304,7 @@ impl Drain {
                 let block = write_selected(&mut chunk, &asked, at);
                 self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
                 self.judge = Judge::new(asked);
-                self.selected = Some(asked).filter(|_| self.judge.is_strict());
+                self.selected = Some(asked).filter(|asked| !asked.is_usual());
                 self.unsaid = None;
             }
             notice => {
@@ -463,12 +466,18 @@ impl Drain {
     }
 }
 
+/// Returns the size of the blocks of an event and those that extend it.
+#[inline]
+fn size(event: &RawEvent<'_>) -> usize {
+    event.parts().map(|part| event_block_len(part.len())).sum()
+}
+
 /// Writes the notice of the selection; returns the size of its block.
 fn write_selected(chunk: &mut Chunk, asked: &Asked, at: u64) -> usize {
     let (text, before) = (asked.to_string(), chunk.bytes.len());
     frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::SELECTED, &text, at));
     chunk.latest = chunk.latest.max(at);
-    chunk.selected = Some(if asked.is_everything() { String::new() } else { text });
+    chunk.selected = Some(if asked.is_usual() { String::new() } else { text });
     chunk.bytes.len() - before
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Wanted {
     syscalls: Option<SyscallSet>,
     directions: Directions,
     tracepoints: TracepointSet,
+    /// Whether events have their extensions.
+    extensions: bool,
     /// Record nothing else.
     only: bool,
 }
@@ -24,13 +26,15 @@ impl Wanted {
             syscalls: config.syscalls,
             directions: config.probe.directions,
             tracepoints: config.probe.tracepoints,
+            extensions: config.probe.extensions,
             only: config.only,
         }
     }
 
     /// Returns the selection after a change of settings.
     pub(super) fn changed(self, settings: &LiveSettings) -> Wanted {
-        Wanted { syscalls: settings.syscalls, only: settings.only, ..self }
+        let LiveSettings { syscalls, only, extensions, .. } = *settings;
+        Wanted { syscalls, only, extensions, ..self }
     }
 
     /// Returns the selection with these calls added.
@@ -46,7 +50,8 @@ impl Wanted {
     /// Returns what the file says was requested.
     pub(super) fn asked(&self) -> Asked {
         let Directions { enter, exit } = self.directions;
-        Asked { syscalls: self.syscalls, enter, exit, tracepoints: self.tracepoints }
+        let Wanted { syscalls, tracepoints, extensions, .. } = *self;
+        Asked { syscalls, enter, exit, tracepoints, extensions }
     }
 
     fn has_companions(&self) -> bool {

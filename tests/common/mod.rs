@@ -32,6 +32,16 @@ pub fn run(command: &mut Command) -> (Option<i32>, String, String) {
     (status.code(), text(stdout), text(stderr))
 }
 
+/// Reads until the text ends like this, or until the end of the input.
+pub fn read_until(input: &mut impl Read, end: &str) -> String {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(end.as_bytes()) && input.read(&mut byte).unwrap() > 0 {
+        text.push(byte[0]);
+    }
+    String::from_utf8(text).unwrap()
+}
+
 /// Runs a command, and samples its memory: returns its exit code, stderr, and the resident bytes.
 pub fn run_watched(command: &mut Command) -> (Option<i32>, String, Vec<u64>) {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();

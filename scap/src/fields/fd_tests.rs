@@ -1,23 +1,13 @@
 //! Tests of the fields of descriptors, with captures that they make.
 
-use super::{Fields, Key, Reference, Registry, Source, Value as Field};
-use crate::{
-    events::EVENTS,
-    format::{
-        EventBuilder, FdEntries, Keep, MachineState, Reader, SockAddr, SockTuple, Value, frame_event,
-        state::{Fd, FdKind, FdList, Interface, InterfaceAddress, L4Proto, Thread},
-        write_state,
-    },
-    replay::{Position, Replay},
+use super::fixture::{self, OK};
+use crate::format::{
+    FdEntries, MachineState, SockAddr, SockTuple, Value,
+    state::{Fd, FdKind, FdList, Interface, InterfaceAddress, L4Proto, Thread},
 };
 
-const OK: Value<'static> = Value::Errno(0);
-
 /// A capture of thread 100, in whose state descriptor 3 is a file and descriptor 4 a listening socket.
-struct Capture {
-    bytes: Vec<u8>,
-    ts: u64,
-}
+struct Capture(fixture::Capture);
 
 impl Capture {
     fn new() -> Capture {
@@ -37,21 +27,11 @@ impl Capture {
             }],
             ..MachineState::default()
         };
-        let mut bytes = Vec::new();
-        write_state(&mut bytes, &state).unwrap();
-        Capture { bytes, ts: 0 }
+        Capture(fixture::Capture::of(&state))
     }
 
-    /// Adds an event of the newest row of that name, with the values of the parameters named.
     fn event(&mut self, name: &str, values: &[(&str, Value<'_>)]) -> &mut Capture {
-        let (name, direction) = name.split_at(name.len() - 2);
-        let row = EVENTS.iter().rfind(|e| e.name == name && e.ty.is_enter() == (direction == "_e")).unwrap();
-        self.ts += 10;
-        let value = |name| values.iter().find(|(known, _)| *known == name).map_or(Value::Absent, |(_, v)| *v);
-        values.iter().for_each(|(name, _)| assert!(row.param(name).is_some(), "{name}"));
-        let start = EventBuilder::new(row, self.ts, 100);
-        let built = row.params.iter().fold(start, |builder, param| builder.param(value(param.name)).unwrap());
-        frame_event(&mut self.bytes, 0, &built.build_short().unwrap());
+        self.0.event(100, name, values);
         self
     }
 
@@ -69,29 +49,7 @@ impl Capture {
 
     /// Returns the values of a field at the last event, as text.
     fn all(&self, field: &str) -> Vec<String> {
-        let (name, argument) = match field.split_once('[') {
-            Some((name, number)) => (name, Some(Key::Index(number.trim_end_matches(']').parse().unwrap()))),
-            None => (field, None),
-        };
-        let index = Fields.fields().iter().position(|field| field.name == name).unwrap();
-        let mut reader = Reader::new(&self.bytes[..]).unwrap().keep(Keep::All);
-        let mut replay = Replay::new(&mut reader, Keep::All, Position::default());
-        let mut values = Vec::new();
-        while let Some(moment) = replay.next().unwrap() {
-            values.clear();
-            moment.values(&Reference { field: index, argument: argument.clone() }, &mut |value| {
-                values.push(match value {
-                    Field::Text(text) => String::from_utf8(text.into_owned()).unwrap(),
-                    Field::Int(number) => number.to_string(),
-                    Field::Uint(number) => number.to_string(),
-                    Field::Bool(bool) => bool.to_string(),
-                    Field::Ip(ip) => ip.to_string(),
-                    Field::Double(number) => number.to_string(),
-                });
-                true
-            });
-        }
-        values
+        self.0.at_each(field).pop().unwrap_or_default()
     }
 
     /// Returns the value of a field at the last event; `-` if it has none.

@@ -14,10 +14,13 @@ use crate::{
 pub const OK: Param<'static> = Param::Errno(0);
 pub const BOOT: u64 = 1_000_000_000;
 
-/// A capture: its state, then events that are 10 ns apart.
+/// A capture: its state, then events that are 10 ns apart, or another [step](Capture::clock).
 pub struct Capture {
     bytes: Vec<u8>,
-    ts: u64,
+    /// The time of the next event, in ns since the epoch.
+    pub ts: u64,
+    step: u64,
+    cpu: u16,
 }
 
 fn thread(tid: u64, ptid: u64, comm: &str) -> Thread {
@@ -82,14 +85,23 @@ impl Capture {
     pub fn of(state: &MachineState) -> Capture {
         let mut bytes = Vec::new();
         write_state(&mut bytes, state).unwrap();
-        Capture { bytes, ts: BOOT + 1000 }
+        Capture { bytes, ts: BOOT + 1010, step: 10, cpu: 0 }
     }
 
-    /// Adds an event of the newest row of that name on CPU 0.
+    /// Sets the time of the next event, and how much later each further one is, in ns.
+    pub fn clock(self, ts: u64, step: u64) -> Capture {
+        Capture { ts, step, ..self }
+    }
+
+    /// Sets the CPU of the next events, at first 0.
+    pub fn on_cpu(self, cpu: u16) -> Capture {
+        Capture { cpu, ..self }
+    }
+
+    /// Adds an event of the newest row of that name, with the values of the parameters named.
     pub fn event(&mut self, tid: u64, name: &str, values: &[(&str, Param<'_>)]) -> &mut Capture {
         let (name, direction) = name.split_at(name.len() - 2);
         let row = EVENTS.iter().rfind(|e| e.name == name && e.ty.is_enter() == (direction == "_e")).unwrap();
-        self.ts += 10;
         values.iter().for_each(|(name, _)| assert!(row.param(name).is_some(), "{name}"));
         let builder = row.params.iter().fold(EventBuilder::new(row, self.ts, tid), |builder, param| {
             let value = values.iter().find(|(name, _)| *name == param.name);
@@ -100,7 +112,8 @@ impl Capture {
 
     /// Adds the bytes of an event.
     pub fn add(&mut self, event: &[u8]) -> &mut Capture {
-        frame_event(&mut self.bytes, 0, event);
+        frame_event(&mut self.bytes, self.cpu, event);
+        self.ts += self.step;
         self
     }
 
@@ -148,10 +161,20 @@ impl Capture {
         }
     }
 
+    /// Returns the values of a field at each event.
+    pub fn at_each(&self, field: &str) -> Vec<Vec<String>> {
+        let field = reference(field);
+        let mut all = Vec::new();
+        self.replay(|moment| all.push(values(moment, &field)));
+        all
+    }
+
     /// Returns the values of fields at the last event, each as text: all of a field with commas, `-` for none.
     pub fn at_end(&self, fields: &[&str]) -> Vec<String> {
+        let fields: Vec<_> = fields.iter().map(|field| reference(field)).collect();
         let mut last = Vec::new();
-        self.replay(|moment| last = fields.iter().map(|field| shown(moment, field)).collect());
+        let text = |values: Vec<String>| if values.is_empty() { "-".into() } else { values.join(",") };
+        self.replay(|moment| last = fields.iter().map(|field| text(values(moment, field))).collect());
         last
     }
 
@@ -164,24 +187,36 @@ impl Capture {
     }
 }
 
-fn shown(source: &dyn Source, field: &str) -> String {
-    let (name, key) = match field.split_once('[') {
-        Some((name, key)) => (name, Some(key.trim_end_matches(']'))),
-        None => (field, None),
+/// Returns a field by its name, with an argument in brackets or behind the last dot.
+pub fn reference(text: &str) -> Reference {
+    let find = |name: &str| Fields.fields().iter().position(|field| field.name == name);
+    if let Some((name, key)) = text.split_once('[') {
+        let key = key.trim_end_matches(']');
+        let argument = Some(key.parse().map_or_else(|_| Key::Name(key.into()), Key::Index));
+        return Reference { field: find(name).unwrap_or_else(|| panic!("{text}")), argument };
+    }
+    let with_name = || {
+        let (name, key) = text.rsplit_once('.').unwrap();
+        Reference {
+            field: find(name).unwrap_or_else(|| panic!("{text}")),
+            argument: Some(Key::Name(key.into())),
+        }
     };
-    let argument = key.map(|key| key.parse().map_or_else(|_| Key::Name(key.into()), Key::Index));
-    let field =
-        Fields.fields().iter().position(|field| field.name == name).unwrap_or_else(|| panic!("{name}"));
+    find(text).map_or_else(with_name, |field| Reference { field, argument: None })
+}
+
+/// Returns the values of a field, each as text.
+fn values(source: &dyn Source, field: &Reference) -> Vec<String> {
     let mut values = Vec::new();
-    source.values(&Reference { field, argument }, &mut |value| {
+    source.values(field, &mut |value| {
         values.push(plain(value));
         true
     });
-    if values.is_empty() { "-".into() } else { values.join(",") }
+    values
 }
 
 /// Returns a value as text.
-pub fn plain(value: Value<'_>) -> String {
+fn plain(value: Value<'_>) -> String {
     match value {
         Value::Text(text) => text.escape_ascii().to_string(),
         Value::Int(number) => number.to_string(),

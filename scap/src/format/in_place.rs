@@ -3,11 +3,13 @@
 use std::io::{BufRead, Read};
 
 use super::{
+    ahead::{Buffer, Found, Part},
     block::{BlockKind, BlockType, HEADER_LEN, TRAILER_LEN},
+    error::ReadError,
     event::EventView,
     fields::Fields,
     legacy,
-    reader::{Found, Reader, longest},
+    reader::{Reader, longest},
 };
 
 /// A block with an event of today's form.
@@ -48,42 +50,62 @@ impl<R: Read> Reader<R> {
     #[inline]
     pub(super) fn found_in_place(&mut self) -> Option<Found> {
         let Intact { ty, len, cpu, flags, start, event } = Intact::at_start_of(self.input.buffered())?;
-        let (offset, head, in_place) = (self.offset, event.head(), len as usize);
+        let head = event.head();
+        let event = Part { buffer: Buffer::Input, start, len: head.len() };
+        let (offset, in_place) = (self.offset, len as usize);
         self.passed(ty, len);
-        Some(Found { offset, cpu, flags, start, head, in_place })
+        Some(Found { offset, cpu, flags, head, event, extension: Part::EMPTY, in_place })
     }
 
     /// Leaves out the next events as long as `passes` says so; it gets where the event's block starts in the uncompressed
-    /// capture. Stops before what is not an intact event in memory, and before the last one in memory: whoever waits for
-    /// the next one has seen that one.
+    /// capture, and the event with its extension. Stops before what is not an intact event in memory, and before the last
+    /// one in memory: its extension may still come, and whoever waits for the next one has seen that one.
     pub(crate) fn pass(&mut self, mut passes: impl FnMut(u64, &EventView<'_>) -> bool) {
-        if !self.is_sound() {
+        if !self.is_sound() || self.ahead.is_some() {
             return;
         }
         self.leave();
         let buffer = self.input.buffered();
-        let mut rest = buffer;
-        while let Some(Intact { ty, len, event, .. }) = Intact::at_start_of(rest)
-            && rest.len() > len as usize
-            && passes(self.offset, &event)
-        {
-            self.blocks.add(ty);
-            self.offset += u64::from(len);
-            rest = rest.get(len as usize..).unwrap_or_default();
+        let block_at = |start: usize| Intact::at_start_of(buffer.get(start..).unwrap_or_default());
+        let mut start = 0;
+        let mut block = block_at(start);
+        while let Some(Intact { ty, len, mut event, .. }) = block {
+            let mut end = start + len as usize;
+            let Some(mut next) = block_at(end) else { break };
+            let extension = next.event.extends(&event).then_some((next.ty, next.len));
+            if let Some((_, len)) = extension {
+                event = event.with_extension(&next.event);
+                end += len as usize;
+                let Some(behind) = block_at(end) else { break };
+                next = behind;
+            }
+            if !passes(self.offset, &event) {
+                break;
+            }
+            for (ty, len) in [Some((ty, len)), extension].into_iter().flatten() {
+                self.blocks.add(ty);
+                self.offset += u64::from(len);
+            }
+            (start, block) = (end, Some(next));
         }
-        let passed = buffer.len() - rest.len();
-        self.input.consume(passed);
+        self.input.consume(start);
         self.settle();
     }
 
-    /// Checks the event in the buffer, after making one of an older block one of today's.
-    pub(super) fn found(
+    /// Reads the body of a block with an event into the buffer, and checks the event. One of an older block is made one of
+    /// today's.
+    pub(super) fn event_block(
         &mut self,
-        offset: u64,
-        version: u8,
-        flags: bool,
-        large: bool,
-    ) -> Result<Found, String> {
+        ty: BlockType,
+        len: u32,
+        (version, flags, large): (u8, bool, bool),
+    ) -> Result<Found, ReadError> {
+        self.body(ty, len)?;
+        let offset = self.offset;
+        self.found(offset, version, flags, large).map_err(|what| ReadError::Corrupt { offset, what })
+    }
+
+    fn found(&mut self, offset: u64, version: u8, flags: bool, large: bool) -> Result<Found, String> {
         let mut f = Fields::new(&self.buf);
         let cpu = f.u16();
         let bits = if flags { f.u32() } else { Some(0) };
@@ -96,14 +118,8 @@ impl<R: Read> Reader<R> {
         }
         let event = self.buf.get(start..).unwrap_or_default();
         let head = EventView::parse(event, large).map_err(|e| e.to_string())?.head();
-        Ok(Found { offset, cpu, flags: bits, start, head, in_place: 0 })
-    }
-
-    /// Returns the bytes from the start of a found event on.
-    #[inline]
-    pub(super) fn event_bytes(&self, found: &Found) -> &[u8] {
-        let bytes = if found.in_place > 0 { self.input.buffered() } else { &self.buf };
-        bytes.get(found.start..).unwrap_or_default()
+        let event = Part { buffer: Buffer::Block, start, len: head.len() };
+        Ok(Found { offset, cpu, flags: bits, head, event, extension: Part::EMPTY, in_place: 0 })
     }
 
     /// Leaves the event in the buffer that was returned last.

@@ -7,15 +7,22 @@ use jiff::tz::TimeZone;
 use super::{
     data::DataForm,
     escape::{Out, Raw},
-    kernel_names::signals,
+    kernel_names::{signals, signals_of_64},
     meaning::{Meaning, is_signed, meaning, shown, signed},
     time, values,
 };
 use crate::{
-    events::{EVENTS, Event, ParamInfo, ParamType},
-    format::{Decoded, EventView, FdEntries, Value, decode},
+    events::{Effect, Event, ParamInfo, ParamType, rows},
+    format::{Decoded, EventView, FdEntries, Structure, Value, ValueError, decode},
     model::{Machine, sockaddr, socktuple},
 };
+
+/// What is known of a row before its values.
+struct KnownRow {
+    params: Vec<Known>,
+    /// Whether it is of a request of io_uring: most of its parameters are those of other operations.
+    is_request: bool,
+}
 
 /// What is known of a parameter before its value.
 struct Known {
@@ -25,14 +32,18 @@ struct Known {
     is_signed: bool,
 }
 
-/// The parameters of the rows, by type.
-static KNOWN: LazyLock<Vec<Vec<Known>>> = LazyLock::new(|| {
-    let known = |row: &'static Event, info: &'static ParamInfo| Known {
+/// The same of all rows, by [`EventView::row`].
+static KNOWN: LazyLock<Vec<KnownRow>> = LazyLock::new(|| {
+    let param = |row: &'static Event, info: &'static ParamInfo| Known {
         info,
         start: format!(" {}=", info.name),
         is_signed: is_signed(row, info),
     };
-    EVENTS.iter().map(|row| row.params.iter().map(|info| known(row, info)).collect()).collect()
+    let known = |row: &'static Event| KnownRow {
+        params: row.params.iter().map(|info| param(row, info)).collect(),
+        is_request: matches!(row.effect(), Some(Effect::IoUringSubmit | Effect::IoUringComplete)),
+    };
+    rows().map(known).collect()
 });
 
 /// Appends all arguments of an event, each with a space before it: name, value, and the value's meaning in parentheses.
@@ -43,24 +54,52 @@ pub fn arguments(
     tz: &TimeZone,
     data: DataForm,
 ) {
-    let params = KNOWN.get(usize::from(event.ty().0)).map_or(&[][..], Vec::as_slice);
-    for (Known { info, start, is_signed }, bytes) in params.iter().zip(event.params()) {
+    let Some(KnownRow { params, is_request }) = event.row().and_then(|row| KNOWN.get(row)) else { return };
+    for (index, bytes) in event.indexed().skip(event.identity()) {
+        let Some(Known { info, start, is_signed }) = params.get(index) else { return };
+        let decoded = decode(info, bytes);
+        if *is_request && decoded.as_ref().is_ok_and(|decoded| decoded.value == Value::Absent) {
+            continue;
+        }
+        let decoded = decoded.map(|decoded| if *is_signed { signed(decoded) } else { decoded });
         // Writing to memory cannot fail.
         let _ = out.write_str(start);
-        match decode(info, bytes) {
-            Ok(decoded) => {
-                let decoded = if *is_signed { signed(decoded) } else { decoded };
-                value(out, event, machine, &decoded, tz, data);
-                match meaning(machine, event, info, &decoded) {
-                    Meaning::None => {}
-                    known => {
-                        let _ = out.write_char('(');
-                        write_meaning(out, &known);
-                        let _ = out.write_char(')');
-                    }
-                }
-            }
-            Err(_) => invalid(out, info),
+        explained(out, event, machine, (*info, decoded), tz, data);
+    }
+}
+
+/// Appends a member of a structure: name, value, and the value's meaning in parentheses.
+fn named(
+    out: &mut impl Out,
+    event: &EventView<'_>,
+    machine: &Machine,
+    (info, decoded): (&ParamInfo, Result<Decoded<'_>, ValueError>),
+    tz: &TimeZone,
+    data: DataForm,
+) {
+    let _ = [info.name, "="].into_iter().try_for_each(|part| out.write_str(part));
+    let decoded = decoded.map(|decoded| shown(event, info, decoded));
+    explained(out, event, machine, (info, decoded), tz, data);
+}
+
+/// Appends a value as it is [`shown`], and its meaning in parentheses.
+#[inline]
+fn explained(
+    out: &mut impl Out,
+    event: &EventView<'_>,
+    machine: &Machine,
+    (info, decoded): (&ParamInfo, Result<Decoded<'_>, ValueError>),
+    tz: &TimeZone,
+    data: DataForm,
+) {
+    let Ok(decoded) = decoded else { return invalid(out, info) };
+    value(out, event, machine, &decoded, tz, data);
+    match meaning(machine, event, info, &decoded) {
+        Meaning::None => {}
+        known => {
+            let _ = out.write_char('(');
+            write_meaning(out, &known);
+            let _ = out.write_char(')');
         }
     }
 }
@@ -138,6 +177,8 @@ pub fn value(
         Value::Uid(u32::MAX) | Value::Gid(u32::MAX) => write!(out, "-1"),
         Value::Uid(v) | Value::Gid(v) => return out.integer(v),
         Value::SigSet(v) => out.write_str(&signals(v).join(" ")),
+        Value::SigSet64(v) => out.write_str(&signals_of_64(v).join(" ")),
+        Value::Flags64(v) => return out.integer(v),
         Value::Double(v) => write!(out, "{v}"),
         Value::RelTime(u64::MAX) => write!(out, "none"),
         Value::RelTime(v) => write!(out, "{v}"),
@@ -148,14 +189,49 @@ pub fn value(
         Value::SockAddr(v) => return out.text(&sockaddr(&v)),
         Value::SockTuple(v) => return out.text(&socktuple(&v)),
         Value::FdList(v) => return fd_list(out, event.tid(), machine, &v),
+        Value::Struct(v) => return structure(out, event, machine, &v, tz, data),
+        Value::Structs(v) => {
+            return listed(out, v.iter(), |out, v| structure(out, event, machine, &v, tz, data));
+        }
+        Value::BitSet(v) => return listed(out, v.iter(), |out, number| out.integer(number)),
+        Value::Dirents(v) => return listed(out, v.iter(), |out, entry| out.text(entry.name)),
     };
+}
+
+/// Appends items in brackets.
+fn listed<O: Out, T>(out: &mut O, items: impl Iterator<Item = T>, item: impl Fn(&mut O, T)) {
+    let _ = out.write_char('[');
+    for (i, one) in items.enumerate() {
+        let _ = out.write_str(if i == 0 { "" } else { ", " });
+        item(out, one);
+    }
+    let _ = out.write_char(']');
+}
+
+/// Appends the members of a structure.
+fn structure(
+    out: &mut impl Out,
+    event: &EventView<'_>,
+    machine: &Machine,
+    structure: &Structure<'_>,
+    tz: &TimeZone,
+    data: DataForm,
+) {
+    let mut before = "{";
+    for member in structure.members() {
+        let _ = out.write_str(before);
+        before = ", ";
+        named(out, event, machine, member, tz, data);
+    }
+    let _ = out.write_str(if before == "{" { "{}" } else { "}" });
 }
 
 /// Returns sysdig's text for a missing value.
 fn absent(ty: ParamType) -> &'static str {
     use ParamType::*;
     match ty {
-        BYTEBUF | SOCKTUPLE | FDLIST | CHARBUFARRAY | CHARBUF_PAIR_ARRAY | DYN => "NULL",
+        BYTEBUF | IOVEC | DIRENTS | BITSET | STRUCT | STRUCTS | SOCKTUPLE | FDLIST | CHARBUFARRAY
+        | CHARBUF_PAIR_ARRAY | DYN => "NULL",
         _ => "<NA>",
     }
 }

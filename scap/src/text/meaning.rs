@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use super::{kernel_names, values};
 use crate::{
-    events::{Detail, Effect, Event, ForeignCall, ParamInfo, ParamType, Source, Syscall},
+    events::{
+        Detail, Effect, Event, FlagTable, ForeignCall, ParamInfo, ParamType, PrintFormat, Source, Syscall,
+        io_uring_op,
+    },
     format::{Decoded, EventView, Value},
     model::{AT_FDCWD, Machine, OpenFd, bpf_creates, fcntl_duplicates, flag},
 };
@@ -36,7 +39,7 @@ pub fn meaning<'a>(
     match decoded.value {
         Value::Errno(v) => errno(v),
         Value::Fd(v) if v < 0 && is_result(event, info) => errno(v),
-        Value::Fd(AT_FDCWD) if is_directory(info) => fixed(Some("AT_FDCWD")),
+        Value::Fd(AT_FDCWD) if is_directory(event, info) => fixed(Some("AT_FDCWD")),
         Value::Fd(v) => fd(names, event, info, v).map_or(Meaning::None, Meaning::Fd),
         Value::Pid(v) if v < 0 && is_result(event, info) => errno(v),
         // 0 and negative ids name the caller, all processes, or a process group.
@@ -49,11 +52,20 @@ pub fn meaning<'a>(
         Value::Syscall(code) => fixed(Syscall::by_code(code).map(|s| s.name)),
         Value::Signal(v) => fixed(kernel_names::signal(v)),
         Value::Flags(v) | Value::Mode(v) => match info.detail {
-            Detail::Flags(table) => flags(values::flag_names(table, v)),
+            Detail::Flags(table) => flags(values::flag_names(table, v.into())),
+            Detail::ByOpcode(index) => by_opcode(event, index, v),
             _ => Meaning::None,
         },
         Value::Enum(v) => match info.detail {
-            Detail::Flags(table) => flags(values::enum_names(table, v)),
+            Detail::Flags(table) => flags(values::enum_names(table, v.into())),
+            _ => Meaning::None,
+        },
+        Value::Flags64(v) => match info.detail {
+            Detail::Flags(table) => flags(values::flag_names(table, v)),
+            _ => Meaning::None,
+        },
+        Value::Int(_) | Value::Uint(_) => match info.detail {
+            Detail::Flags(table) => listed(table, decoded),
             _ => Meaning::None,
         },
         Value::Uid(u32::MAX) | Value::Gid(u32::MAX) => fixed(Some("<NONE>")),
@@ -69,15 +81,46 @@ pub fn meaning<'a>(
     }
 }
 
+/// Returns the names of an integer in its table: in hexadecimal, it is a set of flags, otherwise one of several values.
+fn listed(table: FlagTable, decoded: &Decoded<'_>) -> Meaning<'static> {
+    let bits = match decoded.value {
+        Value::Int(v) => v as u64,
+        Value::Uint(v) => v,
+        _ => return Meaning::None,
+    };
+    let value = match decoded.ty.size() {
+        Some(size) if size < size_of::<u64>() => bits & ((1 << (8 * size)) - 1),
+        _ => bits,
+    };
+    flags(match decoded.format {
+        PrintFormat::HEX => values::flag_names(table, value),
+        _ => values::enum_names(table, value),
+    })
+}
+
 /// Returns whether a parameter is the result of the call.
 fn is_result(event: &EventView<'_>, info: &ParamInfo) -> bool {
-    let is_first = |row: &Event| row.params.first().is_some_and(|first| first.name == info.name);
-    !event.ty().is_enter() && event.info().is_some_and(is_first)
+    let is_result = |row: &Event| match row.result() {
+        Some(index) => row.params.get(index).is_some_and(|result| result.name == info.name),
+        None => row.params.first().is_some_and(|first| first.name == info.name),
+    };
+    !event.ty().is_enter() && event.info().is_some_and(is_result)
 }
 
 /// Returns whether a descriptor parameter names the directory that a path is relative to.
-fn is_directory(info: &ParamInfo) -> bool {
-    info.name.contains("dir") || info.name == "mountfd"
+fn is_directory(event: &EventView<'_>, info: &ParamInfo) -> bool {
+    let is_request = || event.info().is_some_and(|row| row.effect() == Some(Effect::IoUringSubmit));
+    info.name.contains("dir") || info.name == "mountfd" || is_request()
+}
+
+/// Returns the names of the flags of a request's operation, which is in the parameter at `index`.
+fn by_opcode(event: &EventView<'_>, index: u8, value: u32) -> Meaning<'static> {
+    let op = event.param(index.into()).and_then(|opcode| io_uring_op(*opcode.first()?));
+    match op.and_then(|op| Some((op.flags?, op.is_enum))) {
+        Some((table, true)) => flags(values::enum_names(table, value.into())),
+        Some((table, false)) => flags(values::flag_names(table, value.into())),
+        None => Meaning::None,
+    }
 }
 
 /// Returns what a descriptor refers to; `None` if the number is not a descriptor.
@@ -172,13 +215,14 @@ fn absolute(names: &Machine, event: &EventView<'_>, info: &ParamInfo, path: &[u8
         None => None,
     };
     let base = match (info.ty, info.detail) {
+        (ParamType::FSPATH | ParamType::FSRELPATH, Detail::DirFd(index)) => int(usize::from(index)),
         (ParamType::FSPATH, _) => None,
-        (ParamType::FSRELPATH, Detail::DirFd(index)) => int(usize::from(index)),
         // Enter events have the descriptor too, but their rows do not refer to it.
         (ParamType::FSRELPATH, _) => event.info().and_then(|row| row.param("dirfd")).and_then(int),
         _ => return Meaning::None,
     };
-    if info.ty == ParamType::FSRELPATH && base.is_none() {
+    let is_relative = info.ty == ParamType::FSRELPATH || matches!(info.detail, Detail::DirFd(_));
+    if is_relative && base.is_none() {
         return Meaning::None;
     }
     names.absolute(event, base, path).map_or(Meaning::None, |path| Meaning::Name(path.into()))

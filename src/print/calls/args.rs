@@ -5,10 +5,10 @@ use std::fmt::Write;
 use super::{
     flags, kernel,
     params::{Params, number},
-    quote, sockets,
+    quote, sockets, structures,
 };
 use scap::{
-    events::{Detail, EventFlags, FlagTable, PrintFormat},
+    events::{Detail, Effect, EventFlags, FlagTable, ParamInfo, PrintFormat, flag_table, io_uring_op},
     format::{Decoded, FdEntries, Value},
     model::{AT_FDCWD, Machine},
     text::{
@@ -19,6 +19,9 @@ use scap::{
 
 /// What the recorder does not have.
 pub const UNKNOWN: &str = "...";
+
+/// The flags of open, as the kernel has them.
+const OPEN_FLAGS: FlagTable = flag_table("open_flags");
 
 /// The arguments of a call, while they are written.
 pub struct Args<'a, 'e> {
@@ -47,15 +50,42 @@ impl Args<'_, '_> {
     /// Appends a parameter as its type says.
     pub fn param(&mut self, at: usize) {
         let Some((info, decoded)) = self.params.at(at) else { return self.unknown() };
-        let table = match info.detail {
-            Detail::Flags(table) => Some(table),
-            _ => None,
+        match decoded.value {
+            Value::Fd(v) => self.descriptor(at, v),
+            Value::Flags(v) if matches!(info.detail, Detail::ByOpcode(_)) => self.by_opcode(info, v.into()),
+            _ => self.described(info, &decoded),
+        }
+    }
+
+    /// Appends the flags of a request's operation.
+    fn by_opcode(&mut self, info: &ParamInfo, value: u64) {
+        let Detail::ByOpcode(index) = info.detail else { return };
+        let number = self.params.at(index.into()).and_then(|(_, opcode)| number(opcode.value));
+        let op = number.and_then(|number| io_uring_op(u8::try_from(number).ok()?));
+        match op.and_then(|op| Some((op.flags?, op.is_enum))) {
+            Some((table, true)) => flags::enumerated(self.out, table, value),
+            Some((OPEN_FLAGS, false)) => flags::open(self.out, OPEN_FLAGS, value),
+            Some((table, false)) => flags::flags(self.out, table, value, None),
+            None => self.hexadecimal(value),
+        }
+    }
+
+    /// Appends the value of a parameter, or of a member of a structure, as its type says.
+    pub fn described(&mut self, info: &ParamInfo, decoded: &Decoded<'_>) {
+        let Detail::Flags(table) = info.detail else { return self.value(decoded) };
+        let bits = number(decoded.value).unwrap_or_default() as u64;
+        let own = match decoded.ty.size() {
+            Some(size) if size < size_of::<u64>() => bits & ((1 << (8 * size)) - 1),
+            _ => bits,
         };
-        match (decoded.value, table) {
-            (Value::Flags(v), Some(table)) => flags::flags(self.out, table, v, None),
-            (Value::Enum(v), Some(table)) => flags::enumerated(self.out, table, v),
-            (Value::Fd(v), _) => self.descriptor(at, v),
-            _ => self.value(&decoded),
+        match decoded.value {
+            Value::Flags(_) | Value::Flags64(_) => flags::flags(self.out, table, own, None),
+            Value::Enum(_) => flags::enumerated(self.out, table, own),
+            Value::Int(_) | Value::Uint(_) if decoded.format == PrintFormat::HEX => {
+                flags::flags(self.out, table, own, None)
+            }
+            Value::Int(_) | Value::Uint(_) => flags::enumerated(self.out, table, own),
+            _ => self.value(decoded),
         }
     }
 
@@ -64,6 +94,7 @@ impl Args<'_, '_> {
         match decoded.value {
             Value::Absent => self.unknown(),
             Value::Uint(v) if decoded.format == PrintFormat::HEX => self.hexadecimal(v),
+            Value::Uint(v) if decoded.format == PrintFormat::OCT => self.octal(v),
             Value::Int(v) if decoded.format == PrintFormat::HEX => self.hexadecimal(v as u32 as u64),
             Value::Uint(v) => self.format(format_args!("{v}")),
             Value::Uid(u32::MAX) | Value::Gid(u32::MAX) => self.text("-1"),
@@ -74,6 +105,13 @@ impl Args<'_, '_> {
             Value::Text(text) => quote::quoted(self.out, text),
             Value::Bytes(bytes) => quote::quoted(self.out, bytes),
             Value::SockAddr(address) => sockets::address(self.out, &address),
+            Value::Fd(v) => self.own_descriptor(v),
+            Value::Flags64(v) => self.hexadecimal(v),
+            Value::SigSet64(v) => structures::signals(self, v),
+            Value::Struct(v) => structures::structure(self, &v),
+            Value::Structs(v) => structures::structures(self, &v),
+            Value::BitSet(v) => structures::numbers(self, v),
+            Value::Dirents(v) => structures::dirents(self, &v),
             value => match number(value) {
                 Some(v) => self.format(format_args!("{v}")),
                 None => self.unknown(),
@@ -84,7 +122,8 @@ impl Args<'_, '_> {
     /// Appends a descriptor and what it refers to.
     pub fn descriptor(&mut self, at: usize, fd: i64) {
         let Some((info, decoded)) = self.params.at(at) else { return };
-        if fd == AT_FDCWD && is_directory(info.name) {
+        let is_request = self.params.row().effect() == Some(Effect::IoUringSubmit);
+        if fd == AT_FDCWD && (is_directory(info.name) || is_request) {
             return self.text("AT_FDCWD");
         }
         // Old recorders did not extend the sign.

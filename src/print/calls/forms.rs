@@ -5,7 +5,7 @@ use super::{
     flags,
     kernel::{self, OPEN_FLAGS},
     params::number,
-    quote,
+    quote, tasks,
 };
 use scap::{
     events::{Detail, FlagTable, flag_table},
@@ -40,9 +40,9 @@ pub const FORMS: &[(&str, Form)] = &[
     ("mask", |a, at| with(a, at, |a, v| a.signals(v as u32))),
     ("poll-mask", |a, at| with(a, at, |a, v| if v == 0 { a.unknown() } else { a.signals(v as u32) })),
     ("clock", |a, at| with(a, at, |a, v| named(a, kernel::CLOCKS, v))),
-    ("limit", |a, _| limit(a, "cur", "max", None)),
-    ("new-limit", |a, _| limit(a, "newcur", "newmax", Some(("oldcur", "oldmax")))),
-    ("old-limit", |a, _| limit(a, "oldcur", "oldmax", Some(("newcur", "newmax")))),
+    ("limit", |a, _| tasks::limit(a, "cur", "max", None)),
+    ("new-limit", |a, _| tasks::limit(a, "newcur", "newmax", Some(("oldcur", "oldmax")))),
+    ("old-limit", |a, _| tasks::limit(a, "oldcur", "oldmax", Some(("newcur", "newmax")))),
     ("fcntl", fcntl),
     ("futex", futex),
     ("futex-rest", futex_rest),
@@ -60,15 +60,15 @@ pub const FORMS: &[(&str, Form)] = &[
             a.unknown();
         });
     }),
-    ("capabilities", capabilities),
+    ("capabilities", tasks::capabilities),
     ("how", how),
-    ("clone", clone),
-    ("clone3", clone3),
-    ("argv", argv),
-    ("env", env),
+    ("clone", tasks::clone),
+    ("clone3", tasks::clone3),
+    ("argv", tasks::argv),
+    ("env", tasks::env),
     ("node", node),
     ("device", device),
-    ("prctl", prctl),
+    ("prctl", tasks::prctl),
     ("request", |a, at| with(a, at, |a, v| named_or_hex(a, kernel::REQUESTS, v))),
     ("operation", |a, at| with(a, at, |a, v| named(a, kernel::SECCOMP, v))),
     ("fs-value", fs_value),
@@ -79,7 +79,7 @@ pub const FORMS: &[(&str, Form)] = &[
     ("SFD", |a, at| prefixed(a, at, "SFD_")),
     ("SOCK", |a, at| {
         const FLAGS: FlagTable = flag_table("file_flags");
-        with(a, at, |a, v| flags::flags(a.out, FLAGS, v as u32, Some("SOCK_")));
+        with(a, at, |a, v| flags::flags(a.out, FLAGS, u64::from(v as u32), Some("SOCK_")));
     }),
 ];
 
@@ -222,37 +222,9 @@ fn count(a: &mut Args<'_, '_>, at: usize) {
     }
 }
 
-/// Two limits; the recorder has 0 for both if there is no structure.
-fn limit(a: &mut Args<'_, '_>, cur: &str, max: &str, other: Option<(&str, &str)>) {
-    let of = |cur, max| Some((a.params.number(cur)?, a.params.number(max)?));
-    let other = other.and_then(|(cur, max)| of(cur, max));
-    let failed = a.params.result().is_none_or(|res| res < 0);
-    match of(cur, max) {
-        Some((0, 0)) if other.is_some_and(|other| other != (0, 0)) => a.text("NULL"),
-        Some((0, 0)) if other.is_some() => a.unknown(),
-        None => a.unknown(),
-        Some(_) if failed => a.unknown(),
-        Some((cur, max)) => {
-            a.text("{rlim_cur=");
-            amount(a, cur);
-            a.text(", rlim_max=");
-            amount(a, max);
-            a.text("}");
-        }
-    }
-}
-
-fn amount(a: &mut Args<'_, '_>, v: i64) {
-    match v as u64 {
-        u64::MAX => a.text("RLIM64_INFINITY"),
-        v if v > 1024 && v % 1024 == 0 => a.format(format_args!("{}*1024", v / 1024)),
-        v => a.format(format_args!("{v}")),
-    }
-}
-
 fn fcntl(a: &mut Args<'_, '_>, at: usize) {
     const F: fn(&str) -> i64 =
-        |name| flag_table("fcntl_commands").iter().find(|f| f.name == name).map_or(-1, |f| f.value.into());
+        |name| flag_table("fcntl_commands").iter().find(|f| f.name == name).map_or(-1, |f| f.value as i64);
     const WITHOUT: [&str; 6] = ["F_GETFD", "F_GETFL", "F_GETOWN", "F_GETSIG", "F_GETLEASE", "F_GETPIPE_SZ"];
     let command = a.params.number("cmd").unwrap_or(-1);
     if WITHOUT.iter().any(|name| F(name) == command) {
@@ -293,7 +265,7 @@ fn futex(a: &mut Args<'_, '_>, at: usize) {
     const REALTIME: u32 = flag("futex_operations", "FUTEX_CLOCK_REALTIME");
     let Some((info, decoded)) = a.params.at(at) else { return a.unknown() };
     let (Value::Flags(v), Detail::Flags(table)) = (decoded.value, info.detail) else { return a.unknown() };
-    flags::enumerated(a.out, table, v & !(PRIVATE | REALTIME));
+    flags::enumerated(a.out, table, u64::from(v & !(PRIVATE | REALTIME)));
     a.text(if v & PRIVATE != 0 { "_PRIVATE" } else { "" });
     a.text(if v & REALTIME != 0 { "|FUTEX_CLOCK_REALTIME" } else { "" });
 }
@@ -330,22 +302,6 @@ fn semaphores(a: &mut Args<'_, '_>, _: usize) {
     a.text(if count > 2 { ", ...]" } else { "]" });
 }
 
-fn capabilities(a: &mut Args<'_, '_>, _: usize) {
-    a.text("{");
-    let mut comma = "";
-    for (name, param) in
-        [("effective", "cap_effective"), ("permitted", "cap_permitted"), ("inheritable", "cap_inheritable")]
-    {
-        a.format(format_args!("{comma}{name}="));
-        match a.params.number(param) {
-            Some(v) => a.hexadecimal(v as u64),
-            None => a.unknown(),
-        }
-        comma = ", ";
-    }
-    a.text("}");
-}
-
 /// Appends `name=` and a parameter.
 fn member(a: &mut Args<'_, '_>, before: &str, name: &str) {
     a.format(format_args!("{before}{name}="));
@@ -370,44 +326,6 @@ fn how(a: &mut Args<'_, '_>, _: usize) {
     a.text("}");
 }
 
-/// The format does not have the signal that the child's end sends, which strace shows among the flags.
-fn clone(a: &mut Args<'_, '_>, at: usize) {
-    a.text("child_stack=..., flags=");
-    a.param(at);
-}
-
-fn clone3(a: &mut Args<'_, '_>, at: usize) {
-    a.text("{flags=");
-    a.param(at);
-    a.text(", ...}");
-}
-
-/// The limit of the format for the arguments and for the environment, in bytes.
-const MOST_TEXTS: usize = 4096;
-
-fn argv(a: &mut Args<'_, '_>, at: usize) {
-    let Some(exe) = a.params.text("exe") else { return a.unknown() };
-    a.text("[");
-    quote::quoted(a.out, exe);
-    if let Some(Value::Bytes(args)) = a.params.at(at).map(|(_, d)| d.value) {
-        for arg in args.strip_suffix(b"\0").unwrap_or(args).split(|byte| *byte == 0) {
-            a.text(", ");
-            quote::quoted(a.out, arg);
-        }
-        a.text(if exe.len() + 1 + args.len() >= MOST_TEXTS { "..." } else { "" });
-    }
-    a.text("]");
-}
-
-fn env(a: &mut Args<'_, '_>, at: usize) {
-    a.unknown();
-    let Some(Value::Bytes(env)) = a.params.at(at).map(|(_, d)| d.value) else { return };
-    let vars = env.split_inclusive(|byte| *byte == 0).count();
-    let at_least = if env.len() >= MOST_TEXTS { "at least " } else { "" };
-    let s = if vars == 1 { "" } else { "s" };
-    a.format(format_args!(" /* {at_least}{vars} var{s} */"));
-}
-
 /// The bits of a mode that are the type of the file.
 const S_IFMT: i64 = 0o170_000;
 
@@ -426,38 +344,6 @@ fn device(a: &mut Args<'_, '_>, at: usize) {
             let (major, minor) = (v >> 8 & 0xfff, v & 0xff | v >> 12 & 0xf_ff00);
             a.format(format_args!("makedev({major:#x}, {minor:#x})"));
         });
-    }
-}
-
-fn prctl(a: &mut Args<'_, '_>, _: usize) {
-    /// These have no further argument.
-    const ALONE: [&str; 6] = [
-        "PR_GET_DUMPABLE",
-        "PR_GET_KEEPCAPS",
-        "PR_GET_SECCOMP",
-        "PR_GET_SECUREBITS",
-        "PR_GET_NO_NEW_PRIVS",
-        "PR_GET_THP_DISABLE",
-    ];
-    /// These answer through a pointer.
-    const POINTERS: [&str; 3] = ["PR_GET_NAME", "PR_GET_CHILD_SUBREAPER", "PR_GET_TID_ADDRESS"];
-    let option = a.params.number("option").unwrap_or(-1);
-    let is_one_of = |names: &[&str]| {
-        let table = flag_table("prctl_options");
-        table.iter().any(|flag| i64::from(flag.value) == option && names.contains(&flag.name))
-    };
-    if let Some(text) = a.params.text("arg2_str") {
-        quote::quoted(a.out, text);
-    } else if is_one_of(&POINTERS) {
-        a.unknown();
-    } else if !is_one_of(&ALONE) {
-        match a.params.number("arg2_int") {
-            // An address, or a number.
-            Some(v) if v as u64 >= 4096 => a.hexadecimal(v as u64),
-            Some(v) => a.format(format_args!("{v}")),
-            None => a.unknown(),
-        }
-        a.text(", ...");
     }
 }
 
@@ -504,7 +390,7 @@ fn eventfd(a: &mut Args<'_, '_>, at: usize) {
 fn prefixed(a: &mut Args<'_, '_>, at: usize, prefix: &str) {
     let Some((info, decoded)) = a.params.at(at) else { return a.unknown() };
     match (decoded.value, info.detail) {
-        (Value::Flags(v), Detail::Flags(table)) => flags::flags(a.out, table, v, Some(prefix)),
+        (Value::Flags(v), Detail::Flags(table)) => flags::flags(a.out, table, v.into(), Some(prefix)),
         _ => a.unknown(),
     }
 }

@@ -12,8 +12,9 @@
 //! └ local time of day of the call's start, or of its end if the capture does not have the start
 //! ```
 //!
-//! docs/CALLS.md describes the form. A call is written at its end. Its beginning is held until then; if another line comes
-//! before, it is written as *unfinished*, and the rest later as *resumed*.
+//! docs/CALLS.md describes the form. A call is written at its end. Its beginning is held until then, or until it is overdue
+//! when the capture is being written; if another line comes before, it is written as *unfinished*, and the rest later as
+//! *resumed*.
 
 mod args;
 mod flags;
@@ -24,10 +25,13 @@ mod line;
 mod other;
 mod params;
 mod quote;
+mod requests;
 mod result;
 mod sockets;
 mod starts;
+mod structures;
 mod table;
+mod tasks;
 
 use std::{
     borrow::Cow,
@@ -41,6 +45,7 @@ use args::{Args, UNKNOWN};
 use kind::{Kind, is_of_child};
 use line::{Head, Part};
 use params::Params;
+use requests::Begins;
 use result::Errors;
 use scap::{format::EventView, replay::Moment};
 use starts::{Start, Starts, native_number};
@@ -52,9 +57,20 @@ pub struct Calls {
     head: Head,
     errors: Errors,
     starts: Starts,
+    requests: Begins,
     /// The line; while a call is held, its beginning.
     text: String,
+    /// How much of it has been written, in bytes: 0, but for a held call that is overdue.
+    shown: usize,
     section: u32,
+}
+
+/// An event of a call, and how the call is written.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    moment: &'a Moment<'a>,
+    params: &'a Params<'a>,
+    shape: &'static Shape,
 }
 
 impl View for Calls {
@@ -70,9 +86,17 @@ impl View for Calls {
         let event = moment.event();
         match Kind::of(event) {
             Kind::Exit(_) => !is_of_child(event),
-            Kind::Signal | Kind::End | Kind::Notice | Kind::Gap => true,
-            Kind::Enter(_) | Kind::Sampled | Kind::Other => false,
+            Kind::Completion | Kind::Signal | Kind::End | Kind::Notice | Kind::Gap => true,
+            Kind::Enter(_) | Kind::Submission | Kind::Sampled | Kind::Other => false,
         }
+    }
+
+    fn waits_since(&self) -> Option<u64> {
+        self.starts.held_since().filter(|_| self.shown == 0)
+    }
+
+    fn overdue(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if self.waits_since().is_some() { self.show(out) } else { Ok(()) }
     }
 
     fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
@@ -92,7 +116,9 @@ impl Calls {
             head: Head::new(tz, colours),
             errors: Errors::default(),
             starts: Starts::default(),
+            requests: Begins::default(),
             text: String::new(),
+            shown: 0,
             section: 0,
         }
     }
@@ -102,12 +128,17 @@ impl Calls {
             self.section = moment.captured.section;
             self.lose(out)?;
         }
-        if !is_wanted && self.starts.is_empty() {
+        let kind = Kind::of(moment.event());
+        if !is_wanted && self.starts.is_empty() && !matches!(kind, Kind::Submission | Kind::Completion) {
             return Ok(());
         }
-        match Kind::of(moment.event()) {
-            Kind::Enter(shape) => self.enter(moment, shape, is_wanted, out),
-            Kind::Exit(shape) => self.exit(moment, shape, is_wanted, out),
+        match kind {
+            Kind::Enter(shape) | Kind::Exit(shape) => self.call(moment, shape, is_wanted, out),
+            Kind::Submission => {
+                self.submitted(moment);
+                Ok(())
+            }
+            Kind::Completion => self.completed(moment, is_wanted, out),
             Kind::End => self.end(moment, is_wanted, out),
             Kind::Signal if is_wanted => self.signal(moment, out),
             Kind::Notice if is_wanted => self.notice(moment.event(), out),
@@ -120,7 +151,8 @@ impl Calls {
         }
     }
 
-    fn enter(
+    /// The start of a call, or its end.
+    fn call(
         &mut self,
         moment: &Moment<'_>,
         shape: &'static Shape,
@@ -128,30 +160,32 @@ impl Calls {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let event = moment.event();
-        if is_wanted || self.starts.is_held(event.tid()) {
+        let Some(params) = Params::of(event) else { return Ok(()) };
+        let call = Call { moment, params: &params, shape };
+        if event.ty().is_enter() {
+            return self.enter(call, is_wanted, out);
+        }
+        if is_of_child(event) { Ok(()) } else { self.exit(call, is_wanted, out) }
+    }
+
+    fn enter(&mut self, call: Call<'_>, is_wanted: bool, out: &mut dyn Write) -> io::Result<()> {
+        let tid = call.params.event.tid();
+        if is_wanted || self.starts.is_held(tid) {
             // If it is the same thread's, its exit event is missing.
             self.break_off(out)?;
         }
-        self.starts.forget(event.tid());
-        let Some(params) = Params::of(event).filter(|_| is_wanted) else { return Ok(()) };
-        self.text.clear();
-        self.begin(moment, event.ts());
-        self.name(event, shape);
-        let args = self.list(moment, &params, shape, 0);
-        self.starts.enter(&params, shape, args);
+        self.starts.forget(tid);
+        if is_wanted {
+            let args = self.open(call, call.params.event.ts());
+            self.starts.enter(call.params, call.shape, args);
+        }
         Ok(())
     }
 
-    fn exit(
-        &mut self,
-        moment: &Moment<'_>,
-        shape: &'static Shape,
-        is_wanted: bool,
-        out: &mut dyn Write,
-    ) -> io::Result<()> {
-        let event = moment.event();
-        let Some(params) = Params::of(event).filter(|_| !is_of_child(event)) else { return Ok(()) };
-        let start = self.starts.ended_by(&params, shape, moment.machine);
+    fn exit(&mut self, call: Call<'_>, is_wanted: bool, out: &mut dyn Write) -> io::Result<()> {
+        let Call { moment, params, shape } = call;
+        let event = params.event;
+        let start = self.starts.ended_by(params, shape, moment.machine);
         // If the machine has paired it with another call's start, it took another time.
         let is_mispaired = start.is_none() && self.starts.of(event.tid()).is_some();
         let latency = moment.machine.latency().filter(|_| !is_mispaired);
@@ -160,35 +194,39 @@ impl Calls {
         }
         self.starts.forget(event.tid());
         match start {
-            Some(start) if !start.is_broken && !is_wanted => return Ok(()),
-            Some(start) if !start.is_broken => {
-                self.args(moment, &params, shape, start.args);
-            }
+            Some(start) if !start.is_broken && !is_wanted && self.shown == 0 => return Ok(()),
+            Some(start) if !start.is_broken => self.args(call, start.args),
             // Its beginning has been written, so its end is as well.
             Some(start) => {
                 self.break_off(out)?;
                 self.resume(moment, &call_name(event, shape));
-                self.list(moment, &params, shape, start.args);
+                self.list(call, start.args);
             }
             None if !is_wanted => return Ok(()),
             None => {
                 self.break_off(out)?;
-                self.text.clear();
-                self.begin(moment, event.ts().saturating_sub(latency.unwrap_or(0)));
-                self.name(event, shape);
-                self.list(moment, &params, shape, 0);
+                self.open(call, event.ts().saturating_sub(latency.unwrap_or(0)));
             }
         }
-        self.result(moment, &params, latency);
+        self.result(call, latency);
         self.write(out)
     }
 
+    /// Begins the line of a call. Returns the index of the argument that comes next.
+    fn open(&mut self, call: Call<'_>, ts: u64) -> usize {
+        self.text.clear();
+        self.begin(call.moment, ts);
+        self.head.paint(&mut self.text, Part::Call, call_name(call.params.event, call.shape));
+        self.text.push('(');
+        self.list(call, 0)
+    }
+
     /// Appends the arguments from `first` on, with the comma before it.
-    fn args(&mut self, moment: &Moment<'_>, params: &Params<'_>, shape: &Shape, first: usize) {
+    fn args(&mut self, call: Call<'_>, first: usize) {
         let before = self.text.len();
         self.text.push_str(if first > 0 { ", " } else { "" });
         let start = self.text.len();
-        self.list(moment, params, shape, first);
+        self.list(call, first);
         if self.text.len() == start {
             self.text.truncate(before);
         }
@@ -196,7 +234,8 @@ impl Calls {
 
     /// Appends the arguments from `first` on. Returns the index of the next; an enter event has those before the first that
     /// it has no value of.
-    fn list(&mut self, moment: &Moment<'_>, params: &Params<'_>, shape: &Shape, first: usize) -> usize {
+    fn list(&mut self, call: Call<'_>, first: usize) -> usize {
+        let Call { moment, params, shape } = call;
         let is_start = params.event.ty().is_enter();
         if shape.name.is_empty() {
             let has_more = !is_start && !table::is_without_arguments(&params.event.name());
@@ -228,10 +267,10 @@ impl Calls {
     }
 
     /// Appends the end of a call's line.
-    fn result(&mut self, moment: &Moment<'_>, params: &Params<'_>, latency: Option<u64>) {
+    fn result(&mut self, call: Call<'_>, latency: Option<u64>) {
+        let Call { moment, params, .. } = call;
         self.text.push_str(") = ");
-        let is_generic = params.row().ty.0 <= 1;
-        if is_generic {
+        if params.row().ty.is_generic() && params.row().result().is_none() {
             self.text.push('?');
         } else {
             let before = self.text.len();
@@ -241,6 +280,11 @@ impl Calls {
                 self.head.paint(&mut self.text, Part::Error, error);
             }
         }
+        self.latency(latency);
+    }
+
+    /// Appends how long it took.
+    fn latency(&mut self, latency: Option<u64>) {
         if let Some(ns) = latency {
             self.text.push(' ');
             let time = format_args!("<{}.{:06}>", ns / 1_000_000_000, ns % 1_000_000_000 / 1000);
@@ -299,6 +343,7 @@ impl Calls {
     fn lose(&mut self, out: &mut dyn Write) -> io::Result<()> {
         self.break_off(out)?;
         self.starts.clear();
+        self.requests.clear();
         Ok(())
     }
 
@@ -334,14 +379,18 @@ impl Calls {
         self.head.write(&mut self.text, ts, tid, moment.machine.comm(tid));
     }
 
-    fn name(&mut self, event: &EventView<'_>, shape: &Shape) {
-        self.head.paint(&mut self.text, Part::Call, call_name(event, shape));
-        self.text.push('(');
-    }
-
     fn write(&mut self, out: &mut dyn Write) -> io::Result<()> {
         self.text.push('\n');
-        out.write_all(self.text.as_bytes())
+        self.show(out)?;
+        self.shown = 0;
+        Ok(())
+    }
+
+    /// Writes what of the text has not been written yet.
+    fn show(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&self.text.as_bytes()[self.shown..])?;
+        self.shown = self.text.len();
+        Ok(())
     }
 }
 

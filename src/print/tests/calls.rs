@@ -7,7 +7,7 @@ const O_RDONLY: Value<'_> = Value::Flags(1);
 
 impl Capture {
     /// Returns the lines of calls without their times.
-    fn calls(&self) -> Vec<String> {
+    pub(super) fn calls(&self) -> Vec<String> {
         self.calls_with(|_| {})
     }
 
@@ -84,6 +84,54 @@ fn a_call_is_a_line() {
     let line =
         "22:13:20.123456 100<sh> openat(AT_FDCWD, \"/etc/hosts\", O_RDONLY) = 6</etc/hosts> <0.000012>\n";
     assert_eq!(String::from_utf8(out).unwrap(), line);
+}
+
+/// Returns what the view writes; `|` where the beginning of a call was overdue.
+fn overdue_after(capture: &Capture, events: &[u64], is_wanted: impl Fn(u64) -> bool) -> String {
+    let mut view = Calls::in_zone(TimeZone::UTC, false);
+    let mut reader = Reader::new(&capture.bytes[..]).unwrap();
+    let mut replay = Replay::new(&mut reader, Keep::Names, Position::default());
+    let mut out = Vec::new();
+    while let Some(moment) = replay.next().unwrap() {
+        let show = if is_wanted(moment.num) { Calls::event } else { Calls::unwanted };
+        show(&mut view, &moment, &mut out).unwrap();
+        if events.contains(&moment.num) && view.waits_since().is_some() {
+            view.overdue(&mut out).unwrap();
+            out.push(b'|');
+            assert_eq!(view.waits_since(), None);
+        }
+    }
+    view.finish(&mut out).unwrap();
+    String::from_utf8(out)
+        .unwrap()
+        .lines()
+        .map(|line| line.split_once(' ').unwrap().1.to_owned() + "\n")
+        .collect()
+}
+
+#[test]
+fn the_beginning_of_a_call_that_is_overdue_is_written_once() {
+    let capture = Capture::new().reads(100, 3).has_read(100, 3, b"abc").reads(100, 3);
+    let shown = overdue_after(&capture, &[1, 2, 3], |_| true);
+    let expected = "100<sh> read(3</srv/data>|, \"abc\", 10) = 3 <0.000000>\n\
+        100<sh> read(3</srv/data>|,  <unfinished ...>\n";
+    assert_eq!(shown, expected);
+    // Another line comes between, and the end of a thread.
+    let capture = Capture::new().reads(100, 3).opened(101, 7, b"/a").has_read(100, 3, b"abc");
+    let capture = capture.generic(101, "e", "pause").exits(101, 0, 9, 0);
+    let expected = "100<sh> read(3</srv/data>|,  <unfinished ...>\n\
+        101<sh-worker> openat(AT_FDCWD, \"/a\", O_RDONLY) = 7</a>\n\
+        100<sh> <... read resumed>\"abc\", 10) = 3 <0.000000>\n\
+        101<sh-worker> pause(|) = ?\n\
+        101<sh-worker> +++ killed by SIGKILL +++\n";
+    assert_eq!(overdue_after(&capture, &[1, 2, 3, 4], |_| true), expected);
+}
+
+#[test]
+fn a_call_whose_beginning_was_written_is_ended_though_no_filter_wants_its_end() {
+    let capture = Capture::new().reads(100, 3).has_read(100, 3, b"abc").reads(100, 3).has_read(100, 3, b"d");
+    let shown = overdue_after(&capture, &[1], |num| num % 2 == 1);
+    assert_eq!(shown, "100<sh> read(3</srv/data>|, \"abc\", 10) = 3 <0.000000>\n");
 }
 
 #[test]

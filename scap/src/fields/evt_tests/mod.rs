@@ -4,18 +4,15 @@ mod registry;
 
 use std::net::Ipv4Addr;
 
-use super::{fixture::plain, *};
-use crate::{
-    events::{EVENTS, Event},
-    format::{
-        EventBuilder, FdEntries, Keep, MachineState, Reader, SockAddr, Value as Param, frame_event,
-        state::{Fd, FdKind, FdList, L4Proto, MachineInfo, NamedFd, Thread},
-        write_state,
-    },
-    replay::{Position, Replay},
+use super::{
+    fixture::{self, OK, reference},
+    *,
+};
+use crate::format::{
+    FdEntries, MachineState, SockAddr, Value as Param,
+    state::{Fd, FdKind, FdList, L4Proto, MachineInfo, NamedFd, Thread},
 };
 
-const OK: Param<'static> = Param::Errno(0);
 const TS: u64 = 1_534_527_348_014_632_619;
 
 fn state() -> MachineState {
@@ -45,60 +42,31 @@ fn state() -> MachineState {
     }
 }
 
-/// A capture that starts with [`state`]; each event is 1.5 µs later than the one before.
-struct Capture {
-    bytes: Vec<u8>,
-    ts: u64,
-}
+/// A capture of thread 100 that starts with [`state`]; each event is 1.5 µs later than the one before.
+struct Capture(fixture::Capture);
 
 impl Capture {
     fn new() -> Capture {
-        let mut bytes = Vec::new();
-        write_state(&mut bytes, &state()).unwrap();
-        Capture { bytes, ts: TS }
+        Capture(fixture::Capture::of(&state()).clock(TS, 1500).on_cpu(1))
     }
 
-    /// Adds an event of the newest row of that name, with the values of the parameters named.
-    fn event(self, name: &str, values: &[(&str, Param<'_>)]) -> Capture {
-        let (name, direction) = name.split_at(name.len() - 2);
-        let is_newest = |e: &&Event| e.name == name && e.ty.is_enter() == (direction == "_e");
-        let row = EVENTS.iter().rfind(is_newest).unwrap();
-        values.iter().for_each(|(name, _)| assert!(row.param(name).is_some(), "{name}"));
-        let builder = row.params.iter().fold(EventBuilder::new(row, self.ts, 100), |builder, param| {
-            let value = values.iter().find(|(name, _)| *name == param.name);
-            builder.param(value.map_or(Param::Absent, |(_, value)| *value)).unwrap()
-        });
-        self.bytes(&builder.build_short().unwrap())
+    fn event(mut self, name: &str, values: &[(&str, Param<'_>)]) -> Capture {
+        self.0.event(100, name, values);
+        self
     }
 
     fn bytes(mut self, event: &[u8]) -> Capture {
-        frame_event(&mut self.bytes, 1, event);
-        self.ts += 1500;
+        self.0.add(event);
         self
     }
 
     /// Returns the values of a field at each event; `-` if it has none.
     fn values(&self, field: &str) -> Vec<String> {
-        let reference = reference(field);
-        let mut all = Vec::new();
-        self.each(|moment| {
-            let mut texts = Vec::new();
-            moment.values(&reference, &mut |value| {
-                texts.push(plain(value));
-                true
-            });
-            all.push(texts.pop().unwrap_or("-".into()));
-            assert!(texts.is_empty(), "{field} has several values");
-        });
-        all
-    }
-
-    fn each(&self, mut each: impl FnMut(&crate::replay::Moment<'_>)) {
-        let mut reader = Reader::new(&self.bytes[..]).unwrap().keep(Keep::All);
-        let mut replay = Replay::new(&mut reader, Keep::All, Position::default());
-        while let Some(moment) = replay.next().unwrap() {
-            each(&moment);
-        }
+        let only = |mut values: Vec<String>| {
+            assert!(values.len() < 2, "{field} has several values");
+            values.pop().unwrap_or("-".into())
+        };
+        self.0.at_each(field).into_iter().map(only).collect()
     }
 
     /// Checks the values of fields, which stand behind the names, one for each event.
@@ -108,20 +76,6 @@ impl Capture {
             assert_eq!(self.values(field), values.split(' ').collect::<Vec<_>>(), "{field}");
         }
     }
-}
-
-/// Returns a field by its name, with an argument in brackets or behind the last dot.
-fn reference(text: &str) -> Reference {
-    let find = |name: &str| Fields.fields().iter().position(|field| field.name == name);
-    if let Some((name, index)) = text.split_once('[') {
-        let index = index.trim_end_matches(']').parse().unwrap();
-        return Reference { field: find(name).unwrap(), argument: Some(Key::Index(index)) };
-    }
-    let with_name = || {
-        let (name, key) = text.rsplit_once('.').unwrap();
-        Reference { field: find(name).unwrap(), argument: Some(Key::Name(key.into())) }
-    };
-    find(text).map_or_else(with_name, |field| Reference { field, argument: None })
 }
 
 fn opened(result: i64, flags: u32, mode: u64) -> [(&'static str, Param<'static>); 5] {
@@ -289,7 +243,8 @@ fn times() {
 fn a_duration_has_the_unit_that_fits() {
     let latency = |ns| {
         let enter = Capture::new().event("close_e", &[("fd", Param::Fd(3))]);
-        let exit = Capture { ts: TS + ns, ..enter }.event("close_x", &[("res", OK), ("fd", Param::Fd(3))]);
+        let later = Capture(enter.0.clock(TS + ns, 0));
+        let exit = later.event("close_x", &[("res", OK), ("fd", Param::Fd(3))]);
         exit.values("evt.latency.human").swap_remove(1)
     };
     for (ns, shown) in [

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    events::EventFlags,
+    events::{EVENTS, EventFlags},
     filter::{Filter, Matcher},
-    format::is_named_by_type,
+    format::{EventBuilder, is_named_by_type},
 };
 
 /// All names of these classes that sysdig and Falco have.
@@ -73,7 +73,7 @@ fn values_have_the_type_of_their_field_at_any_event() {
             lengths.iter().for_each(|length| event.extend_from_slice(&filler[..*length]));
             let all = event.len() as u32;
             event[16..20].copy_from_slice(&all.to_ne_bytes());
-            Capture::new().bytes(&event).each(|moment| {
+            Capture::new().bytes(&event).0.replay(|moment| {
                 for reference in &references {
                     moment.values(reference, &mut |value| {
                         let ty = Fields.type_of(reference);
@@ -111,7 +111,7 @@ fn matches(capture: &Capture, text: &str) -> Vec<u64> {
     let filter = Filter::parse(text, &Fields).unwrap();
     let mut matcher = Matcher::new(&filter, &Fields);
     let mut found = Vec::new();
-    capture.each(|moment| {
+    capture.0.replay(|moment| {
         if matcher.matches(moment.event().ty(), moment) {
             found.push(moment.num);
         }

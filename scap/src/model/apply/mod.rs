@@ -2,6 +2,7 @@
 
 mod args;
 mod descriptors;
+mod io_uring;
 mod tasks;
 
 use std::sync::LazyLock;
@@ -13,7 +14,7 @@ use super::{
     pairing::Call,
 };
 use crate::{
-    events::{EVENTS, Effect, Event, EventType, event},
+    events::{Effect, Event, EventType, event, rows},
     format::{EventView, state::NamedFd},
     ledger::{self, Notice},
 };
@@ -37,8 +38,8 @@ impl Machine {
         (self.changed, self.renamed) = (false, false);
         let call = self.pair(event);
         self.latency = call.map(|call| event.ts().saturating_sub(call.entered));
-        (self.ran, self.used) = (None, None);
-        let Some(row) = event.info().filter(|_| !is_quiet(event.ty())) else { return };
+        (self.ran, self.used, self.request_fd) = (None, None, None);
+        let Some(row) = event.info().filter(|_| !is_quiet(event)) else { return };
         self.changed = match row.effect() {
             Some(effect) if row.takes_effect() => {
                 Apply { machine: self, tid: event.tid(), cpu, row, args: Args::new(event) }.apply(effect)
@@ -67,14 +68,14 @@ impl Machine {
     }
 }
 
-/// Returns whether events of this type change nothing but the call that their thread is in.
+/// Returns whether an event changes nothing but the call that its thread is in, as its row says.
 #[inline]
-pub(crate) fn is_quiet(ty: EventType) -> bool {
+pub(crate) fn is_quiet(event: &EventView<'_>) -> bool {
     static QUIET: LazyLock<Vec<bool>> = LazyLock::new(|| {
         let is_quiet = |row: &Event| !row.takes_effect() && row.effect() != Some(Effect::Clone);
-        EVENTS.iter().map(is_quiet).collect()
+        rows().map(is_quiet).collect()
     });
-    QUIET.get(usize::from(ty.0)) == Some(&true)
+    event.row().and_then(|row| QUIET.get(row)) == Some(&true)
 }
 
 /// An event, and the machine that it changes.
@@ -99,6 +100,11 @@ impl Apply<'_> {
                 self.usage_told(effect);
                 return false;
             }
+            Effect::IoUringSubmit => {
+                self.io_uring_submitted();
+                return false;
+            }
+            Effect::IoUringComplete => return self.io_uring_completed(),
             Effect::Notice => return self.notified(),
             Effect::Drop => self.gap(),
             // The rest changes something if the call succeeded.
@@ -138,6 +144,7 @@ impl Apply<'_> {
             Effect::Memfd => self.created(NamedFd::Memfd),
             Effect::Userfaultfd => self.created(NamedFd::Userfaultfd),
             Effect::IoUring => self.created(NamedFd::IoUring),
+            Effect::AnonymousFd => self.anonymous_made(),
             effect => self.task_changed(effect),
         }
         true
@@ -209,6 +216,9 @@ impl Apply<'_> {
             | Effect::Memfd
             | Effect::Userfaultfd
             | Effect::IoUring
+            | Effect::IoUringSubmit
+            | Effect::IoUringComplete
+            | Effect::AnonymousFd
             | Effect::Notice
             | Effect::Drop => {}
         }
@@ -230,7 +240,9 @@ impl Apply<'_> {
 
     /// Returns whether it changes what other events refer to.
     fn notified(&mut self) -> bool {
-        let is_harmless = |ty: &EventType| event(*ty).is_some_and(|row| row.effect().is_none());
+        // A generic event may have been that of a call with an effect.
+        let is_harmless =
+            |ty: &EventType| *ty != EventType(1) && event(*ty).is_some_and(|row| row.effect().is_none());
         match ledger::parse(self.args.event) {
             Some(Notice::Gap(gap))
                 if !gap.most.is_empty()
@@ -248,6 +260,7 @@ impl Apply<'_> {
 
     fn gap(&mut self) {
         self.machine.pairing.clear();
+        self.machine.requests.clear();
         self.machine.schedule.clear();
         self.machine.tasks.gap();
     }

@@ -1,7 +1,10 @@
 //! Tests of what tasks share.
 
 use super::*;
-use crate::model::fds::{FdClass, OpenFd};
+use crate::model::{
+    fds::{FdClass, OpenFd},
+    flags::{CLONE_FILES, CLONE_FS},
+};
 
 fn child(tid: u64, pid: u64, flags: u32) -> Child<'static> {
     Child {
