@@ -14,6 +14,9 @@
 //! - [`SELECTED`], before the first event that it applies to: the selected events, `syscalls=read,write
 //!   events=enter,exit tracepoints=none`, each list as the command line takes it. Other events are there only to keep
 //!   names correct. Without this notice, all events were selected.
+//!   `filtered=890` events left out by the recorder, as they did not match its filter. These are part of `seen`: then
+//!   `seen = written + lost + unread + filtered`.
+//! - [`FILTER`], before the first event that it applies to: the text of the recording's filter, empty for none.
 //! - [`CLOCK`], where the wall clock was stepped during the recording: `stepped by=-3600000000000 at=T`, in ns. Event
 //!   times follow a step forward at once. After a step backward they run at half speed until they agree with the clock.
 //! - [`SLICE`], at the end of a capture that has a choice of another one's events: `left_out=900 source=read`. It left out
@@ -41,6 +44,8 @@ pub const GAP: &str = "scapd.gap";
 pub const VERDICT: &str = "scapd.verdict";
 /// The id of the notice of the selected events.
 pub const SELECTED: &str = "scapd.selected";
+/// The id of the notice of the recording's filter.
+pub const FILTER: &str = "scapd.filter";
 /// The id of a notice of a step of the wall clock.
 pub const CLOCK: &str = "scapd.clock";
 /// The id of the notice at the end of a repaired capture.
@@ -158,13 +163,15 @@ pub struct Gap {
     pub most: Vec<(EventType, u64)>,
 }
 
-/// Events left out on purpose: neither seen nor lost.
+/// Events left out on purpose. They are not lost; except those of a filter, they are not seen either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LeftOut {
     /// Returns of failed calls.
     pub failed: u64,
     /// Events left out by sampling.
     pub sampled: u64,
+    /// Events that the recorder left out because of its filter. They count as seen.
+    pub filtered: u64,
 }
 
 impl LeftOut {
@@ -172,6 +179,7 @@ impl LeftOut {
     pub fn add(&mut self, other: LeftOut) {
         self.failed = self.failed.saturating_add(other.failed);
         self.sampled = self.sampled.saturating_add(other.sampled);
+        self.filtered = self.filtered.saturating_add(other.filtered);
     }
 
     /// Returns the events since an earlier count.
@@ -179,6 +187,7 @@ impl LeftOut {
         LeftOut {
             failed: self.failed.saturating_sub(earlier.failed),
             sampled: self.sampled.saturating_sub(earlier.sampled),
+            filtered: self.filtered.saturating_sub(earlier.filtered),
         }
     }
 }
@@ -309,6 +318,8 @@ pub enum Notice {
     Selected(Asked),
     /// The end of a slice.
     Slice(SliceNote),
+    /// The filter of the events from here on; empty for none.
+    Filter(String),
 }
 
 impl Notice {
@@ -321,6 +332,7 @@ impl Notice {
             Notice::Cut(_) => CUT,
             Notice::Selected(_) => SELECTED,
             Notice::Slice(_) => SLICE,
+            Notice::Filter(_) => FILTER,
         }
     }
 
@@ -333,6 +345,7 @@ impl Notice {
             Notice::Cut(cut) => cut.text(),
             Notice::Selected(asked) => asked.to_string(),
             Notice::Slice(slice) => slice.text(),
+            Notice::Filter(text) => text.clone(),
         }
     }
 }
@@ -409,7 +422,8 @@ impl Verdict {
     /// Returns the number of events that are neither written nor accounted for: 0 unless scapd has a bug.
     pub fn unaccounted(&self) -> i128 {
         let lost = self.losses.sum().saturating_sub(self.losses.unseen());
-        i128::from(self.seen) - i128::from(self.written) - i128::from(lost) - i128::from(self.unread)
+        let accounted = [self.written, lost, self.unread, self.left_out.filtered];
+        i128::from(self.seen) - accounted.into_iter().map(i128::from).sum::<i128>()
     }
 
     /// Returns the `desc` of its notice.
@@ -427,6 +441,7 @@ impl Verdict {
         let rules = [
             ("failed", self.left_out.failed),
             ("sampled", self.left_out.sampled),
+            ("filtered", self.left_out.filtered),
             ("sample_ratio", self.sample_ratio.into()),
         ];
         for (key, value) in rules.into_iter().filter(|(_, value)| *value > 0) {

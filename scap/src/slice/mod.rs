@@ -22,8 +22,8 @@ use crate::{
     model::Machine,
     replay::Moment,
 };
-use queue::{Fate, Item};
 pub use queue::{Direction, Queue, Waiting};
+use queue::{Fate, Item};
 
 /// The most memory for the enter events of calls before the first wanted event, in bytes.
 const MAX_ENTERED: usize = 16 << 20;
@@ -93,6 +93,8 @@ struct Before {
     notices: Vec<Item>,
     /// The last notice of a selection.
     selected: Option<Item>,
+    /// The last notice of a filter.
+    filter: Option<Item>,
 }
 
 impl Slice {
@@ -164,6 +166,7 @@ impl Slice {
                 before.machine.apply_on(moment.captured.cpu, moment.event());
                 match notice {
                     Notice::Selected(_) => before.selected = Some(item),
+                    Notice::Filter(_) => before.filter = Some(item),
                     _ => before.notices.push(item),
                 }
             }
@@ -192,12 +195,12 @@ impl Slice {
     /// Writes the state before this event, and the calls that threads are in.
     fn begin(&mut self, section: &mut Section) {
         let Stage::Before(before) = std::mem::replace(&mut section.stage, Stage::Begun) else { return };
-        let Before { mut machine, entered, notices, selected, .. } = *before;
+        let Before { mut machine, entered, notices, selected, filter, .. } = *before;
         machine.settle();
         // Writing to memory cannot fail.
         let _ = write_state(&mut self.out, &machine.write_state());
         self.sections += 1;
-        let notices = notices.into_iter().chain(selected).map(|item| (item, None));
+        let notices = notices.into_iter().chain(selected).chain(filter).map(|item| (item, None));
         let mut items: Vec<_> =
             entered.into_iter().map(|(tid, item)| (item, Some(tid))).chain(notices).collect();
         items.sort_by_key(|(item, _)| item.num);
@@ -270,7 +273,8 @@ impl Slice {
         if let (Some((balance, is_wanted)), true) = (section.balance, is_read) {
             let lost = balance.losses.sum().saturating_sub(balance.losses.unseen());
             let (written, late) = (section.written.events, section.written.late);
-            let seen = written.saturating_add(lost).saturating_add(balance.unread);
+            let rest = balance.unread.saturating_add(balance.left_out.filtered);
+            let seen = written.saturating_add(lost).saturating_add(rest);
             let balance = Verdict { seen, written, late, ..balance };
             self.say(&mut section, ledger::VERDICT, &balance.text(), is_wanted);
         }

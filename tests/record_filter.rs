@@ -1,0 +1,250 @@
+//! `scapd record FILTER`: what is recorded is what a reading of everything with the same filter shows. Needs root.
+//!
+//! The truth is an unfiltered recording of the same run: the recorders with filters run inside it, one within the other, and
+//! the workload inside them.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use common::{Capture, file, run, scapd};
+use scap::events::{Arch, Syscall};
+use serde_json::Value as Json;
+
+/// Calls of many kinds, by a process and by children of other names and users.
+const WORKLOAD: &str = r#"
+    use strict; use Socket;
+    $0 = "worker";
+    open(my $f, "<", "/etc/passwd") or die; my @lines = <$f>; close $f;
+    open(my $n, "<", "/no/such/file");
+    mkdir "$ARGV[0]/d" or die; open(my $w, ">", "$ARGV[0]/d/new") or die;
+    syswrite($w, "x" x 50) for 1..5; close $w;
+    rename "$ARGV[0]/d/new", "$ARGV[0]/d/old"; unlink "$ARGV[0]/d/old", "$ARGV[0]/d/none"; rmdir "$ARGV[0]/d";
+    getppid for 1..20;
+    socket(my $s, PF_INET, SOCK_STREAM, 0); connect($s, sockaddr_in(9, inet_aton("127.0.0.1"))); close $s;
+    pipe(my $r, my $p); syswrite($p, "hello"); sysread($r, my $data, 5);
+    select(undef, undef, undef, 0.05) for 1..2;
+    chdir "/usr"; opendir(my $d, "share"); closedir $d;
+    system("cat", "/etc/hostname") for 1..2;
+    unless (fork) { $( = $) = 65534; $> = 65534; open(my $h, "<", "/etc/group"); <$h>; getppid for 1..3; exit 0 }
+    wait;
+"#;
+
+/// What is compared of an event.
+const FORM: &str = "*%thread.tid %evt.type %evt.dir %proc.name %evt.rawres %fd.num %fd.name %evt.arg.name %user.uid";
+
+/// A run of the workload inside recorders.
+struct Nested {
+    folder: tempfile::TempDir,
+    filters: Vec<&'static str>,
+}
+
+impl Nested {
+    fn of(filters: &[&'static str]) -> Nested {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = scapd();
+        command.args(["record", "-q", "--on-loss", "fail", "-w"]).arg(file(&folder, "all.scap"));
+        for (n, filter) in filters.iter().enumerate() {
+            let path = file(&folder, &format!("{n}.scap"));
+            command.args(["--", env!("CARGO_BIN_EXE_scapd"), "record", "-q", "--on-loss", "fail", filter, "-w"]);
+            command.arg(path);
+        }
+        command.args(["--", "perl", "-e", WORKLOAD]).arg(folder.path());
+        let (code, _, said) = run(&mut command);
+        assert_eq!(code, Some(0), "{said}");
+        Nested { folder, filters: filters.to_vec() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        file(&self.folder, &format!("{name}.scap"))
+    }
+
+    /// Returns the thread of the workload, and the number of the event by which it began in the unfiltered recording.
+    fn begin(&self) -> (u64, u64) {
+        let form = "%thread.tid %evt.num %proc.args";
+        let execs = read(&self.path("all"), "evt.type = execve and evt.dir = < and evt.rawres = 0", form);
+        let perl = execs.iter().find(|line| line.contains("use strict; use Socket")).unwrap();
+        let numbers: Vec<u64> = perl.split(' ').take(2).map(|word| word.parse().unwrap()).collect();
+        (numbers[0], numbers[1])
+    }
+
+    /// Checks each filtered recording against the unfiltered one.
+    fn check(&self) {
+        let (main, began) = self.begin();
+        let family = format!("(proc.pid = {main} or proc.apid = {main}) and evt.num > {began}");
+        for (n, filter) in self.filters.iter().enumerate() {
+            let recorded = self.path(&n.to_string());
+            let capture = Capture::read(&recorded);
+            let truth = by_thread(read(&self.path("all"), &format!("({filter}) and {family}"), FORM), main);
+            let again = by_thread(read(&recorded, filter, FORM), main);
+            let plain = by_thread(read(&recorded, "evt.type != notification", FORM), main);
+            assert_eq!(plain, truth, "{filter}: {:?}", capture.verdict);
+            assert_eq!(again, truth, "{filter}, read with it");
+            assert!(truth.values().map(Vec::len).sum::<usize>() > 0, "{filter} matches nothing");
+        }
+    }
+}
+
+fn read(path: &Path, filter: &str, form: &str) -> Vec<String> {
+    let (code, lines, said) = run(scapd().args(["read", "-p", form, "-f", filter]).arg(path));
+    assert_eq!(code, Some(0), "{filter}: {said}");
+    lines.lines().map(str::to_owned).collect()
+}
+
+/// Returns the lines of each thread, without the execve that begins the workload.
+fn by_thread(lines: Vec<String>, main: u64) -> BTreeMap<String, Vec<String>> {
+    let mut threads = BTreeMap::<_, Vec<_>>::new();
+    let begins = format!("{main} execve ");
+    for line in lines.into_iter().filter(|line| !line.starts_with(&begins)) {
+        threads.entry(line.split(' ').next().unwrap().to_owned()).or_default().push(line);
+    }
+    threads
+}
+
+#[test]
+fn types_are_the_same_events() {
+    Nested::of(&[
+        "evt.type = openat",
+        "evt.type in (getppid, write) and evt.dir = <",
+        "evt.type = mkdir and evt.dir = >",
+        "syscall.type startswith un",
+        "evt.is_io = true",
+    ])
+    .check();
+}
+
+#[test]
+fn results_and_arguments_are_the_same_events() {
+    Nested::of(&[
+        "evt.failed = true",
+        "evt.type = openat and evt.rawres < 0",
+        "evt.res = ENOENT or evt.type = rename",
+        "evt.arg.name contains passwd",
+        "evt.buflen > 40",
+        "evt.type = write and evt.arg.size = 50 and evt.dir = <",
+    ])
+    .check();
+}
+
+#[test]
+fn processes_are_the_same_events() {
+    Nested::of(&[
+        "proc.name = cat",
+        "proc.exepath endswith /cat and not evt.type in (mmap, mprotect)",
+        "user.uid = 65534",
+        "proc.pname = worker and evt.dir = <",
+        "evt.type = getppid and proc.name in (worker, cat)",
+    ])
+    .check();
+}
+
+#[test]
+fn descriptors_and_times_are_the_same_events() {
+    Nested::of(&[
+        "fd.name = /etc/passwd",
+        "fd.name glob */d/new and evt.type in (write, close)",
+        "fd.type = ipv4 or fd.sport = 9",
+        "evt.latency > 30ms",
+        "proc.cwd startswith /usr and evt.type = openat",
+        "evt.category = net",
+        "fd.name regex '.*/host[a-z]+'",
+    ])
+    .check();
+}
+
+#[test]
+fn the_balance_is_exact() {
+    let number = Syscall::by_name("getppid").unwrap().number(Arch::NATIVE).unwrap();
+    // A thread's parent has a number, and names need no other call.
+    let filter = "evt.type = getppid and evt.rawres = 0";
+    let seen = |calls: u64| {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, stats) = (file(&folder, "x.scap"), file(&folder, "x.json"));
+        let mut command = scapd();
+        command.args(["record", "--only", "--tracepoints", "none", filter, "--stats-file"]).arg(&stats);
+        let script = format!("syscall({number}) for 1..{calls}");
+        command.arg("-w").arg(&path).args(["--", "perl", "-e", &script]);
+        let (code, _, said) = run(&mut command);
+        assert_eq!(code, Some(0), "{said}");
+        let stats: Json = serde_json::from_slice(&std::fs::read(stats).unwrap()).unwrap();
+        let of = |key: &str| stats[key].as_u64().unwrap();
+        let filtered = stats["left_out"]["filtered"].as_u64().unwrap();
+        assert_eq!(of("seen"), of("written") + of("lost") + of("unread") + filtered);
+        assert_eq!((of("written"), of("lost"), stats["unaccounted"].as_i64()), (0, 0, Some(0)), "{said}");
+        assert_eq!(Capture::read(&path).verdict.left_out.filtered, filtered);
+        assert!(filtered == 0 || said.contains("in the recorder"), "{said}");
+        filtered
+    };
+    assert_eq!(seen(200_000) - seen(0), 400_000);
+}
+
+#[test]
+fn a_series_has_the_filter_in_each_file_and_an_exact_balance() {
+    let folder = tempfile::tempdir().unwrap();
+    let number = Syscall::by_name("getppid").unwrap().number(Arch::NATIVE).unwrap();
+    let script = format!("for (1..2000) {{ syscall({number}); mkdir '/'; rmdir '/no' }}");
+    let mut command = scapd();
+    command.args(["record", "-q", "--rotate-events", "1500", "proc.name = perl and evt.failed = true", "-w"]);
+    command.arg(file(&folder, "x.scap")).args(["--", "perl", "-e", &script]);
+    command.current_dir(folder.path());
+    let (code, _, said) = run(&mut command);
+    assert_eq!(code, Some(0), "{said}");
+    let files = common::series::captures(folder.path());
+    assert!(files.len() > 1, "{files:?}");
+    let (mut seen, mut written, mut filtered) = (0, 0, 0);
+    for path in &files {
+        let verdict = Capture::read(path).verdict;
+        (seen, written) = (seen + verdict.seen, written + verdict.written);
+        filtered += verdict.left_out.filtered;
+        let (_, json, _) = run(scapd().args(["info", "--json"]).arg(path));
+        let info: Json = serde_json::from_str(&json).unwrap();
+        assert!(json.contains("proc.name = perl and evt.failed = true"), "{info}");
+        assert_eq!(run(scapd().arg("verify").arg(path)).0, Some(0));
+    }
+    assert!(written > 4000 && filtered > 4000, "{written}, {filtered}");
+    assert_eq!(seen, written + filtered);
+}
+
+#[test]
+fn a_limit_counts_what_matches() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "x.scap");
+    let mut command = scapd();
+    command.args(["record", "-n", "5", "evt.type = openat and evt.rawres < 0", "-w"]).arg(&path);
+    let (code, _, said) = run(command.args(["--", "perl", "-e", "open(my $f, '<', '/no/such') for 1..50"]));
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(read(&path, "evt.type = openat and evt.rawres < 0", "%evt.num").len(), 5);
+    Capture::read(&path);
+}
+
+#[test]
+fn a_mistake_is_shown_with_its_place() {
+    for args in [&["record", "proc.nmae", "=", "cat"][..], &["record", "--filter", "proc.nmae = cat"]] {
+        let (code, _, said) = run(scapd().args(args));
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("proc.nmae = cat\n^^^^^^^^^ no such field; did you mean proc.name?"), "{said}");
+    }
+    let (code, _, said) = run(scapd().args(["record", "-f", "evt.dir = <", "evt.dir = >"]));
+    assert!(code == Some(2) && said.contains("both as --filter and as arguments"), "{said}");
+}
+
+#[test]
+fn where_each_part_is_decided_is_explained() {
+    let filter = "evt.type = openat and evt.dir = < and fd.name startswith /etc";
+    let (code, table, said) = run(scapd().args(["record", "--explain", filter]));
+    assert_eq!(code, Some(0), "{said}");
+    for line in ["not loaded  evt.type = openat", "not loaded  evt.dir = <", "recorder    fd.name startswith /etc"] {
+        assert!(table.contains(line), "{table}");
+    }
+    let (_, json, _) = run(scapd().args(["record", "--explain", "--json", filter]));
+    let json: Json = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["parts"][2]["places"], serde_json::json!(["recorder"]));
+    assert_eq!(json["loaded"]["exit"], serde_json::json!(["openat"]));
+    assert_eq!(json["loaded"]["enter"], serde_json::json!([]));
+    assert!(json["loaded"]["for_names"].as_array().unwrap().contains(&"close".into()));
+}
