@@ -9,6 +9,7 @@
 /* Written by the recorder before loading, read by the programs. */
 const volatile struct sc_constants sc_constants = {};
 const volatile struct sc_routes sc_routes = {};
+const volatile struct sc_calls sc_calls = {};
 
 /* Written by the recorder at any time (mapped memory), read by the programs. */
 struct sc_settings sc_settings = {};

@@ -5,7 +5,8 @@
  */
 #pragma once
 
-#include "events_dimensions.h"
+#include "call_rows.h"
+#include "extensions_dimensions.h"
 
 enum {
 	/* System call numbers are below this on every architecture. */
@@ -121,6 +122,7 @@ struct sc_settings {
 	u32 full_capture_ports; /* its port range: the first port in the low half, the last in the high one; or 0 */
 	u32 statsd_port;        /* its port of statsd; or 0 */
 	u32 sample_ratio;       /* record the first 1/sample_ratio of each second; 0: no sampling */
+	u32 extensions;         /* events with an extension have it */
 	u32 directories_only;   /* only the names of directories are needed: see SC_FOR_NAMES */
 	enum sc_wanted wanted[SC_SLOTS];
 	/*
@@ -219,7 +221,8 @@ struct sc_cpu {
 	u64 lost;             /* the sum of all losses below: one load shows whether there are new ones */
 	struct sc_cpu_losses losses;
 	struct sc_left_out left_out;
-	struct sc_counters events[PPM_EVENT_MAX];
+	struct sc_counters events[SC_COUNTED]; /* by SC_COUNTER */
+	struct sc_described described[SC_WAYS];
 	/* Where programs assemble events of variable size before they copy them into the ring. */
 	u8 scratch[SC_WAYS][SC_SCRATCH_SIZE];
 };

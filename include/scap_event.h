@@ -9,7 +9,8 @@
  *   u64      u64      u32   u16   u32      u16 each          unaligned, in the row's order
  *
  * All in host byte order. ts is in nanoseconds since the epoch; len is the size of the whole event in bytes. A ring
- * record is the body of the event's block: the CPU (u16), then the event.
+ * record is the body of the event's block: the CPU (u16), then the event; behind it, in the same form, the event that
+ * extends it (extensions.def), if any, which gets a block of its own.
  */
 #pragma once
 

@@ -13,6 +13,8 @@ const TABLES: &[(&str, &str)] = &[
     ("params.def", "with_params"),
     ("flags.def", "with_flags"),
     ("effects.def", "with_effects"),
+    ("extensions.def", "with_extensions"),
+    ("layouts.def", "with_layouts"),
     ("syscalls.def", "with_syscalls"),
 ];
 

@@ -11,7 +11,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use scap::{
-    events::{Arch, EVENTS, Event, ParamInfo, SYSCALLS, Schema, Source, Syscall, Template},
+    events::{Arch, Event, EventType, ParamInfo, SYSCALLS, Schema, Source, Syscall, Template, types},
     select::{Class, SyscallSet, category_name, classes},
 };
 
@@ -35,6 +35,8 @@ struct SyscallRow {
     exit_event: Option<u16>,
     /// Whether it has a BPF program of its own.
     program: bool,
+    /// Whether its arguments are recorded, in an extension of its generic event if it has no program.
+    arguments: bool,
     /// Which of its events are recorded while sampling.
     sampled: &'static str,
     /// Its classes, without the percent sign.
@@ -53,6 +55,7 @@ impl SyscallRow {
             enter_event,
             exit_event,
             program: enter_event.is_some() || exit_event.is_some(),
+            arguments: enter_event.is_some() || exit_event.is_some() || is_extended(call),
             sampled: call.sampling.recorded(),
             classes: classes
                 .iter()
@@ -119,6 +122,7 @@ fn source_name(source: Source) -> &'static str {
         Source::Metaevent => "metaevent",
         Source::Iter => "iter",
         Source::Plugin => "plugin",
+        Source::Extension => "extension",
     }
 }
 
@@ -131,17 +135,32 @@ struct CoverageRow {
     programs: usize,
     /// Calls recorded as generic events.
     generic: usize,
+    /// Calls whose arguments are recorded, by a program of their own or in the extension of the generic event.
+    arguments: usize,
 }
 
 impl CoverageRow {
     fn new(class: impl Into<String>, calls: &SyscallSet) -> Self {
-        let programs = calls.iter().filter(|call| call.enter().is_some() || call.exit().is_some()).count();
-        CoverageRow { class: class.into(), calls: calls.len(), programs, generic: calls.len() - programs }
+        let has_program = |call: &Syscall| call.enter().is_some() || call.exit().is_some();
+        let programs = calls.iter().filter(|call| has_program(call)).count();
+        let arguments = calls.iter().filter(|call| has_program(call) || is_extended(call)).count();
+        CoverageRow {
+            class: class.into(),
+            calls: calls.len(),
+            programs,
+            generic: calls.len() - programs,
+            arguments,
+        }
     }
 }
 
-/// Prints, for each class, how many calls it has, how many have a program of their own, and how many are recorded as
-/// generic events. The same counts follow for calls without a class, all native calls, and calls that only 32-bit
+/// Returns whether the generic events of a call have its arguments and its result in an extension.
+fn is_extended(call: &Syscall) -> bool {
+    scap::events::is_extended(EventType(1), || call.code)
+}
+
+/// Prints, for each class, how many calls it has, how many have a program of their own, how many are recorded as generic
+/// events, and of how many there are the arguments. The same counts follow for calls without a class, all native calls, and calls that only 32-bit
 /// programs have. A call can be in more than one class.
 ///
 /// # Errors
@@ -159,9 +178,10 @@ pub fn coverage(out: &mut impl Write, json: bool) -> io::Result<()> {
     if json {
         return print_json(out, &rows);
     }
-    let mut table = table(&["CLASS", "CALLS", "PROGRAM", "GENERIC"], &[1, 2, 3]);
+    let mut table = table(&["CLASS", "CALLS", "PROGRAM", "GENERIC", "ARGUMENTS"], &[1, 2, 3, 4]);
     for row in rows {
-        table.add_row([row.class, row.calls.to_string(), row.programs.to_string(), row.generic.to_string()]);
+        let counts = [row.calls, row.programs, row.generic, row.arguments].map(|count| count.to_string());
+        table.add_row([row.class].into_iter().chain(counts));
     }
     print(out, &table)
 }
@@ -189,7 +209,12 @@ pub fn syscalls(out: &mut impl Write, json: bool) -> io::Result<()> {
             number(row.number_i386),
             event(row.enter_event),
             event(row.exit_event),
-            if row.program { "yes" } else { "generic" }.to_owned(),
+            match (row.program, row.arguments) {
+                (true, _) => "yes",
+                (false, true) => "extended",
+                (false, false) => "generic",
+            }
+            .to_owned(),
             row.sampled.to_owned(),
             joined(row.classes.iter().map(|class| format!("%{class}"))),
         ]);
@@ -202,7 +227,7 @@ pub fn syscalls(out: &mut impl Write, json: bool) -> io::Result<()> {
 /// # Errors
 /// Errors of `out`, including a broken pipe.
 pub fn events(out: &mut impl Write, json: bool) -> io::Result<()> {
-    let rows: Vec<EventRow> = EVENTS.iter().map(EventRow::new).collect();
+    let rows: Vec<EventRow> = types().map(EventRow::new).collect();
     if json {
         return print_json(out, &rows);
     }
@@ -264,6 +289,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use scap::events::EVENTS;
 
     type Print = fn(&mut Vec<u8>, bool) -> io::Result<()>;
 
@@ -300,8 +326,8 @@ mod tests {
     #[test]
     fn every_event_has_a_line() {
         let lines = text(events);
-        assert_eq!(lines.len(), EVENTS.len() + 1);
-        for (line, event) in lines[1..].iter().zip(EVENTS) {
+        assert_eq!(lines.len(), types().count() + 1);
+        for (line, event) in lines[1..].iter().zip(types()) {
             assert_eq!(line[..3], [event.ty.to_string(), event.code.to_owned(), event.name.to_owned()]);
         }
         assert_eq!(lines[264 + 1].join(" "), {
@@ -315,11 +341,12 @@ mod tests {
         let lines = text(coverage);
         let row = |class: &str| -> Vec<usize> {
             let line = lines.iter().find(|line| line.join(" ").starts_with(&format!("{class} "))).unwrap();
-            line[line.len() - 3..].iter().map(|n| n.parse().unwrap()).collect()
+            line[line.len() - 4..].iter().map(|n| n.parse().unwrap()).collect()
         };
         for line in &lines[1..] {
-            let numbers: Vec<usize> = line[line.len() - 3..].iter().map(|n| n.parse().unwrap()).collect();
+            let numbers: Vec<usize> = line[line.len() - 4..].iter().map(|n| n.parse().unwrap()).collect();
             assert_eq!(numbers[0], numbers[1] + numbers[2], "{line:?}");
+            assert!(numbers[1] <= numbers[3] && numbers[3] <= numbers[0], "{line:?}");
         }
         let programs =
             EVENTS.iter().filter(|e| e.source != Source::Tracepoint && e.program.is_some()).count();
@@ -349,9 +376,7 @@ mod tests {
         assert_eq!((&socketcall["number"], &socketcall["classes"]), (&Value::Null, &Value::Array(vec![])));
 
         let events = json(events);
-        assert!(
-            events.iter().map(|row| row["code"].as_str()).eq(EVENTS.iter().map(|event| Some(event.code)))
-        );
+        assert!(events.iter().map(|row| row["code"].as_str()).eq(types().map(|event| Some(event.code))));
         let access = &events[265];
         assert_eq!(access["template"], "auxmap");
         let parameters = access["parameters"].as_array().unwrap();

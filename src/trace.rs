@@ -71,7 +71,8 @@ fn show_events(
     recording: &Handle,
 ) -> Result<(), PrintError> {
     let mut out = BufWriter::with_capacity(64 << 10, out);
-    let shown = read::read_live(&events, args, &mut out);
+    let input = events.try_clone().map_err(PrintError::Write)?;
+    let shown = read::read_live(input, args, &mut out);
     let flushed = out.flush().map_err(PrintError::Write);
     recording.stop();
     let _ = io::copy(&mut events, &mut io::sink());

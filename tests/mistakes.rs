@@ -15,8 +15,11 @@ use std::{
 fn compile(include: &Path, body: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("program.bpf.c");
-    fs::write(&source, format!("#include \"template/auxmap.h\"\n#include \"template/ringbuf.h\"\n{body}\n"))
-        .unwrap();
+    fs::write(
+        &source,
+        format!("#include \"template/extension.h\"\n#include \"template/ringbuf.h\"\n{body}\n"),
+    )
+    .unwrap();
     let output = Command::new(std::env::var_os("BPF_CLANG").unwrap_or("clang".into()))
         .args(["-target", "bpf", "-D__TARGET_ARCH_x86", "-mcpu=v2", "-std=gnu11", "-O2", "-g"])
         .args(["-Wall", "-Wextra", "-Werror", "-Ibpf", "-c", "-o", "/dev/null"])
@@ -35,7 +38,12 @@ const INCLUDES: usize = 2;
 /// file, at the wrong line (of the program, from 1 on).
 #[track_caller]
 fn mistake(program: &str, from: &str, to: &str, line: usize, named: &str) {
-    let include = Path::new("include");
+    mistake_with(Path::new("include"), program, from, to, line, named);
+}
+
+/// The same with the tables in `include`.
+#[track_caller]
+fn mistake_with(include: &Path, program: &str, from: &str, to: &str, line: usize, named: &str) {
     assert_eq!(compile(include, program), "");
     assert!(program.contains(from));
     let said = compile(include, &program.replace(from, to));
@@ -158,8 +166,8 @@ fn a_variable_size_event_by_the_ringbuf_template() {
     mistake(FIXED, "access_e", "access_x", 5, "access_x__size");
 }
 
-/// Returns a copy of the headers with a changed table.
-fn changed_table(from: &str, to: &str) -> (tempfile::TempDir, PathBuf) {
+/// Returns a copy of the headers with a change in a table.
+fn changed_table(table: &str, from: &str, to: &str) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let include = folder.path().join("include");
     fs::create_dir(&include).unwrap();
@@ -167,7 +175,7 @@ fn changed_table(from: &str, to: &str) -> (tempfile::TempDir, PathBuf) {
         let entry = entry.unwrap();
         fs::copy(entry.path(), include.join(entry.file_name())).unwrap();
     }
-    let table = include.join("events.def");
+    let table = include.join(table);
     let text = fs::read_to_string(&table).unwrap();
     assert!(text.contains(from));
     fs::write(&table, text.replace(from, to)).unwrap();
@@ -177,9 +185,48 @@ fn changed_table(from: &str, to: &str) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn a_variable_size_type_in_a_fixed_row() {
     let (_folder, include) = changed_table(
+        "events.def",
         "access_e, access, SYSCALL, FILE, OLD_VERSION | CONVERTER_MANAGED,\n            P(mode, FLAGS32",
         "access_e, access, SYSCALL, FILE, OLD_VERSION | CONVERTER_MANAGED,\n            P(mode, FSPATH",
     );
     let said = compile(&include, FIXED);
     assert!(said.contains("sc_pt_FSPATH"), "{said}");
+}
+
+const EXTENDED: &str = "SYSCALL_EXIT(chdir_x)
+{
+	struct auxmap auxmap;
+
+	if (!auxmap__begin(call, &auxmap, chdir_x)) return;
+	auxmap__store(&auxmap, chdir_x, res, call->ret);
+	auxmap__store_charbuf(&auxmap, chdir_x, path, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);
+	if (!auxmap__extend(call, &auxmap, chdir_x)) return;
+	auxmap__store(&auxmap, chdir_x__extension, sum, 1);
+	auxmap__store_charbuf(&auxmap, chdir_x__extension, real, 0, SC_MAX_PATH, SC_KERNEL);
+	auxmap__submit_extended(call, &auxmap, chdir_x);
+}";
+
+#[test]
+fn the_same_mistakes_in_an_extension() {
+    const PATH: &str = "	auxmap__store_charbuf(&auxmap, chdir_x, path, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);\n";
+    const SUM: &str = "	auxmap__store(&auxmap, chdir_x__extension, sum, 1);\n";
+    const REAL: &str =
+        "	auxmap__store_charbuf(&auxmap, chdir_x__extension, real, 0, SC_MAX_PATH, SC_KERNEL);\n";
+    let row = "EXTENSION(chdir_x, NONE, P(sum, UINT64, DEC) P(real, FSPATH, NA))\nCALL(fsync,";
+    let (_folder, include) = changed_table("extensions.def", "CALL(fsync,", row);
+    let mistake = |from: &str, to: &str, line, named: &str| {
+        mistake_with(&include, EXTENDED, from, to, line, named);
+    };
+    mistake(PATH, "", 7, "every parameter of its row");
+    mistake(SUM, "", 9, "out of the order of its row");
+    mistake(REAL, "", 10, "every parameter of its row");
+    mistake(&format!("{SUM}{REAL}"), &format!("{REAL}{SUM}"), 9, "out of the order of its row");
+    mistake("sum, 1", "sum, (void *)call->ctx", 9, "pointer to integer conversion");
+    mistake("chdir_x__extension, sum", "chdir_x__extension, total", 9, "no member named 'total'");
+    mistake(
+        "auxmap__extend(call, &auxmap, chdir_x)",
+        "auxmap__extend(call, &auxmap, chdir_e)",
+        8,
+        "chdir_e__ext",
+    );
 }

@@ -133,8 +133,7 @@ static __always_inline u32 vector__size(const struct sc_call *call, u64 pointer,
 }
 
 /* Writes up to `limit` bytes of the iovecs' data at the tail. Returns how many it could read. */
-static __always_inline u16 vector__gather(const struct sc_call *call, const struct auxmap *auxmap, u64 pointer,
-					  u64 count, u64 limit)
+static __always_inline u16 vector__gather(bool compat, const struct auxmap *auxmap, u64 pointer, u64 count, u64 limit)
 {
 	struct sc_iovec iovec;
 	u64 kept = 0, bytes;
@@ -142,7 +141,7 @@ static __always_inline u16 vector__gather(const struct sc_call *call, const stru
 
 #pragma clang loop unroll(disable)
 	for (i = 0; i < SC_GATHERED_IOVECS; i++) {
-		if (kept >= limit || !vector__has(count, i) || !vector__get(call->compat, pointer, i, &iovec))
+		if (kept >= limit || !vector__has(count, i) || !vector__get(compat, pointer, i, &iovec))
 			break;
 		bytes = iovec.len < limit - kept ? iovec.len : limit - kept;
 		bytes = SC_BOUND(bytes, SC_SCRATCH_HALF);
@@ -155,8 +154,9 @@ static __always_inline u16 vector__gather(const struct sc_call *call, const stru
 }
 
 /* Stores up to `limit` bytes from iovecs. */
-#define auxmap__store_vector(call, auxmap, program, param, pointer, count, limit)                                    \
-	do {                                                                                                         \
-		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def");                     \
-		auxmap__push(auxmap, SC_INDEX(program, param), vector__gather(call, auxmap, pointer, count, limit)); \
+#define auxmap__store_vector(call, auxmap, program, param, pointer, count, limit)                \
+	do {                                                                                     \
+		SC_REQUIRE(SC_IS_BYTEBUF(program, param), "not bytes in its row of events.def"); \
+		auxmap__push(auxmap, SC_INDEX(program, param),                                   \
+			     vector__gather((call)->compat, auxmap, pointer, count, limit));     \
 	} while (0)

@@ -31,7 +31,9 @@ enum sc_memory {
 };
 
 struct auxmap {
-	u8 *data;    /* the record: CPU, header, lengths, parameters */
+	u8 *data;    /* the record: CPU, header, lengths, parameters; then those of an extension, see extension.h */
+	u8 *event;   /* the event that parameters are stored in */
+	u32 start;   /* its offset */
 	u32 pos;     /* offset of the next parameter's bytes */
 	u32 next;    /* index of the next parameter: folds away */
 	u32 nparams; /* number of parameters recorded: folds away in most programs */
@@ -69,7 +71,7 @@ static __always_inline u8 *auxmap__tail(struct auxmap *auxmap)
 
 static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *auxmap, u16 type, u32 nparams)
 {
-	struct sc_counters *counters = &call->cpu->events[type];
+	struct sc_counters *counters = call__counters(call, type);
 
 	counter__inc(&counters->seen, call->way);
 	auxmap->data = call->cpu->scratch[call->way];
@@ -77,6 +79,8 @@ static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *aux
 		call__lose(call, &counters->lost_no_scratch);
 		return false;
 	}
+	auxmap->event = auxmap->data + SC_CPU_LEN;
+	auxmap->start = SC_CPU_LEN;
 	auxmap->pos = SC_LENGTH_OFFSET(nparams);
 	auxmap->next = 0;
 	auxmap->nparams = nparams;
@@ -87,7 +91,7 @@ static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *aux
 /* Starts an event. Returns false and counts a loss if the scratch area is in use. */
 #define auxmap__begin(call, auxmap, program) auxmap__get(call, auxmap, program##__type, program##__recorded())
 
-/* Copies the event into a ring. Returns whether it fit. */
+/* Copies the event, with an extension if it has one, into a ring. Returns whether it fit. */
 static __always_inline bool auxmap__copy_to(void *ring, struct auxmap *auxmap)
 {
 	u64 size = SC_BOUND(auxmap->pos, SC_SCRATCH_HALF);
@@ -95,14 +99,20 @@ static __always_inline bool auxmap__copy_to(void *ring, struct auxmap *auxmap)
 	return ring && !bpf_ringbuf_output(ring, auxmap->data, size, sc_settings.submit_flags);
 }
 
+/* Writes the length of the event that ends here. */
+static __always_inline void auxmap__close(struct auxmap *auxmap)
+{
+	*(u32 *)SC_EVENT_FIELD(auxmap->event, len) = auxmap->pos - auxmap->start;
+}
+
 static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *auxmap, u16 type, bool state)
 {
-	struct sc_counters *counters = &call->cpu->events[type];
+	struct sc_counters *counters = call__counters(call, type);
 	if (auxmap->pos > SC_CPU_LEN + SC_MAX_EVENT) {
 		call__lose(call, &counters->lost_too_large);
 		return;
 	}
-	*(u32 *)SC_HEADER_FIELD(auxmap->data, len) = auxmap->pos - SC_CPU_LEN;
+	auxmap__close(auxmap);
 	if (auxmap__copy_to(call__ring(call), auxmap))
 		return;
 	if (!state || !auxmap__copy_to(&reserve, auxmap))
@@ -120,7 +130,7 @@ static __always_inline void auxmap__account(struct auxmap *auxmap, u32 index, u1
 {
 	if (index >= auxmap->nparams)
 		return;
-	*(u16 *)(auxmap->data + SC_LENGTH_OFFSET(index)) = length;
+	*(u16 *)(auxmap->event + SC_LENGTH_AT(index)) = length;
 	auxmap->pos += length;
 }
 

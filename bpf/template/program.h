@@ -127,22 +127,36 @@ static __always_inline bool call__begin_syscall(struct sc_call *call, u64 *ctx)
 	}                                                                  \
 	static __always_inline void program##__body(struct sc_call *call)
 
-/* The address of an event header field in a record. */
-#define SC_HEADER_FIELD(record, field) ((record) + SC_CPU_LEN + __builtin_offsetof(struct sc_event_header, field))
+/* The address of a header field of an event, and of the first event in a record. */
+#define SC_EVENT_FIELD(event, field) ((event) + __builtin_offsetof(struct sc_event_header, field))
+#define SC_HEADER_FIELD(record, field) SC_EVENT_FIELD((record) + SC_CPU_LEN, field)
+
+/* Fills an event's header except its length. */
+static __always_inline void event__fill_header(const struct sc_call *call, u8 *event, u16 type, u32 nparams)
+{
+	/* Not through the packed structure: clang would store byte by byte. */
+	*(u64 *)SC_EVENT_FIELD(event, ts) = call->ts;
+	*(u64 *)SC_EVENT_FIELD(event, tid) = call->tid;
+	*(u16 *)SC_EVENT_FIELD(event, type) = type;
+	*(u32 *)SC_EVENT_FIELD(event, nparams) = nparams;
+}
 
 /* Fills the start of a record: the CPU and the event header except its length. */
 static __always_inline void call__fill_header(const struct sc_call *call, u8 *record, u16 type, u32 nparams)
 {
-	/* Not through the packed structure: clang would store byte by byte. */
 	*(u16 *)record = call->cpu_id;
-	*(u64 *)SC_HEADER_FIELD(record, ts) = call->ts;
-	*(u64 *)SC_HEADER_FIELD(record, tid) = call->tid;
-	*(u16 *)SC_HEADER_FIELD(record, type) = type;
-	*(u32 *)SC_HEADER_FIELD(record, nparams) = nparams;
+	event__fill_header(call, record + SC_CPU_LEN, type, nparams);
 }
 
-/* The offset of a parameter's length in a record. */
-#define SC_LENGTH_OFFSET(index) (SC_CPU_LEN + SC_HEADER_LEN + SC_LENGTH_LEN * (index))
+/* The offset of a parameter's length in an event, and in a record. */
+#define SC_LENGTH_AT(index) (SC_HEADER_LEN + SC_LENGTH_LEN * (index))
+#define SC_LENGTH_OFFSET(index) (SC_CPU_LEN + SC_LENGTH_AT(index))
+
+/* Returns this CPU's counters of an event type. */
+static __always_inline struct sc_counters *call__counters(const struct sc_call *call, u16 type)
+{
+	return &call->cpu->events[SC_COUNTER(type)];
+}
 
 /* Counts a loss by cause. */
 static __always_inline void call__lose(struct sc_call *call, u64 *cause)

@@ -23,7 +23,7 @@ struct ringbuf_struct {
 static __always_inline bool ringbuf__reserve(struct sc_call *call, struct ringbuf_struct *ringbuf, u16 type,
 					     u32 nparams, u32 size, bool state)
 {
-	struct sc_counters *counters = &call->cpu->events[type];
+	struct sc_counters *counters = call__counters(call, type);
 	void *ring;
 
 	counter__inc(&counters->seen, call->way);

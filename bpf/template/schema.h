@@ -24,6 +24,13 @@
 #define P(...) +1
 #define P_0_25(...) +SC_SCHEMA_HAS(0_25)
 #include "events.def"
+#define CALL(...)
+#define EXTENSION(...)
+#define PRIVATE EVENT_FIXED
+#include "extensions.def"
+#undef CALL
+#undef EXTENSION
+#undef PRIVATE
 #undef P
 #undef P_0_25
 #undef EVENT_FIXED

@@ -154,7 +154,7 @@ impl Course {
             self.judge = Judge::new(asked);
         }
         let is_asked = captured.flags & FOR_NAMES == 0
-            && self.judge.is_asked(captured.event.ty(), || generic_code(&captured.event));
+            && self.judge.is_asked(captured.event.ty(), || captured.event.generic_code());
 
         if position.events == 0 {
             (position.first, position.previous) = (ts, ts);
@@ -196,9 +196,4 @@ impl Follow {
             CapturedEvent { cpu, flags: 0, offset: 0, more: true, section: 1, state: &self.state, event };
         self.course.moment(captured)
     }
-}
-
-/// Returns the stable system call code of a generic event.
-fn generic_code(event: &EventView<'_>) -> u16 {
-    event.param(0).and_then(<[u8]>::first_chunk).map_or(0, |code| u16::from_ne_bytes(*code))
 }

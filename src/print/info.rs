@@ -102,6 +102,10 @@ pub struct Summary {
     pub events: u64,
     /// The number of events recorded only to keep names right. The other counts exclude them, unless `all` was set.
     pub for_names: u64,
+    /// The number of events that another one extends, with which they are one.
+    pub extended: u64,
+    /// The number of extension events without the event that they belong to. Each is an event of its own here.
+    pub lone_extensions: u64,
     /// The times of the oldest and the newest event in ns since the epoch.
     pub times: Option<(u64, u64)>,
     /// The number of sections that begin before the previous one ends.
@@ -182,6 +186,8 @@ impl Summary {
     /// Updates the numbers that cover every event.
     fn look(&mut self, moment: &Moment<'_>) {
         let event = &moment.captured.event;
+        self.extended += u64::from(moment.raw.extension().is_some());
+        self.lone_extensions += u64::from(event.ty().is_extension());
         self.for_names += u64::from(!moment.is_asked && ledger::parse(event).is_none());
         let (first, last) = self.times.unwrap_or((event.ts(), event.ts()));
         self.early_sections += u64::from(moment.turns_back);
@@ -265,6 +271,8 @@ impl Summary {
             "fds": self.fds,
             "events": self.events,
             "events_for_names": self.for_names,
+            "extended": self.extended,
+            "lone_extensions": self.lone_extensions,
             "first_ts": self.times.map(|t| ns(t.0)),
             "first_time": self.times.and_then(|t| rfc3339(t.0)),
             "last_ts": self.times.map(|t| ns(t.1)),
@@ -337,6 +345,12 @@ impl Summary {
             row("duration", format!("{:.6} s", self.duration().as_secs_f64()));
         }
         row("events", self.events.to_string());
+        if self.extended > 0 {
+            row("with an extension", self.extended.to_string());
+        }
+        if self.lone_extensions > 0 {
+            row("extensions without their event", self.lone_extensions.to_string());
+        }
         row("threads at the start", self.threads.to_string());
         row("descriptors at the start", self.fds.to_string());
         row("uncompressed bytes", self.size.to_string());

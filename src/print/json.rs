@@ -18,7 +18,7 @@ use crate::json::MAX_NUMBER;
 pub(super) use crate::json::VERSION;
 use scap::{
     events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
-    format::{Decoded, EventView, FdEntries, SockAddr, SockTuple, Value},
+    format::{Decoded, Dirent, EventView, FdEntries, SockAddr, SockTuple, Structure, Value},
     model::Machine,
     replay::Moment,
 };
@@ -133,7 +133,7 @@ fn parameter(
 /// Returns whether a parameter is a list of texts; the table declares some of them as data.
 fn is_list(info: &ParamInfo) -> bool {
     match info.ty {
-        ParamType::CHARBUFARRAY => true,
+        ParamType::CHARBUFARRAY | ParamType::STRUCTS | ParamType::DIRENTS => true,
         ParamType::BYTEBUF => matches!(info.name, "args" | "env" | "cgroups"),
         _ => false,
     }
@@ -148,6 +148,9 @@ fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamI
     };
     match decoded.value {
         Value::Absent => out.push_str("null"),
+        Value::Int(_) | Value::Uint(_) | Value::Flags64(_) if matches!(info.detail, Detail::Flags(_)) => {
+            listed(out, names, event, info, decoded);
+        }
         Value::Int(v) => signed(out, v),
         Value::Uint(v) if info.name == "nativeID" => named(out, &|out| unsigned(out, v)),
         Value::Uint(v) => unsigned(out, v),
@@ -164,9 +167,11 @@ fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamI
                 Meaning::Flags(names) => names,
                 _ => Vec::new(),
             };
-            flags(out, v, &names);
+            flags(out, v.into(), &names);
         }
-        Value::SigSet(v) => flags(out, v, &text::kernel_names::signals(v)),
+        Value::Flags64(v) => flags(out, v, &[]),
+        Value::SigSet(v) => flags(out, v.into(), &text::kernel_names::signals(v)),
+        Value::SigSet64(v) => flags(out, v, &text::kernel_names::signals_of_64(v)),
         Value::Bool(v) => out.push_str(if v { "true" } else { "false" }),
         Value::Double(v) => double(out, v),
         Value::Ip(v) => ip(out, v),
@@ -179,7 +184,49 @@ fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamI
         Value::SockAddr(v) => sockaddr(out, &v),
         Value::SockTuple(v) => socktuple(out, &v),
         Value::FdList(v) => fd_list(out, &v),
+        Value::Struct(v) => structure(out, names, event, &v),
+        Value::Structs(v) => array(out, v.iter(), |out, v| structure(out, names, event, &v)),
+        Value::Dirents(v) => array(out, v.iter(), dirent),
     }
+}
+
+/// Appends an integer that has names in a table.
+fn listed(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamInfo, decoded: &Decoded<'_>) {
+    let names = match meaning(names, event, info, decoded) {
+        Meaning::Flags(names) => names,
+        _ => Vec::new(),
+    };
+    match decoded.value {
+        Value::Int(v) => names_of(out, &names, |out| signed(out, v)),
+        Value::Uint(v) | Value::Flags64(v) => flags(out, v, &names),
+        _ => {}
+    }
+}
+
+/// Appends the members that a structure has.
+fn structure(out: &mut String, names: &Machine, event: &EventView<'_>, structure: &Structure<'_>) {
+    let mut before = "{\"";
+    for (info, decoded) in structure.members() {
+        for part in [before, info.name, "\":"] {
+            out.push_str(part);
+        }
+        before = ",\"";
+        match decoded {
+            Ok(decoded) => parameter(out, names, event, info, decoded),
+            Err(_) => out.push_str("null"),
+        }
+    }
+    out.push_str(if before == "{\"" { "{}" } else { "}" });
+}
+
+fn dirent(out: &mut String, entry: Dirent<'_>) {
+    out.push_str("{\"ino\":");
+    unsigned(out, entry.ino);
+    out.push_str(",\"type\":");
+    unsigned(out, entry.ty.into());
+    out.push_str(",\"name\":");
+    string(out, entry.name);
+    out.push('}');
 }
 
 /// Appends the meaning of a value as further members of its object.
@@ -204,9 +251,13 @@ fn meant(out: &mut String, meaning: Meaning<'_>) {
     }
 }
 
-fn flags(out: &mut String, value: u32, names: &[&str]) {
+fn flags(out: &mut String, value: u64, names: &[&str]) {
+    names_of(out, names, |out| unsigned(out, value));
+}
+
+fn names_of(out: &mut String, names: &[&str], value: impl FnOnce(&mut String)) {
     out.push_str("{\"value\":");
-    unsigned(out, value.into());
+    value(out);
     out.push_str(",\"names\":");
     array(out, names, |out, name| string(out, name.as_bytes()));
     out.push('}');

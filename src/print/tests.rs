@@ -460,6 +460,7 @@ fn a_thread_is_renamed() {
 
 mod calls;
 mod effects;
+mod extended;
 mod fds;
 mod fields;
 mod hostile;

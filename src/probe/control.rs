@@ -124,6 +124,11 @@ impl Control<'_> {
         settings.dynamic_snaplen().store(dynamic.is_some().into(), Ordering::Release);
     }
 
+    /// Sets whether events have their extension: parameters that the format has no field for.
+    pub fn set_extensions(&self, recorded: bool) {
+        self.settings.extensions().store(recorded.into(), Ordering::Release);
+    }
+
     /// Sets whether the returns of failed calls are left out. Their entries are recorded, because the result is not
     /// known by then. EINPROGRESS is no failure.
     pub fn set_drop_failed(&self, drop: bool) {

@@ -15,7 +15,10 @@ use rustix::{
 };
 use scapd_bpf::types;
 
-use super::settings::array_len;
+use super::{
+    programs::{PRIVATE, PRIVATE_EVENTS},
+    settings::array_len,
+};
 use crate::{
     clocks::{Clocks, Machine},
     ring::{buffer::Mapping, merge::ProgramProgress},
@@ -119,6 +122,26 @@ impl ProbeTotals {
     }
 }
 
+/// The number of event types with counters.
+pub const COUNTED: usize = array_len(|cpu: &types::sc_cpu| &cpu.events);
+const _: () = assert!(COUNTED == EVENTS.len() + PRIVATE_EVENTS);
+
+/// Returns the place of an event type among the counters (`SC_COUNTER` of include/extensions_dimensions.h); `None` for a type
+/// that is not counted, such as that of an extension.
+#[inline]
+pub fn counted(ty: EventType) -> Option<usize> {
+    match ty.0.checked_sub(PRIVATE) {
+        None => Some(ty.0.into()).filter(|place| *place < EVENTS.len()),
+        Some(private) => Some(EVENTS.len() + usize::from(private)).filter(|place| *place < COUNTED),
+    }
+}
+
+/// Returns the event types that programs record.
+fn recorded() -> impl Iterator<Item = EventType> {
+    let of_the_format = EVENTS.iter().filter(|event| event.program.is_some()).map(|event| event.ty);
+    of_the_format.chain((PRIVATE..).take(PRIVATE_EVENTS).map(EventType))
+}
+
 /// The mapped counters.
 #[derive(Debug)]
 pub(super) struct Cpus {
@@ -150,8 +173,8 @@ impl Cpus {
         self.memory.word(cpu * STRIDE + offset).load(std::sync::atomic::Ordering::Acquire)
     }
 
-    fn counters(&self, cpu: usize, event: EventType) -> Counters {
-        let base = offset_of!(types::sc_cpu, events) + usize::from(event.0) * size_of::<types::sc_counters>();
+    fn counters(&self, cpu: usize, place: usize) -> Counters {
+        let base = offset_of!(types::sc_cpu, events) + place * size_of::<types::sc_counters>();
         let field = |offset| self.read(cpu, base + offset);
         // Read the losses first: programs count an event as seen before they count it as lost.
         Counters {
@@ -166,13 +189,13 @@ impl Cpus {
     /// Returns the sums over some CPUs, without skipped runs.
     pub(super) fn totals(&self, cpus: Range<usize>) -> ProbeTotals {
         let mut totals = ProbeTotals::default();
-        for event in EVENTS.iter().filter(|e| e.program.is_some()) {
+        for (ty, place) in recorded().filter_map(|ty| Some((ty, counted(ty)?))) {
             let mut sum = Counters::default();
             for cpu in cpus.clone() {
-                sum.add(self.counters(cpu, event.ty));
+                sum.add(self.counters(cpu, place));
             }
             if sum.seen != 0 {
-                totals.events.push((event.ty, sum));
+                totals.events.push((ty, sum));
             }
         }
         let losses = offset_of!(types::sc_cpu, losses);

@@ -15,7 +15,7 @@ use scapd_bpf::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder, type
 use super::{
     Attach, Loaded, Opened, Preemption, ProbeError, Refused,
     alarm::Alarm,
-    attach,
+    attach, calls,
     control::Directions,
     counters::Cpus,
     error::is_out_of_descriptors,
@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{clocks::Machine, limits, ring::merge::Merge};
 use scap::{
-    events::{EVENTS, Event, EventType, Schema, Source, Syscall, event_by_program},
+    events::{Event, EventType, Schema, Syscall, event_by_program},
     select::Selection,
 };
 
@@ -127,6 +127,7 @@ impl Opened {
             place.0 = slot;
         }
         slots::fill_routes(&mut rodata.sc_routes);
+        calls::fill(&mut rodata.sc_calls);
         let routes = self.routes(selection, |program| !skip.contains(program));
         self.choose_programs(&mut open.progs, attach, &routes, skip);
         Ok((open, template))
@@ -167,9 +168,7 @@ impl Opened {
                 set_style(program, attach);
             }
         };
-        programs::for_each_open(programs, &mut |event, program| {
-            // Enter events of the format's newest calls have no source, so this tests for tracepoints.
-            let syscall = EVENTS[usize::from(event.0)].source != Source::Tracepoint;
+        programs::for_each_open(programs, &mut |event, syscall, program| {
             set_up(program, syscall && events.contains(&event), syscall);
         });
         programs::for_each_helper(programs, &mut |program| program.set_autoload(false));
@@ -243,6 +242,7 @@ impl Opened {
         control.set_wakeup(false);
         control.set_snaplen(self.options.snaplen);
         control.set_dynamic_snaplen(self.options.dynamic_snaplen);
+        control.set_extensions(self.options.extensions);
         control.set_drop_failed(self.options.drop_failed);
         control.set_sampling(self.options.sampling);
         control.set_targets_only(self.options.targets > 0);

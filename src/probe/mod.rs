@@ -19,6 +19,7 @@
 
 mod alarm;
 mod attach;
+mod calls;
 mod control;
 mod counters;
 mod cpus;
@@ -29,6 +30,7 @@ mod messages;
 mod object;
 mod phases;
 mod programs;
+mod raw;
 mod rings;
 mod rules;
 mod settings;
@@ -41,22 +43,14 @@ mod tracefs;
 
 pub use attach::{Evidence, Preemption};
 pub use control::{Control, Directions, TargetState};
-pub use counters::{Counters, CpuLosses, ProbeTotals, ProgramCost, ProgramRuns, RunStatistics};
+pub use counters::{
+    COUNTED, Counters, CpuLosses, ProbeTotals, ProgramCost, ProgramRuns, RunStatistics, counted,
+};
 pub use error::ProbeError;
 pub use floor::{Floor, Step};
 pub use phases::{Active, Attached, Loaded, Opened, ProbeOptions, Refused};
+pub use raw::RawEvent;
 pub use rings::RingLayout;
 pub use rules::{DynamicSnaplen, Ports, RuleError, SampleRatio};
 pub use style::Attach;
 pub use tasks::{Ids, TaskIds, id_in_proc};
-
-/// An event as the kernel side recorded it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RawEvent<'a> {
-    /// The CPU that it was recorded on.
-    pub cpu: u16,
-    /// The event: header, lengths, parameters (see include/scap_event.h).
-    pub bytes: &'a [u8],
-    /// Whether an event with a later time stamp came before it, because a program did not end in time.
-    pub late: bool,
-}

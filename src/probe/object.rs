@@ -13,7 +13,7 @@ pub(super) fn open_bare(
     storage: &mut MaybeUninit<OpenObject>,
 ) -> libbpf_rs::Result<(OpenScapdSkel<'_>, MapHandle)> {
     let mut open = ScapdSkelBuilder::default().open(storage)?;
-    programs::for_each_open(&mut open.progs, &mut |_, program| program.set_autoload(false));
+    programs::for_each_open(&mut open.progs, &mut |_, _, program| program.set_autoload(false));
     programs::for_each_helper(&mut open.progs, &mut |program| program.set_autoload(false));
     open.maps.floor_ring.set_autocreate(false)?;
     let inner = rings::create(rustix::param::page_size() as u32)?;

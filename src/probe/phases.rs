@@ -52,10 +52,12 @@ pub struct ProbeOptions {
     /// Size in bytes of the ring that all CPUs share for events that build a reader's state (processes, descriptors),
     /// used when their own ring is full: a power of two.
     pub reserve_size: u64,
-    /// Maximum number of data bytes that an event keeps. Can be changed later, like the next three: see [`Control`].
+    /// Maximum number of data bytes that an event keeps. Can be changed later, like the next four: see [`Control`].
     pub snaplen: u32,
     /// Traffic of which more data is kept.
     pub dynamic_snaplen: Option<DynamicSnaplen>,
+    /// Record the extensions of events: parameters that the format has no field for.
+    pub extensions: bool,
     /// Leave out the returns of calls that failed.
     pub drop_failed: bool,
     /// Record only a part of each second.
@@ -84,6 +86,7 @@ impl Default for ProbeOptions {
             reserve_size: 4 << 20,
             snaplen: 80,
             dynamic_snaplen: None,
+            extensions: true,
             drop_failed: false,
             sampling: None,
             directions: Directions { enter: true, exit: true },
@@ -397,7 +400,7 @@ impl Active {
     pub fn next_event(&mut self) -> Option<RawEvent<'_>> {
         let probe = &mut self.probe.probe;
         let merged = probe.merge.next(&probe.cpus)?;
-        Some(RawEvent { cpu: merged.cpu, bytes: merged.bytes, late: merged.late })
+        Some(RawEvent::of_record(merged.cpu, merged.late, merged.bytes))
     }
 
     /// Waits until a ring has an event; returns false on a timeout or a signal. Programs must wake the recorder

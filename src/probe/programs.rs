@@ -1,25 +1,40 @@
-//! The table from event types to programs, expanded from the rows of include/events.def. A row without a program does
-//! not compile.
+//! The table from event types to programs, expanded from the rows of include/events.def and the private ones of
+//! include/extensions.def. A row without a program does not compile.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
 use libbpf_rs::{OpenProgramMut, ProgramMut};
 use scapd_bpf::{OpenScapdProgs, ScapdProgs};
 
-use scap::{events::EventType, select::Tracepoint};
+use scap::{
+    events::{EventType, same},
+    select::Tracepoint,
+};
+
+/// The first type of the events of our own: `SC_TYPE_PRIVATE` of include/extensions_dimensions.h.
+pub(super) const PRIVATE: u16 = 0xa000;
+
+/// Visits the program of an event; the flag says whether it runs for a system call.
+type Visitor<'a> = dyn FnMut(EventType, bool, &mut OpenProgramMut<'_>) + 'a;
+
+/// Calls `visit` with the program of each event.
+pub(super) fn for_each_open(programs: &mut OpenScapdProgs<'_>, visit: &mut Visitor<'_>) {
+    for_each_of_the_format(programs, visit);
+    for_each_private(programs, visit);
+}
+
+/// Returns the loaded program that records an event; `None` if the event has none, or it was not loaded.
+pub(super) fn descriptor<'a>(programs: &'a ScapdProgs<'_>, event: EventType) -> Option<BorrowedFd<'a>> {
+    if event.0 < PRIVATE { of_the_format(programs, event) } else { of_private(programs, event) }
+}
 
 macro_rules! programs {
     ($($kind:ident($($row:tt)*))*) => {
-        /// Calls `visit` with the program of each event.
-        pub(super) fn for_each_open(
-            programs: &mut OpenScapdProgs<'_>,
-            visit: &mut dyn FnMut(EventType, &mut OpenProgramMut<'_>),
-        ) {
-            $(open!(programs visit $kind($($row)*));)*
+        fn for_each_of_the_format(programs: &mut OpenScapdProgs<'_>, visit: &mut Visitor<'_>) {
+            $({ open!(programs visit $kind($($row)*)); })*
         }
 
-        /// Returns the loaded program that records an event; `None` if the event has none, or it was not loaded.
-        pub(super) fn descriptor<'a>(programs: &'a ScapdProgs<'_>, event: EventType) -> Option<BorrowedFd<'a>> {
+        fn of_the_format<'a>(programs: &'a ScapdProgs<'_>, event: EventType) -> Option<BorrowedFd<'a>> {
             match event.0 {
                 $(number!($kind($($row)*)) => loaded!(programs $kind($($row)*)),)*
                 _ => None,
@@ -28,10 +43,35 @@ macro_rules! programs {
     };
 }
 
+macro_rules! extensions {
+    ($($kind:ident($($row:tt)*))*) => {
+        // The table may have no row with a program.
+        #[allow(unused_variables)]
+        fn for_each_private(programs: &mut OpenScapdProgs<'_>, visit: &mut Visitor<'_>) {
+            $({ open!(programs visit $kind($($row)*)); })*
+        }
+
+        #[allow(unused_variables)]
+        fn of_private<'a>(programs: &'a ScapdProgs<'_>, event: EventType) -> Option<BorrowedFd<'a>> {
+            $(private!(event programs $kind($($row)*));)*
+            None
+        }
+
+        /// How many event types of ours have programs. Their numbers follow one another from [`PRIVATE`] on.
+        pub(super) const PRIVATE_EVENTS: usize = 0 $(+ is_private!($kind))*;
+    };
+}
+
 macro_rules! open {
     ($programs:ident $visit:ident EVENT_OLD($($row:tt)*)) => {};
-    ($programs:ident $visit:ident $kind:ident($code:ident, $number:literal, $program:ident, $($rest:tt)*)) => {
-        $visit(EventType($number), &mut $programs.$program)
+    ($programs:ident $visit:ident CALL($($row:tt)*)) => {};
+    ($programs:ident $visit:ident EXTENSION($($row:tt)*)) => {};
+    ($programs:ident $visit:ident $kind:ident(
+        $code:ident, $number:literal, $program:ident, $name:ident, $source:ident, $($rest:tt)*
+    )) => {
+        // Enter events of the format's newest calls have no source, so this tests for tracepoints.
+        let is_syscall = !same(stringify!($source), "TRACEPOINT");
+        $visit(EventType($number), is_syscall, &mut $programs.$program)
     };
 }
 
@@ -50,7 +90,26 @@ macro_rules! loaded {
     };
 }
 
+macro_rules! private {
+    ($event:ident $programs:ident PRIVATE($code:ident, $number:literal, $($rest:tt)*)) => {
+        if $event.0 == $number {
+            return loaded!($programs PRIVATE($code, $number, $($rest)*));
+        }
+    };
+    ($event:ident $programs:ident $kind:ident($($row:tt)*)) => {};
+}
+
+macro_rules! is_private {
+    (PRIVATE) => {
+        1
+    };
+    ($kind:ident) => {
+        0
+    };
+}
+
 scap::with_events!(programs);
+scap::with_extensions!(extensions);
 
 /// Calls `visit` with the programs that belong to no event.
 pub(super) fn for_each_helper(

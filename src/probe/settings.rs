@@ -81,6 +81,7 @@ impl ProgramSettings {
         full_capture_ports: AtomicU32,
         statsd_port: AtomicU32,
         sample_ratio: AtomicU32,
+        extensions: AtomicU32,
         directories_only: AtomicU32,
     }
 

@@ -12,6 +12,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// How often to look for more.
 pub(super) const LOOK: Duration = Duration::from_millis(100);
 
@@ -21,19 +23,21 @@ pub(super) struct Growing {
     /// Waits though no recorder holds a lock.
     waits: bool,
     stop: Arc<AtomicBool>,
+    hurry: Arc<AtomicBool>,
 }
 
 impl Growing {
     /// Reads a file until its recorder unlocks it, or until the flag is set. If no recorder holds the lock, the file
-    /// ends at its end; with `waits`, it ends only with the flag.
-    pub fn new(file: File, waits: bool, stop: Arc<AtomicBool>) -> Growing {
+    /// ends at its end; with `waits`, it ends only with the flag. While `hurry` is set, it does not wait for long.
+    pub fn new(file: File, waits: bool, stop: Arc<AtomicBool>, hurry: Arc<AtomicBool>) -> Growing {
         let waits = waits && !is_locked(&file);
-        Growing { file, waits, stop }
+        Growing { file, waits, stop, hurry }
     }
 }
 
 impl Read for Growing {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut has_waited = false;
         loop {
             let read = self.file.read(buf)?;
             if read > 0 || buf.is_empty() || self.stop.load(Ordering::Relaxed) {
@@ -43,8 +47,30 @@ impl Read for Growing {
                 // What was written before it was closed.
                 return self.file.read(buf);
             }
+            if has_waited && self.hurry.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             sleep(LOOK);
+            has_waited = true;
         }
+    }
+}
+
+/// A file or a pipe that does not wait for long while `hurry` is set: see [`Reader::hurry`](scap::format::Reader::hurry).
+pub(super) struct Hurrying {
+    pub file: File,
+    pub hurry: Arc<AtomicBool>,
+}
+
+impl Read for Hurrying {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if self.hurry.load(Ordering::Relaxed) {
+            let wait = Timespec { tv_sec: 0, tv_nsec: LOOK.as_nanos() as i64 };
+            if poll(&mut [PollFd::new(&self.file, PollFlags::IN)], Some(&wait))? == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+        }
+        self.file.read(buf)
     }
 }
 

@@ -4,7 +4,10 @@ use std::{
     collections::{HashSet, VecDeque},
     fs::{self, File},
     io::{self, Read},
-    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    os::{
+        fd::AsFd,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
+    },
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,13 +17,10 @@ use std::{
 };
 
 use super::{
-    follow::{Growing, LOOK, is_locked},
-    live::Live,
+    follow::{Growing, Hurrying, LOOK, is_locked},
+    live::{Live, Waiting},
 };
-use crate::{
-    print::{self, PrintError},
-    salvage::PARTIAL,
-};
+use crate::{print::PrintError, salvage::PARTIAL};
 use scap::format::{Keep, Reader};
 
 /// What the name of a capture in a folder ends with, before [`PARTIAL`].
@@ -32,8 +32,8 @@ pub(super) struct Input {
     pub bytes: Box<dyn Read>,
     /// A recorder is writing it: it may end in the middle of an event.
     pub is_growing: bool,
-    /// Tells whether more of it has come, if it may have to be waited for.
-    pub live: Option<Live>,
+    /// What is known of what still comes.
+    pub waiting: Waiting,
 }
 
 /// A capture to read.
@@ -147,9 +147,14 @@ impl Inputs {
     }
 
     fn open(&self, path: PathBuf) -> Result<Input, PrintError> {
+        let hurry = Arc::<AtomicBool>::default();
         if path == Path::new("-") {
-            let live = Live::stream(io::stdin());
-            return Ok(Input { bytes: print::open(&path)?, path, is_growing: false, live });
+            // Not by the standard library's buffer, which hides whether more is there.
+            let file = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+            let file = file.map_err(|source| PrintError::Open { path: path.clone(), source })?;
+            let live = Live::stream(&file);
+            let bytes = Box::new(Hurrying { file, hurry: hurry.clone() });
+            return Ok(Input { bytes, path, is_growing: false, waiting: Waiting { live, hurry } });
         }
         let opened = File::open(&path).or_else(|e| match finished(&path) {
             // It was renamed since its folder was read.
@@ -161,12 +166,13 @@ impl Inputs {
             // Alone, it may be written by a recorder that takes no lock.
             let is_alone = self.queue.is_empty() && self.folders.is_empty();
             let live = Live::growing(&file).ok();
-            let bytes = Box::new(Growing::new(file, is_alone, stop.clone()));
-            return Ok(Input { path, bytes, is_growing: true, live });
+            let bytes = Box::new(Growing::new(file, is_alone, stop.clone(), hurry.clone()));
+            return Ok(Input { path, bytes, is_growing: true, waiting: Waiting { live, hurry } });
         }
         let is_growing = is_locked(&file);
         let live = Live::stream(&file);
-        Ok(Input { path, bytes: Box::new(file), is_growing, live })
+        let bytes = Box::new(Hurrying { file, hurry: hurry.clone() });
+        Ok(Input { path, bytes, is_growing, waiting: Waiting { live, hurry } })
     }
 
     /// Returns the captures in a folder that were not known yet, in the order in which they were made.

@@ -4,6 +4,7 @@ use std::{
     fs::File,
     io::{self, Seek},
     os::fd::{AsFd, OwnedFd},
+    sync::{Arc, atomic::AtomicBool},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -14,6 +15,15 @@ use rustix::{
 };
 
 use super::follow::LOOK;
+
+/// What is known of the rest of a capture.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Tells whether more of it has come, if it may have to be waited for.
+    pub live: Option<Live>,
+    /// Set while an event waits for what follows it: then the capture's bytes do not wait for long.
+    pub hurry: Arc<AtomicBool>,
+}
 
 /// What tells whether more of a capture has come, without reading it.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ mod span;
 
 use std::{
     io::{self, BufWriter, Read, Write},
-    os::{fd::AsFd, unix::ffi::OsStrExt},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -29,8 +29,9 @@ use crate::{
         Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, PrintError, TableForm, TimeForm, View,
     },
 };
+use follow::Hurrying;
 use inputs::{Input, Inputs};
-use live::Live;
+use live::{Live, Waiting};
 use scap::{
     fields::Fields,
     filter::{Filter, Matcher},
@@ -181,28 +182,28 @@ pub fn cause(error: PrintError) -> anyhow::Error {
 /// # Errors
 /// As for [`read()`].
 pub fn read_from(input: impl Read, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
-    read_as(input, None, args, out)
+    read_as(input, Waiting::default(), args, out)
 }
 
 /// Like [`read_from`], but reads what is being recorded: shows what is known of a line whose rest is still to happen.
 ///
 /// # Errors
 /// As for [`read()`].
-pub fn read_live(input: impl Read + AsFd, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
-    let live = Live::stream(&input);
-    read_as(input, live, args, out)
+pub fn read_live(input: File, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+    let waiting = Waiting { live: Live::stream(&input), hurry: Arc::default() };
+    read_as(Hurrying { file: input, hurry: waiting.hurry.clone() }, waiting, args, out)
 }
 
 fn read_as(
     input: impl Read,
-    live: Option<Live>,
+    waiting: Waiting,
     args: &ReadArgs,
     out: &mut impl Write,
 ) -> Result<(), PrintError> {
     let name = args.files.first().map_or(Path::new("-"), |file| file);
     let mut run = Run::new(args)?;
     if run.left > 0 {
-        run.capture(name, input, live, out)?;
+        run.capture(name, input, waiting, out)?;
     }
     run.view.finish(out).map_err(PrintError::Write)
 }
@@ -216,9 +217,9 @@ fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(),
     let mut shown = Ok(());
     while run.left > 0
         && shown.is_ok()
-        && let Some(Input { path, bytes, is_growing, live }) = inputs.next()?
+        && let Some(Input { path, bytes, is_growing, waiting }) = inputs.next()?
     {
-        shown = match run.capture(&path, bytes, live, out) {
+        shown = match run.capture(&path, bytes, waiting, out) {
             // Its recorder has not finished the last event.
             Err(PrintError::Read { source: ReadError::Truncated { .. }, .. }) if is_growing => Ok(()),
             result => result,
@@ -274,13 +275,14 @@ impl<'a> Run<'a> {
         &mut self,
         path: &Path,
         input: impl Read,
-        mut live: Option<Live>,
+        waiting: Waiting,
         out: &mut impl Write,
     ) -> Result<(), PrintError> {
+        let Waiting { mut live, hurry } = waiting;
         let damaged = |source| PrintError::Read { path: path.into(), source };
         let keep = self.args.wanted.keep().max(self.view.keep());
         let reader = Reader::new(input).map_err(damaged)?;
-        let mut reader = reader.keep(keep).max_state(self.args.max_state);
+        let mut reader = reader.keep(keep).max_state(self.args.max_state).hurry(hurry);
         let mut replay = Replay::new(&mut reader, keep, self.position);
         while let Some(moment) = replay.next().map_err(damaged)? {
             if moment.turns_back && !std::mem::replace(&mut self.has_warned, true) {

@@ -241,14 +241,14 @@ impl Drain {
                 return Ok(took);
             };
             let ts = self.clock.adjust(time_stamp(event.bytes));
-            let block = event_block_len(event.bytes.len());
-            let cut = self.rotor.as_mut().and_then(|rotor| rotor.before(ts, block, &self.writer));
+            let cut = self.rotor.as_mut().and_then(|rotor| rotor.before(ts, size(&event), &self.writer));
             if let Some(at) = cut {
                 // Copied first: the event borrows a ring, and the cut needs the probe.
-                let (cpu, late, bytes) = (event.cpu, event.late, event.bytes.to_vec());
+                let (bytes, extensions) = (event.bytes.to_vec(), event.extensions.to_vec());
+                let (cpu, late) = (event.cpu, event.late);
                 self.cut(active.probe(), at)?;
                 self.chunk = Some(self.writer.take_or_make()?);
-                self.write(RawEvent { cpu, late, bytes: &bytes }, ts)?;
+                self.write(RawEvent { cpu, bytes: &bytes, extensions: &extensions, late }, ts)?;
             } else {
                 self.write(event, ts)?;
             }
@@ -265,7 +265,7 @@ impl Drain {
         Ok(self.chunk.is_some())
     }
 
-    /// Writes an event with time stamp `ts` into the current buffer.
+    /// Writes an event with time stamp `ts`, and those that extend it, into the current buffer.
     #[inline]
     fn write(&mut self, event: RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
         // A filter that waits for the state of the machine holds the events before them.
@@ -304,22 +304,26 @@ impl Drain {
         let raw = time_stamp(event.bytes);
         self.latest = self.latest.max(ts);
         self.latest_in_file = self.latest_in_file.max(ts);
-        let start = chunk.bytes.len();
-        match is_wanted {
-            true => frame_event(&mut chunk.bytes, event.cpu, event.bytes),
-            false => frame_for_names(&mut chunk.bytes, event.cpu, event.bytes),
-        }
-        if ts != raw {
-            set_event_time(&mut chunk.bytes[start..], ts);
+        let before = chunk.bytes.len();
+        for part in event.parts() {
+            let start = chunk.bytes.len();
+            match is_wanted {
+                true => frame_event(&mut chunk.bytes, event.cpu, part),
+                // Its time is right already.
+                false => frame_for_names(&mut chunk.bytes, event.cpu, part),
+            }
+            if ts != raw {
+                set_event_time(&mut chunk.bytes[start..], ts);
+            }
         }
         chunk.events += 1;
         chunk.late += u64::from(late);
-        let block = chunk.bytes.len() - start;
+        let size = chunk.bytes.len() - before;
         if let Some(rotor) = &mut self.rotor {
-            rotor.count(block);
+            rotor.count(size);
         }
         // The next event is often about this long. A longer one grows the buffer.
-        if chunk.room() < block.max(4096) { self.flush() } else { Ok(()) }
+        if chunk.room() < size.max(4096) { self.flush() } else { Ok(()) }
     }
 
     fn write_notice(&mut self, notice: Notice, at: u64) -> Result<(), OutputError> {
@@ -510,6 +514,12 @@ fn write_filter(chunk: &mut Chunk, text: &str, at: u64) -> usize {
     chunk.latest = chunk.latest.max(at);
     chunk.filter = Some(text.to_owned());
     chunk.bytes.len() - before
+}
+
+/// Returns the size of the blocks of an event and those that extend it.
+#[inline]
+fn size(event: &RawEvent<'_>) -> usize {
+    event.parts().map(|part| event_block_len(part.len())).sum()
 }
 
 /// Writes the notice of the selection; returns the size of its block.

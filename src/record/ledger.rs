@@ -1,8 +1,8 @@
 //! Tracks losses while a capture runs: finds the gaps, and computes the balance at the end.
 
-use crate::probe::{Loaded, ProbeTotals, SampleRatio};
+use crate::probe::{self, Loaded, ProbeTotals, SampleRatio};
 use scap::{
-    events::{EVENTS, EventType},
+    events::EventType,
     ledger::{Cause, Gap, LeftOut, Losses, Verdict},
 };
 
@@ -22,7 +22,7 @@ pub(super) struct LossLedger {
     accounted: ProbeTotals,
     /// Events behind a newer one in their file.
     late: u64,
-    /// Events taken from the rings, by CPU and type.
+    /// Events taken from the rings, by CPU and the [place](probe::counted) of their type.
     taken: Vec<Vec<u64>>,
 }
 
@@ -43,15 +43,15 @@ impl LossLedger {
             gap: None,
             accounted: ProbeTotals::default(),
             late: 0,
-            taken: vec![vec![0; EVENTS.len()]; cpus],
+            taken: vec![vec![0; probe::COUNTED]; cpus],
         }
     }
 
     /// Counts an event that was taken from a ring.
     #[inline]
-    pub(super) fn take(&mut self, cpu: u16, ty: usize) {
-        if let Some(count) = self.taken.get_mut(usize::from(cpu)).and_then(|types| types.get_mut(ty)) {
-            *count += 1;
+    pub(super) fn take(&mut self, cpu: u16, ty: EventType) {
+        if let (Some(types), Some(place)) = (self.taken.get_mut(usize::from(cpu)), probe::counted(ty)) {
+            types[place] += 1;
         }
     }
 
@@ -160,7 +160,8 @@ impl LossLedger {
     ) -> impl Iterator<Item = Vec<(EventType, crate::probe::Counters, u64)>> + 'a {
         self.taken.iter().enumerate().map(|(cpu, taken)| {
             let totals = probe.totals_of(cpu);
-            totals.events.into_iter().map(|(ty, c)| (ty, c, taken[usize::from(ty.0)])).collect()
+            let taken = |ty| probe::counted(ty).map_or(0, |place| taken[place]);
+            totals.events.into_iter().map(|(ty, c)| (ty, c, taken(ty))).collect()
         })
     }
 }

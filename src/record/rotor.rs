@@ -17,7 +17,7 @@ pub(super) struct Rotor {
     compressed: bool,
     /// Events in the file.
     events: u64,
-    /// Bytes of their blocks; for a compressed file, the bytes of the file so far.
+    /// Bytes of their blocks and of those that extend them; for a compressed file, the bytes of the file so far.
     bytes: u64,
     /// Bytes before the first event; `None` until the file has its state.
     state: Option<u64>,
@@ -60,7 +60,7 @@ impl Rotor {
         }
     }
 
-    /// Counts an event's block.
+    /// Counts an event, with the size of its blocks.
     #[inline]
     pub(super) fn count(&mut self, block: usize) {
         self.events += 1;

@@ -27,25 +27,33 @@ pub(super) struct Sifted {
     cpu: u16,
     late: bool,
     ts: u64,
+    /// The event, and from `end` on those that extend it.
     bytes: Vec<u8>,
+    end: usize,
     /// It is written for itself.
     pub is_wanted: bool,
 }
 
 impl Sifted {
     fn new(event: &RawEvent<'_>, ts: u64) -> Sifted {
-        let mut bytes = event.bytes.to_vec();
-        set_time(&mut bytes, ts);
-        Sifted { cpu: event.cpu, late: event.late, ts, bytes, is_wanted: false }
+        let mut bytes = Vec::with_capacity(event.bytes.len() + event.extensions.len());
+        for part in event.parts() {
+            let start = bytes.len();
+            bytes.extend_from_slice(part);
+            set_time(&mut bytes[start..], ts);
+        }
+        let end = event.bytes.len();
+        Sifted { cpu: event.cpu, late: event.late, ts, bytes, end, is_wanted: false }
     }
 
     /// Returns it as it came from a ring, with its time.
     pub fn raw(&self) -> (RawEvent<'_>, u64) {
-        (RawEvent { cpu: self.cpu, late: self.late, bytes: &self.bytes }, self.ts)
+        let (bytes, extensions) = self.bytes.split_at(self.end);
+        (RawEvent { cpu: self.cpu, late: self.late, bytes, extensions }, self.ts)
     }
 
     fn view(&self) -> Option<EventView<'_>> {
-        EventView::parse(&self.bytes, false).ok()
+        EventView::parse_joined(&self.bytes, false).ok()
     }
 }
 
@@ -143,9 +151,9 @@ impl Sieve {
     fn sift(&mut self, mut event: Sifted, judge: &mut Judge) {
         let Some(view) = event.view() else { return };
         let (ty, tid) = (view.ty(), view.tid());
-        let is_asked = judge.is_asked(ty, || generic_code(&view));
+        let is_asked = judge.is_asked(ty, || view.generic_code());
         if !self.places.takes_recorder() {
-            event.is_wanted = is_asked && self.places.decided(ty, || generic_code(&view)) == Decided::Match;
+            event.is_wanted = is_asked && self.places.decided(ty, || view.generic_code()) == Decided::Match;
             if event.is_wanted || !self.only {
                 self.ready.push_back(event);
             }
@@ -190,11 +198,6 @@ impl Sieve {
 /// Returns whether events of a type say what a recording lacks: `drop`.
 fn is_mark(ty: EventType) -> bool {
     scap::events::event(ty).is_some_and(|row| row.name == "drop")
-}
-
-/// Returns the stable code of a generic event's call.
-fn generic_code(event: &EventView<'_>) -> u16 {
-    event.param(0).and_then(<[u8]>::first_chunk).map_or(0, |code| u16::from_ne_bytes(*code))
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ const fn value(table: &str, name: &str) -> u32 {
     while !same(flags[i].name, name) {
         i += 1;
     }
-    flags[i].value
+    assert!(flags[i].value <= u32::MAX as u64);
+    flags[i].value as u32
 }
 
 #[cfg(test)]

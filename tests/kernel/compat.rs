@@ -46,6 +46,14 @@ impl LowMemory {
         self.put(&bytes)
     }
 
+    /// Returns the bytes now at an address from `put`.
+    pub fn bytes<const N: usize>(&self, address: u32) -> [u8; N] {
+        let offset = address as usize - self.base as usize;
+        assert!(offset + N <= self.used);
+        // SAFETY: they are in the used part of the mapping.
+        unsafe { self.base.add(offset).cast::<[u8; N]>().read_volatile() }
+    }
+
     /// Returns the 32-bit words now at an address from `put`.
     pub fn words<const N: usize>(&self, address: u32) -> [i32; N] {
         let offset = address as usize - self.base as usize;

@@ -12,14 +12,15 @@ use std::{
 
 use libtest_mimic::{Completion, Failed};
 use scap::{
-    events::{Event, EventType, Schema, Source, Syscall, event, event_by_program},
+    events::{Abi, Event, EventType, ParamInfo, Schema, Source, Syscall, event, event_by_program},
     ledger::{LeftOut, Losses},
     select::{TracepointSet, parse_tracepoints},
 };
-use scapd::probe::{Active, Control, Counters, Directions, ProbeOptions, TargetState};
+use scapd::probe::{Active, Control, Counters, Directions, ProbeOptions, RawEvent, TargetState};
 
 use crate::{
     marks::{Marks, Way},
+    rows::NATIVE_ABI,
     setup::{ProbeSource, Setup},
 };
 
@@ -59,16 +60,16 @@ impl Test<'_> {
         Test { program, event, source }
     }
 
+    /// Makes a test of a call that is recorded as a generic event.
+    pub fn of_call<'a>(call: &'static Syscall, setup: &'a Setup) -> Test<'a> {
+        let program = "generic_x";
+        let source = setup.source(setup.options(), vec![call]);
+        Test { program, event: event_by_program(program).unwrap(), source }
+    }
+
     /// Runs the test; the error is the message of the failed assertion.
     pub fn run(mut self, test: fn(&mut Test)) -> Result<Completion, Failed> {
-        let Err(panic) = catch_unwind(AssertUnwindSafe(|| test(&mut self))) else {
-            return Ok(Completion::Completed);
-        };
-        if let Some(NotTestable(reason)) = panic.downcast_ref() {
-            return Ok(Completion::ignored_with(reason));
-        }
-        let message = panic.downcast_ref::<String>().map(String::as_str);
-        Err(message.or_else(|| panic.downcast_ref().copied()).unwrap_or("the test panicked").into())
+        completed(|| test(&mut self))
     }
 
     /// Sets the bytes of data that events keep; the default is 80.
@@ -163,6 +164,20 @@ impl Test<'_> {
         Captured { ret, tid, event, events }
     }
 
+    /// Records what this thread and its children do in `action`: the result, and all events.
+    pub fn events(&mut self, action: impl FnOnce() -> i64) -> (i64, Vec<Params>) {
+        let before = now();
+        let (ret, _, events) = self.record_all(action);
+        let after = now();
+        let schema = self.source.options().schema;
+        let params = events.into_iter().map(|recorded| {
+            let row = event_of(recorded.ty);
+            recorded.assert_header(row, row.recorded(schema), before, after);
+            Params::new(row, recorded)
+        });
+        (ret, params.collect())
+    }
+
     /// Returns the names (such as `access_x`) and the time stamps (ns since the epoch) of this thread's events in
     /// `action`.
     pub fn names(&mut self, action: impl FnOnce() -> i64) -> Vec<(&'static str, u64)> {
@@ -222,7 +237,7 @@ impl Test<'_> {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             while let Some(event) = probe.next_event() {
-                events.push(Captured1::parse(event.bytes));
+                events.push(Captured1::of(&event));
             }
             if probe.is_drained() {
                 break;
@@ -250,6 +265,18 @@ impl Test<'_> {
         assert!(captured.ret >= 0, "the call failed: {}", captured.ret);
         (captured.ret, captured.one())
     }
+}
+
+/// Runs a test; the error is the message of the failed assertion.
+pub fn completed(test: impl FnOnce()) -> Result<Completion, Failed> {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(test)) else {
+        return Ok(Completion::Completed);
+    };
+    if let Some(NotTestable(reason)) = panic.downcast_ref() {
+        return Ok(Completion::ignored_with(reason));
+    }
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    Err(message.or_else(|| panic.downcast_ref().copied()).unwrap_or("the test panicked").into())
 }
 
 /// Returns the calls that make a program's event.
@@ -309,9 +336,17 @@ struct Captured1 {
     len: u32,
     ty: EventType,
     params: Vec<Vec<u8>>,
+    /// The events that extend it.
+    extensions: Vec<Captured1>,
 }
 
 impl Captured1 {
+    fn of(event: &RawEvent<'_>) -> Captured1 {
+        let mut parts = event.parts().map(Captured1::parse);
+        let first = parts.next().unwrap();
+        Captured1 { extensions: parts.collect(), ..first }
+    }
+
     fn parse(bytes: &[u8]) -> Captured1 {
         let at = |from: usize, n: usize| &bytes[from..from + n];
         let nparams = u32::from_ne_bytes(at(22, 4).try_into().unwrap()) as usize;
@@ -331,6 +366,7 @@ impl Captured1 {
             len,
             ty: EventType(u16::from_ne_bytes(at(20, 2).try_into().unwrap())),
             params,
+            extensions: Vec::new(),
         }
     }
 
@@ -350,14 +386,27 @@ impl Captured1 {
                 assert_eq!(bytes.len(), size, "size of {}", info.name);
             }
         }
+        for extension in &self.extensions {
+            let row = event_of(extension.ty);
+            assert_eq!((extension.ts, extension.tid), (self.ts, self.tid), "time and thread of {}", row.code);
+            extension.assert_header(row, row.params.len(), before, after);
+        }
     }
 }
 
-/// The parameters of an event. Each must be asserted before this is dropped.
+/// Returns the row of an event type.
+fn event_of(ty: EventType) -> &'static Event {
+    event(ty).unwrap_or_else(|| panic!("no table has the event type {:#x}", ty.0))
+}
+
+/// The parameters of an event and of its extensions. Each must be asserted before this is dropped.
 pub struct Params {
-    event: &'static Event,
+    /// The rows of the event and its extensions.
+    rows: Vec<&'static Event>,
     recorded: Captured1,
-    asserted: RefCell<BTreeSet<usize>>,
+    asserted: RefCell<BTreeSet<&'static str>>,
+    /// The caller's ABI.
+    abi: Abi,
 }
 
 macro_rules! number {
@@ -374,7 +423,37 @@ macro_rules! number {
 #[allow(dead_code)]
 impl Params {
     fn new(event: &'static Event, recorded: Captured1) -> Params {
-        Params { event, recorded, asserted: RefCell::default() }
+        let extensions = recorded.extensions.iter().map(|extension| event_of(extension.ty));
+        let rows: Vec<_> = [event].into_iter().chain(extensions).collect();
+        Params { rows, recorded, asserted: RefCell::default(), abi: NATIVE_ABI }
+    }
+
+    /// Returns the event's type.
+    pub fn ty(&self) -> EventType {
+        self.recorded.ty
+    }
+
+    /// Returns the ABI that the test says the caller has.
+    pub fn abi(&self) -> Abi {
+        self.abi
+    }
+
+    /// Says which ABI the caller has; the default is this machine's.
+    pub fn set_abi(&mut self, abi: Abi) {
+        self.abi = abi;
+    }
+
+    /// Returns every parameter with its name.
+    fn all(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let events = std::iter::once(&self.recorded).chain(&self.recorded.extensions);
+        self.rows.iter().zip(events).flat_map(|(row, event)| {
+            row.params.iter().zip(&event.params).map(|(info, bytes)| (info.name, bytes.as_slice()))
+        })
+    }
+
+    /// Returns the types of the events that extend it.
+    pub fn extended_by(&self) -> Vec<EventType> {
+        self.recorded.extensions.iter().map(|extension| extension.ty).collect()
     }
 
     number!(u8 u8, u16 u16, u32 u32, u64 u64, i16 i16, i32 i32, i64 i64);
@@ -398,9 +477,9 @@ impl Params {
     /// Returns a parameter's bytes, and counts it as asserted.
     #[track_caller]
     pub fn bytes_of(&self, name: &str) -> &[u8] {
-        let index = self.index_of(name);
-        self.asserted.borrow_mut().insert(index);
-        &self.recorded.params[index]
+        let (name, bytes) = self.find(name);
+        self.asserted.borrow_mut().insert(name);
+        bytes
     }
 
     /// Returns an unsigned number of any size, for assertions other than equality, and counts it as asserted.
@@ -430,19 +509,38 @@ impl Params {
         self
     }
 
+    /// Returns a parameter's bytes, without counting it as asserted.
+    #[track_caller]
+    pub fn peek(&self, name: &str) -> &[u8] {
+        self.find(name).1
+    }
+
+    /// Returns the description of a parameter.
+    #[track_caller]
+    pub fn info_of(&self, name: &str) -> &'static ParamInfo {
+        let mut known = self.rows.iter().flat_map(|row| row.params);
+        known.find(|info| info.name == name).unwrap_or_else(|| panic!("{} has no {name}", self.code()))
+    }
+
     /// Returns the number of bytes of a parameter, without counting it as asserted.
     #[track_caller]
     pub fn length_of(&self, name: &str) -> usize {
-        self.recorded.params[self.index_of(name)].len()
+        self.find(name).1.len()
     }
 
-    fn index_of(&self, name: &str) -> usize {
-        self.event.param(name).unwrap_or_else(|| panic!("{} has no {name}", self.event.code))
+    #[track_caller]
+    fn find(&self, name: &str) -> (&'static str, &[u8]) {
+        let found = self.all().find(|(known, _)| *known == name);
+        found.unwrap_or_else(|| panic!("{} has no {name}", self.code()))
+    }
+
+    fn code(&self) -> &'static str {
+        self.rows[0].code
     }
 
     /// Counts the remaining parameters as asserted, in a test of something other than the event.
     pub fn rest_does_not_matter(&self) -> &Params {
-        self.asserted.borrow_mut().extend(0..self.event.params.len());
+        self.asserted.borrow_mut().extend(self.all().map(|(name, _)| name));
         self
     }
 
@@ -461,10 +559,8 @@ impl Drop for Params {
             return;
         }
         let asserted = self.asserted.borrow();
-        let forgotten: Vec<_> = (0..self.recorded.params.len())
-            .filter(|i| !asserted.contains(i))
-            .map(|i| self.event.params[i].name)
-            .collect();
-        assert!(forgotten.is_empty(), "the test does not assert {forgotten:?} of {}", self.event.code);
+        let forgotten: Vec<_> =
+            self.all().map(|(name, _)| name).filter(|name| !asserted.contains(name)).collect();
+        assert!(forgotten.is_empty(), "the test does not assert {forgotten:?} of {}", self.code());
     }
 }

@@ -1,7 +1,8 @@
 //! Kernel tests: each makes a real system call, records it, and asserts the event's header and every parameter.
 //!
-//! For each row of include/events.def with a program, `cases` has a test with the program's name. The list of tests is
-//! expanded from the table, so a missing test does not compile. The tests of settings have a list of their own.
+//! For each row of include/events.def with a program, and each private one of include/extensions.def, `cases` has a test
+//! with the program's name. The list of tests is expanded from the tables, so a missing test does not compile. The tests of
+//! settings have a list of their own.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +16,7 @@ mod cases;
 mod compat;
 mod harness;
 mod marks;
+mod rows;
 mod scratch;
 mod setup;
 
@@ -22,10 +24,13 @@ use std::sync::Arc;
 
 use harness::Test;
 use libtest_mimic::{Arguments, Trial};
+use rows::Row;
 use setup::Setup;
 
 macro_rules! tests {
     ($($kind:ident($($row:tt)*))*) => {{
+        // The private rows may be none.
+        #[allow(unused_mut)]
         let mut tests: Vec<(&'static str, fn(&mut Test))> = Vec::new();
         $(test!(tests $kind($($row)*));)*
         tests
@@ -34,9 +39,34 @@ macro_rules! tests {
 
 macro_rules! test {
     ($tests:ident EVENT_OLD($($row:tt)*)) => {};
+    ($tests:ident CALL($($row:tt)*)) => {};
+    ($tests:ident EXTENSION($($row:tt)*)) => {};
     ($tests:ident $kind:ident($code:ident, $number:literal, $program:ident, $($rest:tt)*)) => {
         $tests.push((stringify!($program), cases::$program));
     };
+}
+
+/// Returns the tests of the rows of calls, and one that fails for each row without a test.
+fn row_trials(setup: &Result<Arc<Setup>, String>) -> Vec<Trial> {
+    let tests = cases::rows();
+    let untested: Vec<_> = rows::calls_with_a_row()
+        .map(|call| call.name)
+        .filter(|name| !tests.iter().any(|(_, (tested, _))| tested == name))
+        .collect();
+    let mut trials: Vec<_> = tests
+        .into_iter()
+        .map(|(name, (row, test))| {
+            let setup = setup.clone();
+            Trial::ignorable_test(name, move || match setup {
+                Err(reason) => Err(format!("kernel tests cannot run here: {reason}").into()),
+                Ok(setup) => harness::completed(|| test(&mut Row::new(row, &setup))),
+            })
+        })
+        .collect();
+    for name in untested {
+        trials.push(Trial::test(format!("rows::{name}"), || Err("the row has no test".into())));
+    }
+    trials
 }
 
 fn main() {
@@ -46,7 +76,8 @@ fn main() {
     // A test records only its own thread, but waits for time to pass: two at a time are enough.
     arguments.test_threads.get_or_insert(2);
     let setup = Setup::from_environment().and_then(|setup| setup.permitted().map(|()| Arc::new(setup)));
-    let of_programs = scap::with_events!(tests).into_iter().map(|(name, test)| (name.into(), name, test));
+    let of_programs = scap::with_events!(tests).into_iter().chain(scap::with_extensions!(tests));
+    let of_programs = of_programs.map(|(name, test)| (name.into(), name, test));
     let of_settings =
         cases::SETTINGS.iter().map(|(name, program, test)| (format!("settings::{name}"), *program, *test));
     let trials = of_programs
@@ -59,6 +90,7 @@ fn main() {
                 Ok(setup) => Test::new(program, &setup).run(test),
             })
         })
+        .chain(row_trials(&setup))
         .chain([Trial::ignorable_test("environment::ipv6", cases::ipv6_is_here)])
         .collect();
     libtest_mimic::run(&arguments, trials).exit();

@@ -10,7 +10,7 @@ pub struct Flag {
     /// The name that readers print.
     pub name: &'static str,
     /// The value in the .scap format's own encoding, which need not be the kernel's.
-    pub value: u32,
+    pub value: u64,
 }
 
 /// The rows of a table, in the order in which a reader tests them.
@@ -24,21 +24,47 @@ macro_rules! flags {
 }
 with_flags!(flags);
 
+/// Where each table starts among the rows; the last entry is their number.
+const STARTS: [usize; TABLES + 1] = {
+    let mut starts = [FLAGS.len(); TABLES + 1];
+    let (mut row, mut table) = (0, 0);
+    while row < FLAGS.len() {
+        if row == 0 || !same(FLAGS[row - 1].table, FLAGS[row].table) {
+            starts[table] = row;
+            table += 1;
+        }
+        row += 1;
+    }
+    starts
+};
+
+/// The number of tables.
+const TABLES: usize = tables();
+
+const fn tables() -> usize {
+    let (mut row, mut count) = (1, 1);
+    while row < FLAGS.len() {
+        if !same(FLAGS[row - 1].table, FLAGS[row].table) {
+            count += 1;
+        }
+        row += 1;
+    }
+    count
+}
+
 /// Returns the flag table of a name.
 ///
 /// # Panics
 /// If there is none. In a constant, as in the event table, this is a compile error.
 pub const fn flag_table(name: &str) -> FlagTable {
-    let mut start = 0;
-    while start < FLAGS.len() && !same(FLAGS[start].table, name) {
-        start += 1;
+    let mut table = 0;
+    while table < TABLES {
+        if same(FLAGS[STARTS[table]].table, name) {
+            return FLAGS.split_at(STARTS[table + 1]).0.split_at(STARTS[table]).1;
+        }
+        table += 1;
     }
-    let mut end = start;
-    while end < FLAGS.len() && same(FLAGS[end].table, name) {
-        end += 1;
-    }
-    assert!(end > start, "an event's row names a list that neither flags.def nor params.def has");
-    FLAGS.split_at(end).0.split_at(start).1
+    panic!("an event's row names a list that neither flags.def, layouts.def nor params.def has")
 }
 
 #[cfg(test)]

@@ -1,19 +1,25 @@
 //! The events: the tables of `include/`, expanded by the compiler.
 //!
-//! [`EVENTS`] has a row for every event type of the .scap format, [`SYSCALLS`] one for every system call. The BPF
+//! [`EVENTS`] has a row for every event type of the .scap format, [`EXTENSIONS`] one for every event type of ours beside them,
+//! [`SYSCALLS`] one for every system call. The BPF
 //! programs are expanded from the same rows, so the two sides cannot diverge.
 
 // This comes first: a macro is visible only to the code after it.
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
 mod effects;
+mod extensions;
 mod flags;
+mod layouts;
 mod params;
 mod syscalls;
 mod table;
 
 pub use effects::Effect;
+pub use extensions::{Arg, ArgSource, EXTENSIONS, Extends, Extension, extension, is_extended, rows, types};
+pub(crate) use extensions::{row_of_joined, row_of_type};
 pub use flags::{Flag, FlagTable, flag_table};
+pub use layouts::{Abi, Layout, LayoutTable, Member, layout};
 pub use params::{DynEntry, ParamType, dyn_list};
 pub use syscalls::{Arch, CompatTwin, ForeignCall, SYSCALLS, Sampling, SocketCall, Syscall};
 pub use table::{

@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{DynEntry, Effect, FlagTable, ParamType, Syscall, dyn_list, flag_table, same};
+use super::{
+    DynEntry, Effect, FlagTable, LayoutTable, ParamType, Syscall, dyn_list, extension, flag_table, same,
+};
 
 /// The number of an event type: even for enter events, odd for exit events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +14,11 @@ impl EventType {
     /// Returns whether it is the enter event of its pair.
     pub const fn is_enter(self) -> bool {
         self.0.is_multiple_of(2)
+    }
+
+    /// Returns whether it is a generic event, which names its system call itself.
+    pub const fn is_generic(self) -> bool {
+        self.0 <= 1
     }
 
     /// Returns the other event of the pair.
@@ -34,7 +41,7 @@ macro_rules! spelled {
         pub enum $enum { $($(#[$variant_doc])* $variant,)* }
 
         impl $enum {
-            $(const $spelling: $enum = $enum::$variant;)*
+            $(#[allow(dead_code)] pub(super) const $spelling: $enum = $enum::$variant;)*
         }
     };
 }
@@ -54,6 +61,8 @@ spelled! {
         Iter = ITER,
         /// A plugin of a reader.
         Plugin = PLUGIN,
+        /// The event in front, which it extends: an extension event.
+        Extension = EXTENSION,
     }
 }
 
@@ -98,7 +107,7 @@ pub enum PrintFormat {
 
 /// The properties of an event, as a set of bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct EventFlags(u16);
+pub struct EventFlags(pub(super) u16);
 
 macro_rules! event_flags {
     ($($(#[$doc:meta])* $name:ident = $bit:literal;)*) => {
@@ -148,7 +157,7 @@ macro_rules! effect_flags {
     ($(EFFECT($token:ident, $variant:ident, $about:literal))*) => {
         /// An effect stands among a row's flags and is none of them.
         impl EventFlags {
-            $(const $token: EventFlags = EventFlags::NONE;)*
+            $(pub(super) const $token: EventFlags = EventFlags::NONE;)*
         }
     };
 }
@@ -231,6 +240,8 @@ pub enum Detail {
     Dyn(&'static [DynEntry]),
     /// The value is a path relative to the directory in the parameter at this index.
     DirFd(u8),
+    /// The layouts of a structure, by the caller's ABI.
+    Layout(LayoutTable),
 }
 
 /// A parameter of an event.
@@ -264,7 +275,7 @@ pub struct Event {
     /// Its properties.
     pub flags: EventFlags,
     /// What it does to the machine, as the row says it; see [`Event::effect`].
-    own_effect: Option<Effect>,
+    pub(super) own_effect: Option<Effect>,
     /// Its parameters, in the order of an event.
     pub params: &'static [ParamInfo],
     /// The template of the program that records it.
@@ -297,6 +308,15 @@ impl Event {
         self.own_effect.is_some()
     }
 
+    /// Returns the index of the parameter with what a call has returned; `None` if the row is not that of a call's return, or
+    /// has no such number.
+    pub fn result(&self) -> Option<usize> {
+        let is_number = |index: &usize| matches!(self.params[*index].ty.size(), Some(4 | 8));
+        let index = if self.ty.is_generic() { self.param("res") } else { Some(0) };
+        let is_return = self.source == Source::Syscall && !self.ty.is_enter() && !self.params.is_empty();
+        index.filter(|_| is_return).filter(is_number)
+    }
+
     /// Returns the index of a parameter.
     pub fn param(&self, name: &str) -> Option<usize> {
         self.params.iter().position(|p| p.name == name)
@@ -316,7 +336,7 @@ impl Event {
     }
 }
 
-const fn detail(list: &str, arg: u8) -> Detail {
+pub(super) const fn detail(list: &str, arg: u8) -> Detail {
     if same(list, "dirfd") {
         return Detail::DirFd(arg);
     }
@@ -348,7 +368,7 @@ macro_rules! since {
 }
 
 /// Returns the effect that one of a row's flags names.
-const fn effect(flags: &[&str]) -> Option<Effect> {
+pub(super) const fn effect(flags: &[&str]) -> Option<Effect> {
     let mut i = 0;
     while i < flags.len() {
         if let Some(effect) = Effect::of_token(flags[i]) {
@@ -401,9 +421,14 @@ macro_rules! events {
 }
 with_events!(events);
 
-/// Returns the row of an event type; `None` for a number beyond the table.
+/// Returns the row of an event type, which may be one of an [`Extension`](super::Extension); `None` for a number beyond the
+/// tables.
+#[inline]
 pub fn event(ty: EventType) -> Option<&'static Event> {
-    EVENTS.get(ty.0 as usize)
+    match EVENTS.get(ty.0 as usize) {
+        None => extension(ty).map(|row| &row.own),
+        row => row,
+    }
 }
 
 /// Returns the event that a BPF program records.

@@ -9,7 +9,7 @@
 //! | `evt.type.is` | 1 for all events of that name | 1 for the first type of that name in the table, often one of old recorders |
 //! | `evt.res`, `evt.failed` and their like, of events without arguments | no value | success |
 //! | `evt.res` of an error that the kernel has a name for | the name | sometimes the number (`clone3`) |
-//! | `evt.category` of generic events | `other` | the same; 0.29 knows more of them |
+//! | `evt.category` of generic events | that of the call, if the capture has its arguments, otherwise `other` | `other`; 0.29 knows more of them |
 //! | `evt.hostname` | that of the recorded machine | empty |
 
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ use super::{
     types::{self, ByType, FdKind, category, has, result},
 };
 use crate::{
-    events::{Category, EVENTS, Effect, EventFlags, SYSCALLS, Source},
+    events::{self, Category, Effect, EventFlags, SYSCALLS, Source},
     replay::Moment,
     text::kernel_names,
 };
@@ -174,7 +174,7 @@ fn text(text: Cow<'_, str>) -> Value<'_> {
 
 /// Returns all names of events and system calls.
 fn event_names() -> Vec<&'static str> {
-    EVENTS.iter().map(|row| row.common_name()).chain(SYSCALLS.iter().map(|call| call.name)).collect()
+    events::types().map(|row| row.common_name()).chain(SYSCALLS.iter().map(|call| call.name)).collect()
 }
 
 /// Returns the subject. That of a transfer is what its descriptor refers to.

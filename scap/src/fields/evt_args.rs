@@ -18,11 +18,7 @@
 //! | `evt.rawarg` of addresses | text, as `127.0.0.1:80` | the bytes of the event |
 //! | `evt.rawarg[0]` | the value as text | an error |
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    sync::LazyLock,
-};
+use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 
 use super::{
     Argument, Key, Type, Value,
@@ -30,7 +26,7 @@ use super::{
     types::{self, ByType},
 };
 use crate::{
-    events::{EVENTS, ParamInfo, ParamType},
+    events::{Detail, EVENTS, EXTENSIONS, Member, ParamInfo, ParamType},
     format::{Decoded, Value as Parameter, decode},
     replay::Moment,
     text::{self, DataForm, Raw},
@@ -44,7 +40,7 @@ pub(super) const ROWS: &[Row] = &[
         "evt.arg",
         Type::Text,
         Argument::Key,
-        "an argument as lines show it, by name or from 0: evt.arg.flags, evt.arg[0]",
+        "an argument as lines show it, by name or from 0: evt.arg.flags, evt.arg[0]; evt.arg.statxbuf.stx_size: a member of a structure",
         |m, key| {
             let (info, bytes) = argument(m, key?)?;
             Some(Value::Text(text::argument(m.event(), m.machine, info, bytes, text::local())))
@@ -59,10 +55,11 @@ pub(super) const ROWS: &[Row] = &[
         "the value of an argument, by name: evt.rawarg.size",
         |m, key| {
             let (info, bytes) = argument(m, key?)?;
-            let index = m.event().info()?.params.iter().position(|param| std::ptr::eq(param, info))?;
-            let ty = match key? {
-                Key::Index(_) => Type::Text,
-                Key::Name(_) => *TYPES.of(m)?.get(index)?,
+            let index = m.event().info()?.params.iter().position(|param| std::ptr::eq(param, info));
+            let ty = match (key?, index) {
+                (Key::Index(_), _) => Type::Text,
+                (Key::Name(_), Some(index)) => *TYPES.of(m)?.get(index)?,
+                (Key::Name(member), None) => *BY_NAME.get(&**member)?,
             };
             value(m, info, bytes, ty)
         },
@@ -77,8 +74,8 @@ pub(super) const ROWS: &[Row] = &[
 
 fn all<'a>(m: &'a Moment<'a>) -> Value<'a> {
     let mut out = Raw::default();
-    // The arguments of a generic event say only what its name says already.
-    if m.event().ty().0 > 1 {
+    // The arguments of a generic event, without an extension, say only what its name says already.
+    if !m.event().ty().is_generic() || m.event().identity() > 0 {
         text::arguments(&mut out, m.event(), m.machine, text::local(), DataForm::Dots);
     }
     let Raw(mut bytes) = out;
@@ -88,35 +85,61 @@ fn all<'a>(m: &'a Moment<'a>) -> Value<'a> {
     Value::Text(bytes.into())
 }
 
-/// Returns an argument of an event. A row has few of them, and most names differ in length: comparing them is faster than
-/// any table.
+/// Returns an argument of an event, or a member of a structure: `statxbuf.stx_size`. A row has few of them, and most names
+/// differ in length: comparing them is faster than any table.
 fn argument<'a>(m: &'a Moment<'a>, key: &Key) -> Option<(&'static ParamInfo, &'a [u8])> {
     let row = m.event().info()?;
     let index = match key {
         Key::Index(index) => usize::try_from(*index).ok()?,
-        Key::Name(name) => row.param(name)?,
+        Key::Name(name) => match row.param(name) {
+            Some(index) => index,
+            None => {
+                let (param, member) = name.split_once('.')?;
+                let Parameter::Struct(structure) = m.event().param_value(row.param(param)?)? else {
+                    return None;
+                };
+                return structure.member(member);
+            }
+        },
     };
     Some((row.params.get(index)?, m.event().param(index)?))
 }
 
 fn argument_names() -> Vec<&'static str> {
-    let names = EVENTS.iter().flat_map(|row| row.params).map(|param| param.name);
-    names.collect::<BTreeSet<_>>().into_iter().collect()
+    BY_NAME.keys().copied().collect()
 }
 
-/// The type of the values of the arguments of each name.
+/// The type of the values of the arguments of each name, and of the members of structures, as `statxbuf.stx_size`.
 static BY_NAME: LazyLock<BTreeMap<&'static str, Type>> = LazyLock::new(|| {
-    let mut types = BTreeMap::new();
-    for param in EVENTS.iter().flat_map(|row| row.params) {
-        let ty = own_type(param.ty);
-        types.entry(param.name).and_modify(|known| *known = common(*known, ty)).or_insert(ty);
+    let add = |types: &mut BTreeMap<_, _>, name: &'static str, ty: ParamType| {
+        let ty = own_type(ty);
+        types.entry(name).and_modify(|known| *known = common(*known, ty)).or_insert(ty);
+    };
+    let (mut known, mut types) = (BTreeMap::new(), BTreeMap::new());
+    EVENTS.iter().flat_map(|row| row.params).for_each(|param| add(&mut known, param.name, param.ty));
+    for param in EXTENSIONS.iter().flat_map(|row| row.own.params) {
+        add(&mut types, param.name, param.ty);
+        let layouts = match param.detail {
+            Detail::Layout(table) if param.ty == ParamType::STRUCT => table,
+            _ => &[],
+        };
+        for member in layouts.iter().flat_map(|layout| layout.members) {
+            add(&mut types, member_name(param, member), member.info.ty);
+        }
     }
+    // A name that the format has keeps its type.
+    types.extend(known);
     types
 });
 
 /// The same of each parameter of each row.
 static TYPES: ByType<Vec<Type>> =
     ByType::new(|| types::rows(|row| row.params.iter().map(|param| BY_NAME[param.name]).collect::<Vec<_>>()));
+
+/// Returns the name of a member's field. It is kept for as long as the program runs, as those of parameters are.
+fn member_name(param: &ParamInfo, member: &Member) -> &'static str {
+    String::leak(format!("{}.{}", param.name, member.info.name))
+}
 
 fn own_type(ty: ParamType) -> Type {
     use ParamType::*;
@@ -128,7 +151,7 @@ fn own_type(ty: ParamType) -> Type {
         ABSTIME => Type::Time,
         PORT => Type::Port,
         IPV4ADDR | IPV6ADDR | IPADDR => Type::Ip,
-        BYTEBUF => Type::Bytes,
+        BYTEBUF | IOVEC => Type::Bytes,
         _ if ty.is_signed() => Type::Int,
         _ if ty.size().is_some() => Type::Uint,
         _ => Type::Text,
@@ -181,6 +204,7 @@ fn signed(decoded: &Decoded<'_>) -> Option<i64> {
 fn unsigned(decoded: &Decoded<'_>) -> Option<u64> {
     Some(match decoded.value {
         Parameter::Uint(v) | Parameter::RelTime(v) | Parameter::AbsTime(v) => v,
+        Parameter::Flags64(v) | Parameter::SigSet64(v) => v,
         Parameter::Syscall(v) | Parameter::Port(v) => v.into(),
         Parameter::Signal(v) | Parameter::L4Proto(v) | Parameter::SockFamily(v) => v.into(),
         Parameter::Flags(v) | Parameter::Enum(v) | Parameter::Mode(v) => v.into(),

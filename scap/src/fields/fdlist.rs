@@ -9,7 +9,7 @@ use super::{
     row::Row,
 };
 use crate::{
-    events::{EVENTS, Event, ParamType},
+    events::{Event, ParamType, rows},
     format::FdEntries,
     model::OpenFd,
     replay::Moment,
@@ -42,7 +42,7 @@ pub(super) const ROWS: &[Row] = &[
 /// The parameters with the descriptors that calls wait for, by event type.
 static LISTS: LazyLock<Vec<Option<usize>>> = LazyLock::new(|| {
     let list = |row: &Event| row.params.iter().position(|param| param.ty == ParamType::FDLIST);
-    EVENTS.iter().map(list).collect()
+    rows().map(list).collect()
 });
 
 /// Returns what `text` returns for each descriptor, with commas between; `None` if that is nothing.
@@ -51,7 +51,7 @@ fn joined<'a>(
     text: impl Fn(i64, Option<&'a OpenFd>) -> Option<Cow<'a, [u8]>>,
 ) -> Option<Value<'a>> {
     let event = m.event();
-    let list = (*LISTS.get(usize::from(event.ty().0))?)?;
+    let list = (*LISTS.get(event.row()?)?)?;
     // The number of descriptors stands before them.
     let entries = FdEntries::new(event.param(list)?.get(2..)?)?;
     let texts = entries.iter().filter_map(|(fd, _)| text(fd, m.machine.fd(event.tid(), fd)));

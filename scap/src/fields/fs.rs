@@ -13,10 +13,10 @@ use std::borrow::Cow;
 use super::{
     Argument, Key, Type, Value,
     row::Row,
-    types::{self, ByType, exit},
+    types::{self, ByType, exit, is_of},
 };
 use crate::{
-    events::{Detail, Event},
+    events::{Detail, Event, ParamType},
     format::Value as Parameter,
     replay::Moment,
 };
@@ -156,32 +156,37 @@ impl Path {
 }
 
 static PATHS: ByType<Paths> = ByType::new(|| {
-    let mut all = types::rows(|_| Paths::default());
-    for (call, name) in NAME {
-        if let Some(row) = exit(call) {
+    types::rows(|row| {
+        if let Some((call, name)) = NAME.iter().find(|(call, _)| is_of(row, exit(call))) {
             let only_done = !call.starts_with("open");
-            let name = Path::of(row, name);
-            all[usize::from(row.ty.0)] = Paths { only_done, name, ..Paths::default() };
+            return Paths { only_done, name: Path::of(row, name), ..Paths::default() };
         }
-    }
-    for (call, source, target) in SOURCE_AND_TARGET {
-        if let Some(row) = exit(call) {
+        let is_one = |(call, ..): &&(&str, &str, &str)| is_of(row, exit(call));
+        if let Some((_, source, target)) = SOURCE_AND_TARGET.iter().find(is_one) {
             let (source, target) = (Path::of(row, source), Path::of(row, target));
-            all[usize::from(row.ty.0)] = Paths { only_done: true, name: None, source, target };
+            return Paths { only_done: true, name: None, source, target };
         }
-    }
-    all
+        match own_paths(row)[..] {
+            [name] => Paths { name: Some(name), ..Paths::default() },
+            [source, target] => Paths { source: Some(source), target: Some(target), ..Paths::default() },
+            _ => Paths::default(),
+        }
+    })
 });
 
 static ABSOLUTE: ByType<Vec<Path>> = ByType::new(|| {
-    let mut all = types::rows(|_| Vec::new());
-    for (call, names) in AT {
-        if let Some(row) = exit(call) {
-            all[usize::from(row.ty.0)] = names.iter().filter_map(|name| Path::of(row, name)).collect();
-        }
-    }
-    all
+    types::rows(|row| match AT.iter().find(|(call, _)| is_of(row, exit(call))) {
+        Some((_, names)) => names.iter().filter_map(|name| Path::of(row, name)).collect(),
+        None => own_paths(row).into_iter().filter(|path| matches!(path, Path::At(..))).collect(),
+    })
 });
+
+/// Returns the paths of the return of a call that has no program of its own: those are in its extension alone.
+fn own_paths(row: &Event) -> Vec<Path> {
+    let is_path = |index: &usize| row.params[*index].ty == ParamType::FSPATH;
+    let is_return = row.ty.is_generic() && !row.ty.is_enter();
+    (0..row.params.len()).filter(|index| is_return && is_path(index)).map(|i| Path::at(row, i)).collect()
+}
 
 /// Returns a path of a call whose result makes it of interest.
 fn wanted(m: &Moment<'_>, which: fn(&Paths) -> Option<Path>) -> Option<Path> {

@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 
 use crate::{
-    events::{Category, EVENTS, Event, EventFlags, Source},
+    events::{self, Category, EVENTS, Event, EventFlags, Source},
     model::{FdClass, OpenFd},
     replay::Moment,
 };
 
-/// A value for each event type; `None` for types beyond the table.
+/// A value for each row that an event can have, extended or not; `None` for types beyond the table.
 pub(super) struct ByType<T: 'static>(LazyLock<Vec<T>>);
 
 impl<T> ByType<T> {
@@ -19,13 +19,13 @@ impl<T> ByType<T> {
 
     /// Returns the value of an event's type.
     pub fn of(&'static self, m: &Moment<'_>) -> Option<&'static T> {
-        self.0.get(usize::from(m.event().ty().0))
+        self.0.get(m.event().row()?)
     }
 }
 
 /// Collects a value for each row.
 pub(super) fn rows<T>(of: impl FnMut(&'static Event) -> T) -> Vec<T> {
-    EVENTS.iter().map(of).collect()
+    events::rows().map(of).collect()
 }
 
 /// Returns whether an event has these properties.
@@ -38,18 +38,12 @@ pub(super) fn category(m: &Moment<'_>) -> Category {
     m.event().info().map_or(Category::Unknown, |row| row.category)
 }
 
-/// Whether the first parameter is the result of a call. Generic events have none.
-static HAS_RESULT: ByType<bool> = ByType::new(|| {
-    let number = |row: &Event| row.params.first().is_some_and(|param| matches!(param.ty.size(), Some(4 | 8)));
-    rows(|row| row.source == Source::Syscall && !row.ty.is_enter() && row.ty.0 > 1 && number(row))
-});
+/// The parameter with the result of a call.
+static RESULT: ByType<Option<usize>> = ByType::new(|| rows(Event::result));
 
 /// Returns the result of the call that an event ends.
 pub(super) fn result(m: &Moment<'_>) -> Option<i64> {
-    if !*HAS_RESULT.of(m)? {
-        return None;
-    }
-    match *m.event().param(0)? {
+    match *m.event().param((*RESULT.of(m)?)?)? {
         [a, b, c, d] => Some(i32::from_ne_bytes([a, b, c, d]).into()),
         [a, b, c, d, e, f, g, h] => Some(i64::from_ne_bytes([a, b, c, d, e, f, g, h])),
         _ => None,
@@ -86,4 +80,9 @@ pub(super) fn exit(call: &str) -> Option<&'static Event> {
     let is_todays =
         |row: &&Event| row.name == call && !row.ty.is_enter() && !row.flags.contains(EventFlags::OLD_VERSION);
     EVENTS.iter().rfind(is_todays)
+}
+
+/// Returns whether events of a row, extended or not, are those of that other row.
+pub(super) fn is_of(row: &Event, other: Option<&Event>) -> bool {
+    row.source == Source::Syscall && !row.ty.is_generic() && other.is_some_and(|other| other.ty == row.ty)
 }

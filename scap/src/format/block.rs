@@ -184,6 +184,13 @@ block_types! {
     USER_LIST_V1_INT = 0x8012_ABCD, "user list v1", UserList { version: 1 };
 }
 
+impl BlockType {
+    /// Returns whether it is a block for events of more than 64 KiB.
+    pub(super) fn is_large(self) -> bool {
+        matches!(self.kind(), BlockKind::Event { large: true, .. })
+    }
+}
+
 impl fmt::Debug for BlockType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({:#x})", self.name(), self.0)

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::LazyLock};
 
 use super::{Decoded, EventView, Value, decode};
-use crate::events::{Arch, EVENTS, Event, EventType, Syscall};
+use crate::events::{Arch, Event, EventType, Syscall, row_of_type, rows};
 
 /// Where the name of a row's events is.
 #[derive(Debug, Clone, Copy)]
@@ -18,23 +18,30 @@ enum Named {
 
 /// Returns whether all events of a type have the same name. Generic and asynchronous events have their own.
 pub fn is_named_by_type(ty: EventType) -> bool {
-    matches!(NAMES.get(usize::from(ty.0)), Some((Named::Row(_), _)))
+    let row = row_of_type(ty).and_then(|row| NAMES.get(row));
+    !ty.is_generic() && matches!(row, Some((Named::Row(_), _)))
 }
 
-/// The names of the rows, and their calls, by type.
+/// The names of all rows, and their calls.
 static NAMES: LazyLock<Vec<(Named, Option<&'static Syscall>)>> = LazyLock::new(|| {
     let named = |row: &'static Event| match (row.name, row.param("name")) {
-        _ if is_generic(row) => Named::Call(row.name),
+        // Extended, a generic event has the name in its row.
+        _ if row.ty.is_generic() && row.params.len() <= 2 => Named::Call(row.name),
         ("asyncevent", Some(index)) => Named::Param(row.name, index),
         _ => Named::Row(row.common_name()),
     };
-    EVENTS.iter().map(|row| (named(row), row.syscall())).collect()
+    rows().map(|row| (named(row), call(row))).collect()
 });
+
+/// Returns the call of a row. An extension by itself is no event of a call.
+fn call(row: &'static Event) -> Option<&'static Syscall> {
+    if row.ty.is_generic() { Syscall::by_name(row.name) } else { row.syscall() }
+}
 
 impl<'a> EventView<'a> {
     /// Returns the system call that the event is of, if it is of one.
     pub fn syscall(&self) -> Option<&'static Syscall> {
-        match NAMES.get(usize::from(self.ty().0))? {
+        match NAMES.get(self.row()?)? {
             (Named::Call(_), _) => self.generic_call(),
             (_, call) => *call,
         }
@@ -52,7 +59,7 @@ impl<'a> EventView<'a> {
 
     /// Returns the event's name: of a generic event, its system call's; of an `asyncevent`, its own; otherwise its row's.
     pub fn name(&self) -> Cow<'a, str> {
-        match NAMES.get(usize::from(self.ty().0)) {
+        match self.row().and_then(|row| NAMES.get(row)) {
             Some((Named::Row(name), _)) => (*name).into(),
             Some((Named::Call(name), _)) => self.generic_call().map_or(*name, |call| call.name).into(),
             Some((Named::Param(name, index), _)) => match self.param_value(*index) {
@@ -68,8 +75,4 @@ impl<'a> EventView<'a> {
         let Decoded { value, .. } = decode(self.info()?.params.get(index)?, self.param(index)?).ok()?;
         Some(value)
     }
-}
-
-fn is_generic(row: &Event) -> bool {
-    row.ty.0 <= 1
 }

@@ -17,7 +17,9 @@ use super::{
     fields::Fields,
     value::{Decoded, ValueError, decode},
 };
-use crate::events::{Event, EventFlags, EventType, ParamInfo, event};
+use crate::events::{
+    Event, EventFlags, EventType, Extends, Extension, ParamInfo, event, extension, row_of_joined, row_of_type,
+};
 
 /// The size of the header in bytes.
 pub const EVENT_HEADER_LEN: usize = 26;
@@ -51,6 +53,8 @@ pub enum EventError {
 pub struct EventView<'a> {
     bytes: &'a [u8],
     head: Head,
+    /// The bytes of the event that extends this one; empty if there is none.
+    extension: &'a [u8],
 }
 
 /// An event's header, checked against the event's bytes.
@@ -62,6 +66,30 @@ pub(super) struct Head {
     ty: EventType,
     nparams: u32,
     wide: bool,
+    /// The same of the extension.
+    extension: Tail,
+}
+
+/// What is known of the extension of an event: its type, its number of parameters, and whether these have 32-bit lengths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tail {
+    ty: EventType,
+    nparams: u16,
+    wide: bool,
+}
+
+impl Tail {
+    const NONE: Tail = Tail { ty: EventType(0), nparams: 0, wide: false };
+}
+
+impl Head {
+    pub fn len(&self) -> usize {
+        self.len as usize
+    }
+
+    pub fn ty(&self) -> EventType {
+        self.ty
+    }
 }
 
 /// Returns whether an event's parameters have 32-bit lengths. Its type decides; for an unknown type, `large` does:
@@ -88,8 +116,9 @@ impl<'a> EventView<'a> {
         }
         let bytes = bytes.get(..len as usize).ok_or(short(len as usize))?;
         let ty = EventType(ty);
-        let view =
-            EventView { bytes, head: Head { ts, tid, len, ty, nparams, wide: wide_lengths(ty, large) } };
+        let wide = wide_lengths(ty, large);
+        let head = Head { ts, tid, len, ty, nparams, wide, extension: Tail::NONE };
+        let view = EventView { bytes, head, extension: &[] };
         let fits = || {
             let (lengths, values) = bytes
                 .get(EVENT_HEADER_LEN..)?
@@ -105,16 +134,73 @@ impl<'a> EventView<'a> {
         Ok(view)
     }
 
+    /// Reads an event and, directly behind it, the one that extends it, as [`copy_to`](EventView::copy_to) appends them.
+    ///
+    /// # Errors
+    /// As [`parse`](EventView::parse). What follows and is not the event's extension is ignored.
+    pub fn parse_joined(bytes: &'a [u8], large: bool) -> Result<EventView<'a>, EventError> {
+        let event = EventView::parse(bytes, large)?;
+        let behind = bytes.get(event.bytes.len()..).unwrap_or_default();
+        match EventView::parse(behind, large) {
+            Ok(extension) if extension.extends(&event) => Ok(event.with_extension(&extension)),
+            _ => Ok(event),
+        }
+    }
+
+    /// Returns whether this event belongs to the one in front of it, as its extension.
+    #[inline]
+    pub fn extends(&self, event: &EventView<'_>) -> bool {
+        (self.ts(), self.tid()) == (event.ts(), event.tid())
+            && match Extends::of(self.ty()) {
+                Some(Extends::Call(code)) => {
+                    event.ty().is_generic()
+                        && event.ty().is_enter() == self.ty().is_enter()
+                        && event.own_param(0) == Some(&code.to_ne_bytes())
+                }
+                Some(Extends::Event(ty)) => ty == event.ty(),
+                Some(Extends::Nothing) | None => false,
+            }
+    }
+
+    /// Returns the stable code that a generic event has, 0 if it has none.
+    #[inline]
+    pub fn generic_code(&self) -> u16 {
+        self.own_param(0).and_then(<[u8]>::first_chunk).map_or(0, |code| u16::from_ne_bytes(*code))
+    }
+
+    /// Returns the event as one with the event that [`extends`](EventView::extends) it.
+    #[inline]
+    pub(super) fn with_extension(mut self, extension: &EventView<'a>) -> EventView<'a> {
+        let Head { ty, nparams, wide, .. } = extension.head;
+        self.extension = extension.bytes;
+        self.head.extension = Tail { ty, nparams: nparams.try_into().unwrap_or(u16::MAX), wide };
+        self
+    }
+
+    /// Returns the event that extends this one, by itself.
+    pub fn extension(&self) -> Option<EventView<'a>> {
+        let Tail { ty, nparams, wide } = self.head.extension;
+        let head = Head {
+            len: self.extension.len() as u32,
+            ty,
+            nparams: nparams.into(),
+            wide,
+            extension: Tail::NONE,
+            ..self.head
+        };
+        (!self.extension.is_empty()).then_some(EventView { bytes: self.extension, head, extension: &[] })
+    }
+
     /// Returns the header, to recreate the view with [`with_head`](Self::with_head) without keeping the bytes borrowed.
     #[inline]
     pub(super) fn head(&self) -> Head {
         self.head
     }
 
-    /// Recreates a view from its header and the same bytes.
+    /// Recreates a view from its header and the same bytes, those of the event and those of its extension.
     #[inline]
-    pub(super) fn with_head(bytes: &'a [u8], head: Head) -> EventView<'a> {
-        EventView { bytes: bytes.get(..head.len as usize).unwrap_or(bytes), head }
+    pub(super) fn with_head(bytes: &'a [u8], extension: &'a [u8], head: Head) -> EventView<'a> {
+        EventView { bytes: bytes.get(..head.len as usize).unwrap_or(bytes), head, extension }
     }
 
     /// Returns the time in ns since the epoch.
@@ -135,40 +221,119 @@ impl<'a> EventView<'a> {
         self.head.ty
     }
 
-    /// Returns the number of parameters; its row of the table may have more or fewer.
+    /// Returns the number of parameters, without those of its extension; its row of the table may have more or fewer.
     #[inline]
     pub fn nparams(&self) -> u32 {
         self.head.nparams
     }
 
-    /// Returns the event's bytes, including the header.
+    /// Returns the event's bytes, including the header, without its extension.
     #[inline]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Returns its row of the table; `None` for a type that is newer than the table.
+    /// Returns how many parameters say only which call the event is of, at the start: those of a generic event that is extended.
     #[inline]
-    pub fn info(&self) -> Option<&'static Event> {
-        event(self.head.ty)
+    pub fn identity(&self) -> usize {
+        match self.joined() {
+            Some(row) if self.ty().is_generic() => row.base_params(),
+            _ => 0,
+        }
     }
 
-    /// Returns the bytes of a parameter; `None` if the event or its row of the table has none at that index.
+    /// Appends the event's bytes to `out`, and behind them those of its extension.
+    pub fn copy_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.bytes);
+        out.extend_from_slice(self.extension);
+    }
+
+    /// Returns its row of the table, with the parameters of its extension; `None` for a type that is newer than the table.
+    #[inline]
+    pub fn info(&self) -> Option<&'static Event> {
+        match self.joined() {
+            None => event(self.head.ty),
+            Some(row) => Some(&row.joined),
+        }
+    }
+
+    /// Returns the position of [`info`](EventView::info) among [`rows`](crate::events::rows).
+    #[inline]
+    pub fn row(&self) -> Option<usize> {
+        match self.joined() {
+            None => row_of_type(self.head.ty),
+            Some(_) => row_of_joined(self.head.extension.ty),
+        }
+    }
+
+    /// Returns the row of the extension, if there is one and its type is known.
+    #[inline]
+    fn joined(&self) -> Option<&'static Extension> {
+        if self.extension.is_empty() { None } else { extension(self.head.extension.ty) }
+    }
+
+    /// Returns the bytes of a parameter by its index in [`info`](EventView::info); `None` if the event or its row of the table
+    /// has none at that index.
     #[inline]
     pub fn param(&self, index: usize) -> Option<&'a [u8]> {
-        self.params().nth(index)
+        match self.joined() {
+            Some(row) if index >= row.base_params() => {
+                self.extension()?.params().nth(index - row.base_params())
+            }
+            _ => self.own_param(index),
+        }
+    }
+
+    /// Returns the bytes of a parameter that is not one of the extension.
+    #[inline]
+    fn own_param(&self, index: usize) -> Option<&'a [u8]> {
+        let known = event(self.head.ty).map_or(usize::MAX, |row| row.params.len());
+        if index < known { self.own_params().nth(index) } else { None }
     }
 
     /// Iterates over the bytes of the parameters that both the event and its row of the table have. An empty parameter
-    /// has no value.
+    /// has no value. The parameters of the extension follow those of the event.
     #[inline]
     pub fn params(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let known = self.info().map_or(usize::MAX, |row| row.params.len());
+        self.indexed().map(|(_, bytes)| bytes)
+    }
+
+    /// Iterates over the same with the index that each has in the row.
+    #[inline]
+    pub fn indexed(&self) -> impl Iterator<Item = (usize, &'a [u8])> + use<'a> {
+        let joined = self.joined();
+        let known = match joined {
+            None => event(self.head.ty).map_or(usize::MAX, |row| row.params.len()),
+            Some(row) => row.base_params(),
+        };
+        let mut view = *self;
+        let mut params = self.own_params();
+        let (mut index, mut end) = (0, known);
+        std::iter::from_fn(move || {
+            if index < end
+                && let Some(bytes) = params.next()
+            {
+                index += 1;
+                return Some((index - 1, bytes));
+            }
+            // The rest is that of the extension.
+            view = view.extension().filter(|_| joined.is_some())?;
+            params = view.own_params();
+            (index, end) = (known, joined.map_or(0, |row| row.joined.params.len()));
+            let bytes = params.next().filter(|_| index < end)?;
+            index += 1;
+            Some((index - 1, bytes))
+        })
+    }
+
+    /// Iterates over the bytes of all parameters of this event, known or not, without those of its extension.
+    #[inline]
+    fn own_params(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut rest = self
             .bytes
             .get(EVENT_HEADER_LEN + self.head.nparams as usize * self.length_size()..)
             .unwrap_or_default();
-        self.lengths().take(known).map_while(move |len| {
+        self.lengths().map_while(move |len| {
             let (param, after) = rest.split_at_checked(len)?;
             rest = after;
             Some(param)
@@ -180,7 +345,7 @@ impl<'a> EventView<'a> {
         &self,
     ) -> impl Iterator<Item = (&'static ParamInfo, Result<Decoded<'a>, ValueError>)> + use<'a> {
         let rows = self.info().map_or(&[][..], |row| row.params);
-        rows.iter().zip(self.params()).map(|(info, bytes)| (info, decode(info, bytes)))
+        self.indexed().map_while(|(index, bytes)| rows.get(index).map(|info| (info, decode(info, bytes))))
     }
 
     /// Returns a parameter by name; `None` if the event or its row of the table has none of that name.
@@ -190,12 +355,15 @@ impl<'a> EventView<'a> {
         Some(decode(&row.params[index], self.param(index)?))
     }
 
-    /// Appends the event's block to `out`, as one of a capture that is made from others: recorded on `cpu`, with these
-    /// flags of the block.
+    /// Appends the event's block to `out`, and that of its extension, as those of a capture that is made from others:
+    /// recorded on `cpu`, with these flags of the block.
     pub fn frame(&self, out: &mut Vec<u8>, cpu: u16, flags: u32) {
         // The lengths of an unknown event have the size that its block says.
-        let large = self.bytes.len() > MAX_EVENT || (self.head.wide && self.info().is_none());
+        let large = self.bytes.len() > MAX_EVENT || (self.head.wide && event(self.head.ty).is_none());
         frame_captured(out, cpu, flags, large, self.bytes);
+        if let Some(extension) = self.extension() {
+            extension.frame(out, cpu, flags);
+        }
     }
 
     #[inline]

@@ -3,11 +3,13 @@
 use std::io::{BufRead, Read};
 
 use super::{
+    ahead::{Buffer, Found, Part},
     block::{BlockKind, BlockType, HEADER_LEN, TRAILER_LEN},
+    error::ReadError,
     event::EventView,
     fields::Fields,
     legacy,
-    reader::{Found, Reader},
+    reader::Reader,
 };
 
 impl<R: Read> Reader<R> {
@@ -28,19 +30,27 @@ impl<R: Read> Reader<R> {
         let (cpu, bits) = (body.u16()?, if flags { body.u32()? } else { 0 });
         let start = body_end - body.left();
         let head = EventView::parse(body.rest(), large).ok()?.head();
-        let found = Found { offset: self.offset, cpu, flags: bits, start, head, in_place: len as usize };
+        let event = Part { buffer: Buffer::Input, start, len: head.len() };
+        let (offset, in_place) = (self.offset, len as usize);
+        let found = Found { offset, cpu, flags: bits, head, event, extension: Part::EMPTY, in_place };
         self.passed(ty, len);
         Some(found)
     }
 
-    /// Checks the event in the buffer, after making one of an older block one of today's.
-    pub(super) fn found(
+    /// Reads the body of a block with an event into the buffer, and checks the event. One of an older block is made one of
+    /// today's.
+    pub(super) fn event_block(
         &mut self,
-        offset: u64,
-        version: u8,
-        flags: bool,
-        large: bool,
-    ) -> Result<Found, String> {
+        ty: BlockType,
+        len: u32,
+        (version, flags, large): (u8, bool, bool),
+    ) -> Result<Found, ReadError> {
+        self.body(ty, len)?;
+        let offset = self.offset;
+        self.found(offset, version, flags, large).map_err(|what| ReadError::Corrupt { offset, what })
+    }
+
+    fn found(&mut self, offset: u64, version: u8, flags: bool, large: bool) -> Result<Found, String> {
         let mut f = Fields::new(&self.buf);
         let cpu = f.u16();
         let bits = if flags { f.u32() } else { Some(0) };
@@ -53,14 +63,8 @@ impl<R: Read> Reader<R> {
         }
         let event = self.buf.get(start..).unwrap_or_default();
         let head = EventView::parse(event, large).map_err(|e| e.to_string())?.head();
-        Ok(Found { offset, cpu, flags: bits, start, head, in_place: 0 })
-    }
-
-    /// Returns the bytes from the start of a found event on.
-    #[inline]
-    pub(super) fn event_bytes(&self, found: &Found) -> &[u8] {
-        let bytes = if found.in_place > 0 { self.input.buffered() } else { &self.buf };
-        bytes.get(found.start..).unwrap_or_default()
+        let event = Part { buffer: Buffer::Block, start, len: head.len() };
+        Ok(Found { offset, cpu, flags: bits, head, event, extension: Part::EMPTY, in_place: 0 })
     }
 
     /// Leaves the event in the buffer that was returned last.

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use crate::hash::HashMap;
 
 use super::{event::EventView, keep::heap};
-use crate::events::{Detail, EVENTS, Event, EventFlags, ParamInfo, ParamType, Source, event};
+use crate::events::{Detail, EVENTS, Event, EventFlags, ParamInfo, ParamType, Source, event as row_of};
 
 /// Joins exit events of old captures with their enter events. Use a new one for each section of a capture.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl Joiner {
     }
 
     fn convert<'a>(&'a mut self, event: EventView<'a>) -> EventView<'a> {
-        let Some(row) = event.info() else { return event };
+        let Some(row) = row_of(event.ty()) else { return event };
         let ty = usize::from(row.ty.0);
         if row.source != Source::Syscall {
             if row.name == "procexit" {
@@ -64,7 +64,10 @@ impl Joiner {
         if let Some(kept) = self.entered.get_mut(&event.tid()) {
             kept.clear();
         }
-        EventView::parse(&self.joined, false).unwrap_or(event)
+        match (EventView::parse(&self.joined, false), event.extension()) {
+            (Ok(joined), Some(extension)) if extension.extends(&joined) => joined.with_extension(&extension),
+            (joined, _) => joined.unwrap_or(event),
+        }
     }
 }
 
@@ -95,7 +98,7 @@ impl Plan {
             return None;
         }
         let row = successor(old);
-        let enter = event(old.ty.pair())?;
+        let enter = row_of(old.ty.pair())?;
         let sources: Vec<_> = row.params.iter().map(|p| [place(old, p), place(enter, p)]).collect();
         let needed = sources.iter().rposition(|[_, enter]| enter.is_some()).map_or(0, |last| last + 1);
         (needed > 0 || !std::ptr::eq(row, old)).then_some(Plan { row, sources, needed })
@@ -114,8 +117,7 @@ impl Plan {
             }
             values.push(value);
         }
-        let has_own =
-            if std::ptr::eq(self.row, exit.info().unwrap_or(self.row)) { exit.nparams() as usize } else { 0 };
+        let has_own = if self.row.ty == exit.ty() { exit.nparams() as usize } else { 0 };
         let count =
             values.iter().rposition(|value| !value.is_empty()).map_or(0, |last| last + 1).max(has_own);
         values.truncate(count);

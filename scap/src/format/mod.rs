@@ -3,6 +3,7 @@
 //! [`write_state`] writes the start of a file, and [`frame_event`] each event. [`Reader`] reads both back, and the
 //! files of every version of sysdig and Falco.
 
+mod ahead;
 pub mod block;
 mod builder;
 mod called;
@@ -25,6 +26,7 @@ pub mod state;
 #[doc(hidden)]
 #[allow(missing_docs, clippy::unwrap_used)]
 pub mod strategies;
+mod structure;
 mod value;
 mod writer;
 
@@ -42,6 +44,7 @@ pub use joiner::successor;
 pub use keep::{Keep, StateCounts, heap};
 pub use reader::{CapturedEvent, Reader};
 pub use state::MachineState;
+pub use structure::{Dirent, Dirents, Structure, Structures};
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
 pub use writer::complete_state;
 pub use writer::write_state;

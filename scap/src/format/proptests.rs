@@ -6,7 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 
 use super::{
-    strategies::{built, capture, event, state},
+    strategies::{built, capture, event, extended, state},
     *,
 };
 
@@ -33,6 +33,7 @@ fn read_all(input: impl Read) -> (Vec<Vec<u8>>, MachineState, Option<ReadError>)
                 // Decoding must not panic either, whatever the values are.
                 e.event.values().for_each(|(_, v)| drop(format!("{v:?}")));
                 events.push(e.event.bytes().to_vec());
+                events.extend(e.event.extension().map(|extension| extension.bytes().to_vec()));
             }
             Ok(None) => break None,
             Err(e) => break Some(e),
@@ -81,6 +82,66 @@ proptest! {
             prop_assert!(got.2.is_none(), "{:?}", got.2);
             prop_assert_eq!(&got.0, &events);
             prop_assert_eq!(&got.1, &state);
+        }
+    }
+
+    #[test]
+    fn an_event_is_joined_with_the_extension_directly_behind_it(
+        (event, extension) in extended(),
+        others in vec(event(), 0..3),
+        order: Index,
+    ) {
+        let mut events: Vec<_> = others.iter().map(|(row, v)| built(row, v, 1, 2)).collect();
+        let at = order.index(events.len() + 1);
+        events.splice(at..at, [event.clone(), extension.clone()]);
+        let file = capture(&MachineState::default(), &events);
+        for mut input in [Box::new(&file[..]) as Box<dyn Read>, Box::new(Trickle(&file[..]))] {
+            let mut reader = Reader::new(&mut *input).unwrap();
+            let mut joined = 0;
+            while let Some(captured) = reader.next_event().unwrap() {
+                let Some(own) = captured.event.extension() else { continue };
+                joined += 1;
+                prop_assert_eq!(own.bytes(), &extension[..]);
+                prop_assert_eq!(captured.event.bytes(), &event[..]);
+                let row = captured.event.info().unwrap();
+                prop_assert_eq!(captured.event.values().count(), row.params.len());
+                let first = row.params.len() - own.values().count();
+                for (index, bytes) in own.params().enumerate() {
+                    prop_assert_eq!(captured.event.param(first + index), Some(bytes));
+                }
+            }
+            prop_assert_eq!(joined, 1);
+        }
+    }
+
+    /// Extensions in the wrong order, of other threads and times, twice, without their event, damaged.
+    #[test]
+    fn hostile_extensions_are_no_panic_and_no_part_of_another_event(
+        pairs in vec((extended(), any::<bool>(), any::<bool>()), 1..4),
+        damage in vec((any::<Index>(), any::<u8>()), 0..3),
+    ) {
+        let mut events = Vec::new();
+        for ((event, extension), is_turned, is_alone) in pairs {
+            let mut both = if is_alone { vec![extension.clone(), extension] } else { vec![event, extension] };
+            if is_turned {
+                both.reverse();
+            }
+            events.extend(both);
+        }
+        for (at, byte) in damage {
+            let event = at.index(events.len());
+            let within = at.index(events[event].len());
+            events[event][within] ^= byte;
+        }
+        let file = capture(&MachineState::default(), &events);
+        let Ok(mut reader) = Reader::new(&file[..]) else { return Ok(()) };
+        while let Ok(Some(captured)) = reader.next_event() {
+            let event = captured.event;
+            event.values().for_each(|(_, v)| drop(format!("{v:?} {}", event.name())));
+            if let Some(extension) = event.extension() {
+                prop_assert!(extension.extends(&event));
+                prop_assert_eq!((extension.ts(), extension.tid()), (event.ts(), event.tid()));
+            }
         }
     }
 
@@ -146,7 +207,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_an_event_or_an_error(mut bytes in vec(any::<u8>(), 0..200), ty in 0..470u16, large: bool) {
+    fn any_bytes_are_an_event_or_an_error(mut bytes in vec(any::<u8>(), 0..200), ty in prop_oneof![0..470u16, 0x8000..0xa100_u16], large: bool) {
         if let Some(header) = bytes.get_mut(16..26) {
             // Likely enough to pass the first checks.
             let [low, high] = ty.to_le_bytes();

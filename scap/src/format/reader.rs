@@ -5,14 +5,15 @@ use std::{
     io::{self, BufRead, Read},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
 use super::{
+    ahead::{Ahead, Found},
     block::{BlockKind, BlockType, HEADER_LEN, MAX_EVENT_BLOCK, TRAILER_LEN},
     error::ReadError,
-    event::{EventView, Head},
+    event::EventView,
     fields::Fields,
     gzip::Place,
     input::Input,
@@ -72,8 +73,12 @@ pub struct Reader<R: Read> {
     given: Arc<AtomicU64>,
     exceeded: Option<Exceeded>,
     pub(super) buf: Vec<u8>,
-    /// The length of the block at the start of the input's buffer whose event was returned last, or 0.
+    /// The length of the blocks at the start of the input's buffer whose event was returned last, or 0.
     pub(super) in_place: usize,
+    /// What was read beyond the last event, and its bytes.
+    pub(super) ahead: Option<Ahead>,
+    pub(super) ahead_buf: Vec<u8>,
+    pub(super) hurry: Option<Arc<AtomicBool>>,
     done: bool,
 }
 
@@ -83,17 +88,6 @@ struct Exceeded {
     offset: u64,
     limit: u64,
     given: Option<u64>,
-}
-
-/// An event that lies checked in a buffer, from `start` on.
-pub(super) struct Found {
-    pub offset: u64,
-    pub cpu: u16,
-    pub flags: u32,
-    pub start: usize,
-    pub head: Head,
-    /// The length of its block, if it lies in the input's buffer, otherwise 0.
-    pub in_place: usize,
 }
 
 impl<R: Read> Reader<R> {
@@ -117,6 +111,9 @@ impl<R: Read> Reader<R> {
             exceeded: None,
             buf: Vec::new(),
             in_place: 0,
+            ahead: None,
+            ahead_buf: Vec::new(),
+            hurry: None,
             done: false,
         };
         match reader.block_header()? {
@@ -140,6 +137,14 @@ impl<R: Read> Reader<R> {
     #[must_use]
     pub fn max_state(mut self, bytes: Option<u64>) -> Self {
         self.max_state = bytes;
+        self
+    }
+
+    /// Sets a flag that is set while an event is held back until it is known whether its extension follows. Meanwhile, the input
+    /// should fail with [`io::ErrorKind::WouldBlock`] instead of waiting for long; the event is then returned as it is.
+    #[must_use]
+    pub fn hurry(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.hurry = Some(flag);
         self
     }
 
@@ -220,8 +225,8 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         self.leave();
-        let in_place = if self.exceeded.is_none() { self.found_in_place() } else { None };
-        let found = match in_place {
+        let is_plain = self.exceeded.is_none() && self.ahead.is_none();
+        let mut found = match if is_plain { self.found_in_place() } else { self.take_ahead() } {
             Some(found) => found,
             None => {
                 // Whatever happens here but an event, it is the end.
@@ -231,15 +236,16 @@ impl<R: Read> Reader<R> {
                 found
             }
         };
+        self.join(&mut found);
         self.in_place = found.in_place;
         Ok(Some(CapturedEvent {
             cpu: found.cpu,
             flags: found.flags,
             offset: found.offset,
-            more: self.input.buffered().len() > found.in_place,
+            more: self.ahead.is_some() || self.input.buffered().len() > found.in_place,
             section: self.sections,
             state: self.lists.state(),
-            event: EventView::with_head(self.event_bytes(&found), found.head),
+            event: self.view(&found),
         }))
     }
 
@@ -258,7 +264,6 @@ impl<R: Read> Reader<R> {
     /// Reads blocks until one with an event lies in the buffer.
     fn advance_to_event(&mut self) -> Result<Option<Found>, ReadError> {
         while let Some((ty, len)) = self.block_header()? {
-            let offset = self.offset;
             match ty.kind() {
                 BlockKind::SectionHeader => {
                     self.within_limit(false)?;
@@ -267,9 +272,7 @@ impl<R: Read> Reader<R> {
                 BlockKind::Unknown => self.skip(ty, len)?,
                 BlockKind::Event { version, flags, large } => {
                     self.within_limit(false)?;
-                    self.body(ty, len)?;
-                    let found = self.found(offset, version, flags, large);
-                    let found = found.map_err(|what| ReadError::Corrupt { offset, what })?;
+                    let found = self.event_block(ty, len, (version, flags, large))?;
                     self.passed(ty, len);
                     return Ok(Some(found));
                 }
@@ -322,7 +325,12 @@ impl<R: Read> Reader<R> {
     }
 
     /// Type and length of the next block; `None` at the end of the input.
-    fn block_header(&mut self) -> Result<Option<(BlockType, u32)>, ReadError> {
+    pub(super) fn block_header(&mut self) -> Result<Option<(BlockType, u32)>, ReadError> {
+        match self.ahead.take() {
+            Some(Ahead::Header(ty, len)) => return Ok(Some((ty, len))),
+            Some(Ahead::Failed(error)) => return Err(error),
+            _ => {}
+        }
         const NO_SECTION: ReadError = ReadError::NotScap("it does not start with a section header");
         let mut header = [0; HEADER_LEN];
         let mut got = 0;
@@ -349,7 +357,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// Reads a block's body into the buffer, and checks its trailer.
-    fn body(&mut self, ty: BlockType, len: u32) -> Result<(), ReadError> {
+    pub(super) fn body(&mut self, ty: BlockType, len: u32) -> Result<(), ReadError> {
         self.check_len(ty, len, Self::longest(ty))?;
         self.buf.clear();
         self.fill(len as usize - HEADER_LEN, ty)?;
@@ -465,7 +473,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// What an error of the input means: decompression reports the damage of its stream so.
-    fn failed(&self, source: io::Error, what: &'static str) -> ReadError {
+    pub(super) fn failed(&self, source: io::Error, what: &'static str) -> ReadError {
         match (&self.input, source.kind()) {
             (Input::Gzip(_) | Input::Packed(_), io::ErrorKind::UnexpectedEof) => self.cut(what),
             (Input::Packed(_), io::ErrorKind::OutOfMemory) => self.corrupt(packed::too_much_memory()),

@@ -14,7 +14,10 @@ use super::{
     },
     *,
 };
-use crate::events::{Detail, EVENTS, Event, ParamInfo, ParamType};
+use crate::events::{
+    Abi, Detail, EXTENSIONS, Event, Extends, Extension, Layout, ParamInfo, ParamType, event as event_row,
+    is_extended, types,
+};
 
 /// Bytes without a NUL, as in a path.
 fn text(max: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -171,6 +174,7 @@ pub enum Owned {
     OtherAddr(Vec<u8>),
     UnixTuple(u64, u64, Vec<u8>),
     FdList(Vec<u8>),
+    Dirents(Vec<u8>),
 }
 
 impl Owned {
@@ -187,6 +191,7 @@ impl Owned {
                 Value::SockTuple(SockTuple::Unix { source: *source, destination: *destination, path })
             }
             Owned::FdList(bytes) => Value::FdList(FdEntries::new(bytes).unwrap()),
+            Owned::Dirents(bytes) => Value::Dirents(Dirents(bytes)),
         }
     }
 }
@@ -196,13 +201,21 @@ fn value_of(info: &'static ParamInfo) -> BoxedStrategy<Owned> {
         Detail::Dyn(entries) => entries.iter().map(|e| e.ty).collect(),
         _ => vec![info.ty],
     };
+    if let Detail::Layout(table) = info.detail
+        && matches!(info.ty, ParamType::STRUCT | ParamType::STRUCTS)
+    {
+        let abis: Vec<_> = Abi::ALL.iter().filter(|abi| Layout::of(table, **abi).is_some()).collect();
+        let structure = (any::<Index>(), vec(any::<u8>(), 0..600))
+            .prop_map(move |(abi, bytes)| Owned::Raw(info, [&[**abi.get(&abis) as u8][..], &bytes].concat()));
+        return prop_oneof![1 => Just(Owned::Fixed(Value::Absent)), 9 => structure].boxed();
+    }
     let value = any::<Index>().prop_flat_map(move |i| value_of_type(*i.get(&types)));
     prop_oneof![1 => Just(Owned::Fixed(Value::Absent)), 9 => value].boxed()
 }
 
 /// A value of a fixed-size type, from arbitrary bits.
 fn fixed(ty: ParamType) -> BoxedStrategy<Owned> {
-    let info: &'static ParamInfo = EVENTS.iter().flat_map(|e| e.params).find(|p| p.ty == ty).unwrap();
+    let info: &'static ParamInfo = types().flat_map(|e| e.params).find(|p| p.ty == ty).unwrap();
     any::<[u8; 8]>().prop_map(move |bits| Owned::Raw(info, bits[..ty.size().unwrap()].to_vec())).boxed()
 }
 
@@ -230,6 +243,7 @@ fn value_of_type(ty: ParamType) -> BoxedStrategy<Owned> {
         ]
         .boxed(),
         FDLIST => vec(any::<[u8; 10]>(), 0..6).prop_map(|e| Owned::FdList(e.concat())).boxed(),
+        DIRENTS => vec(any::<u8>(), 1..300).prop_map(Owned::Dirents).boxed(),
         _ if ty.size().is_some() => fixed(ty),
         _ => vec(any::<u8>(), 1..300).prop_map(Owned::Bytes).boxed(),
     }
@@ -246,9 +260,33 @@ pub fn values(row: &'static Event) -> Vec<BoxedStrategy<Owned>> {
 
 /// An event of any type, with values for all of its parameters.
 pub fn event() -> impl Strategy<Value = (&'static Event, Vec<Owned>)> {
-    any::<Index>().prop_flat_map(|i| {
-        let row = i.get(EVENTS);
+    let rows: Vec<&'static Event> = types().collect();
+    any::<Index>().prop_flat_map(move |i| {
+        let row = *i.get(&rows);
         (Just(row), row.params.iter().map(value_of).collect::<Vec<_>>())
+    })
+}
+
+/// A generic event of a call whose extension the table has, or another event that it extends, and that extension: one event
+/// behind the other, of the same thread and time.
+pub fn extended() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
+    let is_recorded = |row: &&'static Extension| match row.extends {
+        Extends::Call(code) => is_extended(row.joined.ty, || code),
+        Extends::Event(ty) => is_extended(ty, || 0),
+        Extends::Nothing => false,
+    };
+    let rows: Vec<_> = EXTENSIONS.iter().filter(is_recorded).collect();
+    (any::<Index>(), any::<u64>(), any::<u64>()).prop_flat_map(move |(i, ts, tid)| {
+        let row = *i.get(&rows);
+        let base = event_row(row.joined.ty).unwrap();
+        let own: Vec<_> = row.own.params.iter().map(value_of).collect();
+        let first: Vec<_> = base.params.iter().map(value_of).collect();
+        (first, own).prop_map(move |(mut first, own)| {
+            if let Extends::Call(code) = row.extends {
+                first[0] = Owned::Fixed(Value::Syscall(code));
+            }
+            (built(base, &first, ts, tid), built(&row.own, &own, ts, tid))
+        })
     })
 }
 

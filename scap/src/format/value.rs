@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
 
-use super::fields::Fields;
+use super::{
+    fields::Fields,
+    structure::{Dirents, Structure, Structures},
+};
 use crate::events::{Detail, ParamInfo, ParamType, PrintFormat};
 
 /// The address families with an encoding of their own.
@@ -73,6 +76,16 @@ pub enum Value<'a> {
     SockTuple(SockTuple<'a>),
     /// The descriptors that a call waits for.
     FdList(FdEntries<'a>),
+    /// A set of flags of 64 bits from the parameter's table.
+    Flags64(u64),
+    /// A set of 64 signals; signal 1 is the lowest bit.
+    SigSet64(u64),
+    /// A structure.
+    Struct(Structure<'a>),
+    /// Several structures.
+    Structs(Structures<'a>),
+    /// Entries of a directory.
+    Dirents(Dirents<'a>),
 }
 
 /// A socket's address.
@@ -178,7 +191,12 @@ pub fn decode<'a>(info: &'static ParamInfo, bytes: &'a [u8]) -> Result<Decoded<'
             entries.iter().find(|e| e.index == index).ok_or(ValueError::Dyn { param: info.name, index })?;
         (ty, format, bytes) = (entry.ty, entry.format, inner);
     }
-    match decode_as(ty, bytes) {
+    let value = match info.detail {
+        Detail::Layout(table) if ty == ParamType::STRUCT => Structure::of(table, bytes).map(Value::Struct),
+        Detail::Layout(table) if ty == ParamType::STRUCTS => Structures::of(table, bytes).map(Value::Structs),
+        _ => decode_as(ty, bytes),
+    };
+    match value {
         Some(value) => Ok(Decoded { ty, format, value }),
         None => Err(ValueError::Length { param: info.name, ty, len: bytes.len() }),
     }
@@ -197,6 +215,7 @@ fn decode_as(ty: ParamType, bytes: &[u8]) -> Option<Value<'_>> {
         FDLIST => Value::FdList(fd_entries(bytes)?),
         IPV6ADDR => Value::Ip(ip(bytes).filter(IpAddr::is_ipv6)?),
         IPADDR => Value::Ip(ip(bytes)?),
+        DIRENTS => Value::Dirents(Dirents(bytes)),
         _ => Value::Bytes(bytes),
     })
 }
@@ -237,6 +256,8 @@ fn decode_fixed<'a>(ty: ParamType, v: u64) -> Option<Value<'a>> {
         UID => Value::Uid(v as u32),
         GID => Value::Gid(v as u32),
         SIGSET => Value::SigSet(v as u32),
+        FLAGS64 => Value::Flags64(v),
+        SIGSET64 => Value::SigSet64(v),
         DOUBLE => Value::Double(f64::from_bits(v)),
         RELTIME => Value::RelTime(v),
         ABSTIME => Value::AbsTime(v),
@@ -323,9 +344,13 @@ impl Value<'_> {
             (Value::Texts(bytes), CHARBUFARRAY) | (Value::Bytes(bytes), BYTEBUF) => {
                 out.extend_from_slice(bytes)
             }
-            (Value::Bytes(bytes), CHARBUF_PAIR_ARRAY | IPV4NET | IPV6NET | IPNET) => {
-                out.extend_from_slice(bytes)
-            }
+            (
+                Value::Bytes(bytes),
+                CHARBUF_PAIR_ARRAY | IPV4NET | IPV6NET | IPNET | IOVEC | STRUCT | STRUCTS,
+            )
+            | (Value::Dirents(Dirents(bytes)), DIRENTS) => out.extend_from_slice(bytes),
+            (Value::Struct(one), STRUCT) => one.encode(out),
+            (Value::Structs(all), STRUCTS) => all.encode(out),
             (Value::SockAddr(address), SOCKADDR) => address.encode(out),
             (Value::SockTuple(tuple), SOCKTUPLE) => return tuple.encode(out),
             (Value::FdList(entries), FDLIST) => {
@@ -357,6 +382,7 @@ impl Value<'_> {
         Some(match *self {
             Value::Int(v) | Value::Errno(v) | Value::Fd(v) | Value::Pid(v) => v as u64,
             Value::Uint(v) | Value::RelTime(v) | Value::AbsTime(v) => v,
+            Value::Flags64(v) | Value::SigSet64(v) => v,
             Value::Syscall(v) | Value::Port(v) => v.into(),
             Value::Signal(v) | Value::L4Proto(v) | Value::SockFamily(v) => v.into(),
             Value::Bool(v) => v.into(),

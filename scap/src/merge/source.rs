@@ -155,12 +155,14 @@ impl<R: Read> Source<R> {
         if let Some(Notice::Selected(asked)) = &notice {
             self.judge = Judge::new(*asked);
         }
-        let code = || raw.param(0).and_then(<[u8]>::first_chunk).map_or(0, |code| u16::from_ne_bytes(*code));
-        let is_asked = captured.flags & FOR_NAMES == 0 && self.judge.is_asked(joined.ty(), code);
+        let is_asked =
+            captured.flags & FOR_NAMES == 0 && self.judge.is_asked(joined.ty(), || raw.generic_code());
         let flags = captured.flags & !FOR_NAMES | if is_asked { 0 } else { FOR_NAMES };
         let mut block = Vec::new();
         raw.frame(&mut block, captured.cpu, flags);
-        self.head = Some(Head { ts: raw.ts(), block, joined: joined.bytes().to_vec(), notice, start });
+        let mut bytes = Vec::new();
+        joined.copy_to(&mut bytes);
+        self.head = Some(Head { ts: raw.ts(), block, joined: bytes, notice, start });
         Ok(ended)
     }
 
@@ -181,7 +183,7 @@ impl<R: Read> Source<R> {
             _ => {}
         }
         let mut is_event = false;
-        if let Ok(event) = EventView::parse(&head.joined, false) {
+        if let Ok(event) = EventView::parse_joined(&head.joined, false) {
             self.machine.apply(&event);
             self.machine.settle();
             is_event = event.ty() != NOTIFICATION;

@@ -9,7 +9,8 @@ pub const fn flag(table: &'static str, name: &'static str) -> u32 {
     while !same(rows[i].name, name) {
         i += 1;
     }
-    rows[i].value
+    assert!(rows[i].value <= u32::MAX as u64);
+    rows[i].value as u32
 }
 
 pub(crate) const O_TMPFILE: u32 = flag("file_flags", "O_TMPFILE");

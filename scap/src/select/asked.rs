@@ -41,7 +41,7 @@ impl Asked {
             Source::Tracepoint => {
                 row.name != "procexit" || self.tracepoints.contains(Tracepoint::SchedProcessExit)
             }
-            Source::Metaevent | Source::Iter | Source::Plugin => true,
+            Source::Metaevent | Source::Iter | Source::Plugin | Source::Extension => true,
         }
     }
 

@@ -6,7 +6,7 @@ use regex::bytes::Regex;
 
 use super::{SelectError, SyscallSet, Term, suggest, syscalls, terms};
 use crate::{
-    events::{Category, EVENTS, Event, EventFlags, SYSCALLS, Syscall},
+    events::{Category, EVENTS, Event, EventFlags, EventType, SYSCALLS, Syscall, row_of_type, types},
     format::{EventView, successor},
 };
 
@@ -25,19 +25,19 @@ pub fn is_internal(row: &Event) -> bool {
 
 impl EventSet {
     fn none() -> EventSet {
-        EventSet { calls: SyscallSet::none(), types: vec![false; EVENTS.len()] }
+        EventSet { calls: SyscallSet::none(), types: types().map(|_| false).collect() }
     }
 
     /// Returns the set of all events except internal ones.
     fn all() -> EventSet {
-        let types = EVENTS.iter().map(|row| !is_internal(row)).collect();
+        let types = types().map(|row| !is_internal(row)).collect();
         EventSet { calls: SYSCALLS.iter().collect(), types }
     }
 
     /// Returns the set of the events of some calls.
     fn of_calls(calls: SyscallSet) -> EventSet {
         let of_call = |row: &Event| row.syscall().is_some_and(|call| calls.contains(call));
-        EventSet { calls, types: EVENTS.iter().map(of_call).collect() }
+        EventSet { calls, types: types().map(of_call).collect() }
     }
 
     fn combine(self, other: &EventSet, calls: SyscallSet, op: impl Fn(bool, bool) -> bool) -> EventSet {
@@ -56,17 +56,22 @@ impl EventSet {
 
     /// Returns whether an event is in the set.
     pub fn contains(&self, event: &EventView<'_>) -> bool {
-        let of_type = |ty: u16| self.types.get(usize::from(ty)).copied().unwrap_or_default();
         let Some(row) = event.info() else { return false };
         match row.name {
-            "syscall" => event.syscall().map_or(of_type(row.ty.0), |call| self.calls.contains(call)),
-            // An async event has the name that its plugin gives it.
-            "asyncevent" if !of_type(row.ty.0) => {
-                let name = event.name();
-                EVENTS.iter().any(|other| other.name == name && of_type(other.ty.0))
+            _ if row.ty.is_generic() => {
+                event.syscall().map_or(self.has_type(row.ty), |call| self.calls.contains(call))
             }
-            _ => of_type(row.ty.0),
+            // An async event has the name that its plugin gives it.
+            "asyncevent" if !self.has_type(row.ty) => {
+                let name = event.name();
+                EVENTS.iter().any(|other| other.name == name && self.has_type(other.ty))
+            }
+            _ => self.has_type(row.ty),
         }
+    }
+
+    fn has_type(&self, ty: EventType) -> bool {
+        row_of_type(ty).and_then(|row| self.types.get(row)).copied().unwrap_or_default()
     }
 }
 
@@ -111,9 +116,13 @@ fn resolve(term: Term<'_>) -> Result<EventSet, SelectError> {
         },
         None => Box::new(|name| name == term.text),
     };
-    for row in EVENTS.iter().filter(|row| is_named(row.name) && has_events(row)) {
+    for row in types().filter(|row| is_named(row.name) && has_events(row)) {
         for row in [row, crate::events::event(row.ty.pair()).map_or(row, successor)] {
-            [row.ty, row.ty.pair()].into_iter().for_each(|ty| set.types[usize::from(ty.0)] = true);
+            for ty in [row.ty, row.ty.pair()] {
+                if let Some(is_in) = row_of_type(ty).and_then(|row| set.types.get_mut(row)) {
+                    *is_in = true;
+                }
+            }
         }
     }
     // The capture may come from a machine with other calls.
@@ -122,7 +131,7 @@ fn resolve(term: Term<'_>) -> Result<EventSet, SelectError> {
         Ok(calls) => Ok(set.union(&EventSet::of_calls(calls))),
         Err(_) if set != EventSet::none() => Ok(set),
         Err(SelectError::UnknownSyscall { name, suggestion }) => {
-            let names = || EVENTS.iter().filter(|row| has_events(row)).map(|row| row.name);
+            let names = || types().filter(|row| has_events(row)).map(|row| row.name);
             let suggestion = suggestion.or_else(|| suggest(&name, names()));
             Err(SelectError::UnknownEvent { name, suggestion })
         }

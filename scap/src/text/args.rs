@@ -7,13 +7,13 @@ use jiff::tz::TimeZone;
 use super::{
     data::DataForm,
     escape::{Out, Raw},
-    kernel_names::signals,
+    kernel_names::{signals, signals_of_64},
     meaning::{Meaning, meaning, shown},
     time, values,
 };
 use crate::{
     events::{ParamInfo, ParamType},
-    format::{Decoded, EventView, FdEntries, Value, decode},
+    format::{Decoded, EventView, FdEntries, Structure, Value, ValueError, decode},
     model::{Machine, sockaddr, socktuple},
 };
 
@@ -25,23 +25,32 @@ pub fn arguments(
     tz: &TimeZone,
     data: DataForm,
 ) {
-    for (info, decoded) in event.values() {
+    for (info, decoded) in event.values().skip(event.identity()) {
         // Writing to memory cannot fail.
-        let _ = [" ", info.name, "="].into_iter().try_for_each(|part| out.write_str(part));
-        match decoded {
-            Ok(decoded) => {
-                let decoded = shown(event, info, decoded);
-                value(out, event, machine, &decoded, tz, data);
-                match meaning(machine, event, info, &decoded) {
-                    Meaning::None => {}
-                    known => {
-                        let _ = out.write_char('(');
-                        write_meaning(out, &known);
-                        let _ = out.write_char(')');
-                    }
-                }
-            }
-            Err(_) => invalid(out, info),
+        let _ = out.write_char(' ');
+        named(out, event, machine, (info, decoded), tz, data);
+    }
+}
+
+/// Appends a parameter, or a member of a structure: name, value, and the value's meaning in parentheses.
+fn named(
+    out: &mut impl Out,
+    event: &EventView<'_>,
+    machine: &Machine,
+    (info, decoded): (&ParamInfo, Result<Decoded<'_>, ValueError>),
+    tz: &TimeZone,
+    data: DataForm,
+) {
+    let _ = [info.name, "="].into_iter().try_for_each(|part| out.write_str(part));
+    let Ok(decoded) = decoded else { return invalid(out, info) };
+    let decoded = shown(event, info, decoded);
+    value(out, event, machine, &decoded, tz, data);
+    match meaning(machine, event, info, &decoded) {
+        Meaning::None => {}
+        known => {
+            let _ = out.write_char('(');
+            write_meaning(out, &known);
+            let _ = out.write_char(')');
         }
     }
 }
@@ -119,6 +128,8 @@ pub fn value(
         Value::Uid(u32::MAX) | Value::Gid(u32::MAX) => write!(out, "-1"),
         Value::Uid(v) | Value::Gid(v) => return out.integer(v),
         Value::SigSet(v) => out.write_str(&signals(v).join(" ")),
+        Value::SigSet64(v) => out.write_str(&signals_of_64(v).join(" ")),
+        Value::Flags64(v) => return out.integer(v),
         Value::Double(v) => write!(out, "{v}"),
         Value::RelTime(u64::MAX) => write!(out, "none"),
         Value::RelTime(v) => write!(out, "{v}"),
@@ -129,14 +140,48 @@ pub fn value(
         Value::SockAddr(v) => return out.text(&sockaddr(&v)),
         Value::SockTuple(v) => return out.text(&socktuple(&v)),
         Value::FdList(v) => return fd_list(out, event.tid(), machine, &v),
+        Value::Struct(v) => return structure(out, event, machine, &v, tz, data),
+        Value::Structs(v) => {
+            return listed(out, v.iter(), |out, v| structure(out, event, machine, &v, tz, data));
+        }
+        Value::Dirents(v) => return listed(out, v.iter(), |out, entry| out.text(entry.name)),
     };
+}
+
+/// Appends items in brackets.
+fn listed<O: Out, T>(out: &mut O, items: impl Iterator<Item = T>, item: impl Fn(&mut O, T)) {
+    let _ = out.write_char('[');
+    for (i, one) in items.enumerate() {
+        let _ = out.write_str(if i == 0 { "" } else { ", " });
+        item(out, one);
+    }
+    let _ = out.write_char(']');
+}
+
+/// Appends the members of a structure.
+fn structure(
+    out: &mut impl Out,
+    event: &EventView<'_>,
+    machine: &Machine,
+    structure: &Structure<'_>,
+    tz: &TimeZone,
+    data: DataForm,
+) {
+    let mut before = "{";
+    for member in structure.members() {
+        let _ = out.write_str(before);
+        before = ", ";
+        named(out, event, machine, member, tz, data);
+    }
+    let _ = out.write_str(if before == "{" { "{}" } else { "}" });
 }
 
 /// Returns sysdig's text for a missing value.
 fn absent(ty: ParamType) -> &'static str {
     use ParamType::*;
     match ty {
-        BYTEBUF | SOCKTUPLE | FDLIST | CHARBUFARRAY | CHARBUF_PAIR_ARRAY | DYN => "NULL",
+        BYTEBUF | IOVEC | DIRENTS | STRUCT | STRUCTS | SOCKTUPLE | FDLIST | CHARBUFARRAY
+        | CHARBUF_PAIR_ARRAY | DYN => "NULL",
         _ => "<NA>",
     }
 }

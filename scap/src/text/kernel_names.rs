@@ -16,6 +16,21 @@ pub fn signals(set: u32) -> Vec<&'static str> {
     (0..32u8).filter(|bit| set & (1 << bit) != 0).filter_map(|bit| signal(bit + 1)).collect()
 }
 
+/// Returns the names of the signals in a set of 64; signal 1 is the lowest bit. Real-time signals are counted from the first.
+pub fn signals_of_64(set: u64) -> Vec<&'static str> {
+    let name = |bit: u8| signal(bit + 1).or_else(|| REAL_TIME.get(usize::from(bit) - SIGNALS.len()).copied());
+    (0..64u8).filter(|bit| set & (1 << bit) != 0).filter_map(name).collect()
+}
+
+/// The signals from 32 on, as the kernel counts them.
+#[rustfmt::skip]
+const REAL_TIME: &[&str] = &[
+    "SIGRTMIN", "SIGRT_1", "SIGRT_2", "SIGRT_3", "SIGRT_4", "SIGRT_5", "SIGRT_6", "SIGRT_7", "SIGRT_8", "SIGRT_9",
+    "SIGRT_10", "SIGRT_11", "SIGRT_12", "SIGRT_13", "SIGRT_14", "SIGRT_15", "SIGRT_16", "SIGRT_17", "SIGRT_18",
+    "SIGRT_19", "SIGRT_20", "SIGRT_21", "SIGRT_22", "SIGRT_23", "SIGRT_24", "SIGRT_25", "SIGRT_26", "SIGRT_27",
+    "SIGRT_28", "SIGRT_29", "SIGRT_30", "SIGRT_31", "SIGRT_32",
+];
+
 /// Errors above 500 are internal to the kernel, but appear in traces.
 #[rustfmt::skip]
 const ERRNOS: &[(u16, &str)] = &[
@@ -80,5 +95,10 @@ mod tests {
             assert_eq!(signal(value as u8), Some(name));
         }
         assert_eq!((signal(0), signal(32), signal(255)), (None, None, None));
+        assert_eq!(
+            signals_of_64(1 | 1 << 30 | 1 << 31 | 1 << 63),
+            ["SIGHUP", "SIGSYS", "SIGRTMIN", "SIGRT_32"]
+        );
+        assert_eq!(signals_of_64(u64::MAX).len(), 64);
     }
 }

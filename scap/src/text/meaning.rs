@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use super::{kernel_names, values};
 use crate::{
-    events::{Detail, Effect, Event, ForeignCall, ParamInfo, ParamType, Source, Syscall},
+    events::{
+        Detail, Effect, Event, FlagTable, ForeignCall, ParamInfo, ParamType, PrintFormat, Source, Syscall,
+    },
     format::{Decoded, EventView, Value},
     model::{AT_FDCWD, Machine, OpenFd, bpf_creates, fcntl_duplicates, flag},
 };
@@ -49,11 +51,19 @@ pub fn meaning<'a>(
         Value::Syscall(code) => fixed(Syscall::by_code(code).map(|s| s.name)),
         Value::Signal(v) => fixed(kernel_names::signal(v)),
         Value::Flags(v) | Value::Mode(v) => match info.detail {
-            Detail::Flags(table) => flags(values::flag_names(table, v)),
+            Detail::Flags(table) => flags(values::flag_names(table, v.into())),
             _ => Meaning::None,
         },
         Value::Enum(v) => match info.detail {
-            Detail::Flags(table) => flags(values::enum_names(table, v)),
+            Detail::Flags(table) => flags(values::enum_names(table, v.into())),
+            _ => Meaning::None,
+        },
+        Value::Flags64(v) => match info.detail {
+            Detail::Flags(table) => flags(values::flag_names(table, v)),
+            _ => Meaning::None,
+        },
+        Value::Int(_) | Value::Uint(_) => match info.detail {
+            Detail::Flags(table) => listed(table, decoded),
             _ => Meaning::None,
         },
         Value::Uid(u32::MAX) | Value::Gid(u32::MAX) => fixed(Some("<NONE>")),
@@ -69,10 +79,30 @@ pub fn meaning<'a>(
     }
 }
 
+/// Returns the names of an integer in its table: in hexadecimal, it is a set of flags, otherwise one of several values.
+fn listed(table: FlagTable, decoded: &Decoded<'_>) -> Meaning<'static> {
+    let bits = match decoded.value {
+        Value::Int(v) => v as u64,
+        Value::Uint(v) => v,
+        _ => return Meaning::None,
+    };
+    let value = match decoded.ty.size() {
+        Some(size) if size < size_of::<u64>() => bits & ((1 << (8 * size)) - 1),
+        _ => bits,
+    };
+    flags(match decoded.format {
+        PrintFormat::HEX => values::flag_names(table, value),
+        _ => values::enum_names(table, value),
+    })
+}
+
 /// Returns whether a parameter is the result of the call.
 fn is_result(event: &EventView<'_>, info: &ParamInfo) -> bool {
-    let is_first = |row: &Event| row.params.first().is_some_and(|first| first.name == info.name);
-    !event.ty().is_enter() && event.info().is_some_and(is_first)
+    let is_result = |row: &Event| match row.result() {
+        Some(index) => row.params.get(index).is_some_and(|result| result.name == info.name),
+        None => row.params.first().is_some_and(|first| first.name == info.name),
+    };
+    !event.ty().is_enter() && event.info().is_some_and(is_result)
 }
 
 /// Returns whether a descriptor parameter names the directory that a path is relative to.
@@ -158,13 +188,14 @@ fn absolute(names: &Machine, event: &EventView<'_>, info: &ParamInfo, path: &[u8
         None => None,
     };
     let base = match (info.ty, info.detail) {
+        (ParamType::FSPATH | ParamType::FSRELPATH, Detail::DirFd(index)) => int(usize::from(index)),
         (ParamType::FSPATH, _) => None,
-        (ParamType::FSRELPATH, Detail::DirFd(index)) => int(usize::from(index)),
         // Enter events have the descriptor too, but their rows do not refer to it.
         (ParamType::FSRELPATH, _) => event.info().and_then(|row| row.param("dirfd")).and_then(int),
         _ => return Meaning::None,
     };
-    if info.ty == ParamType::FSRELPATH && base.is_none() {
+    let is_relative = info.ty == ParamType::FSRELPATH || matches!(info.detail, Detail::DirFd(_));
+    if is_relative && base.is_none() {
         return Meaning::None;
     }
     names.absolute(event, base, path).map_or(Meaning::None, |path| Meaning::Name(path.into()))

@@ -24,16 +24,16 @@ pub fn integer(out: &mut impl Out, ty: ParamType, format: PrintFormat, bits: u64
 }
 
 /// The bits of a mode that hold the file type: a number, not flags.
-const S_IFMT: u32 = 0o170_000;
+const S_IFMT: u64 = 0o170_000;
 
 /// Returns the bits of a table's values that form a number: the file type, if the table's last row is one.
-fn field_of(table: FlagTable) -> u32 {
+fn field_of(table: FlagTable) -> u64 {
     if table.last().is_some_and(|flag| flag.name.starts_with("S_IF")) { S_IFMT } else { 0 }
 }
 
 /// Returns the names of the set flags. Rows are tested in order, and a match removes its bits: `O_RDWR` hides
 /// `O_RDONLY`, which shares a bit with it.
-pub fn flag_names(table: FlagTable, value: u32) -> Vec<&'static str> {
+pub fn flag_names(table: FlagTable, value: u64) -> Vec<&'static str> {
     let field = field_of(table);
     let mut left = value;
     let mut names = Vec::new();
@@ -51,7 +51,7 @@ pub fn flag_names(table: FlagTable, value: u32) -> Vec<&'static str> {
 }
 
 /// Returns the names of an enumeration value; some values have two.
-pub fn enum_names(table: FlagTable, value: u32) -> Vec<&'static str> {
+pub fn enum_names(table: FlagTable, value: u64) -> Vec<&'static str> {
     table.iter().filter(|flag| flag.value == value).map(|flag| flag.name).collect()
 }
 

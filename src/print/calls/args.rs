@@ -5,10 +5,10 @@ use std::fmt::Write;
 use super::{
     flags, kernel,
     params::{Params, number},
-    quote, sockets,
+    quote, sockets, structures,
 };
 use scap::{
-    events::{Detail, EventFlags, FlagTable, PrintFormat},
+    events::{Detail, EventFlags, FlagTable, ParamInfo, PrintFormat},
     format::{Decoded, FdEntries, Value},
     model::{AT_FDCWD, Machine},
     text::{
@@ -47,15 +47,28 @@ impl Args<'_, '_> {
     /// Appends a parameter as its type says.
     pub fn param(&mut self, at: usize) {
         let Some((info, decoded)) = self.params.at(at) else { return self.unknown() };
-        let table = match info.detail {
-            Detail::Flags(table) => Some(table),
-            _ => None,
+        match decoded.value {
+            Value::Fd(v) => self.descriptor(at, v),
+            _ => self.described(info, &decoded),
+        }
+    }
+
+    /// Appends the value of a parameter, or of a member of a structure, as its type says.
+    pub fn described(&mut self, info: &ParamInfo, decoded: &Decoded<'_>) {
+        let Detail::Flags(table) = info.detail else { return self.value(decoded) };
+        let bits = number(decoded.value).unwrap_or_default() as u64;
+        let own = match decoded.ty.size() {
+            Some(size) if size < size_of::<u64>() => bits & ((1 << (8 * size)) - 1),
+            _ => bits,
         };
-        match (decoded.value, table) {
-            (Value::Flags(v), Some(table)) => flags::flags(self.out, table, v, None),
-            (Value::Enum(v), Some(table)) => flags::enumerated(self.out, table, v),
-            (Value::Fd(v), _) => self.descriptor(at, v),
-            _ => self.value(&decoded),
+        match decoded.value {
+            Value::Flags(_) | Value::Flags64(_) => flags::flags(self.out, table, own, None),
+            Value::Enum(_) => flags::enumerated(self.out, table, own),
+            Value::Int(_) | Value::Uint(_) if decoded.format == PrintFormat::HEX => {
+                flags::flags(self.out, table, own, None)
+            }
+            Value::Int(_) | Value::Uint(_) => flags::enumerated(self.out, table, own),
+            _ => self.value(decoded),
         }
     }
 
@@ -64,6 +77,7 @@ impl Args<'_, '_> {
         match decoded.value {
             Value::Absent => self.unknown(),
             Value::Uint(v) if decoded.format == PrintFormat::HEX => self.hexadecimal(v),
+            Value::Uint(v) if decoded.format == PrintFormat::OCT => self.octal(v),
             Value::Int(v) if decoded.format == PrintFormat::HEX => self.hexadecimal(v as u32 as u64),
             Value::Uint(v) => self.format(format_args!("{v}")),
             Value::Uid(u32::MAX) | Value::Gid(u32::MAX) => self.text("-1"),
@@ -74,6 +88,12 @@ impl Args<'_, '_> {
             Value::Text(text) => quote::quoted(self.out, text),
             Value::Bytes(bytes) => quote::quoted(self.out, bytes),
             Value::SockAddr(address) => sockets::address(self.out, &address),
+            Value::Fd(v) => self.own_descriptor(v),
+            Value::Flags64(v) => self.hexadecimal(v),
+            Value::SigSet64(v) => structures::signals(self, v),
+            Value::Struct(v) => structures::structure(self, &v),
+            Value::Structs(v) => structures::structures(self, &v),
+            Value::Dirents(v) => structures::dirents(self, &v),
             value => match number(value) {
                 Some(v) => self.format(format_args!("{v}")),
                 None => self.unknown(),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Write, sync::LazyLock};
 
-use scap::events::{Detail, EVENTS, FlagTable, flag_table};
+use scap::events::{Detail, FlagTable, flag_table, rows};
 
 /// What strace prints in another order than that of the table: these come first, in this order. A `+` joins flags that the
 /// first one includes: they are not named beside it.
@@ -53,13 +53,13 @@ const RENAMED: [(&str, &str, &str); 1] = [("umount_flags", "NOFOLLOW", "UMOUNT_N
 #[derive(Debug)]
 struct Names {
     /// The bits that decide, the bits that the name stands for, and the name.
-    rows: Vec<(u32, u32, String)>,
+    rows: Vec<(u64, u64, String)>,
     zero: Option<&'static str>,
-    ignored: u32,
+    ignored: u64,
 }
 
 static NAMES: LazyLock<HashMap<&'static str, Names>> = LazyLock::new(|| {
-    let params = EVENTS.iter().flat_map(|row| row.params);
+    let params = rows().flat_map(|row| row.params);
     let tables = params.filter_map(|param| match param.detail {
         Detail::Flags(table) => Some((table.first()?.table, table)),
         _ => None,
@@ -74,7 +74,7 @@ impl Names {
         let value = |name: &str| table.iter().find(|flag| flag.name == name).map_or(0, |flag| flag.value);
         let is_flag = |name: &str| !ADDED.contains(&name) && !NO_NAMES.contains(&name);
         let ordered = ORDER.iter().find(|(name, _)| *name == table_name).map_or("", |(_, order)| order);
-        let mut rows: Vec<(u32, u32, String)> = Vec::new();
+        let mut rows: Vec<(u64, u64, String)> = Vec::new();
         let others = table.iter().map(|flag| flag.name).filter(|name| is_flag(name));
         for word in ordered.split_whitespace().chain(others) {
             let mut parts = word.split('+');
@@ -102,7 +102,7 @@ fn spelled(table: &str, name: &str) -> String {
 }
 
 /// Appends a set of flags. `prefix` replaces the `O_` of the names.
-pub fn flags(out: &mut String, table: FlagTable, value: u32, prefix: Option<&str>) {
+pub fn flags(out: &mut String, table: FlagTable, value: u64, prefix: Option<&str>) {
     let Some(names) = table.first().and_then(|flag| NAMES.get(flag.table)) else {
         return hexadecimal(out, value);
     };
@@ -129,7 +129,7 @@ pub fn flags(out: &mut String, table: FlagTable, value: u32, prefix: Option<&str
 }
 
 /// Appends one value of several; `...` if the recorder did not know it.
-pub fn enumerated(out: &mut String, table: FlagTable, value: u32) {
+pub fn enumerated(out: &mut String, table: FlagTable, value: u64) {
     // If there are two names, the common one comes last: AF_UNIX, AF_NETLINK.
     match table.iter().rfind(|flag| flag.value == value).map(|flag| flag.name) {
         Some(name) if name == "UNKNOWN" || name.ends_with("_UNKNOWN") => out.push_str("..."),
@@ -138,7 +138,7 @@ pub fn enumerated(out: &mut String, table: FlagTable, value: u32) {
     }
 }
 
-fn hexadecimal(out: &mut String, value: u32) {
+fn hexadecimal(out: &mut String, value: u64) {
     // Writing to a string cannot fail.
     let _ = if value == 0 { write!(out, "0") } else { write!(out, "{value:#x}") };
 }
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use scap::model::flag;
 
-    fn text(table: &str, value: u32) -> String {
+    fn text(table: &str, value: u64) -> String {
         let mut out = String::new();
         flags(&mut out, flag_table(table), value, None);
         out
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(text("umount_flags", 10), "MNT_DETACH|UMOUNT_NOFOLLOW");
         assert_eq!(text("prot_flags", 0), "PROT_NONE");
         assert_eq!(text("access_flags", 0), "F_OK");
-        assert_eq!(text("flock_flags", flag("flock_flags", "LOCK_NB")), "LOCK_NB");
+        assert_eq!(text("flock_flags", flag("flock_flags", "LOCK_NB").into()), "LOCK_NB");
         assert_eq!(text("poll_flags", 5), "POLLIN|POLLOUT");
         assert_eq!(text("renameat2_flags", 0x81), "RENAME_NOREPLACE|0x80");
     }
@@ -184,7 +184,7 @@ mod tests {
             }
         }
         let has = |name: &str| {
-            EVENTS.iter().flat_map(|row| row.params).any(|param| match param.detail {
+            rows().flat_map(|row| row.params).any(|param| match param.detail {
                 Detail::Flags(table) => table.iter().any(|flag| flag.name == name),
                 _ => false,
             })

@@ -79,7 +79,7 @@ pub const FORMS: &[(&str, Form)] = &[
     ("SFD", |a, at| prefixed(a, at, "SFD_")),
     ("SOCK", |a, at| {
         const FLAGS: FlagTable = flag_table("file_flags");
-        with(a, at, |a, v| flags::flags(a.out, FLAGS, v as u32, Some("SOCK_")));
+        with(a, at, |a, v| flags::flags(a.out, FLAGS, u64::from(v as u32), Some("SOCK_")));
     }),
 ];
 
@@ -224,7 +224,7 @@ fn count(a: &mut Args<'_, '_>, at: usize) {
 
 fn fcntl(a: &mut Args<'_, '_>, at: usize) {
     const F: fn(&str) -> i64 =
-        |name| flag_table("fcntl_commands").iter().find(|f| f.name == name).map_or(-1, |f| f.value.into());
+        |name| flag_table("fcntl_commands").iter().find(|f| f.name == name).map_or(-1, |f| f.value as i64);
     const WITHOUT: [&str; 6] = ["F_GETFD", "F_GETFL", "F_GETOWN", "F_GETSIG", "F_GETLEASE", "F_GETPIPE_SZ"];
     let command = a.params.number("cmd").unwrap_or(-1);
     if WITHOUT.iter().any(|name| F(name) == command) {
@@ -265,7 +265,7 @@ fn futex(a: &mut Args<'_, '_>, at: usize) {
     const REALTIME: u32 = flag("futex_operations", "FUTEX_CLOCK_REALTIME");
     let Some((info, decoded)) = a.params.at(at) else { return a.unknown() };
     let (Value::Flags(v), Detail::Flags(table)) = (decoded.value, info.detail) else { return a.unknown() };
-    flags::enumerated(a.out, table, v & !(PRIVATE | REALTIME));
+    flags::enumerated(a.out, table, u64::from(v & !(PRIVATE | REALTIME)));
     a.text(if v & PRIVATE != 0 { "_PRIVATE" } else { "" });
     a.text(if v & REALTIME != 0 { "|FUTEX_CLOCK_REALTIME" } else { "" });
 }
@@ -390,7 +390,7 @@ fn eventfd(a: &mut Args<'_, '_>, at: usize) {
 fn prefixed(a: &mut Args<'_, '_>, at: usize, prefix: &str) {
     let Some((info, decoded)) = a.params.at(at) else { return a.unknown() };
     match (decoded.value, info.detail) {
-        (Value::Flags(v), Detail::Flags(table)) => flags::flags(a.out, table, v, Some(prefix)),
+        (Value::Flags(v), Detail::Flags(table)) => flags::flags(a.out, table, v.into(), Some(prefix)),
         _ => a.unknown(),
     }
 }

@@ -29,7 +29,7 @@ pub enum Kind {
 
 impl Kind {
     pub fn of(event: &EventView<'_>) -> Kind {
-        if let Some(shape) = Shape::of(event.ty()) {
+        if let Some(shape) = Shape::of(event) {
             return if event.ty().is_enter() { Kind::Enter(shape) } else { Kind::Exit(shape) };
         }
         let Some(row) = event.info() else { return Kind::Other };

@@ -28,6 +28,7 @@ mod quote;
 mod result;
 mod sockets;
 mod starts;
+mod structures;
 mod table;
 mod tasks;
 
@@ -259,8 +260,7 @@ impl Calls {
     fn result(&mut self, call: Call<'_>, latency: Option<u64>) {
         let Call { moment, params, .. } = call;
         self.text.push_str(") = ");
-        let is_generic = params.row().ty.0 <= 1;
-        if is_generic {
+        if params.row().ty.is_generic() && params.row().result().is_none() {
             self.text.push('?');
         } else {
             let before = self.text.len();

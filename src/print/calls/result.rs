@@ -36,7 +36,8 @@ const MOST: usize = 4096;
 
 /// Appends what stands behind `= `. Returns whether it is an error.
 pub fn result(a: &mut Args<'_, '_>, errors: &mut Errors) -> bool {
-    let Some((info, decoded)) = a.params.at(0) else {
+    let at = a.params.row().result().unwrap_or(0);
+    let Some((info, decoded)) = a.params.at(at) else {
         a.text("?");
         return false;
     };
@@ -55,12 +56,12 @@ pub fn result(a: &mut Args<'_, '_>, errors: &mut Errors) -> bool {
             if row.name == "fcntl" && is_number_of_fcntl(a, v) {
                 return false;
             }
-            a.descriptor(0, v);
+            a.descriptor(at, v);
         }
         Value::Errno(_) if row.flags.contains(EventFlags::CREATES_FD) && !makes_two(row.name) => {
             a.own_descriptor(v);
         }
-        Value::Uid(_) | Value::Gid(_) => a.param(0),
+        Value::Uid(_) | Value::Gid(_) => a.param(at),
         _ if decoded.format == PrintFormat::HEX => a.hexadecimal(v as u64),
         _ => a.format(format_args!("{v}")),
     }
@@ -88,7 +89,7 @@ fn failure(a: &mut Args<'_, '_>, errors: &mut Errors, error: i64) {
 fn is_number_of_fcntl(a: &mut Args<'_, '_>, v: i64) -> bool {
     const COMMANDS: FlagTable = flag_table("fcntl_commands");
     let command = a.params.number("cmd");
-    let name = COMMANDS.iter().find(|flag| Some(i64::from(flag.value)) == command).map(|flag| flag.name);
+    let name = COMMANDS.iter().find(|flag| i64::try_from(flag.value).ok() == command).map(|flag| flag.name);
     match name {
         Some("F_GETFD") if v == 1 => a.text("0x1 (flags FD_CLOEXEC)"),
         Some("F_GETFL") => {

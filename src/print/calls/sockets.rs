@@ -43,7 +43,7 @@ pub fn address(out: &mut String, address: &SockAddr<'_>) {
         }
         SockAddr::Other(family, _) => {
             const FAMILIES: FlagTable = flag_table("socket_families");
-            match FAMILIES.iter().rfind(|flag| flag.value == u32::from(*family)) {
+            match FAMILIES.iter().rfind(|flag| flag.value == u64::from(*family)) {
                 Some(flag) => write!(out, "{{sa_family={}, ...}}", flag.name),
                 None => write!(out, "{{sa_family={family:#x}, ...}}"),
             }

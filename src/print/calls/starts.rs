@@ -46,10 +46,7 @@ impl Starts {
         let event = params.event;
         let is_generic = shape.name.is_empty();
         let name = if is_generic { event.syscall().map_or("", |call| call.name) } else { shape.name };
-        let has_more = match Shape::of(shape.exit) {
-            Some(whole) if !is_generic => whole.args.len() > args,
-            _ => !table::is_without_arguments(name),
-        };
+        let has_more = if is_generic { !table::is_without_arguments(name) } else { shape.all > args };
         let digest = digest(params, shape, args);
         let start =
             Start { name, args, has_more, is_broken: false, ts: event.ts(), exit: shape.exit, digest };
@@ -116,13 +113,14 @@ impl Starts {
 /// Returns a digest of the numbers among the first arguments, and of the number of a generic call. Only what a register
 /// holds is the same at a call's start and end: not texts, times and sets, and not flags, to which the recorder adds some.
 fn digest(params: &Params<'_>, shape: &Shape, args: usize) -> u64 {
-    let mut digest = if shape.name.is_empty() { u64::from(native_number(params.event)) } else { 0 };
+    let is_generic = params.event.ty().is_generic();
+    let mut digest = if is_generic { u64::from(native_number(params.event)) } else { 0 };
     for arg in shape.args.iter().take(args) {
         let (Arg::Param(at) | Arg::Formed(at, _)) = *arg else { continue };
         let Some((_, decoded)) = params.at(at) else { continue };
         let is_set = decoded.format == PrintFormat::HEX && decoded.ty.size() != Some(8);
         match decoded.value {
-            Value::Flags(_) | Value::Mode(_) | Value::RelTime(_) | Value::SigSet(_) => {}
+            Value::Flags(_) | Value::Flags64(_) | Value::Mode(_) | Value::RelTime(_) | Value::SigSet(_) => {}
             value if !is_set => {
                 let number = number(value).unwrap_or_default() as u64;
                 digest = (digest.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use super::forms::{FORMS, Form};
 use scap::{
-    events::{EVENTS, Event, EventType, Source},
-    format::successor,
+    events::{EVENTS, EXTENSIONS, Event, EventType, Extends, Extension, Source, types},
+    format::{EventView, successor},
 };
 
 /// The name of a row (see `events.def`) and the arguments of its call. An argument is
@@ -213,14 +213,37 @@ pub struct Shape {
     pub exit: EventType,
     /// The arguments; of an enter event, the first of them, up to one that it does not have.
     pub args: Vec<Arg>,
+    /// How many arguments the exit event has.
+    pub all: usize,
 }
 
-static SHAPES: LazyLock<Vec<Option<Shape>>> = LazyLock::new(|| EVENTS.iter().map(Shape::new).collect());
+/// The shapes of all rows, in their order.
+static SHAPES: LazyLock<Vec<Option<Shape>>> = LazyLock::new(|| {
+    let joined = EXTENSIONS.iter().map(|row| match row.extends {
+        Extends::Call(_) => Some(Shape::of_call(row)),
+        Extends::Event(_) | Extends::Nothing => Shape::new(&row.joined),
+    });
+    types().map(Shape::new).chain(joined).collect()
+});
 
 impl Shape {
-    /// Returns the shape of an event type; `None` if it is of no system call.
-    pub fn of(ty: EventType) -> Option<&'static Shape> {
-        SHAPES.get(usize::from(ty.0))?.as_ref()
+    /// Returns the shape of an event; `None` if it is of no system call.
+    pub fn of(event: &EventView<'_>) -> Option<&'static Shape> {
+        SHAPES.get(event.row()?)?.as_ref()
+    }
+
+    /// Returns the shape of an event of a call without a program of its own: its row says which argument is where.
+    fn of_call(row: &'static Extension) -> Shape {
+        let is_enter = row.joined.ty.is_enter();
+        // The result stands before the arguments.
+        let first = row.base_params() + if is_enter { 0 } else { 1 };
+        let all = row.args.iter().map(|arg| usize::from(arg.index) + 1).max().unwrap_or(0);
+        let arg = |index: usize| {
+            let at = row.args.iter().position(|arg| usize::from(arg.index) == index);
+            at.map_or(Arg::Unknown, |at| Arg::Param(first + at))
+        };
+        let args = (0..all).map(arg).take_while(|arg| !is_enter || !matches!(arg, Arg::Unknown)).collect();
+        Shape { name: row.joined.name, exit: EventType(1), args, all }
     }
 
     fn new(row: &'static Event) -> Option<Shape> {
@@ -229,16 +252,18 @@ impl Shape {
             return None;
         }
         if exit.ty.0 == 1 {
-            return Some(Shape { name: "", exit: exit.ty, args: Vec::new() });
+            return Some(Shape { name: "", exit: exit.ty, args: Vec::new(), all: 0 });
         }
         let words = CALLS.iter().find(|(name, _)| *name == exit.name).map_or("*", |(_, words)| words);
-        let all = words.split_whitespace().map(|word| arg(row, word));
+        let all: Vec<_> = words.split_whitespace().map(|word| arg(row, word)).collect();
+        let count = all.len();
         let args = if row.ty.is_enter() {
-            all.take_while(|arg| !matches!(arg, Arg::Unknown)).collect()
+            all.into_iter().take_while(|arg| !matches!(arg, Arg::Unknown)).collect()
         } else {
-            all.collect()
+            all
         };
-        Some(Shape { name: exit.syscall().map_or(exit.name, |call| call.name), exit: exit.ty, args })
+        let name = exit.syscall().map_or(exit.name, |call| call.name);
+        Some(Shape { name, exit: exit.ty, args, all: count })
     }
 }
 

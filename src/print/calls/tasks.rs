@@ -100,7 +100,7 @@ pub fn prctl(a: &mut Args<'_, '_>, _: usize) {
     let option = a.params.number("option").unwrap_or(-1);
     let is_one_of = |names: &[&str]| {
         let table = flag_table("prctl_options");
-        table.iter().any(|flag| i64::from(flag.value) == option && names.contains(&flag.name))
+        table.iter().any(|flag| i64::try_from(flag.value) == Ok(option) && names.contains(&flag.name))
     };
     if let Some(text) = a.params.text("arg2_str") {
         quote::quoted(a.out, text);

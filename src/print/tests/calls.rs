@@ -7,7 +7,7 @@ const O_RDONLY: Value<'_> = Value::Flags(1);
 
 impl Capture {
     /// Returns the lines of calls without their times.
-    fn calls(&self) -> Vec<String> {
+    pub(super) fn calls(&self) -> Vec<String> {
         self.calls_with(|_| {})
     }
 

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::probe;
 use scap::{
-    events::{EVENTS, EventType, ForeignCall},
+    events::{EventType, ForeignCall},
     select::Judge,
 };
 
 /// Counts of the taken events that the ledger does not keep.
 #[derive(Debug, Clone)]
 pub struct Counts {
-    /// Requested events, by type.
+    /// Requested events, by the [place](probe::counted) of their type.
     pub types: Vec<u64>,
     /// Requested generic exit events, by the call's stable code. Calls that the tables do not know have code 0.
     pub generic: Vec<u64>,
@@ -25,7 +26,7 @@ pub struct Counts {
 impl Counts {
     pub(super) fn new() -> Counts {
         Counts {
-            types: vec![0; EVENTS.len()],
+            types: vec![0; probe::COUNTED],
             generic: vec![0; 1 << 10],
             foreign: BTreeMap::new(),
             total: 0,
@@ -33,30 +34,31 @@ impl Counts {
         }
     }
 
-    /// Counts an event and returns its type. One that is not wanted was not requested either. Offsets are those of include/scap_event.h.
+    /// Counts an event and returns its type. One that is not wanted was not requested either. Offsets are those of
+    /// include/scap_event.h.
     #[inline]
-    pub(super) fn add(&mut self, event: &[u8], judge: &mut Judge, is_wanted: bool) -> usize {
+    pub(super) fn add(&mut self, event: &[u8], judge: &mut Judge, is_wanted: bool) -> EventType {
         self.total += 1;
         let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]));
-        let ty = word(20);
+        let ty = EventType(word(20));
         // The first two parameters of a generic event follow their two lengths.
         let (code, native) = (|| word(30), || word(32));
-        if is_wanted && judge.is_asked(EventType(ty), code) {
+        if is_wanted && judge.is_asked(ty, code) {
             self.asked += 1;
-            if let Some(count) = self.types.get_mut(usize::from(ty)) {
-                *count += 1;
+            if let Some(place) = probe::counted(ty) {
+                self.types[place] += 1;
             }
-            if ty == 1
+            if ty.0 == 1
                 && let Some(count) = self.generic.get_mut(usize::from(code()))
             {
                 *count += 1;
             }
-            if ty == 1
+            if ty.0 == 1
                 && let (0, Some(call)) = (code(), ForeignCall::of(native()))
             {
                 *self.foreign.entry(call.kind()).or_default() += 1;
             }
         }
-        ty.into()
+        ty
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     probe::RawEvent,
     record::sieve::Sieve,
 };
-use scap::{format::MachineState, ledger::Notice};
+use scap::{events::EventType, format::MachineState, ledger::Notice};
 
 impl Drain {
     /// Starts with this filter. Call it before the first event is taken.
@@ -55,7 +55,7 @@ impl Drain {
     pub(super) fn sift(&mut self, event: &RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
         let Some(sieve) = &mut self.sieve else { return Ok(()) };
         let ty = event.bytes.get(20..).and_then(<[u8]>::first_chunk).map_or(0, |ty| u16::from_ne_bytes(*ty));
-        self.ledger.take(event.cpu, ty.into());
+        self.ledger.take(event.cpu, EventType(ty));
         if let Some(test) = &mut self.expected {
             // It may be left out.
             test.look(event.bytes, self.counts.total);

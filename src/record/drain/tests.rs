@@ -24,7 +24,7 @@ fn drain() -> (tempfile::TempDir, Drain) {
 
 fn write(drain: &mut Drain, ts: u64, late: bool) {
     let bytes = generic(ts, 1, 0);
-    drain.write(RawEvent { cpu: 1, late, bytes: &bytes }, ts).unwrap();
+    drain.write(RawEvent { cpu: 1, late, bytes: &bytes, extensions: &[] }, ts).unwrap();
 }
 
 /// The enter events of all calls.
@@ -200,4 +200,22 @@ fn the_self_test_ends_when_its_event_is_written() {
     }
     assert_eq!(drain.progress().events(), 1);
     assert_eq!(drain.close().unwrap().events, 1);
+}
+
+#[test]
+fn an_extension_is_a_block_behind_its_event_and_is_not_counted() {
+    let (_folder, mut drain) = drain();
+    let (bytes, more) = (generic(100, 16, 39), [generic(100, 16, 39), generic(100, 3, 3)].concat());
+    let event = RawEvent { cpu: 1, late: false, bytes: &bytes, extensions: &more };
+    assert_eq!(size(&event), 3 * event_block_len(bytes.len()));
+    // With another time, as after a step of the clock.
+    drain.write(event, 150).unwrap();
+    let chunk = drain.chunk.as_ref().unwrap();
+    let mut expected = Vec::new();
+    for part in [generic(150, 16, 39), generic(150, 16, 39), generic(150, 3, 3)] {
+        frame_event(&mut expected, 1, &part);
+    }
+    assert_eq!(chunk.bytes, expected);
+    assert_eq!((chunk.events, drain.counts.total, drain.counts.asked, drain.counts.types[1]), (1, 1, 1, 1));
+    assert_eq!((drain.counts.generic[16], drain.counts.generic[3]), (1, 0));
 }

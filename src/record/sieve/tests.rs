@@ -17,7 +17,7 @@ fn sieve(text: &str, only: bool) -> Sieve {
 }
 
 fn take(sieve: &mut Sieve, bytes: &[u8], ts: u64) {
-    sieve.take(&RawEvent { cpu: 0, late: false, bytes }, ts, &mut Judge::default());
+    sieve.take(&RawEvent { cpu: 0, late: false, bytes, extensions: &[] }, ts, &mut Judge::default());
 }
 
 /// Returns the types of the events that are passed on, and whether each is wanted.

@@ -8,6 +8,15 @@ mod descriptors;
 mod drop_failed;
 mod epoll;
 mod exec;
+mod ext;
+#[cfg(target_arch = "x86_64")]
+mod ext_compat;
+mod ext_ipc;
+mod ext_process;
+mod ext_scheduling;
+mod ext_signals;
+mod ext_system;
+mod ext_time;
 mod fds;
 mod files;
 mod generic;
@@ -44,6 +53,7 @@ mod sockets;
 mod sockopt;
 mod tracepoints;
 mod transfer;
+mod values;
 mod vectors;
 mod wait;
 mod wakeup;
@@ -54,6 +64,7 @@ pub use clone::*;
 pub use descriptors::*;
 pub use epoll::*;
 pub use exec::*;
+pub use ext::child;
 pub use fds::*;
 pub use files::*;
 pub use generic::*;
@@ -76,6 +87,7 @@ pub use owner::*;
 pub use paths::*;
 pub use poll::*;
 pub use privileges::*;
+pub use process::in_child;
 pub use process_vm::*;
 pub use ptrace::*;
 pub use quota::*;
@@ -90,6 +102,8 @@ pub use transfer::*;
 pub use vectors::*;
 pub use wait::*;
 
+use crate::rows::RowTest;
+
 /// A name, a program whose events show the effect of a setting, and the test.
 type SettingTest = (&'static str, &'static str, fn(&mut crate::harness::Test));
 
@@ -103,6 +117,8 @@ pub const SETTINGS: &[SettingTest] = &[
     ("sampling_pairs", "generic_x", sampling::keeps_or_leaves_out_pairs),
     ("sampling_returns_alone", "close_x", sampling::judges_returns_alone_by_their_result),
     ("sampling_tracepoints", "sched_switch", sampling::leaves_out_tracepoints),
+    ("values_in_registers", "generic_x", values::arguments_in_registers),
+    ("values_in_memory", "generic_x", values::paths_and_structures),
     ("lost_too_large", "recvmsg_x", losses::larger_than_an_event_may_be),
     ("lost_no_scratch", "access_x", losses::no_scratch_area),
     ("wakeup_fixed", "access_e", wakeup::by_an_event_of_fixed_size),
@@ -120,3 +136,26 @@ pub const SETTINGS: &[SettingTest] = &[
     #[cfg(target_arch = "x86_64")]
     ("dynamic_snaplen_socketcall", "send_x", snaplen::of_socketcall),
 ];
+
+/// The tests of CALL rows: on this machine's calls, and on those of 32-bit programs.
+pub fn rows() -> Vec<(String, RowTest)> {
+    let native = [
+        ext_ipc::ROWS,
+        ext_process::ROWS,
+        ext_scheduling::ROWS,
+        ext_signals::ROWS,
+        ext_system::ROWS,
+        ext_time::ROWS,
+    ];
+    let named = |prefix: &str, rows: &[RowTest]| -> Vec<_> {
+        rows.iter().map(|row| (format!("{prefix}::{}", row.0), *row)).collect()
+    };
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
+    let mut rows = native.concat();
+    #[cfg(target_arch = "x86_64")]
+    rows.extend(ext_compat::ROWS);
+    let mut tests = named("rows", &rows);
+    #[cfg(target_arch = "x86_64")]
+    tests.extend(named("rows32", ext_compat::OTHERS));
+    tests
+}

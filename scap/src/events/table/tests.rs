@@ -117,6 +117,7 @@ fn codes_and_parameters_are_those_of_the_format() {
                     Detail::Flags(table) => format!(":{}", table[0].table),
                     Detail::Dyn(entries) => format!(":{}", entries[0].list),
                     Detail::DirFd(i) => format!(":dirfd_param:{i}"),
+                    Detail::Layout(table) => format!(":{}", table[0].name),
                 };
                 let format = format!("{:?}", p.format).to_ascii_lowercase();
                 format!("{}:{}:{format}{list}", p.name, p.ty.name())

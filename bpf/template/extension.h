@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/*
+ * Appends an extension event to an event of the auxmap template: both are one record. The event takes that template even
+ * if all its parameters have a fixed size.
+ *
+ *   ...                                         every parameter of the event, as always
+ *   if (!auxmap__extend(call, &auxmap, access_x))
+ *           return;                             extensions are not recorded: the event is submitted as it is
+ *   auxmap__store(&auxmap, access_x__extension, flags, value);    each parameter once, in the order of its row in
+ *   ...                                                           extensions.def
+ *   auxmap__submit_extended(call, &auxmap, access_x);
+ */
+#pragma once
+
+#include "template/auxmap.h"
+
+/*
+ * Starts an extension event behind the event in the scratch area. It has the event's time and thread, which a program
+ * may have changed since the header was filled.
+ */
+static __always_inline void auxmap__begin_extension(struct auxmap *auxmap, u16 type, u32 nparams)
+{
+	auxmap__close(auxmap);
+	auxmap->start = auxmap->pos;
+	auxmap->event = auxmap__tail(auxmap);
+	*(u64 *)SC_EVENT_FIELD(auxmap->event, ts) = *(u64 *)SC_HEADER_FIELD(auxmap->data, ts);
+	*(u64 *)SC_EVENT_FIELD(auxmap->event, tid) = *(u64 *)SC_HEADER_FIELD(auxmap->data, tid);
+	*(u16 *)SC_EVENT_FIELD(auxmap->event, type) = type;
+	*(u32 *)SC_EVENT_FIELD(auxmap->event, nparams) = nparams;
+	auxmap->pos += SC_LENGTH_AT(nparams);
+	auxmap->next = 0;
+	auxmap->nparams = nparams;
+}
+
+/* Returns whether an extension was started; if not, the event was submitted. */
+static __always_inline bool auxmap__start_extension(struct sc_call *call, struct auxmap *auxmap, u16 event_type,
+						    bool state, u16 type, u32 nparams)
+{
+	if (!sc_settings.extensions) {
+		auxmap__output(call, auxmap, event_type, state);
+		return false;
+	}
+	auxmap__begin_extension(auxmap, type, nparams);
+	return true;
+}
+
+/* Ends the event. Returns true if its extension follows, false if extensions are not recorded. */
+#define auxmap__extend(call, auxmap, program)                                                                        \
+	({                                                                                                           \
+		if ((auxmap)->next != program##__nparams)                                                            \
+			sc_parameter_missing();                                                                      \
+		auxmap__start_extension(call, auxmap, program##__type, program##__state, program##__extension__type, \
+					program##__extension__nparams);                                              \
+	})
+
+/* Submits an event with its extension. They are counted as one event of the program's type. */
+#define auxmap__submit_extended(call, auxmap, program)                           \
+	do {                                                                     \
+		if ((auxmap)->next != program##__extension__nparams)             \
+			sc_parameter_missing();                                  \
+		auxmap__output(call, auxmap, program##__type, program##__state); \
+	} while (0)
