@@ -36,7 +36,8 @@ const WORKLOAD: &str = r#"
 "#;
 
 /// What is compared of an event.
-const FORM: &str = "*%thread.tid %evt.type %evt.dir %proc.name %evt.rawres %fd.num %fd.name %evt.arg.name %user.uid";
+const FORM: &str =
+    "*%thread.tid %evt.type %evt.dir %proc.name %evt.rawres %fd.num %fd.name %evt.arg.name %user.uid";
 
 /// A run of the workload inside recorders.
 struct Nested {
@@ -51,7 +52,16 @@ impl Nested {
         command.args(["record", "-q", "--on-loss", "fail", "-w"]).arg(file(&folder, "all.scap"));
         for (n, filter) in filters.iter().enumerate() {
             let path = file(&folder, &format!("{n}.scap"));
-            command.args(["--", env!("CARGO_BIN_EXE_scapd"), "record", "-q", "--on-loss", "fail", filter, "-w"]);
+            command.args([
+                "--",
+                env!("CARGO_BIN_EXE_scapd"),
+                "record",
+                "-q",
+                "--on-loss",
+                "fail",
+                filter,
+                "-w",
+            ]);
             command.arg(path);
         }
         command.args(["--", "perl", "-e", WORKLOAD]).arg(folder.path());
@@ -238,7 +248,9 @@ fn where_each_part_is_decided_is_explained() {
     let filter = "evt.type = openat and evt.dir = < and fd.name startswith /etc";
     let (code, table, said) = run(scapd().args(["record", "--explain", filter]));
     assert_eq!(code, Some(0), "{said}");
-    for line in ["not loaded  evt.type = openat", "not loaded  evt.dir = <", "recorder    fd.name startswith /etc"] {
+    for line in
+        ["not loaded  evt.type = openat", "not loaded  evt.dir = <", "recorder    fd.name startswith /etc"]
+    {
         assert!(table.contains(line), "{table}");
     }
     let (_, json, _) = run(scapd().args(["record", "--explain", "--json", filter]));

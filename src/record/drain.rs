@@ -282,10 +282,7 @@ impl Drain {
             self.chunk = Some(chunk);
         }
         self.taken = self.taken.max(time_stamp(event.bytes));
-        match &mut self.sieve {
-            None => self.put(event, ts, true),
-            Some(_) => self.sift(&event, ts),
-        }
+        if self.sieve.is_some() { self.sift(&event, ts) } else { self.put(event, ts, true) }
     }
 
     /// Writes an event with time stamp `ts` into the current buffer, after the filter. One that is not wanted is there for names.
@@ -327,6 +324,9 @@ impl Drain {
     }
 
     fn write_notice(&mut self, notice: Notice, at: u64) -> Result<(), OutputError> {
+        if matches!(notice, Notice::Filter(_)) {
+            self.give_up_state()?;
+        }
         self.settle(true)?;
         let mut chunk = match self.chunk.take() {
             Some(chunk) => chunk,

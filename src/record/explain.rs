@@ -26,7 +26,9 @@ pub fn explain(config: &Config, as_json: bool, out: &mut impl Write) -> io::Resu
     let parts = places.as_ref().map(Places::parts).unwrap_or_default();
     let follows = places.as_ref().is_some_and(Places::takes_recorder);
     if as_json {
-        let names = |set: &SyscallSet| set.iter().map(|call| call.name).collect::<Vec<_>>();
+        let names = |set: &SyscallSet| {
+            set.iter().filter(|call| call.is_here()).map(|call| call.name).collect::<Vec<_>>()
+        };
         let line = json!({
             "filter": config.filter.as_ref().map(ToString::to_string),
             "parts": parts.iter().map(part_json).collect::<Vec<_>>(),
@@ -63,9 +65,10 @@ fn part_json(part: &Part) -> Json {
 
 /// Returns the names of a few calls, or the number of many.
 fn calls(set: &SyscallSet) -> String {
+    let set: SyscallSet = set.iter().filter(|call| call.is_here()).collect();
     match set.len() {
         0 => "no call".to_owned(),
-        _ if *set == SyscallSet::all() => "all calls".to_owned(),
+        _ if set == SyscallSet::all() => "all calls".to_owned(),
         count if count > NAMED => format!("{count} calls"),
         _ => set.iter().map(|call| call.name).collect::<Vec<_>>().join(", "),
     }

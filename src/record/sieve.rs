@@ -115,6 +115,10 @@ impl Sieve {
         if before.held.is_none() && had >= Need::State && had >= self.places.need() {
             self.follow = before.follow;
             self.held = None;
+        } else if let (Some((held, bytes)), Some(own)) = (before.held, &mut self.held) {
+            self.taken += held.len() as u64;
+            own.0.extend(held);
+            own.1 += bytes;
         }
     }
 
@@ -149,7 +153,11 @@ impl Sieve {
     }
 
     fn sift(&mut self, mut event: Sifted, judge: &mut Judge) {
-        let Some(view) = event.view() else { return };
+        let Some(view) = event.view() else {
+            // The recorder does not judge what it cannot read.
+            event.is_wanted = true;
+            return self.queue.add(0, Direction::None, true, || event);
+        };
         let (ty, tid) = (view.ty(), view.tid());
         let is_asked = judge.is_asked(ty, || view.generic_code());
         if !self.places.takes_recorder() {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::{
     events::{EVENTS, Event, EventType, SYSCALLS, Syscall, event},
     fields::{Fields, Need, Reference, Registry},
-    format::{CapturedEvent, EventBuilder, EventView, Value, is_named_by_type, state::MachineState},
+    format::{CapturedEvent, EventBuilder, EventView, Value, state::MachineState},
     model::Machine,
     replay::Moment,
     select::{Selection, SyscallSet, Tracepoint, TracepointSet},
@@ -84,12 +84,14 @@ impl Places {
             Some((code, [of(0)?, of(1)?]))
         });
         let by_code: BTreeMap<_, _> = by_code.collect();
-        let depends = by_type.iter().chain(by_code.values().flatten()).any(|d| *d == Decided::Depends);
-        let needs = filter.fields.iter().filter(|field| !Fields.is_of_type(field.field)).map(Fields::need);
-        let need = needs.max().filter(|_| depends).unwrap_or(Need::Event);
-        let mut parts = Vec::new();
-        tests(&filter.tree, &mut |test| parts.push(part(test, need)));
-        Places { by_type, by_code, need, parts }
+        let mut places = Places { by_type, by_code, need: Need::Event, parts: Vec::new() };
+        if places.takes_recorder() {
+            let open = filter.fields.iter().filter(|field| !Fields.is_of_type(field.field));
+            places.need = open.map(Fields::need).max().unwrap_or(Need::Event);
+        }
+        let need = places.need;
+        tests(&filter.tree, &mut |test| places.parts.push(part(test, need)));
+        places
     }
 
     /// Returns the tests of the filter, in its order.
@@ -173,8 +175,9 @@ impl Places {
 
 /// Returns what a plan says of all events of a row; of a generic row, of all events of the call with this code.
 fn decided(plan: &Node, row: &'static Event, code: u16) -> Decided {
-    if !is_named_by_type(row.ty) && row.ty.0 > 1 {
-        return Decided::Depends;
+    if row.program.is_none() {
+        // Nothing records such events.
+        return Decided::NoMatch;
     }
     let builder = EventBuilder::new(row, 1, 1);
     let built = match row.ty.0 {

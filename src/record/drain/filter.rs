@@ -21,6 +21,13 @@ impl Drain {
         self.put_notice(self.clock.adjust(at), Notice::Filter(text));
     }
 
+    /// Decides about events that wait for the state of the machine without it, if the next filter does not wait for it.
+    pub(super) fn give_up_state(&mut self) -> Result<(), OutputError> {
+        let next_waits =
+            self.sieves.front().is_some_and(|next| next.as_ref().is_some_and(Sieve::needs_state));
+        if self.needs_state() && !next_waits { self.begin_filter(&MachineState::default()) } else { Ok(()) }
+    }
+
     /// Makes the next filter that of the next events.
     pub(super) fn next_filter(&mut self) {
         let Some(mut next) = self.sieves.pop_front() else { return };
