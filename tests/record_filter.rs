@@ -10,10 +10,20 @@ mod common;
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
+    thread::sleep,
+    time::Duration,
 };
 
-use common::{Capture, file, run, scapd};
-use scap::events::{Arch, Syscall};
+use common::{
+    Capture, file, run, scapd,
+    series::{self, Generator, Recording},
+};
+use scap::{
+    events::{Arch, Syscall},
+    fields::Fields,
+    filter::Filter,
+};
+use scapd::{output::Series, record::LiveSettings};
 use serde_json::Value as Json;
 
 /// Calls of many kinds, by a process and by children of other names and users.
@@ -204,7 +214,7 @@ fn a_series_has_the_filter_in_each_file_and_an_exact_balance() {
     command.current_dir(folder.path());
     let (code, _, said) = run(&mut command);
     assert_eq!(code, Some(0), "{said}");
-    let files = common::series::captures(folder.path());
+    let files = series::captures(folder.path());
     assert!(files.len() > 1, "{files:?}");
     let (mut seen, mut written, mut filtered) = (0, 0, 0);
     for path in &files {
@@ -259,4 +269,56 @@ fn where_each_part_is_decided_is_explained() {
     assert_eq!(json["loaded"]["exit"], serde_json::json!(["openat"]));
     assert_eq!(json["loaded"]["enter"], serde_json::json!([]));
     assert!(json["loaded"]["for_names"].as_array().unwrap().contains(&"close".into()));
+}
+
+/// Records this process's calls while the filter changes every 100 ms. Returns the calls of each thread, as made and as found,
+/// and the events seen, written and left out.
+fn changing(filters: &[&str]) -> (BTreeMap<u64, u64>, BTreeMap<u64, Vec<u64>>, [u64; 3]) {
+    let _alone = series::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = series::config(file(&folder, "x.scap"), Series::default());
+    config.selectable = true;
+    let recording = Recording::start(config.clone());
+    let generator = Generator::start(2, 100, Duration::from_millis(1));
+    for text in filters.iter().cycle().take(20) {
+        sleep(Duration::from_millis(100));
+        let filter = (!text.is_empty()).then(|| Filter::parse(text, &Fields).unwrap());
+        recording.handle.change(LiveSettings { filter, ..LiveSettings::from(&config) }).unwrap();
+    }
+    let made = generator.stop();
+    let verdict = recording.stop().unwrap().summary.verdict;
+    assert_eq!((verdict.losses.sum(), verdict.unaccounted()), (0, 0), "{verdict:?}");
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    for path in series::captures(folder.path()) {
+        series::read(&path)
+            .calls
+            .into_iter()
+            .for_each(|(tid, calls)| found.entry(tid).or_default().extend(calls));
+    }
+    (made, found, [verdict.seen, verdict.written, verdict.left_out.filtered])
+}
+
+#[test]
+fn no_event_is_lost_while_the_filter_changes() {
+    // All of them match all calls: by type, by result, by the state of the machine.
+    let (made, found, _) = changing(&[
+        "evt.type = pread",
+        "evt.type = pread and evt.rawres < 0",
+        "evt.type = pread and proc.pid > 0",
+        "",
+        "proc.name != nobody and evt.type = pread",
+    ]);
+    for (tid, calls) in made {
+        assert!(found[&tid].iter().copied().eq(0..calls), "{} of {calls} calls of {tid}", found[&tid].len());
+    }
+}
+
+#[test]
+fn what_changing_filters_leave_out_is_counted() {
+    let (made, found, [seen, written, filtered]) =
+        changing(&["evt.type = pread and evt.rawres < 0", "evt.type = pread and evt.rawres >= 0"]);
+    let found: u64 = found.values().map(|calls| calls.len() as u64).sum();
+    assert_eq!((seen, written), (made.values().sum(), found));
+    assert_eq!(seen, written + filtered);
+    assert!(written > 0 && filtered > 0, "{written}, {filtered}");
 }
