@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    events::{EVENTS, Event, EventType, SYSCALLS, Syscall, event},
+    events::{EVENTS, Effect, Event, EventType, SYSCALLS, Syscall, event},
     fields::{Fields, Need, Reference, Registry},
     format::{CapturedEvent, EventBuilder, EventView, Value, state::MachineState},
     model::Machine,
@@ -131,7 +131,11 @@ impl Places {
         let enter = selection.enter.iter().filter(is_entered).collect();
         let narrowed = Selection { enter, exit, ..Selection::default() };
         if self.takes_recorder() && self.need >= Need::State {
-            narrowed.with_all_companions()
+            // Not all that a filter can ask for is a name: the process group, limits.
+            let changing: SyscallSet = selection.exit.iter().filter(|call| changes_state(call)).collect();
+            let names = narrowed.with_all_companions().for_names.calls;
+            let exit = exit.union(&changing.difference(&names));
+            Selection { exit, ..narrowed }.with_all_companions()
         } else if with_names && (enter, exit) != (selection.enter, selection.exit) {
             narrowed.with_companions()
         } else {
@@ -171,6 +175,11 @@ impl Places {
             decided != Decided::NoMatch
         })
     }
+}
+
+/// Returns whether the exit event of a call changes the state of the machine, apart from the memory of processes.
+fn changes_state(call: &Syscall) -> bool {
+    call.exit().and_then(Event::effect).is_some_and(|effect| effect != Effect::Memory)
 }
 
 /// Returns what a plan says of all events of a row; of a generic row, of all events of the call with this code.
@@ -329,11 +338,12 @@ mod tests_of_places {
 
     #[test]
     fn every_call_that_changes_the_state_is_a_companion() {
-        let followed = Selection { enter: SyscallSet::all(), ..Selection::default() }.companions().calls;
-        let told = ["brk", "mmap", "munmap"];
-        for call in SyscallSet::all().iter().filter(|call| !told.contains(&call.name)) {
-            let has_effect = call.exit().is_some_and(|row| row.effect().is_some());
-            assert!(!has_effect || followed.contains(call), "{}", call.name);
+        let selection = places("evt.type = getppid and proc.pgid = 1").narrow(&Selection::all(), false);
+        let followed = selection.exit.union(&selection.for_names.calls);
+        for call in SyscallSet::all().iter().filter(|call| changes_state(call)) {
+            assert!(followed.contains(call), "{}", call.name);
         }
+        assert!(selection.exit.contains(Syscall::by_name("setpgid").unwrap()));
+        assert!(!selection.exit.contains(Syscall::by_name("close").unwrap()), "only if it changes a name");
     }
 }
