@@ -6,16 +6,15 @@
 #include "extract/task.h"
 #include "rules.h"
 
-/* Returns whether the current task is recorded; `task` is extract__typed_current(). */
-static __always_inline bool filter__is_target(struct task_struct *task, bool is_exec)
+/* Returns whether a task is recorded. */
+static __always_inline bool filter__has_target(u32 tgid, u32 tid, bool is_exec)
 {
-	u32 tid, *state;
+	u32 *state;
 
-	if ((u32)TASK_FIELD(task, tgid) == sc_settings.skip_tgid)
+	if (tgid == sc_settings.skip_tgid)
 		return false;
 	if (!sc_settings.targets_only)
 		return true;
-	tid = TASK_FIELD(task, pid);
 	state = bpf_map_lookup_elem(&targets, &tid);
 	if (!state)
 		return false;
@@ -27,18 +26,35 @@ static __always_inline bool filter__is_target(struct task_struct *task, bool is_
 	return true;
 }
 
-/* Returns whether to record a tracepoint event of the current task. */
-static __always_inline bool tracepoint__wanted(enum sc_tracepoint which)
+/* Returns whether the current task is recorded; `task` is extract__typed_current(). */
+static __always_inline bool filter__is_target(struct task_struct *task, bool is_exec)
 {
-	u32 tracepoints = sc_settings.tracepoints;
+	return filter__has_target(TASK_FIELD(task, tgid), TASK_FIELD(task, pid), is_exec);
+}
 
-	if (!sc_settings.active || !(tracepoints & which) || !filter__is_target(extract__typed_current(), false))
+/* Returns whether a tracepoint's events are recorded at all. */
+static __always_inline bool tracepoint__enabled(enum sc_tracepoint which)
+{
+	return sc_settings.active && sc_settings.tracepoints & which;
+}
+
+/* Returns whether to record an event of an enabled tracepoint; `is_target`: whether its task is recorded. */
+static __always_inline bool tracepoint__admits(enum sc_tracepoint which, bool is_target)
+{
+	if (!is_target)
 		return false;
-	if (tracepoints & SC_TP_LEFT_OUT & which << 8) {
+	if (sc_settings.tracepoints & SC_TP_LEFT_OUT & which << 8) {
 		rules__sampled(SC_WAY_TRACEPOINT);
 		return false;
 	}
 	return true;
+}
+
+/* Returns whether to record a tracepoint event of the current task. */
+static __always_inline bool tracepoint__wanted(enum sc_tracepoint which)
+{
+	return tracepoint__enabled(which) &&
+	       tracepoint__admits(which, filter__is_target(extract__typed_current(), false));
 }
 
 /* The same for an event that also serves as a system call's exit event. */

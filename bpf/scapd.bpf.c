@@ -54,6 +54,7 @@
 #include "tracepoints/sched_switch.c"
 #include "tracepoints/signal_deliver.c"
 #include "tracepoints/page_fault.c"
+#include "tracepoints/io_uring.c"
 
 #include "floor.c"
 

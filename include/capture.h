@@ -90,8 +90,22 @@ enum sc_tracepoint {
 	SC_TP_SIGNAL_DELIVER = 16,
 	SC_TP_PAGE_FAULT_USER = 32,
 	SC_TP_PAGE_FAULT_KERNEL = 64,
+	SC_TP_IO_URING = 128,
 	/* The events that sampling leaves out: the same bits, shifted left by 8. */
 	SC_TP_LEFT_OUT = 0xff00,
+};
+
+/* The arguments of io_uring_submit_sqe; those of io_uring_submit_req, from 6.4 on, are SC_IO_URING_SUBMIT_REQ. */
+enum sc_io_uring_submit {
+	SC_IO_URING_SUBMIT_REQ,      /* the request; from 6.0 */
+	SC_IO_URING_SUBMIT_RING_REQ, /* the ring, the request, ...; from 5.13 */
+};
+
+/* The arguments of io_uring_complete. */
+enum sc_io_uring_complete {
+	SC_IO_URING_COMPLETE_CQE, /* the ring, the request, the entry; from 6.15 */
+	SC_IO_URING_COMPLETE_REQ, /* the ring, the request, user_data, the result, flags, ...; from 5.18 */
+	SC_IO_URING_COMPLETE_RES, /* the ring, user_data, the result, flags */
 };
 
 /* Set before the programs are loaded: the verifier removes branches that they exclude. */
@@ -101,6 +115,9 @@ struct sc_constants {
 	u32 tracepoints_preemptible; /* the same for tracepoint programs */
 	u32 page_kib;                /* the page size in KiB */
 	enum sc_schema schema;       /* parameters of later schemas are left out */
+	/* The arguments of io_uring's tracepoints. */
+	enum sc_io_uring_submit io_uring_submit;
+	enum sc_io_uring_complete io_uring_complete;
 	/*
 	 * Slots that are called directly: their tail calls have a constant index, so the kernel makes them plain jumps,
 	 * which saves the guard on indirect jumps.

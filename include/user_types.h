@@ -133,5 +133,30 @@ struct sc_io_uring_params {
 	u32 features;
 };
 
+/* struct io_uring_sqe; of unions, the member that events use. */
+struct sc_io_uring_sqe {
+	u8 opcode;
+	u8 flags;
+	u16 ioprio;
+	s32 fd;
+	u64 off;  /* or addr2 */
+	u64 addr; /* or splice_off_in */
+	u32 len;
+	u32 op_flags;
+	u64 user_data;
+	u16 buf_index; /* or buf_group */
+	u16 personality;
+	u32 file_index; /* or splice_fd_in, or addr_len in the low half */
+	u64 addr3;
+	u64 pad;
+};
+
+struct sc_io_uring_cqe {
+	u64 user_data;
+	s32 res;
+	u32 flags;
+};
+
+_Static_assert(sizeof(struct sc_io_uring_sqe) == 64 && sizeof(struct sc_io_uring_cqe) == 16, "hidden padding");
 _Static_assert(sizeof(struct sc_msghdr) == 56 && sizeof(struct sc_msghdr32) == 28, "a msghdr has hidden padding");
 _Static_assert(sizeof(struct sc_sockaddr_in) == 16 && sizeof(struct sc_sockaddr_in6) == 24, "sockaddr_in has padding");

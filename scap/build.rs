@@ -15,6 +15,7 @@ const TABLES: &[(&str, &str)] = &[
     ("effects.def", "with_effects"),
     ("extensions.def", "with_extensions"),
     ("layouts.def", "with_layouts"),
+    ("io_uring.def", "with_io_uring"),
     ("syscalls.def", "with_syscalls"),
 ];
 

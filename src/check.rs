@@ -45,6 +45,15 @@ pub fn run(attach: Attach, verbose: bool, out: &mut impl Write) -> io::Result<bo
     if loaded.tasks().are_translated() {
         writeln!(out, "process ids   translated from this pid namespace to the initial one")?;
     }
+    writeln!(
+        out,
+        "io_uring      {}",
+        if loaded.has_io_uring() {
+            "its requests are recorded"
+        } else {
+            "not recorded: this kernel lacks its tracepoints, or has them without the request (before 5.13)"
+        }
+    )?;
     let layout = loaded.layout();
     writeln!(out, "ring buffers  {} of {} KiB", layout.rings, layout.ring_size >> 10)?;
     let style = loaded.attach_style();

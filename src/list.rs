@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(line[7], "part");
         assert!(line[8..].contains(&"%file".to_owned()), "{line:?}");
         let line = lines.iter().find(|line| line[0] == "gettid").unwrap();
-        assert_eq!(line[3..], ["224", "generic", "generic", "generic", "part", "%pure"]);
+        assert_eq!(line[3..], ["224", "generic", "generic", "extended", "part", "%pure"]);
     }
 
     #[test]

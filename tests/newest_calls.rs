@@ -67,8 +67,9 @@ impl List {
     /// Returns the table's call for a line of the header.
     fn known(self, name: &str, number: u16) -> Option<&'static Syscall> {
         let Some(arch) = self.arch else { return Syscall::by_name(name) };
-        let own = Syscall::by_number(arch, number).filter(|call| call.name == name);
-        own.or_else(|| CompatTwin::of(number).filter(|_| arch == Arch::I386))
+        // A 32-bit call is recorded as the 64-bit call that takes the same arguments, if there is one.
+        let twin = CompatTwin::of(number).filter(|_| arch == Arch::I386);
+        twin.or_else(|| Syscall::by_number(arch, number).filter(|call| call.name == name))
     }
 
     fn check(self, header: &Path) -> Result<Completion, Failed> {

@@ -93,3 +93,66 @@ fn parameters_of_a_later_schema_are_recorded_on_demand() {
         assert_eq!(fcntl.param(3).map(<[u8]>::to_vec), arg.map(|n: u64| n.to_ne_bytes().to_vec()));
     }
 }
+
+/// Returns the CPU, type, time, thread and flags of each event block of a capture, without the help of the library's reader.
+fn event_blocks(path: &std::path::Path) -> Vec<(u32, u16, u16, u64, u64)> {
+    let bytes = std::fs::read(path).unwrap();
+    let number =
+        |at: usize, n: usize| bytes[at..at + n].iter().rev().fold(0u64, |n, b| n << 8 | u64::from(*b));
+    let (mut blocks, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let (ty, len) = (number(at, 4) as u32, number(at + 4, 4) as usize);
+        let event = at + 10;
+        if ty == 0x216 {
+            let event_type = number(event + 20, 2) as u16;
+            blocks.push((ty, number(at + 8, 2) as u16, event_type, number(event, 8), number(event + 8, 8)));
+        }
+        at += len;
+    }
+    blocks
+}
+
+#[test]
+fn an_extension_is_right_behind_its_event_and_not_counted() {
+    let fsync = Syscall::by_name("fsync").unwrap();
+    let (number, extension) = (fsync.number(Arch::NATIVE).unwrap(), 0x8000 + 2 * fsync.code);
+    // Slow enough for the files to change.
+    let calls = format!("syscall({number}, -7), select(undef, undef, undef, 0.001) for 1..{CALLS}");
+    for (option, extended) in [(None, true), (Some("--no-extensions"), false)] {
+        let folder = tempfile::tempdir().unwrap();
+        // Small files, so that many of them end somewhere between.
+        let pattern = file(&folder, "x.scap");
+        let mut command = scapd();
+        command
+            .args(["record", "--rotate-events", "99", "--syscalls", "fsync", "--only", "-w"])
+            .arg(&pattern);
+        let (code, _, said) = run(command.args(option).args(["--", "perl", "-e", &calls]));
+        assert_eq!(code, Some(0), "{said}");
+        let mut files: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        files.retain(|path| path.extension().is_some_and(|end| end == "scap"));
+        assert!(files.len() > 2, "{} files", files.len());
+        let (mut events, mut extensions) = (0, 0);
+        for path in files {
+            let (code, verified, _) = run(scapd().arg("verify").arg(&path));
+            assert_eq!(code, Some(0), "{verified}");
+            let blocks = event_blocks(&path);
+            for (i, block) in blocks.iter().enumerate().filter(|(_, block)| block.2 <= 1) {
+                let next = blocks.get(i + 1);
+                events += 1;
+                let expected = (block.0, block.1, extension + block.2, block.3, block.4);
+                assert_eq!(
+                    next.is_some_and(|next| *next == expected),
+                    extended,
+                    "behind {block:x?}: {next:x?}"
+                );
+                extensions += u64::from(extended);
+            }
+            assert_eq!(blocks.iter().filter(|block| block.2 >= 0x8000).count() as u64 > 0, extended);
+            let capture = Capture::read(&path);
+            assert_eq!(capture.asked[0].extensions, extended, "the capture does not say it");
+        }
+        assert_eq!(events, 2 * CALLS);
+        assert_eq!(extensions, if extended { 2 * CALLS } else { 0 });
+    }
+}

@@ -166,11 +166,10 @@ static __always_inline u16 address__write(struct address address, u8 *to)
 
 /* ----------------------------------------------------------------- sockets */
 
-/* Returns the struct sock of a descriptor of the current task; NULL if it is not a socket. */
-static __always_inline struct sock *extract__sock(s64 fd)
+/* Returns the struct sock of a file; NULL if it is not a socket. */
+static __always_inline struct sock *extract__sock_of(struct file *file)
 {
 	const u16 s_ifmt = 0170000, s_ifsock = 0140000;
-	struct file *file = extract__file(fd);
 	struct socket *socket;
 
 	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & s_ifmt) != s_ifsock)
@@ -180,6 +179,12 @@ static __always_inline struct sock *extract__sock(s64 fd)
 	if (!socket || BPF_CORE_READ(socket, file) != file)
 		return NULL;
 	return BPF_CORE_READ(socket, sk);
+}
+
+/* Returns the struct sock of a descriptor of the current task; NULL if it is not a socket. */
+static __always_inline struct sock *extract__sock(s64 fd)
+{
+	return extract__sock_of(extract__file(fd));
 }
 
 /*
@@ -253,11 +258,10 @@ static __always_inline u16 tuple__write_unix(struct auxmap *auxmap, struct sock 
 	return SC_UNIX_TUPLE_LEN + address__write_path(path, to + SC_UNIX_TUPLE_LEN);
 }
 
-/* Writes the tuple of a descriptor at the tail. Returns its length, 0 if it is no socket or of another family. */
-static __always_inline u16 tuple__write(struct auxmap *auxmap, s64 fd, enum sc_direction direction, const void *pointer,
-					u32 len)
+/* Writes the tuple of a socket at the tail. Returns its length, 0 if it is NULL or of another family. */
+static __always_inline u16 tuple__write_of(struct auxmap *auxmap, struct sock *sk, enum sc_direction direction,
+					   const void *pointer, u32 len)
 {
-	struct sock *sk = extract__sock(fd);
 	u8 *to = auxmap__tail(auxmap);
 	struct address given;
 
@@ -274,6 +278,13 @@ static __always_inline u16 tuple__write(struct auxmap *auxmap, s64 fd, enum sc_d
 	default:
 		return 0;
 	}
+}
+
+/* Writes the tuple of a descriptor at the tail. Returns its length, 0 if it is no socket or of another family. */
+static __always_inline u16 tuple__write(struct auxmap *auxmap, s64 fd, enum sc_direction direction, const void *pointer,
+					u32 len)
+{
+	return tuple__write_of(auxmap, extract__sock(fd), direction, pointer, len);
 }
 
 /* ---------------------------------------------------------------- storing */

@@ -11,11 +11,12 @@
 //!   [Unseen](Losses::unseen) losses are part of `lost`, but not of this sum. Neither has events left out on purpose:
 //!   `failed=5` returns of failed calls, `sampled=900` events outside the sampled part of each second, the first of
 //!   `sample_ratio=8` parts (`verdict=sample` then).
+//!   `filtered=890` events that the recorder left out, as they did not match its filter, are part of `seen`: then `seen = written +
+//!   lost + unread + filtered`.
 //! - [`SELECTED`], before the first event that it applies to: the selected events, `syscalls=read,write
 //!   events=enter,exit tracepoints=none`, each list as the command line takes it. Other events are there only to keep
-//!   names correct. Without this notice, all events were selected.
-//!   `filtered=890` events left out by the recorder, as they did not match its filter. These are part of `seen`: then
-//!   `seen = written + lost + unread + filtered`.
+//!   names correct. `extensions=none` says that no event has an extension. Without this notice, all events were selected,
+//!   with their extensions.
 //! - [`FILTER`], before the first event that it applies to: the text of the recording's filter, empty for none.
 //! - [`CLOCK`], where the wall clock was stepped during the recording: `stepped by=-3600000000000 at=T`, in ns. Event
 //!   times follow a step forward at once. After a step backward they run at half speed until they agree with the clock.

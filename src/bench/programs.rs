@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
-use rustix::fs::{Access, CWD, Mode, OFlags, access, openat};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags, StatxFlags, access, openat};
 
 use super::{RING, stats::Spread};
 use crate::probe::{Active, Attach, Opened, ProbeOptions, ProgramRuns, RunStatistics};
@@ -27,12 +27,28 @@ struct Files {
     data: [u8; 64],
 }
 
-const SAMPLES: [Sample; 8] = [
+const SAMPLES: [Sample; 13] = [
     ("getegid", "a number", |_| {
         let _ = rustix::process::getegid();
     }),
     ("getppid", "as a generic event", |_| {
         let _ = rustix::process::getppid();
+    }),
+    ("fchdir", "a descriptor", |files| {
+        let _ = rustix::process::fchdir(&files.null);
+    }),
+    ("fsync", "a descriptor, as a generic event", |files| {
+        let _ = rustix::fs::fsync(&files.null);
+    }),
+    ("newfstatat", "a path and a directory descriptor", |_| {
+        let _ = rustix::fs::statat(CWD, c"/", AtFlags::empty());
+    }),
+    ("statx", "the same, flags and a structure, as a generic event", |_| {
+        let _ = rustix::fs::statx(CWD, c"/", AtFlags::empty(), StatxFlags::ALL);
+    }),
+    ("symlinkat", "two paths and a directory descriptor", |_| {
+        // There is a file of this name: the call fails.
+        let _ = rustix::fs::symlinkat(c"/no/such/file", CWD, c"/");
     }),
     ("access", "a path", |_| {
         let _ = access(c"/no/such/file", Access::EXISTS);

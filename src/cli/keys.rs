@@ -48,7 +48,10 @@ impl Flags for RecordFlags {
 /// Returns a long flag as a key.
 fn flag(arg: &Arg) -> Option<Flag> {
     let named_list = arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == "LIST"));
+    let long = arg.get_long()?;
+    let on = long.strip_prefix("no-");
     let takes = match arg.get_action() {
+        ArgAction::SetTrue if on.is_some() => Takes::SwitchOff,
         ArgAction::SetTrue => Takes::Switch,
         _ if named_list || arg.get_value_delimiter().is_some() => Takes::List,
         ArgAction::Append => Takes::Many,
@@ -57,9 +60,10 @@ fn flag(arg: &Arg) -> Option<Flag> {
     let default = match takes {
         // clap reports "false" for a switch, which means no value here.
         Takes::Switch => Vec::new(),
+        Takes::SwitchOff => vec!["true".to_owned()],
         _ => arg.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect(),
     };
-    let name = arg.get_long()?.to_owned();
+    let name = on.filter(|_| takes == Takes::SwitchOff).unwrap_or(long).to_owned();
     Some(Flag { name, section: section(arg), takes, default, hidden: arg.is_hide_set() })
 }
 

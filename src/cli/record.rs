@@ -68,8 +68,8 @@ pub struct RecordArgs {
     /// Which events to record for each call
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "enter,exit")]
     events: Vec<Direction>,
-    /// Tracepoints to record in addition to system calls [default: sched_process_exit; with --syscalls, it is recorded
-    /// only to keep names right, and with --only not at all]
+    /// Tracepoints to record in addition to system calls [default: sched_process_exit,io_uring; with --syscalls,
+    /// sched_process_exit is recorded only to keep names right, and with --only not at all]
     #[arg(long, value_name = "LIST", value_parser = select::parse_tracepoints)]
     tracepoints: Option<TracepointSet>,
     /// Record only these processes and their descendants
@@ -93,6 +93,10 @@ pub struct RecordArgs {
     /// Port of statsd, 0 for none; implies --dynamic-snaplen [default: 8125]
     #[arg(long, value_name = "PORT")]
     statsd_port: Option<u16>,
+    /// Leave out what the format has no field for: the arguments and results of calls that it knows by name alone, and further
+    /// parameters of other events
+    #[arg(long)]
+    no_extensions: bool,
     /// Drop the exit events of failed calls; their enter events stay (see --events)
     #[arg(long)]
     drop_failed: bool,
@@ -240,6 +244,7 @@ impl From<RecordArgs> for record::Config {
                 ring_budget: args.buffer_total,
                 snaplen: args.snaplen,
                 dynamic_snaplen,
+                extensions: !args.no_extensions,
                 drop_failed: args.drop_failed,
                 sampling: args.sample,
                 directions,
@@ -274,6 +279,13 @@ mod tests {
         let cli = Cli::try_parse_from(["scapd", "record"].iter().chain(args)).map_err(|e| e.to_string())?;
         let Command::Record(args) = cli.command else { panic!("not record") };
         Ok(record::Config::from(*args))
+    }
+
+    #[test]
+    fn extensions_are_recorded_unless_they_are_left_out() {
+        let extensions = |args: &[&str]| Ok::<_, String>(config_of(args)?.probe.extensions);
+        assert_eq!(extensions(&[]), Ok(true));
+        assert_eq!(extensions(&["--no-extensions"]), Ok(false));
     }
 
     #[test]

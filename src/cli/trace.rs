@@ -43,6 +43,9 @@ pub struct TraceArgs {
     /// Show up to this many bytes of the data that a call reads or writes
     #[arg(short = 's', long, value_name = "BYTES", default_value_t = 80, value_parser = clap::value_parser!(u32).range(0..=65_535))]
     snaplen: u32,
+    /// Leave out what the format has no field for, as `scapd record --no-extensions`
+    #[arg(long)]
+    no_extensions: bool,
     /// Show a line for each event, in sysdig's format
     #[arg(long, conflicts_with = "json")]
     events: bool,
@@ -79,6 +82,7 @@ impl TraceArgs {
         let probe = ProbeOptions {
             attach: self.attach,
             snaplen: self.snaplen,
+            extensions: !self.no_extensions,
             tracepoints: usual,
             schema: Schema::default(),
             ..ProbeOptions::default()

@@ -133,7 +133,7 @@ fn parameter(
 /// Returns whether a parameter is a list of texts; the table declares some of them as data.
 fn is_list(info: &ParamInfo) -> bool {
     match info.ty {
-        ParamType::CHARBUFARRAY | ParamType::STRUCTS | ParamType::DIRENTS => true,
+        ParamType::CHARBUFARRAY | ParamType::STRUCTS | ParamType::DIRENTS | ParamType::BITSET => true,
         ParamType::BYTEBUF => matches!(info.name, "args" | "env" | "cgroups"),
         _ => false,
     }
@@ -186,6 +186,7 @@ fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamI
         Value::FdList(v) => fd_list(out, &v),
         Value::Struct(v) => structure(out, names, event, &v),
         Value::Structs(v) => array(out, v.iter(), |out, v| structure(out, names, event, &v)),
+        Value::BitSet(v) => array(out, v.iter(), |out, number| unsigned(out, number as u64)),
         Value::Dirents(v) => array(out, v.iter(), dirent),
     }
 }

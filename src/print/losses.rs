@@ -287,7 +287,7 @@ mod tests {
         let mut ledger = LedgerSummary::default();
         let step = ClockStep { by: 1, at: 1 };
         let notices = || {
-            let asked = Asked::parse("read", "exit", "none");
+            let asked = Asked::parse("read", "exit", "none", "");
             let (verdict, cut) = (Notice::Verdict(Verdict::default()), Notice::Cut(Cut::default()));
             [verdict, cut, Notice::Selected(asked), Notice::Gap(Gap::default()), Notice::Clock(step)]
         };

@@ -51,7 +51,8 @@ fn is_left_out(tracepoint: Tracepoint) -> bool {
         Tracepoint::SchedSwitch
         | Tracepoint::SignalDeliver
         | Tracepoint::PageFaultUser
-        | Tracepoint::PageFaultKernel => true,
+        | Tracepoint::PageFaultKernel
+        | Tracepoint::IoUring => true,
     }
 }
 
@@ -65,6 +66,7 @@ fn tracepoint_bit(tracepoint: Tracepoint) -> TracepointBits {
         Tracepoint::SignalDeliver => Bit::SC_TP_SIGNAL_DELIVER,
         Tracepoint::PageFaultUser => Bit::SC_TP_PAGE_FAULT_USER,
         Tracepoint::PageFaultKernel => Bit::SC_TP_PAGE_FAULT_KERNEL,
+        Tracepoint::IoUring => Bit::SC_TP_IO_URING,
     }
 }
 

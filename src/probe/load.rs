@@ -118,6 +118,9 @@ impl Opened {
         rodata.sc_constants.tracepoints_preemptible = u32::from(preemption.possible);
         rodata.sc_constants.page_kib = (rustix::param::page_size() / 1024) as u32;
         rodata.sc_constants.schema = schema_number(self.options.schema);
+        if let Some(io_uring) = self.io_uring {
+            io_uring.fill(&mut rodata.sc_constants);
+        }
         for (place, slot) in rodata
             .sc_constants
             .direct
@@ -190,6 +193,7 @@ impl Opened {
                 Want::Follow => follow,
                 Want::FollowAnd(tracepoint) => follow || tracepoints.contains(tracepoint),
                 Want::Tracepoint(tracepoint) => tracepoints.contains(tracepoint),
+                Want::IoUring(hook) => self.io_uring.is_some_and(|io_uring| io_uring.has(hook)),
                 #[cfg(target_arch = "aarch64")]
                 Want::Exit(tracepoint, program) => {
                     tracepoints.contains(tracepoint)
@@ -232,6 +236,7 @@ impl Opened {
             directions: self.options.directions,
             loaded: *selection,
             tracepoints: self.options.tracepoints,
+            has_io_uring: self.io_uring.is_some(),
             unknown_calls: self.options.unknown_calls,
             tasks,
             refused: Vec::new(),

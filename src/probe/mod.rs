@@ -25,6 +25,7 @@ mod counters;
 mod cpus;
 mod error;
 mod floor;
+mod io_uring;
 mod load;
 mod messages;
 mod object;

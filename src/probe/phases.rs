@@ -19,6 +19,7 @@ use super::{
     control::Directions,
     counters::{self, Cpus},
     cpus::CpuSet,
+    io_uring::IoUring,
     programs,
     settings::ProgramSettings,
     slots,
@@ -33,7 +34,7 @@ use crate::{
 };
 use scap::{
     events::{EVENTS, Event, Schema, Source, Syscall, event_by_program},
-    select::{Selection, TracepointSet},
+    select::{Selection, Tracepoint, TracepointSet},
 };
 
 /// The first sleep between two polls of the rings. It doubles while they stay empty, up to [`LONGEST_PAUSE`].
@@ -66,7 +67,7 @@ pub struct ProbeOptions {
     pub directions: Directions,
     /// Maximum number of tasks followed at once; 0 to record every task.
     pub targets: u32,
-    /// Tracepoints to record; by default the ends of threads.
+    /// Tracepoints to record; by default the ends of threads and io_uring.
     pub tracepoints: TracepointSet,
     /// Also record calls that the tables do not know, as generic events with code 0.
     pub unknown_calls: bool,
@@ -123,6 +124,8 @@ pub struct Opened {
     pub(super) options: ProbeOptions,
     pub(super) layout: RingLayout,
     pub(super) cpus: CpuSet,
+    /// Its tracepoints, if they are to be recorded.
+    pub(super) io_uring: Option<IoUring>,
 }
 
 /// The second phase: the programs are in the kernel.
@@ -139,6 +142,7 @@ pub struct Loaded {
     pub(super) directions: Directions,
     pub(super) loaded: Selection,
     pub(super) tracepoints: TracepointSet,
+    pub(super) has_io_uring: bool,
     pub(super) unknown_calls: bool,
     pub(super) tasks: TaskIds,
     pub(super) refused: Vec<Refused>,
@@ -171,7 +175,8 @@ impl Opened {
         let layout =
             RingLayout::new(options.ring_size, options.ring_budget, cpus.online.len(), cpus.may_come())?;
         RingLayout::new(options.reserve_size, 0, 1, false)?;
-        Ok(Opened { options: options.clone(), layout, cpus })
+        let io_uring = options.tracepoints.contains(Tracepoint::IoUring).then(IoUring::find_out).flatten();
+        Ok(Opened { options: options.clone(), layout, cpus, io_uring })
     }
 }
 
@@ -199,6 +204,12 @@ impl Loaded {
     /// Returns the translation from ids in /proc to ids in events.
     pub fn tasks(&self) -> &TaskIds {
         &self.tasks
+    }
+
+    /// Returns whether requests of io_uring are recorded: they were asked for, and this kernel has tracepoints for them that
+    /// scapd knows.
+    pub fn has_io_uring(&self) -> bool {
+        self.has_io_uring
     }
 
     /// Returns the programs that the kernel refused.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use libbpf_rs::{OpenProgramMut, ProgramMut};
 use scapd_bpf::{OpenScapdProgs, ScapdProgs};
 
+use super::io_uring::Hook;
 use scap::{
     events::{EventType, same},
     select::Tracepoint,
@@ -127,6 +128,8 @@ pub(super) fn for_each_helper(
         follow_exec,
         measure_preemption,
         list_tasks,
+        io_uring_submit_sqe,
+        io_uring_req_failed,
         ..
     } = programs;
     for program in [
@@ -140,6 +143,8 @@ pub(super) fn for_each_helper(
         follow_exec,
         measure_preemption,
         list_tasks,
+        io_uring_submit_sqe,
+        io_uring_req_failed,
     ] {
         visit(program);
     }
@@ -190,6 +195,8 @@ pub(super) enum Want {
     FollowAnd(Tracepoint),
     /// If the tracepoint is recorded.
     Tracepoint(Tracepoint),
+    /// If io_uring is recorded and this kernel has the program's tracepoint.
+    IoUring(Hook),
     /// If the tracepoint is recorded, or the exit event that it stands for, given by its program's name.
     #[cfg(target_arch = "aarch64")]
     Exit(Tracepoint, &'static str),
@@ -227,4 +234,8 @@ tracepoint_programs! {
     signal_deliver: Want::Tracepoint(Tracepoint::SignalDeliver),
     page_fault: Want::Tracepoint(Tracepoint::PageFaultUser),
     page_fault_kernel: Want::Tracepoint(Tracepoint::PageFaultKernel),
+    io_uring_submit: Want::IoUring(Hook::SubmitReq),
+    io_uring_submit_sqe: Want::IoUring(Hook::SubmitSqe),
+    io_uring_req_failed: Want::IoUring(Hook::ReqFailed),
+    io_uring_complete: Want::IoUring(Hook::Complete),
 }

@@ -122,3 +122,29 @@ fn the_rings_are_those_of_cpus_that_are_there() {
     // One more: the reserve.
     assert_eq!(probe.probe().rings().count(), online + spare + 1);
 }
+
+#[test]
+fn an_event_is_lost_with_its_extension_and_counted_once() {
+    const CALLS: u64 = 1000;
+    let opened = Opened::new(&ProbeOptions { ring_size: 4096, ..options() }).unwrap();
+    let calls: Vec<_> = Syscall::by_name("fsync").into_iter().collect();
+    let mut probe = opened.load(&calls).unwrap().attach().unwrap().start();
+    let tid = gettid().as_raw_nonzero().get().unsigned_abs();
+    probe.probe().control().add_target(tid, TargetState::Active).unwrap();
+    on_cpu(0);
+    let null = std::fs::File::open("/dev/null").unwrap();
+    (0..CALLS).for_each(|_| drop(rustix::fs::fsync(&null)));
+    probe.close_gate();
+    let mut taken = 0;
+    while !probe.is_drained() {
+        if let Some(event) = probe.next_event() {
+            assert_eq!(event.parts().count(), 2, "the event is without its extension");
+            taken += 1;
+        }
+    }
+    let totals = probe.probe().totals();
+    let lost = totals.losses().of(Cause::RingFull);
+    assert!(taken > 0 && lost > 0, "{taken} taken, {lost} lost");
+    assert_eq!((totals.sum().seen, totals.lost()), (2 * CALLS, lost));
+    assert_eq!(taken + lost, 2 * CALLS);
+}

@@ -86,3 +86,38 @@ pub(super) fn is_locked(file: &File) -> bool {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_waits_unless_it_has_to_hurry() {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        let mut write = File::from(write);
+        let hurry = Arc::new(AtomicBool::new(true));
+        let mut pipe = Hurrying { file: File::from(read), hurry: hurry.clone() };
+        let mut buf = [0; 8];
+        assert_eq!(pipe.read(&mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        write.write_all(b"abc").unwrap();
+        assert_eq!(pipe.read(&mut buf).unwrap(), 3);
+        drop(write);
+        assert_eq!(pipe.read(&mut buf).unwrap(), 0, "the end is no reason to wait");
+    }
+
+    #[test]
+    fn a_growing_file_waits_unless_it_has_to_hurry() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let (stop, hurry) = (Arc::<AtomicBool>::default(), Arc::new(AtomicBool::new(true)));
+        let opened = File::open(file.path()).unwrap();
+        let mut growing = Growing::new(opened, true, stop.clone(), hurry.clone());
+        let mut buf = [0; 8];
+        assert_eq!(growing.read(&mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        file.write_all(b"abc").unwrap();
+        assert_eq!(growing.read(&mut buf).unwrap(), 3);
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(growing.read(&mut buf).unwrap(), 0);
+    }
+}

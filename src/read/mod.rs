@@ -10,6 +10,7 @@ mod slice;
 mod span;
 
 use std::{
+    fs::File,
     io::{self, BufWriter, Read, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},

@@ -51,7 +51,7 @@ pub struct Drain {
     notices: VecDeque<(u64, Notice)>,
     /// Decides which of the next events were requested.
     judge: Judge,
-    /// The selection that each file states; `None` if it is everything.
+    /// The selection that each file states; `None` if it is the usual one.
     selected: Option<Asked>,
     /// The filter that decides about the next events.
     sieve: Option<Sieve>,
@@ -157,7 +157,7 @@ impl Drain {
     /// when the gate was opened.
     pub fn say_what_is_asked(&mut self, asked: Asked, began: u64) {
         self.judge = Judge::new(asked);
-        self.selected = Some(asked).filter(|_| self.judge.is_strict());
+        self.selected = Some(asked).filter(|asked| !asked.is_usual());
         self.unsaid = Some(began);
     }
 
@@ -337,7 +337,7 @@ impl Drain {
                 let block = write_selected(&mut chunk, &asked, at);
                 self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
                 self.judge = Judge::new(asked);
-                self.selected = Some(asked).filter(|_| self.judge.is_strict());
+                self.selected = Some(asked).filter(|asked| !asked.is_usual());
                 self.unsaid = None;
             }
             Notice::Filter(text) => {
@@ -527,7 +527,7 @@ fn write_selected(chunk: &mut Chunk, asked: &Asked, at: u64) -> usize {
     let (text, before) = (asked.to_string(), chunk.bytes.len());
     frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::SELECTED, &text, at));
     chunk.latest = chunk.latest.max(at);
-    chunk.selected = Some(if asked.is_everything() { String::new() } else { text });
+    chunk.selected = Some(if asked.is_usual() { String::new() } else { text });
     chunk.bytes.len() - before
 }
 

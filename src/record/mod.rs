@@ -460,6 +460,7 @@ impl Audience<'_> {
         let control = probe.control();
         control.set_snaplen(settings.snaplen);
         control.set_dynamic_snaplen(settings.dynamic_snaplen);
+        control.set_extensions(settings.extensions);
         control.set_drop_failed(settings.drop_failed);
         control.set_sampling(settings.sampling);
         Ok(())

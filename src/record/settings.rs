@@ -20,6 +20,8 @@ pub struct LiveSettings {
     pub snaplen: u32,
     /// Traffic of which more data is kept.
     pub dynamic_snaplen: Option<DynamicSnaplen>,
+    /// Record the extensions of events.
+    pub extensions: bool,
     /// Leave out the exit events of calls that failed.
     pub drop_failed: bool,
     /// Record only a part of each second.
@@ -36,6 +38,7 @@ impl From<&Config> for LiveSettings {
             only: config.only,
             snaplen: config.probe.snaplen,
             dynamic_snaplen: config.probe.dynamic_snaplen,
+            extensions: config.probe.extensions,
             drop_failed: config.probe.drop_failed,
             sampling: config.probe.sampling,
             retention: config.files.as_ref().map(|files| files.retention),

@@ -17,6 +17,8 @@ pub(super) struct Wanted {
     syscalls: Option<SyscallSet>,
     directions: Directions,
     tracepoints: TracepointSet,
+    /// Whether events have their extensions.
+    extensions: bool,
     /// Record nothing else.
     only: bool,
     /// The filter, and where its parts are decided.
@@ -31,6 +33,7 @@ impl Wanted {
             syscalls: config.syscalls,
             directions: config.probe.directions,
             tracepoints: config.probe.tracepoints,
+            extensions: config.probe.extensions,
             only: config.only,
             filter: config.filter.as_ref().map(placed),
             besides: SyscallSet::none(),
@@ -43,7 +46,8 @@ impl Wanted {
             (Some(own), Some(filter)) if own.0 == *filter => Some(own.clone()),
             (_, filter) => filter.as_ref().map(placed),
         };
-        Wanted { syscalls: settings.syscalls, only: settings.only, filter, ..self.clone() }
+        let LiveSettings { syscalls, only, extensions, .. } = *settings;
+        Wanted { syscalls, only, extensions, filter, ..self.clone() }
     }
 
     /// Returns the selection with these calls added.
@@ -75,7 +79,8 @@ impl Wanted {
     /// Returns what the file says was requested.
     pub(super) fn asked(&self) -> Asked {
         let Directions { enter, exit } = self.directions;
-        Asked { syscalls: self.syscalls, enter, exit, tracepoints: self.tracepoints }
+        let Wanted { syscalls, tracepoints, extensions, .. } = *self;
+        Asked { syscalls, enter, exit, tracepoints, extensions }
     }
 
     fn has_companions(&self) -> bool {

@@ -41,7 +41,7 @@ impl Survey {
     /// If nothing of it can be kept, or it cannot be read.
     pub fn of(input: impl Read) -> Result<Survey, ReadError> {
         let mut reader = Reader::new(input)?.keep(Keep::Machine);
-        let (mut last, mut section, mut is_closed) = (None, 0, false);
+        let (mut last, mut section, mut is_closed, mut events) = (None, 0, false, 0);
         let damage = loop {
             match reader.next_event() {
                 Ok(None) => break None,
@@ -50,6 +50,7 @@ impl Survey {
                 Ok(Some(captured)) => {
                     is_closed &= captured.section == section;
                     section = captured.section;
+                    events += 1;
                     is_closed |= closes(ledger::parse(&captured.event));
                     last = last.max(Some(captured.event.ts()));
                 }
@@ -62,8 +63,6 @@ impl Survey {
             return Err(ReadError::Packed(format));
         }
         let blocks = reader.block_counts();
-        let is_event = |ty: &BlockType| matches!(ty.kind(), BlockKind::Event { .. });
-        let events = blocks.iter().filter(|(ty, _)| is_event(ty)).map(|(_, count)| count).sum();
         let state: Vec<_> = blocks.keys().map(|ty| ty.kind()).collect();
         if let Some(missing) = missing_state(&reader) {
             return Err(damage.unwrap_or(missing));

@@ -16,6 +16,7 @@ mod cases;
 mod compat;
 mod harness;
 mod marks;
+mod ring;
 mod rows;
 mod scratch;
 mod setup;

@@ -3,7 +3,8 @@
 use std::{fmt, str::FromStr};
 
 use super::{
-    DynEntry, Effect, FlagTable, LayoutTable, ParamType, Syscall, dyn_list, extension, flag_table, same,
+    DynEntry, EXTENSIONS, Effect, Extends, FlagTable, LayoutTable, ParamType, Syscall, dyn_list, extension,
+    flag_table, same,
 };
 
 /// The number of an event type: even for enter events, odd for exit events.
@@ -240,6 +241,8 @@ pub enum Detail {
     Dyn(&'static [DynEntry]),
     /// The value is a path relative to the directory in the parameter at this index.
     DirFd(u8),
+    /// The flags of the operation of io_uring in the parameter at this index.
+    ByOpcode(u8),
     /// The layouts of a structure, by the caller's ABI.
     Layout(LayoutTable),
 }
@@ -340,6 +343,9 @@ pub(super) const fn detail(list: &str, arg: u8) -> Detail {
     if same(list, "dirfd") {
         return Detail::DirFd(arg);
     }
+    if same(list, "by_opcode") {
+        return Detail::ByOpcode(arg);
+    }
     match dyn_list(list) {
         Some(entries) => Detail::Dyn(entries),
         None => Detail::Flags(flag_table(list)),
@@ -433,7 +439,8 @@ pub fn event(ty: EventType) -> Option<&'static Event> {
 
 /// Returns the event that a BPF program records.
 pub fn event_by_program(program: &str) -> Option<&'static Event> {
-    EVENTS.iter().find(|e| e.program == Some(program))
+    let own = EXTENSIONS.iter().filter(|row| row.extends == Extends::Nothing).map(|row| &row.own);
+    EVENTS.iter().chain(own).find(|e| e.program == Some(program))
 }
 
 #[cfg(test)]

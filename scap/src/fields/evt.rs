@@ -4,7 +4,7 @@
 //!
 //! | field | here | sysdig 0.41 |
 //! |-|-|-|
-//! | `evt.num` | counts all events of a capture | does not count the enter events that it drops |
+//! | `evt.num` | counts all events of a capture, also those of scapd's own (from type 0xa000); an extension has no number | does not count the enter events that it drops, nor types that it does not know |
 //! | all, at enter events | have values | drops most enter events |
 //! | `evt.type.is` | 1 for all events of that name | 1 for the first type of that name in the table, often one of old recorders |
 //! | `evt.res`, `evt.failed` and their like, of events without arguments | no value | success |

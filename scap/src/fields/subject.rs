@@ -126,7 +126,11 @@ pub(super) struct Subject<'a> {
 pub(super) fn subject<'a>(m: &'a Moment<'a>) -> Option<Subject<'a>> {
     let event = m.event();
     let place = PLACES.get(event.row()?)?.as_ref()?;
-    let fd = place.number(event);
+    // The completion of a request of io_uring is about the descriptor that it makes or closes, otherwise about the request's.
+    let fd = match (place.number(event), m.machine.request_fd()) {
+        (NONE, Some(fd)) => fd,
+        (fd, _) => fd,
+    };
     Some(Subject { moment: m, place, fd, open: m.machine.fd(event.tid(), fd) })
 }
 

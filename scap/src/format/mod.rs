@@ -44,7 +44,7 @@ pub use joiner::successor;
 pub use keep::{Keep, StateCounts, heap};
 pub use reader::{CapturedEvent, Reader};
 pub use state::MachineState;
-pub use structure::{Dirent, Dirents, Structure, Structures};
+pub use structure::{BitSet, Dirent, Dirents, Structure, Structures};
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
 pub use writer::complete_state;
 pub use writer::write_state;

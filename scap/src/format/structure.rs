@@ -79,6 +79,20 @@ impl<'a> Structures<'a> {
     }
 }
 
+/// A set of small numbers. 0 is the lowest bit of the first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BitSet<'a>(pub(super) &'a [u8]);
+
+impl<'a> BitSet<'a> {
+    /// Iterates over the numbers in the set, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = usize> + use<'a> {
+        let bits = |(at, byte): (usize, &'a u8)| {
+            (0..8).filter(move |bit| byte & (1 << bit) != 0).map(move |bit| 8 * at + bit)
+        };
+        self.0.iter().enumerate().flat_map(bits)
+    }
+}
+
 /// An entry of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dirent<'a> {
@@ -140,7 +154,7 @@ mod tests {
         // The caller gave fewer bytes than the kernel has.
         assert_eq!(values(0, &bytes[..15]).unwrap(), ["tv_sec=Int(4294967297)"]);
         assert_eq!(values(0, &[]).unwrap(), [""; 0]);
-        assert_eq!(values(5, &bytes), None, "no such ABI");
+        assert_eq!(values(200, &bytes), None, "no such ABI");
         assert_eq!(Structure::of(table, &[]), None);
     }
 
@@ -167,6 +181,12 @@ mod tests {
         let seconds: Vec<_> = all.iter().map(|one| one.member("tv_sec").unwrap().1[0]).collect();
         assert_eq!(seconds, [7, 8, 9]);
         assert_eq!(all.iter().map(|one| one.members().count()).collect::<Vec<_>>(), [2, 2, 1]);
+    }
+
+    #[test]
+    fn numbers_of_a_set_are_counted_from_the_lowest_bit() {
+        assert_eq!(BitSet(&[0b11, 0, 0x80]).iter().collect::<Vec<_>>(), [0, 1, 23]);
+        assert_eq!(BitSet(&[]).iter().count(), 0);
     }
 
     #[test]

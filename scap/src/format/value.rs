@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{
     fields::Fields,
-    structure::{Dirents, Structure, Structures},
+    structure::{BitSet, Dirents, Structure, Structures},
 };
 use crate::events::{Detail, ParamInfo, ParamType, PrintFormat};
 
@@ -86,6 +86,8 @@ pub enum Value<'a> {
     Structs(Structures<'a>),
     /// Entries of a directory.
     Dirents(Dirents<'a>),
+    /// A set of small numbers.
+    BitSet(BitSet<'a>),
 }
 
 /// A socket's address.
@@ -216,6 +218,7 @@ fn decode_as(ty: ParamType, bytes: &[u8]) -> Option<Value<'_>> {
         IPV6ADDR => Value::Ip(ip(bytes).filter(IpAddr::is_ipv6)?),
         IPADDR => Value::Ip(ip(bytes)?),
         DIRENTS => Value::Dirents(Dirents(bytes)),
+        BITSET => Value::BitSet(BitSet(bytes)),
         _ => Value::Bytes(bytes),
     })
 }
@@ -348,7 +351,8 @@ impl Value<'_> {
                 Value::Bytes(bytes),
                 CHARBUF_PAIR_ARRAY | IPV4NET | IPV6NET | IPNET | IOVEC | STRUCT | STRUCTS,
             )
-            | (Value::Dirents(Dirents(bytes)), DIRENTS) => out.extend_from_slice(bytes),
+            | (Value::Dirents(Dirents(bytes)), DIRENTS)
+            | (Value::BitSet(BitSet(bytes)), BITSET) => out.extend_from_slice(bytes),
             (Value::Struct(one), STRUCT) => one.encode(out),
             (Value::Structs(all), STRUCTS) => all.encode(out),
             (Value::SockAddr(address), SOCKADDR) => address.encode(out),

@@ -61,6 +61,7 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             fields.text("syscalls"),
             fields.text("events"),
             fields.text("tracepoints"),
+            fields.text("extensions"),
         ))),
         _ => None,
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    events::event_by_program,
+    events::{EventType, event as event_row, event_by_program},
     format::{
         EventBuilder, Value, frame_event,
         state::{Fd, FdKind, FdList, Thread},
@@ -190,4 +190,29 @@ fn calls_of_the_same_thread_at_the_same_time_are_a_conflict() {
     assert_eq!(of(&[&one, &two]), Some(Conflict { sources: (0, 1), tid: 2 }));
     assert_eq!(of(&[&after, &two, &one]), Some(Conflict { sources: (1, 2), tid: 2 }));
     assert_eq!(of(&[&one, &after]), None);
+}
+
+#[test]
+fn an_extension_stays_behind_its_event() {
+    let code = crate::events::Syscall::by_name("fsync").unwrap().code;
+    let extended = |ts: u64, tid: u64| {
+        let mut source = Source::new(&[tid], "x");
+        let generic = &crate::events::EVENTS[1];
+        let event = EventBuilder::new(generic, ts, tid).param(Value::Syscall(code)).unwrap();
+        let extension = event_row(EventType(0x8001 + 2 * code)).unwrap();
+        let extension = EventBuilder::new(extension, ts, tid).param(Value::Errno(0)).unwrap();
+        for event in [event, extension] {
+            frame_event(&mut source.bytes, 0, &event.build_short().unwrap());
+        }
+        source.end(ts + 10).bytes
+    };
+    // At the same time in both.
+    let out = merged(&[&extended(5, 1), &extended(5, 2)]);
+    let mut reader = Reader::new(&out[..]).unwrap();
+    let mut tids = Vec::new();
+    while let Some(captured) = reader.next_event().unwrap() {
+        tids.extend(captured.event.extension().map(|extension| extension.tid()));
+    }
+    tids.sort();
+    assert_eq!(tids, [1, 2]);
 }

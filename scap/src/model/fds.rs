@@ -195,6 +195,16 @@ pub(crate) enum FdDetail {
     Process(u64),
 }
 
+impl FdDetail {
+    /// Returns that of a socket bound to an address: with a port, it is a server.
+    pub fn of_bound(address: &SockAddr<'_>) -> FdDetail {
+        match *address {
+            SockAddr::Inet(ip, port) => FdDetail::Bound((port > 0).then_some(Role::Server), (ip, port)),
+            _ => FdDetail::None,
+        }
+    }
+}
+
 /// The side of a connection that a socket is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

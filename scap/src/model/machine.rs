@@ -5,6 +5,7 @@ use super::{
     info::{CpuTime, ProcessInfo, ThreadInfo},
     pairing::{Call, Pairing},
     paths,
+    requests::{Request, Requests},
     schedule::Schedule,
     tasks::Tasks,
     users::Accounts,
@@ -43,6 +44,9 @@ pub struct Machine {
     pub(super) accounts: Accounts,
     pub(super) ended: Option<Ended>,
     pub(super) pairing: Pairing,
+    /// Requests of io_uring.
+    pub(super) requests: Requests<Request>,
+    pub(super) request_fd: Option<i64>,
     pub(super) latency: Option<u64>,
     pub(super) changed: bool,
     pub(super) schedule: Schedule,
@@ -79,6 +83,8 @@ impl Machine {
         self.tasks.memory()
             + self.accounts.memory()
             + self.pairing.memory()
+            + self.requests.memory()
+            + self.requests.values().map(Request::memory).sum::<u64>()
             + self.schedule.memory()
             + interfaces.sum::<usize>() as u64
     }
@@ -135,6 +141,12 @@ impl Machine {
     /// capture lacks the call's enter event.
     pub fn latency(&self) -> Option<u64> {
         self.latency
+    }
+
+    /// Returns the descriptor that the request of io_uring was about whose completion was the last event. `None` if that event
+    /// was none, if the capture lacks the submission, or if the request was about no descriptor.
+    pub fn request_fd(&self) -> Option<i64> {
+        self.request_fd
     }
 
     /// Returns how long the thread ran on its CPU that the last event, a switch, took off it, in ns. `None` if the capture

@@ -37,6 +37,7 @@ mod namespaces;
 mod pairing;
 mod paths;
 mod pool;
+mod requests;
 mod schedule;
 mod tasks;
 #[cfg(test)]
@@ -51,3 +52,4 @@ pub use info::{CpuTime, Memory, ProcessInfo, Text, ThreadInfo};
 pub use machine::{AT_FDCWD, Machine, Thread};
 pub use memory::Interval;
 pub use pairing::Call;
+pub use requests::{RequestKey, Requests};

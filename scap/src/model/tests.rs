@@ -1,12 +1,14 @@
 //! Tests of the machine with events that they make.
 
+mod requests;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    events::{EVENTS, Event},
+    events::{EVENTS, Event, EventType, event as event_row},
     format::{
         EventBuilder, EventView, Keep, MachineState, Reader, Value, frame_event,
         state::{Fd, FdKind, FdList, L4Proto, NamedFd, Thread as StateThread, User},
@@ -431,4 +433,35 @@ fn a_state_in_the_middle_has_the_names_of_that_moment() {
     assert_eq!(of(&again), Some((4097, 3, 8, b"/srv/f".to_vec())));
     assert!(matches!(again.fd(100, 5).unwrap().class, FdClass::Ipv4(L4Proto::Tcp)));
     assert_eq!(again.fd(100, 10).unwrap().class, FdClass::Named(NamedFd::Memfd));
+}
+
+/// A call without a program of its own changes the machine by what its extension says.
+#[test]
+fn an_extended_event_has_the_effect_of_its_row() {
+    let mut run = Run::new();
+    let call = |run: &mut Run, name: &str, values: &[(&str, Value<'_>)]| {
+        let code = crate::events::Syscall::by_name(name).unwrap().code;
+        let row = event_row(EventType(0x8001 + 2 * code)).unwrap();
+        run.ts += 10;
+        let build = |row: &'static Event, values: &[(&str, Value<'_>)]| {
+            let value = |name: &str| values.iter().find(|(n, _)| *n == name).map_or(NA, |(_, value)| *value);
+            let start = EventBuilder::new(row, run.ts, 100);
+            row.params.iter().fold(start, |b, p| b.param(value(p.name)).unwrap()).build().unwrap()
+        };
+        let mut bytes = build(&EVENTS[1], &[("ID", Value::Syscall(code))]);
+        let extension = build(row, values);
+        bytes.extend(extension);
+        run.machine.apply(&EventView::parse_joined(&bytes, false).unwrap());
+    };
+    let cloexec = flag("fsopen_flags", "FSOPEN_CLOEXEC");
+    call(&mut run, "fsopen", &[("res", Value::Fd(7)), ("flags", Value::Flags(cloexec))]);
+    let dir = ("dirfd", Value::Fd(-100));
+    call(&mut run, "open_tree", &[("res", Value::Fd(8)), dir, ("path", Value::Text(b"a"))]);
+    call(&mut run, "fsopen", &[("res", Value::Fd(-1))]);
+    let name = |run: &Run, fd| run.machine.fd(100, fd).map(|fd| fd.name.escape_ascii().to_string());
+    assert_eq!(name(&run, 7).as_deref(), Some("anon_inode:[fscontext]"));
+    assert_eq!(name(&run, 8).as_deref(), Some("/srv/a"));
+    assert_eq!(name(&run, -1), None);
+    run.event(100, "execve_x", &[("res", OK), ("exe", Value::Text(b"x")), ("pid", Value::Pid(100))]);
+    assert_eq!((name(&run, 7), name(&run, 8).is_some()), (None, true), "FSOPEN_CLOEXEC");
 }

@@ -16,12 +16,19 @@ pub struct Asked {
     pub exit: bool,
     /// The tracepoints.
     pub tracepoints: TracepointSet,
+    /// Whether events have the extensions that the table has for them.
+    pub extensions: bool,
 }
 
 impl Asked {
     /// Returns whether all exit events were requested, so that there are no companions.
     pub fn is_everything(&self) -> bool {
         self.syscalls.is_none() && self.exit
+    }
+
+    /// Returns whether a capture need not state it: everything, with extensions.
+    pub fn is_usual(&self) -> bool {
+        self.is_everything() && self.extensions
     }
 
     /// Returns whether events of this type were requested. For generic events, this ignores the call: see
@@ -64,14 +71,15 @@ impl Asked {
         }
     }
 
-    /// Parses the three lists that `Display` writes.
-    pub fn parse(syscalls: &str, events: &str, tracepoints: &str) -> Asked {
+    /// Parses the values that `Display` writes; `extensions` may be empty.
+    pub fn parse(syscalls: &str, events: &str, tracepoints: &str, extensions: &str) -> Asked {
         let has = |event| events.split(',').any(|name| name == event);
         Asked {
             syscalls: (syscalls != "all").then(|| calls(syscalls)),
             enter: has("enter"),
             exit: has("exit"),
             tracepoints: parse_tracepoints(tracepoints).unwrap_or(TracepointSet::none()),
+            extensions: extensions != "none",
         }
     }
 }
@@ -141,7 +149,8 @@ impl fmt::Display for Asked {
             (false, true) => "exit",
             (false, false) => "none",
         };
-        write!(f, "syscalls={syscalls} events={events} tracepoints={}", self.tracepoints)
+        write!(f, "syscalls={syscalls} events={events} tracepoints={}", self.tracepoints)?;
+        f.write_str(if self.extensions { "" } else { " extensions=none" })
     }
 }
 
@@ -154,13 +163,13 @@ mod tests {
 
     fn asked(list: &str) -> Asked {
         let syscalls = Some(select::parse(list).unwrap());
-        Asked { syscalls, enter: true, exit: true, tracepoints: TracepointSet::none() }
+        Asked { syscalls, enter: true, exit: true, tracepoints: TracepointSet::none(), extensions: true }
     }
 
     fn reparsed(asked: &Asked) -> Asked {
         let text = asked.to_string();
         let values: Vec<_> = text.split(' ').map(|pair| pair.split_once('=').unwrap().1).collect();
-        Asked::parse(values[0], values[1], values[2])
+        Asked::parse(values[0], values[1], values[2], values.get(3).copied().unwrap_or_default())
     }
 
     #[test]
@@ -196,6 +205,11 @@ mod tests {
         let all = Asked { syscalls: None, exit: false, tracepoints: TracepointSet::all(), ..asked("none") };
         assert!(all.to_string().starts_with("syscalls=all events=enter tracepoints=sched_process_exit,"));
         assert_eq!(reparsed(&all), all);
+        // Without extensions, everything is stated too.
+        let plain = Asked { exit: true, extensions: false, ..all };
+        assert!(plain.to_string().ends_with(" extensions=none"), "{plain}");
+        assert_eq!(reparsed(&plain), plain);
+        assert!(plain.is_everything() && !plain.is_usual() && Asked { extensions: true, ..plain }.is_usual());
     }
 
     #[test]
@@ -223,7 +237,7 @@ mod tests {
 
         #[test]
         fn no_text_panics(list in "[a-z_!,%]{0,40}", events in "[a-z,]{0,12}") {
-            let _ = Asked::parse(&list, &events, &list);
+            let _ = Asked::parse(&list, &events, &list, &events);
         }
     }
 }

@@ -21,6 +21,8 @@ pub enum Tracepoint {
     PageFaultUser,
     /// A page fault in kernel mode.
     PageFaultKernel,
+    /// The kernel takes a request from a ring of io_uring, or posts its result.
+    IoUring,
 }
 
 impl Tracepoint {
@@ -33,9 +35,10 @@ impl Tracepoint {
         Tracepoint::SignalDeliver,
         Tracepoint::PageFaultUser,
         Tracepoint::PageFaultKernel,
+        Tracepoint::IoUring,
     ];
 
-    /// Returns the kernel's name for it.
+    /// Returns the kernel's name for it, or for its group of tracepoints.
     pub const fn name(self) -> &'static str {
         match self {
             Tracepoint::SchedProcessExit => "sched_process_exit",
@@ -45,15 +48,16 @@ impl Tracepoint {
             Tracepoint::SignalDeliver => "signal_deliver",
             Tracepoint::PageFaultUser => "page_fault_user",
             Tracepoint::PageFaultKernel => "page_fault_kernel",
+            Tracepoint::IoUring => "io_uring",
         }
     }
 
     /// Returns its stable code in the readers' libraries, which share the range with system calls; `None` if its events
-    /// are those of a system call.
+    /// are those of a system call, or in no reader's library.
     pub const fn code(self) -> Option<u16> {
         match self {
             Tracepoint::SchedProcessExit => Some(396),
-            Tracepoint::SchedProcessExec | Tracepoint::SchedProcessFork => None,
+            Tracepoint::SchedProcessExec | Tracepoint::SchedProcessFork | Tracepoint::IoUring => None,
             Tracepoint::SchedSwitch => Some(397),
             Tracepoint::PageFaultUser => Some(398),
             Tracepoint::PageFaultKernel => Some(399),
@@ -61,19 +65,21 @@ impl Tracepoint {
         }
     }
 
-    /// Returns the name of its events, which a list may use too; `None` if they are those of a system call.
-    pub const fn event_name(self) -> Option<&'static str> {
+    /// Returns the names of its events, which a list may use too; none if they are those of a system call.
+    pub const fn event_names(self) -> &'static [&'static str] {
         match self {
-            Tracepoint::SchedProcessExit => Some("procexit"),
-            Tracepoint::SchedProcessExec | Tracepoint::SchedProcessFork => None,
-            Tracepoint::SchedSwitch => Some("switch"),
-            Tracepoint::SignalDeliver => Some("signaldeliver"),
-            Tracepoint::PageFaultUser | Tracepoint::PageFaultKernel => Some("page_fault"),
+            Tracepoint::SchedProcessExit => &["procexit"],
+            Tracepoint::SchedProcessExec | Tracepoint::SchedProcessFork => &[],
+            Tracepoint::SchedSwitch => &["switch"],
+            Tracepoint::SignalDeliver => &["signaldeliver"],
+            Tracepoint::PageFaultUser | Tracepoint::PageFaultKernel => &["page_fault"],
+            Tracepoint::IoUring => &["io_uring_submit", "io_uring_complete"],
         }
     }
 }
 
-/// A set of tracepoints. By default, only thread exits, without which a reader's process table grows forever.
+/// A set of tracepoints. By default thread exits, without which a reader's process table grows forever, and io_uring, which
+/// does the work of system calls.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TracepointSet(u8);
 
@@ -120,7 +126,7 @@ const fn bit(tracepoint: Tracepoint) -> u8 {
 
 impl Default for TracepointSet {
     fn default() -> Self {
-        TracepointSet(bit(Tracepoint::SchedProcessExit))
+        TracepointSet(bit(Tracepoint::SchedProcessExit) | bit(Tracepoint::IoUring))
     }
 }
 
@@ -179,11 +185,12 @@ fn resolve(name: &str) -> Result<TracepointSet, SelectError> {
         _ => {}
     }
     let all = || Tracepoint::ALL.iter().copied();
-    let named: TracepointSet = all().filter(|t| t.name() == name || t.event_name() == Some(name)).collect();
+    let named: TracepointSet =
+        all().filter(|t| t.name() == name || t.event_names().contains(&name)).collect();
     if !named.is_empty() {
         return Ok(named);
     }
-    let names = || all().map(Tracepoint::name).chain(all().filter_map(Tracepoint::event_name));
+    let names = || all().map(Tracepoint::name).chain(all().flat_map(Tracepoint::event_names).copied());
     Err(SelectError::UnknownTracepoint {
         name: name.to_owned(),
         suggestion: suggest(name, names()),
@@ -196,7 +203,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::events::{EVENTS, Source};
+    use crate::events::{Source, rows};
 
     fn names(list: &str) -> String {
         parse_tracepoints(list).unwrap().to_string()
@@ -204,13 +211,14 @@ mod tests {
 
     #[test]
     fn tracepoints_have_their_own_and_their_events_names() {
-        assert_eq!(TracepointSet::default().to_string(), "sched_process_exit");
+        assert_eq!(TracepointSet::default().to_string(), "sched_process_exit,io_uring");
         assert_eq!(names("procexit,signaldeliver"), "sched_process_exit,signal_deliver");
         assert_eq!(names("page_fault"), "page_fault_user,page_fault_kernel");
         assert_eq!(names("all,!page_fault,!sched_process_exec"), {
-            "sched_process_exit,sched_process_fork,sched_switch,signal_deliver"
+            "sched_process_exit,sched_process_fork,sched_switch,signal_deliver,io_uring"
         });
         assert_eq!(names("!switch"), names("all,!sched_switch"));
+        assert_eq!(names("io_uring_complete"), "io_uring");
         assert_eq!(names("none"), "none");
         assert_eq!(names("?nosuch,switch"), "sched_switch");
     }
@@ -234,12 +242,12 @@ mod tests {
     fn all_is_complete_and_event_names_are_the_tables() {
         for (i, tracepoint) in Tracepoint::ALL.iter().enumerate() {
             assert_eq!(*tracepoint as usize, i);
-            if let Some(name) = tracepoint.event_name() {
-                let event = EVENTS.iter().rfind(|e| e.name == name && e.program.is_some()).unwrap();
+            for name in tracepoint.event_names() {
+                let event = rows().filter(|e| e.name == *name && e.program.is_some()).last().unwrap();
                 assert_eq!(event.source, Source::Tracepoint, "{name}");
             }
         }
-        for event in EVENTS.iter().filter(|e| e.source == Source::Tracepoint && e.program.is_some()) {
+        for event in rows().filter(|e| e.source == Source::Tracepoint && e.program.is_some()) {
             assert!(parse_tracepoints(event.name).is_ok(), "{}", event.name);
         }
     }
@@ -251,7 +259,7 @@ mod tests {
         }
 
         #[test]
-        fn any_set_is_parsed_back(bits in 0u8..128) {
+        fn any_set_is_parsed_back(bits: u8) {
             let set = TracepointSet(bits);
             prop_assert_eq!(parse_tracepoints(&set.to_string()), Ok(set));
         }

@@ -376,3 +376,28 @@ fn what_comes_after_the_last_wanted_event_is_left_out() {
     assert_eq!(events(&slice(&bytes, |moment| moment.raw.ts() == 1)), 1);
     assert_eq!(events(&slice(&bytes, |moment| matches!(moment.raw.ts(), 1 | 10))), 10);
 }
+
+/// Returns the events of a capture that have an extension: the bytes of both.
+fn extended(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut reader = Reader::new(bytes).unwrap();
+    let mut all = Vec::new();
+    while let Some(captured) = reader.next_event().unwrap() {
+        let mut both = Vec::new();
+        captured.event.copy_to(&mut both);
+        all.extend(captured.event.extension().map(|_| both));
+    }
+    all
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn an_extension_stays_behind_its_event(pairs in vec(strategies::extended(), 1..4)) {
+        let events: Vec<_> = pairs.iter().flat_map(|(event, extension)| [event.clone(), extension.clone()]).collect();
+        let bytes = strategies::capture(&state(), &events);
+        prop_assert_eq!(extended(&bytes).len(), pairs.len());
+        let sliced = slice(&bytes, |moment| moment.raw.extension().is_some());
+        prop_assert_eq!(extended(&sliced), extended(&bytes));
+    }
+}

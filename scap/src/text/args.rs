@@ -12,7 +12,7 @@ use super::{
     time, values,
 };
 use crate::{
-    events::{ParamInfo, ParamType},
+    events::{Effect, Event, ParamInfo, ParamType},
     format::{Decoded, EventView, FdEntries, Structure, Value, ValueError, decode},
     model::{Machine, sockaddr, socktuple},
 };
@@ -25,11 +25,21 @@ pub fn arguments(
     tz: &TimeZone,
     data: DataForm,
 ) {
+    let is_request = is_request(event);
     for (info, decoded) in event.values().skip(event.identity()) {
+        if is_request && decoded.as_ref().is_ok_and(|decoded| decoded.value == Value::Absent) {
+            continue;
+        }
         // Writing to memory cannot fail.
         let _ = out.write_char(' ');
         named(out, event, machine, (info, decoded), tz, data);
     }
+}
+
+/// Returns whether it is an event of a request of io_uring: most of its parameters are those of other operations.
+fn is_request(event: &EventView<'_>) -> bool {
+    let effect = event.info().and_then(Event::effect);
+    matches!(effect, Some(Effect::IoUringSubmit | Effect::IoUringComplete))
 }
 
 /// Appends a parameter, or a member of a structure: name, value, and the value's meaning in parentheses.
@@ -144,6 +154,7 @@ pub fn value(
         Value::Structs(v) => {
             return listed(out, v.iter(), |out, v| structure(out, event, machine, &v, tz, data));
         }
+        Value::BitSet(v) => return listed(out, v.iter(), |out, number| out.integer(number)),
         Value::Dirents(v) => return listed(out, v.iter(), |out, entry| out.text(entry.name)),
     };
 }
@@ -180,7 +191,7 @@ fn structure(
 fn absent(ty: ParamType) -> &'static str {
     use ParamType::*;
     match ty {
-        BYTEBUF | IOVEC | DIRENTS | STRUCT | STRUCTS | SOCKTUPLE | FDLIST | CHARBUFARRAY
+        BYTEBUF | IOVEC | DIRENTS | BITSET | STRUCT | STRUCTS | SOCKTUPLE | FDLIST | CHARBUFARRAY
         | CHARBUF_PAIR_ARRAY | DYN => "NULL",
         _ => "<NA>",
     }

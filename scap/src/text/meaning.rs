@@ -6,6 +6,7 @@ use super::{kernel_names, values};
 use crate::{
     events::{
         Detail, Effect, Event, FlagTable, ForeignCall, ParamInfo, ParamType, PrintFormat, Source, Syscall,
+        io_uring_op,
     },
     format::{Decoded, EventView, Value},
     model::{AT_FDCWD, Machine, OpenFd, bpf_creates, fcntl_duplicates, flag},
@@ -38,7 +39,7 @@ pub fn meaning<'a>(
     match decoded.value {
         Value::Errno(v) => errno(v),
         Value::Fd(v) if v < 0 && is_result(event, info) => errno(v),
-        Value::Fd(AT_FDCWD) if is_directory(info) => fixed(Some("AT_FDCWD")),
+        Value::Fd(AT_FDCWD) if is_directory(event, info) => fixed(Some("AT_FDCWD")),
         Value::Fd(v) => fd(names, event, info, v).map_or(Meaning::None, Meaning::Fd),
         Value::Pid(v) if v < 0 && is_result(event, info) => errno(v),
         // 0 and negative ids name the caller, all processes, or a process group.
@@ -52,6 +53,7 @@ pub fn meaning<'a>(
         Value::Signal(v) => fixed(kernel_names::signal(v)),
         Value::Flags(v) | Value::Mode(v) => match info.detail {
             Detail::Flags(table) => flags(values::flag_names(table, v.into())),
+            Detail::ByOpcode(index) => by_opcode(event, index, v),
             _ => Meaning::None,
         },
         Value::Enum(v) => match info.detail {
@@ -106,8 +108,19 @@ fn is_result(event: &EventView<'_>, info: &ParamInfo) -> bool {
 }
 
 /// Returns whether a descriptor parameter names the directory that a path is relative to.
-fn is_directory(info: &ParamInfo) -> bool {
-    info.name.contains("dir") || info.name == "mountfd"
+fn is_directory(event: &EventView<'_>, info: &ParamInfo) -> bool {
+    let is_request = || event.info().is_some_and(|row| row.effect() == Some(Effect::IoUringSubmit));
+    info.name.contains("dir") || info.name == "mountfd" || is_request()
+}
+
+/// Returns the names of the flags of a request's operation, which is in the parameter at `index`.
+fn by_opcode(event: &EventView<'_>, index: u8, value: u32) -> Meaning<'static> {
+    let op = event.param(index.into()).and_then(|opcode| io_uring_op(*opcode.first()?));
+    match op.and_then(|op| Some((op.flags?, op.is_enum))) {
+        Some((table, true)) => flags(values::enum_names(table, value.into())),
+        Some((table, false)) => flags(values::flag_names(table, value.into())),
+        None => Meaning::None,
+    }
 }
 
 /// Returns what a descriptor refers to; `None` if the number is not a descriptor.

@@ -34,6 +34,7 @@ pub(super) const DEFAULTS: &[(&str, &str)] = &[
 const LIVE: &[&str] = &[
     "drop-failed",
     "dynamic-snaplen",
+    "extensions",
     "filter",
     "full-capture-ports",
     "keep-age",
@@ -104,6 +105,8 @@ pub(super) const NEEDS_BOOL: &str = "needs true or false";
 pub enum Takes {
     /// `true` or `false`.
     Switch,
+    /// The same, `true` by default: the flag is `--no-NAME`.
+    SwitchOff,
     /// One value.
     One,
     /// One value or an array, which is joined with commas.
@@ -112,10 +115,17 @@ pub enum Takes {
     Many,
 }
 
+impl Takes {
+    /// Returns whether the value is `true` or `false`.
+    pub const fn is_switch(self) -> bool {
+        matches!(self, Takes::Switch | Takes::SwitchOff)
+    }
+}
+
 /// A long flag of `scapd record`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flag {
-    /// Its name, without the dashes.
+    /// Its name, without the dashes; that of a [`Takes::SwitchOff`], without `no-`.
     pub name: String,
     /// The section that it belongs to.
     pub section: Section,
@@ -221,8 +231,7 @@ impl Keys {
 
     /// Checks the values of one key; the error is the message.
     pub(super) fn check(&self, key: &str, values: &[String]) -> Result<(), String> {
-        if self.takes(key) == Takes::Switch && values.iter().any(|value| value != "true" && value != "false")
-        {
+        if self.takes(key).is_switch() && values.iter().any(|value| value != "true" && value != "false") {
             return Err(NEEDS_BOOL.to_owned());
         }
         match self.parse([(key, values)]) {
@@ -239,10 +248,11 @@ impl Keys {
     ) -> Result<Wanted, FlagError> {
         let mut line = Vec::new();
         for (key, values) in values {
-            if self.takes(key) == Takes::Switch {
-                line.extend(values.iter().filter(|value| *value == "true").map(|_| format!("--{key}")));
-            } else {
-                line.extend(values.iter().map(|value| format!("--{key}={value}")));
+            let given = |set: &'static str| values.iter().filter(move |value| *value == set);
+            match self.takes(key) {
+                Takes::Switch => line.extend(given("true").map(|_| format!("--{key}"))),
+                Takes::SwitchOff => line.extend(given("false").map(|_| format!("--no-{key}"))),
+                _ => line.extend(values.iter().map(|value| format!("--{key}={value}"))),
             }
         }
         self.flags.parse(line)

@@ -170,7 +170,7 @@ impl ServiceSettings {
     fn effective(&self, keys: &Keys, key: &str) -> Vec<String> {
         let values = self.values.get(key).map_or_else(|| keys.default(key), |value| value.values.clone());
         // A switch that is off equals one that is not set.
-        if keys.takes(key) == Takes::Switch && values == ["false"] { Vec::new() } else { values }
+        if keys.takes(key).is_switch() && values == ["false"] { Vec::new() } else { values }
     }
 
     /// Returns the keys that have different values in `other`.
@@ -212,7 +212,7 @@ impl ServiceSettings {
         let values = self.effective(keys, key);
         let quoted = |value: &String| toml::Value::from(value.as_str()).to_string();
         let value = match (keys.takes(key), values.as_slice()) {
-            (Takes::Switch, values) => (!values.is_empty()).to_string(),
+            (takes, values) if takes.is_switch() => (!values.is_empty()).to_string(),
             (_, []) => return format!("#{key} =\n"),
             (Takes::Many, values) => {
                 format!("[{}]", values.iter().map(quoted).collect::<Vec<_>>().join(", "))

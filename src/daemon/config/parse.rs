@@ -124,8 +124,8 @@ impl Parser<'_> {
 /// Returns the values of a key as on a command line, or an error message.
 fn values(takes: Takes, value: &DeValue<'_>) -> Result<Vec<String>, String> {
     match (takes, value) {
-        (Takes::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string()]),
-        (Takes::Switch, _) => Err(NEEDS_BOOL.to_owned()),
+        (takes, DeValue::Boolean(on)) if takes.is_switch() => Ok(vec![on.to_string()]),
+        (takes, _) if takes.is_switch() => Err(NEEDS_BOOL.to_owned()),
         (Takes::List, DeValue::Array(array)) => {
             let values: Result<Vec<_>, _> = array.iter().map(|value| scalar(value.get_ref())).collect();
             values.map(|values| vec![values.join(",")])

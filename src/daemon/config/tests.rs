@@ -50,7 +50,8 @@ fn every_flag_of_record_is_a_key_or_has_a_reason_not_to_be() {
         record.get_arguments().filter_map(|arg| arg.get_long()).filter(|name| *name != "help").collect();
     assert!(flags.len() > 15, "{flags:?}");
     for flag in flags {
-        assert!(!matches!(keys.section(flag), Err(NoKey::Unknown(_))), "{flag}");
+        let key = flag.strip_prefix("no-").unwrap_or(flag);
+        assert!(!matches!(keys.section(key), Err(NoKey::Unknown(_))), "{flag}");
     }
     for section in Section::ALL {
         assert!(keys.all().any(|(_, of)| of == section), "{section} has no keys");
@@ -237,6 +238,22 @@ fn keys_that_need_each_other_are_looked_at_together() {
     assert!(series.rotation.align && series.rotation.period == Some(std::time::Duration::from_secs(1800)));
     let alone = keys.parse([("align", ["true".to_owned()].as_slice())]).map(drop).unwrap_err();
     assert_eq!(alone.what, "`rotate-time` is missing, but another key requires it");
+}
+
+#[test]
+fn a_switch_that_is_on_by_default() {
+    let extensions = |text: &str| {
+        let settings = ServiceSettings::parse(&keys(), "f", text).unwrap();
+        let line =
+            settings.to_toml(&keys()).lines().find(|line| line.starts_with("extensions")).map(str::to_owned);
+        let difference = settings.difference(&keys(), &ServiceSettings::defaults()).live;
+        (settings.wanted(&keys()).unwrap().recording.probe.extensions, line.unwrap(), difference.len())
+    };
+    assert_eq!(extensions(""), (true, "extensions = true".into(), 0));
+    assert_eq!(extensions("[record]\nextensions = true\n"), (true, "extensions = true # f:2:1".into(), 0));
+    assert_eq!(extensions("[record]\nextensions = false\n"), (false, "extensions = false # f:2:1".into(), 1));
+    assert!(mistake("[record]\nextensions = 'no'\n").contains("needs true or false"));
+    assert!(mistake("[record]\nno-extensions = true\n").contains("did you mean `extensions`?"));
 }
 
 #[test]

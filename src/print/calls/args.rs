@@ -8,7 +8,7 @@ use super::{
     quote, sockets, structures,
 };
 use scap::{
-    events::{Detail, EventFlags, FlagTable, ParamInfo, PrintFormat},
+    events::{Detail, Effect, EventFlags, FlagTable, ParamInfo, PrintFormat, flag_table, io_uring_op},
     format::{Decoded, FdEntries, Value},
     model::{AT_FDCWD, Machine},
     text::{
@@ -19,6 +19,9 @@ use scap::{
 
 /// What the recorder does not have.
 pub const UNKNOWN: &str = "...";
+
+/// The flags of open, as the kernel has them.
+const OPEN_FLAGS: FlagTable = flag_table("open_flags");
 
 /// The arguments of a call, while they are written.
 pub struct Args<'a, 'e> {
@@ -49,7 +52,21 @@ impl Args<'_, '_> {
         let Some((info, decoded)) = self.params.at(at) else { return self.unknown() };
         match decoded.value {
             Value::Fd(v) => self.descriptor(at, v),
+            Value::Flags(v) if matches!(info.detail, Detail::ByOpcode(_)) => self.by_opcode(info, v.into()),
             _ => self.described(info, &decoded),
+        }
+    }
+
+    /// Appends the flags of a request's operation.
+    fn by_opcode(&mut self, info: &ParamInfo, value: u64) {
+        let Detail::ByOpcode(index) = info.detail else { return };
+        let number = self.params.at(index.into()).and_then(|(_, opcode)| number(opcode.value));
+        let op = number.and_then(|number| io_uring_op(u8::try_from(number).ok()?));
+        match op.and_then(|op| Some((op.flags?, op.is_enum))) {
+            Some((table, true)) => flags::enumerated(self.out, table, value),
+            Some((OPEN_FLAGS, false)) => flags::open(self.out, OPEN_FLAGS, value),
+            Some((table, false)) => flags::flags(self.out, table, value, None),
+            None => self.hexadecimal(value),
         }
     }
 
@@ -93,6 +110,7 @@ impl Args<'_, '_> {
             Value::SigSet64(v) => structures::signals(self, v),
             Value::Struct(v) => structures::structure(self, &v),
             Value::Structs(v) => structures::structures(self, &v),
+            Value::BitSet(v) => structures::numbers(self, v),
             Value::Dirents(v) => structures::dirents(self, &v),
             value => match number(value) {
                 Some(v) => self.format(format_args!("{v}")),
@@ -104,7 +122,8 @@ impl Args<'_, '_> {
     /// Appends a descriptor and what it refers to.
     pub fn descriptor(&mut self, at: usize, fd: i64) {
         let Some((info, decoded)) = self.params.at(at) else { return };
-        if fd == AT_FDCWD && is_directory(info.name) {
+        let is_request = self.params.row().effect() == Some(Effect::IoUringSubmit);
+        if fd == AT_FDCWD && (is_directory(info.name) || is_request) {
             return self.text("AT_FDCWD");
         }
         // Old recorders did not extend the sign.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Write, sync::LazyLock};
 
-use scap::events::{Detail, FlagTable, flag_table, rows};
+use scap::events::{Detail, FlagTable, IO_URING_OPS, flag_table, rows};
 
 /// What strace prints in another order than that of the table: these come first, in this order. A `+` joins flags that the
 /// first one includes: they are not named beside it.
@@ -66,7 +66,9 @@ static NAMES: LazyLock<HashMap<&'static str, Names>> = LazyLock::new(|| {
     });
     // Lists of descriptors have these.
     let polled = ("poll_flags", flag_table("poll_flags"));
-    tables.chain([polled]).map(|(name, table)| (name, Names::of(name, table))).collect()
+    let of_requests =
+        IO_URING_OPS.iter().filter_map(|op| op.flags).filter_map(|table| Some((table.first()?.table, table)));
+    tables.chain(of_requests).chain([polled]).map(|(name, table)| (name, Names::of(name, table))).collect()
 });
 
 impl Names {
@@ -99,6 +101,15 @@ fn spelled(table: &str, name: &str) -> String {
     }
     let prefix = PREFIXES.iter().find(|(of, _)| *of == table).map_or("", |(_, prefix)| prefix);
     format!("{prefix}{name}")
+}
+
+/// Appends flags of open in the kernel's encoding: O_RDONLY has no bit, and is named beside others.
+pub fn open(out: &mut String, table: FlagTable, value: u64) {
+    const ACCESS: u64 = 3;
+    if value & ACCESS == 0 && value != 0 {
+        out.push_str("O_RDONLY|");
+    }
+    flags(out, table, value, None);
 }
 
 /// Appends a set of flags. `prefix` replaces the `O_` of the names.

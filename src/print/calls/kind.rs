@@ -13,6 +13,10 @@ pub enum Kind {
     Enter(&'static Shape),
     /// The end of a call.
     Exit(&'static Shape),
+    /// A request of io_uring is submitted.
+    Submission,
+    /// A request of io_uring is complete.
+    Completion,
     /// A signal reaches a thread.
     Signal,
     /// A thread ends.
@@ -35,6 +39,8 @@ impl Kind {
         let Some(row) = event.info() else { return Kind::Other };
         match (row.source, row.effect()) {
             (_, Some(Effect::Exit)) => Kind::End,
+            (_, Some(Effect::IoUringSubmit)) => Kind::Submission,
+            (_, Some(Effect::IoUringComplete)) => Kind::Completion,
             (_, Some(Effect::Drop)) => Kind::Sampled,
             (_, Some(Effect::Notice)) => match ledger::parse(event) {
                 Some(Notice::Gap(_)) => Kind::Gap,

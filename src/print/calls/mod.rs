@@ -25,6 +25,7 @@ mod line;
 mod other;
 mod params;
 mod quote;
+mod requests;
 mod result;
 mod sockets;
 mod starts;
@@ -44,6 +45,7 @@ use args::{Args, UNKNOWN};
 use kind::{Kind, is_of_child};
 use line::{Head, Part};
 use params::Params;
+use requests::Begins;
 use result::Errors;
 use scap::{format::EventView, replay::Moment};
 use starts::{Start, Starts, native_number};
@@ -55,6 +57,7 @@ pub struct Calls {
     head: Head,
     errors: Errors,
     starts: Starts,
+    requests: Begins,
     /// The line; while a call is held, its beginning.
     text: String,
     /// How much of it has been written, in bytes: 0, but for a held call that is overdue.
@@ -83,8 +86,8 @@ impl View for Calls {
         let event = moment.event();
         match Kind::of(event) {
             Kind::Exit(_) => !is_of_child(event),
-            Kind::Signal | Kind::End | Kind::Notice | Kind::Gap => true,
-            Kind::Enter(_) | Kind::Sampled | Kind::Other => false,
+            Kind::Completion | Kind::Signal | Kind::End | Kind::Notice | Kind::Gap => true,
+            Kind::Enter(_) | Kind::Submission | Kind::Sampled | Kind::Other => false,
         }
     }
 
@@ -113,6 +116,7 @@ impl Calls {
             head: Head::new(tz, colours),
             errors: Errors::default(),
             starts: Starts::default(),
+            requests: Begins::default(),
             text: String::new(),
             shown: 0,
             section: 0,
@@ -124,11 +128,17 @@ impl Calls {
             self.section = moment.captured.section;
             self.lose(out)?;
         }
-        if !is_wanted && self.starts.is_empty() {
+        let kind = Kind::of(moment.event());
+        if !is_wanted && self.starts.is_empty() && !matches!(kind, Kind::Submission | Kind::Completion) {
             return Ok(());
         }
-        match Kind::of(moment.event()) {
+        match kind {
             Kind::Enter(shape) | Kind::Exit(shape) => self.call(moment, shape, is_wanted, out),
+            Kind::Submission => {
+                self.submitted(moment);
+                Ok(())
+            }
+            Kind::Completion => self.completed(moment, is_wanted, out),
             Kind::End => self.end(moment, is_wanted, out),
             Kind::Signal if is_wanted => self.signal(moment, out),
             Kind::Notice if is_wanted => self.notice(moment.event(), out),
@@ -270,6 +280,11 @@ impl Calls {
                 self.head.paint(&mut self.text, Part::Error, error);
             }
         }
+        self.latency(latency);
+    }
+
+    /// Appends how long it took.
+    fn latency(&mut self, latency: Option<u64>) {
         if let Some(ns) = latency {
             self.text.push(' ');
             let time = format_args!("<{}.{:06}>", ns / 1_000_000_000, ns % 1_000_000_000 / 1000);
@@ -328,6 +343,7 @@ impl Calls {
     fn lose(&mut self, out: &mut dyn Write) -> io::Result<()> {
         self.break_off(out)?;
         self.starts.clear();
+        self.requests.clear();
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::{args::Args, quote};
 use scap::{
-    format::{Dirents, Structure, Structures},
+    format::{BitSet, Dirents, Structure, Structures},
     text::kernel_names::signals_of_64,
 };
 
@@ -41,6 +41,15 @@ pub fn dirents(a: &mut Args<'_, '_>, entries: &Dirents<'_>) {
         quote::quoted(a.out, entry.name);
         a.text("}");
     });
+}
+
+/// Appends a set of small numbers.
+pub fn numbers(a: &mut Args<'_, '_>, set: BitSet<'_>) {
+    a.text("[");
+    for (i, number) in set.iter().enumerate() {
+        a.format(format_args!("{}{number}", if i == 0 { "" } else { " " }));
+    }
+    a.text("]");
 }
 
 /// Appends a set of signals; if it has most of them, those that it does not have.

@@ -14,7 +14,7 @@ fn shape(json: &Json) -> Option<String> {
         Json::Array(_) => "array".to_owned(),
         Json::Object(members) if members.contains_key("invalid") => return None,
         Json::Object(members) if members.contains_key("family") => "address".to_owned(),
-        Json::Object(members) if members.contains_key("type") => "dynamic".to_owned(),
+        Json::Object(members) if members.len() == 2 && members.contains_key("type") => "dynamic".to_owned(),
         Json::Object(members) if members.contains_key("names") => "flags".to_owned(),
         Json::Object(members) if members.contains_key("value") => "named".to_owned(),
         Json::Object(_) => "structure".to_owned(),
@@ -27,7 +27,7 @@ fn expected(info: &ParamInfo) -> &'static str {
     match info.ty {
         DYN => "dynamic",
         STRUCT => "structure",
-        STRUCTS | DIRENTS => "array",
+        STRUCTS | DIRENTS | BITSET => "array",
         FLAGS64 | SIGSET64 => "flags",
         IOVEC => "string",
         _ if info.ty.size().is_some() && matches!(info.detail, Detail::Flags(_)) => "flags",

@@ -122,7 +122,7 @@ fn a_page_has_rows_of_what_there_is() {
         assert_eq!(rows(change), least + more, "{n}");
     }
     // Who asked for something else in between gets a row for that.
-    let asked = select::Asked::parse("read", "exit", "none");
+    let asked = select::Asked::parse("read", "exit", "none", "");
     for (times, more) in [(1, 1), (2, 2), (5, 2)] {
         let mut summary = Summary::default();
         summary.ledger.asked = vec![asked; times];

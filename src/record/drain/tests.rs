@@ -29,7 +29,7 @@ fn write(drain: &mut Drain, ts: u64, late: bool) {
 
 /// The enter events of all calls.
 fn enters() -> Asked {
-    Asked { syscalls: None, enter: true, exit: false, tracepoints: TracepointSet::none() }
+    Asked { syscalls: None, enter: true, exit: false, tracepoints: TracepointSet::none(), extensions: true }
 }
 
 fn generic(ts: u64, code: u16, native: u16) -> Vec<u8> {

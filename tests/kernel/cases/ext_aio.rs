@@ -236,8 +236,8 @@ const MASK: u64 = 1 << 11;
 /// epoll_pwait and epoll_pwait2: a time in ms, or a structure.
 fn wait(r: &mut Row, timeout: usize, assert: impl Fn(&Params)) {
     let mut events = [Event { events: 0, data: 0 }; 3];
-    let (buf, mask) = (events.as_mut_ptr(), &raw const MASK);
-    let event = fails!(r, libc::EBADF, BAD, buf, 3, timeout, mask, 8usize);
+    let (buf, mask) = (events.as_mut_ptr(), [MASK]);
+    let event = fails!(r, libc::EBADF, BAD, buf, 3, timeout, mask.as_ptr(), 8usize);
     event
         .i64("epfd", BAD.into())
         .empty("events")

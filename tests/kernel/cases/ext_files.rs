@@ -39,7 +39,6 @@ pub const ROWS: &[RowTest] = rows![
     readdir,
 ];
 
-const EMPTY_PATH: u32 = 0x1000;
 const NOFOLLOW: u32 = 0x100;
 const MISSING: &CStr = c"/nonexistent/file";
 
@@ -161,13 +160,10 @@ fn umask(r: &mut Row) {
     // It cannot fail. The mask is that of the whole process, so a child changes its own.
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let old = status.lines().find_map(|line| line.strip_prefix("Umask:")).unwrap();
-    let old = i64::from_str_radix(old.trim(), 8).unwrap();
+    let old = u32::from_str_radix(old.trim(), 8).unwrap();
     let number = r.native();
-    let event = r.in_child(old, || {
-        by_number!(number, 0o1027);
-        0
-    });
-    event.u32("mask", 0o1027);
+    let event = r.in_child(|| by_number!(number, 0o1027));
+    event.u32("res", old).u32("mask", 0o1027);
 }
 
 fn utime(r: &mut Row) {

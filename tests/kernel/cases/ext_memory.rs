@@ -107,30 +107,30 @@ fn msync(r: &mut Row) {
 }
 
 fn mremap(r: &mut Row) {
-    let event = fails!(r, libc::EINVAL, ODD, 0x2000usize, 0x3000usize, 3, 0x5003usize);
-    event.u64("old_address", 0x1003).u64("old_size", 0x2000).u64("new_size", 0x3000).u32("flags", 3);
+    let event = fails!(r, libc::EINVAL, ODD, 0x2000usize, 0x3000usize, 3usize, 0x5003usize);
+    event.u64("old_address", 0x1003).u64("old_size", 0x2000).u64("new_size", 0x3000).u64("flags", 3);
     event.u64("new_address", 0x5003);
     let pages = Pages::new(libc::MAP_PRIVATE);
     // Smaller, in place; the test then unmaps what is left.
-    let (_, event) = succeeds!(r, pages.0, Pages::SIZE, PAGE, 0, 0x6000usize);
-    event.u64("old_address", pages.0 as u64).u64("old_size", 8192).u64("new_size", 4096).u32("flags", 0);
+    let (_, event) = succeeds!(r, pages.0, Pages::SIZE, PAGE, 0usize, 0x6000usize);
+    event.u64("old_address", pages.0 as u64).u64("old_size", 8192).u64("new_size", 4096).u64("flags", 0);
     event.u64("new_address", 0x6000);
 }
 
 fn remap_file_pages(r: &mut Row) {
-    let event = fails!(r, libc::EINVAL, ODD, 9usize, 7, 0x5_0000_0003usize, 0x10000);
-    event.u64("addr", 0x1003).u64("size", 9).u32("prot", 7).u64("pgoff", 0x5_0000_0003).u32("flags", 0x10000);
+    let event = fails!(r, libc::EINVAL, ODD, 9usize, 7usize, 0x5_0000_0003usize, 0x10000usize);
+    event.u64("addr", 0x1003).u64("size", 9).u64("prot", 7).u64("pgoff", 0x5_0000_0003).u64("flags", 0x10000);
     let pages = Pages::new(libc::MAP_SHARED);
-    let (_, event) = succeeds!(r, pages.0, PAGE, 0, 1usize, 0);
-    event.u64("addr", pages.0 as u64).u64("size", 4096).u32("prot", 0).u64("pgoff", 1).u32("flags", 0);
+    let (_, event) = succeeds!(r, pages.0, PAGE, 0usize, 1usize, 0usize);
+    event.u64("addr", pages.0 as u64).u64("size", 4096).u64("prot", 0).u64("pgoff", 1).u64("flags", 0);
 }
 
 fn mseal(r: &mut Row) {
     fails!(r, libc::EINVAL, ODD, 9usize, 5usize).u64("addr", 0x1003).u64("size", 9).u64("flags", 5);
     // Sealed memory stays until the process ends, so it must be a child's.
     let (pages, number) = (Pages::new(libc::MAP_PRIVATE), r.native());
-    let event = r.in_child(0, || by_number!(number, pages.0, PAGE, 0usize));
-    event.u64("addr", pages.0 as u64).u64("size", 4096).u64("flags", 0);
+    let event = r.in_child(|| by_number!(number, pages.0, PAGE, 0usize));
+    event.i64("res", 0).u64("addr", pages.0 as u64).u64("size", 4096).u64("flags", 0);
 }
 
 fn memfd_secret(r: &mut Row) {
@@ -154,9 +154,9 @@ fn map_shadow_stack(r: &mut Row) {
 }
 
 fn pkey_alloc(r: &mut Row) {
-    fails!(r, libc::EINVAL, 9, 3usize).u32("flags", 9).u32("access_rights", 3);
+    fails!(r, libc::EINVAL, 9usize, 3usize).u64("flags", 9).u64("access_rights", 3);
     let (key, event) = succeeds_with_keys(r);
-    event.u32("flags", 0).u32("access_rights", 2);
+    event.u64("flags", 0).u64("access_rights", 2);
     syscall!(SYS_pkey_free, key);
 }
 
@@ -167,7 +167,7 @@ fn succeeds_with_keys(r: &mut Row) -> (i64, Params) {
         not_testable("this processor has no protection keys");
     }
     syscall!(SYS_pkey_free, key);
-    succeeds!(r, 0, 2usize)
+    succeeds!(r, 0usize, 2usize)
 }
 
 fn pkey_free(r: &mut Row) {
@@ -180,32 +180,32 @@ fn pkey_free(r: &mut Row) {
 }
 
 fn pkey_mprotect(r: &mut Row) {
-    let event = fails!(r, libc::EINVAL, ODD, 9usize, 0x0300_0007, 4);
-    event.u64("addr", 0x1003).u64("size", 9).u32("prot", 0x0300_0007).i32("pkey", 4);
+    let event = fails!(r, libc::EINVAL, ODD, 9usize, 0x0300_0007usize, 4);
+    event.u64("addr", 0x1003).u64("size", 9).u64("prot", 0x0300_0007).i32("pkey", 4);
     // Without a key it is mprotect, on every processor.
     let pages = Pages::new(libc::MAP_PRIVATE);
-    let (_, event) = succeeds!(r, pages.0, PAGE, libc::PROT_READ, -1);
-    event.u64("addr", pages.0 as u64).u64("size", 4096).u32("prot", 1).i32("pkey", -1);
+    let (_, event) = succeeds!(r, pages.0, PAGE, libc::PROT_READ as usize, -1);
+    event.u64("addr", pages.0 as u64).u64("size", 4096).u64("prot", 1).i32("pkey", -1);
 }
 
 /// Node 0, as a node mask.
 const NODE_0: [u64; 2] = [1, 0];
-const MPOL_BIND: i32 = 2;
+const MPOL_BIND: usize = 2;
 
 fn mbind(r: &mut Row) {
     let odd = [5u64, 1 << 3];
-    let event = fails!(r, libc::EINVAL, ODD, 9usize, 0x8003, odd.as_ptr(), 129usize, 6);
-    event.u64("addr", 0x1003).u64("size", 9).u32("mode", 0x8003).bytes("nodemask", bytes(&odd));
+    let event = fails!(r, libc::EINVAL, ODD, 9usize, 0x8003usize, odd.as_ptr(), 129usize, 6);
+    event.u64("addr", 0x1003).u64("size", 9).u64("mode", 0x8003).bytes("nodemask", bytes(&odd));
     event.u64("maxnode", 129).u32("flags", 6);
     let pages = Pages::new(libc::MAP_PRIVATE);
     let (_, event) = succeeds!(r, pages.0, PAGE, MPOL_BIND, NODE_0.as_ptr(), 64usize, 1);
-    event.u64("addr", pages.0 as u64).u64("size", 4096).u32("mode", 2).bytes("nodemask", bytes(&NODE_0[..1]));
+    event.u64("addr", pages.0 as u64).u64("size", 4096).u64("mode", 2).bytes("nodemask", bytes(&NODE_0[..1]));
     event.u64("maxnode", 64).u32("flags", 1);
     #[cfg(target_arch = "x86_64")]
     {
         let mask = LowMemory::new().put_words(&[3, 1]);
         let event = r.call32(-22, [0x1003, 9, 1, mask, 33, 2]);
-        event.u64("addr", 0x1003).u64("size", 9).u32("mode", 1).bytes("nodemask", &[3, 0, 0, 0]);
+        event.u64("addr", 0x1003).u64("size", 9).u64("mode", 1).bytes("nodemask", &[3, 0, 0, 0]);
         event.u64("maxnode", 33).u32("flags", 2);
     }
 }
@@ -219,8 +219,8 @@ fn set_mempolicy(r: &mut Row) {
     let event = fails!(r, libc::EINVAL, 99, NODE_0.as_ptr(), 65usize);
     event.u32("mode", 99).bytes("nodemask", bytes(&NODE_0[..1])).u64("maxnode", 65);
     let number = r.native();
-    let event = r.in_child(0, || by_number!(number, MPOL_BIND, NODE_0.as_ptr(), 66usize));
-    event.u32("mode", 2).bytes("nodemask", bytes(&NODE_0)).u64("maxnode", 66);
+    let event = r.in_child(|| by_number!(number, MPOL_BIND, NODE_0.as_ptr(), 66usize));
+    event.i64("res", 0).u32("mode", 2).bytes("nodemask", bytes(&NODE_0)).u64("maxnode", 66);
 }
 
 fn get_mempolicy(r: &mut Row) {
@@ -228,11 +228,11 @@ fn get_mempolicy(r: &mut Row) {
     const MEMS_ALLOWED: usize = 4;
     let (mut mode, mut mask) = (77i32, [0u64; 17]);
     let event = fails!(r, libc::EFAULT, &raw mut mode, mask.as_mut_ptr(), 1025usize, 0x18usize, ADDR);
-    event.empty("mode").empty("nodemask").u64("maxnode", 1025).u64("addr", 0x18).u32("flags", 2);
+    event.empty("mode").empty("nodemask").u64("maxnode", 1025).u64("addr", 0x18).u64("flags", 2);
     let (_, event) = succeeds!(r, &raw mut mode, mask.as_mut_ptr(), 1025usize, 0usize, MEMS_ALLOWED);
     assert_eq!(mask[0] & 1, 1, "node 0 is there");
     event.u32("mode", mode as u32).bytes("nodemask", bytes(&mask[..16])).u64("maxnode", 1025);
-    event.u64("addr", 0).u32("flags", 4);
+    event.u64("addr", 0).u64("flags", 4);
 }
 
 fn set_mempolicy_home_node(r: &mut Row) {

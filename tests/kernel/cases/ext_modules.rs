@@ -50,7 +50,7 @@ fn kexec_load(r: &mut Row) {
     const FLAGS: usize = 0x8001;
     let segments = [[1usize, 2, 3, 4], [5, 6, 7, 8]];
     let event = fails!(r, libc::EINVAL, 0x1003usize, 2usize, segments.as_ptr(), FLAGS);
-    event.u64("entry", 0x1003).u64("nr_segments", 2).u32("flags", 0x8001);
+    event.u64("entry", 0x1003).u64("nr_segments", 2).u64("flags", 0x8001);
     event.structures("segments", &segments);
     event.members("segments", &[("buf", 1), ("bufsz", 2), ("mem", 3), ("memsz", 4)]);
 }
@@ -60,7 +60,7 @@ fn kexec_file_load(r: &mut Row) {
     let line = c"quiet".as_ptr();
     let event = fails!(r, libc::EINVAL, BAD, BAD - 1, 6usize, line, FLAGS);
     event.i64("kernel_fd", BAD.into()).i64("initrd_fd", i64::from(BAD) - 1);
-    event.u64("cmdline_len", 6).text("cmdline", c"quiet").u32("flags", 0x8000_0002);
+    event.u64("cmdline_len", 6).text("cmdline", c"quiet").u64("flags", 0x8000_0002);
 }
 
 fn uselib(r: &mut Row) {
@@ -126,8 +126,8 @@ fn landlock_restrict_self(r: &mut Row) {
     event.i64("ruleset_fd", i64::from(BAD) - 1).u32("flags", 1 << 30);
     need_landlock();
     let (ruleset, number) = (ruleset(), r.native());
-    let event = r.in_child(0, || by_number!(number, ruleset.as_raw_fd(), 0));
-    event.i64("ruleset_fd", fd_of(&ruleset)).u32("flags", 0);
+    let event = r.in_child(|| by_number!(number, ruleset.as_raw_fd(), 0));
+    event.i64("res", 0).i64("ruleset_fd", fd_of(&ruleset)).u32("flags", 0);
 }
 
 const LSM_ATTR_CURRENT: u32 = 100;

@@ -9,14 +9,23 @@ mod drop_failed;
 mod epoll;
 mod exec;
 mod ext;
+mod ext_aio;
 #[cfg(target_arch = "x86_64")]
 mod ext_compat;
+mod ext_contents;
+mod ext_files;
 mod ext_ipc;
+mod ext_memory;
+mod ext_modules;
+mod ext_mounts;
+mod ext_number;
 mod ext_process;
 mod ext_scheduling;
 mod ext_signals;
 mod ext_system;
 mod ext_time;
+mod ext_watches;
+mod ext_xattrs;
 mod fds;
 mod files;
 mod generic;
@@ -44,6 +53,7 @@ mod process;
 mod process_vm;
 mod ptrace;
 mod quota;
+mod requests;
 mod sampling;
 mod semaphores;
 mod signal;
@@ -91,6 +101,7 @@ pub use process::in_child;
 pub use process_vm::*;
 pub use ptrace::*;
 pub use quota::*;
+pub use requests::*;
 pub use sampling::{drop_e, drop_x};
 pub use semaphores::*;
 pub use signal::*;
@@ -118,6 +129,9 @@ pub const SETTINGS: &[SettingTest] = &[
     ("sampling_returns_alone", "close_x", sampling::judges_returns_alone_by_their_result),
     ("sampling_tracepoints", "sched_switch", sampling::leaves_out_tracepoints),
     ("values_in_registers", "generic_x", values::arguments_in_registers),
+    ("values_strings", "generic_x", values::strings_and_pointers),
+    ("values_vectors", "generic_x", values::data_of_vectors),
+    ("values_left_out", "generic_x", values::can_be_left_out),
     ("values_in_memory", "generic_x", values::paths_and_structures),
     ("lost_too_large", "recvmsg_x", losses::larger_than_an_event_may_be),
     ("lost_no_scratch", "access_x", losses::no_scratch_area),
@@ -140,12 +154,20 @@ pub const SETTINGS: &[SettingTest] = &[
 /// The tests of CALL rows: on this machine's calls, and on those of 32-bit programs.
 pub fn rows() -> Vec<(String, RowTest)> {
     let native = [
+        ext_aio::ROWS,
+        ext_contents::ROWS,
+        ext_files::ROWS,
         ext_ipc::ROWS,
+        ext_memory::ROWS,
+        ext_modules::ROWS,
+        ext_mounts::ROWS,
         ext_process::ROWS,
         ext_scheduling::ROWS,
         ext_signals::ROWS,
         ext_system::ROWS,
         ext_time::ROWS,
+        ext_watches::ROWS,
+        ext_xattrs::ROWS,
     ];
     let named = |prefix: &str, rows: &[RowTest]| -> Vec<_> {
         rows.iter().map(|row| (format!("{prefix}::{}", row.0), *row)).collect()

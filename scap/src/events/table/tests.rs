@@ -1,7 +1,7 @@
 //! Tests of the table of events.
 
 use super::*;
-use crate::events::Syscall;
+use crate::events::{Syscall, types};
 
 #[test]
 fn an_event_stands_at_its_number() {
@@ -47,7 +47,7 @@ fn rows_of_a_name_have_the_same_effect() {
         others.for_each(|other| assert_eq!(other.effect(), e.effect(), "{}", other.code));
     }
     for effect in Effect::ALL {
-        assert!(EVENTS.iter().any(|e| e.own_effect == Some(*effect)), "no row has {effect:?}");
+        assert!(types().any(|e| e.own_effect == Some(*effect)), "no row has {effect:?}");
     }
 }
 
@@ -117,6 +117,7 @@ fn codes_and_parameters_are_those_of_the_format() {
                     Detail::Flags(table) => format!(":{}", table[0].table),
                     Detail::Dyn(entries) => format!(":{}", entries[0].list),
                     Detail::DirFd(i) => format!(":dirfd_param:{i}"),
+                    Detail::ByOpcode(i) => format!(":by_opcode:{i}"),
                     Detail::Layout(table) => format!(":{}", table[0].name),
                 };
                 let format = format!("{:?}", p.format).to_ascii_lowercase();

@@ -1,6 +1,7 @@
 //! The parameters of an event by name.
 
 use crate::{
+    events::Detail,
     format::{EventView, Value, decode},
     model::paths,
 };
@@ -81,6 +82,14 @@ impl<'a> Args<'a> {
             Value::Flags(v) | Value::Enum(v) => Some(v),
             _ => None,
         }
+    }
+
+    /// Returns whether the flags of a call that returns a descriptor have the one for close-on-exec, by its name.
+    pub fn has_cloexec(&self) -> bool {
+        let params = self.event.info().map_or(&[][..], |row| row.params);
+        let table = params.iter().find(|param| param.name == "flags").map(|param| param.detail);
+        let (Some(Detail::Flags(table)), Some(flags)) = (table, self.flags("flags")) else { return false };
+        table.iter().any(|flag| flag.name.ends_with("CLOEXEC") && flag.value & u64::from(flags) != 0)
     }
 
     pub fn has_flag(&self, name: &str, flag: u32) -> bool {

@@ -31,9 +31,13 @@ impl Apply<'_> {
 
     fn insert(&mut self, param: &str, open: OpenFd, close_on_exec: bool) {
         if let Some(fd) = self.args.int(param).filter(|fd| *fd >= 0) {
-            let open = OpenFd { opened: self.args.event.ts(), ..open };
-            self.machine.tasks.files_mut(self.tid).insert(fd, open, close_on_exec);
+            self.insert_fd(fd, open, close_on_exec);
         }
+    }
+
+    pub(super) fn insert_fd(&mut self, fd: i64, open: OpenFd, close_on_exec: bool) {
+        let open = OpenFd { opened: self.args.event.ts(), ..open };
+        self.machine.tasks.files_mut(self.tid).insert(fd, open, close_on_exec);
     }
 
     pub(super) fn opened(&mut self) {
@@ -41,7 +45,11 @@ impl Apply<'_> {
         let Some(name) = args.text("name").or_else(|| args.text("path")) else { return };
         let mut path =
             self.machine.absolute(args.event, args.int("dirfd"), name).unwrap_or_else(|| name.to_vec());
-        let class = if args.has_flag("flags", flags::O_TMPFILE) {
+        // Generic events have the flags as the kernel has them.
+        let is_generic = self.row.ty.is_generic();
+        let class = if is_generic {
+            FdClass::File
+        } else if args.has_flag("flags", flags::O_TMPFILE) {
             // An unnamed file in that directory: the kernel names it after its inode.
             if let Some(ino) = args.uint("ino") {
                 path = paths::join(&path, format!("#{ino} (deleted)").as_bytes());
@@ -52,9 +60,9 @@ impl Apply<'_> {
         } else {
             FdClass::File
         };
-        let cloexec = args.has_flag("flags", O_CLOEXEC);
+        let cloexec = args.has_cloexec();
         let mut open = OpenFd {
-            flags: args.flags("flags").unwrap_or_default(),
+            flags: args.flags("flags").filter(|_| !is_generic).unwrap_or_default(),
             dev: args.uint("dev").and_then(|dev| u32::try_from(dev).ok()).unwrap_or_default(),
             ino: args.uint("ino").unwrap_or_default(),
             ..OpenFd::new(class, &path)
@@ -62,7 +70,24 @@ impl Apply<'_> {
         if self.machine.tasks.whole {
             open.set_given(name);
         }
-        self.open("fd", open, cloexec);
+        self.open(if is_generic { "res" } else { "fd" }, open, cloexec);
+    }
+
+    /// Names a descriptor as its link in /proc does.
+    pub(super) fn anonymous_made(&mut self) {
+        const LINKS: [(&str, &str); 6] = [
+            ("fsopen", "anon_inode:[fscontext]"),
+            ("fspick", "anon_inode:[fscontext]"),
+            ("fanotify_init", "anon_inode:[fanotify]"),
+            ("landlock_create_ruleset", "anon_inode:[landlock-ruleset]"),
+            ("memfd_secret", "/secretmem (deleted)"),
+            ("perf_event_open", "anon_inode:[perf_event]"),
+        ];
+        let name = LINKS.iter().find(|(call, _)| *call == self.row.name).map_or("", |(_, link)| link);
+        // The kernel always sets close-on-exec for a ruleset.
+        let cloexec = self.row.name == "landlock_create_ruleset" || self.args.has_cloexec();
+        let open = OpenFd::new(FdClass::Named(NamedFd::Unsupported), name.as_bytes());
+        self.open("res", open, cloexec);
     }
 
     /// Linux closes the descriptor even if the call fails, except with EBADF.
@@ -176,11 +201,7 @@ impl Apply<'_> {
         }
         self.socket(FdClass::of_address(&address), |open| {
             open.name = endpoints::sockaddr(&address).into();
-            // A socket bound to a port is a server.
-            open.detail = match address {
-                SockAddr::Inet(ip, port) => FdDetail::Bound((port > 0).then_some(Role::Server), (ip, port)),
-                _ => FdDetail::None,
-            };
+            open.detail = FdDetail::of_bound(&address);
             open.stored = None;
         });
     }
@@ -208,6 +229,11 @@ impl Apply<'_> {
     /// from now on. Returns whether that made a difference.
     pub(super) fn socket(&mut self, class: FdClass, change: impl FnOnce(&mut OpenFd)) -> bool {
         let Some(fd) = self.args.int("fd").filter(|fd| *fd >= 0) else { return false };
+        self.socket_at(fd, class, change)
+    }
+
+    /// The same for the socket at a descriptor.
+    pub(super) fn socket_at(&mut self, fd: i64, class: FdClass, change: impl FnOnce(&mut OpenFd)) -> bool {
         let fds = self.machine.tasks.files_mut(self.tid);
         let before = fds.get(fd).cloned();
         if !fds.get(fd).is_some_and(|open| open.class.is_socket()) {

@@ -2,6 +2,7 @@
 
 mod args;
 mod descriptors;
+mod io_uring;
 mod tasks;
 
 use super::{
@@ -34,7 +35,7 @@ impl Machine {
         (self.changed, self.renamed) = (false, false);
         let call = self.pairing.event(event);
         self.latency = call.map(|call| event.ts().saturating_sub(call.entered));
-        (self.ran, self.used) = (None, None);
+        (self.ran, self.used, self.request_fd) = (None, None, None);
         let Some(row) = event.info() else { return };
         self.changed = match row.effect() {
             Some(effect) if row.takes_effect() => {
@@ -80,6 +81,11 @@ impl Apply<'_> {
                 self.usage_told(effect);
                 return false;
             }
+            Effect::IoUringSubmit => {
+                self.io_uring_submitted();
+                return false;
+            }
+            Effect::IoUringComplete => return self.io_uring_completed(),
             Effect::Notice => return self.notified(),
             Effect::Drop => self.gap(),
             // The rest changes something if the call succeeded.
@@ -119,6 +125,7 @@ impl Apply<'_> {
             Effect::Memfd => self.created(NamedFd::Memfd),
             Effect::Userfaultfd => self.created(NamedFd::Userfaultfd),
             Effect::IoUring => self.created(NamedFd::IoUring),
+            Effect::AnonymousFd => self.anonymous_made(),
             effect => self.task_changed(effect),
         }
         true
@@ -190,6 +197,9 @@ impl Apply<'_> {
             | Effect::Memfd
             | Effect::Userfaultfd
             | Effect::IoUring
+            | Effect::IoUringSubmit
+            | Effect::IoUringComplete
+            | Effect::AnonymousFd
             | Effect::Notice
             | Effect::Drop => {}
         }
@@ -211,7 +221,9 @@ impl Apply<'_> {
 
     /// Returns whether it changes what other events refer to.
     fn notified(&mut self) -> bool {
-        let is_harmless = |ty: &EventType| event(*ty).is_some_and(|row| row.effect().is_none());
+        // A generic event may have been that of a call with an effect.
+        let is_harmless =
+            |ty: &EventType| *ty != EventType(1) && event(*ty).is_some_and(|row| row.effect().is_none());
         match ledger::parse(self.args.event) {
             Some(Notice::Gap(gap))
                 if !gap.most.is_empty()
@@ -230,6 +242,7 @@ impl Apply<'_> {
 
     fn gap(&mut self) {
         self.machine.pairing.clear();
+        self.machine.requests.clear();
         self.machine.schedule.clear();
         self.machine.tasks.gap();
     }
