@@ -374,7 +374,7 @@ impl Summary {
             row("recorded for names", self.for_names.to_string());
         }
         if let Some(filter) = self.ledger.filters.first() {
-            row("filter", escaped(filter.as_bytes()).to_string());
+            row("filter", escaped(filter.as_bytes()));
         }
         if self.ledger.filters.len() > 1 {
             row("filter changes", (self.ledger.filters.len() - 1).to_string());

@@ -45,7 +45,7 @@ pub fn explain(config: &Config, as_json: bool, out: &mut impl Write) -> io::Resu
     let mut table = plain(["decided", "test"]);
     for part in parts {
         let places: Vec<_> = part.places.iter().map(|place| place.text()).collect();
-        table.add_row([places.join(", then "), escaped(part.text.as_bytes()).to_string()]);
+        table.add_row([places.join(", then "), escaped(part.text.as_bytes())]);
     }
     print(&table, out)?;
     writeln!(out)?;
