@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    events::{EVENTS, Effect, Event, EventType, SYSCALLS, Syscall, event},
+    events::{EVENTS, EXTENSIONS, Effect, Event, EventType, Extends, Extension, SYSCALLS, Syscall, event},
     fields::{Fields, Need, Reference, Registry},
     format::{CapturedEvent, EventBuilder, EventView, Value, state::MachineState},
     model::Machine,
@@ -68,6 +68,8 @@ pub enum Decided {
 #[derive(Debug, Clone)]
 pub struct Places {
     by_type: Vec<Decided>,
+    /// Of the types that the format does not have.
+    by_own_type: BTreeMap<u16, Decided>,
     /// Of generic events, by the stable code of their call: enter and exit events.
     by_code: BTreeMap<u16, [Decided; 2]>,
     need: Need,
@@ -84,7 +86,8 @@ impl Places {
             Some((code, [of(0)?, of(1)?]))
         });
         let by_code: BTreeMap<_, _> = by_code.collect();
-        let mut places = Places { by_type, by_code, need: Need::Event, parts: Vec::new() };
+        let by_own_type = own_rows().map(|row| (row.ty.0, decided(&filter.plan, row, 0))).collect();
+        let mut places = Places { by_type, by_own_type, by_code, need: Need::Event, parts: Vec::new() };
         if places.takes_recorder() {
             let open = filter.fields.iter().filter(|field| !Fields.is_of_type(field.field));
             places.need = open.map(Fields::need).max().unwrap_or(Need::Event);
@@ -104,13 +107,14 @@ impl Places {
     pub fn decided(&self, ty: EventType, code: impl FnOnce() -> u16) -> Decided {
         match ty.0 {
             0 | 1 => self.by_code.get(&code()).map_or(Decided::Depends, |both| both[usize::from(ty.0)]),
-            ty => self.by_type.get(usize::from(ty)).copied().unwrap_or(Decided::Depends),
+            ty => self.of_number(ty),
         }
     }
 
     /// Returns whether the recorder has something to decide that takes more than an event's type.
     pub fn takes_recorder(&self) -> bool {
-        self.by_type.iter().chain(self.by_code.values().flatten()).any(|d| *d == Decided::Depends)
+        let types = self.by_type.iter().chain(self.by_own_type.values());
+        types.chain(self.by_code.values().flatten()).any(|d| *d == Decided::Depends)
     }
 
     /// Returns what the recorder has to know besides an event.
@@ -146,9 +150,11 @@ impl Places {
     /// Returns the tracepoints of which events may match, or are needed to decide.
     pub fn narrow_tracepoints(&self, tracepoints: TracepointSet) -> TracepointSet {
         let may_match = |tracepoint: &Tracepoint| {
-            let Some(name) = tracepoint.event_name() else { return true };
-            let mut rows = EVENTS.iter().filter(|row| row.name == name);
-            self.need == Need::Everything || rows.any(|row| self.of_type(row) != Decided::NoMatch)
+            let names = tracepoint.event_names();
+            let mut rows = EVENTS.iter().chain(own_rows()).filter(|row| names.contains(&row.name));
+            names.is_empty()
+                || self.need == Need::Everything
+                || rows.any(|row| self.of_type(row) != Decided::NoMatch)
         };
         tracepoints.iter().filter(may_match).collect()
     }
@@ -159,8 +165,13 @@ impl Places {
             || self.by_code.get(&0).is_none_or(|both| both.iter().any(|d| *d != Decided::NoMatch))
     }
 
+    fn of_number(&self, ty: u16) -> Decided {
+        let of_format = self.by_type.get(usize::from(ty));
+        of_format.or_else(|| self.by_own_type.get(&ty)).copied().unwrap_or(Decided::Depends)
+    }
+
     fn of_type(&self, row: &Event) -> Decided {
-        self.by_type.get(usize::from(row.ty.0)).copied().unwrap_or(Decided::Depends)
+        self.of_number(row.ty.0)
     }
 
     /// Returns whether an event of a call may match: of the call, or of one that is selected with it.
@@ -182,9 +193,15 @@ fn changes_state(call: &Syscall) -> bool {
     call.exit().and_then(Event::effect).is_some_and(|effect| effect != Effect::Memory)
 }
 
+/// Returns the rows of events that are beside the format and extend no other event.
+fn own_rows() -> impl Iterator<Item = &'static Event> {
+    let stands_alone = |row: &&'static Extension| Extends::of(row.joined.ty) == Some(Extends::Nothing);
+    EXTENSIONS.iter().filter(stands_alone).map(|row| &row.joined)
+}
+
 /// Returns what a plan says of all events of a row; of a generic row, of all events of the call with this code.
 fn decided(plan: &Node, row: &'static Event, code: u16) -> Decided {
-    if row.program.is_none() {
+    if row.program.is_none() && Extends::of(row.ty).is_none() {
         // Nothing records such events.
         return Decided::NoMatch;
     }
