@@ -108,3 +108,19 @@ struct {
 	__type(key, u32);
 	__type(value, u32);
 } sampled_calls SEC(".maps");
+
+/*
+ * The interpreters of programs that are being executed, by thread id: from sched_process_exec, which knows them, to the exit
+ * event of the call, a moment later. Written by note_interpreter, read and emptied by execve_x. If it is full, an event has
+ * no interpreter.
+ */
+struct sc_interpreter {
+	char path[256]; /* a NUL-terminated string: the kernel takes no longer one from a script */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u32);
+	__type(value, struct sc_interpreter);
+} interpreters SEC(".maps");

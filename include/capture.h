@@ -118,6 +118,8 @@ struct sc_constants {
 	/* The arguments of io_uring's tracepoints. */
 	enum sc_io_uring_submit io_uring_submit;
 	enum sc_io_uring_complete io_uring_complete;
+	u32 no_env;                  /* leave out the environment of programs */
+	u32 args_limit; /* bytes of a program's arguments, and of its environment, that its extension keeps */
 	/*
 	 * Slots that are called directly: their tail calls have a constant index, so the kernel makes them plain jumps,
 	 * which saves the guard on indirect jumps.

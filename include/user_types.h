@@ -49,6 +49,18 @@ struct sc_msghdr32 {
 	u32 flags;
 };
 
+struct sc_cmsghdr {
+	u64 len;
+	u32 level;
+	u32 type;
+};
+
+struct sc_cmsghdr32 {
+	u32 len;
+	u32 level;
+	u32 type;
+};
+
 struct sc_mmsghdr {
 	struct sc_msghdr header;
 	u32 len;

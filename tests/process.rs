@@ -445,3 +445,22 @@ fn a_time_namespace_does_not_shift_the_events() {
     let (_, info, _) = run(scapd().arg("info").arg(&path));
     assert!(info.contains("first event"), "{info}");
 }
+
+/// The environment of programs is in their events and in the state at the start. `--no-env` keeps it out of both.
+#[test]
+fn the_environment_can_be_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let has_secret = |name: &str, options: &[&str]| {
+        let path = file(&folder, name);
+        let mut recorder = scapd();
+        recorder.args(["record", "-q", "--syscalls", "execve", "-w"]).arg(&path).args(options);
+        let (code, _, said) = run(recorder.args(["--", "true"]).env("SCAPD_TEST", "kept-secret"));
+        assert_eq!(code, Some(0), "{said}");
+        let bytes = fs::read(&path).unwrap();
+        let count_of = |text: &[u8]| bytes.windows(text.len()).filter(|window| *window == text).count();
+        assert!(count_of(b"true\0") > 0, "{name}: the command is not recorded");
+        count_of(b"kept-secret")
+    };
+    assert!(has_secret("with.scap", &[]) >= 2, "the state and the event have it");
+    assert_eq!(has_secret("without.scap", &["--no-env"]), 0);
+}

@@ -10,7 +10,19 @@
 enum {
 	SC_MAX_ARGUMENTS = 4096, /* bytes of argv to keep; the same for the environment */
 	SC_MAX_POINTERS = 128,   /* strings of an argv or envp to read */
+	SC_ALL_POINTERS = 1024,  /* the same for one that the extension has */
+	/* Where a failed exec notes what the event cuts: in the temporary room, behind the names. */
+	SC_ARGUMENTS_NOTE = SC_SCRATCH_ROOM + 640,
 };
+
+/* The bit that arguments__read_all adds if there are more strings than it reads. */
+#define SC_MORE_ARGUMENTS (1u << 20)
+
+/* Returns the note of a failed exec: bits of exec_cut. */
+static __always_inline volatile u32 *arguments__note(struct auxmap *auxmap)
+{
+	return (volatile u32 *)(auxmap->data + SC_ARGUMENTS_NOTE);
+}
 
 /*
  * Writes the strings between two user addresses at the tail, cut to `limit` bytes. Returns their length. The last byte
@@ -41,19 +53,24 @@ static __always_inline u64 arguments__pointer(u64 array, u32 i, bool compat)
 
 /*
  * Writes the strings of a NULL-terminated array of pointers at the tail, from element `first` on, cut to `limit` bytes.
- * Returns their length. The last byte is NUL.
+ * Returns their length. The last byte is NUL. Notes `remark` if there are more.
  */
-static __always_inline u16 arguments__read_array(struct auxmap *auxmap, u64 array, bool compat, u32 first, u32 limit)
+static __always_inline u16 arguments__read_array(struct auxmap *auxmap, u64 array, bool compat, u32 first, u32 limit,
+						 u32 remark)
 {
 	u32 at = auxmap->pos, length;
 
 #pragma clang loop unroll(disable)
-	for (u32 i = first; array && i < SC_MAX_POINTERS; i++) {
+	for (u32 i = first; array && i <= SC_MAX_POINTERS; i++) {
 		u64 pointer = arguments__pointer(array, i, compat);
 		long n;
 
 		if (!pointer)
 			break;
+		if (i == SC_MAX_POINTERS) {
+			*arguments__note(auxmap) |= remark;
+			break;
+		}
 		n = auxmap__copy_user_string(auxmap__at(auxmap, at), SC_MAX_ARGUMENTS, (const void *)pointer);
 		if (n > 0)
 			at = auxmap__forget(auxmap, at + n);
@@ -61,11 +78,61 @@ static __always_inline u16 arguments__read_array(struct auxmap *auxmap, u64 arra
 			break;
 	}
 	length = auxmap__forget(auxmap, at - auxmap->pos);
-	if (length > limit)
+	if (length >= limit) {
+		*arguments__note(auxmap) |= remark;
 		length = limit;
+	}
 	if (length)
 		*auxmap__at(auxmap, auxmap->pos + length - 1) = 0;
 	return length;
+}
+
+/*
+ * Copies a string from user memory with its NUL. Returns its length with the NUL, 0 if it cannot be read. No branch: the
+ * verifier would follow each side in every iteration.
+ */
+static __always_inline u64 arguments__copy(u8 *to, u64 pointer)
+{
+	s64 n, is_negative, is_some;
+
+	*to = 0;
+	n = bpf_probe_read_user_str(to, SC_SCRATCH_HALF - 1, (const void *)pointer);
+	asm volatile("" : "+r"(n));
+	is_negative = n >> 63;
+	is_some = (n | -n) >> 63;
+	/* Older kernels return 0 for an empty string. */
+	n = (n & ~is_negative) + 1 + is_some;
+	asm volatile("" : "+r"(n));
+	return n;
+}
+
+/*
+ * Writes the strings of a NULL-terminated array of pointers at this offset of the area of exit programs. Returns the offset
+ * after them, or after the one that exceeds `limit`; with SC_MORE_ARGUMENTS if there are more. A global function, so that
+ * the verifier checks its loop once.
+ */
+__noinline u32 arguments__read_all(u64 array, u32 compat, u32 at, u32 limit)
+{
+	u32 cpu_id = bpf_get_smp_processor_id();
+	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+	struct auxmap auxmap = {};
+
+	if (!cpu)
+		return at;
+	auxmap.data = cpu->scratch[SC_WAY_EXIT];
+	limit = auxmap__forget(&auxmap, limit + at);
+	at = auxmap__forget(&auxmap, at);
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i <= SC_ALL_POINTERS; i++) {
+		u64 pointer = arguments__pointer(array, i, compat != 0);
+
+		if (!pointer)
+			return at;
+		if (at >= limit || i == SC_ALL_POINTERS)
+			break;
+		at = auxmap__forget(&auxmap, at + arguments__copy(auxmap__at(&auxmap, at), pointer));
+	}
+	return at | SC_MORE_ARGUMENTS;
 }
 
 /* Writes the first string of an argv at the tail, an empty one without an argv. Returns its length. */
@@ -87,6 +154,50 @@ static __always_inline u32 arguments__left(u16 exe_length)
 	return exe_length < SC_MAX_ARGUMENTS ? SC_MAX_ARGUMENTS - exe_length : 0;
 }
 
+/* Returns how many bytes an extension keeps of argv, or of envp: what the limit allows and the record has room for. */
+static __always_inline u32 arguments__room(const struct auxmap *auxmap)
+{
+	const u32 end = SC_CPU_LEN + SC_MAX_EVENT - sizeof(u8); /* exec_cut comes last */
+	u32 room = auxmap->pos < end ? end - auxmap->pos : 0;
+
+	return sc_constants.args_limit < room ? sc_constants.args_limit : room;
+}
+
+/*
+ * Writes a program's strings at the tail if the event cuts them: if they are longer than SC_MAX_ARGUMENTS. Returns their
+ * length; adds `remark` to `cut` if not all of them are there.
+ */
+static __always_inline u16 arguments__read_long_block(struct auxmap *auxmap, u64 start, u64 end, u8 *cut, u8 remark)
+{
+	u64 length = end > start ? end - start : 0;
+	u16 read;
+
+	if (length <= SC_MAX_ARGUMENTS)
+		return 0;
+	read = arguments__read_block(auxmap, start, end, arguments__room(auxmap));
+	if (read < length)
+		*cut |= remark;
+	return read;
+}
+
+/* The same for the array of a failed call; `is_long` says that the event cuts it. */
+static __always_inline u16 arguments__read_long_array(struct auxmap *auxmap, u64 array, bool compat, bool is_long,
+						      u8 *cut, u8 remark)
+{
+	u32 limit = arguments__room(auxmap), end, length;
+
+	if (!is_long)
+		return 0;
+	end = arguments__read_all(array, compat, auxmap->pos, limit);
+	length = (end & ~SC_MORE_ARGUMENTS) - auxmap->pos;
+	if (end & SC_MORE_ARGUMENTS || length > limit)
+		*cut |= remark;
+	length = auxmap__forget(auxmap, length < limit ? length : limit);
+	if (length)
+		*auxmap__at(auxmap, auxmap->pos + length - 1) = 0;
+	return length;
+}
+
 /* Stores the parameters exe and args from a process's memory. */
 #define auxmap__store_arguments(auxmap, program, mm)                                                     \
 	do {                                                                                             \
@@ -98,10 +209,11 @@ static __always_inline u32 arguments__left(u16 exe_length)
 	} while (0)
 
 /* Stores the parameters exe and args of a failed exec. */
-#define auxmap__store_argv(auxmap, program, argv, compat)                                            \
-	do {                                                                                         \
-		u16 exe_ = arguments__read_exe(auxmap, argv, compat);                                \
-		auxmap__push(auxmap, SC_INDEX(program, exe), exe_);                                  \
-		auxmap__push(auxmap, SC_INDEX(program, args),                                        \
-			     arguments__read_array(auxmap, argv, compat, 1, arguments__left(exe_))); \
+#define auxmap__store_argv(auxmap, program, argv, compat)                                          \
+	do {                                                                                       \
+		u16 exe_ = arguments__read_exe(auxmap, argv, compat);                              \
+		auxmap__push(auxmap, SC_INDEX(program, exe), exe_);                                \
+		auxmap__push(auxmap, SC_INDEX(program, args),                                      \
+			     arguments__read_array(auxmap, argv, compat, 1, arguments__left(exe_), \
+						   PPM_exec_cut__ARGV_CUT));                       \
 	} while (0)

@@ -29,6 +29,22 @@ static __always_inline u32 open_flags_to_scap(u32 flags)
 	       SC_FLAG(flags, __O_TMPFILE, file_flags, O_TMPFILE);
 }
 
+/* The bits of open's flags that open_flags_to_scap can say. */
+#define SC_OPEN_SAID                                                                                      \
+	(O_ACCMODE | O_CREAT | O_APPEND | O_DSYNC | O_EXCL | O_NONBLOCK | __O_SYNC | O_TRUNC | O_DIRECT | \
+	 O_DIRECTORY | O_LARGEFILE | O_CLOEXEC | __O_TMPFILE)
+
+/* Returns open's flags as the caller gave them, in the encoding of the table open_flags, which is that of x86-64. */
+static __always_inline u64 open_flags_to_raw(u64 flags)
+{
+	const u64 differ = O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW;
+
+	return (flags & ~differ) | SC_FLAG(flags, O_DIRECT, open_flags, O_DIRECT) |
+	       SC_FLAG(flags, O_LARGEFILE, open_flags, O_LARGEFILE) |
+	       SC_FLAG(flags, O_DIRECTORY, open_flags, O_DIRECTORY) |
+	       SC_FLAG(flags, O_NOFOLLOW, open_flags, O_NOFOLLOW);
+}
+
 /* Returns the permission bits; 0 if the call cannot create a file and so ignores the argument. */
 static __always_inline u32 open_mode_to_scap(u32 flags, u32 mode)
 {

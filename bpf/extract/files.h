@@ -63,6 +63,7 @@ static __always_inline enum sc_overlay extract__overlay(struct inode *inode)
 
 /* What the exit event of an opening call records of the file. */
 struct sc_opened {
+	struct file *file; /* NULL if the result is not a descriptor */
 	u64 ino;
 	u32 dev;
 	u32 mode; /* f_mode */
@@ -78,6 +79,7 @@ static __always_inline struct sc_opened extract__opened(s64 ret)
 
 	if (!file)
 		return opened;
+	opened.file = file;
 	inode = BPF_CORE_READ(file, f_inode);
 	opened.ino = BPF_CORE_READ(inode, i_ino);
 	opened.dev = extract__dev(inode);

@@ -28,6 +28,12 @@ static __always_inline volatile u32 *names__complete(struct auxmap *auxmap)
 	return names__count(auxmap) + 1;
 }
 
+/* Returns the remarks on the path (path_flags of flags.def). */
+static __always_inline volatile u32 *names__remarks(struct auxmap *auxmap)
+{
+	return names__count(auxmap) - 1;
+}
+
 static __always_inline const void **names__slot(struct auxmap *auxmap, u32 n)
 {
 	return (const void **)(auxmap->data + SC_NAMES_ROOM + SC_BOUND(n, SC_NAMES_MAX) * sizeof(u64));
@@ -37,12 +43,18 @@ static __always_inline void names__begin(struct auxmap *auxmap)
 {
 	*names__count(auxmap) = 0;
 	*names__complete(auxmap) = 0;
+	*names__remarks(auxmap) = 0;
 }
 
 /* Notes that no name precedes those added so far. */
 static __always_inline void names__reach_root(struct auxmap *auxmap)
 {
 	*names__complete(auxmap) = 1;
+}
+
+static __always_inline void names__remark(struct auxmap *auxmap, u32 remark)
+{
+	*names__remarks(auxmap) |= remark;
 }
 
 /* Adds the name that precedes those added so far. Returns false if there is no room. */

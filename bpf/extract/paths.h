@@ -1,46 +1,113 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* The path of an open file, as the initial mount namespace sees it. */
+/*
+ * Paths as the kernel resolved them: a walk from a dentry up to the root of its mount, on to where that is mounted, and so
+ * up to the root of the mount namespace. So neither symbolic links nor chroot hide anything. If a directory on the way is
+ * renamed at that moment, the path may have both of its names.
+ */
 #pragma once
 
 #include "extract/names.h"
 
-/*
- * Writes the path of `file` at the tail. Returns its length, 0 without a file. A file outside any directory (such as
- * memfd_create's) gets its bare name. The path of a deleted file does not say so.
- */
-static __always_inline u16 auxmap__read_path(struct auxmap *auxmap, struct file *file)
-{
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
-	struct vfsmount *vfsmount = BPF_CORE_READ(file, f_path.mnt);
-	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt), *above;
+/* What d_parent and d_name hold next to each other: one read instead of two. */
+struct path_link {
+	struct dentry *parent;
+	u32 hash, len;
+	const void *name;
+};
 
-	if (!dentry)
-		return 0;
+#define SC_DENTRY_OFFSET(field) bpf_core_field_offset(struct dentry, field)
+
+/* Returns the parent of a dentry, and its name. A kernel may lay out its structures at random. */
+static __always_inline struct path_link path__read_link(struct dentry *dentry)
+{
+	struct path_link link = {};
+
+	if (SC_DENTRY_OFFSET(d_name.name) == SC_DENTRY_OFFSET(d_parent) + __builtin_offsetof(struct path_link, name)) {
+		bpf_probe_read_kernel(&link, sizeof(link), (void *)dentry + SC_DENTRY_OFFSET(d_parent));
+		return link;
+	}
+	link.parent = BPF_CORE_READ(dentry, d_parent);
+	link.name = BPF_CORE_READ(dentry, d_name.name);
+	return link;
+}
+
+/* Returns whether a mount without a parent is not in the task's mount namespace: one of the kernel's own, or a detached one. */
+static __always_inline bool path__is_apart(struct mount *mount)
+{
+	return BPF_CORE_READ(mount, mnt_ns) != BPF_CORE_READ(extract__current(), nsproxy, mnt_ns);
+}
+
+/* Returns whether a file is in no directory any more. */
+static __always_inline bool path__is_deleted(struct dentry *dentry)
+{
+	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
+}
+
+/*
+ * Gathers the names from a dentry up to the root of the mount namespace. Returns false if there is no directory: the file
+ * of a pipe, a memfd and the like has only a name.
+ */
+static __always_inline bool path__gather(struct auxmap *auxmap, struct dentry *dentry, struct vfsmount *vfsmount)
+{
+	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt), *above;
+	struct dentry *root = BPF_CORE_READ(vfsmount, mnt_root);
+	struct path_link link;
+
 	names__begin(auxmap);
 #pragma clang loop unroll(disable)
 	for (u32 i = 0; i < SC_NAMES_STEPS; i++) {
-		parent = BPF_CORE_READ(dentry, d_parent);
-		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root)) {
+		if (dentry == root) {
 			above = BPF_CORE_READ(mount, mnt_parent);
 			if (above == mount) {
 				names__reach_root(auxmap);
-				break;
+				if (path__is_apart(mount))
+					names__remark(auxmap, PPM_path_flags__PATH_UNREACHABLE);
+				return true;
 			}
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 			mount = above;
-		} else if (dentry == parent) {
-			if (!i)
-				return auxmap__read_string(auxmap, BPF_CORE_READ(dentry, d_name.name), SC_NAME_LEN,
-							   SC_KERNEL);
-			names__reach_root(auxmap);
-			break;
-		} else {
-			if (!names__add(auxmap, BPF_CORE_READ(dentry, d_name.name)))
-				break;
-			dentry = parent;
+			root = BPF_CORE_READ(mount, mnt.mnt_root);
+			continue;
 		}
+		link = path__read_link(dentry);
+		if (dentry == link.parent) {
+			names__reach_root(auxmap);
+			names__remark(auxmap, PPM_path_flags__PATH_UNREACHABLE);
+			return i > 0;
+		}
+		if (!names__add(auxmap, link.name))
+			break;
+		dentry = link.parent;
 	}
+	names__remark(auxmap, PPM_path_flags__PATH_CUT);
+	return true;
+}
+
+/*
+ * Writes the path of a dentry in a mount at the tail. Returns its length, 0 without a dentry. A file outside any directory
+ * (such as memfd_create's) gets its bare name. The path of a deleted file does not say so: path__remarks does.
+ */
+static __always_inline u16 path__write(struct auxmap *auxmap, struct dentry *dentry, struct vfsmount *mount)
+{
+	if (!dentry)
+		return 0;
+	if (!path__gather(auxmap, dentry, mount))
+		return auxmap__read_string(auxmap, BPF_CORE_READ(dentry, d_name.name), SC_NAME_LEN, SC_KERNEL);
 	return names__write(auxmap, auxmap->pos) - auxmap->pos;
+}
+
+/* Returns the remarks on the path that was written last, that of this dentry: path_flags of flags.def. */
+static __always_inline u8 path__remarks(struct auxmap *auxmap, struct dentry *dentry)
+{
+	if (!dentry)
+		return 0;
+	return *names__remarks(auxmap) | (path__is_deleted(dentry) ? PPM_path_flags__PATH_DELETED : 0);
+}
+
+/* The same for an open file. */
+static __always_inline u16 auxmap__read_path(struct auxmap *auxmap, struct file *file)
+{
+	return path__write(auxmap, BPF_CORE_READ(file, f_path.dentry), BPF_CORE_READ(file, f_path.mnt));
 }
 
 /* Stores the path of a struct file. */
@@ -48,4 +115,16 @@ static __always_inline u16 auxmap__read_path(struct auxmap *auxmap, struct file 
 	do {                                                                                        \
 		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row of events.def"); \
 		auxmap__push(auxmap, SC_INDEX(program, param), auxmap__read_path(auxmap, file));    \
+	} while (0)
+
+/* Stores the path of a dentry in a mount, and the remarks on it as the next parameter, <param>_flags. */
+#define auxmap__store_resolved(auxmap, program, param, at, in)                                        \
+	do {                                                                                          \
+		struct dentry *dentry_ = (at);                                                        \
+		struct vfsmount *mount_ = (in);                                                       \
+                                                                                                      \
+		SC_REQUIRE(SC_IS_CHARBUF(program, param), "not a string in its row");                 \
+		auxmap__push(auxmap, SC_INDEX(program, param), path__write(auxmap, dentry_, mount_)); \
+		auxmap__settle(auxmap);                                                               \
+		auxmap__store(auxmap, program, param##_flags, path__remarks(auxmap, dentry_));        \
 	} while (0)

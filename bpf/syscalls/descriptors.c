@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Calls that create descriptors of other things than files: memory, counters, signals, timers, watches, processes. */
-#include "extract/file_flags.h"
+#include "extract/entries.h"
 #include "template/shapes.h"
 
 /* An exit event with the result and the call's first argument, flags. */
@@ -254,7 +254,7 @@ SYSCALL_EXIT(pidfd_open_x)
 
 SYSCALL_ENTER_EMPTY(pidfd_getfd_e)
 
-SYSCALL_EXIT(pidfd_getfd_x)
+static __always_inline void pidfd_getfd__submit_plain(struct sc_call *call)
 {
 	struct ringbuf_struct ringbuf;
 
@@ -269,6 +269,31 @@ SYSCALL_EXIT(pidfd_getfd_x)
 	/* Parameter 4: flags (type: PT_UINT32) */
 	ringbuf__store(&ringbuf, pidfd_getfd_x, flags, extract__syscall_argument(call, 2));
 	ringbuf__submit_event(call, &ringbuf, pidfd_getfd_x);
+}
+
+SYSCALL_EXIT(pidfd_getfd_x)
+{
+	struct auxmap auxmap;
+
+	if (call->ret < 0 || !sc_settings.extensions) {
+		pidfd_getfd__submit_plain(call);
+		return;
+	}
+	if (!auxmap__begin(call, &auxmap, pidfd_getfd_x))
+		return;
+	/* Parameter 1: fd (type: PT_FD) */
+	auxmap__store(&auxmap, pidfd_getfd_x, fd, call->ret);
+	/* Parameter 2: pid_fd (type: PT_FD) */
+	auxmap__store(&auxmap, pidfd_getfd_x, pid_fd, extract__int_argument(call, 0));
+	/* Parameter 3: target_fd (type: PT_FD) */
+	auxmap__store(&auxmap, pidfd_getfd_x, target_fd, extract__int_argument(call, 1));
+	/* Parameter 4: flags (type: PT_UINT32) */
+	auxmap__store(&auxmap, pidfd_getfd_x, flags, extract__syscall_argument(call, 2));
+	if (!auxmap__extend(call, &auxmap, pidfd_getfd_x))
+		return;
+	/* Parameter 1: received (type: PT_FDENTRIES) */
+	auxmap__store_entry(&auxmap, pidfd_getfd_x__extension, received, call->ret);
+	auxmap__submit_extended(call, &auxmap, pidfd_getfd_x);
 }
 
 #undef DESCRIPTOR_EXIT_FLAGS

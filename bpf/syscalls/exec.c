@@ -10,8 +10,9 @@
 #include "extract/flags.h"
 #include "extract/paths.h"
 #include "extract/process_params.h"
+#include "filter.h"
 #include "numbers.h"
-#include "template/ringbuf.h"
+#include "template/extension.h"
 
 /* Stores parameters 1 to 30, res to gid, as in execveat's row. `argv` and `envp` are a failed call's. */
 static __always_inline void exec__store(struct sc_call *call, struct auxmap *auxmap, u64 argv, u64 envp)
@@ -21,6 +22,7 @@ static __always_inline void exec__store(struct sc_call *call, struct auxmap *aux
 	struct file *exe = BPF_CORE_READ(mm, exe_file);
 	struct inode *inode = BPF_CORE_READ(exe, f_inode);
 
+	*arguments__note(auxmap) = 0;
 	/* Parameter 1: res (type: PT_ERRNO) */
 	auxmap__store(auxmap, execve_x, res, call->ret);
 	/* Parameter 2: exe (type: PT_CHARBUF), parameter 3: args (type: PT_BYTEBUF) */
@@ -31,9 +33,12 @@ static __always_inline void exec__store(struct sc_call *call, struct auxmap *aux
 	auxmap__settle(auxmap);
 	process__store(auxmap, task, mm);
 	/* Parameter 16: env (type: PT_BYTEBUF) */
-	if (auxmap__forget(auxmap, call->ret))
-		auxmap__push(auxmap, SC_INDEX(execve_x, env),
-			     arguments__read_array(auxmap, envp, call->compat, 0, SC_MAX_ARGUMENTS));
+	if (sc_constants.no_env)
+		auxmap__store_empty(auxmap, execve_x, env);
+	else if (auxmap__forget(auxmap, call->ret))
+		auxmap__push(
+			auxmap, SC_INDEX(execve_x, env),
+			arguments__read_array(auxmap, envp, call->compat, 0, SC_MAX_ARGUMENTS, PPM_exec_cut__ENVP_CUT));
 	else
 		auxmap__push(auxmap, SC_INDEX(execve_x, env),
 			     arguments__read_block(auxmap, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end),
@@ -69,7 +74,95 @@ static __always_inline void exec__store(struct sc_call *call, struct auxmap *aux
 	auxmap__store(auxmap, execve_x, gid, BPF_CORE_READ(task, cred, egid.val));
 }
 
-static __always_inline void execve__exit(struct sc_call *call, u64 filename, u64 argv, u64 envp)
+/* Returns whether an event's extension says what the event does not: always after a success. */
+static __always_inline bool exec__says_more(struct sc_call *call, struct auxmap *auxmap)
+{
+	return sc_settings.extensions && (!call->ret || *arguments__note(auxmap));
+}
+
+/* Stores the parameters argv and envp of a successful call. Returns what they lack: bits of exec_cut. */
+static __always_inline u8 exec__store_blocks(struct auxmap *auxmap)
+{
+	struct mm_struct *mm = BPF_CORE_READ(extract__current(), mm);
+	u8 cut = 0;
+
+	auxmap__push(auxmap, SC_INDEX(execve_x__extension, argv),
+		     arguments__read_long_block(auxmap, BPF_CORE_READ(mm, arg_start), BPF_CORE_READ(mm, arg_end), &cut,
+						PPM_exec_cut__ARGV_CUT));
+	auxmap__settle(auxmap);
+	if (sc_constants.no_env)
+		auxmap__store_empty(auxmap, execve_x__extension, envp);
+	else
+		auxmap__push(auxmap, SC_INDEX(execve_x__extension, envp),
+			     arguments__read_long_block(auxmap, BPF_CORE_READ(mm, env_start),
+							BPF_CORE_READ(mm, env_end), &cut, PPM_exec_cut__ENVP_CUT));
+	return cut;
+}
+
+/* The same for a failed call; `note` says which of them the event cuts. */
+static __always_inline u8 exec__store_arrays(struct sc_call *call, struct auxmap *auxmap, u64 argv, u64 envp, u32 note)
+{
+	u8 cut = 0;
+
+	auxmap__push(auxmap, SC_INDEX(execve_x__extension, argv),
+		     arguments__read_long_array(auxmap, argv, call->compat, note & PPM_exec_cut__ARGV_CUT, &cut,
+						PPM_exec_cut__ARGV_CUT));
+	auxmap__settle(auxmap);
+	auxmap__push(auxmap, SC_INDEX(execve_x__extension, envp),
+		     arguments__read_long_array(auxmap, envp, call->compat, note & PPM_exec_cut__ENVP_CUT, &cut,
+						PPM_exec_cut__ENVP_CUT));
+	return cut;
+}
+
+/* Stores the parameters of the extension. `interpreter` is a string of the kernel, NULL if none ran. */
+static __always_inline void exec__store_extension(struct sc_call *call, struct auxmap *auxmap, const void *interpreter,
+						  u64 argv, u64 envp)
+{
+	u32 note = *arguments__note(auxmap);
+	u8 cut;
+
+	/* Parameter 1: interpreter (type: PT_FSPATH) */
+	auxmap__store_charbuf(auxmap, execve_x__extension, interpreter, interpreter, sizeof(struct sc_interpreter),
+			      SC_KERNEL);
+	auxmap__settle(auxmap);
+	if (auxmap__forget(auxmap, call->ret)) {
+		/* Parameter 2: workdir (type: PT_FSPATH) */
+		auxmap__store_empty(auxmap, execve_x__extension, workdir);
+		/* Parameter 3: workdir_flags (type: PT_FLAGS8) */
+		auxmap__store_empty(auxmap, execve_x__extension, workdir_flags);
+		/* Parameter 4: argv (type: PT_CHARBUFARRAY), parameter 5: envp (type: PT_CHARBUFARRAY) */
+		cut = exec__store_arrays(call, auxmap, argv, envp, note);
+	} else {
+		struct fs_struct *fs = BPF_CORE_READ(extract__current(), fs);
+
+		/* Parameter 2: workdir (type: PT_FSPATH), parameter 3: workdir_flags (type: PT_FLAGS8) */
+		auxmap__store_resolved(auxmap, execve_x__extension, workdir, BPF_CORE_READ(fs, pwd.dentry),
+				       BPF_CORE_READ(fs, pwd.mnt));
+		/* Parameter 4: argv (type: PT_CHARBUFARRAY), parameter 5: envp (type: PT_CHARBUFARRAY) */
+		cut = exec__store_blocks(auxmap);
+	}
+	auxmap__settle(auxmap);
+	/* Parameter 6: cut (type: PT_FLAGS8) */
+	auxmap__store(auxmap, execve_x__extension, cut, cut);
+}
+
+SC_SAME_PLACE(execve_x__extension, execveat_x__extension, cut);
+
+/* Submits the event, with its extension if that says more. */
+#define exec__submit(call, auxmap, program, interpreter, argv, envp)          \
+	do {                                                                  \
+		if (!exec__says_more(call, auxmap)) {                         \
+			auxmap__submit_event(call, auxmap, program);          \
+			return;                                               \
+		}                                                             \
+		if (!auxmap__extend(call, auxmap, program))                   \
+			return;                                               \
+		exec__store_extension(call, auxmap, interpreter, argv, envp); \
+		auxmap__submit_extended(call, auxmap, program);               \
+	} while (0)
+
+static __always_inline void execve__exit(struct sc_call *call, const void *interpreter, u64 filename, u64 argv,
+					 u64 envp)
 {
 	struct auxmap auxmap;
 
@@ -83,7 +176,7 @@ static __always_inline void execve__exit(struct sc_call *call, u64 filename, u64
 	if (!auxmap__forget(&auxmap, call->ret))
 		filename = BPF_CORE_READ(extract__current(), mm, env_end);
 	auxmap__store_charbuf(&auxmap, execve_x, filename, filename, SC_MAX_PATH, SC_USER);
-	auxmap__submit_event(call, &auxmap, execve_x);
+	exec__submit(call, &auxmap, execve_x, interpreter, argv, envp);
 }
 
 #if defined(__TARGET_ARCH_arm64)
@@ -111,9 +204,17 @@ SYSCALL_ENTER(execve_e)
 
 SYSCALL_EXIT(execve_x)
 {
-	if (!exec__is_elsewhere(call))
-		execve__exit(call, extract__syscall_argument(call, 0), extract__syscall_argument(call, 1),
-			     extract__syscall_argument(call, 2));
+	u32 tid = call->tid;
+	struct sc_interpreter *interpreter = NULL;
+
+	if (exec__is_elsewhere(call))
+		return;
+	if (SC_EXIT_TELLS_EXEC && !call->ret)
+		interpreter = bpf_map_lookup_elem(&interpreters, &tid);
+	execve__exit(call, interpreter, extract__syscall_argument(call, 0), extract__syscall_argument(call, 1),
+		     extract__syscall_argument(call, 2));
+	if (interpreter)
+		bpf_map_delete_elem(&interpreters, &tid);
 }
 
 SYSCALL_ENTER(execveat_e)
@@ -138,19 +239,48 @@ SYSCALL_EXIT(execveat_x)
 	if (exec__is_elsewhere(call) || !auxmap__begin(call, &auxmap, execveat_x))
 		return;
 	exec__store(call, &auxmap, extract__syscall_argument(call, 2), extract__syscall_argument(call, 3));
-	auxmap__submit_event(call, &auxmap, execveat_x);
+	exec__submit(call, &auxmap, execveat_x, NULL, extract__syscall_argument(call, 2),
+		     extract__syscall_argument(call, 3));
 }
 
+/* Returns the interpreter that runs in place of the file, as the file names it; NULL if the file itself runs. */
+static __always_inline const void *exec__interpreter(struct linux_binprm *binary)
+{
+	const char *interpreter = BPF_CORE_READ(binary, interp);
+
+	return interpreter == BPF_CORE_READ(binary, filename) ? NULL : interpreter;
+}
+
+/* Arguments of both programs: the task, its thread id before exec, the struct linux_binprm. */
 #if defined(__TARGET_ARCH_arm64)
-/* Arguments: the task, its thread id before exec, the struct linux_binprm. */
 SEC("tp_btf/sched_process_exec") int sched_process_exec(u64 *ctx)
 {
 	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };
+	struct linux_binprm *binary = (struct linux_binprm *)SC_CONTEXT_WORD(ctx, 2);
 
 	if (tracepoint__wanted_for(SC_TP_PROCESS_EXEC, SC_NR_execve) && call__begin(&call)) {
-		execve__exit(&call, 0, 0, 0);
+		execve__exit(&call, exec__interpreter(binary), 0, 0, 0);
 		call__end(&call);
 	}
+	return 0;
+}
+#else
+/* Notes the interpreter for the exit event, which comes too late to know it. */
+SEC("tp_btf/sched_process_exec") int note_interpreter(u64 *ctx)
+{
+	const void *interpreter = exec__interpreter((struct linux_binprm *)SC_CONTEXT_WORD(ctx, 2));
+	struct sc_interpreter noted = {};
+	u32 tid = bpf_get_current_pid_tgid();
+
+	if (!interpreter) {
+		/* What an event that was not recorded has left behind. */
+		bpf_map_delete_elem(&interpreters, &tid);
+		return 0;
+	}
+	if (!sc_settings.extensions || !tracepoint__wanted_for(0, SC_NR_execve))
+		return 0;
+	if (bpf_probe_read_kernel_str(noted.path, sizeof(noted.path), interpreter) > 0)
+		bpf_map_update_elem(&interpreters, &tid, &noted, BPF_ANY);
 	return 0;
 }
 #endif

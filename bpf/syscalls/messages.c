@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Data through sockets: sendto, recvfrom, sendmsg, recvmsg. */
 #include "extract/data.h"
+#include "extract/entries.h"
 #include "extract/messages.h"
 #include "extract/sockets.h"
 #include "template/shapes.h"
@@ -180,5 +181,5 @@ SYSCALL_EXIT(recvmsg_x)
 	auxmap__store_bytebuf(&auxmap, recvmsg_x, msgcontrol, header.control, header.controllen, SC_USER);
 	/* Parameter 6: fd (type: PT_FD) */
 	auxmap__store(&auxmap, recvmsg_x, fd, socket__int_argument(call, 0));
-	auxmap__submit_event(call, &auxmap, recvmsg_x);
+	entries__submit_received(call, &auxmap, recvmsg_x, header);
 }

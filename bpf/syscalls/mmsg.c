@@ -5,6 +5,7 @@
  * events are part of one run.
  */
 #include "extract/data.h"
+#include "extract/entries.h"
 #include "extract/messages.h"
 #include "extract/sockets.h"
 #include "template/shapes.h"
@@ -134,7 +135,7 @@ __noinline int recvmmsg__record(u64 pointer, s64 fd, u32 nested)
 		/* Parameter 6: msgcontrol (type: PT_BYTEBUF) */
 		auxmap__store_bytebuf(&auxmap, recvmmsg_x, msgcontrol, message.header.control,
 				      message.header.controllen, SC_USER);
-		auxmap__submit_event(&call, &auxmap, recvmmsg_x);
+		entries__submit_received(&call, &auxmap, recvmmsg_x, message.header);
 	}
 	return 0;
 }

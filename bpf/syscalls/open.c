@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Calls that open a file by path: open, openat, openat2, creat. */
-#include "extract/file_flags.h"
-#include "template/auxmap.h"
+#include "extract/opened.h"
 
 SYSCALL_ENTER(open_e)
 {
@@ -41,7 +40,7 @@ SYSCALL_EXIT(open_x)
 	auxmap__store(&auxmap, open_x, dev, opened.dev);
 	/* Parameter 6: ino (type: PT_UINT64) */
 	auxmap__store(&auxmap, open_x, ino, opened.ino);
-	auxmap__submit_event(call, &auxmap, open_x);
+	opened__submit(call, &auxmap, open_x, flags, opened);
 }
 
 SYSCALL_ENTER(openat_e)
@@ -86,7 +85,7 @@ SYSCALL_EXIT(openat_x)
 	auxmap__store(&auxmap, openat_x, dev, opened.dev);
 	/* Parameter 7: ino (type: PT_UINT64) */
 	auxmap__store(&auxmap, openat_x, ino, opened.ino);
-	auxmap__submit_event(call, &auxmap, openat_x);
+	opened__submit(call, &auxmap, openat_x, flags, opened);
 }
 
 /* Returns openat2's struct open_how, the same for 32-bit callers; all 0 if it cannot be read. */
@@ -143,7 +142,7 @@ SYSCALL_EXIT(openat2_x)
 	auxmap__store(&auxmap, openat2_x, dev, opened.dev);
 	/* Parameter 8: ino (type: PT_UINT64) */
 	auxmap__store(&auxmap, openat2_x, ino, opened.ino);
-	auxmap__submit_event(call, &auxmap, openat2_x);
+	opened__submit(call, &auxmap, openat2_x, how.flags, opened);
 }
 
 SYSCALL_ENTER(creat_e)
@@ -178,5 +177,12 @@ SYSCALL_EXIT(creat_x)
 	auxmap__store(&auxmap, creat_x, ino, opened.ino);
 	/* Parameter 6: creat_flags (type: PT_FLAGS16) */
 	auxmap__store(&auxmap, creat_x, creat_flags, creat_flags_to_scap(&opened));
-	auxmap__submit_event(call, &auxmap, creat_x);
+	if (!opened.file) {
+		auxmap__submit_event(call, &auxmap, creat_x);
+		return;
+	}
+	if (!auxmap__extend(call, &auxmap, creat_x))
+		return;
+	opened__store_path(&auxmap, creat_x__extension, opened);
+	auxmap__submit_extended(call, &auxmap, creat_x);
 }

@@ -1,22 +1,62 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Calls on paths: stat, the root and working directory, creating, removing, renaming. */
 #include "extract/file_flags.h"
+#include "extract/paths.h"
+#include "extract/stat.h"
 #include "template/shapes.h"
 
+/* -------------------------------------------------------------------- stat */
+
+#define STAT_EXIT_PATH(program)                                                                                \
+	SYSCALL_EXIT(program)                                                                                  \
+	{                                                                                                      \
+		struct auxmap auxmap;                                                                          \
+		struct sc_stat stat;                                                                           \
+		bool is_known = stat__returned(call, 1, &stat);                                                \
+                                                                                                               \
+		if (!auxmap__begin(call, &auxmap, program))                                                    \
+			return;                                                                                \
+		/* Parameter 1: res (type: PT_ERRNO) */                                                        \
+		auxmap__store(&auxmap, program, res, call->ret);                                               \
+		/* Parameter 2: path (type: PT_FSPATH) */                                                      \
+		auxmap__store_charbuf(&auxmap, program, path, extract__syscall_argument(call, 0), SC_MAX_PATH, \
+				      SC_USER);                                                                \
+		stat__submit(call, &auxmap, program, is_known, stat);                                          \
+	}
+
 SYSCALL_ENTER_EMPTY(stat_e)
-SYSCALL_EXIT_PATH(stat_x)
+STAT_EXIT_PATH(stat_x)
 
 SYSCALL_ENTER_EMPTY(lstat_e)
-SYSCALL_EXIT_PATH(lstat_x)
+STAT_EXIT_PATH(lstat_x)
 
 SYSCALL_ENTER_FD(fstat_e)
-SYSCALL_EXIT_FD(fstat_x)
+
+SYSCALL_EXIT(fstat_x)
+{
+	struct auxmap auxmap;
+	struct sc_stat stat;
+
+	if (!stat__returned(call, 1, &stat)) {
+		SYSCALL_RECORD_FD(call, fstat_x);
+		return;
+	}
+	if (!auxmap__begin(call, &auxmap, fstat_x))
+		return;
+	/* Parameter 1: res (type: PT_ERRNO) */
+	auxmap__store(&auxmap, fstat_x, res, call->ret);
+	/* Parameter 2: fd (type: PT_FD) */
+	auxmap__store(&auxmap, fstat_x, fd, extract__int_argument(call, 0));
+	stat__submit(call, &auxmap, fstat_x, true, stat);
+}
 
 SYSCALL_ENTER_EMPTY(newfstatat_e)
 
 SYSCALL_EXIT(newfstatat_x)
 {
 	struct auxmap auxmap;
+	struct sc_stat stat;
+	bool is_known = stat__returned(call, 2, &stat);
 
 	if (!auxmap__begin(call, &auxmap, newfstatat_x))
 		return;
@@ -28,14 +68,42 @@ SYSCALL_EXIT(newfstatat_x)
 	auxmap__store_charbuf(&auxmap, newfstatat_x, path, extract__syscall_argument(call, 1), SC_MAX_PATH, SC_USER);
 	/* Parameter 4: flags (type: PT_FLAGS32) */
 	auxmap__store(&auxmap, newfstatat_x, flags, newfstatat_flags_to_scap(extract__syscall_argument(call, 3)));
-	auxmap__submit_event(call, &auxmap, newfstatat_x);
+	stat__submit(call, &auxmap, newfstatat_x, is_known, stat);
 }
 
+/* ------------------------------------------- the root and working directory */
+
+/* An exit event with the result, the call's path and, after a success, the directory that the task now has as `member`. */
+#define DIRECTORY_EXIT(program, member)                                                                           \
+	SYSCALL_EXIT(program)                                                                                     \
+	{                                                                                                         \
+		struct auxmap auxmap;                                                                             \
+		struct fs_struct *fs = BPF_CORE_READ(extract__current(), fs);                                     \
+                                                                                                                  \
+		if (!auxmap__begin(call, &auxmap, program))                                                       \
+			return;                                                                                   \
+		/* Parameter 1: res (type: PT_ERRNO) */                                                           \
+		auxmap__store(&auxmap, program, res, call->ret);                                                  \
+		/* Parameter 2: path (type: PT_FSPATH, PT_CHARBUF) */                                             \
+		auxmap__store_charbuf(&auxmap, program, path, extract__syscall_argument(call, 0), SC_MAX_PATH,    \
+				      SC_USER);                                                                   \
+		if (call->ret) {                                                                                  \
+			auxmap__submit_event(call, &auxmap, program);                                             \
+			return;                                                                                   \
+		}                                                                                                 \
+		if (!auxmap__extend(call, &auxmap, program))                                                      \
+			return;                                                                                   \
+		/* Parameter 1: resolved (type: PT_FSPATH), parameter 2: resolved_flags (type: PT_FLAGS8) */      \
+		auxmap__store_resolved(&auxmap, program##__extension, resolved, BPF_CORE_READ(fs, member.dentry), \
+				       BPF_CORE_READ(fs, member.mnt));                                            \
+		auxmap__submit_extended(call, &auxmap, program);                                                  \
+	}
+
 SYSCALL_ENTER_EMPTY(chroot_e)
-SYSCALL_EXIT_PATH(chroot_x)
+DIRECTORY_EXIT(chroot_x, root)
 
 SYSCALL_ENTER_EMPTY(chdir_e)
-SYSCALL_EXIT_PATH(chdir_x)
+DIRECTORY_EXIT(chdir_x, pwd)
 
 SYSCALL_ENTER_FD(fchdir_e)
 SYSCALL_EXIT_FD(fchdir_x)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* socket, socketpair, bind, connect, listen, accept, accept4, getsockname, getpeername, shutdown. */
 #include "extract/file_flags.h"
+#include "extract/messages.h"
 #include "extract/sockets.h"
+#include "template/extension.h"
 #include "template/shapes.h"
 
 /* ------------------------------------------------------------------ socket */
@@ -75,10 +77,37 @@ static __always_inline struct socket_pair socket__pair(const struct sc_call *cal
 SYSCALL_ENTER_STORE(socketpair_e, socket__store_kind)
 SYSCALL_EXIT_STORE(socketpair_x, socket__store_pair)
 
+/* An exit event without parameters. Its extension has the result, the descriptor and the address that was returned. */
+#define SOCKET_EXIT_ADDRESS(program)                                                                           \
+	SYSCALL_EXIT(program)                                                                                  \
+	{                                                                                                      \
+		struct auxmap auxmap;                                                                          \
+		struct ringbuf_struct ringbuf;                                                                 \
+                                                                                                               \
+		if (!sc_settings.extensions) {                                                                 \
+			if (ringbuf__reserve_space(call, &ringbuf, program))                                   \
+				ringbuf__submit_event(call, &ringbuf, program);                                \
+			return;                                                                                \
+		}                                                                                              \
+		if (!auxmap__begin(call, &auxmap, program) || !auxmap__extend(call, &auxmap, program))         \
+			return;                                                                                \
+		/* Parameter 1: res (type: PT_ERRNO) */                                                        \
+		auxmap__store(&auxmap, program##__extension, res, call->ret);                                  \
+		/* Parameter 2: fd (type: PT_FD) */                                                            \
+		auxmap__store(&auxmap, program##__extension, fd, socket__int_argument(call, 0));               \
+		/* Parameter 3: addr (type: PT_SOCKADDR) */                                                    \
+		if (call->ret)                                                                                 \
+			auxmap__store_empty(&auxmap, program##__extension, addr);                              \
+		else                                                                                           \
+			auxmap__store_sockaddr(&auxmap, program##__extension, addr, socket__argument(call, 1), \
+					       message__u32(socket__argument(call, 2)));                       \
+		auxmap__submit_extended(call, &auxmap, program);                                               \
+	}
+
 SYSCALL_ENTER_EMPTY(getsockname_e)
-SYSCALL_EXIT_EMPTY(getsockname_x)
+SOCKET_EXIT_ADDRESS(getsockname_x)
 SYSCALL_ENTER_EMPTY(getpeername_e)
-SYSCALL_EXIT_EMPTY(getpeername_x)
+SOCKET_EXIT_ADDRESS(getpeername_x)
 
 /* ----------------------------------------------------------- bind, connect */
 

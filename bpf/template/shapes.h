@@ -77,10 +77,9 @@
 		ringbuf__submit_event(call, &ringbuf, program);                        \
 	}
 
-/* An exit event with the result and the call's first argument, a descriptor. */
-#define SYSCALL_EXIT_FD(program)                                                       \
-	SYSCALL_EXIT(program)                                                          \
-	{                                                                              \
+/* Records an exit event with the result and the call's first argument, a descriptor. */
+#define SYSCALL_RECORD_FD(call, program)                                               \
+	do {                                                                           \
 		struct ringbuf_struct ringbuf;                                         \
                                                                                        \
 		if (!ringbuf__reserve_space(call, &ringbuf, program))                  \
@@ -90,6 +89,12 @@
 		/* Parameter 2: fd (type: PT_FD) */                                    \
 		ringbuf__store(&ringbuf, program, fd, extract__int_argument(call, 0)); \
 		ringbuf__submit_event(call, &ringbuf, program);                        \
+	} while (0)
+
+#define SYSCALL_EXIT_FD(program)                  \
+	SYSCALL_EXIT(program)                     \
+	{                                         \
+		SYSCALL_RECORD_FD(call, program); \
 	}
 
 /* An exit event with the result and the call's first argument, a path. */

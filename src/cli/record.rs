@@ -83,6 +83,14 @@ pub struct RecordArgs {
     #[arg(short = 's', long, value_name = "BYTES", default_value_t = 80,
           value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_SNAPLEN)))]
     snaplen: u32,
+    /// Keep up to this many bytes of a program's arguments, and as many of its environment. What exceeds 4096 bytes is in
+    /// the extension of the event, which other readers skip
+    #[arg(long, value_name = "BYTES", default_value_t = ProbeOptions::ARGS_LIMIT,
+          value_parser = clap::value_parser!(u32).range(0..=65_536))]
+    args_limit: u32,
+    /// Leave out the environment of programs, which may have secrets
+    #[arg(long)]
+    no_env: bool,
     /// Keep more data of HTTP, database queries, DNS and statsd: up to 2000 bytes (DNS: 512)
     #[arg(long)]
     dynamic_snaplen: bool,
@@ -242,6 +250,8 @@ impl From<RecordArgs> for record::Config {
                 attach: args.attach,
                 ring_size: args.buffer_size,
                 ring_budget: args.buffer_total,
+                args_limit: args.args_limit,
+                env: !args.no_env,
                 snaplen: args.snaplen,
                 dynamic_snaplen,
                 extensions: !args.no_extensions,

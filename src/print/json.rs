@@ -18,8 +18,8 @@ use crate::json::MAX_NUMBER;
 pub(super) use crate::json::VERSION;
 use scap::{
     events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
-    format::{Decoded, Dirent, EventView, FdEntries, SockAddr, SockTuple, Structure, Value},
-    model::Machine,
+    format::{Decoded, Dirent, EventView, FdEntries, SockAddr, SockTuple, Structure, Value, state::Fd},
+    model::{Machine, OpenFd},
     replay::Moment,
 };
 
@@ -188,6 +188,7 @@ fn value(out: &mut String, names: &Machine, event: &EventView<'_>, info: &ParamI
         Value::Structs(v) => array(out, v.iter(), |out, v| structure(out, names, event, &v)),
         Value::BitSet(v) => array(out, v.iter(), |out, number| unsigned(out, number as u64)),
         Value::Dirents(v) => array(out, v.iter(), dirent),
+        Value::Received(v) => array(out, v.iter(), received),
     }
 }
 
@@ -227,6 +228,16 @@ fn dirent(out: &mut String, entry: Dirent<'_>) {
     unsigned(out, entry.ty.into());
     out.push_str(",\"name\":");
     string(out, entry.name);
+    out.push('}');
+}
+
+/// Appends a descriptor that an event describes.
+fn received(out: &mut String, fd: Fd) {
+    out.push_str("{\"value\":");
+    unsigned(out, fd.fd);
+    out.push_str(",\"ino\":");
+    unsigned(out, fd.ino);
+    meant(out, Meaning::Fd(&OpenFd::described(&fd)));
     out.push('}');
 }
 

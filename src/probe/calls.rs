@@ -222,7 +222,6 @@ impl Value {
             when,
             number: self.number,
             layout_size: std::array::from_fn(size),
-            ..Default::default()
         }
     }
 }

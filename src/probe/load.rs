@@ -121,6 +121,8 @@ impl Opened {
         if let Some(io_uring) = self.io_uring {
             io_uring.fill(&mut rodata.sc_constants);
         }
+        rodata.sc_constants.args_limit = self.options.args_limit;
+        rodata.sc_constants.no_env = u32::from(!self.options.env);
         for (place, slot) in rodata
             .sc_constants
             .direct
@@ -194,6 +196,10 @@ impl Opened {
                 Want::FollowAnd(tracepoint) => follow || tracepoints.contains(tracepoint),
                 Want::Tracepoint(tracepoint) => tracepoints.contains(tracepoint),
                 Want::IoUring(hook) => self.io_uring.is_some_and(|io_uring| io_uring.has(hook)),
+                #[cfg(target_arch = "x86_64")]
+                Want::With(program) => {
+                    event_by_program(program).is_some_and(|event| events.contains(&event.ty))
+                }
                 #[cfg(target_arch = "aarch64")]
                 Want::Exit(tracepoint, program) => {
                     tracepoints.contains(tracepoint)

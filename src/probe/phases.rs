@@ -53,6 +53,11 @@ pub struct ProbeOptions {
     /// Size in bytes of the ring that all CPUs share for events that build a reader's state (processes, descriptors),
     /// used when their own ring is full: a power of two.
     pub reserve_size: u64,
+    /// Maximum number of bytes that the extension of an exec event keeps of the arguments, and of the environment. With more
+    /// than the default, what the arguments leave of 64 KiB limits the environment.
+    pub args_limit: u32,
+    /// Whether events keep the environment of programs.
+    pub env: bool,
     /// Maximum number of data bytes that an event keeps. Can be changed later, like the next four: see [`Control`].
     pub snaplen: u32,
     /// Traffic of which more data is kept.
@@ -78,6 +83,12 @@ pub struct ProbeOptions {
     pub boot_time: Option<u64>,
 }
 
+impl ProbeOptions {
+    /// The default of [`args_limit`](ProbeOptions::args_limit): an event with its extension has at most 64 KiB, so both the
+    /// arguments and the environment fit with it.
+    pub const ARGS_LIMIT: u32 = 24 << 10;
+}
+
 impl Default for ProbeOptions {
     fn default() -> ProbeOptions {
         ProbeOptions {
@@ -85,6 +96,8 @@ impl Default for ProbeOptions {
             ring_size: 8 << 20,
             ring_budget: 512 << 20,
             reserve_size: 4 << 20,
+            args_limit: ProbeOptions::ARGS_LIMIT,
+            env: true,
             snaplen: 80,
             dynamic_snaplen: None,
             extensions: true,

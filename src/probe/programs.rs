@@ -197,6 +197,9 @@ pub(super) enum Want {
     Tracepoint(Tracepoint),
     /// If io_uring is recorded and this kernel has the program's tracepoint.
     IoUring(Hook),
+    /// If the exit event that it adds to is recorded, given by its program's name.
+    #[cfg(target_arch = "x86_64")]
+    With(&'static str),
     /// If the tracepoint is recorded, or the exit event that it stands for, given by its program's name.
     #[cfg(target_arch = "aarch64")]
     Exit(Tracepoint, &'static str),
@@ -227,6 +230,8 @@ tracepoint_programs! {
     follow_exec: Want::Follow,
     #[cfg(target_arch = "aarch64")]
     sched_process_fork: Want::Exit(Tracepoint::SchedProcessFork, "clone_x"),
+    #[cfg(target_arch = "x86_64")]
+    note_interpreter: Want::With("execve_x"),
     #[cfg(target_arch = "aarch64")]
     sched_process_exec: Want::Exit(Tracepoint::SchedProcessExec, "execve_x"),
     sched_process_exit: Want::FollowAnd(Tracepoint::SchedProcessExit),

@@ -133,7 +133,9 @@ fn an_event_is_lost_with_its_extension_and_counted_once() {
     probe.probe().control().add_target(tid, TargetState::Active).unwrap();
     on_cpu(0);
     let null = std::fs::File::open("/dev/null").unwrap();
-    (0..CALLS).for_each(|_| drop(rustix::fs::fsync(&null)));
+    (0..CALLS).for_each(|_| {
+        let _ = rustix::fs::fsync(&null);
+    });
     probe.close_gate();
     let mut taken = 0;
     while !probe.is_drained() {

@@ -159,7 +159,7 @@ pub fn run(
     let wanted = Wanted::new(config);
     let test = config.self_test.then(self_test::call).transpose()?;
     let (selection, options) = wanted.to_load(config, if targeted { TARGETS } else { 0 }, test);
-    let scan = Scan::new(config.include_self);
+    let scan = Scan::new(config.include_self, config.probe.env);
     if let Some(path) = &config.stats {
         stats::check(path).map_err(|source| StatsError { path: path.clone(), source })?;
     }

@@ -23,11 +23,13 @@ pub(super) struct Scan {
     tasks: Arc<OnceLock<TaskIds>>,
     /// Whether to list scapd's own descriptors.
     include_self: bool,
+    /// Whether to read the environment of processes.
+    env: bool,
 }
 
 impl Scan {
-    pub(super) fn new(include_self: bool) -> Scan {
-        Scan { boot_time: Arc::default(), tasks: Arc::default(), include_self }
+    pub(super) fn new(include_self: bool, env: bool) -> Scan {
+        Scan { boot_time: Arc::default(), tasks: Arc::default(), include_self, env }
     }
 
     /// Sets the boot time that event times are based on.
@@ -48,7 +50,8 @@ impl Scan {
     pub(super) fn take(&self) -> anyhow::Result<(MachineState, Option<Ids>)> {
         let before = self.ids()?;
         let boot_time = Some(self.boot_time.load(Ordering::Relaxed)).filter(|time| *time > 0);
-        let mut snapshot = snapshot::take(&snapshot::SnapshotOptions { boot_time, ..Default::default() })?;
+        let options = snapshot::SnapshotOptions { boot_time, env: self.env, ..Default::default() };
+        let mut snapshot = snapshot::take(&options)?;
         tracing::debug!(?snapshot.report, "state of the machine");
         if !self.include_self {
             // Hundreds of maps and programs, which no event will refer to.

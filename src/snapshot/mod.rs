@@ -47,6 +47,8 @@ pub struct SnapshotOptions {
     pub boot_time: Option<u64>,
     /// Whether to list open file descriptors, which is half of the work.
     pub fds: bool,
+    /// Whether to read the environment of processes.
+    pub env: bool,
 }
 
 impl Default for SnapshotOptions {
@@ -57,6 +59,7 @@ impl Default for SnapshotOptions {
             etc_root: PathBuf::from("/etc"),
             boot_time: None,
             fds: true,
+            env: true,
         }
     }
 }
@@ -137,7 +140,7 @@ pub fn take(options: &SnapshotOptions) -> Result<Snapshot, SnapshotError> {
     // A given boot time is that of the initial time namespace; /proc shows times of this process's time namespace.
     let offset = if options.boot_time.is_some() { clocks::namespace_offset() } else { 0 };
     let boot_time = machine.boot_time.saturating_add_signed(offset.saturating_neg());
-    let mut walk = Walk::new(&proc, boot_time, &mut report);
+    let mut walk = Walk::new(&proc, boot_time, options.env, &mut report);
     walk.run(&pids);
     let Walk { mounts, sockets, threads, .. } = walk;
     let mut fds = Vec::new();

@@ -25,6 +25,8 @@ pub(super) struct Walk<'a> {
     proc: &'a Dir,
     /// The offset of the times in /proc, ns since the epoch.
     boot_time: u64,
+    /// Whether to read the environment.
+    env: bool,
     report: &'a mut SnapshotReport,
     cgroups: Cgroups,
     buffer: Vec<u8>,
@@ -50,10 +52,11 @@ struct Shared {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(proc: &'a Dir, boot_time: u64, report: &'a mut SnapshotReport) -> Self {
+    pub(super) fn new(proc: &'a Dir, boot_time: u64, env: bool, report: &'a mut SnapshotReport) -> Self {
         Self {
             proc,
             boot_time,
+            env,
             report,
             cgroups: Cgroups::find(proc),
             buffer: Vec::new(),
@@ -116,6 +119,8 @@ impl<'a> Walk<'a> {
         let report = &mut *self.report;
         let cmdline = report.optional(process.read("cmdline", 2 * MAX_LIST)).unwrap_or_default();
         let (argv0, args) = split_once(&cmdline, 0).unwrap_or((&cmdline, b""));
+        let env = if self.env { report.optional(process.read("environ", MAX_LIST)) } else { None };
+        let env = env.unwrap_or_default();
         let cgroups = report.optional(process.read_into("cgroup", SMALL, &mut self.buffer));
         let cgroups = cgroups.map_or_else(Vec::new, |()| self.cgroups.entries(&self.buffer));
         let loginuid = report.optional(process.read("loginuid", SMALL));
@@ -133,10 +138,7 @@ impl<'a> Walk<'a> {
             exe,
             argv0: shortened(argv0.to_vec(), MAX_PATH),
             args: shortened_list(args.to_vec(), MAX_LIST),
-            env: shortened_list(
-                report.optional(process.read("environ", MAX_LIST)).unwrap_or_default(),
-                MAX_LIST,
-            ),
+            env: shortened_list(env, MAX_LIST),
             cwd,
             root,
             cgroups,

@@ -257,11 +257,10 @@ impl Row<'_> {
         self.one(called, number, abi_of_32(number))
     }
 
-    /// Makes the row's 32-bit call in a child that may end by it. The test asserts the result.
-    #[track_caller]
-    pub fn of_dying_child32(&mut self, call: impl FnOnce()) -> Params {
-        let called = self.called(|| dies(call));
-        self.one(called, self.number_of_32(), Abi::I386)
+    /// Makes a call in a child that may end by it. Returns the enter and the exit event; the test asserts them.
+    pub fn pair_of_dying_child(&mut self, call: impl FnOnce()) -> (Params, Params) {
+        let mut called = self.called(|| dies(call));
+        (called.enters.remove(0), called.exits.remove(0))
     }
 }
 

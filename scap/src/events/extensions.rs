@@ -179,7 +179,7 @@ const fn join(base: &'static Event, own: Event, extends: Extends, all: &'static 
 
 macro_rules! param {
     ($name:ident, $ty:ident, $format:ident $(, $list:ident $(, $arg:tt)*)?) => {
-        const { param(stringify!($name), ParamType::$ty, PrintFormat::$format, param!(@list $ty $($list $($arg)*)?)) }
+        param(stringify!($name), ParamType::$ty, PrintFormat::$format, param!(@list $ty $($list $($arg)*)?))
     };
     (@list $ty:ident) => { Detail::None };
     (@list $ty:ident $list:ident) => { listed(ParamType::$ty, stringify!($list), 0) };
@@ -207,12 +207,13 @@ macro_rules! source {
     };
 }
 
+/// The constant of a row. A constant of its own for each row: the compiler checks a large one slowly.
 macro_rules! extension {
     // The two types of a call.
     (CALL($name:ident, $category:ident, $($flag:ident)|+, R($($result:ident),+),
         $(A($param:ident, $ty:ident, $format:ident, $list:ident, $source:ident, $arg:literal, $length:tt
             $(, $when:literal, $set:literal)?))*)) => {
-        const {
+        pub const $name: &[Extension] = {
             const FLAGS: EventFlags = EventFlags(0 $(| EventFlags::$flag.0)+);
             const CODE: u16 = code(stringify!($name));
             // An exit event has the result, then the arguments; an enter event only these.
@@ -247,10 +248,10 @@ macro_rules! extension {
                 Extension { args: ARGS, ..join(&EVENTS[0], ROW, Extends::Call(CODE), ALL_ENTER) },
                 Extension { args: ARGS, ..join(&EVENTS[1], EXIT_ROW, Extends::Call(CODE), ALL) },
             ]
-        }
+        };
     };
     (EXTENSION($program:ident, $($flag:ident)|+, $(P($($param:tt)*))*)) => {
-        const {
+        pub const $program: &[Extension] = {
             const BASE: &Event = base(stringify!($program));
             const OWN: &[ParamInfo] = &[$(param!($($param)*)),*];
             const ALL: &[ParamInfo] = &both::<{ BASE.params.len() + OWN.len() }>(BASE.params, OWN);
@@ -265,11 +266,11 @@ macro_rules! extension {
                 ..*BASE
             };
             &[join(BASE, ROW, Extends::Event(BASE.ty), ALL)]
-        }
+        };
     };
     (PRIVATE($code:ident, $number:literal, $program:ident, $name:ident, $source:ident, $category:ident,
         $($flag:ident)|+, $(P($($param:tt)*))*)) => {
-        const {
+        pub const $program: &[Extension] = {
             const ROW: Event = Event {
                 code: stringify!($code),
                 ty: EventType($number),
@@ -283,14 +284,30 @@ macro_rules! extension {
                 program: Some(stringify!($program)),
             };
             &[Extension { own: ROW, joined: ROW, extends: Extends::Nothing, args: &[] }]
-        }
+        };
+    };
+}
+
+/// The name of a row's constant.
+macro_rules! row_name {
+    (PRIVATE($code:ident, $number:literal, $program:ident, $($rest:tt)*)) => {
+        rows::$program
+    };
+    ($kind:ident($name:ident, $($rest:tt)*)) => {
+        rows::$name
     };
 }
 
 macro_rules! extensions {
     ($($kind:ident($($row:tt)*))*) => {
+        #[allow(non_upper_case_globals)]
+        mod rows {
+            use super::*;
+            $(extension!($kind($($row)*));)*
+        }
+
         /// The rows of the table, each with its types.
-        const TABLE: &[&[Extension]] = &[$(extension!($kind($($row)*))),*];
+        const TABLE: &[&[Extension]] = &[$(row_name!($kind($($row)*))),*];
     };
 }
 with_extensions!(extensions);

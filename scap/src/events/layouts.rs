@@ -108,9 +108,9 @@ macro_rules! layouts {
         }
     };
     (@list) => { Detail::None };
-    (@list $list:ident) => { const { Detail::Flags(flag_table(stringify!($list))) } };
+    (@list $list:ident) => { Detail::Flags(flag_table(stringify!($list))) };
     ($(LAYOUT($name:ident, $abi:ident, $size:literal, $($member:ident($($field:tt)*))*))*) => {
-        const LAYOUTS: &[Layout] = &[$(Layout {
+        const ROWS: &[Layout] = &[$(Layout {
             name: stringify!($name),
             abis: layouts!(@abi $abi),
             size: $size,
@@ -119,6 +119,17 @@ macro_rules! layouts {
     };
 }
 with_layouts!(layouts);
+
+/// The rows. A static, as those of flags are.
+static LAYOUTS: [Layout; ROWS.len()] = {
+    let mut all = [ROWS[0]; ROWS.len()];
+    let mut row = 0;
+    while row < all.len() {
+        all[row] = ROWS[row];
+        row += 1;
+    }
+    all
+};
 
 const fn member(name: &'static str, ty: ParamType, format: PrintFormat, detail: Detail) -> ParamInfo {
     ParamInfo { name, ty, format, detail, since: Schema::V0_23 }
@@ -148,7 +159,7 @@ mod tests {
     #[test]
     fn the_layouts_of_a_name_stand_together() {
         let mut seen: Vec<&str> = Vec::new();
-        for layout in LAYOUTS {
+        for layout in &LAYOUTS {
             if seen.last() != Some(&layout.name) {
                 assert!(!seen.contains(&layout.name), "the layouts of {} are not adjacent", layout.name);
                 seen.push(layout.name);
@@ -158,7 +169,7 @@ mod tests {
 
     #[test]
     fn members_are_within_the_structure_and_have_names_of_their_own() {
-        for layout in LAYOUTS {
+        for layout in &LAYOUTS {
             for (i, member) in layout.members.iter().enumerate() {
                 let (name, member_name) = (layout.name, member.info.name);
                 assert!(member.offset + member.len <= layout.size, "{name}.{member_name} exceeds {name}");
@@ -170,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_layout_is_that_of_an_abi() {
-        for layout in LAYOUTS {
+        for layout in &LAYOUTS {
             let table = super::layout(layout.name);
             let is_used = |abi: &Abi| Layout::of(table, *abi) == Some(layout);
             assert!(layout.abis.iter().any(is_used), "{}: an earlier layout has all its ABIs", layout.name);

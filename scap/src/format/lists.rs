@@ -197,6 +197,18 @@ impl Lists {
     }
 }
 
+/// Descriptors that a call received: entries of an fd list block, version 2. The last one may be cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Received<'a> {
+    /// Iterates over the entries that are complete. Those of unknown type are left out.
+    pub fn iter(&self) -> impl Iterator<Item = Fd> + use<'a> {
+        let mut fields = Fields::new(self.0);
+        std::iter::from_fn(move || entry(&mut fields, true, 4)?.read(|f| fd(f, 2))).flatten()
+    }
+}
+
 /// The memory of a descriptor list without its descriptors, in bytes: a vector that is not empty has room for 4.
 const FD_LIST: u64 = (size_of::<FdList>() + 4 * size_of::<Fd>()) as u64;
 

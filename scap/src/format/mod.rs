@@ -42,6 +42,7 @@ pub use gzip::Place;
 pub use joiner::Joiner;
 pub use joiner::successor;
 pub use keep::{Keep, StateCounts, heap};
+pub use lists::Received;
 pub use reader::{CapturedEvent, Reader};
 pub use state::MachineState;
 pub use structure::{BitSet, Dirent, Dirents, Structure, Structures};

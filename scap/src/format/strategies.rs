@@ -176,6 +176,7 @@ pub enum Owned {
     FdList(Vec<u8>),
     Dirents(Vec<u8>),
     BitSet(Vec<u8>),
+    Received(Vec<u8>),
 }
 
 impl Owned {
@@ -194,6 +195,7 @@ impl Owned {
             Owned::FdList(bytes) => Value::FdList(FdEntries::new(bytes).unwrap()),
             Owned::Dirents(bytes) => Value::Dirents(Dirents(bytes)),
             Owned::BitSet(bytes) => Value::BitSet(BitSet(bytes)),
+            Owned::Received(bytes) => Value::Received(Received(bytes)),
         }
     }
 }
@@ -247,6 +249,7 @@ fn value_of_type(ty: ParamType) -> BoxedStrategy<Owned> {
         FDLIST => vec(any::<[u8; 10]>(), 0..6).prop_map(|e| Owned::FdList(e.concat())).boxed(),
         BITSET => vec(any::<u8>(), 1..40).prop_map(Owned::BitSet).boxed(),
         DIRENTS => vec(any::<u8>(), 1..300).prop_map(Owned::Dirents).boxed(),
+        FDENTRIES => vec(any::<u8>(), 1..300).prop_map(Owned::Received).boxed(),
         _ if ty.size().is_some() => fixed(ty),
         _ => vec(any::<u8>(), 1..300).prop_map(Owned::Bytes).boxed(),
     }

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::{
     fields::Fields,
+    lists::Received,
     structure::{BitSet, Dirents, Structure, Structures},
 };
 use crate::events::{Detail, ParamInfo, ParamType, PrintFormat};
@@ -88,6 +89,8 @@ pub enum Value<'a> {
     Dirents(Dirents<'a>),
     /// A set of small numbers.
     BitSet(BitSet<'a>),
+    /// Descriptors, and what they are.
+    Received(Received<'a>),
 }
 
 /// A socket's address.
@@ -219,6 +222,7 @@ fn decode_as(ty: ParamType, bytes: &[u8]) -> Option<Value<'_>> {
         IPADDR => Value::Ip(ip(bytes)?),
         DIRENTS => Value::Dirents(Dirents(bytes)),
         BITSET => Value::BitSet(BitSet(bytes)),
+        FDENTRIES => Value::Received(Received(bytes)),
         _ => Value::Bytes(bytes),
     })
 }
@@ -352,6 +356,7 @@ impl Value<'_> {
                 CHARBUF_PAIR_ARRAY | IPV4NET | IPV6NET | IPNET | IOVEC | STRUCT | STRUCTS,
             )
             | (Value::Dirents(Dirents(bytes)), DIRENTS)
+            | (Value::Received(Received(bytes)), FDENTRIES)
             | (Value::BitSet(BitSet(bytes)), BITSET) => out.extend_from_slice(bytes),
             (Value::Struct(one), STRUCT) => one.encode(out),
             (Value::Structs(all), STRUCTS) => all.encode(out),

@@ -31,6 +31,11 @@ impl OpenFd {
         (open, close_on_exec)
     }
 
+    /// Converts a descriptor that an event describes.
+    pub fn described(fd: &Fd) -> OpenFd {
+        OpenFd::of_state(fd, &ServerPorts::default(), false).0
+    }
+
     fn of_kind(kind: &FdKind, listening: &ServerPorts) -> (OpenFd, bool) {
         let (class, name) = match kind {
             FdKind::File { path, .. } => (FdClass::File, path.clone()),

@@ -25,6 +25,8 @@ mod control;
 mod describe;
 mod endpoints;
 mod exact;
+#[cfg(test)]
+mod extension_tests;
 mod fd_state;
 mod fd_table;
 mod fds;

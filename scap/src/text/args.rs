@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     events::{Effect, Event, ParamInfo, ParamType},
-    format::{Decoded, EventView, FdEntries, Structure, Value, ValueError, decode},
-    model::{Machine, sockaddr, socktuple},
+    format::{Decoded, EventView, FdEntries, Structure, Value, ValueError, decode, state::Fd},
+    model::{Machine, OpenFd, sockaddr, socktuple},
 };
 
 /// Appends all arguments of an event, each with a space before it: name, value, and the value's meaning in parentheses.
@@ -156,6 +156,7 @@ pub fn value(
         }
         Value::BitSet(v) => return listed(out, v.iter(), |out, number| out.integer(number)),
         Value::Dirents(v) => return listed(out, v.iter(), |out, entry| out.text(entry.name)),
+        Value::Received(v) => return listed(out, v.iter(), |out, fd| described(out, &fd)),
     };
 }
 
@@ -167,6 +168,18 @@ fn listed<O: Out, T>(out: &mut O, items: impl Iterator<Item = T>, item: impl Fn(
         item(out, one);
     }
     let _ = out.write_char(']');
+}
+
+/// Appends a descriptor that an event describes.
+fn described(out: &mut impl Out, fd: &Fd) {
+    let open = OpenFd::described(fd);
+    let _ = write!(out, "{}(<{}", fd.fd, open.class.letter());
+    if let Some(protocol) = open.class.protocol() {
+        let _ = out.write_char(protocol);
+    }
+    let _ = out.write_char('>');
+    out.text(&open.name);
+    let _ = out.write_char(')');
 }
 
 /// Appends the members of a structure.
@@ -191,8 +204,8 @@ fn structure(
 fn absent(ty: ParamType) -> &'static str {
     use ParamType::*;
     match ty {
-        BYTEBUF | IOVEC | DIRENTS | BITSET | STRUCT | STRUCTS | SOCKTUPLE | FDLIST | CHARBUFARRAY
-        | CHARBUF_PAIR_ARRAY | DYN => "NULL",
+        BYTEBUF | IOVEC | DIRENTS | FDENTRIES | BITSET | STRUCT | STRUCTS | SOCKTUPLE | FDLIST
+        | CHARBUFARRAY | CHARBUF_PAIR_ARRAY | DYN => "NULL",
         _ => "<NA>",
     }
 }

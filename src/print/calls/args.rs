@@ -112,6 +112,7 @@ impl Args<'_, '_> {
             Value::Structs(v) => structures::structures(self, &v),
             Value::BitSet(v) => structures::numbers(self, v),
             Value::Dirents(v) => structures::dirents(self, &v),
+            Value::Received(v) => structures::received(self, &v),
             value => match number(value) {
                 Some(v) => self.format(format_args!("{v}")),
                 None => self.unknown(),

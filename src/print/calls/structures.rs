@@ -1,8 +1,9 @@
 //! Structures, sets of signals and directory entries, as only calls without a program of their own have them.
 
-use super::{args::Args, quote};
+use super::{args::Args, quote, sockets};
 use scap::{
-    format::{BitSet, Dirents, Structure, Structures},
+    format::{BitSet, Dirents, Received, Structure, Structures},
+    model::OpenFd,
     text::kernel_names::signals_of_64,
 };
 
@@ -50,6 +51,14 @@ pub fn numbers(a: &mut Args<'_, '_>, set: BitSet<'_>) {
         a.format(format_args!("{}{number}", if i == 0 { "" } else { " " }));
     }
     a.text("]");
+}
+
+/// Appends descriptors and what they refer to.
+pub fn received(a: &mut Args<'_, '_>, fds: &Received<'_>) {
+    list(a, fds.iter(), |a, fd| {
+        a.format(format_args!("{}", fd.fd));
+        sockets::descriptor(a.out, &OpenFd::described(&fd));
+    });
 }
 
 /// Appends a set of signals; if it has most of them, those that it does not have.

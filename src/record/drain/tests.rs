@@ -17,7 +17,7 @@ fn drain() -> (tempfile::TempDir, Drain) {
     let output = Output::create(Target::File(folder.path().join("x.scap")), false).unwrap();
     let writer = WriterThread::spawn(output, 4, SIZE).unwrap();
     let mut drain =
-        Drain::starting_at(writer, "x.scap", Limits::default(), 2, 0, 0, Scan::new(false)).unwrap();
+        Drain::starting_at(writer, "x.scap", Limits::default(), 2, 0, 0, Scan::new(false, true)).unwrap();
     assert!(drain.has_chunk().unwrap());
     (folder, drain)
 }

@@ -11,13 +11,13 @@ fn own_descriptors(scan: &Scan) -> Option<Vec<Fd>> {
 
 #[test]
 fn own_descriptors_are_listed_only_on_request() {
-    assert_eq!(own_descriptors(&Scan::new(false)), None);
-    assert!(own_descriptors(&Scan::new(true)).is_some_and(|fds| fds.len() > 2));
+    assert_eq!(own_descriptors(&Scan::new(false, true)), None);
+    assert!(own_descriptors(&Scan::new(true, true)).is_some_and(|fds| fds.len() > 2));
 }
 
 #[test]
 fn the_state_has_the_boot_time_of_the_events() {
-    let scan = Scan::new(false);
+    let scan = Scan::new(false, true);
     let boot_time = |scan: &Scan| scan.take().unwrap().0.machine.boot_time;
     let found = boot_time(&scan);
     assert!(found > 0, "the one in /proc");
@@ -27,7 +27,7 @@ fn the_state_has_the_boot_time_of_the_events() {
 
 #[test]
 fn an_encoded_state_is_more_than_its_machine() {
-    let (state, ids) = Scan::new(false).take().unwrap();
+    let (state, ids) = Scan::new(false, true).take().unwrap();
     let (whole, empty) = (bytes(&translated(state, ids)).unwrap(), bytes(&MachineState::default()).unwrap());
     assert!(whole.len() > empty.len() + 1000, "{} bytes, {} of them for nothing", whole.len(), empty.len());
 }

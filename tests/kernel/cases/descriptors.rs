@@ -1,3 +1,4 @@
+use super::received::{entry, text};
 use crate::{
     compat::{LowMemory, syscall32},
     harness::{Params, Test},
@@ -259,12 +260,16 @@ pub fn pidfd_getfd_x(t: &mut Test) {
         .i64("target_fd", -9)
         .u32("flags", 0);
     let process = own(syscall!(SYS_pidfd_open, std::process::id(), 0));
-    let target = Scratch::new().open();
+    let scratch = Scratch::new();
+    let target = scratch.open();
     t.fails(libc::EINVAL, || syscall!(SYS_pidfd_getfd, fd_of(&process), fd_of(&target), 0x8000_0005u32))
         .i64("fd", EINVAL)
         .i64("pid_fd", fd_of(&process))
         .i64("target_fd", fd_of(&target))
         .u32("flags", 0x8000_0005);
-    let (fd, event) = opens(t, || syscall!(SYS_pidfd_getfd, fd_of(&process), fd_of(&target), 0));
+    let (fd, event) = t.succeeds(|| syscall!(SYS_pidfd_getfd, fd_of(&process), fd_of(&target), 0));
+    let path = std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap();
+    event.bytes("received", &entry(fd, 2, &text(path.to_str().unwrap())));
+    drop(own(fd));
     event.i64("fd", fd).i64("pid_fd", fd_of(&process)).i64("target_fd", fd_of(&target)).u32("flags", 0);
 }

@@ -69,9 +69,18 @@ pub fn epoll_wait_e(t: &mut Test) {
 
 pub fn epoll_wait_x(t: &mut Test) {
     let (epoll, reader) = ready();
-    t.fails(libc::EBADF, || wait(BAD, 5)).i64("res", EBADF).i64("maxevents", 5);
-    t.fails(libc::EINVAL, || wait(fd_of(&epoll), -3)).i64("res", EINVAL).i64("maxevents", -3);
-    t.succeeds(|| wait(fd_of(&epoll), 8)).1.i64("res", 1).i64("maxevents", 8);
+    let event = t.fails(libc::EBADF, || wait(BAD, 5));
+    event.i64("res", EBADF).i64("maxevents", 5).i64("epfd", BAD).i32("timeout", 0).empty("events");
+    let event = t.fails(libc::EINVAL, || wait(fd_of(&epoll), -3));
+    event.i64("res", EINVAL).i64("maxevents", -3).i64("epfd", fd_of(&epoll));
+    event.i32("timeout", 0).empty("events");
+    let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
+    let event = t.succeeds(|| syscall!(SYS_epoll_wait, fd_of(&epoll), events.as_mut_ptr(), 8, -1)).1;
+    event.i64("res", 1).i64("maxevents", 8).i64("epfd", fd_of(&epoll)).i32("timeout", -1);
+    // Packed: 32 bits of events, 64 of data, behind the byte of the ABI.
+    let (ready, data) = (events[0].events, events[0].u64);
+    event.bytes("events", &[&[0][..], &ready.to_ne_bytes(), &data.to_ne_bytes()].concat());
     drop(reader);
-    t.succeeds(|| wait(fd_of(&epoll), 7)).1.i64("res", 0).i64("maxevents", 7);
+    let event = t.succeeds(|| wait(fd_of(&epoll), 7)).1;
+    event.i64("res", 0).i64("maxevents", 7).i64("epfd", fd_of(&epoll)).i32("timeout", 0).empty("events");
 }

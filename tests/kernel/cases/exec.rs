@@ -3,7 +3,11 @@ use std::{
     fs,
     os::{
         fd::AsRawFd,
-        unix::{ffi::OsStringExt, fs::MetadataExt, process::CommandExt},
+        unix::{
+            ffi::OsStringExt,
+            fs::{MetadataExt, PermissionsExt},
+            process::CommandExt,
+        },
     },
     path::Path,
     process::Command,
@@ -76,6 +80,31 @@ fn assert_own(event: &Params) {
     assert_exe(event, &std::env::current_exe().unwrap(), EXE_WRITABLE);
 }
 
+/// The limit on argv, and on envp, in an extension.
+const LIMIT: usize = 24 << 10;
+// exec_cut.
+const ARGV_CUT: u8 = 1;
+const ENVP_CUT: u8 = 2;
+
+/// Asserts the extension of a program that was run here and whose arguments and environment the event has.
+#[track_caller]
+fn assert_ran_here(event: &Params) {
+    assert_in_directory(event);
+    event.empty("interpreter").empty("argv").empty("envp").u8("cut", 0);
+}
+
+#[track_caller]
+fn assert_in_directory(event: &Params) {
+    let here = std::env::current_dir().unwrap();
+    event.text("workdir", &CString::new(here.into_os_string().into_vec()).unwrap()).u8("workdir_flags", 0);
+}
+
+/// Asserts that a failed call has nothing to add.
+#[track_caller]
+fn assert_not_extended(event: &Params) {
+    assert_eq!(event.extended_by(), []);
+}
+
 /// Returns the event of the one program that a child ran.
 fn run(t: &mut Test, command: &mut Command) -> (Params, u64) {
     let captured: Captured = t.capture(|| i64::from(command.status().unwrap().code().unwrap()));
@@ -99,6 +128,8 @@ pub fn execve_e(t: &mut Test) {
 pub fn execve_x(t: &mut Test) {
     failed_execve(t);
     long_arguments(t);
+    longer_arguments(t);
+    script(t);
     successful_execve(t);
     another_user(t);
     memory_file(t);
@@ -110,29 +141,30 @@ fn failed_execve(t: &mut Test) {
     event.i64("res", -i64::from(libc::ENOENT)).text("exe", c"first").bytes("args", b"second\0\0third\0");
     event.bytes("env", b"KEY=value\0OTHER=x\0").text("filename", MISSING);
     assert_own(&event);
+    assert_not_extended(&event);
     // Without an argv, the program's name is an empty string.
     let event = t.fails(libc::ENOENT, || syscall!(SYS_execve, MISSING.as_ptr(), 0, 0));
     event.i64("res", -i64::from(libc::ENOENT)).text("exe", c"").empty("args").empty("env");
     event.text("filename", MISSING);
     assert_own(&event);
+    assert_not_extended(&event);
     // Unreadable arguments have no value.
     let event = t.fails(libc::EFAULT, || syscall!(SYS_execve, 1usize, 2usize, 3usize));
     event.i64("res", -i64::from(libc::EFAULT)).empty("exe").empty("args").empty("env").empty("filename");
     assert_own(&event);
+    assert_not_extended(&event);
 }
 
-/// An event keeps at most 4,096 bytes, the last one a NUL.
+/// An event keeps at most 4,096 bytes, the last one a NUL. Its extension then has all.
 fn long_arguments(t: &mut Test) {
     let long = CString::new(vec![b'x'; 3000]).unwrap();
     let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"four", &long, &long], &[&long, &long]));
-    let cut = |length: usize| {
-        let mut bytes = [long.to_bytes_with_nul(), long.to_bytes_with_nul()].concat();
-        bytes.truncate(length - 1);
-        bytes.push(0);
-        bytes
-    };
+    let twice = [long.to_bytes_with_nul(), long.to_bytes_with_nul()].concat();
+    let cut = |length: usize| [&twice[..length - 1], b"\0"].concat();
     event.i64("res", -i64::from(libc::ENOENT)).text("exe", c"four").bytes("args", &cut(4096 - 5));
     event.bytes("env", &cut(4096)).text("filename", MISSING);
+    event.empty("interpreter").empty("workdir").empty("workdir_flags");
+    event.bytes("argv", &[b"four\0", &twice[..]].concat()).bytes("envp", &twice).u8("cut", 0);
     assert_own(&event);
     drop(event);
 
@@ -146,6 +178,64 @@ fn long_arguments(t: &mut Test) {
     assert_session(&event);
     assert_root(&event);
     assert_exe(&event, &true_program(), EXE_WRITABLE);
+    assert_in_directory(&event);
+    event.empty("interpreter").bytes("argv", &[b"four\0", &twice[..]].concat());
+    event.bytes("envp", &[b"A=", &[b'x'; 5000][..], b"\0"].concat()).u8("cut", 0);
+}
+
+/// An extension keeps at most the limit, and says what it cuts.
+fn longer_arguments(t: &mut Test) {
+    let cut = |text: &[u8]| [&text[..LIMIT - 1], b"\0"].concat();
+    let short = ["x"; 3000];
+    let shorts =
+        CString::new(short.join("")).unwrap().to_bytes().iter().flat_map(|b| [*b, 0]).collect::<Vec<_>>();
+    // One long argument, of a program that runs, and of one that does not.
+    let long = CString::new(vec![b'y'; 100_000]).unwrap();
+    let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"zero", &long], &[&long]));
+    event.rest_does_not_matter().bytes("argv", &cut(&[b"zero\0", long.to_bytes()].concat()));
+    event.bytes("envp", &cut(long.to_bytes())).u8("cut", ARGV_CUT | ENVP_CUT);
+    let mut command = Command::new("/bin/true");
+    command.arg0("zero").arg(long.to_str().unwrap()).env_clear().env("A", "1");
+    let event = run(t, &mut command).0;
+    event.rest_does_not_matter().bytes("argv", &cut(&[b"zero\0", long.to_bytes()].concat()));
+    event.empty("envp").u8("cut", ARGV_CUT);
+    // Many arguments: of a failed call, at most 1,024.
+    let mut command = Command::new("/bin/true");
+    command.arg0("zero").args(short).env_clear();
+    let event = run(t, &mut command).0;
+    event.rest_does_not_matter().bytes("argv", &[b"zero\0", &shorts[..]].concat()).u8("cut", 0);
+    let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"x"; 1024], &[c"x"; 1025]));
+    event.rest_does_not_matter().bytes("argv", &shorts[..2048]).bytes("envp", &shorts[..2048]);
+    event.u8("cut", ENVP_CUT);
+    // The event has up to 127.
+    let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"x"; 128], &[]));
+    assert_not_extended(event.rest_does_not_matter());
+    let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"x"; 129], &[]));
+    event.rest_does_not_matter().bytes("argv", &shorts[..258]).empty("envp").u8("cut", 0);
+}
+
+/// The interpreter of a script, and the directory of the process.
+fn script(t: &mut Test) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("script");
+    let run_script = |t: &mut Test, first_line: &str| {
+        fs::write(&path, format!("{first_line}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        run(t, Command::new(&path).env_clear().current_dir(folder.path())).0
+    };
+    let name = CString::new(path.clone().into_os_string().into_vec()).unwrap();
+    let here = CString::new(fs::canonicalize(folder.path()).unwrap().into_os_string().into_vec()).unwrap();
+    for (line, interpreter) in
+        [("#!/bin/true -x", c"/bin/true"), ("#! /usr/bin/../bin/true", c"/usr/bin/../bin/true")]
+    {
+        let event = run_script(t, line);
+        event.rest_does_not_matter().text("interpreter", interpreter).text("filename", &name);
+        event.text("exe", interpreter).text("workdir", &here).u8("workdir_flags", 0);
+        assert_exe(&event, &true_program(), EXE_WRITABLE);
+        drop(event);
+        // Then a program without.
+        run(t, &mut Command::new("/bin/true")).0.rest_does_not_matter().empty("interpreter");
+    }
 }
 
 fn successful_execve(t: &mut Test) {
@@ -158,6 +248,7 @@ fn successful_execve(t: &mut Test) {
     assert_session(&event);
     assert_root(&event);
     assert_exe(&event, &true_program(), EXE_WRITABLE);
+    assert_ran_here(&event);
     drop(event);
     // Neither arguments nor an environment.
     let (event, this) = run(t, Command::new("/bin/true").env_clear());
@@ -166,6 +257,7 @@ fn successful_execve(t: &mut Test) {
     assert_session(&event);
     assert_root(&event);
     assert_exe(&event, &true_program(), EXE_WRITABLE);
+    assert_ran_here(&event);
 }
 
 /// A user who cannot write to the program, and has no capabilities.
@@ -182,6 +274,7 @@ fn another_user(t: &mut Test) {
     event.u64("cap_permitted", 0).u64("cap_effective", 0).u64("cap_inheritable", 0);
     event.u32("uid", 65534).u32("gid", 65533);
     assert_exe(&event, &true_program(), 0);
+    assert_ran_here(&event);
 }
 
 /// A program that is in no directory.
@@ -203,6 +296,7 @@ fn memory_file(t: &mut Test) {
     event.u64("exe_ino", stat.st_ino);
     event.u64("exe_ino_mtime", stat.st_mtime as u64 * 1_000_000_000 + stat.st_mtime_nsec as u64);
     event.u64("exe_ino_ctime", stat.st_ctime as u64 * 1_000_000_000 + stat.st_ctime_nsec as u64);
+    assert_ran_here(&event);
 }
 
 /// Its exit looks like that of an execve to BPF programs.
@@ -225,6 +319,7 @@ fn successful_execveat(t: &mut Test) {
     assert_session(&event);
     assert_root(&event);
     assert_exe(&event, &true_program(), EXE_WRITABLE);
+    assert_ran_here(&event);
 }
 
 fn execveat(dirfd: i32, path: &CStr, flags: i32) -> i64 {

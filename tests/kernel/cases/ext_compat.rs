@@ -289,9 +289,10 @@ fn sigsuspend(t: &mut Row) {
 }
 
 fn sigreturn(t: &mut Row) {
-    // Without a signal's frame, the call ends the program.
-    let event = t.of_dying_child32(|| _ = syscall32(119, [0; 6]));
-    event.bytes_of("res");
+    // Without a signal's frame, the call ends the program. It returns as an rt_sigreturn: see extract__number_at_exit.
+    let (enter, exit) = t.pair_of_dying_child(|| _ = syscall32(119, [0; 6]));
+    enter.u16("ID", 410).u16("nativeID", 119);
+    exit.u16("ID", 298).u16("nativeID", 173).bytes_of("res");
 }
 
 fn sgetmask(t: &mut Row) {

@@ -1,5 +1,6 @@
 use std::{fs::File, os::fd::AsRawFd};
 
+use super::open::raw;
 use crate::{
     compat::{LowMemory, syscall32},
     harness::{Params, Test},
@@ -10,6 +11,8 @@ use crate::{
 const FDCWD: i64 = -100;
 const BAD: i64 = -7;
 const EBADF: i64 = -(libc::EBADF as i64);
+/// PATH_CUT of path_flags.
+const CUT: u8 = 1;
 
 pub fn getdents_e(t: &mut Test) {
     let mut buffer = [0u8; 4096];
@@ -30,9 +33,11 @@ pub fn getdents_x(t: &mut Test) {
     let directory = scratch.open();
     let (read, event) = t.succeeds(|| syscall!(SYS_getdents, fd_of(&directory), buffer.as_mut_ptr(), 4096));
     assert!(read > 0);
-    event.i64("res", read).i64("fd", fd_of(&directory));
+    let kept = &buffer[..80.min(read as usize)];
+    event.i64("res", read).i64("fd", fd_of(&directory)).bytes("entries", kept);
     let (_, end) = t.succeeds(|| syscall!(SYS_getdents, fd_of(&directory), buffer.as_mut_ptr(), 4096));
     end.i64("res", 0).i64("fd", fd_of(&directory));
+    assert_eq!(end.extended_by(), []);
 }
 
 pub fn getdents64_e(t: &mut Test) {
@@ -49,12 +54,17 @@ pub fn getdents64_x(t: &mut Test) {
     let mut buffer = [0u8; 4096];
     let scratch = Scratch::new();
     let (directory, file) = (scratch.open(), scratch.open_file("file"));
+    scratch.file("another file with a name of its own");
     t.fails(libc::ENOTDIR, || syscall!(SYS_getdents64, fd_of(&file), buffer.as_mut_ptr(), 4096))
         .i64("res", -i64::from(libc::ENOTDIR))
         .i64("fd", fd_of(&file));
     let (read, event) = t.succeeds(|| syscall!(SYS_getdents64, fd_of(&directory), buffer.as_mut_ptr(), 4096));
-    assert!(read > 0);
-    event.i64("res", read).i64("fd", fd_of(&directory));
+    assert!(read > 80);
+    event.i64("res", read).i64("fd", fd_of(&directory)).bytes("entries", &buffer[..80]);
+    t.snaplen(4000);
+    let again = scratch.open();
+    let (read, event) = t.succeeds(|| syscall!(SYS_getdents64, fd_of(&again), buffer.as_mut_ptr(), 4096));
+    event.i64("res", read).i64("fd", fd_of(&again)).bytes("entries", &buffer[..read as usize]);
 }
 
 pub fn flock_e(t: &mut Test) {
@@ -176,6 +186,7 @@ pub fn open_by_handle_at_e(t: &mut Test) {
 
 #[track_caller]
 fn assert_nothing_opened(event: &Params, res: i64, mountfd: i64) {
+    assert_eq!(event.extended_by(), []);
     event.i64("fd", res).i64("mountfd", mountfd).empty("path").u32("dev", 0).u64("ino", 0);
 }
 
@@ -195,22 +206,23 @@ pub fn open_by_handle_at_x(t: &mut Test) {
     assert_eq!(identity(&file), (dev, ino));
     event.i64("fd", fd).i64("mountfd", fd_of(&directory)).u32("flags", 3 | 8).text("path", &path);
     event.u32("dev", dev).u64("ino", ino);
+    event.u32("raw_flags", raw(flags)).text("resolved", &path).u8("resolved_flags", 0);
 
     // A path of 64 components is complete. Of a longer one, the last components are kept, and it does not look
     // absolute.
     let top = path.to_str().unwrap().matches('/').count() - 1;
     let mut deep = Deep::new(scratch.open());
     deep.descend(63 - top);
-    opens_by_handle(t, &directory, &deep.file(), |path| {
+    opens_by_handle(t, &directory, &deep.file(), 0, |path| {
         assert_eq!(path, format!("{}{}/file", path_of(&scratch), "/d".repeat(63 - top)));
     });
     deep.descend(1);
-    opens_by_handle(t, &directory, &deep.file(), |path| {
+    opens_by_handle(t, &directory, &deep.file(), CUT, |path| {
         let rest: Vec<_> = path_of(&scratch).split('/').skip(2).map(String::from).collect();
         assert_eq!(path, format!(".../{}{}/file", rest.join("/"), "/d".repeat(64 - top)));
     });
     deep.descend(100);
-    opens_by_handle(t, &directory, &deep.file(), |path| {
+    opens_by_handle(t, &directory, &deep.file(), CUT, |path| {
         assert_eq!(path, format!("...{}/file", "/d".repeat(63)))
     });
 }
@@ -241,10 +253,11 @@ fn path_of(scratch: &Scratch) -> String {
 
 /// Opens a file by its handle, and returns the path in the event.
 #[track_caller]
-fn opens_by_handle(t: &mut Test, mount: &File, file: &File, assert_path: impl FnOnce(&str)) {
+fn opens_by_handle(t: &mut Test, mount: &File, file: &File, remarks: u8, assert_path: impl FnOnce(&str)) {
     let handle = Handle::of(file);
     let (fd, event) = t.succeeds(|| handle.open(fd_of(mount), libc::O_RDONLY));
     drop(own(fd));
     let path = event.rest_does_not_matter().bytes_of("path");
+    assert_eq!(event.u8("resolved_flags", remarks).bytes_of("resolved"), path);
     assert_path(std::str::from_utf8(path).unwrap().trim_end_matches('\0'));
 }

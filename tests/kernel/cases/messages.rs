@@ -371,4 +371,14 @@ pub fn recvmsg_x(t: &mut Test) {
     assert_message(&event, 7, TEXT, receiver.as_raw_fd());
     assert_unix_tuple(&event, b"").both();
     event.bytes("msgcontrol", &control_message(received)[..message.msg_controllen]);
+    assert_brought(&event, received);
+}
+
+/// Asserts that the event describes a socket of IPv4 that has this descriptor, as the only one that it brought.
+#[track_caller]
+pub(super) fn assert_brought(event: &Params, fd: i32) {
+    let bytes = event.bytes_of("received");
+    let head = [&(bytes.len() as u32).to_ne_bytes()[..], &i64::from(fd).to_ne_bytes()].concat();
+    let listening = 5;
+    assert!(bytes.starts_with(&head) && bytes[20] == listening, "{}", bytes.escape_ascii());
 }

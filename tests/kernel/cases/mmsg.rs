@@ -188,4 +188,5 @@ pub fn recvmmsg_x(t: &mut Test) {
     assert_message(&events[0], 7, receiver.as_raw_fd(), 7, TEXT);
     assert_unix_tuple(&events[0], b"").both();
     events[0].bytes("msgcontrol", &control_message(received)[..messages[0].msg_hdr.msg_controllen]);
+    super::messages::assert_brought(&events[0], received);
 }

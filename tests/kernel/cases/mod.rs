@@ -53,7 +53,9 @@ mod process;
 mod process_vm;
 mod ptrace;
 mod quota;
+mod received;
 mod requests;
+mod resolved;
 mod sampling;
 mod semaphores;
 mod signal;
@@ -135,6 +137,14 @@ pub const SETTINGS: &[SettingTest] = &[
     ("values_in_memory", "generic_x", values::paths_and_structures),
     ("lost_too_large", "recvmsg_x", losses::larger_than_an_event_may_be),
     ("lost_no_scratch", "access_x", losses::no_scratch_area),
+    ("resolved_links", "openat_x", resolved::sees_through_links),
+    ("resolved_flags", "openat_x", resolved::has_the_flags_that_the_event_lacks),
+    ("resolved_without_a_name", "openat_x", resolved::says_what_has_no_path),
+    ("resolved_roots", "openat_x", resolved::sees_through_roots_and_mounts),
+    ("resolved_race", "openat_x", resolved::is_not_deceived_by_a_changed_argument),
+    ("received_kinds", "recvmsg_x", received::are_described),
+    ("received_sockets", "recvmsg_x", received::sockets_are_described),
+    ("received_many", "recvmsg_x", received::are_described_up_to_a_limit),
     ("wakeup_fixed", "access_e", wakeup::by_an_event_of_fixed_size),
     ("wakeup_variable", "access_x", wakeup::by_an_event_of_variable_size),
     ("snaplen", "read_x", snaplen::changes_while_it_runs),

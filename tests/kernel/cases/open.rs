@@ -22,6 +22,9 @@ const CREATED: u32 = 16384;
 const UPPER: u32 = 32768;
 const LOWER: u32 = 65536;
 
+// path_flags.
+const UNREACHABLE: u8 = 4;
+
 /// The flags of open, and their encoding in the format.
 const FLAGS: &[(i32, u32)] = &[
     (libc::O_RDONLY, RDONLY),
@@ -59,14 +62,50 @@ fn openat2(dirfd: i64, path: &CStr, how: &OpenHow) -> i64 {
     syscall!(SYS_openat2, dirfd, path.as_ptr(), ptr::from_ref(how), size_of::<OpenHow>())
 }
 
-/// Asserts the parameters of a new file, and closes it.
-fn is_file(params: &Params, fd: i64) {
+/// Returns flags of open in the encoding of `open_flags`: the kernel's on x86-64.
+pub fn raw(flags: i32) -> u32 {
+    let differ = [
+        (libc::O_DIRECT, 0x4000),
+        (KERNEL_LARGEFILE, 0x8000),
+        (libc::O_DIRECTORY, 0x10000),
+        (libc::O_NOFOLLOW, 0x20000),
+    ];
+    let kept = differ.iter().fold(flags, |flags, (bit, _)| flags & !bit) as u32;
+    differ.iter().filter(|(bit, _)| flags & bit != 0).fold(kept, |raw, (_, bit)| raw | bit)
+}
+
+/// Asserts that the event has the path of an open file, as /proc shows it.
+#[track_caller]
+pub fn is_resolved(params: &Params, fd: i64) {
+    let link = std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap();
+    params.text("resolved", &name(link.to_str().unwrap())).u8("resolved_flags", 0);
+}
+
+/// Asserts the parameters of a file that was opened with these flags, and closes it.
+#[track_caller]
+fn is_file(params: &Params, fd: i64, flags: i32) {
+    params.u32("raw_flags", raw(flags));
+    is_created(params, fd);
+}
+
+/// The same without the flags.
+#[track_caller]
+fn is_created(params: &Params, fd: i64) {
+    is_resolved(params, fd);
     let (dev, ino) = identity(&own(fd));
     params.i64("fd", fd).u32("dev", dev).u64("ino", ino);
 }
 
+/// Asserts the path of a file of a mount that is mounted nowhere.
+#[track_caller]
+fn is_apart(params: &Params, path: &str) {
+    params.text("resolved", &name(path)).u8("resolved_flags", UNREACHABLE);
+}
+
+#[track_caller]
 fn is_no_file(params: &Params, res: i64) {
     params.i64("fd", res).u32("dev", 0).u64("ino", 0);
+    assert_eq!(params.extended_by(), [], "the flags say all");
 }
 
 pub fn open_e(t: &mut Test) {
@@ -100,7 +139,7 @@ pub fn open_x(t: &mut Test) {
     for (flags, expected) in [(libc::O_WRONLY, WRONLY | CREATED), (libc::O_RDWR, RDWR)] {
         let (fd, params) = t.succeeds(|| syscall!(SYS_open, new.as_ptr(), flags | libc::O_CREAT, 0o640));
         params.text("name", &new).u32("flags", expected | CREAT).u32("mode", 0o640);
-        is_file(&params, fd);
+        is_file(&params, fd, flags | libc::O_CREAT);
     }
     let params = t.fails(libc::EFAULT, || syscall!(SYS_open, 1usize, libc::O_RDONLY));
     params.empty("name").u32("flags", RDONLY).u32("mode", 0);
@@ -112,7 +151,7 @@ pub fn open_x(t: &mut Test) {
         let flags = libc::O_RDWR | libc::O_NONBLOCK | libc::O_CREAT;
         let (fd, params) = t.succeeds(|| crate::compat::syscall32(5, [path, flags as u32, 0o640, 0, 0, 0]));
         params.text("name", &new).u32("flags", RDWR | CREAT | 64).u32("mode", 0o640);
-        is_file(&params, fd);
+        is_file(&params, fd, flags);
     }
 
     let overlay = Overlay::new();
@@ -125,7 +164,8 @@ pub fn open_x(t: &mut Test) {
         let path = overlay.path(file);
         let (fd, params) = t.succeeds(|| syscall!(SYS_open, path.as_ptr(), flags, 0));
         params.i64("fd", fd).text("name", &path).u32("flags", expected).u32("mode", 0);
-        params.u32("dev", overlay.dev()).u64("ino", identity(&own(fd)).1);
+        params.u32("dev", overlay.dev()).u64("ino", identity(&own(fd)).1).u32("raw_flags", raw(flags));
+        is_apart(&params, &format!("/{file}"));
     }
 }
 
@@ -162,7 +202,7 @@ pub fn openat_x(t: &mut Test) {
         let flags = flags | libc::O_CREAT;
         let (fd, params) = t.succeeds(|| syscall!(SYS_openat, dirfd, new.as_ptr(), flags, 0o640));
         params.i64("dirfd", dirfd).text("name", &new).u32("flags", expected | CREAT).u32("mode", 0o640);
-        is_file(&params, fd);
+        is_file(&params, fd, flags);
     }
 
     let overlay = Overlay::new();
@@ -175,7 +215,8 @@ pub fn openat_x(t: &mut Test) {
             .text("name", &file)
             .u32("flags", RDONLY | layer)
             .u32("mode", 0);
-        params.u32("dev", overlay.dev()).u64("ino", identity(&own(fd)).1);
+        params.u32("dev", overlay.dev()).u64("ino", identity(&own(fd)).1).u32("raw_flags", 0);
+        is_apart(&params, &format!("/{}", file.to_str().unwrap()));
     }
 }
 
@@ -228,7 +269,8 @@ pub fn openat2_x(t: &mut Test) {
         let (fd, params) = t.succeeds(|| openat2(dirfd, &new, &how));
         params.i64("dirfd", dirfd).text("name", &new).u32("flags", RDWR | CREAT | created);
         params.u32("mode", 0o640).u32("resolve", 1);
-        is_file(&params, fd);
+        params.u64("raw_flags", raw(libc::O_RDWR | libc::O_CREAT).into());
+        is_created(&params, fd);
     }
 
     let overlay = Overlay::new();
@@ -237,6 +279,8 @@ pub fn openat2_x(t: &mut Test) {
     let (fd, params) = t.succeeds(|| openat2(dirfd, &file, &how));
     params.i64("fd", fd).i64("dirfd", dirfd).text("name", &file).u32("flags", RDONLY | LOWER);
     params.u32("mode", 0).u32("resolve", 0).u32("dev", overlay.dev()).u64("ino", identity(&own(fd)).1);
+    params.u64("raw_flags", 0);
+    is_apart(&params, "/lower");
 
     // An unreadable structure has no values.
     let params = t.fails(libc::EFAULT, || syscall!(SYS_openat2, dirfd, file.as_ptr(), 1usize, 24usize));
@@ -263,7 +307,7 @@ pub fn creat_x(t: &mut Test) {
     is_no_file(&params, ENOENT);
     let (fd, params) = t.succeeds(|| syscall!(SYS_creat, new.as_ptr(), 0o2640));
     params.text("name", &new).u32("mode", 0o2640).u16("creat_flags", 0);
-    is_file(&params, fd);
+    is_created(&params, fd);
 
     // Opening a file of the lower layer for writing copies it up.
     let overlay = Overlay::new();
@@ -271,4 +315,5 @@ pub fn creat_x(t: &mut Test) {
     let (fd, params) = t.succeeds(|| syscall!(SYS_creat, path.as_ptr(), 0o640));
     params.i64("fd", fd).text("name", &path).u32("mode", 0o640).u16("creat_flags", 1);
     params.u32("dev", overlay.dev()).u64("ino", identity(&own(fd)).1);
+    is_apart(&params, "/lower");
 }

@@ -1,7 +1,12 @@
-use std::{env, ffi::CString, os::unix::ffi::OsStrExt};
+use std::{
+    env,
+    ffi::CString,
+    fs::Metadata,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+};
 
 use crate::{
-    harness::Test,
+    harness::{Params, Test},
     scratch::{Scratch, fd_of, name},
     syscall,
 };
@@ -17,6 +22,26 @@ fn working_directory() -> CString {
     CString::new(env::current_dir().unwrap().as_os_str().as_bytes()).unwrap()
 }
 
+/// Returns a device as the kernel encodes it for stat.
+fn device(dev: u64) -> u32 {
+    let (major, minor) = (libc::major(dev), libc::minor(dev));
+    (minor & 0xff) | major << 8 | (minor & !0xff) << 12
+}
+
+/// Asserts the attributes that a call of the stat family returned.
+#[track_caller]
+fn is_stat(event: &Params, file: &Metadata) {
+    event.u32("dev", device(file.dev())).u64("ino", file.ino()).u32("mode", file.mode());
+    event.u32("nlink", file.nlink() as u32).u32("uid", file.uid()).u32("gid", file.gid());
+    event.u32("rdev", device(file.rdev())).u64("size", file.size());
+    event.u64("mtime", file.mtime() as u64 * 1_000_000_000 + file.mtime_nsec() as u64);
+}
+
+/// Returns the attributes of a path; those of a link itself.
+fn attributes(path: &CString) -> Metadata {
+    std::fs::symlink_metadata(std::ffi::OsStr::from_bytes(path.as_bytes())).unwrap()
+}
+
 pub fn stat_e(t: &mut Test) {
     t.fails(libc::EFAULT, || syscall!(SYS_stat, 1usize, 1usize));
     let mut stat = [0u8; size_of::<libc::stat>()];
@@ -27,11 +52,30 @@ pub fn stat_x(t: &mut Test) {
     let scratch = Scratch::new();
     let (missing, file) = (scratch.path("missing"), scratch.file("file"));
     let mut stat = [0u8; size_of::<libc::stat>()];
-    t.fails(libc::ENOENT, || syscall!(SYS_stat, missing.as_ptr(), stat.as_mut_ptr()))
-        .i64("res", ENOENT)
-        .text("path", &missing);
-    t.succeeds(|| syscall!(SYS_stat, file.as_ptr(), stat.as_mut_ptr())).1.i64("res", 0).text("path", &file);
+    let event = t.fails(libc::ENOENT, || syscall!(SYS_stat, missing.as_ptr(), stat.as_mut_ptr()));
+    event.i64("res", ENOENT).text("path", &missing);
+    assert_eq!(event.extended_by(), []);
+    for path in [&file, &name("/dev/null"), &name("/"), &name("/bin/true")] {
+        let event = t.succeeds(|| syscall!(SYS_stat, path.as_ptr(), stat.as_mut_ptr())).1;
+        is_stat(event.i64("res", 0).text("path", path), &attributes(&name(&real(path))));
+    }
     t.fails(libc::EFAULT, || syscall!(SYS_stat, 0usize, stat.as_mut_ptr())).i64("res", EFAULT).empty("path");
+    #[cfg(target_arch = "x86_64")]
+    {
+        let mut memory = crate::compat::LowMemory::new();
+        let (address, stat) = (memory.put(c"/bin/true".to_bytes_with_nul()), memory.put(&[0; 256]));
+        let file = attributes(&name(&real(&name("/bin/true"))));
+        // stat and stat64. The first has 16 bits for the owner, and for the number of the device.
+        for number in [106, 195] {
+            let event = t.succeeds(|| crate::compat::syscall32(number, [address, stat, 0, 0, 0, 0])).1;
+            is_stat(event.i64("res", 0).text("path", c"/bin/true"), &file);
+        }
+    }
+}
+
+/// Returns a path without links.
+fn real(path: &CString) -> String {
+    std::fs::canonicalize(path.to_str().unwrap()).unwrap().to_str().unwrap().to_owned()
 }
 
 pub fn lstat_e(t: &mut Test) {
@@ -47,7 +91,10 @@ pub fn lstat_x(t: &mut Test) {
     t.fails(libc::ENOENT, || syscall!(SYS_lstat, missing.as_ptr(), stat.as_mut_ptr()))
         .i64("res", ENOENT)
         .text("path", &missing);
-    t.succeeds(|| syscall!(SYS_lstat, file.as_ptr(), stat.as_mut_ptr())).1.i64("res", 0).text("path", &file);
+    for path in [&file, &name("/proc/self/exe")] {
+        let event = t.succeeds(|| syscall!(SYS_lstat, path.as_ptr(), stat.as_mut_ptr())).1;
+        is_stat(event.i64("res", 0).text("path", path), &attributes(path));
+    }
     t.fails(libc::EFAULT, || syscall!(SYS_lstat, 1usize, stat.as_mut_ptr())).i64("res", EFAULT).empty("path");
 }
 
@@ -62,10 +109,18 @@ pub fn fstat_x(t: &mut Test) {
     let (scratch, mut stat) = (Scratch::new(), [0u8; size_of::<libc::stat>()]);
     t.fails(libc::EBADF, || syscall!(SYS_fstat, BAD, stat.as_mut_ptr())).i64("res", EBADF).i64("fd", BAD);
     let directory = scratch.open();
-    t.succeeds(|| syscall!(SYS_fstat, fd_of(&directory), stat.as_mut_ptr()))
-        .1
-        .i64("res", 0)
-        .i64("fd", fd_of(&directory));
+    let event = t.succeeds(|| syscall!(SYS_fstat, fd_of(&directory), stat.as_mut_ptr())).1;
+    is_stat(event.i64("res", 0).i64("fd", fd_of(&directory)), &directory.metadata().unwrap());
+    #[cfg(target_arch = "x86_64")]
+    {
+        let stat = crate::compat::LowMemory::new().put(&[0; 256]);
+        // fstat and fstat64.
+        for number in [108, 197] {
+            let fd = fd_of(&directory) as u32;
+            let event = t.succeeds(|| crate::compat::syscall32(number, [fd, stat, 0, 0, 0, 0])).1;
+            is_stat(event.i64("res", 0).i64("fd", fd.into()), &directory.metadata().unwrap());
+        }
+    }
 }
 
 pub fn newfstatat_e(t: &mut Test) {
@@ -86,24 +141,22 @@ pub fn newfstatat_x(t: &mut Test) {
     .i64("dirfd", FDCWD)
     .text("path", &missing)
     .u32("flags", 256);
-    t.succeeds(|| {
-        let flags = libc::AT_NO_AUTOMOUNT;
-        syscall!(SYS_newfstatat, fd_of(&directory), file.as_ptr(), stat.as_mut_ptr(), flags)
-    })
-    .1
-    .i64("res", 0)
-    .i64("dirfd", fd_of(&directory))
-    .text("path", &file)
-    .u32("flags", 2048);
-    t.succeeds(|| {
-        let flags = libc::AT_EMPTY_PATH;
-        syscall!(SYS_newfstatat, fd_of(&directory), empty.as_ptr(), stat.as_mut_ptr(), flags)
-    })
-    .1
-    .i64("res", 0)
-    .i64("dirfd", fd_of(&directory))
-    .text("path", &empty)
-    .u32("flags", 4096);
+    let event = t
+        .succeeds(|| {
+            let flags = libc::AT_NO_AUTOMOUNT;
+            syscall!(SYS_newfstatat, fd_of(&directory), file.as_ptr(), stat.as_mut_ptr(), flags)
+        })
+        .1;
+    event.i64("res", 0).i64("dirfd", fd_of(&directory)).text("path", &file).u32("flags", 2048);
+    is_stat(&event, &attributes(&path));
+    let event = t
+        .succeeds(|| {
+            let flags = libc::AT_EMPTY_PATH;
+            syscall!(SYS_newfstatat, fd_of(&directory), empty.as_ptr(), stat.as_mut_ptr(), flags)
+        })
+        .1;
+    event.i64("res", 0).i64("dirfd", fd_of(&directory)).text("path", &empty).u32("flags", 4096);
+    is_stat(&event, &directory.metadata().unwrap());
     t.fails(libc::EFAULT, || syscall!(SYS_newfstatat, BAD, 1usize, stat.as_mut_ptr(), 0))
         .i64("res", EFAULT)
         .i64("dirfd", BAD)
@@ -114,12 +167,9 @@ pub fn newfstatat_x(t: &mut Test) {
         // fstatat64 is its 32-bit equivalent.
         let mut memory = crate::compat::LowMemory::new();
         let (address, stat) = (memory.put(path.as_bytes_with_nul()), memory.put(&[0; 256]));
-        t.succeeds(|| crate::compat::syscall32(300, [FDCWD as u32, address, stat, 0, 0, 0]))
-            .1
-            .i64("res", 0)
-            .i64("dirfd", FDCWD)
-            .text("path", &path)
-            .u32("flags", 0);
+        let event = t.succeeds(|| crate::compat::syscall32(300, [FDCWD as u32, address, stat, 0, 0, 0])).1;
+        event.i64("res", 0).i64("dirfd", FDCWD).text("path", &path).u32("flags", 0);
+        is_stat(&event, &attributes(&path));
     }
 }
 
@@ -135,7 +185,8 @@ pub fn chroot_x(t: &mut Test) {
         .i64("res", ENOENT)
         .text("path", &missing);
     // The root directory does not change.
-    t.succeeds(|| syscall!(SYS_chroot, root.as_ptr())).1.i64("res", 0).text("path", &root);
+    let event = t.succeeds(|| syscall!(SYS_chroot, root.as_ptr())).1;
+    event.i64("res", 0).text("path", &root).text("resolved", c"/").u8("resolved_flags", 0);
     t.fails(libc::EFAULT, || syscall!(SYS_chroot, 1usize)).i64("res", EFAULT).empty("path");
 }
 
@@ -148,7 +199,10 @@ pub fn chdir_x(t: &mut Test) {
     let (scratch, here) = (Scratch::new(), working_directory());
     let missing = scratch.path("missing");
     t.fails(libc::ENOENT, || syscall!(SYS_chdir, missing.as_ptr())).i64("res", ENOENT).text("path", &missing);
-    t.succeeds(|| syscall!(SYS_chdir, here.as_ptr())).1.i64("res", 0).text("path", &here);
+    for path in [&here, &name(".")] {
+        let event = t.succeeds(|| syscall!(SYS_chdir, path.as_ptr())).1;
+        event.i64("res", 0).text("path", path).text("resolved", &here).u8("resolved_flags", 0);
+    }
     t.fails(libc::EFAULT, || syscall!(SYS_chdir, 1usize)).i64("res", EFAULT).empty("path");
 }
 

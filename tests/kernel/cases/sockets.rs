@@ -148,10 +148,26 @@ pub fn getsockname_e(t: &mut Test) {
     t.succeeds(|| syscall!(SYS_getsockname, socket.as_raw_fd(), addr.as_mut_ptr(), &raw mut len));
 }
 
+const EBADF: i64 = -(libc::EBADF as i64);
+
+/// Asserts the extension of a call that returns an address.
+#[track_caller]
+fn assert_address(event: &Params, res: i64, fd: i32, addr: &[u8]) {
+    event.i64("res", res).i64("fd", fd.into()).bytes("addr", addr);
+}
+
 pub fn getsockname_x(t: &mut Test) {
-    getsockname_e(t);
+    assert_address(&t.fails(libc::EBADF, || syscall!(SYS_getsockname, NO_FD, 0, 0)), EBADF, NO_FD, b"");
+    let listener = std::net::TcpListener::bind(LOOPBACK).unwrap();
+    let (mut addr, mut len) = ([0u8; 128], 128u32);
+    let fd = listener.as_raw_fd();
+    let event = t.succeeds(|| syscall!(SYS_getsockname, fd, addr.as_mut_ptr(), &raw mut len)).1;
+    assert_address(&event, 0, fd, &sockaddr(listener.local_addr().unwrap()));
     #[cfg(target_arch = "x86_64")]
-    t.fails(libc::EBADF, || by_socketcall(6, &[NO_FD as u32, 0, 0]));
+    {
+        let event = t.fails(libc::EBADF, || by_socketcall(6, &[NO_FD as u32, 0, 0]));
+        assert_address(&event, EBADF, NO_FD, b"");
+    }
 }
 
 pub fn getpeername_e(t: &mut Test) {
@@ -162,9 +178,22 @@ pub fn getpeername_e(t: &mut Test) {
 }
 
 pub fn getpeername_x(t: &mut Test) {
-    getpeername_e(t);
+    assert_address(&t.fails(libc::EBADF, || syscall!(SYS_getpeername, NO_FD, 0, 0)), EBADF, NO_FD, b"");
+    let listener = std::net::TcpListener::bind(LOOPBACK).unwrap();
+    let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut addr, mut len) = ([0u8; 128], 128u32);
+    let fd = client.as_raw_fd();
+    let event = t.succeeds(|| syscall!(SYS_getpeername, fd, addr.as_mut_ptr(), &raw mut len)).1;
+    assert_address(&event, 0, fd, &sockaddr(client.peer_addr().unwrap()));
+    let (socket, _peer) = UnixStream::pair().unwrap();
+    let fd = socket.as_raw_fd();
+    let event = t.succeeds(|| syscall!(SYS_getpeername, fd, addr.as_mut_ptr(), &raw mut len)).1;
+    assert_address(&event, 0, fd, &sockaddr_unix(b""));
     #[cfg(target_arch = "x86_64")]
-    t.fails(libc::EBADF, || by_socketcall(7, &[NO_FD as u32, 0, 0]));
+    {
+        let event = t.fails(libc::EBADF, || by_socketcall(7, &[NO_FD as u32, 0, 0]));
+        assert_address(&event, EBADF, NO_FD, b"");
+    }
 }
 
 // -------------------------------------------------------------------- bind

@@ -112,7 +112,9 @@ pub fn select_x(t: &mut Test) {
     let mut set = [0u64; 16];
     set[15] = u64::MAX;
     assert_select(&t.fails(libc::EBADF, || select(1024, set.as_mut_ptr())), EBADF);
-    assert_select(&t.succeeds(|| select(0, null_mut())).1, 0);
+    let event = t.succeeds(|| select(0, null_mut())).1;
+    assert_select(&event, 0);
+    event.i32("nfds", 0).empty("readfds").empty("writefds").empty("exceptfds");
     let (reader, mut writer) = std::io::pipe().unwrap();
     std::io::Write::write_all(&mut writer, b"x").unwrap();
     let fd = std::os::fd::AsRawFd::as_raw_fd(&reader) as usize;
@@ -121,6 +123,20 @@ pub fn select_x(t: &mut Test) {
     let (ret, event) = t.succeeds(|| select(fd as i32 + 1, set.as_mut_ptr()));
     assert_eq!(ret, 1);
     assert_select(&event, 1);
+    let words: Vec<u8> = set[..fd / 64 + 1].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    event.i32("nfds", fd as i32 + 1).bytes("readfds", &words).empty("writefds").empty("exceptfds");
+    let (mut none, mut ready) = ([0u64; 16], [0u64; 16]);
+    let out = std::os::fd::AsRawFd::as_raw_fd(&writer) as usize;
+    (none[fd / 64], ready[out / 64]) = (0, 1 << (out % 64));
+    let nfds = fd.max(out) + 1;
+    let bytes = |set: &[u64; 16]| -> Vec<u8> {
+        set[..nfds.div_ceil(64)].iter().flat_map(|word| word.to_ne_bytes()).collect()
+    };
+    let (_, event) = t
+        .succeeds(|| syscall!(SYS_select, nfds, none.as_mut_ptr(), ready.as_mut_ptr(), none.as_mut_ptr(), 0));
+    assert_select(&event, 1);
+    event.i32("nfds", nfds as i32).bytes("readfds", &bytes(&none));
+    event.bytes("writefds", &bytes(&ready)).bytes("exceptfds", &bytes(&none));
     #[cfg(target_arch = "x86_64")]
     {
         let event = t.fails(libc::EINVAL, || crate::compat::syscall32(142, [u32::MAX, 0, 0, 0, 0, 0]));

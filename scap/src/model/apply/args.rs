@@ -45,6 +45,14 @@ impl<'a> Args<'a> {
         }
     }
 
+    /// Returns texts, each ended by a NUL.
+    pub fn texts(&self, name: &str) -> Option<&'a [u8]> {
+        match self.get(name)? {
+            Value::Texts(texts) => Some(texts),
+            _ => None,
+        }
+    }
+
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
         self.event.value(name)?.ok().map(|d| d.value).filter(|v| *v != Value::Absent)
     }

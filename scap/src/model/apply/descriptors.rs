@@ -257,8 +257,8 @@ impl Apply<'_> {
         self.socket(class, |open| open.follow(direction, ends, &tuple))
     }
 
-    /// Handles descriptors received with a message. The event does not say what they refer to, so this only forgets
-    /// what had their numbers.
+    /// Handles descriptors received with a message. Without its extension, the event does not say what they refer to, so this
+    /// forgets what had their numbers.
     pub(super) fn received_fds(&mut self) -> bool {
         let Some(Value::Bytes(control)) = self.args.get("msgcontrol") else { return false };
         let mut are_there = false;
@@ -272,7 +272,18 @@ impl Apply<'_> {
                 }
             }
         }
+        self.described(false);
         are_there
+    }
+
+    /// Takes over the descriptors that the extension describes.
+    fn described(&mut self, close_on_exec: bool) {
+        let Some(Value::Received(entries)) = self.args.get("received") else { return };
+        for fd in entries.iter() {
+            let Ok(number) = i64::try_from(fd.fd) else { continue };
+            let open = OpenFd { opened: self.args.event.ts(), ..OpenFd::described(&fd) };
+            self.machine.tasks.files_mut(self.tid).insert(number, open, close_on_exec);
+        }
     }
 
     pub(super) fn pidfd_opened(&mut self) {
@@ -291,7 +302,10 @@ impl Apply<'_> {
         };
         match (self.machine.fd_of_pidfd(self.tid, pidfd, target).cloned(), self.args.int("fd")) {
             (Some(copy), _) => self.insert("fd", copy, true),
-            (None, Some(fd)) => self.machine.tasks.files_mut(self.tid).close(fd..=fd),
+            (None, Some(fd)) => {
+                self.machine.tasks.files_mut(self.tid).close(fd..=fd);
+                self.described(true);
+            }
             (None, None) => {}
         }
     }

@@ -184,8 +184,11 @@ impl<'a> Apply<'a> {
             process.executed = more.ts;
             process.exepath = args.text("trusted_exepath").unwrap_or_default().into();
             // A program may have no arguments.
-            process.args = shared(Some(&process.args), args.bytes("args").unwrap_or_default());
-            process.env = shared(Some(&process.env), args.bytes("env").unwrap_or_default());
+            let of_argv = args.texts("argv").map(behind_the_first);
+            let program_args = of_argv.or_else(|| args.bytes("args")).unwrap_or_default();
+            let env = args.texts("envp").or_else(|| args.bytes("env")).unwrap_or_default();
+            process.args = shared(Some(&process.args), program_args);
+            process.env = shared(Some(&process.env), env);
             process.vpgid = id("vpgid").unwrap_or(process.vpgid);
             process.pgid = args.int("pgid").unwrap_or(process.pgid);
             process.tty = args.id("tty").unwrap_or(process.tty);
@@ -304,4 +307,10 @@ fn set_capabilities(own: &mut ThreadInfo, get: impl Fn(&str) -> Option<u64>) {
     own.cap_inheritable = get("cap_inheritable").unwrap_or(own.cap_inheritable);
     own.cap_permitted = get("cap_permitted").unwrap_or(own.cap_permitted);
     own.cap_effective = get("cap_effective").unwrap_or(own.cap_effective);
+}
+
+/// Returns what follows the first of some texts, each ended by a NUL.
+fn behind_the_first(texts: &[u8]) -> &[u8] {
+    let first = texts.iter().position(|byte| *byte == 0);
+    first.and_then(|end| texts.get(end + 1..)).unwrap_or_default()
 }
