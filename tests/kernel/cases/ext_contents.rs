@@ -127,7 +127,7 @@ fn cachestat(r: &mut Row) {
 }
 
 /// Asserts what preadv2 and pwritev2 have in common.
-fn vector<'a>(event: &'a Params, fd: i64, count: u64, offset: i64, flags: u32) -> &'a Params {
+fn vector(event: &Params, fd: i64, count: u64, offset: i64, flags: u32) -> &Params {
     event.i64("fd", fd).u64("iovcnt", count).i64("offset", offset).u32("flags", flags)
 }
 

@@ -201,7 +201,7 @@ fn pidfd_send_signal(t: &mut Row) {
     let pidfd = syscall!(SYS_pidfd_open, std::process::id(), 0);
     let (_, event) = t.succeeds(|| syscall!(SYS_pidfd_send_signal, pidfd, 0, &raw const info, 0));
     event.i64("pidfd", pidfd).u8("sig", 0).structure("info", &info).u32("flags", 0);
-    event.members("info", &[("si_signo", 0), ("si_code", -1 & 0xffff_ffff)]);
+    event.members("info", &[("si_signo", 0), ("si_code", 0xffff_ffff)]);
     syscall!(SYS_close, pidfd);
 }
 

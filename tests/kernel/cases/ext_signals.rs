@@ -114,7 +114,7 @@ fn info(signal: i32) -> libc::siginfo_t {
 const INFO: [(&str, i64); 6] = [
     ("si_signo", 10),
     ("si_errno", 3),
-    ("si_code", -1 & 0xffff_ffff),
+    ("si_code", 0xffff_ffff),
     ("si_pid", 44),
     ("si_uid", 55),
     ("si_value", 0x66),

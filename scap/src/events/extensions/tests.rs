@@ -138,15 +138,17 @@ fn an_enter_event_is_extended_only_if_its_call_may_wait() {
 }
 
 /// Rows of the two kinds that the events of programs and events of our own have.
-const OTHERS: &[&[Extension]] = &[
-    extension!(EXTENSION(openat_x, STATE_OPEN, P(path, FSPATH, NA) P(at, FSRELPATH, NA, dirfd, 0))),
+#[allow(non_upper_case_globals)]
+mod others {
+    use super::*;
+    extension!(EXTENSION(openat_x, STATE_OPEN, P(path, FSPATH, NA) P(at, FSRELPATH, NA, dirfd, 0)));
     extension!(PRIVATE(PPME_TEST_E, 0xa0f0, test, tested, TRACEPOINT, IO_OTHER, USES_FD, P(fd, FD, DEC)
-        P(flags, FLAGS32, HEX, file_flags) P(time, STRUCT, NA, timespec))),
-];
+        P(flags, FLAGS32, HEX, file_flags) P(time, STRUCT, NA, timespec)));
+}
 
 #[test]
 fn the_row_of_an_extension_follows_from_its_program() {
-    let [row] = OTHERS[0] else { panic!("one type") };
+    let [row] = others::openat_x else { panic!("one type") };
     let base = crate::events::event_by_program("openat_x").unwrap();
     assert_eq!((row.own.ty.0, row.extends), (0x9000 + base.ty.0, Extends::Event(base.ty)));
     assert_eq!((row.own.name, row.own.code, row.own.source), ("openat", "EXT_openat_x", Source::Extension));
@@ -159,7 +161,7 @@ fn the_row_of_an_extension_follows_from_its_program() {
 
 #[test]
 fn an_event_of_our_own_extends_nothing() {
-    let [row] = OTHERS[1] else { panic!("one type") };
+    let [row] = others::test else { panic!("one type") };
     assert_eq!((row.own.ty.0, row.own.name, row.extends), (0xa0f0, "tested", Extends::Nothing));
     assert_eq!((row.own, row.base_params()), (row.joined, 0));
     assert_eq!((row.own.category, row.own.program), (Category::IoOther, Some("test")));
