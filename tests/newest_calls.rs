@@ -55,8 +55,7 @@ const LISTS: [List; 4] = [
 impl List {
     /// Returns the header below a directory, if it is there: Debian's place, or, on a machine of the architecture, others'.
     fn path(self, root: &Path) -> Option<PathBuf> {
-        let own =
-            if self.name == "arm64" { cfg!(target_arch = "aarch64") } else { cfg!(target_arch = "x86_64") };
+        let own = (self.name == "arm64") == cfg!(target_arch = "aarch64");
         let mut places = vec![root.join(self.directory)];
         places.extend(own.then(|| root.to_owned()));
         places.into_iter().map(|place| place.join("asm").join(self.header)).find(|path| path.exists())

@@ -78,7 +78,7 @@ fn a_descriptor_of_another_process_is_what_the_extension_says() {
 fn a_program_has_all_of_its_arguments() {
     let thread = StateThread { tid: 100, pid: 100, ..StateThread::default() };
     let state = MachineState { threads: vec![thread], ..MachineState::default() };
-    let mut machine = Machine::of_state(&state, Keep::Threads);
+    let mut machine = Machine::of_state(&state, Keep::All);
     let ids = [("pid", Value::Pid(100)), ("tid", Value::Pid(100)), ("comm", Value::Text(b"cc"))];
     let values =
         [&[("res", OK), ("args", Value::Bytes(b"short\0")), ("env", Value::Bytes(b"A=1\0"))], &ids[..]]
