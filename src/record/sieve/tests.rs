@@ -98,7 +98,7 @@ fn events_wait_for_the_state_of_the_machine() {
 #[test]
 fn an_event_has_the_time_that_is_written() {
     let mut sieve = sieve("evt.rawtime = 500", false);
-    take(&mut sieve, &event("fsync_x", 100, 7, &[Value::Errno(0)]), 500);
+    take(&mut sieve, &event("close_x", 100, 7, &[Value::Errno(0)]), 500);
     let event = sieve.next(500).unwrap();
     assert!(event.is_wanted);
     assert_eq!((event.view().unwrap().ts(), event.raw().1), (500, 500));
