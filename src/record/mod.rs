@@ -231,7 +231,7 @@ pub fn run(
     let status = audience.publish(&active, &drain);
     audience.observer.closing(&status);
     let result = ended.and_then(|ended| {
-        finish(&mut active, &mut drain)?;
+        finish(&scan, &mut active, &mut drain)?;
         Ok((ended, drain.close()?))
     });
     audience.publish(&active, &drain);
@@ -516,11 +516,15 @@ fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
 }
 
 /// Takes the events left in the rings after the gate is closed, and writes them and the verdict.
-fn finish(active: &mut Active, drain: &mut Drain) -> anyhow::Result<()> {
+fn finish(scan: &Scan, active: &mut Active, drain: &mut Drain) -> anyhow::Result<()> {
     drain.at_full_speed();
     let deadline = Instant::now() + DRAIN_LIMIT;
     while !drain.is_full() && Instant::now() < deadline {
         let took = drain.step(active)? > 0;
+        if drain.needs_state() {
+            // The filter changed just before the end.
+            drain.begin_filter(&Scanning::begin(scan)?.finish()?)?;
+        }
         if active.is_drained() && !took {
             break;
         }
