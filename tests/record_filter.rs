@@ -72,8 +72,12 @@ impl Beside {
         };
         let mut recorders = vec![begin("all".into(), None)];
         recorders.extend(filters.iter().enumerate().map(|(n, filter)| begin(n.to_string(), Some(filter))));
-        // The state is written after the gate has opened.
-        wait_until(|| recorders.iter().all(|(path, _)| fs::metadata(path).is_ok_and(|m| m.len() > 0)));
+        // The state is written after the gate has opened; until it ends, the file has another name.
+        wait_until(|| {
+            recorders
+                .iter()
+                .all(|(path, _)| fs::metadata(path.with_extension("scap.partial")).is_ok_and(|m| m.len() > 0))
+        });
         perl.stdin.take().unwrap().write_all(b"go\n").unwrap();
         assert!(perl.wait().unwrap().success());
         for (path, recorder) in recorders {
@@ -105,11 +109,11 @@ impl Beside {
     }
 }
 
-/// Waits for a condition, at most four minutes.
+/// Waits for a condition, at most a minute.
 fn wait_until(mut is_so: impl FnMut() -> bool) {
     let since = Instant::now();
     while !is_so() {
-        assert!(since.elapsed() < Duration::from_secs(240), "the recorders do not start");
+        assert!(since.elapsed() < Duration::from_secs(60), "the recorders do not start");
         sleep(Duration::from_millis(20));
     }
 }
