@@ -1,6 +1,6 @@
 //! The flag tables of `include/flags.def`: names for the values of flag and enumeration parameters.
 
-use super::same;
+use super::{array, same};
 
 /// A named value of a flag table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +25,7 @@ macro_rules! flags {
 with_flags!(flags);
 
 /// The rows. A static, so that the compiler neither checks nor copies them for each table that refers to them.
-static FLAGS: [Flag; ROWS.len()] = {
-    let mut all = [ROWS[0]; ROWS.len()];
-    let mut row = 0;
-    while row < all.len() {
-        all[row] = ROWS[row];
-        row += 1;
-    }
-    all
-};
+static FLAGS: [Flag; ROWS.len()] = array(ROWS);
 
 /// Where each table starts among the rows; the last entry is their number.
 const STARTS: [usize; TABLES + 1] = {

@@ -1,6 +1,6 @@
 //! The layouts of structures, from `include/layouts.def`.
 
-use super::{Detail, ParamInfo, ParamType, PrintFormat, Schema, flag_table, same};
+use super::{Detail, ParamInfo, ParamType, PrintFormat, Schema, array, flag_table, same};
 
 macro_rules! abis {
     ($($(#[$doc:meta])* $abi:ident = $number:literal,)*) => {
@@ -121,15 +121,7 @@ macro_rules! layouts {
 with_layouts!(layouts);
 
 /// The rows. A static, as those of flags are.
-static LAYOUTS: [Layout; ROWS.len()] = {
-    let mut all = [ROWS[0]; ROWS.len()];
-    let mut row = 0;
-    while row < all.len() {
-        all[row] = ROWS[row];
-        row += 1;
-    }
-    all
-};
+static LAYOUTS: [Layout; ROWS.len()] = array(ROWS);
 
 const fn member(name: &'static str, ty: ParamType, format: PrintFormat, detail: Detail) -> ParamInfo {
     ParamInfo { name, ty, format, detail, since: Schema::V0_23 }

@@ -29,6 +29,17 @@ pub use table::{
     event, event_by_program,
 };
 
+/// Returns the rows of a table as an array, for a static.
+const fn array<T: Copy, const N: usize>(rows: &[T]) -> [T; N] {
+    let mut all = [rows[0]; N];
+    let mut row = 0;
+    while row < N {
+        all[row] = rows[row];
+        row += 1;
+    }
+    all
+}
+
 /// Compares two strings in a constant expression, where `==` is not available.
 pub const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
