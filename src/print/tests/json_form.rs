@@ -27,7 +27,7 @@ fn expected(info: &ParamInfo) -> &'static str {
     match info.ty {
         DYN => "dynamic",
         STRUCT => "structure",
-        STRUCTS | DIRENTS | BITSET => "array",
+        STRUCTS | DIRENTS | FDENTRIES | BITSET => "array",
         FLAGS64 | SIGSET64 => "flags",
         IOVEC => "string",
         _ if info.ty.size().is_some() && matches!(info.detail, Detail::Flags(_)) => "flags",
