@@ -193,26 +193,26 @@ fn a_variable_size_type_in_a_fixed_row() {
     assert!(said.contains("sc_pt_FSPATH"), "{said}");
 }
 
-const EXTENDED: &str = "SYSCALL_EXIT(chdir_x)
+const EXTENDED: &str = "SYSCALL_EXIT(rmdir_x)
 {
 	struct auxmap auxmap;
 
-	if (!auxmap__begin(call, &auxmap, chdir_x)) return;
-	auxmap__store(&auxmap, chdir_x, res, call->ret);
-	auxmap__store_charbuf(&auxmap, chdir_x, path, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);
-	if (!auxmap__extend(call, &auxmap, chdir_x)) return;
-	auxmap__store(&auxmap, chdir_x__extension, sum, 1);
-	auxmap__store_charbuf(&auxmap, chdir_x__extension, real, 0, SC_MAX_PATH, SC_KERNEL);
-	auxmap__submit_extended(call, &auxmap, chdir_x);
+	if (!auxmap__begin(call, &auxmap, rmdir_x)) return;
+	auxmap__store(&auxmap, rmdir_x, res, call->ret);
+	auxmap__store_charbuf(&auxmap, rmdir_x, path, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);
+	if (!auxmap__extend(call, &auxmap, rmdir_x)) return;
+	auxmap__store(&auxmap, rmdir_x__extension, sum, 1);
+	auxmap__store_charbuf(&auxmap, rmdir_x__extension, real, 0, SC_MAX_PATH, SC_KERNEL);
+	auxmap__submit_extended(call, &auxmap, rmdir_x);
 }";
 
 #[test]
 fn the_same_mistakes_in_an_extension() {
-    const PATH: &str = "	auxmap__store_charbuf(&auxmap, chdir_x, path, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);\n";
-    const SUM: &str = "	auxmap__store(&auxmap, chdir_x__extension, sum, 1);\n";
+    const PATH: &str = "	auxmap__store_charbuf(&auxmap, rmdir_x, path, extract__syscall_argument(call, 0), SC_MAX_PATH, SC_USER);\n";
+    const SUM: &str = "	auxmap__store(&auxmap, rmdir_x__extension, sum, 1);\n";
     const REAL: &str =
-        "	auxmap__store_charbuf(&auxmap, chdir_x__extension, real, 0, SC_MAX_PATH, SC_KERNEL);\n";
-    let row = "EXTENSION(chdir_x, NONE, P(sum, UINT64, DEC) P(real, FSPATH, NA))\nCALL(fsync,";
+        "	auxmap__store_charbuf(&auxmap, rmdir_x__extension, real, 0, SC_MAX_PATH, SC_KERNEL);\n";
+    let row = "EXTENSION(rmdir_x, NONE, P(sum, UINT64, DEC) P(real, FSPATH, NA))\nCALL(fsync,";
     let (_folder, include) = changed_table("extensions.def", "CALL(fsync,", row);
     let mistake = |from: &str, to: &str, line, named: &str| {
         mistake_with(&include, EXTENDED, from, to, line, named);
@@ -222,9 +222,9 @@ fn the_same_mistakes_in_an_extension() {
     mistake(REAL, "", 10, "every parameter of its row");
     mistake(&format!("{SUM}{REAL}"), &format!("{REAL}{SUM}"), 9, "out of the order of its row");
     mistake("sum, 1", "sum, (void *)call->ctx", 9, "pointer to integer conversion");
-    mistake("chdir_x__extension, sum", "chdir_x__extension, total", 9, "no member named 'total'");
+    mistake("rmdir_x__extension, sum", "rmdir_x__extension, total", 9, "no member named 'total'");
     mistake(
-        "auxmap__extend(call, &auxmap, chdir_x)",
+        "auxmap__extend(call, &auxmap, rmdir_x)",
         "auxmap__extend(call, &auxmap, chdir_e)",
         8,
         "chdir_e__ext",
