@@ -1,5 +1,7 @@
 //! Calls of 32-bit programs on x86-64: those that only they have, and the layouts of their structures.
 
+use std::arch::asm;
+
 use super::ext::{BAD_ADDRESS, NO_PID, child};
 use crate::{
     compat::{LowMemory, syscall32},
@@ -289,10 +291,29 @@ fn sigsuspend(t: &mut Row) {
 }
 
 fn sigreturn(t: &mut Row) {
-    // Without a signal's frame, the call ends the program. It returns as an rt_sigreturn: see extract__number_at_exit.
-    let (enter, exit) = t.pair_of_dying_child(|| _ = syscall32(119, [0; 6]));
+    // Returns to address 0 from a signal's frame of zeros, which ends the program. (What is on the stack otherwise could
+    // restore any result.) It returns as an rt_sigreturn: see extract__number_at_exit.
+    let (enter, exit) = t.pair_of_dying_child(|| {
+        // SAFETY: it uses only its own part of the stack, and does not come back. The handler that a Rust program has for
+        // the signal would return by an rt_sigreturn of its own.
+        unsafe {
+            libc::signal(libc::SIGSEGV, libc::SIG_DFL);
+            asm!(
+                "sub rsp, 4096",
+                "mov rdi, rsp",
+                "mov ecx, 4096",
+                "xor eax, eax",
+                "rep stosb",
+                "add rsp, 1024",
+                "mov eax, 119",
+                "int 0x80",
+                "ud2",
+                options(noreturn)
+            )
+        }
+    });
     enter.u16("ID", 410).u16("nativeID", 119);
-    exit.u16("ID", 298).u16("nativeID", 173).bytes_of("res");
+    exit.u16("ID", 298).u16("nativeID", 173).i64("res", 0);
 }
 
 fn sgetmask(t: &mut Row) {
