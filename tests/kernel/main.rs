@@ -16,6 +16,7 @@ mod cases;
 mod compat;
 mod harness;
 mod marks;
+mod recorded;
 mod ring;
 mod rows;
 mod scratch;
