@@ -19,6 +19,7 @@ use std::{
 use common::{file, run, scapd};
 use flate2::read::MultiGzDecoder;
 use scap::{
+    events::EventType,
     format::{BlockType, MachineState, ReadError, Reader, write_state},
     ledger::{Cut, CutCause},
 };
@@ -41,10 +42,16 @@ fn record(path: &Path, options: &[&str]) {
     assert_eq!(code, Some(0), "{said}");
 }
 
-/// An uncompressed capture, and the positions of its blocks.
+/// An uncompressed capture, and its blocks.
 struct Capture {
     bytes: Vec<u8>,
-    blocks: Vec<(BlockType, Range<usize>)>,
+    blocks: Vec<Block>,
+}
+
+struct Block {
+    at: Range<usize>,
+    /// Whether an event is in it, and not an event's extension.
+    is_event: bool,
 }
 
 impl Capture {
@@ -57,8 +64,8 @@ impl Capture {
             record(&path, &[]);
             let bytes = fs::read(&path).unwrap();
             let blocks = blocks(&bytes);
-            assert_eq!(blocks.last().map(|(_, at)| at.end), Some(bytes.len()));
-            let events = blocks.iter().find(|(ty, _)| *ty == BlockType::EVENT).unwrap().1.start;
+            assert_eq!(blocks.last().map(|block| block.at.end), Some(bytes.len()));
+            let events = blocks.iter().find(|block| block.is_event).unwrap().at.start;
             assert!(bytes.len() - events > TAIL, "{} bytes of events", bytes.len() - events);
             Capture { bytes, blocks }
         })
@@ -66,24 +73,29 @@ impl Capture {
 
     /// Returns the index of the block that a cut falls into; a block that starts there is gone.
     fn block_at(&self, cut: usize) -> usize {
-        self.blocks.partition_point(|(_, at)| at.end <= cut)
+        self.blocks.partition_point(|block| block.at.end <= cut)
     }
 
     fn events_before(&self, block: usize) -> usize {
-        self.blocks[..block].iter().filter(|(ty, _)| *ty == BlockType::EVENT).count()
+        self.blocks[..block].iter().filter(|block| block.is_event).count()
     }
 }
 
 /// Returns the complete blocks of a capture, by their lengths only.
-fn blocks(bytes: &[u8]) -> Vec<(BlockType, Range<usize>)> {
+fn blocks(bytes: &[u8]) -> Vec<Block> {
+    /// Where an event block has its event's type: behind the block's header, the CPU, the time, the thread and the length.
+    const TYPE_AT: usize = 8 + 2 + 8 + 8 + 4;
     let mut blocks = Vec::new();
     let mut at = 0;
     let number = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().unwrap()));
     while let (Some(ty), Some(len)) = (number(at), number(at + 4))
         && at + len as usize <= bytes.len()
     {
-        blocks.push((BlockType(ty), at..at + len as usize));
-        at += len as usize;
+        let end = at + len as usize;
+        let event = bytes[at..end].get(TYPE_AT..TYPE_AT + 2).filter(|_| BlockType(ty) == BlockType::EVENT);
+        let event = event.map(|ty| EventType(u16::from_ne_bytes(ty.try_into().unwrap())));
+        blocks.push(Block { at: at..end, is_event: event.is_some_and(|ty| !ty.is_extension()) });
+        at = end;
     }
     blocks
 }
@@ -141,13 +153,13 @@ fn copies_of_random_moments() {
     for bytes in &copies {
         assert!(whole.starts_with(bytes), "{} bytes", bytes.len());
         let blocks = blocks(bytes);
-        let end = blocks.last().unwrap().1.end;
-        let events = blocks.iter().filter(|(ty, _)| *ty == BlockType::EVENT).count();
+        let end = blocks.last().unwrap().at.end;
+        let events = blocks.iter().filter(|block| block.is_event).count();
         let (cut_notice, out, kept) = repaired(bytes);
         assert_eq!((cut_notice.offset, kept), (end as u64, events));
         assert!(out.starts_with(&bytes[..end]));
         let capture = Capture { bytes: bytes[..end].to_vec(), blocks };
-        (capture.blocks.last().unwrap().1.clone()).for_each(|cut| check_cut(&capture, &state, cut));
+        (capture.blocks.last().unwrap().at.clone()).for_each(|cut| check_cut(&capture, &state, cut));
     }
     let unpacked = |bytes: &[u8]| {
         let mut out = Vec::new();
@@ -157,7 +169,7 @@ fn copies_of_random_moments() {
     let (copies, whole) = self::copies(&["-z"]);
     for bytes in &copies {
         assert!(whole.starts_with(bytes), "{} bytes", bytes.len());
-        let end = blocks(&unpacked(bytes)).last().unwrap().1.end;
+        let end = blocks(&unpacked(bytes)).last().unwrap().at.end;
         let (_, out, events) = repaired(bytes);
         assert!(events > 0 && unpacked(&out).starts_with(&unpacked(bytes)[..end]));
     }
@@ -194,8 +206,9 @@ fn copies(options: &[&str]) -> (Vec<Vec<u8>>, Vec<u8>) {
 
 fn check_cut(capture: &Capture, state: &[u8], cut: usize) {
     let block = capture.block_at(cut);
-    let Range { start, .. } = capture.blocks[block].1;
-    let before = &capture.bytes[capture.blocks[block - 2].1.start..start];
+    let Range { start, .. } = capture.blocks[block].at;
+    let two_events = capture.blocks[..block].iter().rev().filter(|block| block.is_event).nth(1).unwrap();
+    let before = &capture.bytes[two_events.at.start..start];
     let whole = [state, before].concat();
     let bytes = [&whole[..], &capture.bytes[start..cut]].concat();
     let (lines, error) = shown(&bytes);
@@ -239,10 +252,10 @@ fn the_commands_and_a_cut_capture() {
     let path = file(&folder, "cut.scap");
     let len = capture.bytes.len();
     let mut cuts: Vec<usize> = (len - TAIL + 1..len).step_by(4001).collect();
-    cuts.extend([len - 1, capture.blocks[capture.blocks.len() - 2].1.start + 1]);
+    cuts.extend([len - 1, capture.blocks[capture.blocks.len() - 2].at.start + 1]);
     for cut in cuts {
         let block = capture.block_at(cut);
-        let start = capture.blocks[block].1.start;
+        let start = capture.blocks[block].at.start;
         if start == cut {
             continue;
         }
@@ -271,8 +284,8 @@ fn a_compressed_capture_is_decompressed_as_far_as_it_goes() {
         let mut bytes = Vec::new();
         let whole = MultiGzDecoder::new(&packed[..cut]).read_to_end(&mut bytes).is_ok();
         let blocks = blocks(&bytes);
-        let end = blocks.last().map_or(0, |(_, at)| at.end);
-        let events = blocks.iter().filter(|(ty, _)| *ty == BlockType::EVENT).count();
+        let end = blocks.last().map_or(0, |block| block.at.end);
+        let events = blocks.iter().filter(|block| block.is_event).count();
         if whole || events == 0 {
             continue;
         }
