@@ -8,6 +8,8 @@ mod keys;
 mod merge;
 mod read;
 mod record;
+mod source;
+mod top;
 mod trace;
 
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ pub use keys::keys;
 pub use merge::MergeArgs;
 pub use read::ReadArgs;
 pub use record::RecordArgs;
+pub use source::Source;
+pub use top::TopArgs;
 pub use trace::TraceArgs;
 
 /// Records what a Linux machine does, system call by system call, into .scap capture files that sysdig, Falco,
@@ -51,6 +55,8 @@ pub enum Command {
     Read(Box<ReadArgs>),
     /// Show system calls as they happen, as strace does
     Trace(Box<TraceArgs>),
+    /// Show where the time went: system calls by call, process, file, user, ...
+    Top(Box<TopArgs>),
     /// Merge captures of one machine into one, in time order
     Merge(MergeArgs),
     /// Summarize a capture

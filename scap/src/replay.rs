@@ -16,7 +16,7 @@
 use std::io::Read;
 
 use crate::{
-    format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, ReadError, Reader},
+    format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, MachineState, ReadError, Reader},
     ledger,
     model::{Interval, Machine, Thread, is_quiet},
     select::Judge,
@@ -55,6 +55,53 @@ impl<'a> Moment<'a> {
     /// Returns the thread of the event; `None` if it is unknown, or if only names are kept.
     pub fn thread(&self) -> Option<Thread<'a>> {
         self.machine.thread(self.event().tid())
+    }
+
+    /// Returns the machine without the event.
+    pub fn now(&self) -> Now<'a> {
+        let (position, section) =
+            (Position { events: self.num, ..Position::default() }, self.captured.section);
+        let position = Position { first: self.first, previous: self.event().ts(), ..position };
+        Now {
+            machine: self.machine,
+            ts: self.event().ts(),
+            state: self.captured.state,
+            section,
+            position,
+            limit: self.limit,
+        }
+    }
+}
+
+/// The machine at a time, such as the end of a capture.
+#[derive(Debug, Clone, Copy)]
+pub struct Now<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// The time, in ns since the epoch: that of the last event.
+    pub ts: u64,
+    state: &'a MachineState,
+    section: u32,
+    position: Position,
+    limit: u64,
+}
+
+impl<'a> Now<'a> {
+    /// Returns an event that was before, such as the start of a call that has not ended, with the machine as it is now.
+    pub fn with(&self, event: EventView<'a>) -> Moment<'a> {
+        let Now { machine, state, section, position, limit, .. } = *self;
+        let captured = CapturedEvent { cpu: 0, flags: 0, offset: 0, more: false, section, state, event };
+        Moment {
+            num: position.events,
+            is_asked: true,
+            turns_back: false,
+            limit,
+            first: position.first,
+            previous: position.previous,
+            raw: event,
+            captured,
+            machine,
+        }
     }
 }
 
@@ -128,6 +175,13 @@ impl<'r, R: Read> Replay<'r, R> {
     /// Returns how far it has come.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Returns the machine after the last event.
+    pub fn now(&self) -> Now<'_> {
+        let Replay { machine, position, section, limit, .. } = self;
+        let state = self.reader.state();
+        Now { machine, ts: position.previous, state, section: *section, position: *position, limit: *limit }
     }
 
     /// Goes past the next events as long as `is_unwanted` says so and they change nothing of the machine, as

@@ -32,7 +32,7 @@ mod task;
 #[cfg(test)]
 mod task_tests;
 mod thread;
-mod types;
+pub(crate) mod types;
 mod unsupported;
 mod user;
 mod value;

@@ -1,0 +1,11 @@
+//! Summaries of captures: `scapd top` and its kin, without the command line.
+//!
+//! A [`TopForm`] is a form for [`read`](crate::print::MakeView): what goes through captures, files and live ones, is the same as for
+//! events. `scap::summary` has the numbers, and this module shows them.
+
+mod table;
+mod units;
+mod view;
+
+pub use table::OutputForm;
+pub use view::TopForm;
