@@ -26,7 +26,7 @@ pub use merge::MergeArgs;
 pub use read::ReadArgs;
 pub use record::RecordArgs;
 pub use source::Source;
-pub use top::TopArgs;
+pub use top::{GroupsArgs, SlowArgs, TopArgs};
 pub use trace::TraceArgs;
 
 /// Records what a Linux machine does, system call by system call, into .scap capture files that sysdig, Falco,
@@ -57,6 +57,17 @@ pub enum Command {
     Trace(Box<TraceArgs>),
     /// Show where the time went: system calls by call, process, file, user, ...
     Top(Box<TopArgs>),
+    /// Show the slowest system calls, and what they were about
+    Slow(Box<SlowArgs>),
+    /// Show which system calls failed, how often, and an example of each
+    #[command(override_usage = "scapd errors [OPTIONS] [FILE]... [FILTER] [-p PID | -- COMMAND]")]
+    Errors(Box<GroupsArgs>),
+    /// Show who read, wrote, created, deleted and renamed which files
+    #[command(override_usage = "scapd files [OPTIONS] [FILE]... [FILTER] [-p PID | -- COMMAND]")]
+    Files(Box<GroupsArgs>),
+    /// Show who talked to whom over the network: bytes, connections, the time to connect, failures
+    #[command(override_usage = "scapd net [OPTIONS] [FILE]... [FILTER] [-p PID | -- COMMAND]")]
+    Net(Box<GroupsArgs>),
     /// Merge captures of one machine into one, in time order
     Merge(MergeArgs),
     /// Summarize a capture

@@ -93,6 +93,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
         },
         Command::Top(args) => return summarize(args.resolve(), out),
+        Command::Slow(args) => return summarize(args.resolve(), out),
+        Command::Errors(args) => return summarize(args.errors(), out),
+        Command::Files(args) => return summarize(args.files(), out),
+        Command::Net(args) => return summarize(args.net(), out),
         Command::Merge(args) => {
             let mut args = merge::MergeArgs::from(args);
             args.signal = Some(signals_of(&args.target)?);

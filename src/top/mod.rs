@@ -1,11 +1,15 @@
 //! Summaries of captures: `scapd top` and its kin, without the command line.
 //!
-//! A [`TopForm`] is a form for [`read`](crate::print::MakeView): what goes through captures, files and live ones, is the same as for
+//! A summary is a form for [`read`](crate::print::MakeView): what goes through captures, files and live ones, is the same as for
 //! events. `scap::summary` has the numbers, and this module shows them.
 
+mod slow;
 mod table;
 mod units;
 mod view;
+mod waiting;
 
+pub use slow::SlowForm;
 pub use table::OutputForm;
-pub use view::TopForm;
+pub use view::{TopForm, TopKind};
+pub use waiting::WaitingForm;

@@ -205,7 +205,7 @@ pub(super) fn align(table: &mut Table, numbers: usize) {
 }
 
 /// Returns a key as JSON.
-fn key_json(key: &KeyValue<'_>) -> Json {
+pub(super) fn key_json(key: &KeyValue<'_>) -> Json {
     match &key.value {
         Value::Text(text) => json_bytes(text),
         Value::Int(v) => (*v).into(),

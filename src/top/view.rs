@@ -6,11 +6,11 @@ use std::{
 };
 
 use super::table::{OutputForm, Shown};
-use crate::print::{DependsOn, MakeView, View};
+use crate::print::{Calls, DependsOn, MakeView, View};
 use scap::{
     format::Keep,
     replay::{Moment, Now},
-    summary::{Column, Group, Keys, Top, sort},
+    summary::{Column, Group, Keys, Outcome, Top, sort},
     text,
 };
 
@@ -29,22 +29,38 @@ pub struct TopForm {
     pub form: OutputForm,
     /// Show the calls of each interval of this length, not of all.
     pub every: Option<Duration>,
+    /// What else is special.
+    pub kind: TopKind,
+}
+
+/// What is special about a summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TopKind {
+    /// Nothing.
+    #[default]
+    All,
+    /// It has only calls that failed, and one of each group as an example.
+    Failed,
+    /// It is about what has the keys; how many calls have not is of no interest.
+    Some,
 }
 
 impl MakeView for TopForm {
     fn view(&self) -> Box<dyn View> {
-        Box::new(TopView {
-            shown: self.clone(),
-            top: Top::new(self.keys.clone()),
-            span: None,
-            has_shown: false,
-        })
+        let mut top = Top::new(self.keys.clone());
+        if self.columns.contains(&Column::Connect) {
+            top = top.with_connections();
+        }
+        let calls = (self.kind == TopKind::Failed).then(|| Calls::new(false));
+        Box::new(TopView { shown: self.clone(), top, calls, span: None, has_shown: false })
     }
 }
 
 struct TopView {
     shown: TopForm,
     top: Top,
+    /// Writes the examples.
+    calls: Option<Calls>,
     /// The times of the first event and of the last one of the interval, in ns since the epoch.
     span: Option<(u64, u64)>,
     has_shown: bool,
@@ -92,7 +108,7 @@ impl TopView {
             groups: &groups,
             all,
             total: &total,
-            without_key: self.top.without_key(),
+            without_key: if self.shown.kind == TopKind::All { self.top.without_key() } else { 0 },
             span: self.span,
         };
         let mut page = String::new();
@@ -117,7 +133,12 @@ fn nanos(time: Duration) -> u64 {
 impl View for TopView {
     fn event(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
         self.reach(moment, out)?;
-        self.top.event(moment).map_err(io::Error::other)
+        let Some(calls) = &mut self.calls else { return self.top.event(moment).map_err(io::Error::other) };
+        if Outcome::of(moment).is_some_and(|outcome| outcome.error().is_some()) {
+            self.top.event(moment).map_err(io::Error::other)?;
+            self.top.illustrate(|| calls.line(moment));
+        }
+        Ok(())
     }
 
     fn unwanted(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -160,7 +181,8 @@ impl View for TopView {
     }
 
     fn keep(&self) -> Keep {
-        self.shown.keys.keep()
+        // Examples have arguments.
+        if self.calls.is_some() { Keep::All } else { self.shown.keys.keep() }
     }
 
     fn depends_on(&self) -> DependsOn {

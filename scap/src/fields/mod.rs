@@ -27,7 +27,7 @@ mod resources;
 mod row;
 pub(crate) mod services;
 mod show;
-mod subject;
+pub(crate) mod subject;
 mod task;
 #[cfg(test)]
 mod task_tests;

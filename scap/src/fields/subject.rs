@@ -112,7 +112,7 @@ fn integer(event: &EventView<'_>, index: usize) -> Option<i64> {
 
 /// The descriptor that an event refers to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     moment: &'a Moment<'a>,
     place: &'static Place,
     /// Its number; -1 if the call was to make one and did not.
@@ -123,7 +123,7 @@ pub(super) struct Subject<'a> {
 
 /// Returns the descriptor that an event refers to: of an exit event that made one, the new one, otherwise that of the
 /// call's arguments. `None` if the event is of a kind that has none.
-pub(super) fn subject<'a>(m: &'a Moment<'a>) -> Option<Subject<'a>> {
+pub(crate) fn subject<'a>(m: &'a Moment<'a>) -> Option<Subject<'a>> {
     let event = m.event();
     let place = PLACES.get(event.row()?)?.as_ref()?;
     // The completion of a request of io_uring is about the descriptor that it makes or closes, otherwise about the request's.
@@ -135,7 +135,7 @@ pub(super) fn subject<'a>(m: &'a Moment<'a>) -> Option<Subject<'a>> {
 }
 
 /// Returns what the event's descriptor refers to, if known.
-pub(super) fn open<'a>(m: &'a Moment<'a>) -> Option<&'a OpenFd> {
+pub(crate) fn open<'a>(m: &'a Moment<'a>) -> Option<&'a OpenFd> {
     subject(m)?.open
 }
 

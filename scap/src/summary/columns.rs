@@ -76,6 +76,8 @@ columns! {
     In, "in", "in_bytes", Bytes;
     /// Bytes that were written.
     Out, "out", "out_bytes", Bytes;
+    /// Both of them.
+    Bytes, "bytes", "bytes", Bytes;
     /// The share of all groups together.
     Share, "share", "share", Share;
     /// Calls that have not ended.
@@ -94,6 +96,8 @@ columns! {
     Connects, "connects", "connects", Count;
     /// Connections that were accepted.
     Accepts, "accepts", "accepts", Count;
+    /// The median of the time that it took to connect.
+    Connect, "connect", "connect_ns", Time;
 }
 
 impl Column {
@@ -117,6 +121,7 @@ impl Column {
             Column::Max => times.max(),
             Column::In => Some(totals.read),
             Column::Out => Some(totals.written),
+            Column::Bytes => Some(totals.read.saturating_add(totals.written)),
             Column::Share => None,
             Column::Pending => Some(totals.pending),
             Column::PendingTime => (totals.pending > 0).then_some(totals.pending_time),
@@ -126,6 +131,7 @@ impl Column {
             Column::Renamed => Some(totals.did(Act::Rename)),
             Column::Connects => Some(totals.did(Act::Connect)),
             Column::Accepts => Some(totals.did(Act::Accept)),
+            Column::Connect => totals.connecting.as_ref().and_then(|times| times.quantile(0.5)),
         }
     }
 
@@ -133,7 +139,13 @@ impl Column {
     pub fn is_sum(self) -> bool {
         !matches!(
             self,
-            Column::Mean | Column::P50 | Column::P99 | Column::Max | Column::Error | Column::Share
+            Column::Mean
+                | Column::P50
+                | Column::P99
+                | Column::Max
+                | Column::Error
+                | Column::Share
+                | Column::Connect
         )
     }
 

@@ -23,18 +23,25 @@
 
 mod begun;
 mod columns;
+mod connecting;
 mod groups;
 mod keys;
 mod outcome;
+mod slowest;
 #[cfg(test)]
 mod tests;
 mod times;
 mod top;
 mod totals;
+mod wait;
+mod waiting;
 
 pub use columns::{Column, Unit, sort};
 pub use keys::{KeyValue, Keys, NAMED_KEYS, NamedKey};
 pub use outcome::{Act, Outcome};
+pub use slowest::{Slow, Slowest};
 pub use times::Times;
 pub use top::{Group, TooManyGroups, Top};
 pub use totals::Totals;
+pub use wait::Wait;
+pub use waiting::{Spent, Use, Waiting};

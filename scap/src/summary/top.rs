@@ -2,6 +2,7 @@
 
 use super::{
     begun::Begun,
+    connecting::Connecting,
     groups::Groups,
     keys::{KeyValue, Keys},
     outcome::{Kind, Outcome, kind},
@@ -26,6 +27,8 @@ pub struct Top {
     carried: HashMap<u64, (usize, u64)>,
     /// Threads whose last event was the end of one message of several, and the type of that event.
     messages: HashMap<u64, EventType>,
+    /// Connections under way, if it is to be known how long they take.
+    connecting: Option<Connecting>,
     without_key: u64,
     /// The group of the call that the last event has ended.
     ended: Option<usize>,
@@ -62,11 +65,19 @@ impl Top {
             begun: Begun::default(),
             carried: HashMap::default(),
             messages: HashMap::default(),
+            connecting: None,
             without_key: 0,
             ended: None,
             memory: 0,
             looked: 0,
         }
+    }
+
+    /// Has it know [how long it takes to connect](Totals::connecting), for which it looks at all calls more closely.
+    #[must_use]
+    pub fn with_connections(mut self) -> Top {
+        self.connecting = Some(Connecting::default());
+        self
     }
 
     /// Returns the keys.
@@ -140,7 +151,11 @@ impl Top {
         };
         self.ended = Some(index);
         let outcome = Outcome::at(moment);
+        let connecting = self.connecting.as_mut().and_then(|open| open.event(moment, &outcome));
         if let Some(totals) = self.groups.item(index) {
+            if let Some(ns) = connecting {
+                totals.add_connecting(ns);
+            }
             if is_call { totals.add(&outcome) } else { totals.add_effects(&outcome) }
         }
         self.check(moment.limit)

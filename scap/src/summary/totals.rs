@@ -22,6 +22,8 @@ pub struct Totals {
     pub pending: u64,
     /// How long these have taken so far, in ns.
     pub pending_time: u64,
+    /// How long it took to connect, where that is known; `None` without any connection.
+    pub connecting: Option<Box<Times>>,
     /// A line about one of the calls, if one was [given](super::Top::illustrate).
     pub example: Option<Box<str>>,
     acts: [u64; ACTS],
@@ -57,6 +59,11 @@ impl Totals {
         self.pending_time = self.pending_time.saturating_add(ns);
     }
 
+    /// Adds how long it took to connect, in ns.
+    pub fn add_connecting(&mut self, ns: u64) {
+        self.connecting.get_or_insert_default().add(ns);
+    }
+
     fn add_error(&mut self, error: i64, count: u64) {
         match self.errors.iter_mut().find(|(known, _)| *known == error) {
             Some((_, known)) => *known += count,
@@ -69,6 +76,9 @@ impl Totals {
         self.calls += other.calls;
         other.errors.iter().for_each(|(error, count)| self.add_error(*error, *count));
         self.times.merge(&other.times);
+        if let Some(connecting) = &other.connecting {
+            self.connecting.get_or_insert_default().merge(connecting);
+        }
         self.read = self.read.saturating_add(other.read);
         self.written = self.written.saturating_add(other.written);
         self.pending += other.pending;
