@@ -1,11 +1,12 @@
 //! What calls are grouped by: fields, and names for the usual ones.
 
-use std::fmt::Write;
+use std::{fmt::Write, net::IpAddr};
 
 use crate::{
+    events::Effect,
     fields::{Fields, NumberForm, Reference, Registry, Type, Value, show},
     filter::{Expression, Filter, FilterError},
-    format::Keep,
+    format::{Keep, SockAddr, Value as Parameter},
     replay::Moment,
     text::DataForm,
 };
@@ -23,7 +24,7 @@ pub struct NamedKey {
 }
 
 /// A column: its title, and its fields, of which the first that has a value counts. A field with a filter has one only at
-/// events that match.
+/// events that match. [`ADDRESS`] and [`PORT`] are no fields.
 type NamedColumn = (&'static str, &'static [(&'static str, &'static str)]);
 
 const PROCESS: NamedColumn = ("process", &[("proc.name", "")]);
@@ -34,6 +35,9 @@ const FILE: &[(&str, &str)] = &[
     ("fs.path.source", ""),
     ("evt.abspath", ""),
 ];
+/// The address and the port that a call connects to, or tries to.
+const ADDRESS: &str = "@address";
+const PORT: &str = "@port";
 const IS_SOCKET: &str = "fd.type in (ipv4, ipv6, unix)";
 
 const fn calls(name: &'static str, about: &'static str, columns: &'static [NamedColumn]) -> NamedKey {
@@ -66,8 +70,8 @@ pub static NAMED_KEYS: &[NamedKey] = &[
         &[("device", &[("fd.dev", "fd.typechar in (f, d) and fd.dev > 0")])],
     ),
     calls("connection", "both ends of the socket", &[("connection", &[("fd.name", IS_SOCKET)])]),
-    calls("peer", "address of the other machine", &[("peer", &[("fd.rip", "")])]),
-    calls("port", "port of the server", &[("port", &[("fd.sport", "fd.sport > 0")])]),
+    calls("peer", "address of the other machine", &[("peer", &[("fd.rip", ""), (ADDRESS, "")])]),
+    calls("port", "port of the server", &[("port", &[("fd.sport", "fd.sport > 0"), (PORT, "")])]),
     calls("error", "error that the call failed with", &[("error", &[("evt.res", "evt.failed = true")])]),
     NamedKey {
         name: "signal",
@@ -89,9 +93,17 @@ pub struct Keys {
 #[derive(Debug, Clone)]
 struct Column {
     title: String,
-    fields: Vec<(Expression, Option<Filter>)>,
+    fields: Vec<(Get, Option<Filter>)>,
     ty: Type,
     number: NumberForm,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone)]
+enum Get {
+    Field(Expression),
+    /// The end that a call connects to.
+    Target(fn((IpAddr, u16)) -> Value<'static>),
 }
 
 /// A value of a key.
@@ -132,7 +144,8 @@ impl Keys {
                     let field = Expression::parse_at(text, &mut at, &Fields).map_err(|mistake| {
                         if at == start { unknown(text, at, word, mistake) } else { mistake }
                     })?;
-                    keys.columns.push(Column::of(text[start..at].to_owned(), vec![(field, None)]));
+                    let title = text[start..at].to_owned();
+                    keys.columns.push(Column::of(title, vec![(Get::Field(field), None)]));
                 }
             }
             at += text[at..].len() - text[at..].trim_start().len();
@@ -154,9 +167,13 @@ impl Keys {
         self.counts_signals |= named.counts_signals;
         for (title, fields) in named.columns {
             let field = |(field, only): &(&str, &str)| {
-                let expression = Expression::parse_at(field, &mut 0, &Fields)?;
+                let get = match *field {
+                    ADDRESS => Get::Target(|end| Value::Ip(end.0)),
+                    PORT => Get::Target(|end| Value::Uint(end.1.into())),
+                    field => Get::Field(Expression::parse_at(field, &mut 0, &Fields)?),
+                };
                 let only = if only.is_empty() { None } else { Some(Filter::parse(only, &Fields)?) };
-                Ok((expression, only))
+                Ok((get, only))
             };
             let fields = fields.iter().map(field).collect::<Result<Vec<_>, FilterError>>()?;
             self.columns.push(Column::of((*title).to_owned(), fields));
@@ -165,10 +182,14 @@ impl Keys {
     }
 
     fn references(&self) -> impl Iterator<Item = &Reference> {
-        self.columns
-            .iter()
-            .flat_map(|column| &column.fields)
-            .flat_map(|(field, only)| field.fields().into_iter().chain(only.iter().flat_map(Filter::fields)))
+        let fields = self.columns.iter().flat_map(|column| &column.fields);
+        fields.flat_map(|(get, only)| {
+            let own = match get {
+                Get::Field(field) => field.fields(),
+                Get::Target(_) => Vec::new(),
+            };
+            own.into_iter().chain(only.iter().flat_map(Filter::fields))
+        })
     }
 
     /// Returns the titles of the columns.
@@ -214,40 +235,58 @@ impl Keys {
 }
 
 impl Column {
-    fn of(title: String, fields: Vec<(Expression, Option<Filter>)>) -> Column {
-        let first = fields.first().map(|(field, _)| (field.ty(), field.number_form()));
-        let (ty, number) = first.unwrap_or((Type::Text, NumberForm::default()));
+    fn of(title: String, fields: Vec<(Get, Option<Filter>)>) -> Column {
+        let (ty, number) = match fields.first() {
+            Some((Get::Field(field), _)) => (field.ty(), field.number_form()),
+            _ => (Type::Text, NumberForm::default()),
+        };
         Column { title, fields, ty, number }
     }
 
     fn write(&self, out: &mut Vec<u8>, moment: &Moment<'_>) -> bool {
         let start = out.len();
-        for (field, only) in &self.fields {
+        for (get, only) in &self.fields {
             if only.as_ref().is_some_and(|only| !only.matches(moment)) {
                 continue;
             }
-            if field.has_several() {
-                // All of them are one key.
-                let mut all = String::new();
-                field.values(moment, &mut |value| {
-                    all.push_str(if all.is_empty() { "" } else { ";" });
-                    show(&mut all, &value, self.ty, self.number, DataForm::Dots);
-                    true
-                });
-                if !all.is_empty() {
-                    push(out, &Value::text(&all));
-                }
-            } else {
-                field.values(moment, &mut |value| {
+            match get {
+                Get::Field(field) if field.has_several() => self.write_all(out, field, moment),
+                Get::Field(field) => field.values(moment, &mut |value| {
                     push(out, &value);
                     false
-                });
+                }),
+                Get::Target(value) => target(moment).into_iter().for_each(|end| push(out, &value(end))),
             }
             if out.len() > start {
                 return true;
             }
         }
         false
+    }
+
+    /// Writes all values of a field as one key.
+    fn write_all(&self, out: &mut Vec<u8>, field: &Expression, moment: &Moment<'_>) {
+        let mut all = String::new();
+        field.values(moment, &mut |value| {
+            all.push_str(if all.is_empty() { "" } else { ";" });
+            show(&mut all, &value, self.ty, self.number, DataForm::Dots);
+            true
+        });
+        if !all.is_empty() {
+            push(out, &Value::text(&all));
+        }
+    }
+}
+
+/// Returns the end that the call of an event connects to, or tries to.
+fn target(moment: &Moment<'_>) -> Option<(IpAddr, u16)> {
+    let event = moment.event();
+    if event.info()?.effect() != Some(Effect::Connect) {
+        return None;
+    }
+    match event.value("addr")?.ok()?.value {
+        Parameter::SockAddr(SockAddr::Inet(ip, port)) => Some((ip, port)),
+        _ => None,
     }
 }
 
@@ -278,8 +317,8 @@ fn push(out: &mut Vec<u8>, value: &Value<'_>) {
         Value::Bool(v) => put(BOOL, &[u8::from(*v)]),
         Value::Double(v) => put(DOUBLE, &v.to_ne_bytes()),
         Value::Ip(ip) => match ip.to_canonical() {
-            std::net::IpAddr::V4(ip) => put(IPV4, &ip.octets()),
-            std::net::IpAddr::V6(ip) => put(IPV6, &ip.octets()),
+            IpAddr::V4(ip) => put(IPV4, &ip.octets()),
+            IpAddr::V6(ip) => put(IPV6, &ip.octets()),
         },
     }
 }

@@ -24,6 +24,8 @@
 mod begun;
 mod columns;
 mod connecting;
+#[cfg(test)]
+mod fold_tests;
 mod groups;
 mod keys;
 mod outcome;

@@ -151,8 +151,18 @@ impl Waiting {
                 account(&mut self.groups, task, start, ts);
                 task.wait = (kind == Kind::Enter).then(wait);
                 (task.runs, task.is_known) = (runs, true);
-                if kind == Kind::End {
-                    self.tasks.remove(&tid);
+                match event.info().and_then(|row| row.effect()) {
+                    _ if kind == Kind::End => drop(self.tasks.remove(&tid)),
+                    // From here on it may have other keys.
+                    Some(Effect::Exec) if is_wanted && kind == Kind::Exit => {
+                        let task = self.tasks.remove(&tid);
+                        self.begin(moment, start, Kind::Enter)?;
+                        let next = self.tasks.get_mut(&tid);
+                        next.zip(task)
+                            .into_iter()
+                            .for_each(|(next, task)| (next.since, next.runs) = (task.since, task.runs));
+                    }
+                    _ => {}
                 }
             }
             _ => {}

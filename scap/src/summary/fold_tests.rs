@@ -1,0 +1,195 @@
+//! What threads wait for, the slowest calls, and the time to connect, of captures whose numbers are known.
+
+use super::{Column, Keys, Slowest, Spent, Top, Use, Wait, Waiting};
+use crate::{
+    fields::fixture::{BOOT, Capture, OK},
+    format::{Keep, Reader, SockAddr, SockTuple, Value as Param},
+    replay::{Moment, Now, Position, Replay},
+};
+
+/// Calls `each` with each event, then `end`. Both change `fold`.
+fn replay<T>(
+    capture: &Capture,
+    mut fold: T,
+    each: impl Fn(&mut T, &Moment<'_>),
+    end: impl Fn(&mut T, Now<'_>),
+) -> T {
+    let mut reader = Reader::new(capture.bytes()).unwrap().keep(Keep::All);
+    let mut replay = Replay::new(&mut reader, Keep::All, Position::default());
+    while let Some(moment) = replay.next().unwrap() {
+        each(&mut fold, &moment);
+    }
+    end(&mut fold, replay.now());
+    fold
+}
+
+/// Returns what each thread spent its time on, as `thread threads: use ns, ...`.
+fn spent(capture: &Capture) -> Vec<String> {
+    let waiting = Waiting::new(Keys::parse("thread.tid").unwrap());
+    let each = |waiting: &mut Waiting, moment: &Moment<'_>| waiting.event(moment, true).unwrap();
+    let waiting = replay(capture, waiting, each, Waiting::end_capture);
+    let show = |spent: &Spent| {
+        let uses = Use::all().filter(|on| spent.on(*on) > 0);
+        let uses: Vec<_> = uses.map(|on| format!("{} {}", on.name(), spent.on(on))).collect();
+        assert_eq!(Use::all().map(|on| spent.on(on)).sum::<u64>(), spent.time());
+        format!("{}: {}", spent.threads, uses.join(", "))
+    };
+    let mut all: Vec<_> = waiting
+        .groups()
+        .map(|(keys, spent)| {
+            let mut text = String::new();
+            keys.iter().for_each(|key| key.show(&mut text));
+            format!("{text} {}", show(spent))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn the_time_of_a_thread_is_divided() {
+    let mut capture = Capture::new().clock(BOOT + 1000, 10);
+    // At 0, 10, ... 60.
+    capture
+        .event(60, "getcwd_e", &[])
+        .event(60, "getcwd_x", &[("res", OK)])
+        .event(60, "nanosleep_e", &[])
+        .event(70, "futex_x", &[("res", OK)])
+        .event(60, "nanosleep_x", &[("res", OK)])
+        .event(70, "vfork_e", &[])
+        .call(50);
+    let expected = [
+        "50 1: disk 60",
+        "60 1: running 30, disk 10, sleep 20",
+        // It was in the futex from the start, and still waits.
+        "70 1: running 20, locks 30, children 10",
+    ];
+    assert_eq!(spent(&capture), expected);
+}
+
+#[test]
+fn a_thread_ends_and_another_begins() {
+    let mut capture = Capture::new().clock(BOOT + 1000, 10);
+    capture
+        .event(60, "nanosleep_e", &[])
+        .child(80, 60)
+        .event(80, "nanosleep_e", &[])
+        .event(60, "procexit_e", &[("status", OK)])
+        .event(80, "nanosleep_x", &[("res", OK)])
+        .call(50);
+    let expected = ["50 1: disk 50", "60 1: sleep 30", "80 1: running 20, sleep 20"];
+    assert_eq!(spent(&capture), expected);
+}
+
+#[test]
+fn switches_tell_who_waits_for_a_cpu() {
+    let switch = |next| [("next", Param::Pid(next))];
+    let mut capture = Capture::new().clock(BOOT + 1000, 10);
+    capture
+        .event(60, "getcwd_e", &[])
+        .event(60, "getcwd_x", &[("res", OK)])
+        // 60 is preempted outside of a call from 20 to 40, then runs and sleeps, off the CPU from 60 to 80.
+        .event(60, "switch_e", &switch(70))
+        .event(70, "futex_e", &[])
+        .event(70, "switch_e", &switch(60))
+        .event(60, "nanosleep_e", &[])
+        .event(60, "switch_e", &switch(70))
+        .event(70, "futex_x", &[("res", OK)])
+        .event(70, "switch_e", &switch(60))
+        .event(60, "nanosleep_x", &[("res", OK)]);
+    let got = spent(&capture);
+    assert_eq!(got[0], "60 1: running 40, runnable 20, disk 10, sleep 20");
+    // What was before its first event is not known to be off a CPU.
+    assert_eq!(got[1], "70 1: running 60, runnable 10, locks 20");
+}
+
+#[test]
+fn behind_a_gap_the_time_is_unknown_until_the_next_event() {
+    let mut capture = Capture::new().clock(BOOT + 1000, 10);
+    capture.event(60, "nanosleep_e", &[]).gap("from=1 to=2 ring=3").call(50);
+    capture.event(60, "nanosleep_x", &[("res", OK)]).call(60);
+    assert_eq!(spent(&capture)[1], "60 1: running 10, sleep 10, unknown 20");
+}
+
+#[test]
+fn the_slowest_calls_are_kept_with_those_that_go_on() {
+    let mut capture = Capture::new().clock(BOOT + 1000, 10);
+    let call = |capture: &mut Capture, ns: u64| {
+        capture.event(60, "getcwd_e", &[]);
+        capture.ts += ns - 10;
+        capture.event(60, "getcwd_x", &[("res", OK)]);
+    };
+    [50, 30, 70, 30, 20].into_iter().for_each(|ns| call(&mut capture, ns));
+    capture.event(70, "nanosleep_e", &[]).event(50, "getcwd_e", &[]);
+    capture.ts += 30;
+    capture.call(60);
+    let slowest = |most, with_waits| {
+        let slowest = replay(
+            &capture,
+            Slowest::new(most, with_waits),
+            |slowest, moment| slowest.event(moment, |moment| Some(moment.num)),
+            |slowest, now| slowest.end_capture(now, |moment| Some(moment.event().tid())),
+        );
+        let calls = slowest.into_sorted().into_iter();
+        calls.map(|slow| (slow.latency, slow.has_ended, slow.what)).collect::<Vec<_>>()
+    };
+    assert_eq!(slowest(3, false), [(70, true, 6), (50, true, 2), (40, false, 50)]);
+    assert_eq!(slowest(4, true), [(70, true, 6), (50, true, 2), (50, false, 70), (40, false, 50)]);
+    // Of two of the same time, the earlier one.
+    assert_eq!(slowest(4, false)[3], (30, true, 4));
+    assert_eq!(slowest(0, true), []);
+}
+
+#[test]
+fn the_time_to_connect_ends_with_the_first_transfer() {
+    let address = "10.0.0.1:80".parse::<std::net::SocketAddr>().unwrap();
+    let local = "10.0.0.2:4000".parse::<std::net::SocketAddr>().unwrap();
+    let tuple = SockTuple::Inet { source: (local.ip(), 4000), destination: (address.ip(), 80) };
+    let (fd, addr) = (("fd", Param::Fd(3)), ("addr", Param::SockAddr(SockAddr::Inet(address.ip(), 80))));
+    let connect = |capture: &mut Capture, result| {
+        let socket = [("fd", Param::Fd(3)), ("domain", Param::Enum(2)), ("type", Param::Uint(1))];
+        capture.event(60, "socket_x", &socket);
+        capture.event(60, "connect_e", &[fd, addr]);
+        let tuple = ("tuple", Param::SockTuple(tuple));
+        capture.event(60, "connect_x", &[("res", Param::Errno(result)), tuple, fd, addr]);
+    };
+    let mut capture = Capture::new().clock(BOOT + 1000, 10);
+    connect(&mut capture, 0);
+    capture.event(60, "close_x", &[("res", OK), fd]);
+    connect(&mut capture, -115);
+    capture.ts += 200;
+    capture.event(60, "write_e", &[fd]);
+    capture.event(60, "write_x", &[("res", Param::Errno(5)), fd]);
+    capture.event(60, "write_x", &[("res", Param::Errno(5)), fd]);
+    capture.event(60, "close_x", &[("res", OK), fd]);
+    // Refused, and never used.
+    connect(&mut capture, -111);
+    connect(&mut capture, -115);
+    let top = Top::new(Keys::parse("peer,port").unwrap()).with_connections();
+    let top = replay(&capture, top, |top, moment| top.event(moment).unwrap(), |_, _| {});
+    let groups: Vec<_> = top.groups().collect();
+    let [group] = &groups[..] else { panic!("{groups:?}") };
+    let times = group.totals.connecting.as_ref().unwrap();
+    assert_eq!((times.count(), times.sum(), times.max()), (2, 10 + 220, Some(220)));
+    let value = |column: Column| column.value(group.totals);
+    assert_eq!((value(Column::Connects), value(Column::Errors)), (Some(3), Some(3)));
+    assert_eq!(value(Column::Connect), Some(10));
+}
+
+#[test]
+fn what_a_call_waits_for_depends_on_its_descriptor() {
+    let mut capture = Capture::new();
+    let open = |name: &'static str| {
+        [("fd", Param::Fd(3)), ("name", Param::Text(name.as_bytes())), ("dirfd", Param::Fd(-100))]
+    };
+    let read = [("res", OK), ("fd", Param::Fd(3))];
+    capture.event(60, "openat_x", &open("/var/x")).event(60, "read_x", &read);
+    capture.event(60, "openat_x", &open("/dev/tty")).event(60, "read_x", &read);
+    // The pipe of the initial state.
+    capture.event(70, "read_x", &[("res", OK), ("fd", Param::Fd(0))]);
+    capture.event(60, "poll_x", &[]).event(60, "getuid_x", &[]);
+    let mut waits = Vec::new();
+    capture.replay(|moment| waits.push(Wait::of(moment)));
+    use Wait::{Disk, Other, Pipes, Poll};
+    assert_eq!(waits, [Disk, Disk, Disk, Other, Pipes, Poll, Other]);
+}
