@@ -18,7 +18,7 @@ use std::io::Read;
 use crate::{
     format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, ReadError, Reader},
     ledger,
-    model::{Interval, Machine, Thread},
+    model::{Interval, Machine, Thread, is_quiet},
     select::Judge,
 };
 
@@ -71,12 +71,26 @@ pub struct Position {
     newest: u64,
 }
 
+impl Position {
+    /// Takes an event of this time. Returns the time of the event before, or its own if there was none.
+    #[inline]
+    fn take(&mut self, ts: u64) -> u64 {
+        if self.events == 0 {
+            (self.first, self.previous) = (ts, ts);
+        }
+        self.newest = self.newest.max(ts);
+        self.events += 1;
+        std::mem::replace(&mut self.previous, ts)
+    }
+}
+
 /// A capture that is replayed.
 #[derive(Debug)]
 pub struct Replay<'r, R: Read> {
     reader: &'r mut Reader<R>,
     keep: Keep,
     machine: Machine,
+    ignores_calls: bool,
     joiner: Joiner,
     judge: Judge,
     section: u32,
@@ -93,6 +107,7 @@ impl<'r, R: Read> Replay<'r, R> {
             reader,
             keep,
             machine: Machine::default(),
+            ignores_calls: false,
             joiner: Joiner::default(),
             judge: Judge::default(),
             section: 0,
@@ -102,9 +117,38 @@ impl<'r, R: Read> Replay<'r, R> {
         }
     }
 
+    /// Has the machine not know [the calls](Machine::call) that threads are in, nor [how long](Machine::latency) they took.
+    /// This saves time.
+    #[must_use]
+    pub fn ignore_calls(mut self, ignores: bool) -> Self {
+        self.ignores_calls = ignores;
+        self
+    }
+
     /// Returns how far it has come.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Goes past the next events as long as `is_unwanted` says so and they change nothing of the machine, as
+    /// [`next`](Replay::next) does, and faster. `is_unwanted` gets the event as the capture has it, with its
+    /// extension, and where its block starts in the uncompressed capture, in bytes. It is not asked about all events: what is not passed, `next` returns.
+    pub fn pass(&mut self, mut is_unwanted: impl FnMut(&EventView<'_>, u64) -> bool) {
+        let Replay { reader, machine, joiner, interval, position, section, .. } = self;
+        if reader.section() != *section {
+            return;
+        }
+        reader.pass(|offset, event| {
+            let ty = event.ty();
+            let passes =
+                is_quiet(event) && joiner.leaves(ty) && !interval.is_over() && is_unwanted(event, offset);
+            if passes {
+                machine.pair(event);
+                interval.event(event.bytes().len());
+                position.take(event.ts());
+            }
+            passes
+        });
     }
 
     /// Returns the next event; `None` at the end of the capture.
@@ -123,12 +167,13 @@ impl<'r, R: Read> Replay<'r, R> {
         }
         let Some(captured) = self.reader.next_event()? else { return Ok(None) };
         self.interval.event(captured.event.bytes().len());
-        let (position, ts) = (&mut self.position, captured.event.ts());
+        let ts = captured.event.ts();
         let is_first = captured.section != self.section;
-        let turns_back = is_first && ts < position.newest;
+        let turns_back = is_first && ts < self.position.newest;
         if is_first {
             self.section = captured.section;
             self.machine = Machine::of_state(captured.state, self.keep);
+            self.machine.ignore_calls(self.ignores_calls);
             self.judge = Judge::default();
             self.joiner = Joiner::default();
             self.interval.end();
@@ -143,20 +188,14 @@ impl<'r, R: Read> Replay<'r, R> {
         }
         let is_asked = captured.flags & FOR_NAMES == 0
             && self.judge.is_asked(captured.event.ty(), || captured.event.generic_code());
-
-        if position.events == 0 {
-            (position.first, position.previous) = (ts, ts);
-        }
-        let previous = std::mem::replace(&mut position.previous, ts);
-        position.newest = position.newest.max(ts);
-        position.events += 1;
+        let previous = self.position.take(ts);
         Ok(Some(Moment {
-            num: position.events,
+            num: self.position.events,
             is_asked,
             turns_back,
             limit: self.limit,
             raw,
-            first: position.first,
+            first: self.position.first,
             previous,
             captured,
             machine: &self.machine,

@@ -3,13 +3,13 @@
 //! The row of the event table alone determines the type of each member, so programs need not inspect it. This module
 //! writes the text directly: building a tree of values took three times as long as the line format.
 
-use std::{fmt::Write, io, mem, net::IpAddr};
+use std::{fmt::Write, io, mem, net::IpAddr, sync::LazyLock};
 
 use jiff::Timestamp;
 use serde_json::Value as Json;
 
 use super::{
-    View,
+    DependsOn, View,
     meaning::{Meaning, meaning, shown},
     text,
     times::nanoseconds,
@@ -17,7 +17,7 @@ use super::{
 use crate::json::MAX_NUMBER;
 pub(super) use crate::json::VERSION;
 use scap::{
-    events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
+    events::{Detail, Event, FlagTable, ParamInfo, ParamType, flag_table, rows},
     format::{Decoded, Dirent, EventView, FdEntries, SockAddr, SockTuple, Structure, Value, state::Fd},
     model::{Machine, OpenFd},
     replay::Moment,
@@ -31,6 +31,22 @@ pub struct Writer {
     second: Option<(u64, String)>,
 }
 
+/// What the objects say of the events of each row; those of some have names of their own.
+static KINDS: LazyLock<Vec<String>> =
+    LazyLock::new(|| rows().map(|row| kind(row.ty.is_enter(), row.common_name(), Some(row))).collect());
+
+/// Returns the members of an event's object that say what it is.
+fn kind(is_enter: bool, name: &str, row: Option<&Event>) -> String {
+    let mut out = format!(",\"dir\":\"{}\",\"type\":", if is_enter { '>' } else { '<' });
+    string(&mut out, name.as_bytes());
+    // Writing to a string cannot fail.
+    let _ = match row {
+        Some(row) => write!(out, ",\"category\":\"{:?}\"", row.category),
+        None => write!(out, ",\"category\":null"),
+    };
+    out
+}
+
 impl View for Writer {
     fn event(&mut self, moment: &Moment<'_>, out: &mut dyn io::Write) -> io::Result<()> {
         let mut line = mem::take(&mut self.line);
@@ -39,6 +55,14 @@ impl View for Writer {
         line.push('\n');
         self.line = line;
         out.write_all(self.line.as_bytes())
+    }
+
+    fn needs_calls(&self) -> bool {
+        false
+    }
+
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Event
     }
 }
 
@@ -66,14 +90,9 @@ impl Writer {
             Some(comm) => string(out, comm),
             None => out.push_str("null"),
         }
-        out.push_str(if event.ty().is_enter() { ",\"dir\":\">\"" } else { ",\"dir\":\"<\"" });
-        out.push_str(",\"type\":");
-        string(out, event.name().as_bytes());
-        out.push_str(",\"category\":");
-        match event.info() {
-            // Writing to a string cannot fail.
-            Some(row) => drop(write!(out, "\"{:?}\"", row.category)),
-            None => out.push_str("null"),
+        match event.row().and_then(|row| KINDS.get(row)) {
+            Some(kind) if event.is_named_by_row() => out.push_str(kind),
+            _ => out.push_str(&kind(event.ty().is_enter(), &event.name(), event.info())),
         }
         out.push_str(",\"args\":{");
         let mut comma = "";
@@ -427,9 +446,10 @@ pub(super) fn string(out: &mut String, bytes: &[u8]) {
     let is_plain = |b: &u8| matches!(b, b' '..=b'~') && *b != b'"' && *b != b'\\';
     match str::from_utf8(bytes) {
         Ok(text) if bytes.iter().all(is_plain) => out.push_str(text),
-        _ => {
+        Ok(text) => characters(out, text),
+        Err(_) => {
             for chunk in bytes.utf8_chunks() {
-                chunk.valid().chars().for_each(|c| character(out, c));
+                characters(out, chunk.valid());
                 for &byte in chunk.invalid() {
                     out.push_str("\\\\x");
                     hex(out, byte);
@@ -440,22 +460,54 @@ pub(super) fn string(out: &mut String, bytes: &[u8]) {
     out.push('"');
 }
 
-fn character(out: &mut String, c: char) {
-    match c {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\\\\\"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        ' '..='~' => out.push(c),
-        // All of them fit in 16 bits.
-        c if text::is_obeyed(c) => {
-            out.push_str("\\u");
-            let [high, low] = (u32::from(c) as u16).to_be_bytes();
-            hex(out, high);
-            hex(out, low);
+/// The longest form of a character of ASCII.
+const LONGEST: usize = 6;
+
+/// The forms of the characters of ASCII, and their lengths.
+static FORMS: LazyLock<[([u8; LONGEST], usize); 128]> = LazyLock::new(|| {
+    std::array::from_fn(|byte| {
+        let form = match byte as u8 {
+            b'"' => "\\\"".to_owned(),
+            b'\\' => "\\\\\\\\".to_owned(),
+            b'\n' => "\\n".to_owned(),
+            b'\r' => "\\r".to_owned(),
+            b'\t' => "\\t".to_owned(),
+            plain @ b' '..=b'~' => char::from(plain).to_string(),
+            byte => format!("\\u{byte:04x}"),
+        };
+        let mut bytes = [0; LONGEST];
+        bytes[..form.len()].copy_from_slice(form.as_bytes());
+        (bytes, form.len())
+    })
+});
+
+/// Appends characters of a string.
+fn characters(out: &mut String, text: &str) {
+    /// So many at once: one by itself takes longer.
+    const MANY: usize = 64;
+    let (forms, mut rest) = (&*FORMS, text);
+    while !rest.is_empty() {
+        let mut some = [0; MANY * LONGEST];
+        let (mut count, mut end) = (0, 0);
+        for byte in rest.bytes().take(MANY) {
+            let (Some((form, len)), Some(place)) =
+                (forms.get(usize::from(byte)), some[end..].first_chunk_mut())
+            else {
+                break;
+            };
+            *place = *form;
+            (count, end) = (count + 1, end + len);
         }
-        c => out.push(c),
+        out.push_str(str::from_utf8(&some[..end]).unwrap_or_default());
+        rest = &rest[count..];
+        if count < MANY
+            && let Some(c) = rest.chars().next()
+        {
+            // All that are obeyed fit in 16 bits.
+            let _ =
+                if text::is_obeyed(c) { write!(out, "\\u{:04x}", u32::from(c)) } else { out.write_char(c) };
+            rest = &rest[c.len_utf8()..];
+        }
     }
 }
 
