@@ -32,6 +32,9 @@ pub struct Moment<'a> {
     pub is_asked: bool,
     /// Whether it is the first event of its section, and older than an event of the previous section.
     pub turns_back: bool,
+    /// Whether fields of a descriptor are those of the one that a call moves data from, as `sendfile` does; usually, they are those
+    /// of the one that it moves data to.
+    pub of_source: bool,
     /// The memory that tables may take, in bytes.
     pub limit: u64,
     /// The time of the first event, in ns since the epoch.
@@ -95,6 +98,7 @@ impl<'a> Now<'a> {
             num: position.events,
             is_asked: true,
             turns_back: false,
+            of_source: false,
             limit,
             first: position.first,
             previous: position.previous,
@@ -247,6 +251,7 @@ impl<'r, R: Read> Replay<'r, R> {
             num: self.position.events,
             is_asked,
             turns_back,
+            of_source: false,
             limit: self.limit,
             raw,
             first: self.position.first,

@@ -51,8 +51,9 @@ pub(super) const ACTS: usize = 6;
 enum Bytes {
     None,
     Read,
-    /// Also those that are moved from another descriptor: they are counted once.
     Written,
+    /// Read from one descriptor, and written to another.
+    Moved,
     /// As the operation of io_uring says.
     OfRequest,
 }
@@ -99,13 +100,12 @@ impl RowKind {
         let bytes = match row.category {
             _ if !is_call && effect == Some(Effect::IoUringComplete) => Bytes::OfRequest,
             _ if !is_call || is_enter => Bytes::None,
+            _ if ["sendfile", "copy_file_range", "splice", "tee"].contains(&row.name) => Bytes::Moved,
             _ if has(EventFlags::WRITES_TO_FD) => Bytes::Written,
             _ if has(EventFlags::READS_FROM_FD) => Bytes::Read,
             Category::IoWrite => Bytes::Written,
             Category::IoRead => Bytes::Read,
-            _ if matches!(row.syscall().map(|call| call.name), Some("splice" | "tee" | "vmsplice")) => {
-                Bytes::Written
-            }
+            _ if row.name == "vmsplice" => Bytes::Written,
             _ => Bytes::None,
         };
         let name = row.syscall().map_or(row.name, |call| call.name);
@@ -134,8 +134,10 @@ pub struct Outcome {
     pub latency: Option<u64>,
     /// The bytes that it read.
     pub read: u64,
-    /// The bytes that it wrote; also those that it moved from another descriptor.
+    /// The bytes that it wrote.
     pub written: u64,
+    /// How many of these it read from another descriptor, and are not among those in `read`.
+    pub moved: u64,
     /// What it did to a file or a connection.
     pub act: Option<Act>,
     /// It has also created the file that it opened.
@@ -161,7 +163,7 @@ impl Outcome {
         let (read, written) = match row.bytes {
             Bytes::None => (0, 0),
             Bytes::Read => (bytes, 0),
-            Bytes::Written => (0, bytes),
+            Bytes::Written | Bytes::Moved => (0, bytes),
             Bytes::OfRequest => of_request(moment.event(), bytes),
         };
         let is_done = |act: &Act| match act {
@@ -171,7 +173,8 @@ impl Outcome {
         let act = row.act.filter(is_done);
         let flags = row.flags.filter(|_| act.is_some()).and_then(|flags| moment.event().param_value(flags));
         let has_created = matches!(flags, Some(Value::Flags(flags)) if flags & O_F_CREATED != 0);
-        Outcome { read, written, act, has_created, ..outcome }
+        let moved = if row.bytes == Bytes::Moved { bytes } else { 0 };
+        Outcome { read, written, moved, act, has_created, ..outcome }
     }
 
     /// Returns the number of the error that it failed with.

@@ -162,6 +162,20 @@ fn bytes_belong_to_the_file() {
 }
 
 #[test]
+fn bytes_that_are_moved_are_read_from_one_file_and_written_to_another() {
+    let open = |fd, name: &'static str| [("fd", Param::Fd(fd)), ("name", Param::Text(name.as_bytes()))];
+    let mut capture = Capture::new();
+    capture.event(60, "openat_x", &open(3, "/a")).event(60, "openat_x", &open(4, "/b"));
+    let ends = [("fdout", Param::Fd(4)), ("fdin", Param::Fd(3))];
+    capture.event(60, "copy_file_range_x", &[&[("res", Param::Errno(7))][..], &ends].concat());
+    let ends = [("out_fd", Param::Fd(4)), ("in_fd", Param::Fd(3))];
+    capture.event(60, "sendfile_x", &[&[("res", Param::Errno(5))][..], &ends].concat());
+    let bytes = |totals: &Totals| format!("{} {} {}", totals.calls, totals.read, totals.written);
+    check(&capture, "file", bytes, &["/b | 3 0 12", "/a | 1 12 0"]);
+    check(&capture, "proc.name", bytes, &["make | 4 12 12"]);
+}
+
+#[test]
 fn signals_are_counted_instead_of_calls() {
     let signal =
         |number| [("spid", Param::Pid(60)), ("dpid", Param::Pid(70)), ("sig", Param::Signal(number))];

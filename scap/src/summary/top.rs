@@ -158,7 +158,18 @@ impl Top {
             }
             if is_call { totals.add(&outcome) } else { totals.add_effects(&outcome) }
         }
+        if outcome.moved > 0 {
+            self.moved(moment, outcome.moved);
+        }
         self.check(moment.limit)
+    }
+
+    /// Adds the bytes that a call has moved to what it has read them from.
+    fn moved(&mut self, moment: &Moment<'_>, bytes: u64) {
+        let source = self.groups.index(&Moment { of_source: true, ..moment.clone() });
+        if let Some(totals) = source.and_then(|index| self.groups.item(index)) {
+            totals.read = totals.read.saturating_add(bytes);
+        }
     }
 
     fn signal(&mut self, moment: &Moment<'_>) -> Result<(), TooManyGroups> {
