@@ -162,9 +162,11 @@ fn the_time_to_connect_ends_with_the_first_transfer() {
     capture.event(60, "write_x", &[("res", Param::Errno(5)), fd]);
     capture.event(60, "write_x", &[("res", Param::Errno(5)), fd]);
     capture.event(60, "close_x", &[("res", OK), fd]);
-    // Refused, and never used.
+    // Refused at once, and later.
     connect(&mut capture, -111);
     connect(&mut capture, -115);
+    let error = ("val", Param::Errno(-111));
+    capture.event(60, "getsockopt_x", &[("res", OK), fd, error]);
     let top = Top::new(Keys::parse("peer,port").unwrap()).with_connections();
     let top = replay(&capture, top, |top, moment| top.event(moment).unwrap(), |_, _| {});
     let groups: Vec<_> = top.groups().collect();
@@ -172,7 +174,8 @@ fn the_time_to_connect_ends_with_the_first_transfer() {
     let times = group.totals.connecting.as_ref().unwrap();
     assert_eq!((times.count(), times.sum(), times.max()), (2, 10 + 220, Some(220)));
     let value = |column: Column| column.value(group.totals);
-    assert_eq!((value(Column::Connects), value(Column::Errors)), (Some(3), Some(3)));
+    assert_eq!((value(Column::Connects), value(Column::Errors)), (Some(3), Some(2)));
+    assert_eq!(group.totals.errors, [(111, 2)]);
     assert_eq!(value(Column::Connect), Some(10));
 }
 

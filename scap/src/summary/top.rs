@@ -2,7 +2,7 @@
 
 use super::{
     begun::Begun,
-    connecting::Connecting,
+    connecting::{Connected, Connecting},
     groups::Groups,
     keys::{KeyValue, Keys},
     outcome::{Kind, Outcome, kind},
@@ -73,7 +73,8 @@ impl Top {
         }
     }
 
-    /// Has it know [how long it takes to connect](Totals::connecting), for which it looks at all calls more closely.
+    /// Has it know [how long it takes to connect](Totals::connecting), for which it looks at all calls more closely. That
+    /// connecting goes on is no error then, and that it failed is one of the call that learns it.
     #[must_use]
     pub fn with_connections(mut self) -> Top {
         self.connecting = Some(Connecting::default());
@@ -150,11 +151,14 @@ impl Top {
             return Ok(());
         };
         self.ended = Some(index);
-        let outcome = Outcome::at(moment);
+        let mut outcome = Outcome::at(moment);
         let connecting = self.connecting.as_mut().and_then(|open| open.event(moment, &outcome));
         if let Some(totals) = self.groups.item(index) {
-            if let Some(ns) = connecting {
-                totals.add_connecting(ns);
+            match connecting {
+                Some(Connected::Within(ns)) => totals.add_connecting(ns),
+                Some(Connected::Begun) => outcome.result = None,
+                Some(Connected::Failed(error)) => outcome.result = error.checked_neg(),
+                None => {}
             }
             if is_call { totals.add(&outcome) } else { totals.add_effects(&outcome) }
         }
