@@ -80,7 +80,7 @@ impl Shown<'_> {
                 key.show(&mut text);
                 cells.push(text);
             }
-            cells.extend(group.totals.example.as_deref().map(|line| for_terminal(line)));
+            cells.extend(group.totals.example.as_deref().map(for_terminal));
             table.add_row(cells);
         }
         let more = self.all - self.groups.len();

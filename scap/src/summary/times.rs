@@ -66,7 +66,7 @@ impl Times {
         match (&mut self.values, &other.values) {
             (values, Values::Few(few)) => few.iter().for_each(|ns| values.add(*ns)),
             (Values::Few(few), Values::Many(many)) => {
-                let few = std::mem::replace(few, Vec::new());
+                let few = std::mem::take(few);
                 self.values = Values::Many(many.clone());
                 few.into_iter().for_each(|ns| self.values.add(ns));
             }
