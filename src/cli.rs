@@ -26,7 +26,7 @@ pub use merge::MergeArgs;
 pub use read::ReadArgs;
 pub use record::RecordArgs;
 pub use source::Source;
-pub use top::{GroupsArgs, SlowArgs, TopArgs};
+pub use top::{GroupsArgs, SlowArgs, StateArgs, TopArgs, TreeArgs};
 pub use trace::TraceArgs;
 
 /// Records what a Linux machine does, system call by system call, into .scap capture files that sysdig, Falco,
@@ -68,6 +68,10 @@ pub enum Command {
     /// Show who talked to whom over the network: bytes, connections, the time to connect, failures
     #[command(override_usage = "scapd net [OPTIONS] [FILE]... [FILTER] [-p PID | -- COMMAND]")]
     Net(Box<GroupsArgs>),
+    /// Show the processes as a tree: what they executed, how long they lived, and how they ended
+    Tree(Box<TreeArgs>),
+    /// Show the processes, descriptors and sockets at a time, as ps, lsof and netstat do
+    State(Box<StateArgs>),
     /// Merge captures of one machine into one, in time order
     Merge(MergeArgs),
     /// Summarize a capture

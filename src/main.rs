@@ -97,6 +97,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Errors(args) => return summarize(args.errors(), out),
         Command::Files(args) => return summarize(args.files(), out),
         Command::Net(args) => return summarize(args.net(), out),
+        Command::Tree(args) => return summarize(args.resolve(), out),
+        Command::State(args) => {
+            let args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
+            read::read(&args, &mut out).map_err(read::cause)?;
+        }
         Command::Merge(args) => {
             let mut args = merge::MergeArgs::from(args);
             args.signal = Some(signals_of(&args.target)?);

@@ -228,6 +228,68 @@ fn slow_and_errors_show_calls() {
     );
 }
 
+fn tree_has_processes_and_their_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path().canonicalize().unwrap().into_os_string().into_string().unwrap();
+    let script =
+        "(cd \"$1\"; exec head -c 10 /dev/zero > x); sh -c 'kill -9 $$'; sh -c 'exit 5'; env cat /dev/null";
+    let (_folder, capture) = record(&["sh", "-c", script, "sh", &at]);
+    let lines = print(&["tree", &capture, "--json"]);
+    let processes: Vec<Json> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let with = |is: &dyn Fn(&Json) -> bool| {
+        let found: Vec<_> = processes.iter().filter(|process| is(process)).collect();
+        assert_eq!(found.len(), 1, "{lines}");
+        found[0]
+    };
+    let root = with(&|process| process["command"][2] == script);
+    let head = with(&|process| process["comm"] == "head");
+    assert_eq!(
+        (&head["parent"], &head["cwd"], &head["out_bytes"]),
+        (&root["pid"], &at.as_str().into(), &10.into())
+    );
+    assert_eq!((&head["status"], &head["user"]), (&0.into(), &"root".into()));
+    assert!(head["started"].as_str() < head["ended"].as_str() && root["started"].is_null(), "{lines}");
+    with(&|process| process["signal"] == "SIGKILL" && process["parent"] == root["pid"]);
+    with(&|process| process["status"] == 5);
+    let cat = with(&|process| process["comm"] == "cat");
+    let programs = cat["programs"].as_array().unwrap();
+    assert!(programs.len() == 2 && programs[0].as_str().unwrap().ends_with("/env"), "{cat:#}");
+    let text = print(&["tree", &capture]);
+    assert!(
+        text.contains("├─ head -c 10 /dev/zero") && text.contains("SIGKILL") && text.contains("└─ cat"),
+        "{text}"
+    );
+}
+
+fn state_is_that_of_a_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let script = "exec 3<>/dev/tcp/127.0.0.1/$1 4</etc/hostname; sleep 0.4; exec 3<&- 4<&-; sleep 0.4; :";
+    let (_folder, capture) = record(&["bash", "-c", script, "bash", &port]);
+    let at = |time: &str, filter: &str| json(&["state", &capture, "--at", time, "--json", filter]);
+    let early = at("0.3", "proc.name = bash and proc.cmdline contains hostname");
+    let [bash] = &early["processes"].as_array().unwrap()[..] else { panic!("{early:#}") };
+    assert!(bash["call"] == "wait4" && bash["call_ns"].as_u64().unwrap() > 50_000_000, "{bash:#}");
+    let names = |state: &Json, part: &str| -> Vec<String> {
+        let all = state[part].as_array().unwrap().iter();
+        all.map(|fd| fd["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(names(&early, "files").contains(&"/etc/hostname".to_owned()), "{early:#}");
+    assert!(
+        names(&early, "sockets").iter().any(|name| name.ends_with(&format!("->127.0.0.1:{port}"))),
+        "{early:#}"
+    );
+    let late = at("0.7", "proc.name = bash and proc.cmdline contains hostname");
+    assert!(!names(&late, "files").contains(&"/etc/hostname".to_owned()), "{late:#}");
+    assert_eq!((late["processes"].as_array().unwrap().len(), names(&late, "sockets").len()), (1, 0));
+    // A filter for descriptors shows these, and whose they are.
+    let holders = at("0.3", &format!("fd.sport = {port} and proc.name in (bash, sleep)"));
+    assert_eq!(names(&holders, "files").len(), 2);
+    assert_eq!(holders["processes"].as_array().unwrap().len(), 2);
+    let text = print(&["state", &capture, "--at", "0.3", "--show", "sockets", &format!("fd.sport = {port}")]);
+    assert!(text.lines().count() >= 3 && text.contains("ipv4 tcp"), "{text}");
+}
+
 fn live_summaries() {
     let timed = |args: &[&str]| {
         let mut command = Command::new("timeout");
@@ -283,6 +345,8 @@ fn main() {
         trial("net_has_peers_bytes_and_failures", None, net_has_peers_bytes_and_failures),
         trial("waiting_adds_up", None, waiting_adds_up),
         trial("slow_and_errors_show_calls", None, slow_and_errors_show_calls),
+        trial("tree_has_processes_and_their_ends", None, tree_has_processes_and_their_ends),
+        trial("state_is_that_of_a_time", None, state_is_that_of_a_time),
         trial("live_summaries", None, live_summaries),
         trial("mistakes_are_named", None, mistakes_are_named),
     ];

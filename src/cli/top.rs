@@ -1,18 +1,20 @@
 //! The options of `scapd top` and its kin.
 
-use std::{sync::Arc, time::Duration};
+use std::{ffi::OsString, sync::Arc, time::Duration};
 
 use clap::Args;
 
 use super::{
+    choice::choice,
     form::below,
-    read::usage,
+    read::{divide, filter_of, usage},
     source::{Source, SourceArgs},
 };
 use crate::{
-    read::Form,
-    top::{OutputForm, SlowForm, TopForm, TopKind, WaitingForm},
-    units::parse_duration,
+    choice::Choice,
+    read::{Form, ReadArgs, Span, When},
+    top::{OutputForm, Part, SlowForm, StateForm, TopForm, TopKind, TreeForm, WaitingForm},
+    units::{parse_duration, parse_size},
 };
 use scap::summary::{Column, Keys};
 
@@ -69,6 +71,39 @@ pub struct SlowArgs {
     /// Print a JSON object for each call
     #[arg(long)]
     json: bool,
+}
+
+/// `scapd tree`.
+#[derive(Debug, Args)]
+#[command(override_usage = "scapd tree [OPTIONS] [FILE]... [FILTER] [-p PID | -- COMMAND]")]
+pub struct TreeArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Print a JSON object for each process
+    #[arg(long)]
+    json: bool,
+}
+
+/// `scapd state`.
+#[derive(Debug, Args)]
+#[command(override_usage = "scapd state [OPTIONS] <FILE>... [FILTER]")]
+pub struct StateArgs {
+    /// Captures, and folders of captures; - for stdin. What follows and is no file is a filter for processes and descriptors
+    #[arg(required = true, value_name = "FILE")]
+    words: Vec<OsString>,
+    /// The time: 90s or 1m30s after the first event, 14:03:05, 2026-11-27T14:03:05 [default: the end of the captures]
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    at: Option<When>,
+    /// Show these parts
+    #[arg(long, value_name = "PART,...", value_delimiter = ',', value_parser = choice::<Part>())]
+    #[arg(default_values = Part::ALL.iter().map(|part| part.name()), hide_default_value = true)]
+    show: Vec<Part>,
+    /// Print a JSON object
+    #[arg(long)]
+    json: bool,
+    /// Limit the memory for the capture's threads, descriptors and users [default: 1G]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    max_state: Option<u64>,
 }
 
 /// How a table is shown.
@@ -198,6 +233,39 @@ impl SlowArgs {
         let form = if self.json { OutputForm::Json } else { OutputForm::Text };
         let form = SlowForm { rows: self.count, with_waits: self.waits, form };
         self.source.resolve("slow", Form::Other(Arc::new(form)))
+    }
+}
+
+impl TreeArgs {
+    /// Returns what to go through.
+    ///
+    /// # Errors
+    /// If the filter is wrong, or a file does not exist.
+    pub fn resolve(self) -> Result<Source, clap::Error> {
+        let form = if self.json { OutputForm::Json } else { OutputForm::Text };
+        self.source.resolve("tree", Form::Other(Arc::new(TreeForm { form })))
+    }
+}
+
+impl StateArgs {
+    /// Returns what to read.
+    ///
+    /// # Errors
+    /// If the filter is wrong, or a file does not exist.
+    pub fn resolve(self) -> Result<ReadArgs, clap::Error> {
+        let (files, words) = divide(self.words);
+        let filter = match words.as_str() {
+            "" => None,
+            words => Some(filter_of(words).map_err(|mistake| usage("state", mistake))?),
+        };
+        let form = if self.json { OutputForm::Json } else { OutputForm::Text };
+        Ok(ReadArgs {
+            files,
+            span: Span { from: None, to: self.at },
+            form: Form::Other(Arc::new(StateForm { form, parts: self.show, filter })),
+            max_state: self.max_state,
+            ..ReadArgs::default()
+        })
     }
 }
 

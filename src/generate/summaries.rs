@@ -99,4 +99,38 @@ pub(super) const SUMMARIES: &[Page] = &[
         ],
         ..SUMMARY
     },
+    Page {
+        command: "tree",
+        description: &[
+            "Prints the processes that have events which match, below their parents: when they were started, how long they \
+             lived, their exit status or the signal that ended them, calls, bytes, user, working directory (at the end, \
+             where it differs from that of the parent), and the command line of what they executed last.",
+            SOURCES,
+        ],
+        examples: &[
+            ("scapd tree -- sh install.sh", "Show what a script runs:"),
+            ("scapd tree all.scap user.name = www-data", "Show what a user ran:"),
+        ],
+        ..SUMMARY
+    },
+    Page {
+        command: "state",
+        description: &[
+            "Prints the state of the recorded machine at a time: its processes and the calls that their main threads are \
+             in, their descriptors, and their sockets. It is that behind the first event after the time.",
+            "A filter is asked about each process as if it made a call, and about each descriptor as if it were closed: \
+             descriptors of processes that match are shown, and processes of descriptors that match.",
+        ],
+        exit: &[0, 1, 2, 6],
+        examples: &[
+            ("scapd state all.scap --at 12:03:04", "Show what there was:"),
+            (
+                "scapd state all.scap --at 90s --show files fd.name startswith /var/log",
+                "Show who had files open:",
+            ),
+            ("scapd state all.scap --show sockets", "Show the sockets at the end of a capture:"),
+        ],
+        see_also: &["scapd", "scapd-read", "scapd-top", "ps", "lsof(8)"],
+        ..EMPTY
+    },
 ];

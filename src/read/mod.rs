@@ -37,7 +37,7 @@ use live::{Live, Waiting};
 use run::{Run, Whole};
 use scap::{
     formatter::{Columns, Formatter},
-    summary::TooManyGroups,
+    summary::{TooManyGroups, TooManyProcesses},
     text::DataForm,
 };
 
@@ -161,6 +161,7 @@ pub fn cause(error: PrintError) -> anyhow::Error {
         .map(anyhow::Error::from)
         .or_else(|e| e.downcast::<Stopped>().map(anyhow::Error::from))
         .or_else(|e| e.downcast::<TooManyGroups>().map(anyhow::Error::from))
+        .or_else(|e| e.downcast::<TooManyProcesses>().map(anyhow::Error::from))
         .unwrap_or_else(|e| PrintError::Write(e).into())
 }
 

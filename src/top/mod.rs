@@ -4,12 +4,16 @@
 //! events. `scap::summary` has the numbers, and this module shows them.
 
 mod slow;
+mod state;
 mod table;
+mod tree;
 mod units;
 mod view;
 mod waiting;
 
 pub use slow::SlowForm;
+pub use state::{Part, StateForm};
 pub use table::OutputForm;
+pub use tree::TreeForm;
 pub use view::{TopForm, TopKind};
 pub use waiting::WaitingForm;

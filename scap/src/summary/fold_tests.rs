@@ -1,6 +1,6 @@
 //! What threads wait for, the slowest calls, and the time to connect, of captures whose numbers are known.
 
-use super::{Column, Keys, Slowest, Spent, Top, Use, Wait, Waiting};
+use super::{Column, Exit, Keys, Slowest, Spent, Top, Tree, Use, Wait, Waiting};
 use crate::{
     fields::fixture::{BOOT, Capture, OK},
     format::{Keep, Reader, SockAddr, SockTuple, Value as Param},
@@ -195,4 +195,39 @@ fn what_a_call_waits_for_depends_on_its_descriptor() {
     capture.replay(|moment| waits.push(Wait::of(moment)));
     use Wait::{Disk, Other, Pipes, Poll};
     assert_eq!(waits, [Disk, Disk, Disk, Other, Pipes, Poll, Other]);
+}
+
+#[test]
+fn the_tree_has_what_became_of_processes() {
+    let exit = |status, signal| {
+        let status = [("status", Param::Errno(status)), ("ret", Param::Errno(status >> 8))];
+        [&status[..], &[("sig", Param::Signal(signal))]].concat()
+    };
+    let mut capture = Capture::new().clock(BOOT + 1000, 10);
+    capture
+        .event(60, "getcwd_x", &[("res", OK)])
+        .child(80, 60)
+        .exec(80, 60, b"-l\0/\0")
+        .exec(80, 60, b"-x\0")
+        .event(80, "read_x", &[("res", Param::Errno(7)), ("fd", Param::Fd(0))])
+        .event(80, "write_x", &[("res", Param::Errno(-32)), ("fd", Param::Fd(1))])
+        .child(81, 80)
+        .event(81, "procexit_e", &exit(9, 9))
+        .event(80, "procexit_e", &exit(3 << 8, 0))
+        // The id is used again.
+        .child(80, 60);
+    let each = |tree: &mut Tree, moment: &Moment<'_>| tree.event(moment, moment.event().tid() != 81).unwrap();
+    let tree = replay(&capture, Tree::default(), each, Tree::end_capture);
+    let [make, ls, cut, again] = tree.processes() else { panic!("{:?}", tree.processes()) };
+    assert_eq!((make.pid, make.parent, make.started, make.ended), (60, None, None, None));
+    assert_eq!((&make.comm[..], &make.command[..], make.calls), (&b"make"[..], &b"-make\0-a\0b c\0"[..], 1));
+    assert_eq!((ls.pid, ls.parent, ls.started), (80, Some(0), Some(BOOT + 1010)));
+    assert_eq!(ls.ended, Some((BOOT + 1080, Exit::Status(3))));
+    assert_eq!((&ls.command[..], ls.programs.len()), (&b"ls\0-x\0"[..], 2));
+    assert_eq!((ls.uid, &ls.user[..], &ls.cwd[..]), (Some(7), &b"ann"[..], &b"/srv"[..]));
+    // Two execs, a read and a write.
+    assert_eq!((ls.calls, ls.errors, ls.read, ls.written), (4, 1, 7, 0));
+    assert_eq!((cut.parent, cut.is_wanted, cut.calls), (Some(1), false, 0));
+    assert_eq!(cut.ended.map(|(_, exit)| exit), Some(Exit::Signal(9)));
+    assert_eq!((again.pid, again.parent, again.ended, again.is_wanted), (80, Some(0), None, true));
 }

@@ -35,6 +35,7 @@ mod tests;
 mod times;
 mod top;
 mod totals;
+mod tree;
 mod wait;
 mod waiting;
 
@@ -45,5 +46,6 @@ pub use slowest::{Slow, Slowest};
 pub use times::Times;
 pub use top::{Group, TooManyGroups, Top};
 pub use totals::Totals;
+pub use tree::{Exit, Process, TooManyProcesses, Tree};
 pub use wait::Wait;
 pub use waiting::{Spent, Use, Waiting};
