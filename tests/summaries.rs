@@ -201,10 +201,8 @@ fn slow_and_errors_show_calls() {
     let (_folder, capture) = record(&["sh", "-c", "sleep 0.3; cat /etc/nothing /etc/nothing; true"]);
     let slow = print(&["slow", &capture, "--waits", "-n", "2", "proc.name = sleep"]);
     let first = slow.lines().next().unwrap();
-    assert!(
-        first.trim_start().starts_with("300 ms  ") && first.contains("<sleep> clock_nanosleep("),
-        "{slow}"
-    );
+    assert!(first.trim_start().starts_with('3') && first.contains(" ms  "), "{slow}");
+    assert!(first.contains("<sleep> clock_nanosleep("), "{slow}");
     assert_eq!(slow.lines().count(), 2);
     let slow = print(&["slow", &capture, "proc.name = sleep"]);
     assert!(!slow.contains("clock_nanosleep"), "{slow}");
