@@ -16,7 +16,7 @@
 use std::io::Read;
 
 use crate::{
-    format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, ReadError, Reader},
+    format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, ReadError, Reader, state::MachineState},
     ledger,
     model::{Interval, Machine, Thread},
     select::Judge,
@@ -76,13 +76,19 @@ pub struct Position {
 pub struct Replay<'r, R: Read> {
     reader: &'r mut Reader<R>,
     keep: Keep,
+    course: Course,
+    section: u32,
+    interval: Interval,
+    limit: u64,
+}
+
+/// What is known at an event from those before it.
+#[derive(Debug, Default)]
+struct Course {
     machine: Machine,
     joiner: Joiner,
     judge: Judge,
-    section: u32,
     position: Position,
-    interval: Interval,
-    limit: u64,
 }
 
 impl<'r, R: Read> Replay<'r, R> {
@@ -92,11 +98,8 @@ impl<'r, R: Read> Replay<'r, R> {
         Replay {
             reader,
             keep,
-            machine: Machine::default(),
-            joiner: Joiner::default(),
-            judge: Judge::default(),
+            course: Course { position, ..Course::default() },
             section: 0,
-            position,
             interval: Interval::default(),
             limit: 0,
         }
@@ -104,7 +107,7 @@ impl<'r, R: Read> Replay<'r, R> {
 
     /// Returns how far it has come.
     pub fn position(&self) -> Position {
-        self.position
+        self.course.position
     }
 
     /// Returns the next event; `None` at the end of the capture.
@@ -116,23 +119,32 @@ impl<'r, R: Read> Replay<'r, R> {
         if self.interval.is_over() {
             // The machine has taken over what they need of it.
             self.reader.forget_state();
-            let memory = self.machine.memory() + self.joiner.memory();
+            let memory = self.course.machine.memory() + self.course.joiner.memory();
             self.reader.afford(memory)?;
             self.limit = self.reader.state_limit();
             self.interval.restart(memory);
         }
         let Some(captured) = self.reader.next_event()? else { return Ok(None) };
         self.interval.event(captured.event.bytes().len());
-        let (position, ts) = (&mut self.position, captured.event.ts());
         let is_first = captured.section != self.section;
-        let turns_back = is_first && ts < position.newest;
+        let turns_back = is_first && captured.event.ts() < self.course.position.newest;
         if is_first {
             self.section = captured.section;
-            self.machine = Machine::of_state(captured.state, self.keep);
-            self.judge = Judge::default();
-            self.joiner = Joiner::default();
+            self.course = Course::new(captured.state, self.keep, self.course.position);
             self.interval.end();
         }
+        let moment = self.course.moment(captured);
+        Ok(Some(Moment { turns_back, limit: self.limit, ..moment }))
+    }
+}
+
+impl Course {
+    fn new(state: &MachineState, keep: Keep, position: Position) -> Course {
+        Course { machine: Machine::of_state(state, keep), position, ..Course::default() }
+    }
+
+    fn moment<'a>(&'a mut self, captured: CapturedEvent<'a>) -> Moment<'a> {
+        let (position, ts) = (&mut self.position, captured.event.ts());
         let raw = captured.event;
         let captured = CapturedEvent { event: self.joiner.join(captured.event), ..captured };
         self.machine.apply_on(captured.cpu, &captured.event);
@@ -150,16 +162,38 @@ impl<'r, R: Read> Replay<'r, R> {
         let previous = std::mem::replace(&mut position.previous, ts);
         position.newest = position.newest.max(ts);
         position.events += 1;
-        Ok(Some(Moment {
+        Moment {
             num: position.events,
             is_asked,
-            turns_back,
-            limit: self.limit,
+            turns_back: false,
+            limit: 0,
             raw,
             first: position.first,
             previous,
             captured,
             machine: &self.machine,
-        }))
+        }
+    }
+}
+
+/// Follows events as they are recorded: gives each with the machine at it, as a replay of the capture would.
+#[derive(Debug, Default)]
+pub struct Follow {
+    course: Course,
+    /// What the moments have as the state of their section.
+    state: MachineState,
+}
+
+impl Follow {
+    /// Starts with this state of the machine.
+    pub fn new(state: &MachineState) -> Follow {
+        Follow { course: Course::new(state, Keep::All, Position::default()), state: MachineState::default() }
+    }
+
+    /// Takes the next event, which was recorded on a CPU.
+    pub fn event<'a>(&'a mut self, cpu: u16, event: EventView<'a>) -> Moment<'a> {
+        let captured =
+            CapturedEvent { cpu, flags: 0, offset: 0, more: true, section: 1, state: &self.state, event };
+        self.course.moment(captured)
     }
 }

@@ -154,6 +154,11 @@ impl Numbers {
         family.counter("scapd_events_taken", "Events read from the ring buffers", status.taken)?;
         family.counter("scapd_events_written", "Events written to the output", status.written)?;
         family.counter(
+            "scapd_events_left_out",
+            "Events that did not match the filter, left out by the recorder",
+            status.left_out,
+        )?;
+        family.counter(
             "scapd_written_bytes",
             "Bytes written to the output, after compression",
             status.bytes,

@@ -38,6 +38,8 @@ pub struct Status {
     pub taken: u64,
     /// Of these, events that have reached the output.
     pub written: u64,
+    /// Events that the recorder left out because of its filter.
+    pub left_out: u64,
     /// Bytes that have reached the output, after compression.
     pub bytes: u64,
     /// Files started.
@@ -86,6 +88,7 @@ impl Default for Status {
             target: String::new(),
             taken: 0,
             written: 0,
+            left_out: 0,
             bytes: 0,
             files: 0,
             files_closed: 0,
@@ -148,6 +151,7 @@ impl Watch {
             target: drain.target().to_owned(),
             taken,
             written: progress.events(),
+            left_out: drain.left_out(),
             bytes: progress.bytes_out(),
             files: progress.files(),
             files_closed: progress.files_closed(),

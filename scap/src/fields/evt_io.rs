@@ -8,7 +8,7 @@
 //! | `evt.buflen` in a filter | works | often ends with an error |
 
 use super::{
-    Type, Value,
+    Need, Type, Value,
     row::Row,
     subject::open,
     types::{self, ByType, FdKind, category, has, result},
@@ -29,16 +29,20 @@ pub(super) const ROWS: &[Row] = &[
             let bytes = m.event().param((*DATA.of(m)?)?)?;
             (!bytes.is_empty()).then(|| Value::text(bytes))
         },
-    ),
+    )
+    .needs(Need::Event),
     Row::one("evt.buflen", Type::Uint, "number of bytes that a call on a descriptor transferred", |m| {
         length(m, None, |_| true)
-    }),
+    })
+    .needs(Need::Event),
     Row::one("evt.buflen.in", Type::Uint, "the same, of calls that read", |m| {
         length(m, Some(Category::IoRead), |_| true)
-    }),
+    })
+    .needs(Need::Event),
     Row::one("evt.buflen.out", Type::Uint, "the same, of calls that write", |m| {
         length(m, Some(Category::IoWrite), |_| true)
-    }),
+    })
+    .needs(Need::Event),
     Row::one("evt.buflen.file", Type::Uint, "number of bytes transferred from or to a file", |m| {
         length(m, None, is_file)
     }),

@@ -234,6 +234,7 @@ impl Apply<'_> {
             }
             Some(Notice::Gap(_)) => self.gap(),
             Some(Notice::Selected(asked)) => self.machine.tasks.is_partial = !asked.is_everything(),
+            Some(Notice::Filter(text)) => self.machine.tasks.is_partial |= !text.is_empty(),
             _ => return false,
         }
         true
