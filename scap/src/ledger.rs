@@ -164,7 +164,7 @@ pub struct Gap {
     pub most: Vec<(EventType, u64)>,
 }
 
-/// Events left out on purpose. They are not lost; except those of a filter, they are not seen either.
+/// Events left out on purpose. They are not lost; except those that the recorder leaves out, they are not seen either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LeftOut {
     /// Returns of failed calls.
@@ -173,6 +173,8 @@ pub struct LeftOut {
     pub sampled: u64,
     /// Events that the recorder left out because of its filter. They count as seen.
     pub filtered: u64,
+    /// Events that the kernel left out because they cannot match the filter.
+    pub sieved: u64,
 }
 
 impl LeftOut {
@@ -181,6 +183,7 @@ impl LeftOut {
         self.failed = self.failed.saturating_add(other.failed);
         self.sampled = self.sampled.saturating_add(other.sampled);
         self.filtered = self.filtered.saturating_add(other.filtered);
+        self.sieved = self.sieved.saturating_add(other.sieved);
     }
 
     /// Returns the events since an earlier count.
@@ -189,6 +192,7 @@ impl LeftOut {
             failed: self.failed.saturating_sub(earlier.failed),
             sampled: self.sampled.saturating_sub(earlier.sampled),
             filtered: self.filtered.saturating_sub(earlier.filtered),
+            sieved: self.sieved.saturating_sub(earlier.sieved),
         }
     }
 }
@@ -443,6 +447,7 @@ impl Verdict {
             ("failed", self.left_out.failed),
             ("sampled", self.left_out.sampled),
             ("filtered", self.left_out.filtered),
+            ("sieved", self.left_out.sieved),
             ("sample_ratio", self.sample_ratio.into()),
         ];
         for (key, value) in rules.into_iter().filter(|(_, value)| *value > 0) {

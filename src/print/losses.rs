@@ -197,6 +197,9 @@ fn balance(verdict: &Verdict) -> Table {
     if verdict.left_out.filtered > 0 {
         row("left out by the filter", verdict.left_out.filtered);
     }
+    if verdict.left_out.sieved > 0 {
+        row("left out in the kernel", verdict.left_out.sieved);
+    }
     if verdict.left_out.failed > 0 {
         row("failed, left out", verdict.left_out.failed);
     }
@@ -313,7 +316,7 @@ mod tests {
         let rows = |verdict: Verdict| balance(&verdict).row_iter().count();
         let least = rows(Verdict::default());
         let left_out = |failed, sampled| Verdict {
-            left_out: LeftOut { failed, sampled, filtered: 0 },
+            left_out: LeftOut { failed, sampled, ..LeftOut::default() },
             ..Verdict::default()
         };
         assert_eq!(rows(Verdict { late: 1, ..Verdict::default() }), least + 1);

@@ -11,6 +11,8 @@ use std::{
 
 pub use counts::Counts;
 
+use filter::Behind;
+
 use super::{clock::Clock, ledger::LossLedger, rotor::Rotor, self_test::SelfTest, sieve::Sieve, state::Scan};
 use crate::{
     clocks::Machine,
@@ -57,6 +59,8 @@ pub struct Drain {
     sieve: Option<Sieve>,
     /// The filters that follow it, one for each [`Notice::Filter`] that is pending.
     sieves: VecDeque<Option<Sieve>>,
+    /// Events behind a filter that is pending, while the one before it waits for the state of the machine.
+    behind: Behind,
     /// Events that earlier filters left out.
     filtered: u64,
     /// When the file began, if its selection notice is still to be written.
@@ -129,6 +133,7 @@ impl Drain {
             selected: None,
             sieve: None,
             sieves: VecDeque::new(),
+            behind: Behind::default(),
             filtered: 0,
             unsaid: None,
             latest: 0,
@@ -265,11 +270,21 @@ impl Drain {
         Ok(self.chunk.is_some())
     }
 
-    /// Writes an event with time stamp `ts`, and those that extend it, into the current buffer.
+    /// Takes an event with time stamp `ts`, and those that extend it.
     #[inline]
     fn write(&mut self, event: RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
-        // A filter that waits for the state of the machine holds the events before them.
-        while !self.needs_state() && self.notices.front().is_some_and(|(after, _)| *after < ts) {
+        self.taken = self.taken.max(time_stamp(event.bytes));
+        if self.has_to_wait(ts) {
+            self.behind.push(&event, ts);
+            return Ok(());
+        }
+        self.write_in_turn(event, ts)
+    }
+
+    /// Writes an event into the current buffer, after the notices before it.
+    #[inline]
+    fn write_in_turn(&mut self, event: RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
+        while self.notices.front().is_some_and(|(after, _)| *after < ts) {
             let Some((at, notice)) = self.notices.pop_front() else { break };
             self.write_notice(notice, at)?;
         }
@@ -281,7 +296,6 @@ impl Drain {
             self.say(&mut chunk, began.min(ts));
             self.chunk = Some(chunk);
         }
-        self.taken = self.taken.max(time_stamp(event.bytes));
         if self.sieve.is_some() { self.sift(&event, ts) } else { self.put(event, ts, true) }
     }
 

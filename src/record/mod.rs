@@ -39,7 +39,7 @@ use crate::{
         Destination, Pattern, Reserved, ReservedFiles, Series, Target, WriterThread, default_name,
         default_pattern,
     },
-    probe::{Active, Loaded, Opened, ProbeOptions, TargetState},
+    probe::{Active, KernelFilter, Loaded, Opened, ProbeOptions, TargetState},
 };
 pub use command::CommandError;
 use command::{HeldCommand, Stdout};
@@ -222,8 +222,15 @@ pub fn run(
     drain.filter_by(wanted.sieve());
     drain.look_for(self_test);
     let gate_opened = Instant::now();
-    let mut audience =
-        Audience { requests, observer, watch: Watch::new(), rotating: Vec::new(), wanted, scanning: None };
+    let mut audience = Audience {
+        requests,
+        observer,
+        watch: Watch::new(),
+        rotating: Vec::new(),
+        wanted,
+        scanning: None,
+        filters_early: false,
+    };
     let ended = record_events(config, &scan, &mut active, &mut drain, &mut command, &mut audience);
     let ended = ended.and_then(|ended| audience.end_scan(&mut drain).map(|()| ended));
     let duration = gate_opened.elapsed();
@@ -317,6 +324,7 @@ fn record_events(
     drain.start(&state, &state::bytes(&state)?)?;
     drop(state);
     let ready = await_self_test(active, drain, audience)?;
+    audience.filter_early(active, drain);
     let status = audience.publish(active, drain);
     if ready {
         audience.observer.started(&status);
@@ -385,6 +393,8 @@ struct Audience<'a> {
     wanted: Wanted,
     /// The state of the machine for a new filter, while it is being read.
     scanning: Option<Scanning>,
+    /// Whether the kernel has its part of the filter.
+    filters_early: bool,
 }
 
 impl Audience<'_> {
@@ -412,6 +422,7 @@ impl Audience<'_> {
             };
         }
         self.scan_if_needed(drain, scan)?;
+        self.filter_early(active, drain);
         if !self.rotating.is_empty() && drain.has_rotated() {
             for answer in self.rotating.drain(..) {
                 let _ = answer.send(Ok(()));
@@ -443,13 +454,28 @@ impl Audience<'_> {
         }
     }
 
+    /// Lets the kernel leave out what cannot match, as soon as the recorder knows all threads.
+    fn filter_early(&mut self, active: &Active, drain: &Drain) {
+        if !self.filters_early && !drain.needs_state() && !drain.changes_filter() {
+            active.probe().control().set_filter(&self.wanted.in_kernel());
+            self.filters_early = true;
+        }
+    }
+
     fn change(&mut self, probe: &Loaded, settings: &LiveSettings, drain: &mut Drain) -> Result<(), String> {
         let wanted = self.wanted.changed(settings);
+        let filters_anew =
+            wanted.filter_text() != self.wanted.filter_text() || wanted.only() != self.wanted.only();
+        if filters_anew {
+            // Events up to the change are those of the filter before, and events from there on those of the next.
+            probe.control().set_filter(&KernelFilter::default());
+            self.filters_early = false;
+        }
         wanted.select(probe).map_err(|e| e.to_string())?;
         if wanted.asked() != self.wanted.asked() {
             drain.change_what_is_asked(wanted.asked(), probe.now());
         }
-        if wanted.filter_text() != self.wanted.filter_text() || wanted.only() != self.wanted.only() {
+        if filters_anew {
             drain.change_filter(wanted.sieve(), probe.now());
         }
         if wanted.needs_new_names(&self.wanted) {
@@ -521,7 +547,7 @@ fn finish(scan: &Scan, active: &mut Active, drain: &mut Drain) -> anyhow::Result
     let deadline = Instant::now() + DRAIN_LIMIT;
     while !drain.is_full() && Instant::now() < deadline {
         let took = drain.step(active)? > 0;
-        if drain.needs_state() {
+        while drain.needs_state() {
             // The filter changed just before the end.
             drain.begin_filter(&Scanning::begin(scan)?.finish()?)?;
         }

@@ -19,7 +19,7 @@ use scap::{
 /// How long an event waits for the return of a call, in ns.
 const PATIENCE: u64 = 250_000_000;
 /// The most memory for events that wait for the state of the machine, in bytes. More wait in the rings.
-const MAX_HELD: usize = 64 << 20;
+pub(super) const MAX_HELD: usize = 64 << 20;
 
 /// An event on its way to the output. Its time is the one that is written.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) struct Sifted {
 }
 
 impl Sifted {
-    fn new(event: &RawEvent<'_>, ts: u64) -> Sifted {
+    pub fn new(event: &RawEvent<'_>, ts: u64) -> Sifted {
         let mut bytes = Vec::with_capacity(event.bytes.len() + event.extensions.len());
         for part in event.parts() {
             let start = bytes.len();

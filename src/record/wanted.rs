@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Config, settings::LiveSettings, sieve::Sieve};
-use crate::probe::{Directions, Loaded, ProbeError, ProbeOptions};
+use crate::probe::{Directions, KernelFilter, Loaded, ProbeError, ProbeOptions};
 use scap::{
     events::{SYSCALLS, Syscall},
     filter::{Filter, Places},
@@ -59,6 +59,15 @@ impl Wanted {
     /// Returns the filter, to run beside the recording.
     pub(super) fn sieve(&self) -> Option<Sieve> {
         self.filter.as_ref().map(|filter| Sieve::new(&filter.0, self.only))
+    }
+
+    /// Returns what the kernel decides of the filter, once all threads are known.
+    pub(super) fn in_kernel(&self) -> KernelFilter {
+        let of = |places: &Places| KernelFilter {
+            clauses: places.early().to_vec(),
+            kept: places.kept(!self.only),
+        };
+        self.filter.as_ref().map(|filter| of(&filter.1)).unwrap_or_default()
     }
 
     /// Returns the text of the filter.

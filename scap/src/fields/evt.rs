@@ -21,7 +21,7 @@ use super::{
     types::{self, ByType, FdKind, category, has, result},
 };
 use crate::{
-    events::{self, Category, Effect, EventFlags, SYSCALLS, Source},
+    events::{self, Category, Effect, Event, EventFlags, SYSCALLS, Source},
     replay::Moment,
     text::kernel_names,
 };
@@ -84,12 +84,15 @@ pub(super) const ROWS: &[Row] = &[
             _ => error().map_or_else(|| text(result.to_string().into()), Value::text),
         })
     })
+    .of_type_at(has_no_result)
     .needs(Need::Event),
     Row::one("evt.rawres", Type::Int, "what the call returned, as a number", |m| result(m).map(Value::Int))
+        .of_type_at(has_no_result)
         .needs(Need::Event),
     Row::one("evt.failed", Type::Bool, "whether the call failed; no value if the event has no result", |m| {
         failed(m).map(Value::Bool)
     })
+    .of_type_at(has_no_result)
     .needs(Need::Event),
     Row::one("evt.is_wait", Type::Bool, "whether the call makes the thread wait, as poll", |m| {
         Some(Value::Bool(has(m, EventFlags::WAITS)))
@@ -99,6 +102,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::one("evt.count.error", Type::Uint, "1 if the call failed, 0 if it did not", |m| {
         failed(m).map(count)
     })
+    .of_type_at(has_no_result)
     .needs(Need::Event),
     Row::one("evt.count.error.file", Type::Uint, "the same, of calls on files and directories", |m| {
         (subject(m) == Subject::File).then(|| failed(m).map(count)).flatten()
@@ -155,6 +159,11 @@ fn subject(m: &Moment<'_>) -> Subject {
         Some(_) => Subject::Other,
         None => CREATES.of(m).copied().unwrap_or(Subject::Other),
     }
+}
+
+/// Returns whether events of a row have no result: entries have none, whatever extends them.
+fn has_no_result(row: &Event) -> bool {
+    row.ty.is_enter() && row.result().is_none()
 }
 
 fn failed(m: &Moment<'_>) -> Option<bool> {

@@ -106,6 +106,7 @@
 
 mod check;
 mod constant;
+pub mod early;
 mod error;
 mod expression;
 mod glob;

@@ -15,13 +15,22 @@ use crate::{
     select::{Selection, SyscallSet, Tracepoint, TracepointSet},
 };
 
-use super::{Filter, plan::Node, tree::Tree};
+use super::{
+    Filter,
+    early::{self, Clause},
+    plan::Node,
+    tree::Tree,
+};
 
 /// A place that decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// Before anything is recorded, by the type of an event: what cannot match is not loaded.
     NotLoaded,
+    /// The kernel, by the task that makes a call.
+    Task,
+    /// The kernel, by the result of a call.
+    Return,
     /// The recorder, at each event, in the order of time.
     Recorder,
 }
@@ -31,6 +40,8 @@ impl Place {
     pub const fn key(self) -> &'static str {
         match self {
             Place::NotLoaded => "not_loaded",
+            Place::Task => "task",
+            Place::Return => "return",
             Place::Recorder => "recorder",
         }
     }
@@ -39,6 +50,8 @@ impl Place {
     pub const fn text(self) -> &'static str {
         match self {
             Place::NotLoaded => "not loaded",
+            Place::Task => "at the task",
+            Place::Return => "at the return",
             Place::Recorder => "recorder",
         }
     }
@@ -74,6 +87,7 @@ pub struct Places {
     by_code: BTreeMap<u16, [Decided; 2]>,
     need: Need,
     parts: Vec<Part>,
+    early: Vec<Clause>,
 }
 
 impl Places {
@@ -87,14 +101,42 @@ impl Places {
         });
         let by_code: BTreeMap<_, _> = by_code.collect();
         let by_own_type = own_rows().map(|row| (row.ty.0, decided(&filter.plan, row, 0))).collect();
-        let mut places = Places { by_type, by_own_type, by_code, need: Need::Event, parts: Vec::new() };
+        let mut places =
+            Places { by_type, by_own_type, by_code, need: Need::Event, parts: Vec::new(), early: Vec::new() };
         if places.takes_recorder() {
             let open = filter.fields.iter().filter(|field| !Fields.is_of_type(field.field));
             places.need = open.map(Fields::need).max().unwrap_or(Need::Event);
         }
         let need = places.need;
-        tests(&filter.tree, &mut |test| places.parts.push(part(test, need)));
+        if need != Need::Everything {
+            places.early = early::clauses(&filter.tree);
+        }
+        tests(&filter.tree, &mut |test| {
+            let early = early_place(&places.early, places.parts.len());
+            places.parts.push(part(test, need, early));
+        });
         places
+    }
+
+    /// Returns what the kernel decides, once all threads are known.
+    pub fn early(&self) -> &[Clause] {
+        &self.early
+    }
+
+    /// Returns the events that are recorded even if the kernel refuses them: what the recorder needs to decide about others, and
+    /// with `with_names` to keep names right.
+    pub fn kept(&self, with_names: bool) -> Selection {
+        if self.need < Need::State && !with_names {
+            return Selection::default();
+        }
+        let returns = |of: fn(&Syscall) -> bool| SyscallSet::all().iter().filter(move |call| of(call));
+        let names = Selection::default().with_all_companions().for_names.calls;
+        // A task that becomes another in the middle of a call may match at its end.
+        Selection {
+            enter: returns(changes_task).collect(),
+            exit: returns(changes_state).collect::<SyscallSet>().union(&names),
+            ..Selection::default()
+        }
     }
 
     /// Returns the tests of the filter, in its order.
@@ -193,6 +235,13 @@ fn changes_state(call: &Syscall) -> bool {
     call.exit().and_then(Event::effect).is_some_and(|effect| effect != Effect::Memory)
 }
 
+/// Returns whether a call changes what the kernel tests of a task.
+fn changes_task(call: &Syscall) -> bool {
+    use Effect::{ChangeGroup, ChangeUser, Clone, Exec, Prctl};
+    let effect = call.exit().and_then(Event::effect);
+    effect.is_some_and(|effect| matches!(effect, Clone | Exec | Prctl | ChangeUser | ChangeGroup))
+}
+
 /// Returns the rows of events that are beside the format and extend no other event.
 fn own_rows() -> impl Iterator<Item = &'static Event> {
     let stands_alone = |row: &&'static Extension| Extends::of(row.joined.ty) == Some(Extends::Nothing);
@@ -242,8 +291,14 @@ fn tests<'t>(tree: &'t Tree, each: &mut impl FnMut(&'t Tree)) {
     }
 }
 
-/// Returns where a test is decided, in a filter with this need.
-fn part(test: &Tree, need: Need) -> Part {
+/// Returns where the kernel decides the test with this number, if it does.
+fn early_place(clauses: &[Clause], source: usize) -> Option<Place> {
+    let test = clauses.iter().flatten().find(|test| test.source == source)?;
+    Some(if test.subject == early::Subject::Result { Place::Return } else { Place::Task })
+}
+
+/// Returns where a test is decided, in a filter with this need, if the kernel decides it at the place `early`.
+fn part(test: &Tree, need: Need, early: Option<Place>) -> Part {
     let fields = fields_of(test);
     let is_known = |row: &Event| fields.iter().all(|field| Fields::is_of_row(field, row));
     let (mut some, mut all) = (false, true);
@@ -252,12 +307,10 @@ fn part(test: &Tree, need: Need) -> Part {
         some |= is_known;
         all &= is_known;
     }
-    let places = match (some && need != Need::Everything, all && need != Need::Everything) {
-        (_, true) => vec![Place::NotLoaded],
-        (true, false) => vec![Place::NotLoaded, Place::Recorder],
-        (false, false) => vec![Place::Recorder],
-    };
-    Part { text: test.to_string(), places }
+    let by_type = need != Need::Everything;
+    let not_loaded = Some(Place::NotLoaded).filter(|_| some && by_type);
+    let later = [early, Some(Place::Recorder)].into_iter().flatten().filter(|_| !(all && by_type));
+    Part { text: test.to_string(), places: not_loaded.into_iter().chain(later).collect() }
 }
 
 fn fields_of(test: &Tree) -> Vec<Reference> {

@@ -43,6 +43,7 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
                 failed: fields.number("failed"),
                 sampled: fields.number("sampled"),
                 filtered: fields.number("filtered"),
+                sieved: fields.number("sieved"),
             },
             sample_ratio: fields.number("sample_ratio").try_into().unwrap_or(0),
         })),

@@ -34,7 +34,7 @@ fn a_verdict_is_read_back_and_adds_up() {
         losses: losses(&[(Cause::Backlog, 4), (Cause::Disk, 5), (Cause::Skipped, 50)]),
         late: 0,
         unread: 1,
-        left_out: LeftOut { failed: 7, sampled: 30, filtered: 4 },
+        left_out: LeftOut { failed: 7, sampled: 30, filtered: 4, sieved: 9 },
         sample_ratio: 8,
     };
     assert_eq!(verdict.unaccounted(), 0);

@@ -1,12 +1,29 @@
 //! The way of events through the filter of a recording.
 
+use std::collections::VecDeque;
+
 use super::{Drain, write_filter, write_selected};
 use crate::{
     output::{Chunk, OutputError},
     probe::RawEvent,
-    record::sieve::Sieve,
+    record::sieve::{MAX_HELD, Sieve, Sifted},
 };
-use scap::{events::EventType, format::MachineState, ledger::Notice};
+use scap::{events::EventType, format::MachineState, ledger::Notice, slice::Waiting};
+
+/// Events that wait for their turn. Nobody has taken them yet: they count as if they were in the rings.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    events: VecDeque<Sifted>,
+    bytes: usize,
+}
+
+impl Behind {
+    pub(super) fn push(&mut self, event: &RawEvent<'_>, ts: u64) {
+        let event = Sifted::new(event, ts);
+        self.bytes += event.size();
+        self.events.push_back(event);
+    }
+}
 
 impl Drain {
     /// Starts with this filter. Call it before the first event is taken.
@@ -40,6 +57,11 @@ impl Drain {
         self.sieve = next;
     }
 
+    /// Returns whether another filter is still to come.
+    pub fn changes_filter(&self) -> bool {
+        !self.sieves.is_empty()
+    }
+
     /// Returns whether the filter waits for the state of the machine.
     pub fn needs_state(&self) -> bool {
         self.sieve.as_ref().is_some_and(Sieve::needs_state)
@@ -50,12 +72,38 @@ impl Drain {
         if let Some(sieve) = &mut self.sieve {
             sieve.begin(state, &mut self.judge);
         }
-        self.pass_on(self.clock.now())
+        self.pass_on(self.clock.now())?;
+        self.catch_up()
+    }
+
+    /// Returns whether an event with this time has to wait: the filter waits for the state of the machine, and what is said
+    /// before the event may be the next filter.
+    #[inline]
+    pub(super) fn has_to_wait(&self, ts: u64) -> bool {
+        let is_due = || self.notices.front().is_some_and(|(after, _)| *after < ts);
+        !self.behind.events.is_empty() || self.needs_state() && is_due()
+    }
+
+    /// Takes the events that had to wait, as far as they need not any longer.
+    fn catch_up(&mut self) -> Result<(), OutputError> {
+        while let Some(event) = self.behind.events.pop_front() {
+            let (raw, ts) = event.raw();
+            if self.needs_state() && self.notices.front().is_some_and(|(after, _)| *after < ts) {
+                self.behind.events.push_front(event);
+                return Ok(());
+            }
+            self.behind.bytes -= event.size();
+            if self.chunk.is_none() {
+                self.chunk = Some(self.writer.take_or_make()?);
+            }
+            self.write_in_turn(raw, ts)?;
+        }
+        Ok(())
     }
 
     /// Returns whether another event can be taken.
     pub(super) fn has_room(&self) -> bool {
-        self.sieve.as_ref().is_none_or(Sieve::has_room)
+        self.behind.bytes < MAX_HELD && self.sieve.as_ref().is_none_or(Sieve::has_room)
     }
 
     /// Takes an event for the filter, and writes those that it passes on.
