@@ -71,7 +71,8 @@ impl ProgramSettings {
     /// Writes one of the two sieves: the one that no program reads.
     pub(super) fn store_sieve(&self, index: usize, sieve: &types::sc_sieve) {
         const WORDS: usize = size_of::<types::sc_sieve>() / 8;
-        const _: () = assert!(size_of::<types::sc_sieve>() % 8 == 0 && align_of::<types::sc_sieve>() == 8);
+        const _: () =
+            assert!(size_of::<types::sc_sieve>().is_multiple_of(8) && align_of::<types::sc_sieve>() == 8);
         assert!(index < 2, "no such sieve");
         let source: *const u64 = (&raw const *sieve).cast();
         // SAFETY: as for `fields`; the assertion keeps the index within the array.

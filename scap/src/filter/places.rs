@@ -361,6 +361,17 @@ mod tests_of_places {
         assert_eq!(pairs("evt.category = net"), ["not loaded, recorder"]);
         assert_eq!(pairs("evt.dir = > or syscall.type exists"), ["not loaded", "not loaded"]);
         assert_eq!(pairs("evt.type = read and evt.num > 5"), ["recorder", "recorder"], "it takes all events");
+        assert_eq!(pairs("proc.name = cat and evt.num > 5"), ["recorder", "recorder"]);
+        assert_eq!(
+            pairs("proc.pid = 1 and (evt.rawres = 2 or user.uid = 3) and (group.gid = 4 or fd.num = 5)"),
+            [
+                "at the task, recorder",
+                "not loaded, at the return, recorder",
+                "at the task, recorder",
+                "recorder",
+                "recorder"
+            ]
+        );
     }
 
     #[test]
@@ -373,6 +384,10 @@ mod tests_of_places {
         let (enter, ..) = narrowed("evt.type = fsync and evt.dir = < and evt.latency > 1ms");
         assert_eq!(enter, "fsync", "their entries have the times");
         assert_eq!(narrowed("proc.name = cat"), of("all", "all", true));
+        let opens = "open,openat,open_by_handle_at,creat,openat2";
+        let opens = select::parse(opens).unwrap().to_string();
+        assert_eq!(narrowed("evt.is_open_write = true"), of("none", &opens, false));
+        assert_eq!(narrowed("evt.failed = true").0, "none", "entries have no result");
         assert_eq!(narrowed("evt.type = fsync and evt.num > 5"), of("all", "all", true));
         let net = places("evt.category = net").narrow(&Selection::all(), true);
         let has = |name| net.exit.contains(Syscall::by_name(name).unwrap());
@@ -385,6 +400,8 @@ mod tests_of_places {
         let all = Selection { enter: SyscallSet::all(), ..Selection::default() }.companions();
         assert_eq!(selection.for_names.calls, all.calls);
         assert!(!selection.for_names.directories_only);
+        let length = places("evt.type = pread and evt.buflen > 1");
+        assert_eq!(length.need(), Need::State, "it depends on the kind of the descriptor");
         let alone = places("evt.type = getppid and evt.rawres > 1").narrow(&Selection::all(), false);
         assert!(alone.for_names.calls.is_empty(), "an event has its result");
         // A selection of the user is only narrowed further.

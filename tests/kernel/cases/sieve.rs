@@ -132,7 +132,9 @@ pub fn takes_tasks_of_user_namespaces(t: &mut Test) {
     }
     let events = captured.all();
     assert_eq!(events.len(), 1, "the first call is that of root");
-    events.into_iter().for_each(|event| event.i64("res", 0).rest_does_not_matter());
+    for event in events {
+        event.i64("res", 0).rest_does_not_matter();
+    }
 }
 
 pub fn takes_returns_by_their_results(t: &mut Test) {
