@@ -18,7 +18,7 @@ use std::io::Read;
 use crate::{
     format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, ReadError, Reader, state::MachineState},
     ledger,
-    model::{Interval, Machine, Thread},
+    model::{Interval, Machine, Thread, is_quiet},
     select::Judge,
 };
 
@@ -71,6 +71,19 @@ pub struct Position {
     newest: u64,
 }
 
+impl Position {
+    /// Takes an event of this time. Returns the time of the event before, or its own if there was none.
+    #[inline]
+    fn take(&mut self, ts: u64) -> u64 {
+        if self.events == 0 {
+            (self.first, self.previous) = (ts, ts);
+        }
+        self.newest = self.newest.max(ts);
+        self.events += 1;
+        std::mem::replace(&mut self.previous, ts)
+    }
+}
+
 /// A capture that is replayed.
 #[derive(Debug)]
 pub struct Replay<'r, R: Read> {
@@ -86,6 +99,7 @@ pub struct Replay<'r, R: Read> {
 #[derive(Debug, Default)]
 struct Course {
     machine: Machine,
+    ignores_calls: bool,
     joiner: Joiner,
     judge: Judge,
     position: Position,
@@ -105,9 +119,39 @@ impl<'r, R: Read> Replay<'r, R> {
         }
     }
 
+    /// Has the machine not know [the calls](Machine::call) that threads are in, nor [how long](Machine::latency) they took.
+    /// This saves time.
+    #[must_use]
+    pub fn ignore_calls(mut self, ignores: bool) -> Self {
+        self.course.ignore_calls(ignores);
+        self
+    }
+
     /// Returns how far it has come.
     pub fn position(&self) -> Position {
         self.course.position
+    }
+
+    /// Goes past the next events as long as `is_unwanted` says so and they change nothing of the machine, as
+    /// [`next`](Replay::next) does, and faster. `is_unwanted` gets the event as the capture has it, with its
+    /// extension, and where its block starts in the uncompressed capture, in bytes. It is not asked about all events: what is not passed, `next` returns.
+    pub fn pass(&mut self, mut is_unwanted: impl FnMut(&EventView<'_>, u64) -> bool) {
+        let Replay { reader, course, interval, section, .. } = self;
+        let Course { machine, joiner, position, .. } = course;
+        if reader.section() != *section {
+            return;
+        }
+        reader.pass(|offset, event| {
+            let ty = event.ty();
+            let passes =
+                is_quiet(event) && joiner.leaves(ty) && !interval.is_over() && is_unwanted(event, offset);
+            if passes {
+                machine.pair(event);
+                interval.event(event.bytes().len());
+                position.take(event.ts());
+            }
+            passes
+        });
     }
 
     /// Returns the next event; `None` at the end of the capture.
@@ -130,7 +174,9 @@ impl<'r, R: Read> Replay<'r, R> {
         let turns_back = is_first && captured.event.ts() < self.course.position.newest;
         if is_first {
             self.section = captured.section;
-            self.course = Course::new(captured.state, self.keep, self.course.position);
+            let Course { ignores_calls, position, .. } = self.course;
+            self.course = Course::new(captured.state, self.keep, position);
+            self.course.ignore_calls(ignores_calls);
             self.interval.end();
         }
         let moment = self.course.moment(captured);
@@ -143,8 +189,13 @@ impl Course {
         Course { machine: Machine::of_state(state, keep), position, ..Course::default() }
     }
 
+    fn ignore_calls(&mut self, ignores: bool) {
+        self.ignores_calls = ignores;
+        self.machine.ignore_calls(ignores);
+    }
+
     fn moment<'a>(&'a mut self, captured: CapturedEvent<'a>) -> Moment<'a> {
-        let (position, ts) = (&mut self.position, captured.event.ts());
+        let ts = captured.event.ts();
         let raw = captured.event;
         let captured = CapturedEvent { event: self.joiner.join(captured.event), ..captured };
         self.machine.apply_on(captured.cpu, &captured.event);
@@ -155,20 +206,14 @@ impl Course {
         }
         let is_asked = captured.flags & FOR_NAMES == 0
             && self.judge.is_asked(captured.event.ty(), || captured.event.generic_code());
-
-        if position.events == 0 {
-            (position.first, position.previous) = (ts, ts);
-        }
-        let previous = std::mem::replace(&mut position.previous, ts);
-        position.newest = position.newest.max(ts);
-        position.events += 1;
+        let previous = self.position.take(ts);
         Moment {
-            num: position.events,
+            num: self.position.events,
             is_asked,
             turns_back: false,
             limit: 0,
             raw,
-            first: position.first,
+            first: self.position.first,
             previous,
             captured,
             machine: &self.machine,

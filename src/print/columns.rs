@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use csv_core::Writer as Csv;
 
-use super::{View, json};
+use super::{DependsOn, View, json};
 use scap::{
     fields::{Type, Value, show},
     filter::Expression,
@@ -36,7 +36,6 @@ pub struct FieldTable {
     columns: Columns,
     form: TableForm,
     data: DataForm,
-    has_header: bool,
     /// The text of one value.
     value: String,
     line: Vec<u8>,
@@ -45,19 +44,7 @@ pub struct FieldTable {
 impl FieldTable {
     /// Returns a view with these columns.
     pub fn new(columns: Columns, form: TableForm, data: DataForm) -> FieldTable {
-        FieldTable { columns, form, data, has_header: false, value: String::new(), line: Vec::new() }
-    }
-
-    fn header(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        if std::mem::replace(&mut self.has_header, true)
-            || !matches!(self.form, TableForm::Csv | TableForm::Tsv)
-        {
-            return Ok(());
-        }
-        let mut row = Row::new(self.form, &mut self.line);
-        self.columns.expressions().iter().for_each(|column| row.cell(&column.to_string()));
-        row.end();
-        out.write_all(&self.line)
+        FieldTable { columns, form, data, value: String::new(), line: Vec::new() }
     }
 
     fn row(&mut self, moment: &Moment<'_>) {
@@ -88,8 +75,17 @@ impl FieldTable {
 }
 
 impl View for FieldTable {
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if !matches!(self.form, TableForm::Csv | TableForm::Tsv) {
+            return Ok(());
+        }
+        let mut row = Row::new(self.form, &mut self.line);
+        self.columns.expressions().iter().for_each(|column| row.cell(&column.to_string()));
+        row.end();
+        out.write_all(&self.line)
+    }
+
     fn event(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
-        self.header(out)?;
         match self.form {
             TableForm::Json => self.object(moment),
             TableForm::Plain | TableForm::Tsv | TableForm::Csv => self.row(moment),
@@ -97,12 +93,12 @@ impl View for FieldTable {
         out.write_all(&self.line)
     }
 
-    fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.header(out)
-    }
-
     fn keep(&self) -> Keep {
         Keep::All
+    }
+
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Event
     }
 }
 

@@ -63,13 +63,35 @@ pub enum PrintError {
         #[source]
         source: ReadError,
     },
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     /// The output cannot be written. A broken pipe is not an error.
     #[error("cannot write the output")]
     Write(#[source] io::Error),
 }
 
+/// What a [`View`] writes for an event depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DependsOn {
+    /// That event alone.
+    Event,
+    /// Also the events that were shown before.
+    Shown,
+    /// Also those that were not wanted.
+    All,
+}
+
 /// A form of output: what is written for the events of a capture.
 pub trait View {
+    /// Writes what comes before the first event.
+    ///
+    /// # Errors
+    /// If `out` cannot be written.
+    fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Writes an event.
     ///
     /// # Errors
@@ -122,6 +144,17 @@ pub trait View {
     /// Returns how much of the machine the view asks for.
     fn keep(&self) -> Keep {
         Keep::Names
+    }
+
+    /// Returns whether the view asks for [calls](scap::model::Machine::call) and how long they took.
+    fn needs_calls(&self) -> bool {
+        true
+    }
+
+    /// Returns what its output depends on. Only a view that says `All` needs to be told of all events; the output of one
+    /// that says `Event` is that of several such views, each of a part of the events.
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::All
     }
 }
 
