@@ -248,7 +248,7 @@ fn own_rows() -> impl Iterator<Item = &'static Event> {
     EXTENSIONS.iter().filter(stands_alone).map(|row| &row.joined)
 }
 
-/// Returns what a plan says of all events of a row; of a generic row, of all events of the call with this code.
+/// Returns what a plan says of all events of a row, extended or not; of a generic row, of all events of the call with this code.
 fn decided(plan: &Node, row: &'static Event, code: u16) -> Decided {
     if row.program.is_none() && Extends::of(row.ty).is_none() {
         // Nothing records such events.
@@ -259,8 +259,30 @@ fn decided(plan: &Node, row: &'static Event, code: u16) -> Decided {
         0 | 1 => builder.param(Value::Syscall(code)).and_then(|b| b.param(Value::Uint(u16::MAX.into()))),
         _ => Ok(builder),
     };
-    let Ok(bytes) = built.and_then(EventBuilder::build_short) else { return Decided::Depends };
-    let Ok(event) = EventView::parse(&bytes, false) else { return Decided::Depends };
+    let Ok(mut bytes) = built.and_then(EventBuilder::build_short) else { return Decided::Depends };
+    let alone = decided_of(plan, &bytes, row);
+    let Some(extension) = EXTENSIONS.iter().find(|extension| extends(extension, row.ty, code)) else {
+        return alone;
+    };
+    let Ok(behind) = EventBuilder::new(&extension.own, 1, 1).build_short() else { return Decided::Depends };
+    bytes.extend_from_slice(&behind);
+    if decided_of(plan, &bytes, &extension.joined) == alone { alone } else { Decided::Depends }
+}
+
+/// Returns whether an extension belongs to events of a type; to generic ones, if they are those of the call with this code.
+fn extends(extension: &Extension, ty: EventType, code: u16) -> bool {
+    match Extends::of(extension.own.ty) {
+        Some(Extends::Call(call)) => {
+            ty.is_generic() && call == code && ty.is_enter() == extension.own.ty.is_enter()
+        }
+        Some(Extends::Event(extended)) => extended == ty,
+        Some(Extends::Nothing) | None => false,
+    }
+}
+
+/// Returns what a plan says of an event, with its extension if it has one, given only what its row determines.
+fn decided_of(plan: &Node, bytes: &[u8], row: &Event) -> Decided {
+    let Ok(event) = EventView::parse_joined(bytes, false) else { return Decided::Depends };
     let (machine, state) = (Machine::default(), MachineState::default());
     let captured =
         CapturedEvent { cpu: 0, flags: 0, offset: 0, more: true, section: 1, state: &state, event };
@@ -389,6 +411,11 @@ mod tests_of_places {
         assert_eq!(narrowed("evt.is_open_write = true"), of("none", &opens, false));
         assert_eq!(narrowed("evt.failed = true").0, "none", "entries have no result");
         assert_eq!(narrowed("evt.type = fsync and evt.num > 5"), of("all", "all", true));
+        let files = places("evt.category = file").narrow(&Selection::all(), true);
+        assert!(
+            files.exit.contains(Syscall::by_name("fadvise64").unwrap()),
+            "its extension has a descriptor"
+        );
         let net = places("evt.category = net").narrow(&Selection::all(), true);
         let has = |name| net.exit.contains(Syscall::by_name(name).unwrap());
         assert!(has("bind") && has("read") && !has("fsync") && !has("getppid"));
