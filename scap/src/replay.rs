@@ -16,7 +16,7 @@
 use std::io::Read;
 
 use crate::{
-    format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, ReadError, Reader, state::MachineState},
+    format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, MachineState, ReadError, Reader},
     ledger,
     model::{Interval, Machine, Thread, is_quiet},
     select::Judge,
@@ -32,6 +32,9 @@ pub struct Moment<'a> {
     pub is_asked: bool,
     /// Whether it is the first event of its section, and older than an event of the previous section.
     pub turns_back: bool,
+    /// Whether fields of a descriptor are those of the one that a call moves data from, as `sendfile` does; usually, they are those
+    /// of the one that it moves data to.
+    pub of_source: bool,
     /// The memory that tables may take, in bytes.
     pub limit: u64,
     /// The time of the first event, in ns since the epoch.
@@ -55,6 +58,54 @@ impl<'a> Moment<'a> {
     /// Returns the thread of the event; `None` if it is unknown, or if only names are kept.
     pub fn thread(&self) -> Option<Thread<'a>> {
         self.machine.thread(self.event().tid())
+    }
+
+    /// Returns the machine without the event.
+    pub fn now(&self) -> Now<'a> {
+        let (position, section) =
+            (Position { events: self.num, ..Position::default() }, self.captured.section);
+        let position = Position { first: self.first, previous: self.event().ts(), ..position };
+        Now {
+            machine: self.machine,
+            ts: self.event().ts(),
+            state: self.captured.state,
+            section,
+            position,
+            limit: self.limit,
+        }
+    }
+}
+
+/// The machine at a time, such as the end of a capture.
+#[derive(Debug, Clone, Copy)]
+pub struct Now<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// The time, in ns since the epoch: that of the last event.
+    pub ts: u64,
+    state: &'a MachineState,
+    section: u32,
+    position: Position,
+    limit: u64,
+}
+
+impl<'a> Now<'a> {
+    /// Returns an event that was before, such as the start of a call that has not ended, with the machine as it is now.
+    pub fn with(&self, event: EventView<'a>) -> Moment<'a> {
+        let Now { machine, state, section, position, limit, .. } = *self;
+        let captured = CapturedEvent { cpu: 0, flags: 0, offset: 0, more: false, section, state, event };
+        Moment {
+            num: position.events,
+            is_asked: true,
+            turns_back: false,
+            of_source: false,
+            limit,
+            first: position.first,
+            previous: position.previous,
+            raw: event,
+            captured,
+            machine,
+        }
     }
 }
 
@@ -130,6 +181,13 @@ impl<'r, R: Read> Replay<'r, R> {
     /// Returns how far it has come.
     pub fn position(&self) -> Position {
         self.course.position
+    }
+
+    /// Returns the machine after the last event.
+    pub fn now(&self) -> Now<'_> {
+        let Replay { course: Course { machine, position, .. }, section, limit, .. } = self;
+        let state = self.reader.state();
+        Now { machine, ts: position.previous, state, section: *section, position: *position, limit: *limit }
     }
 
     /// Goes past the next events as long as `is_unwanted` says so and they change nothing of the machine, as
@@ -211,6 +269,7 @@ impl Course {
             num: self.position.events,
             is_asked,
             turns_back: false,
+            of_source: false,
             limit: 0,
             raw,
             first: self.position.first,

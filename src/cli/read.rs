@@ -130,7 +130,7 @@ fn slice_to(path: PathBuf, gzip: bool) -> read::SliceTo {
 
 /// Divides the arguments into files and the words of a filter, joined by blanks. The first one is a file, and so are
 /// those behind it that exist.
-fn divide(words: Vec<OsString>) -> (Vec<PathBuf>, String) {
+pub(super) fn divide(words: Vec<OsString>) -> (Vec<PathBuf>, String) {
     let is_file = |word: &OsString| word == "-" || Path::new(word).exists();
     let files = 1 + words.iter().skip(1).take_while(|word| is_file(word)).count();
     let filter: Vec<_> = words.iter().skip(files).map(|word| word.to_string_lossy()).collect();

@@ -103,20 +103,21 @@ impl View for FieldTable {
 }
 
 /// A row of cells.
-struct Row<'a> {
+pub(crate) struct Row<'a> {
     line: &'a mut Vec<u8>,
     csv: Option<Csv>,
     is_first: bool,
 }
 
 impl<'a> Row<'a> {
-    fn new(form: TableForm, line: &'a mut Vec<u8>) -> Row<'a> {
+    /// Starts a row in `line`.
+    pub fn new(form: TableForm, line: &'a mut Vec<u8>) -> Row<'a> {
         line.clear();
         Row { line, csv: (form == TableForm::Csv).then(Csv::new), is_first: true }
     }
 
     /// Adds a cell. Its text is escaped: it has neither tabs nor newlines.
-    fn cell(&mut self, text: &str) {
+    pub fn cell(&mut self, text: &str) {
         let is_first = std::mem::replace(&mut self.is_first, false);
         let Some(csv) = &mut self.csv else {
             if !is_first {
@@ -135,7 +136,8 @@ impl<'a> Row<'a> {
         self.line.truncate(end);
     }
 
-    fn end(mut self) {
+    /// Ends the row with a newline.
+    pub fn end(mut self) {
         let Some(csv) = &mut self.csv else { return self.line.push(b'\n') };
         let start = self.line.len();
         self.line.resize(start + 8, 0);

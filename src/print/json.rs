@@ -8,7 +8,8 @@ mod atoms;
 use std::{fmt::Write, io, mem, net::IpAddr, sync::LazyLock};
 
 use atoms::invalid;
-pub(super) use atoms::{bytes, double, ns, quoted, rfc3339, signed, string, unsigned};
+pub(crate) use atoms::{bytes, rfc3339};
+pub(super) use atoms::{double, ns, quoted, signed, string, unsigned};
 
 use super::{
     DependsOn, View,

@@ -18,29 +18,37 @@ mod tests;
 mod times;
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use thiserror::Error;
 
 pub use calls::Calls;
 pub use colours::has_colours;
+pub(crate) use columns::Row;
 pub use columns::{FieldTable, TableForm};
 pub use formatted::Formatted;
 pub use info::{EventCount, InfoArgs, OtherNotice, ProcessCount, Summary, info};
 pub use json::Writer as JsonLines;
+pub(crate) use json::{bytes as json_bytes, rfc3339};
 pub use line::{LineStyle, Lines};
 pub use losses::LedgerSummary;
+pub(crate) use table::plain_table;
 pub use times::TimeForm;
 
 use crate::escape::shown;
 use scap::{
     format::{Keep, MachineState, ReadError},
-    replay::Moment,
+    replay::{Moment, Now},
     text::{self, meaning},
 };
+
+/// How old a line becomes before the part of it that is known is shown, if the rest is still to happen.
+const OVERDUE: Duration = Duration::from_millis(100);
 
 /// Why a capture could not be printed completely.
 #[derive(Debug, Error)]
@@ -120,6 +128,19 @@ pub trait View {
         Ok(())
     }
 
+    /// Returns how old that line becomes before the part of it that is known is written.
+    fn patience(&self) -> Duration {
+        OVERDUE
+    }
+
+    /// Takes the machine where the reading of a capture ends: at its end, or behind the last event that is wanted.
+    ///
+    /// # Errors
+    /// If `out` cannot be written.
+    fn end(&mut self, _now: Now<'_>, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes the end of a capture, whose last section began with this state.
     ///
     /// # Errors
@@ -156,6 +177,12 @@ pub trait View {
     fn depends_on(&self) -> DependsOn {
         DependsOn::All
     }
+}
+
+/// What makes views of a form that is not among those of this module.
+pub trait MakeView: fmt::Debug + Send + Sync {
+    /// Makes one.
+    fn view(&self) -> Box<dyn View>;
 }
 
 /// Opens a capture; `-` is the standard input.

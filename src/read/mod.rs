@@ -27,7 +27,8 @@ use thiserror::Error;
 use crate::{
     output::OutputError,
     print::{
-        Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, PrintError, TableForm, TimeForm, View,
+        Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, MakeView, PrintError, TableForm, TimeForm,
+        View,
     },
 };
 use follow::Hurrying;
@@ -36,6 +37,7 @@ use live::{Live, Waiting};
 use run::{Run, Whole};
 use scap::{
     formatter::{Columns, Formatter},
+    summary::{TooManyGroups, TooManyProcesses},
     text::DataForm,
 };
 
@@ -104,6 +106,8 @@ pub enum Form {
         /// Whether they have colours, for a terminal.
         colours: bool,
     },
+    /// A form that the caller has, such as a summary.
+    Other(Arc<dyn MakeView>),
 }
 
 impl Default for Form {
@@ -120,6 +124,7 @@ impl Form {
             Form::Table(columns, form, data) => Box::new(FieldTable::new(columns.clone(), *form, *data)),
             Form::Json => Box::new(JsonLines::default()),
             Form::Calls { colours } => Box::new(Calls::new(*colours)),
+            Form::Other(form) => form.view(),
         }
     }
 }
@@ -149,12 +154,14 @@ pub struct Stopped {
     pub signal: usize,
 }
 
-/// Returns the error of a slice, which comes as one of a view; any other error as it is.
+/// Returns the error of a slice or a summary, which comes as one of a view; any other error as it is.
 pub fn cause(error: PrintError) -> anyhow::Error {
     let PrintError::Write(e) = error else { return error.into() };
     e.downcast::<OutputError>()
         .map(anyhow::Error::from)
         .or_else(|e| e.downcast::<Stopped>().map(anyhow::Error::from))
+        .or_else(|e| e.downcast::<TooManyGroups>().map(anyhow::Error::from))
+        .or_else(|e| e.downcast::<TooManyProcesses>().map(anyhow::Error::from))
         .unwrap_or_else(|e| PrintError::Write(e).into())
 }
 

@@ -25,9 +25,6 @@ use scap::{
     replay::{Moment, Position, Replay},
 };
 
-/// How old a line becomes before the part of it that is known is shown, if the rest is still to happen.
-const OVERDUE: Duration = Duration::from_millis(100);
-
 /// Where a run writes to.
 pub(super) trait Sink: Write {
     /// Takes the start of a capture.
@@ -189,7 +186,12 @@ impl<'a> Run<'a> {
         let needs_calls = self.args.wanted.asks_for_tasks() || self.view.needs_calls();
         let is_told_all = self.view.depends_on() == DependsOn::All;
         let mut replay = Replay::new(reader, keep, self.position).ignore_calls(!needs_calls);
-        while let Some(moment) = replay.next().map_err(damaged)? {
+        let ended = loop {
+            let moment = match replay.next() {
+                Ok(Some(moment)) => moment,
+                Ok(None) => break Ok(()),
+                Err(source) => break Err(damaged(source)),
+            };
             if moment.turns_back && !std::mem::replace(&mut self.has_warned, true) {
                 warn_of_order(path, moment.captured.section);
             }
@@ -201,13 +203,15 @@ impl<'a> Run<'a> {
                 self.pause(ts, live.as_mut(), out).map_err(PrintError::Write)?;
             }
             if self.left == 0 {
-                return Ok(());
+                return self.view.end(replay.now(), out).map_err(PrintError::Write);
             }
             // Often, the next ones are, too.
             if is_excluded && !is_told_all {
                 self.pass(&mut replay, stretch);
             }
-        }
+        };
+        self.view.end(replay.now(), out).map_err(PrintError::Write)?;
+        ended?;
         self.position = replay.position();
         self.view.end_capture(reader.state(), out).map_err(PrintError::Write)
     }
@@ -219,7 +223,8 @@ impl<'a> Run<'a> {
         }
         let (Some(live), Some(since)) = (live, self.view.waits_since()) else { return Ok(()) };
         let age = Duration::from_nanos(ts.saturating_sub(since));
-        if age < OVERDUE && live.has_more_within(OVERDUE - age) {
+        let patience = self.view.patience();
+        if age < patience && live.has_more_within(patience - age) {
             return Ok(());
         }
         self.view.overdue(out)?;

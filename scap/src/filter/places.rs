@@ -290,6 +290,7 @@ fn decided_of(plan: &Node, bytes: &[u8], row: &Event) -> Decided {
         num: 1,
         is_asked: true,
         turns_back: false,
+        of_source: false,
         limit: 0,
         first: 1,
         previous: 1,

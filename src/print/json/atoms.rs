@@ -122,12 +122,12 @@ fn characters(out: &mut String, text: &str) {
 }
 
 /// Formats a time in UTC with ns.
-pub(in crate::print) fn rfc3339(ts: u64) -> Option<String> {
+pub(crate) fn rfc3339(ts: u64) -> Option<String> {
     Timestamp::from_nanosecond(ts.into()).ok().map(|t| format!("{t:.9}"))
 }
 
 /// Converts text or data to a JSON value; same escaping as [`string`].
-pub(in crate::print) fn bytes(bytes: &[u8]) -> Json {
+pub(crate) fn bytes(bytes: &[u8]) -> Json {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         text.push_str(&chunk.valid().replace('\\', "\\\\"));
