@@ -290,7 +290,9 @@ fn a_series_has_the_filter_in_each_file_and_an_exact_balance() {
     let number = Syscall::by_name("getppid").unwrap().number(Arch::NATIVE).unwrap();
     let script = format!("for (1..2000) {{ syscall({number}); mkdir '/'; rmdir '/no' }}");
     let mut command = scapd();
-    command.args(["record", "-q", "--rotate-events", "1500", "proc.name = perl and evt.failed = true", "-w"]);
+    // The kernel leaves out getppid, the recorder mkdir.
+    let filter = "proc.name = perl and evt.failed = true and evt.arg.path != /";
+    command.args(["record", "-q", "--rotate-events", "1500", filter, "-w"]);
     command.arg(file(&folder, "x.scap")).args(["--", "perl", "-e", &script]);
     command.current_dir(folder.path());
     let (code, _, said) = run(&mut command);
@@ -305,10 +307,10 @@ fn a_series_has_the_filter_in_each_file_and_an_exact_balance() {
         sieved += verdict.left_out.sieved;
         let (_, json, _) = run(scapd().args(["info", "--json"]).arg(path));
         let info: Json = serde_json::from_str(&json).unwrap();
-        assert!(json.contains("proc.name = perl and evt.failed = true"), "{info}");
+        assert!(json.contains(filter), "{info}");
         assert_eq!(run(scapd().arg("verify").arg(path)).0, Some(0));
     }
-    assert!(written > 4000 && filtered > 0 && sieved > 1900, "{written}, {filtered}, {sieved}");
+    assert!(written >= 2000 && filtered >= 2000 && sieved >= 2000, "{written}, {filtered}, {sieved}");
     assert_eq!(seen, written + filtered);
 }
 
