@@ -100,6 +100,7 @@ setup-readers: ## fetch sysdig, strato and tshark of other Debian releases into 
 test-readers: build setup-readers ## compare scapd's output for a capture with theirs, and filters with sysdig's
 	scripts/test-readers.sh $(SCAPD)
 	scripts/test-filters.sh $(SCAPD)
+	scripts/test-record-filters.sh $(SCAPD)
 
 test-broad: build setup-readers ## the same for a workload of most system calls: stress-ng, a compiler, Python's tests (ten minutes)
 	scripts/test-broad.sh $(SCAPD)

@@ -6,6 +6,7 @@
 #include "extract/registers.h"
 #include "filter.h"
 #include "numbers.h"
+#include "sieve.h"
 #include "template/program.h"
 
 /* Counts a wanted event whose tail call failed. */
@@ -39,6 +40,18 @@ static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted d
 
 	if (!(wanted & direction) || !filter__is_target(task, slot == SC_NR_execve))
 		return SC_SLOTS;
+	/* What is recorded only for names needs no filter. */
+	if (sc_settings.sieve && !(wanted & SC_FOR_NAMES)) {
+		bool is_exit = direction == SC_WANT_EXIT;
+		enum sieve_verdict verdict = sieve__judge(task, slot, direction, is_exit ? extract__result(ctx) : 0);
+
+		if (verdict == SIEVE_REFUSES) {
+			sieve__count(is_exit ? SC_WAY_EXIT : SC_WAY_ENTER);
+			return SC_SLOTS;
+		}
+		if (verdict == SIEVE_KEEPS && is_exit)
+			wanted |= SC_WANT_RULES;
+	}
 	call__hand_over(task);
 	return __builtin_expect(wanted & SC_WANT_RULES, 0) ? (u64)SC_SLOT_RULES : slot;
 }

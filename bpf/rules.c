@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The rules that leave out events of wanted calls: failed calls, sampling, and exit events recorded only for names that
- * change no name. The dispatchers call these programs if a rule may apply; events that no rule leaves out go on to
- * their own program. When sampling by the clock starts or stops leaving out events, a `drop` event marks that first.
+ * change no name, also because the filter does not take them. The dispatchers call these programs if a rule may apply;
+ * events that no rule leaves out go on to their own program. When sampling by the clock starts or stops leaving out events,
+ * a `drop` event marks that first.
  */
 #include "extract/files.h"
 #include "extract/messages.h"
 #include "extract/registers.h"
 #include "extract/sockets.h"
 #include "rules.h"
+#include "sieve.h"
 #include "template/ringbuf.h"
 
 #define SC_NSEC_PER_SEC 1000000000ull
@@ -169,6 +171,12 @@ static __always_inline u64 rules__slot_of_return(u64 slot, enum sc_way way)
 	return SC_SLOTS;
 }
 
+/* Returns whether the filter takes a return only if that changes a name. */
+static __always_inline bool rules__is_sieved(u64 slot, s64 ret)
+{
+	return sc_settings.sieve && sieve__judge(extract__typed_current(), slot, SC_WANT_EXIT, ret) != SIEVE_TAKES;
+}
+
 /* Returns the slot for a wanted event: its own, a mark's, or SC_SLOTS if a rule leaves it out. */
 static __always_inline u64 rules__slot(u64 *ctx, u64 slot, enum sc_wanted direction)
 {
@@ -178,6 +186,12 @@ static __always_inline u64 rules__slot(u64 *ctx, u64 slot, enum sc_wanted direct
 
 	if (direction == SC_WANT_EXIT && wanted & SC_FOR_NAMES)
 		return rules__changes_names(ctx, slot, ret) ? slot : (u64)SC_SLOTS;
+	if (direction == SC_WANT_EXIT && rules__is_sieved(slot, ret)) {
+		if (rules__changes_names(ctx, slot, ret))
+			return slot;
+		sieve__count(way);
+		return SC_SLOTS;
+	}
 	if (rules__is_of_no_use(ctx, wanted, ret)) {
 		rules__sampled(way);
 		return SC_SLOTS;

@@ -127,6 +127,40 @@ struct sc_constants {
 	enum sc_slot direct[SC_DIRECT];
 };
 
+/* What a test of the filter is about: the current task, or the call that returns. */
+enum sc_subject {
+	SC_OF_TID,
+	SC_OF_PID,
+	SC_OF_NAME,
+	SC_OF_UID, /* the effective user */
+	SC_OF_GID,
+	SC_OF_RESULT, /* of a call that returns; on its entry, the test is true */
+};
+
+/* Whether a subject is, or is not, what it has to be. */
+struct sc_test {
+	u64 value[2]; /* the bounds of a number, which are signed; the bytes of a name */
+	u64 mask[2];  /* the bits of a name that count */
+	enum sc_subject subject;
+	u16 negated;
+	u16 ends; /* the last of its clause */
+};
+
+enum {
+	SC_TESTS = 16,
+};
+
+/*
+ * What the kernel decides of a filter: an event is left out if all tests of a clause are false. `keeps` has the events of
+ * each slot that are recorded even then (SC_WANT_ENTER; SC_WANT_EXIT for returns that change a name), so that the recorder
+ * can decide the rest.
+ */
+struct sc_sieve {
+	u64 count; /* of the tests */
+	struct sc_test tests[SC_TESTS];
+	u8 keeps[SC_SLOTS];
+};
+
 /* May change during the capture: the recorder maps the memory. */
 struct sc_settings {
 	u64 boot_time;    /* the boot time in ns since the epoch: event time = this + CLOCK_BOOTTIME */
@@ -149,6 +183,12 @@ struct sc_settings {
 	 * leaves without a look at the task. All 0 while the gate is closed.
 	 */
 	u8 wanted_number[SC_NR_MAX + 1];
+	/*
+	 * Counts the changes of the filter. The lowest bit says which sieve applies; the recorder writes the other one
+	 * before it increments this.
+	 */
+	u32 sieve;
+	struct sc_sieve sieves[2];
 };
 
 /* Events lost on CPUs without an entry in `cpus`. */
@@ -209,6 +249,7 @@ struct sc_cpu_losses {
 struct sc_left_out {
 	u64 failed;  /* exit events of failed calls */
 	u64 sampled; /* events left out by sampling */
+	u64 sieved;  /* events that cannot match the filter */
 };
 
 /* The entry points ("ways") into programs. Runs of one of the first two do not nest on a CPU. */

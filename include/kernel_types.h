@@ -240,6 +240,7 @@ struct uid_gid_map {
 struct user_namespace {
 	struct uid_gid_map uid_map;
 	struct uid_gid_map gid_map;
+	int level;
 };
 
 struct group_info {

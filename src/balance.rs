@@ -19,7 +19,7 @@ impl ToJson for Losses {
 
 impl ToJson for LeftOut {
     fn to_json(&self) -> Json {
-        json!({ "failed": self.failed, "sampled": self.sampled })
+        json!({ "failed": self.failed, "sampled": self.sampled, "filtered": self.filtered, "sieved": self.sieved })
     }
 }
 
@@ -42,8 +42,21 @@ pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
         1 => "without the calls that sampling never records".to_owned(),
         ratio => format!("1/{ratio} of each second"),
     };
-    let LeftOut { failed, sampled } = verdict.left_out;
+    let LeftOut { failed, sampled, filtered, sieved } = verdict.left_out;
     let sample = format!("a sample, {part}: {} events left out on purpose", HumanCount(sampled));
     let successes = format!("{} returns of failed calls left out on purpose", HumanCount(failed));
-    [(sampled, sample), (failed, successes)].into_iter().filter(|(n, _)| *n > 0).map(|(_, line)| line)
+    let others = match sieved {
+        0 => format!("left out: {} in the recorder", HumanCount(filtered)),
+        sieved => {
+            format!(
+                "left out: {} in the kernel, {} in the recorder",
+                HumanCount(sieved),
+                HumanCount(filtered)
+            )
+        }
+    };
+    [(filtered | sieved, others), (sampled, sample), (failed, successes)]
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(_, line)| line)
 }

@@ -69,7 +69,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         if *STDOUT_IS_OPEN { Box::new(io::stdout().lock()) } else { Box::new(Closed) };
     let mut out = BufWriter::new(stdout);
     match cli.command {
-        Command::Record(args) => return record(*args),
+        Command::Record(args) => return record(*args, out),
         // Another thread writes the lines.
         Command::Trace(args) => {
             drop(out);
@@ -161,7 +161,14 @@ fn signals_of(target: &Target) -> anyhow::Result<Arc<AtomicUsize>> {
     signals::note().context("cannot install the signal handlers")
 }
 
-fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
+fn record(mut args: RecordArgs, mut out: impl Write) -> anyhow::Result<ExitCode> {
+    args.resolve().unwrap_or_else(|mistake| mistake.exit());
+    if let Some(as_json) = args.explains() {
+        record::explain(&Wanted::from(args).recording, as_json, &mut out)?;
+        out.flush()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    drop(out);
     let Wanted { recording: mut config, serving } = args.into();
     let to_stdout = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].map(Path::new);
     if !*STDOUT_IS_OPEN && config.write.as_deref().is_some_and(|path| to_stdout.contains(&path)) {

@@ -11,10 +11,13 @@
 //!   [Unseen](Losses::unseen) losses are part of `lost`, but not of this sum. Neither has events left out on purpose:
 //!   `failed=5` returns of failed calls, `sampled=900` events outside the sampled part of each second, the first of
 //!   `sample_ratio=8` parts (`verdict=sample` then).
+//!   `filtered=890` events that the recorder left out, as they did not match its filter, are part of `seen`: then `seen = written +
+//!   lost + unread + filtered`.
 //! - [`SELECTED`], before the first event that it applies to: the selected events, `syscalls=read,write
 //!   events=enter,exit tracepoints=none`, each list as the command line takes it. Other events are there only to keep
 //!   names correct. `extensions=none` says that no event has an extension. Without this notice, all events were selected,
 //!   with their extensions.
+//! - [`FILTER`], before the first event that it applies to: the text of the recording's filter, empty for none.
 //! - [`CLOCK`], where the wall clock was stepped during the recording: `stepped by=-3600000000000 at=T`, in ns. Event
 //!   times follow a step forward at once. After a step backward they run at half speed until they agree with the clock.
 //! - [`SLICE`], at the end of a capture that has a choice of another one's events: `left_out=900 source=read`. It left out
@@ -42,6 +45,8 @@ pub const GAP: &str = "scapd.gap";
 pub const VERDICT: &str = "scapd.verdict";
 /// The id of the notice of the selected events.
 pub const SELECTED: &str = "scapd.selected";
+/// The id of the notice of the recording's filter.
+pub const FILTER: &str = "scapd.filter";
 /// The id of a notice of a step of the wall clock.
 pub const CLOCK: &str = "scapd.clock";
 /// The id of the notice at the end of a repaired capture.
@@ -159,13 +164,17 @@ pub struct Gap {
     pub most: Vec<(EventType, u64)>,
 }
 
-/// Events left out on purpose: neither seen nor lost.
+/// Events left out on purpose. They are not lost; except those that the recorder leaves out, they are not seen either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LeftOut {
     /// Returns of failed calls.
     pub failed: u64,
     /// Events left out by sampling.
     pub sampled: u64,
+    /// Events that the recorder left out because of its filter. They count as seen.
+    pub filtered: u64,
+    /// Events that the kernel left out because they cannot match the filter.
+    pub sieved: u64,
 }
 
 impl LeftOut {
@@ -173,6 +182,8 @@ impl LeftOut {
     pub fn add(&mut self, other: LeftOut) {
         self.failed = self.failed.saturating_add(other.failed);
         self.sampled = self.sampled.saturating_add(other.sampled);
+        self.filtered = self.filtered.saturating_add(other.filtered);
+        self.sieved = self.sieved.saturating_add(other.sieved);
     }
 
     /// Returns the events since an earlier count.
@@ -180,6 +191,8 @@ impl LeftOut {
         LeftOut {
             failed: self.failed.saturating_sub(earlier.failed),
             sampled: self.sampled.saturating_sub(earlier.sampled),
+            filtered: self.filtered.saturating_sub(earlier.filtered),
+            sieved: self.sieved.saturating_sub(earlier.sieved),
         }
     }
 }
@@ -310,6 +323,8 @@ pub enum Notice {
     Selected(Asked),
     /// The end of a slice.
     Slice(SliceNote),
+    /// The filter of the events from here on; empty for none.
+    Filter(String),
 }
 
 impl Notice {
@@ -322,6 +337,7 @@ impl Notice {
             Notice::Cut(_) => CUT,
             Notice::Selected(_) => SELECTED,
             Notice::Slice(_) => SLICE,
+            Notice::Filter(_) => FILTER,
         }
     }
 
@@ -334,6 +350,7 @@ impl Notice {
             Notice::Cut(cut) => cut.text(),
             Notice::Selected(asked) => asked.to_string(),
             Notice::Slice(slice) => slice.text(),
+            Notice::Filter(text) => text.clone(),
         }
     }
 }
@@ -410,7 +427,8 @@ impl Verdict {
     /// Returns the number of events that are neither written nor accounted for: 0 unless scapd has a bug.
     pub fn unaccounted(&self) -> i128 {
         let lost = self.losses.sum().saturating_sub(self.losses.unseen());
-        i128::from(self.seen) - i128::from(self.written) - i128::from(lost) - i128::from(self.unread)
+        let accounted = [self.written, lost, self.unread, self.left_out.filtered];
+        i128::from(self.seen) - accounted.into_iter().map(i128::from).sum::<i128>()
     }
 
     /// Returns the `desc` of its notice.
@@ -428,6 +446,8 @@ impl Verdict {
         let rules = [
             ("failed", self.left_out.failed),
             ("sampled", self.left_out.sampled),
+            ("filtered", self.left_out.filtered),
+            ("sieved", self.left_out.sieved),
             ("sample_ratio", self.sample_ratio.into()),
         ];
         for (key, value) in rules.into_iter().filter(|(_, value)| *value > 0) {

@@ -140,14 +140,20 @@ impl Position {
 pub struct Replay<'r, R: Read> {
     reader: &'r mut Reader<R>,
     keep: Keep,
+    course: Course,
+    section: u32,
+    interval: Interval,
+    limit: u64,
+}
+
+/// What is known at an event from those before it.
+#[derive(Debug, Default)]
+struct Course {
     machine: Machine,
     ignores_calls: bool,
     joiner: Joiner,
     judge: Judge,
-    section: u32,
     position: Position,
-    interval: Interval,
-    limit: u64,
 }
 
 impl<'r, R: Read> Replay<'r, R> {
@@ -157,12 +163,8 @@ impl<'r, R: Read> Replay<'r, R> {
         Replay {
             reader,
             keep,
-            machine: Machine::default(),
-            ignores_calls: false,
-            joiner: Joiner::default(),
-            judge: Judge::default(),
+            course: Course { position, ..Course::default() },
             section: 0,
-            position,
             interval: Interval::default(),
             limit: 0,
         }
@@ -172,18 +174,18 @@ impl<'r, R: Read> Replay<'r, R> {
     /// This saves time.
     #[must_use]
     pub fn ignore_calls(mut self, ignores: bool) -> Self {
-        self.ignores_calls = ignores;
+        self.course.ignore_calls(ignores);
         self
     }
 
     /// Returns how far it has come.
     pub fn position(&self) -> Position {
-        self.position
+        self.course.position
     }
 
     /// Returns the machine after the last event.
     pub fn now(&self) -> Now<'_> {
-        let Replay { machine, position, section, limit, .. } = self;
+        let Replay { course: Course { machine, position, .. }, section, limit, .. } = self;
         let state = self.reader.state();
         Now { machine, ts: position.previous, state, section: *section, position: *position, limit: *limit }
     }
@@ -192,7 +194,8 @@ impl<'r, R: Read> Replay<'r, R> {
     /// [`next`](Replay::next) does, and faster. `is_unwanted` gets the event as the capture has it, with its
     /// extension, and where its block starts in the uncompressed capture, in bytes. It is not asked about all events: what is not passed, `next` returns.
     pub fn pass(&mut self, mut is_unwanted: impl FnMut(&EventView<'_>, u64) -> bool) {
-        let Replay { reader, machine, joiner, interval, position, section, .. } = self;
+        let Replay { reader, course, interval, section, .. } = self;
+        let Course { machine, joiner, position, .. } = course;
         if reader.section() != *section {
             return;
         }
@@ -218,24 +221,39 @@ impl<'r, R: Read> Replay<'r, R> {
         if self.interval.is_over() {
             // The machine has taken over what they need of it.
             self.reader.forget_state();
-            let memory = self.machine.memory() + self.joiner.memory();
+            let memory = self.course.machine.memory() + self.course.joiner.memory();
             self.reader.afford(memory)?;
             self.limit = self.reader.state_limit();
             self.interval.restart(memory);
         }
         let Some(captured) = self.reader.next_event()? else { return Ok(None) };
         self.interval.event(captured.event.bytes().len());
-        let ts = captured.event.ts();
         let is_first = captured.section != self.section;
-        let turns_back = is_first && ts < self.position.newest;
+        let turns_back = is_first && captured.event.ts() < self.course.position.newest;
         if is_first {
             self.section = captured.section;
-            self.machine = Machine::of_state(captured.state, self.keep);
-            self.machine.ignore_calls(self.ignores_calls);
-            self.judge = Judge::default();
-            self.joiner = Joiner::default();
+            let Course { ignores_calls, position, .. } = self.course;
+            self.course = Course::new(captured.state, self.keep, position);
+            self.course.ignore_calls(ignores_calls);
             self.interval.end();
         }
+        let moment = self.course.moment(captured);
+        Ok(Some(Moment { turns_back, limit: self.limit, ..moment }))
+    }
+}
+
+impl Course {
+    fn new(state: &MachineState, keep: Keep, position: Position) -> Course {
+        Course { machine: Machine::of_state(state, keep), position, ..Course::default() }
+    }
+
+    fn ignore_calls(&mut self, ignores: bool) {
+        self.ignores_calls = ignores;
+        self.machine.ignore_calls(ignores);
+    }
+
+    fn moment<'a>(&'a mut self, captured: CapturedEvent<'a>) -> Moment<'a> {
+        let ts = captured.event.ts();
         let raw = captured.event;
         let captured = CapturedEvent { event: self.joiner.join(captured.event), ..captured };
         self.machine.apply_on(captured.cpu, &captured.event);
@@ -247,17 +265,39 @@ impl<'r, R: Read> Replay<'r, R> {
         let is_asked = captured.flags & FOR_NAMES == 0
             && self.judge.is_asked(captured.event.ty(), || captured.event.generic_code());
         let previous = self.position.take(ts);
-        Ok(Some(Moment {
+        Moment {
             num: self.position.events,
             is_asked,
-            turns_back,
+            turns_back: false,
             of_source: false,
-            limit: self.limit,
+            limit: 0,
             raw,
             first: self.position.first,
             previous,
             captured,
             machine: &self.machine,
-        }))
+        }
+    }
+}
+
+/// Follows events as they are recorded: gives each with the machine at it, as a replay of the capture would.
+#[derive(Debug, Default)]
+pub struct Follow {
+    course: Course,
+    /// What the moments have as the state of their section.
+    state: MachineState,
+}
+
+impl Follow {
+    /// Starts with this state of the machine.
+    pub fn new(state: &MachineState) -> Follow {
+        Follow { course: Course::new(state, Keep::All, Position::default()), state: MachineState::default() }
+    }
+
+    /// Takes the next event, which was recorded on a CPU.
+    pub fn event<'a>(&'a mut self, cpu: u16, event: EventView<'a>) -> Moment<'a> {
+        let captured =
+            CapturedEvent { cpu, flags: 0, offset: 0, more: true, section: 1, state: &self.state, event };
+        self.course.moment(captured)
     }
 }

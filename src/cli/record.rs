@@ -4,7 +4,12 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{FilesArgs, ServeArgs, choice::choice, files::FILES};
+use super::{
+    FilesArgs, ServeArgs,
+    choice::choice,
+    files::FILES,
+    read::{filter_of, usage},
+};
 use crate::{
     choice::Choice,
     confine::Confinement,
@@ -16,15 +21,39 @@ use crate::{
 };
 use scap::{
     events::Schema,
+    filter::Filter,
     select::{self, SyscallSet, TracepointSet},
 };
 
 /// The maximum snaplen in bytes: the length of a parameter is a 16-bit field.
 const MAX_SNAPLEN: u32 = 65_535;
 
+/// The value of `--filter`; an empty one is no filter.
+#[derive(Debug, Clone)]
+struct FilterValue(Option<Filter>);
+
+fn filter_value(text: &str) -> Result<FilterValue, String> {
+    let filter = (!text.trim().is_empty()).then(|| filter_of(text)).transpose()?;
+    Ok(FilterValue(filter))
+}
+
 /// `scapd record`.
 #[derive(Debug, Args)]
+#[command(override_usage = "scapd record [OPTIONS] [FILTER] [-- COMMAND]")]
 pub struct RecordArgs {
+    /// Record only the events that match, in the language of `scapd read`: proc.name = cat and evt.latency > 1ms. Programs whose
+    /// events cannot match are not loaded; the recorder decides the rest, and counts what it leaves out
+    #[arg(value_name = "FILTER")]
+    words: Vec<String>,
+    /// The same as an option
+    #[arg(short = 'f', long, value_name = "FILTER", value_parser = filter_value)]
+    filter: Option<FilterValue>,
+    /// Print where each part of the filter is decided and what is recorded for that, and record nothing
+    #[arg(long)]
+    explain: bool,
+    /// With --explain: print JSON
+    #[arg(long, requires = "explain")]
+    json: bool,
     /// What the recording is written to.
     #[command(flatten)]
     output: OutputArgs,
@@ -130,6 +159,27 @@ pub struct RecordArgs {
 }
 
 impl RecordArgs {
+    /// Takes the words of the command line as the filter.
+    ///
+    /// # Errors
+    /// If the filter is wrong, or there are two.
+    pub fn resolve(&mut self) -> Result<(), clap::Error> {
+        if self.words.is_empty() {
+            return Ok(());
+        }
+        let words = std::mem::take(&mut self.words).join(" ");
+        if self.filter.is_some() {
+            return Err(usage("record", format!("a filter both as --filter and as arguments ({words})")));
+        }
+        self.filter = Some(filter_value(&words).map_err(|mistake| usage("record", mistake))?);
+        Ok(())
+    }
+
+    /// Returns whether to explain the filter instead of recording, and whether as JSON.
+    pub fn explains(&self) -> Option<bool> {
+        self.explain.then_some(self.json)
+    }
+
     /// Returns the dynamic snaplen, which any of its options turns on.
     fn dynamic_snaplen(&self) -> Option<DynamicSnaplen> {
         let wanted = self.dynamic_snaplen || self.full_capture_ports.is_some() || self.statsd_port.is_some();
@@ -192,6 +242,7 @@ impl From<RecordArgs> for record::Config {
             confine: args.confine,
             compress: args.output.gzip,
             syscalls,
+            filter: args.filter.and_then(|FilterValue(filter)| filter),
             only: args.only,
             self_test: false,
             selectable: false,

@@ -153,6 +153,12 @@ impl Numbers {
         family.counters("scapd_events_seen", "Events that the BPF programs started to record", seen)?;
         family.counter("scapd_events_taken", "Events read from the ring buffers", status.taken)?;
         family.counter("scapd_events_written", "Events written to the output", status.written)?;
+        let left_out = [("kernel", status.sieved), ("recorder", status.left_out)];
+        family.counters(
+            "scapd_events_left_out",
+            "Events that did not match the filter",
+            left_out.map(|(place, count)| ([("place", place)], count)),
+        )?;
         family.counter(
             "scapd_written_bytes",
             "Bytes written to the output, after compression",

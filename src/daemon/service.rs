@@ -125,6 +125,7 @@ impl Service {
             ("seconds", status.running.as_secs().into()),
             ("file", status.target.clone().into()),
             ("taken", status.taken.into()),
+            ("left_out", status.left_out.into()),
             ("written", status.written.into()),
             ("pending", status.pending().into()),
             ("bytes", status.bytes.into()),

@@ -88,6 +88,9 @@ pub(super) const PAGES: &[Page] = &[
              `%process`, ...), `/regex`, and `?name` (no error if it does not exist); `scapd list syscalls` prints all \
              calls and classes. A call without a program of its own is recorded as a generic event: the call, the \
              caller and the time.",
+            "FILTER is one in the language of scapd-read(1), and the capture holds what a reading of everything with it \
+             would show. `--explain` prints where each part is decided: what the type of an event decides is not loaded, \
+             and the recorder decides the rest and counts what it leaves out.",
             "An exit event includes the arguments of its call: `--events exit` halves the volume and loses only the \
              time of entry. Under overload, scapd drops the events that a reader needs for its state (processes, \
              descriptors) last. Each gap leaves a notice in the capture, and the capture ends with its balance.",
@@ -107,6 +110,10 @@ pub(super) const PAGES: &[Page] = &[
             (
                 "scapd record -p 1234 -s 1024 --duration 1m",
                 "Record a process and its descendants for a minute, with more of their data:",
+            ),
+            (
+                "scapd record 'evt.type = openat and fd.name startswith /etc'",
+                "Record the files below /etc that are opened:",
             ),
             ("scapd record --events exit -z -w small.scap.gz", "Keep the file small:"),
             ("scapd record -w - | strato -r -", "Print events as they happen:"),

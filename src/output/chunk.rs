@@ -18,6 +18,8 @@ pub struct Chunk {
     /// The text of the last notice of the selected events, if there is one; empty if all are selected. If this file
     /// fails, the next one repeats a text that is not empty.
     pub selected: Option<String>,
+    /// The same of the last notice of the filter; empty if there is none.
+    pub filter: Option<String>,
     size: usize,
     /// The blocks, compressed to a gzip member.
     pub(super) packed: Vec<u8>,
@@ -38,6 +40,7 @@ impl Chunk {
             losses: Losses::default(),
             latest: 0,
             selected: None,
+            filter: None,
             size: 0,
             packed: Vec::new(),
         }
@@ -59,5 +62,6 @@ impl Chunk {
         self.losses = Losses::default();
         self.latest = 0;
         self.selected = None;
+        self.filter = None;
     }
 }

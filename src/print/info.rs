@@ -373,6 +373,12 @@ impl Summary {
         if self.for_names > 0 {
             row("recorded for names", self.for_names.to_string());
         }
+        if let Some(filter) = self.ledger.filters.first() {
+            row("filter", escaped(filter.as_bytes()));
+        }
+        if self.ledger.filters.len() > 1 {
+            row("filter changes", (self.ledger.filters.len() - 1).to_string());
+        }
         if let Some(asked) = self.ledger.asked.first() {
             row("selection", asked.to_string());
         }

@@ -36,6 +36,8 @@ pub struct LedgerSummary {
     pub cuts: Vec<Cut>,
     /// The recording's selection, unless it was everything, and each change of it; at most 100.
     pub asked: Vec<Asked>,
+    /// The recording's filter, and each change of it; at most 100.
+    pub filters: Vec<String>,
     /// What the sections of a slice left out of their source; at most 100.
     pub slices: Vec<SliceNote>,
 }
@@ -46,8 +48,13 @@ impl LedgerSummary {
             Notice::Verdict(verdict) if self.verdicts.len() < MAX_GAPS => self.verdicts.push(verdict),
             Notice::Cut(cut) if self.cuts.len() < MAX_GAPS => self.cuts.push(cut),
             Notice::Selected(asked) if self.asked.len() < MAX_GAPS => self.asked.push(asked),
+            Notice::Filter(text) if self.filters.len() < MAX_GAPS => self.filters.push(text),
             Notice::Slice(note) if self.slices.len() < MAX_GAPS => self.slices.push(note),
-            Notice::Verdict(_) | Notice::Cut(_) | Notice::Selected(_) | Notice::Slice(_) => {}
+            Notice::Verdict(_)
+            | Notice::Cut(_)
+            | Notice::Selected(_)
+            | Notice::Filter(_)
+            | Notice::Slice(_) => {}
             Notice::Gap(gap) => {
                 self.gap_count += 1;
                 if self.gaps.len() < MAX_GAPS {
@@ -87,6 +94,7 @@ impl LedgerSummary {
                 "causes": gap.losses.to_json(),
             })).collect::<Vec<_>>(),
             "asked_for": self.asked.iter().map(Asked::to_string).collect::<Vec<_>>(),
+            "filters": self.filters,
             "clock_step_count": self.clock_step_count,
             "clock_steps": self.clock_steps.iter().map(|step| json!({
                 "at": step.at,
@@ -186,6 +194,12 @@ fn balance(verdict: &Verdict) -> Table {
     if verdict.is_sample() {
         row("left out by sampling", verdict.left_out.sampled);
     }
+    if verdict.left_out.filtered > 0 {
+        row("left out by the filter", verdict.left_out.filtered);
+    }
+    if verdict.left_out.sieved > 0 {
+        row("left out in the kernel", verdict.left_out.sieved);
+    }
     if verdict.left_out.failed > 0 {
         row("failed, left out", verdict.left_out.failed);
     }
@@ -241,7 +255,7 @@ mod tests {
         for _ in 0..=MAX_GAPS {
             ledger.add(Notice::Gap(gap.clone()));
         }
-        let left_out = LeftOut { failed: 0, sampled: 8 };
+        let left_out = LeftOut { sampled: 8, ..LeftOut::default() };
         let verdict = Verdict { seen: 10, written: 3, losses: losses(), left_out, ..Verdict::default() };
         ledger.add(Notice::Verdict(verdict));
         ledger.add(Notice::Cut(Cut { offset: 1234, bytes: 17, ..Cut::default() }));
@@ -301,8 +315,10 @@ mod tests {
     fn a_balance_has_rows_of_what_there_is() {
         let rows = |verdict: Verdict| balance(&verdict).row_iter().count();
         let least = rows(Verdict::default());
-        let left_out =
-            |failed, sampled| Verdict { left_out: LeftOut { failed, sampled }, ..Verdict::default() };
+        let left_out = |failed, sampled| Verdict {
+            left_out: LeftOut { failed, sampled, ..LeftOut::default() },
+            ..Verdict::default()
+        };
         assert_eq!(rows(Verdict { late: 1, ..Verdict::default() }), least + 1);
         assert_eq!(rows(Verdict { unread: 1, ..Verdict::default() }), least + 1);
         assert_eq!(rows(Verdict { losses: losses(), ..Verdict::default() }), least + 1);

@@ -207,6 +207,8 @@ impl Cpus {
             totals.left_out.add(LeftOut {
                 failed: self.read(cpu, left_out + offset_of!(types::sc_left_out, failed)),
                 sampled: self.read(cpu, left_out + offset_of!(types::sc_left_out, sampled)),
+                sieved: self.read(cpu, left_out + offset_of!(types::sc_left_out, sieved)),
+                filtered: 0,
             });
         }
         totals

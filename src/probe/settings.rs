@@ -2,7 +2,7 @@
 
 use std::{
     ptr::NonNull,
-    sync::atomic::{AtomicU8, AtomicU32, AtomicU64},
+    sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
 use scapd_bpf::types;
@@ -68,6 +68,25 @@ impl ProgramSettings {
         unsafe { AtomicU64::from_ptr(&raw mut (*self.0.as_ptr()).sc_elsewhere.lost) }
     }
 
+    /// Writes one of the two sieves: the one that no program reads.
+    pub(super) fn store_sieve(&self, index: usize, sieve: &types::sc_sieve) {
+        const WORDS: usize = size_of::<types::sc_sieve>() / 8;
+        const _: () =
+            assert!(size_of::<types::sc_sieve>().is_multiple_of(8) && align_of::<types::sc_sieve>() == 8);
+        assert!(index < 2, "no such sieve");
+        let source: *const u64 = (&raw const *sieve).cast();
+        // SAFETY: as for `fields`; the assertion keeps the index within the array.
+        let target: *mut u64 =
+            unsafe { (&raw mut (*self.0.as_ptr()).sc_settings.sieves).cast::<types::sc_sieve>().add(index) }
+                .cast();
+        for word in 0..WORDS {
+            // SAFETY: both structures have this many words, aligned as such, and no padding.
+            unsafe {
+                AtomicU64::from_ptr(target.add(word)).store(source.add(word).read(), Ordering::Relaxed)
+            };
+        }
+    }
+
     fields! {
         boot_time: AtomicU64,
         active: AtomicU32,
@@ -83,6 +102,7 @@ impl ProgramSettings {
         sample_ratio: AtomicU32,
         extensions: AtomicU32,
         directories_only: AtomicU32,
+        sieve: AtomicU32,
     }
 
     arrays! {

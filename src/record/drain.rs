@@ -1,6 +1,7 @@
 //! Turns the events from the probe into blocks in the writer's buffers.
 
 mod counts;
+mod filter;
 
 use std::{
     collections::VecDeque,
@@ -10,14 +11,16 @@ use std::{
 
 pub use counts::Counts;
 
-use super::{clock::Clock, ledger::LossLedger, rotor::Rotor, self_test::SelfTest, state::Scan};
+use filter::Behind;
+
+use super::{clock::Clock, ledger::LossLedger, rotor::Rotor, self_test::SelfTest, sieve::Sieve, state::Scan};
 use crate::{
     clocks::Machine,
     output::{Chunk, OutputError, OutputTotals, Rotation, WriterProgress, WriterThread},
     probe::{Active, Loaded, ProbeError, RawEvent},
 };
 use scap::{
-    format::{event_block_len, frame_event, set_event_time},
+    format::{MachineState, event_block_len, frame_event, frame_for_names, set_event_time},
     ledger::{self, Cause, Gap, Notice, Verdict},
     select::{Asked, Judge},
 };
@@ -52,6 +55,14 @@ pub struct Drain {
     judge: Judge,
     /// The selection that each file states; `None` if it is the usual one.
     selected: Option<Asked>,
+    /// The filter that decides about the next events.
+    sieve: Option<Sieve>,
+    /// The filters that follow it, one for each [`Notice::Filter`] that is pending.
+    sieves: VecDeque<Option<Sieve>>,
+    /// Events behind a filter that is pending, while the one before it waits for the state of the machine.
+    behind: Behind,
+    /// Events that earlier filters left out.
+    filtered: u64,
     /// When the file began, if its selection notice is still to be written.
     unsaid: Option<u64>,
     /// The latest time stamp written.
@@ -120,6 +131,10 @@ impl Drain {
             notices: VecDeque::new(),
             judge: Judge::default(),
             selected: None,
+            sieve: None,
+            sieves: VecDeque::new(),
+            behind: Behind::default(),
+            filtered: 0,
             unsaid: None,
             latest: 0,
             latest_in_file: 0,
@@ -156,16 +171,20 @@ impl Drain {
         self.put_notice(self.clock.adjust(at), Notice::Selected(asked));
     }
 
-    /// Writes the state of the machine and the selection, then the events taken so far.
-    pub fn start(&mut self, state: &[u8]) -> Result<(), OutputError> {
+    /// Writes the state of the machine and the selection, then the events taken so far. `bytes` are the blocks of the state.
+    pub fn start(&mut self, state: &MachineState, bytes: &[u8]) -> Result<(), OutputError> {
+        self.begin(bytes)?;
+        self.begin_filter(state)
+    }
+
+    fn begin(&mut self, state: &[u8]) -> Result<(), OutputError> {
         if let Some(rotor) = &mut self.rotor {
             rotor.started(state.len() as u64);
         }
         if let Some(mut chunk) = self.state.take() {
             chunk.bytes.extend_from_slice(state);
-            if let (Some(asked), Some(began)) = (&self.selected, self.unsaid.take()) {
-                let block = write_selected(&mut chunk, asked, began);
-                self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
+            if let Some(began) = self.unsaid.take() {
+                self.say(&mut chunk, began);
             }
             self.writer.submit(chunk)?;
         }
@@ -186,6 +205,7 @@ impl Drain {
         if let Some(at) = self.rotor.as_mut().and_then(|rotor| rotor.now(now, &self.writer)) {
             self.cut(active.probe(), at)?;
         }
+        self.pass_on(now)?;
         if self.since.elapsed() >= self.limits.flush {
             self.flush()?;
         }
@@ -213,7 +233,7 @@ impl Drain {
             if self.is_full() {
                 return Ok(took);
             }
-            if !self.has_chunk()? {
+            if !self.has_room() || !self.has_chunk()? {
                 self.set_backlog(active, true)?;
                 return Ok(took);
             }
@@ -250,36 +270,59 @@ impl Drain {
         Ok(self.chunk.is_some())
     }
 
-    /// Writes an event with time stamp `ts`, and those that extend it, into the current buffer.
+    /// Takes an event with time stamp `ts`, and those that extend it.
     #[inline]
     fn write(&mut self, event: RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
+        self.taken = self.taken.max(time_stamp(event.bytes));
+        if self.has_to_wait(ts) {
+            self.behind.push(&event, ts);
+            return Ok(());
+        }
+        self.write_in_turn(event, ts)
+    }
+
+    /// Writes an event into the current buffer, after the notices before it.
+    #[inline]
+    fn write_in_turn(&mut self, event: RawEvent<'_>, ts: u64) -> Result<(), OutputError> {
         while self.notices.front().is_some_and(|(after, _)| *after < ts) {
             let Some((at, notice)) = self.notices.pop_front() else { break };
             self.write_notice(notice, at)?;
         }
-        let Some(chunk) = &mut self.chunk else { return Ok(()) };
         // Until the state is written, events wait in `waiting`: `start` writes this notice ahead of them.
-        if let (Some(began), None) = (self.unsaid, &self.waiting) {
+        if let (Some(began), None) = (self.unsaid, &self.waiting)
+            && let Some(mut chunk) = self.chunk.take()
+        {
             self.unsaid = None;
-            if let Some(asked) = &self.selected {
-                let block = write_selected(chunk, asked, began.min(ts));
-                self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
-            }
+            self.say(&mut chunk, began.min(ts));
+            self.chunk = Some(chunk);
         }
+        if self.sieve.is_some() { self.sift(&event, ts) } else { self.put(event, ts, true) }
+    }
+
+    /// Writes an event with time stamp `ts` into the current buffer, after the filter. One that is not wanted is there for names.
+    #[inline]
+    fn put(&mut self, event: RawEvent<'_>, ts: u64, is_wanted: bool) -> Result<(), OutputError> {
+        let Some(chunk) = &mut self.chunk else { return Ok(()) };
         let late = event.late && ts < self.latest_in_file;
-        let ty = self.counts.add(event.bytes, &mut self.judge);
-        self.ledger.take(event.cpu, ty, late);
+        let ty = self.counts.add(event.bytes, &mut self.judge, is_wanted);
+        self.ledger.write(late);
+        if self.sieve.is_none() {
+            self.ledger.take(event.cpu, ty);
+        }
         if let Some(test) = &mut self.expected {
             test.look(event.bytes, self.counts.total);
         }
         let raw = time_stamp(event.bytes);
-        self.taken = self.taken.max(raw);
         self.latest = self.latest.max(ts);
         self.latest_in_file = self.latest_in_file.max(ts);
         let before = chunk.bytes.len();
         for part in event.parts() {
             let start = chunk.bytes.len();
-            frame_event(&mut chunk.bytes, event.cpu, part);
+            match is_wanted {
+                true => frame_event(&mut chunk.bytes, event.cpu, part),
+                // Its time is right already.
+                false => frame_for_names(&mut chunk.bytes, event.cpu, part),
+            }
             if ts != raw {
                 set_event_time(&mut chunk.bytes[start..], ts);
             }
@@ -295,6 +338,10 @@ impl Drain {
     }
 
     fn write_notice(&mut self, notice: Notice, at: u64) -> Result<(), OutputError> {
+        if matches!(notice, Notice::Filter(_)) {
+            self.give_up_state()?;
+        }
+        self.settle(true)?;
         let mut chunk = match self.chunk.take() {
             Some(chunk) => chunk,
             None => self.writer.take_or_make()?,
@@ -306,6 +353,11 @@ impl Drain {
                 self.judge = Judge::new(asked);
                 self.selected = Some(asked).filter(|asked| !asked.is_usual());
                 self.unsaid = None;
+            }
+            Notice::Filter(text) => {
+                let block = write_filter(&mut chunk, &text, at);
+                self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
+                self.next_filter();
             }
             notice => {
                 frame_event(&mut chunk.bytes, 0, &ledger::notice(notice.id(), &notice.text(), at));
@@ -320,6 +372,7 @@ impl Drain {
 
     /// Ends the file: later events go to the next one. A gap goes into the file during which it began.
     fn cut(&mut self, probe: &Loaded, at: u64) -> Result<(), OutputError> {
+        self.settle(true)?;
         let (end, now) = (self.latest, self.clock.now());
         if let Some(gap) = self.ledger.gap_before(probe, end, now) {
             self.note(gap);
@@ -336,8 +389,9 @@ impl Drain {
         self.flush()?;
         self.latest_in_file = 0;
         self.unsaid = Some(at.max(end));
+        let beside = self.ledger.beside(probe, self.left_out());
         let Some(rotor) = &mut self.rotor else { return Ok(()) };
-        let cut = rotor.cut(at.max(end), now, self.ledger.beside(probe));
+        let cut = rotor.cut(at.max(end), now, beside);
         self.writer.cut(cut)
     }
 
@@ -414,7 +468,7 @@ impl Drain {
 
     /// Returns the verdict. Events left in the rings are lost, unless the event limit was reached.
     fn judge(&self, probe: &Loaded, written: u64, left: Cause) -> Verdict {
-        let mut verdict = self.ledger.verdict(probe, written);
+        let mut verdict = self.ledger.verdict(probe, written, self.left_out(), self.pending());
         if !self.is_full() {
             verdict.losses.add(left, std::mem::take(&mut verdict.unread));
         }
@@ -436,7 +490,8 @@ impl Drain {
         if let Some(gap) = self.ledger.last_gap(probe, self.clock.now()) {
             self.note(gap);
         }
-        let left = self.ledger.verdict(probe, self.counts.total).unread;
+        self.settle(false)?;
+        let left = self.ledger.verdict(probe, self.counts.total, self.left_out(), self.pending()).unread;
         if left > 0 && !self.is_full() {
             let mut gap = Gap { from: self.latest, to: self.clock.now(), ..Gap::default() };
             gap.losses.add(Cause::Backlog, left);
@@ -464,6 +519,15 @@ impl Drain {
     pub fn target(&self) -> &str {
         &self.target
     }
+}
+
+/// Writes the notice of the filter; returns the size of its block.
+fn write_filter(chunk: &mut Chunk, text: &str, at: u64) -> usize {
+    let before = chunk.bytes.len();
+    frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::FILTER, text, at));
+    chunk.latest = chunk.latest.max(at);
+    chunk.filter = Some(text.to_owned());
+    chunk.bytes.len() - before
 }
 
 /// Returns the size of the blocks of an event and those that extend it.

@@ -39,7 +39,7 @@ pub(super) enum HandleRequest {
     /// Continue in a new file.
     Rotate(Answer),
     /// Change the settings.
-    Change(LiveSettings, Answer),
+    Change(Box<LiveSettings>, Answer),
 }
 
 /// Controls a recording from any thread. Clones control the same recording.
@@ -115,7 +115,7 @@ impl Handle {
         settings: LiveSettings,
         patience: Duration,
     ) -> Result<(), RequestError> {
-        self.ask(|answer| HandleRequest::Change(settings, answer), patience)
+        self.ask(|answer| HandleRequest::Change(Box::new(settings), answer), patience)
     }
 
     fn ask(

@@ -3,7 +3,7 @@
 use crate::probe::{self, Loaded, ProbeTotals, SampleRatio};
 use scap::{
     events::EventType,
-    ledger::{Cause, Gap, Losses, Verdict},
+    ledger::{Cause, Gap, LeftOut, Losses, Verdict},
 };
 
 /// A gap ends when nothing has been lost for this long (ns).
@@ -49,11 +49,16 @@ impl LossLedger {
 
     /// Counts an event that was taken from a ring.
     #[inline]
-    pub(super) fn take(&mut self, cpu: u16, ty: EventType, late: bool) {
-        self.late += u64::from(late);
+    pub(super) fn take(&mut self, cpu: u16, ty: EventType) {
         if let (Some(types), Some(place)) = (self.taken.get_mut(usize::from(cpu)), probe::counted(ty)) {
             types[place] += 1;
         }
+    }
+
+    /// Counts an event that is written.
+    #[inline]
+    pub(super) fn write(&mut self, late: bool) {
+        self.late += u64::from(late);
     }
 
     /// Checks for new losses at `now`; returns a gap that has ended.
@@ -111,20 +116,22 @@ impl LossLedger {
     }
 
     /// Returns the balance. Call it after the gate is closed and the rings are drained. `written` is how many of the
-    /// taken events have reached the output.
-    pub(super) fn verdict(&self, probe: &Loaded, written: u64) -> Verdict {
+    /// taken events have reached the output, `filtered` how many the filter has left out, and `pending` how many it has not
+    /// passed on.
+    pub(super) fn verdict(&self, probe: &Loaded, written: u64, filtered: u64, pending: u64) -> Verdict {
         let totals = probe.totals();
         let taken: u64 = self.taken.iter().flatten().sum();
         let sum = totals.sum();
         let mut losses = totals.losses();
-        losses.add(Cause::Disk, taken - written.min(taken));
+        losses
+            .add(Cause::Disk, taken.saturating_sub(written).saturating_sub(filtered).saturating_sub(pending));
         Verdict {
             seen: sum.seen,
             written,
             losses,
             late: self.late(),
-            unread: sum.written().saturating_sub(taken),
-            left_out: totals.left_out,
+            unread: sum.written().saturating_sub(taken) + pending,
+            left_out: LeftOut { filtered, ..totals.left_out },
             sample_ratio: probe.sampling().map_or(0, SampleRatio::get),
         }
     }
@@ -136,11 +143,11 @@ impl LossLedger {
 
     /// Returns the part of the balance that is not events and their losses: skipped runs, which belong to no event, and
     /// events left out on purpose.
-    pub(super) fn beside(&self, probe: &Loaded) -> Verdict {
+    pub(super) fn beside(&self, probe: &Loaded, filtered: u64) -> Verdict {
         let totals = probe.totals();
         Verdict {
             losses: only(Cause::Skipped, totals.skipped),
-            left_out: totals.left_out,
+            left_out: LeftOut { filtered, ..totals.left_out },
             sample_ratio: probe.sampling().map_or(0, SampleRatio::get),
             ..Verdict::default()
         }

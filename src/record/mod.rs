@@ -3,6 +3,7 @@
 mod clock;
 mod command;
 mod drain;
+mod explain;
 mod first_state;
 mod handle;
 mod ledger;
@@ -11,6 +12,7 @@ mod progress;
 mod rotor;
 mod self_test;
 mod settings;
+mod sieve;
 mod state;
 mod stats;
 mod status;
@@ -37,19 +39,23 @@ use crate::{
         Destination, Pattern, Reserved, ReservedFiles, Series, Target, WriterThread, default_name,
         default_pattern,
     },
-    probe::{Active, Loaded, Opened, ProbeOptions, TargetState},
+    probe::{Active, KernelFilter, Loaded, Opened, ProbeOptions, TargetState},
 };
 pub use command::CommandError;
 use command::{HeldCommand, Stdout};
 use drain::{Drain, Limits};
-use first_state::state_beside;
+pub use explain::explain;
+use first_state::{Scanning, state_beside};
 pub(crate) use handle::PATIENCE;
 use handle::{Answer, HandleRequest};
 pub use handle::{Handle, RequestError, Requests, requests};
 use ledger::LossLedger;
 use pace::Pace;
 use progress::ProgressLine;
-use scap::select::{self, SyscallSet};
+use scap::{
+    filter::Filter,
+    select::{self, SyscallSet},
+};
 use self_test::SelfTest;
 pub use settings::LiveSettings;
 use state::Scan;
@@ -84,6 +90,8 @@ pub struct Config {
     pub compress: bool,
     /// The calls; `None` for all, including those that the tables do not know.
     pub syscalls: Option<SyscallSet>,
+    /// Record only the events that match, of those that the rest of the configuration asks for.
+    pub filter: Option<Filter>,
     /// Record only these. Otherwise the recording also has the returns of calls that change what their events refer to
     /// (processes, working directories, descriptors): see
     /// [`Selection::companions`](scap::select::Selection::companions).
@@ -211,16 +219,26 @@ pub fn run(
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe(), scan.clone())?;
     drain.say_what_is_asked(wanted.asked(), began);
+    drain.filter_by(wanted.sieve());
     drain.look_for(self_test);
     let gate_opened = Instant::now();
-    let mut audience = Audience { requests, observer, watch: Watch::new(), rotating: Vec::new(), wanted };
+    let mut audience = Audience {
+        requests,
+        observer,
+        watch: Watch::new(),
+        rotating: Vec::new(),
+        wanted,
+        scanning: None,
+        filters_early: false,
+    };
     let ended = record_events(config, &scan, &mut active, &mut drain, &mut command, &mut audience);
+    let ended = ended.and_then(|ended| audience.end_scan(&mut drain).map(|()| ended));
     let duration = gate_opened.elapsed();
     active.close_gate();
     let status = audience.publish(&active, &drain);
     audience.observer.closing(&status);
     let result = ended.and_then(|ended| {
-        finish(&mut active, &mut drain)?;
+        finish(&scan, &mut active, &mut drain)?;
         Ok((ended, drain.close()?))
     });
     audience.publish(&active, &drain);
@@ -303,8 +321,10 @@ fn record_events(
     audience: &mut Audience<'_>,
 ) -> anyhow::Result<Ended> {
     let state = state_beside(scan, active, drain, command.as_ref())?;
-    drain.start(&state)?;
+    drain.start(&state, &state::bytes(&state)?)?;
+    drop(state);
     let ready = await_self_test(active, drain, audience)?;
+    audience.filter_early(active, drain);
     let status = audience.publish(active, drain);
     if ready {
         audience.observer.started(&status);
@@ -331,7 +351,7 @@ fn record_events(
             break;
         }
         progress.show(active, drain);
-        audience.serve(active, drain);
+        audience.serve(active, drain, scan)?;
         pace.rest(active, took)?;
     }
     progress.clear();
@@ -371,10 +391,14 @@ struct Audience<'a> {
     rotating: Vec<Answer>,
     /// The current selection.
     wanted: Wanted,
+    /// The state of the machine for a new filter, while it is being read.
+    scanning: Option<Scanning>,
+    /// Whether the kernel has its part of the filter.
+    filters_early: bool,
 }
 
 impl Audience<'_> {
-    fn serve(&mut self, active: &Active, drain: &mut Drain) {
+    fn serve(&mut self, active: &Active, drain: &mut Drain, scan: &Scan) -> anyhow::Result<()> {
         while let Some(request) = self.requests.next() {
             // The caller may no longer wait for the answer.
             let _ = match request {
@@ -397,6 +421,8 @@ impl Audience<'_> {
                 }
             };
         }
+        self.scan_if_needed(drain, scan)?;
+        self.filter_early(active, drain);
         if !self.rotating.is_empty() && drain.has_rotated() {
             for answer in self.rotating.drain(..) {
                 let _ = answer.send(Ok(()));
@@ -406,13 +432,51 @@ impl Audience<'_> {
             let status = self.publish(active, drain);
             self.observer.tick(&status);
         }
+        Ok(())
+    }
+
+    /// Reads the state of the machine for a filter that waits for it, on a thread of its own.
+    fn scan_if_needed(&mut self, drain: &mut Drain, scan: &Scan) -> anyhow::Result<()> {
+        if self.scanning.as_ref().is_some_and(Scanning::is_finished) {
+            self.end_scan(drain)?;
+        }
+        if drain.needs_state() && self.scanning.is_none() {
+            self.scanning = Some(Scanning::begin(scan)?);
+        }
+        Ok(())
+    }
+
+    /// Gives the state that is being read to the filter, if it waits for one.
+    fn end_scan(&mut self, drain: &mut Drain) -> anyhow::Result<()> {
+        match self.scanning.take() {
+            Some(scanning) => Ok(drain.begin_filter(&scanning.finish()?)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the kernel leave out what cannot match, as soon as the recorder knows all threads.
+    fn filter_early(&mut self, active: &Active, drain: &Drain) {
+        if !self.filters_early && !drain.needs_state() && !drain.changes_filter() {
+            active.probe().control().set_filter(&self.wanted.in_kernel());
+            self.filters_early = true;
+        }
     }
 
     fn change(&mut self, probe: &Loaded, settings: &LiveSettings, drain: &mut Drain) -> Result<(), String> {
         let wanted = self.wanted.changed(settings);
+        let filters_anew =
+            wanted.filter_text() != self.wanted.filter_text() || wanted.only() != self.wanted.only();
+        if filters_anew {
+            // Events up to the change are those of the filter before, and events from there on those of the next.
+            probe.control().set_filter(&KernelFilter::default());
+            self.filters_early = false;
+        }
         wanted.select(probe).map_err(|e| e.to_string())?;
         if wanted.asked() != self.wanted.asked() {
             drain.change_what_is_asked(wanted.asked(), probe.now());
+        }
+        if filters_anew {
+            drain.change_filter(wanted.sieve(), probe.now());
         }
         if wanted.needs_new_names(&self.wanted) {
             // A new file starts with these names in its state. A single file cannot get them.
@@ -478,11 +542,15 @@ fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
 }
 
 /// Takes the events left in the rings after the gate is closed, and writes them and the verdict.
-fn finish(active: &mut Active, drain: &mut Drain) -> anyhow::Result<()> {
+fn finish(scan: &Scan, active: &mut Active, drain: &mut Drain) -> anyhow::Result<()> {
     drain.at_full_speed();
     let deadline = Instant::now() + DRAIN_LIMIT;
     while !drain.is_full() && Instant::now() < deadline {
         let took = drain.step(active)? > 0;
+        while drain.needs_state() {
+            // The filter changed just before the end.
+            drain.begin_filter(&Scanning::begin(scan)?.finish()?)?;
+        }
         if active.is_drained() && !took {
             break;
         }

@@ -5,13 +5,15 @@ use crate::{
     output::Retention,
     probe::{DynamicSnaplen, SampleRatio},
 };
-use scap::select::SyscallSet;
+use scap::{filter::Filter, select::SyscallSet};
 
 /// The settings that can change while a recording runs. The rest of a [`Config`](super::Config) is fixed at its start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LiveSettings {
     /// The calls; `None` for all, including those that the tables do not know.
     pub syscalls: Option<SyscallSet>,
+    /// Record only the events that match.
+    pub filter: Option<Filter>,
     /// Record nothing else: see [`Config::only`].
     pub only: bool,
     /// Maximum number of data bytes that an event keeps.
@@ -32,6 +34,7 @@ impl From<&Config> for LiveSettings {
     fn from(config: &Config) -> LiveSettings {
         LiveSettings {
             syscalls: config.syscalls,
+            filter: config.filter.clone(),
             only: config.only,
             snaplen: config.probe.snaplen,
             dynamic_snaplen: config.probe.dynamic_snaplen,

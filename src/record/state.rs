@@ -70,18 +70,23 @@ impl Scan {
                 tracing::warn!("a file starts without the state of the machine: {e:#}");
                 (MachineState::default(), None)
             });
-            bytes(state, ids).unwrap_or_default()
+            bytes(&translated(state, ids)).unwrap_or_default()
         })
     }
 }
 
-/// Encodes the state, with the ids that its tasks have in events.
-pub(super) fn bytes(mut state: MachineState, ids: Option<Ids>) -> anyhow::Result<Vec<u8>> {
+/// Returns the state with the ids that its tasks have in events.
+pub(super) fn translated(mut state: MachineState, ids: Option<Ids>) -> MachineState {
     if let Some(ids) = ids {
         translate(&mut state, &ids);
     }
+    state
+}
+
+/// Encodes the state.
+pub(super) fn bytes(state: &MachineState) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    write_state(&mut bytes, &state).context("cannot encode the state of the machine")?;
+    write_state(&mut bytes, state).context("cannot encode the state of the machine")?;
     Ok(bytes)
 }
 

@@ -38,6 +38,10 @@ pub struct Status {
     pub taken: u64,
     /// Of these, events that have reached the output.
     pub written: u64,
+    /// Events that the recorder left out because of its filter.
+    pub left_out: u64,
+    /// Events that the kernel left out because of the filter.
+    pub sieved: u64,
     /// Bytes that have reached the output, after compression.
     pub bytes: u64,
     /// Files started.
@@ -86,6 +90,8 @@ impl Default for Status {
             target: String::new(),
             taken: 0,
             written: 0,
+            left_out: 0,
+            sieved: 0,
             bytes: 0,
             files: 0,
             files_closed: 0,
@@ -142,19 +148,22 @@ impl Watch {
         self.looked = Instant::now();
         self.taken = taken;
         let progress = drain.progress();
+        let totals = probe.totals();
         Status {
             since: self.since,
             running: self.started.elapsed(),
             target: drain.target().to_owned(),
             taken,
             written: progress.events(),
+            left_out: drain.left_out(),
+            sieved: totals.left_out.sieved,
             bytes: progress.bytes_out(),
             files: progress.files(),
             files_closed: progress.files_closed(),
             files_deleted: progress.files_deleted(),
             waiting: progress.is_waiting(),
             rate,
-            losses: probe.totals().losses(),
+            losses: totals.losses(),
             cpus,
             rings: probe.rings().map(|(used, size)| RingStatus { used, size }).collect(),
             programs: probe.runs(),

@@ -1,14 +1,17 @@
 //! The selection of a recording: the requested events, and those that keep their names right.
 
-use super::{Config, settings::LiveSettings};
-use crate::probe::{Directions, Loaded, ProbeError, ProbeOptions};
+use std::sync::Arc;
+
+use super::{Config, settings::LiveSettings, sieve::Sieve};
+use crate::probe::{Directions, KernelFilter, Loaded, ProbeError, ProbeOptions};
 use scap::{
     events::{SYSCALLS, Syscall},
+    filter::{Filter, Places},
     select::{Asked, Selection, SyscallSet, Tracepoint, TracepointSet},
 };
 
 /// The requested events, and whether to record only them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Wanted {
     /// The calls; `None` for all.
     syscalls: Option<SyscallSet>,
@@ -18,6 +21,10 @@ pub(super) struct Wanted {
     extensions: bool,
     /// Record nothing else.
     only: bool,
+    /// The filter, and where its parts are decided.
+    filter: Option<Arc<(Filter, Places)>>,
+    /// Calls that are recorded whatever the filter says.
+    besides: SyscallSet,
 }
 
 impl Wanted {
@@ -28,18 +35,49 @@ impl Wanted {
             tracepoints: config.probe.tracepoints,
             extensions: config.probe.extensions,
             only: config.only,
+            filter: config.filter.as_ref().map(placed),
+            besides: SyscallSet::none(),
         }
     }
 
     /// Returns the selection after a change of settings.
-    pub(super) fn changed(self, settings: &LiveSettings) -> Wanted {
+    pub(super) fn changed(&self, settings: &LiveSettings) -> Wanted {
+        let filter = match (&self.filter, &settings.filter) {
+            (Some(own), Some(filter)) if own.0 == *filter => Some(own.clone()),
+            (_, filter) => filter.as_ref().map(placed),
+        };
         let LiveSettings { syscalls, only, extensions, .. } = *settings;
-        Wanted { syscalls, only, extensions, ..self }
+        Wanted { syscalls, only, extensions, filter, ..self.clone() }
     }
 
     /// Returns the selection with these calls added.
-    pub(super) fn and(self, calls: SyscallSet) -> Wanted {
-        Wanted { syscalls: self.syscalls.map(|set| set.union(&calls)), ..self }
+    pub(super) fn and(&self, calls: SyscallSet) -> Wanted {
+        let syscalls = self.syscalls.map(|set| set.union(&calls));
+        Wanted { syscalls, besides: calls, ..self.clone() }
+    }
+
+    /// Returns the filter, to run beside the recording.
+    pub(super) fn sieve(&self) -> Option<Sieve> {
+        self.filter.as_ref().map(|filter| Sieve::new(&filter.0, self.only))
+    }
+
+    /// Returns what the kernel decides of the filter, once all threads are known.
+    pub(super) fn in_kernel(&self) -> KernelFilter {
+        let of = |places: &Places| KernelFilter {
+            clauses: places.early().to_vec(),
+            kept: places.kept(!self.only),
+        };
+        self.filter.as_ref().map(|filter| of(&filter.1)).unwrap_or_default()
+    }
+
+    /// Returns the text of the filter.
+    pub(super) fn filter_text(&self) -> Option<String> {
+        self.filter.as_ref().map(|filter| filter.0.to_string())
+    }
+
+    /// Returns whether nothing is recorded only to keep names right.
+    pub(super) fn only(&self) -> bool {
+        self.only
     }
 
     /// Returns whether a reader needs names that the selection `before` did not follow.
@@ -58,7 +96,8 @@ impl Wanted {
         !self.only && !self.asked().is_everything()
     }
 
-    fn selection(&self) -> Selection {
+    /// Returns what is recorded.
+    pub(super) fn selection(&self) -> Selection {
         let calls = self.syscalls.unwrap_or_else(|| SYSCALLS.iter().collect());
         let of = |wanted| if wanted { calls } else { SyscallSet::none() };
         let asked = Selection {
@@ -66,12 +105,27 @@ impl Wanted {
             exit: of(self.directions.exit),
             ..Selection::default()
         };
-        if self.has_companions() { asked.with_companions() } else { asked }
+        let selection = if self.has_companions() { asked.with_companions() } else { asked };
+        let Some(filter) = &self.filter else { return selection };
+        let mut selection = filter.1.narrow(&selection, !self.only);
+        let and = |set: &mut SyscallSet, wanted| {
+            if wanted {
+                *set = set.union(&self.besides);
+            }
+        };
+        and(&mut selection.enter, self.directions.enter);
+        and(&mut selection.exit, self.directions.exit);
+        selection
     }
 
-    fn tracepoints(&self) -> TracepointSet {
+    /// Returns the tracepoints that are recorded.
+    pub(super) fn tracepoints(&self) -> TracepointSet {
         let mut tracepoints = self.tracepoints;
-        if self.has_companions() {
+        if let Some(filter) = &self.filter {
+            tracepoints = filter.1.narrow_tracepoints(tracepoints);
+        }
+        let follows = self.filter.as_ref().is_some_and(|filter| !self.only || filter.1.takes_recorder());
+        if self.has_companions() || follows {
             tracepoints.insert(Tracepoint::SchedProcessExit);
         }
         tracepoints
@@ -79,14 +133,14 @@ impl Wanted {
 
     /// Returns what a recording has to load, with the call that a self-test makes, and the probe's options for it.
     pub(super) fn to_load(
-        self,
+        &self,
         config: &Config,
         targets: u32,
         test: Option<&'static Syscall>,
     ) -> (Selection, ProbeOptions) {
-        let mut load = self;
+        let mut load = self.clone();
         if config.selectable {
-            (load.syscalls, load.only) = (None, false);
+            (load.syscalls, load.only, load.filter) = (None, false, None);
         }
         if let Some(call) = test {
             load = load.and([call].into_iter().collect());
@@ -103,9 +157,14 @@ impl Wanted {
     /// Records this selection only, from now on.
     pub(super) fn select(&self, probe: &Loaded) -> Result<(), ProbeError> {
         probe.select_events(&self.selection())?;
-        probe.select_unknown(self.syscalls.is_none())?;
+        let is_unknown_wanted = self.filter.as_ref().is_none_or(|filter| filter.1.takes_unknown_calls());
+        probe.select_unknown(self.syscalls.is_none() && is_unknown_wanted)?;
         probe.control().set_tracepoints(self.tracepoints())
     }
+}
+
+fn placed(filter: &Filter) -> Arc<(Filter, Places)> {
+    Arc::new((filter.clone(), Places::of(filter)))
 }
 
 #[cfg(test)]

@@ -15,13 +15,13 @@
 use std::borrow::Cow;
 
 use super::{
-    Argument, Key, Type, Value,
+    Argument, Key, Need, Type, Value,
     row::Row,
     subject::open,
     types::{self, ByType, FdKind, category, has, result},
 };
 use crate::{
-    events::{self, Category, Effect, EventFlags, SYSCALLS, Source},
+    events::{self, Category, Effect, Event, EventFlags, SYSCALLS, Source},
     replay::Moment,
     text::kernel_names,
 };
@@ -29,7 +29,8 @@ use crate::{
 pub(super) const ROWS: &[Row] = &[
     Row::one("evt.num", Type::Uint, "number of the event in the capture, from 1", |m| {
         Some(Value::Uint(m.num))
-    }),
+    })
+    .needs(Need::Everything),
     Row::one("evt.dir", Type::Text, "> for an enter event, < for an exit event", |m| {
         Some(Value::text(if m.event().ty().is_enter() { ">" } else { "<" }))
     })
@@ -56,8 +57,10 @@ pub(super) const ROWS: &[Row] = &[
     .of_type(),
     Row::one("evt.category", Type::Text, "subject of the event, as file, net, memory or process", |m| {
         Some(Value::text(category_name(m)))
-    }),
-    Row::one("evt.cpu", Type::Int, "number of the CPU", |m| Some(Value::Int(m.captured.cpu.into()))),
+    })
+    .of_type_at(|row| !matches!(row.category, Category::IoRead | Category::IoWrite | Category::IoOther)),
+    Row::one("evt.cpu", Type::Int, "number of the CPU", |m| Some(Value::Int(m.captured.cpu.into())))
+        .needs(Need::Event),
     Row::one("evt.source", Type::Text, "source of the event: always syscall", |_| {
         Some(Value::text("syscall"))
     })
@@ -80,11 +83,17 @@ pub(super) const ROWS: &[Row] = &[
             0.. => Value::text("SUCCESS"),
             _ => error().map_or_else(|| text(result.to_string().into()), Value::text),
         })
-    }),
-    Row::one("evt.rawres", Type::Int, "what the call returned, as a number", |m| result(m).map(Value::Int)),
+    })
+    .of_type_at(has_no_result)
+    .needs(Need::Event),
+    Row::one("evt.rawres", Type::Int, "what the call returned, as a number", |m| result(m).map(Value::Int))
+        .of_type_at(has_no_result)
+        .needs(Need::Event),
     Row::one("evt.failed", Type::Bool, "whether the call failed; no value if the event has no result", |m| {
         failed(m).map(Value::Bool)
-    }),
+    })
+    .of_type_at(has_no_result)
+    .needs(Need::Event),
     Row::one("evt.is_wait", Type::Bool, "whether the call makes the thread wait, as poll", |m| {
         Some(Value::Bool(has(m, EventFlags::WAITS)))
     })
@@ -92,7 +101,9 @@ pub(super) const ROWS: &[Row] = &[
     Row::one("evt.count", Type::Uint, "1, to be added up", |_| Some(count(true))).of_type(),
     Row::one("evt.count.error", Type::Uint, "1 if the call failed, 0 if it did not", |m| {
         failed(m).map(count)
-    }),
+    })
+    .of_type_at(has_no_result)
+    .needs(Need::Event),
     Row::one("evt.count.error.file", Type::Uint, "the same, of calls on files and directories", |m| {
         (subject(m) == Subject::File).then(|| failed(m).map(count)).flatten()
     }),
@@ -148,6 +159,11 @@ fn subject(m: &Moment<'_>) -> Subject {
         Some(_) => Subject::Other,
         None => CREATES.of(m).copied().unwrap_or(Subject::Other),
     }
+}
+
+/// Returns whether events of a row have no result: entries have none, whatever extends them.
+fn has_no_result(row: &Event) -> bool {
+    row.ty.is_enter() && row.result().is_none()
 }
 
 fn failed(m: &Moment<'_>) -> Option<bool> {

@@ -8,7 +8,7 @@
 //! | `evt.buflen` in a filter | works | often ends with an error |
 
 use super::{
-    Type, Value,
+    Need, Type, Value,
     row::Row,
     subject::open,
     types::{self, ByType, FdKind, category, has, result},
@@ -29,7 +29,8 @@ pub(super) const ROWS: &[Row] = &[
             let bytes = m.event().param((*DATA.of(m)?)?)?;
             (!bytes.is_empty()).then(|| Value::text(bytes))
         },
-    ),
+    )
+    .needs(Need::Event),
     Row::one("evt.buflen", Type::Uint, "number of bytes that a call on a descriptor transferred", |m| {
         length(m, None, |_| true)
     }),
@@ -86,17 +87,25 @@ pub(super) const ROWS: &[Row] = &[
     }),
     Row::one("evt.is_open_read", Type::Bool, "whether the call opens a file for reading", |m| {
         opens(m, |open| open.flags & O_RDONLY != 0)
-    }),
+    })
+    .of_type_at(opens_nothing)
+    .needs(Need::Event),
     Row::one("evt.is_open_write", Type::Bool, "whether the call opens a file for writing", |m| {
         opens(m, |open| open.flags & O_WRONLY != 0)
-    }),
+    })
+    .of_type_at(opens_nothing)
+    .needs(Need::Event),
     Row::one("evt.is_open_exec", Type::Bool, "whether the call creates a file that can be executed", |m| {
         opens(m, |open| (open.is_creat || open.flags & (O_CREAT | O_TMPFILE) != 0) && open.mode & 0o111 != 0)
-    }),
+    })
+    .of_type_at(opens_nothing)
+    .needs(Need::Event),
     Row::one("evt.is_open_create", Type::Bool, "whether the call creates a file", |m| {
         let is_done = |open: &Open| open.flags & O_TMPFILE != 0 && result(m).is_some_and(|fd| fd >= 0);
         opens(m, |open| open.flags & O_F_CREATED != 0 || is_done(open))
-    }),
+    })
+    .of_type_at(opens_nothing)
+    .needs(Need::Event),
 ];
 
 const O_RDONLY: u32 = flag("file_flags", "O_RDONLY");
@@ -130,6 +139,11 @@ fn length(m: &Moment<'_>, only: Option<Category>, is_wanted: fn(FdKind) -> bool)
     u64::try_from(result(m)?).ok().map(Value::Uint)
 }
 
+/// Returns whether no event of a row opens a file.
+fn opens_nothing(row: &Event) -> bool {
+    row.ty.is_enter() || !matches!(row.name, "open" | "openat" | "openat2" | "open_by_handle_at" | "creat")
+}
+
 /// The parameters of a call that opens files.
 struct OpenRow {
     is_creat: bool,
@@ -139,9 +153,8 @@ struct OpenRow {
 
 static OPENS: ByType<Option<OpenRow>> = ByType::new(|| {
     types::rows(|row: &Event| {
-        let is_open = matches!(row.name, "open" | "openat" | "openat2" | "open_by_handle_at" | "creat");
         let of = |name| row.param(name);
-        (is_open && !row.ty.is_enter()).then(|| OpenRow {
+        (!opens_nothing(row)).then(|| OpenRow {
             is_creat: row.name == "creat",
             flags: of("flags"),
             mode: of("mode"),

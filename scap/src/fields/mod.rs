@@ -101,6 +101,19 @@ pub enum Key {
     Name(Box<str>),
 }
 
+/// What has to be known besides an event for a field's value at it. Each includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// Nothing: the event has all of it.
+    Event,
+    /// The state that events change: processes, descriptors, directories, users.
+    State,
+    /// The enter event of the call that the event ends.
+    Call,
+    /// All events before it: counts, times between events, what a thread has used so far.
+    Everything,
+}
+
 /// The fields that expressions can name.
 pub trait Registry {
     /// All fields, in the order in which they are listed. A [`Reference`] has an index into this.

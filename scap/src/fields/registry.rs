@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 
 use super::{
-    Field, Key, Reference, Registry, Source, Type, Value, ancestors, evt, evt_args, evt_io, evt_time, exe,
-    fd, fd_net, fdlist, fs, leaders, proc, resources,
+    Field, Key, Need, Reference, Registry, Source, Type, Value, ancestors, evt, evt_args, evt_io, evt_time,
+    exe, fd, fd_net, fdlist, fs, leaders, proc, resources,
     row::{Get, Row},
     thread, unsupported, user,
 };
-use crate::replay::Moment;
+use crate::{events::Event, replay::Moment};
 
 /// The fields of sysdig and Falco that captures have values for.
 ///
@@ -40,6 +40,18 @@ static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
 static FIELDS: LazyLock<Vec<Field>> = LazyLock::new(|| ROWS.iter().map(|row| row.field).collect());
 
 impl Fields {
+    /// Returns what has to be known besides an event for a field's value at it.
+    pub fn need(field: &Reference) -> Need {
+        ROWS[field.field].need
+    }
+
+    /// Returns whether the type of an event, one of this row, alone determines a field's values at it, as with
+    /// [`Registry::is_of_type`].
+    pub fn is_of_row(field: &Reference, row: &Event) -> bool {
+        let field = &ROWS[field.field];
+        field.is_of_type || field.is_of_row.is_some_and(|is_of_row| is_of_row(row))
+    }
+
     /// Returns the fields of sysdig and Falco that captures have no values for, each with the reason.
     pub fn unsupported() -> impl Iterator<Item = (&'static str, &'static str)> {
         unsupported::UNSUPPORTED.iter().copied()

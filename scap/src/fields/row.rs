@@ -1,7 +1,7 @@
 //! The rows of the registry: one for each field.
 
-use super::{Argument, Field, Key, Type, Value};
-use crate::replay::Moment;
+use super::{Argument, Field, Key, Need, Type, Value};
+use crate::{events::Event, replay::Moment};
 
 /// Takes the values of a field, one after the other, until it returns false.
 pub(super) type Each<'a> = &'a mut dyn FnMut(Value<'_>) -> bool;
@@ -26,6 +26,10 @@ pub(super) struct Row {
     pub cost: u32,
     /// The type of the event alone determines the values.
     pub is_of_type: bool,
+    /// Whether the type alone determines the values at events of a row, if it does so only at some.
+    pub is_of_row: Option<fn(&Event) -> bool>,
+    /// What has to be known besides the event.
+    pub need: Need,
     /// The names that it takes as its argument; `None` if any will do.
     pub names: Option<fn() -> Vec<&'static str>>,
     /// The type of its values, if it depends on the argument.
@@ -38,7 +42,18 @@ pub(super) struct Row {
 
 impl Row {
     const fn new(field: Field, get: Get) -> Row {
-        Row { field, get, cost: 1, is_of_type: false, names: None, types: None, digits: 1, is_hex: false }
+        Row {
+            field,
+            get,
+            cost: 1,
+            is_of_type: false,
+            is_of_row: None,
+            need: Need::State,
+            names: None,
+            types: None,
+            digits: 1,
+            is_hex: false,
+        }
     }
 
     /// A field with at most one value and no argument.
@@ -85,6 +100,18 @@ impl Row {
     /// Says that the type of the event alone determines the values.
     pub const fn of_type(mut self) -> Row {
         self.is_of_type = true;
+        self
+    }
+
+    /// Says at the events of which rows the type alone determines the values.
+    pub const fn of_type_at(mut self, is_of_row: fn(&Event) -> bool) -> Row {
+        self.is_of_row = Some(is_of_row);
+        self
+    }
+
+    /// Sets what has to be known besides the event; the [state](Need::State), if this is not called.
+    pub const fn needs(mut self, need: Need) -> Row {
+        self.need = need;
         self
     }
 

@@ -1,7 +1,7 @@
 //! Fields of the thread of an event.
 
 use super::{
-    Argument, Key, Type, Value,
+    Argument, Key, Need, Type, Value,
     row::Row,
     task::{JOINED, complete, described, id, joined_text, named, pid, signed_id, texts, thread},
 };
@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) const ROWS: &[Row] = &[
-    Row::one("thread.tid", Type::Int, "thread id", |m| id(m.event().tid())),
+    Row::one("thread.tid", Type::Int, "thread id", |m| id(m.event().tid())).needs(Need::Event),
     Row::one("thread.vtid", Type::Int, "thread id in the thread's own pid namespace", |m| {
         signed_id(thread(m)?.vtid)
     }),
@@ -50,7 +50,8 @@ pub(super) const ROWS: &[Row] = &[
         Type::Duration,
         "time that the thread ran until this switch took it off its CPU",
         |m| m.machine.ran().map(Value::Uint),
-    ),
+    )
+    .needs(Need::Everything),
     Row::one(
         "thread.totexectime",
         Type::Duration,
@@ -59,19 +60,23 @@ pub(super) const ROWS: &[Row] = &[
             m.machine.ran()?;
             Some(Value::Uint(thread(m)?.ran))
         },
-    ),
+    )
+    .needs(Need::Everything),
     Row::one(
         "thread.cpu",
         Type::Double,
         "CPU time since the thread's procinfo event before, in percent of a second",
         |m| percent(m, |used| used.user.saturating_add(used.system)),
-    ),
+    )
+    .needs(Need::Everything),
     Row::one("thread.cpu.user", Type::Double, "the part of thread.cpu in user mode", |m| {
         percent(m, |used| used.user)
-    }),
+    })
+    .needs(Need::Everything),
     Row::one("thread.cpu.system", Type::Double, "the part of thread.cpu in the kernel", |m| {
         percent(m, |used| used.system)
-    }),
+    })
+    .needs(Need::Everything),
 ];
 
 /// A tick is a hundredth of a second, and recorders make procinfo events about once a second.

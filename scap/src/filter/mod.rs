@@ -106,6 +106,7 @@
 
 mod check;
 mod constant;
+pub mod early;
 mod error;
 mod expression;
 mod glob;
@@ -114,6 +115,7 @@ mod literal;
 mod matcher;
 mod parse;
 mod paths;
+mod places;
 mod plan;
 mod predicate;
 mod syntax;
@@ -127,6 +129,7 @@ use std::{collections::HashSet, fmt};
 pub use error::FilterError;
 pub use expression::Expression;
 pub use matcher::Matcher;
+pub use places::{Decided, Part, Place, Places};
 
 use crate::fields::{Reference, Registry, Source};
 

@@ -238,6 +238,18 @@ pub fn frame_event(out: &mut Vec<u8>, cpu: u16, event: &[u8]) {
     });
 }
 
+/// Like [`frame_event`], for an event that is recorded only to keep names right: with the flag [`FOR_NAMES`].
+pub fn frame_for_names(out: &mut Vec<u8>, cpu: u16, event: &[u8]) {
+    frame_captured(out, cpu, FOR_NAMES, false, event);
+}
+
+/// Sets the time stamp of an event, in ns since the epoch.
+pub fn set_time(event: &mut [u8], ts: u64) {
+    if let Some(bytes) = event.first_chunk_mut() {
+        *bytes = ts.to_ne_bytes();
+    }
+}
+
 /// Appends the block of an event of a capture to `out`, with these flags of the block. A `large` event needs a block for
 /// events of more than 64 KiB.
 pub(super) fn frame_captured(out: &mut Vec<u8>, cpu: u16, flags: u32, large: bool, event: &[u8]) {

@@ -30,7 +30,9 @@ mod structure;
 mod value;
 mod writer;
 
-pub use block::{BlockType, FOR_NAMES, MAX_EVENT, event_block_len, frame_event, set_event_time};
+pub use block::{
+    BlockType, FOR_NAMES, MAX_EVENT, event_block_len, frame_event, frame_for_names, set_event_time, set_time,
+};
 pub use builder::{BuildError, EventBuilder};
 pub use called::is_named_by_type;
 pub use error::ReadError;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CLOCK, CUT, Cause, ClockStep, Cut, CutCause, GAP, Gap, LeftOut, Losses, NOTIFICATION, Notice, SELECTED,
-    SLICE, SliceNote, VERDICT, Verdict,
+    CLOCK, CUT, Cause, ClockStep, Cut, CutCause, FILTER, GAP, Gap, LeftOut, Losses, NOTIFICATION, Notice,
+    SELECTED, SLICE, SliceNote, VERDICT, Verdict,
 };
 use crate::{
     events::{EVENTS, EventType, event_by_program},
@@ -39,7 +39,12 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             losses: Losses::parse(&fields),
             late: fields.number("late"),
             unread: fields.number("unread"),
-            left_out: LeftOut { failed: fields.number("failed"), sampled: fields.number("sampled") },
+            left_out: LeftOut {
+                failed: fields.number("failed"),
+                sampled: fields.number("sampled"),
+                filtered: fields.number("filtered"),
+                sieved: fields.number("sieved"),
+            },
             sample_ratio: fields.number("sample_ratio").try_into().unwrap_or(0),
         })),
         CLOCK => Some(Notice::Clock(ClockStep { by: fields.signed("by"), at: fields.number("at") })),
@@ -52,6 +57,7 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             left_out: fields.number("left_out"),
             is_stopped: fields.text("source") == "stopped",
         })),
+        FILTER => Some(Notice::Filter(text(1)?.to_owned())),
         SELECTED => Some(Notice::Selected(Asked::parse(
             fields.text("syscalls"),
             fields.text("events"),

@@ -29,12 +29,12 @@ fn a_gap_is_read_back() {
 #[test]
 fn a_verdict_is_read_back_and_adds_up() {
     let verdict = Verdict {
-        seen: 100,
+        seen: 104,
         written: 90,
         losses: losses(&[(Cause::Backlog, 4), (Cause::Disk, 5), (Cause::Skipped, 50)]),
         late: 0,
         unread: 1,
-        left_out: LeftOut { failed: 7, sampled: 30 },
+        left_out: LeftOut { failed: 7, sampled: 30, filtered: 4, sieved: 9 },
         sample_ratio: 8,
     };
     assert_eq!(verdict.unaccounted(), 0);

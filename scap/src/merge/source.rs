@@ -172,7 +172,7 @@ impl<R: Read> Source<R> {
         let head = self.head.take()?;
         match head.notice {
             // The marks of the events say it, and other sources have other selections.
-            Some(Notice::Verdict(_) | Notice::Selected(_)) => return None,
+            Some(Notice::Verdict(_) | Notice::Selected(_) | Notice::Filter(_)) => return None,
             Some(Notice::Cut(_)) => {
                 self.part.cuts.push(head.block);
                 return None;

@@ -21,7 +21,17 @@ impl Selection {
     pub fn companions(&self) -> Companions {
         let rows =
             self.enter.iter().filter_map(Syscall::enter).chain(self.exit.iter().filter_map(Syscall::exit));
-        let needed = rows.map(refers_to).max().unwrap_or(State::Processes);
+        self.companions_for(rows.map(refers_to).max().unwrap_or(State::Processes))
+    }
+
+    /// Returns this selection with all calls that change what a reader knows of the machine, whether or not its events refer
+    /// to it.
+    #[must_use]
+    pub fn with_all_companions(self) -> Selection {
+        Selection { for_names: self.companions_for(State::Descriptors), ..self }
+    }
+
+    fn companions_for(&self, needed: State) -> Companions {
         let is_companion = |call: &&Syscall| {
             call.exit().is_some_and(|row| match changes(row) {
                 Some(state) if state <= needed => true,

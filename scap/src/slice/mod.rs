@@ -16,13 +16,14 @@ mod tests;
 use std::collections::HashMap;
 
 use crate::{
-    events::{Effect, Source},
+    events::Effect,
     format::{EventView, FOR_NAMES, Keep, MachineState, write_state},
     ledger::{self, NOTIFICATION, Notice, SliceNote, Verdict},
     model::Machine,
     replay::Moment,
 };
-use queue::{Fate, Item, Queue};
+pub use queue::{Direction, Queue, Waiting};
+use queue::{Fate, Item};
 
 /// The most memory for the enter events of calls before the first wanted event, in bytes.
 const MAX_ENTERED: usize = 16 << 20;
@@ -50,11 +51,11 @@ pub struct Slice {
 }
 
 /// A section of the source.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Section {
     number: u32,
     stage: Stage,
-    queue: Queue,
+    queue: Queue<Item>,
     /// Events of the source, without notices.
     events: u64,
     /// The time of the last event.
@@ -81,12 +82,6 @@ enum Stage {
     Begun,
 }
 
-impl Default for Stage {
-    fn default() -> Stage {
-        Stage::Before(Box::default())
-    }
-}
-
 /// The section before its first wanted event.
 #[derive(Debug, Default)]
 struct Before {
@@ -98,6 +93,8 @@ struct Before {
     notices: Vec<Item>,
     /// The last notice of a selection.
     selected: Option<Item>,
+    /// The last notice of a filter.
+    filter: Option<Item>,
 }
 
 impl Slice {
@@ -122,7 +119,13 @@ impl Slice {
             self.section = Some(Section {
                 number: captured.section,
                 stage: Stage::Before(Box::new(before)),
-                ..Section::default()
+                queue: Queue::new(true),
+                events: 0,
+                last: 0,
+                balance: None,
+                has_losses: false,
+                cut: None,
+                written: Written::default(),
             });
         }
         self.offset = captured.offset;
@@ -163,6 +166,7 @@ impl Slice {
                 before.machine.apply_on(moment.captured.cpu, moment.event());
                 match notice {
                     Notice::Selected(_) => before.selected = Some(item),
+                    Notice::Filter(_) => before.filter = Some(item),
                     _ => before.notices.push(item),
                 }
             }
@@ -183,36 +187,20 @@ impl Slice {
             }
             self.begin(section);
         }
-        let item = || Item::new(moment, is_wanted);
         let is_needed = is_wanted || moment.machine.has_changed();
-        let is_kept = match direction {
-            Direction::Enter => {
-                section.queue.enter(tid, item(), if is_needed { Fate::Kept } else { Fate::Open });
-                false
-            }
-            // The exit of a call whose enter event is there.
-            Direction::Exit => section.queue.leave(tid, is_needed) || is_needed,
-            Direction::End => {
-                section.queue.leave(tid, false);
-                is_needed
-            }
-            Direction::None => is_needed,
-        };
-        if is_kept {
-            section.queue.push(item(), Fate::Kept);
-        }
+        section.queue.add(tid, direction, is_needed, || Item::new(moment, is_wanted));
         self.drain(section);
     }
 
     /// Writes the state before this event, and the calls that threads are in.
     fn begin(&mut self, section: &mut Section) {
         let Stage::Before(before) = std::mem::replace(&mut section.stage, Stage::Begun) else { return };
-        let Before { mut machine, entered, notices, selected, .. } = *before;
+        let Before { mut machine, entered, notices, selected, filter, .. } = *before;
         machine.settle();
         // Writing to memory cannot fail.
         let _ = write_state(&mut self.out, &machine.write_state());
         self.sections += 1;
-        let notices = notices.into_iter().chain(selected).map(|item| (item, None));
+        let notices = notices.into_iter().chain(selected).chain(filter).map(|item| (item, None));
         let mut items: Vec<_> =
             entered.into_iter().map(|(tid, item)| (item, Some(tid))).chain(notices).collect();
         items.sort_by_key(|(item, _)| item.num);
@@ -227,7 +215,7 @@ impl Slice {
     fn drain(&mut self, section: &mut Section) {
         let Slice { out, wanted, .. } = self;
         let written = &mut section.written;
-        section.queue.drain(|item| written.put(item, out, wanted));
+        section.queue.drain(0, |item| written.put(item, out, wanted));
     }
 
     /// Writes everything that waits for the return of a call. For a reader that waits too.
@@ -285,7 +273,8 @@ impl Slice {
         if let (Some((balance, is_wanted)), true) = (section.balance, is_read) {
             let lost = balance.losses.sum().saturating_sub(balance.losses.unseen());
             let (written, late) = (section.written.events, section.written.late);
-            let seen = written.saturating_add(lost).saturating_add(balance.unread);
+            let rest = balance.unread.saturating_add(balance.left_out.filtered);
+            let seen = written.saturating_add(lost).saturating_add(rest);
             let balance = Verdict { seen, written, late, ..balance };
             self.say(&mut section, ledger::VERDICT, &balance.text(), is_wanted);
         }
@@ -331,27 +320,6 @@ impl Before {
             let item = Item { begins_clone: self.machine.has_changed(), ..Item::new(moment, false) };
             self.entered_bytes += item.block.len();
             self.entered.insert(tid, item);
-        }
-    }
-}
-
-/// What an event does to the call that its thread is in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Enter,
-    Exit,
-    /// It ends the thread.
-    End,
-    None,
-}
-
-impl Direction {
-    fn of(event: &EventView<'_>) -> Direction {
-        match event.info() {
-            Some(row) if row.source == Source::Syscall && row.ty.is_enter() => Direction::Enter,
-            Some(row) if row.source == Source::Syscall => Direction::Exit,
-            Some(row) if row.name == "procexit" => Direction::End,
-            _ => Direction::None,
         }
     }
 }

@@ -10,10 +10,12 @@ use crate::{
 use scap::select::suggest;
 
 /// Flags that are not keys, each with the reason.
-const NOT_FOR_A_SERVICE: [(&str, &str); 4] = [
+const NOT_FOR_A_SERVICE: [(&str, &str); 6] = [
     ("all", "a service runs no command"),
     ("count", "a service records until it is stopped"),
     ("duration", "a service records until it is stopped"),
+    ("explain", "a service records"),
+    ("json", "a service records"),
     ("quiet", "a service has no progress to show"),
 ];
 
@@ -33,6 +35,7 @@ const LIVE: &[&str] = &[
     "drop-failed",
     "dynamic-snaplen",
     "extensions",
+    "filter",
     "full-capture-ports",
     "keep-age",
     "keep-bytes",

@@ -114,6 +114,9 @@ fn status(answer: &Map<String, Value>) -> String {
     row("written", format!("{} events, {}", HumanCount(number("written")), HumanBytes(number("bytes"))));
     let files = ["files_closed", "files_deleted"].map(|key| HumanCount(number(key)));
     row("files", format!("{} closed, {} deleted", files[0], files[1]));
+    if number("left_out") > 0 {
+        row("left out", format!("{} events in the recorder", HumanCount(number("left_out"))));
+    }
     row("rate", format!("{} events/s", HumanCount(number("rate"))));
     row("queued", format!("{} events", HumanCount(number("pending"))));
     let losses = answer.get("losses").and_then(Value::as_object);

@@ -73,7 +73,7 @@ pub fn notice(verdict: &Verdict, at: u64) -> Chunk {
     Chunk::of(bytes)
 }
 
-/// Appends the notice of the selected events, at a time in ns since the epoch.
-pub fn selected_notice(bytes: &mut Vec<u8>, text: &str, at: u64) {
-    frame_event(bytes, 0, &ledger::notice(ledger::SELECTED, text, at));
+/// Appends the notice of the selected events, or of the filter, at a time in ns since the epoch.
+pub fn repeated_notice(bytes: &mut Vec<u8>, id: &str, text: &str, at: u64) {
+    frame_event(bytes, 0, &ledger::notice(id, text, at));
 }

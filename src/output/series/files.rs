@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     FileCut, OnError, Pattern, Series, StateSource,
-    current::{Current, HeldChunk, notice, selected_notice},
+    current::{Current, HeldChunk, notice, repeated_notice},
     keeper::{Closed, Keeper, SeriesReport, chain},
     partial::Partial,
     rotation::zoned,
@@ -31,7 +31,7 @@ use crate::{
     folder::Whereabouts,
     output::{Output, OutputError, OutputTotals, Target, chunk::Chunk, sink::Sink},
 };
-use scap::ledger::Verdict;
+use scap::ledger::{self, Verdict};
 
 pub use reserved::ReservedFiles;
 
@@ -67,6 +67,8 @@ pub struct Files {
     earlier: Verdict,
     /// The text of the last notice of the selected events, and the time of the last event, safely in the file.
     selected: String,
+    /// The same of the last notice of the filter.
+    filter: String,
     latest: u64,
     /// No further file follows.
     ended: bool,
@@ -187,6 +189,7 @@ impl Files {
         self.began = cut.at;
         // The recorder submits that notice anew for the next file.
         self.selected.clear();
+        self.filter.clear();
         self.write(false, free)
     }
 
@@ -232,8 +235,10 @@ impl Files {
             self.open()?;
             self.scanning.store(true, Ordering::Relaxed);
             let mut state = (self.state.0)();
-            if !self.selected.is_empty() {
-                selected_notice(&mut state, &self.selected, self.latest);
+            for (id, text) in [(ledger::SELECTED, &self.selected), (ledger::FILTER, &self.filter)] {
+                if !text.is_empty() {
+                    repeated_notice(&mut state, id, text, self.latest);
+                }
             }
             let state = Chunk::of(state);
             self.scanning.store(false, Ordering::Relaxed);
@@ -271,6 +276,9 @@ impl Files {
             self.latest = self.latest.max(held.chunk.latest);
             if let Some(selected) = &held.chunk.selected {
                 self.selected.clone_from(selected);
+            }
+            if let Some(filter) = &held.chunk.filter {
+                self.filter.clone_from(filter);
             }
             if !held.own {
                 free(held.chunk);

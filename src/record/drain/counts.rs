@@ -34,15 +34,16 @@ impl Counts {
         }
     }
 
-    /// Counts an event and returns its type. Offsets are those of include/scap_event.h.
+    /// Counts an event and returns its type. One that is not wanted was not requested either. Offsets are those of
+    /// include/scap_event.h.
     #[inline]
-    pub(super) fn add(&mut self, event: &[u8], judge: &mut Judge) -> EventType {
+    pub(super) fn add(&mut self, event: &[u8], judge: &mut Judge, is_wanted: bool) -> EventType {
         self.total += 1;
         let word = |at: usize| event.get(at..at + 2).map_or(0, |b| u16::from_ne_bytes([b[0], b[1]]));
         let ty = EventType(word(20));
         // The first two parameters of a generic event follow their two lengths.
         let (code, native) = (|| word(30), || word(32));
-        if judge.is_asked(ty, code) {
+        if is_wanted && judge.is_asked(ty, code) {
             self.asked += 1;
             if let Some(place) = probe::counted(ty) {
                 self.types[place] += 1;

@@ -70,7 +70,7 @@ fn unknown_calls_are_counted_by_their_kind() {
     for (code, native) in
         [(0, 500), (0, 0x403b), (0, 0x403c), (0, 0x8011), (0, 0xffff), (16, 39), (2, 0x8011)]
     {
-        counts.add(&generic(1, code, native), &mut judge);
+        counts.add(&generic(1, code, native), &mut judge, true);
     }
     let foreign: Vec<_> = counts.foreign.into_iter().collect();
     assert_eq!(foreign, [("unknown (32-bit)", 1), ("unknown (beyond all tables)", 1), ("unknown (x32)", 2)]);
@@ -135,7 +135,7 @@ fn the_selection_goes_before_the_first_event() {
     write(&mut drain, 100, false);
     assert_eq!((drain.counts().asked, drain.events()), (0, 1));
     assert!(drain.unsaid.is_some(), "the state comes first");
-    drain.start(b"").unwrap();
+    drain.start(&MachineState::default(), b"").unwrap();
     assert_eq!(drain.unsaid, None);
     // Each file states it.
     drain.unsaid = Some(200);
@@ -191,7 +191,7 @@ fn the_self_test_ends_when_its_event_is_written() {
     assert!(drain.expected().is_some_and(|test| !test.was_taken() && !test.whereabouts().is_empty()));
     write(&mut drain, 100, false);
     assert!(drain.expected().is_some_and(SelfTest::was_taken), "taken, and still in a buffer");
-    drain.start(b"").unwrap();
+    drain.start(&MachineState::default(), b"").unwrap();
     drain.flush().unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     while drain.expected().is_some() {

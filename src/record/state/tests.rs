@@ -28,6 +28,6 @@ fn the_state_has_the_boot_time_of_the_events() {
 #[test]
 fn an_encoded_state_is_more_than_its_machine() {
     let (state, ids) = Scan::new(false, true).take().unwrap();
-    let (whole, empty) = (bytes(state, ids).unwrap(), bytes(MachineState::default(), None).unwrap());
+    let (whole, empty) = (bytes(&translated(state, ids)).unwrap(), bytes(&MachineState::default()).unwrap());
     assert!(whole.len() > empty.len() + 1000, "{} bytes, {} of them for nothing", whole.len(), empty.len());
 }

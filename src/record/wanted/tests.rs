@@ -22,13 +22,13 @@ fn names_are_followed_unless_nothing_else_is_asked_for() {
     assert!(read.has_companions());
     assert!(read.selection().for_names.calls.contains(close));
     assert!(read.tracepoints().contains(Tracepoint::SchedProcessExit));
-    let only = Wanted { only: true, tracepoints: TracepointSet::none(), ..read };
+    let only = Wanted { only: true, tracepoints: TracepointSet::none(), ..read.clone() };
     assert!(!only.has_companions());
     assert!(only.selection().for_names.calls.is_empty());
     assert!(only.tracepoints().is_empty());
     // A recording of everything has them anyway.
-    assert!(!Wanted { syscalls: None, ..read }.has_companions());
-    assert!(!Wanted { syscalls: None, only: true, ..read }.has_companions());
+    assert!(!Wanted { syscalls: None, ..read.clone() }.has_companions());
+    assert!(!Wanted { syscalls: None, only: true, ..read.clone() }.has_companions());
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn new_names_are_needed_when_more_is_followed() {
     assert!(descriptors.needs_new_names(&directories));
     assert!(!directories.needs_new_names(&descriptors));
     assert!(!descriptors.needs_new_names(&descriptors));
-    assert!(!Wanted { only: true, ..descriptors }.needs_new_names(&directories));
+    assert!(!Wanted { only: true, ..descriptors.clone() }.needs_new_names(&directories));
 }
 
 #[test]

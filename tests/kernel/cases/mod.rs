@@ -58,6 +58,7 @@ mod requests;
 mod resolved;
 mod sampling;
 mod semaphores;
+mod sieve;
 mod signal;
 mod snaplen;
 mod socketcall;
@@ -124,6 +125,13 @@ type SettingTest = (&'static str, &'static str, fn(&mut crate::harness::Test));
 pub const SETTINGS: &[SettingTest] = &[
     ("drop_failed", "access_x", drop_failed::leaves_out_returns_with_an_error),
     ("drop_failed_connect", "connect_x", drop_failed::keeps_connections_that_are_being_made),
+    ("sieve_ids", "access_x", sieve::takes_tasks_by_their_ids),
+    ("sieve_names", "access_x", sieve::takes_tasks_by_their_names),
+    ("sieve_users", "access_x", sieve::takes_tasks_by_their_users),
+    ("sieve_user_namespaces", "access_x", sieve::takes_tasks_of_user_namespaces),
+    ("sieve_results", "access_x", sieve::takes_returns_by_their_results),
+    ("sieve_state", "close_x", sieve::keeps_what_changes_the_state),
+    ("sieve_changes", "access_x", sieve::follows_a_change),
     ("sampling_by_clock", "generic_x", sampling::records_a_part_of_each_second),
     ("sampling_by_clock_on_enter", "generic_e", sampling::records_a_part_of_each_second_on_enter),
     ("sampling_classes", "close_x", sampling::treats_calls_by_their_class),

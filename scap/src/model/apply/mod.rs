@@ -20,6 +20,9 @@ use crate::{
 };
 use args::Args;
 
+/// The most bytes of a thread's name.
+const COMM_LEN: usize = 15;
+
 impl Machine {
     /// Updates the machine from an event. Call it with each event, before asking for what the event refers to.
     /// [Join](crate::format::Joiner) the events of old captures first.
@@ -155,7 +158,8 @@ impl Apply<'_> {
         else {
             return false;
         };
-        self.machine.tasks.rename(self.tid, comm);
+        // The kernel cuts it off.
+        self.machine.tasks.rename(self.tid, &comm[..comm.len().min(COMM_LEN)]);
         true
     }
 
@@ -253,6 +257,7 @@ impl Apply<'_> {
             }
             Some(Notice::Gap(_)) => self.gap(),
             Some(Notice::Selected(asked)) => self.machine.tasks.is_partial = !asked.is_everything(),
+            Some(Notice::Filter(text)) => self.machine.tasks.is_partial |= !text.is_empty(),
             _ => return false,
         }
         true

@@ -70,6 +70,7 @@ impl ReservedFiles {
             earlier: Verdict::default(),
             before: OutputTotals::default(),
             selected: String::new(),
+            filter: String::new(),
             latest: 0,
             ended: false,
             trouble: None,

@@ -1,0 +1,282 @@
+//! What the kernel can decide of a filter: conditions on the task and on the result of a call without which no event matches.
+//!
+//! A filter implies each of its [`Clause`]s, so an event at which one of them is false does not match. What they leave open is
+//! decided later. A test belongs to a clause only if the kernel has the value that a reader finds out from the events before.
+//! That needs a reader that knows all threads. There is one exception: a name that is written to `/proc/PID/comm`, which no
+//! event tells.
+
+use crate::text::kernel_names;
+
+use super::{
+    syntax::Op,
+    tree::{Constant, Literal, Operand, Right, Test as Source, Tree},
+};
+
+/// The most tests that all clauses have together.
+pub const MAX_TESTS: usize = 16;
+
+/// The length of a thread's name, with the NUL at its end.
+const NAME_LEN: usize = 16;
+
+/// What a test is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// The id of the thread.
+    Tid,
+    /// The id of its process.
+    Pid,
+    /// Its name.
+    Name,
+    /// Its effective user.
+    Uid,
+    /// Its effective group.
+    Gid,
+    /// What the call returned. An enter event has none yet: there the test is true.
+    Result,
+}
+
+/// What a value has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// A number within these bounds.
+    Within(i64, i64),
+    /// A name, padded with NULs, of which these first bytes are these.
+    Starts([u8; NAME_LEN], usize),
+}
+
+/// A test of a task or a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Test {
+    /// What it is about.
+    pub subject: Subject,
+    /// What that has to be.
+    pub condition: Condition,
+    /// It must not be so.
+    pub negated: bool,
+    /// The place of the filter's test that it comes from.
+    pub(super) source: usize,
+}
+
+/// Tests of which one is true at each event that matches.
+pub type Clause = Vec<Test>;
+
+/// Returns clauses that a filter implies, with no more than [`MAX_TESTS`] tests.
+pub(super) fn clauses(tree: &Tree) -> Vec<Clause> {
+    let mut all = Walk { next: 0 }.clauses(tree, false);
+    // The shorter, the more they leave out for their cost.
+    all.sort_by_key(Vec::len);
+    let mut tests = 0;
+    all.retain(|clause| {
+        let fits = tests + clause.len() <= MAX_TESTS;
+        tests += if fits { clause.len() } else { 0 };
+        fits
+    });
+    all
+}
+
+/// Goes through the tests of a tree, in order.
+struct Walk {
+    next: usize,
+}
+
+impl Walk {
+    /// Returns clauses that a tree, or its negation, implies.
+    fn clauses(&mut self, tree: &Tree, negated: bool) -> Vec<Clause> {
+        match tree {
+            Tree::Not(inner) => self.clauses(inner, !negated),
+            Tree::And(trees) | Tree::Or(trees) => {
+                let parts: Vec<_> = trees.iter().map(|tree| self.clauses(tree, negated)).collect();
+                let all_hold = matches!(tree, Tree::And(_)) != negated;
+                if all_hold { parts.into_iter().flatten().collect() } else { any(&parts) }
+            }
+            Tree::Test(test) => {
+                let source = self.next;
+                self.next += 1;
+                of_test(test, negated, source)
+            }
+        }
+    }
+}
+
+/// Returns clauses of a disjunction: one of each part, joined, in all combinations that are small enough.
+fn any(parts: &[Vec<Clause>]) -> Vec<Clause> {
+    let mut joined = vec![Clause::new()];
+    for part in parts {
+        let pairs = joined.iter().flat_map(|one| part.iter().map(move |other| [&one[..], other].concat()));
+        joined = pairs.filter(|clause| clause.len() <= MAX_TESTS).take(MAX_TESTS).collect();
+    }
+    joined
+}
+
+/// Returns the clauses of a test; none if the kernel cannot decide it.
+fn of_test(test: &Source, negated: bool, source: usize) -> Vec<Clause> {
+    let Operand::Field(field) = &test.left else { return Vec::new() };
+    let subject = match field.name {
+        "thread.tid" => Subject::Tid,
+        "proc.pid" => Subject::Pid,
+        "proc.name" => Subject::Name,
+        "user.uid" => Subject::Uid,
+        "group.gid" => Subject::Gid,
+        "evt.rawres" | "evt.res" | "evt.failed" => Subject::Result,
+        _ => return Vec::new(),
+    };
+    // Some returns have no result, and match the negation of any test of it.
+    if subject == Subject::Result && negated {
+        return Vec::new();
+    }
+    let (
+        Right::Values(values),
+        Op::Eq | Op::Ne | Op::In | Op::Lt | Op::Le | Op::Gt | Op::Ge | Op::Startswith,
+    ) = (&test.right, test.op)
+    else {
+        return Vec::new();
+    };
+    let conditions: Option<Vec<_>> =
+        values.iter().map(|literal| condition(subject, test.op, literal)).collect();
+    let Some(conditions) = conditions else { return Vec::new() };
+    let differs = (test.op == Op::Ne) != negated;
+    let tests = conditions.into_iter().flatten().map(|condition| Test {
+        subject,
+        condition,
+        negated: differs,
+        source,
+    });
+    if differs { tests.map(|test| vec![test]).collect() } else { vec![tests.collect()] }
+}
+
+/// Returns what a value has to be for an operator; `Some(None)` if it never is, `None` if the kernel cannot say.
+fn condition(subject: Subject, op: Op, literal: &Literal) -> Option<Option<Condition>> {
+    Some(match &literal.value {
+        Constant::Text(name) if subject == Subject::Name => name_condition(op, name)?,
+        Constant::Text(result) if op != Op::Startswith => Some(result_named(result)?),
+        // Whether it failed.
+        Constant::Bool(true) => Some(Condition::Within(i64::MIN, -1)),
+        Constant::Bool(false) => Some(Condition::Within(0, i64::MAX)),
+        Constant::Integer(number) => {
+            let (low, high) = match op {
+                Op::Lt => (i128::MIN, *number - 1),
+                Op::Le => (i128::MIN, *number),
+                Op::Gt => (*number + 1, i128::MAX),
+                Op::Ge => (*number, i128::MAX),
+                _ => (*number, *number),
+            };
+            let (least, most) = (i128::from(i64::MIN), i128::from(i64::MAX));
+            let bound = |number: i128| i64::try_from(number.clamp(least, most)).unwrap_or_default();
+            (low <= most && high >= least).then(|| Condition::Within(bound(low), bound(high)))
+        }
+        _ => return None,
+    })
+}
+
+/// Returns the condition of a name for an operator; `Some(None)` if no name is so, `None` if the kernel cannot say.
+fn name_condition(op: Op, name: &[u8]) -> Option<Option<Condition>> {
+    let mut bytes = [0; NAME_LEN];
+    // Names are shorter, and have no NUL.
+    if name.len() >= NAME_LEN || name.contains(&0) {
+        return Some(None);
+    }
+    bytes[..name.len()].copy_from_slice(name);
+    match op {
+        // What follows the NUL may be anything.
+        Op::Eq | Op::Ne | Op::In => Some(Some(Condition::Starts(bytes, name.len() + 1))),
+        Op::Startswith => Some(Some(Condition::Starts(bytes, name.len()))),
+        _ => None,
+    }
+}
+
+/// Returns the condition of a result that `evt.res` shows as this text, if the text is a name.
+fn result_named(name: &[u8]) -> Option<Condition> {
+    if name == b"SUCCESS" {
+        return Some(Condition::Within(0, i64::MAX));
+    }
+    let is_so = |error: &i64| kernel_names::errno(*error).is_some_and(|own| own.as_bytes() == name);
+    (1..4096).find(is_so).map(|error| Condition::Within(-error, -error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fields::Fields, filter::Filter};
+
+    fn of(text: &str) -> Vec<Clause> {
+        clauses(&Filter::parse(text, &Fields).unwrap().tree)
+    }
+
+    /// Returns the clauses as text: numbers with their bounds, names with a `*` if more may follow.
+    fn shown(text: &str) -> String {
+        let test = |test: &Test| {
+            let value = match test.condition {
+                Condition::Within(low, high) => format!("{low}..{high}"),
+                Condition::Starts(name, len) => {
+                    let end = name.iter().position(|byte| *byte == 0).unwrap();
+                    let rest = if len == end { "*" } else { "" };
+                    format!("{}{rest}", String::from_utf8_lossy(&name[..end]))
+                }
+            };
+            let not = if test.negated { "not " } else { "" };
+            format!("{not}{:?} {value}", test.subject)
+        };
+        let clause = |clause: &Clause| clause.iter().map(test).collect::<Vec<_>>().join(" or ");
+        of(text).iter().map(clause).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn a_conjunction_has_the_clauses_of_its_parts() {
+        assert_eq!(shown("proc.name = cat and fd.num > 3 and proc.pid = 7"), "Name cat, Pid 7..7");
+        assert_eq!(
+            shown("proc.name in (a, b) and thread.tid >= 5"),
+            format!("Tid 5..{}, Name a or Name b", i64::MAX)
+        );
+        assert_eq!(shown("fd.num > 3"), "");
+    }
+
+    #[test]
+    fn a_disjunction_has_a_clause_only_if_all_its_parts_have() {
+        assert_eq!(shown("proc.name = cat or fd.num > 3"), "");
+        assert_eq!(shown("proc.name = cat or user.uid = 0"), "Name cat or Uid 0..0");
+        assert_eq!(
+            shown("(proc.name = a and fd.num = 1) or (proc.name = b and proc.pid = 1)"),
+            "Name a or Name b, Name a or Pid 1..1"
+        );
+    }
+
+    #[test]
+    fn negations_go_down_to_the_tests() {
+        assert_eq!(shown("not proc.name in (a, b)"), "not Name a, not Name b");
+        assert_eq!(shown("proc.name != a"), "not Name a");
+        assert_eq!(shown("not (proc.pid = 1 or fd.num = 2)"), "not Pid 1..1");
+        assert_eq!(shown("not (proc.pid = 1 and fd.num = 2)"), "");
+        assert_eq!(shown("not proc.name != a"), "Name a");
+    }
+
+    #[test]
+    fn results_are_numbers() {
+        let (least, most) = (i64::MIN, i64::MAX);
+        assert_eq!(shown("evt.failed = true"), format!("Result {least}..-1"));
+        assert_eq!(
+            shown("evt.res = ENOENT or evt.res = SUCCESS"),
+            format!("Result -2..-2 or Result 0..{most}")
+        );
+        assert_eq!(shown("evt.rawres < -1"), format!("Result {least}..-2"));
+        assert_eq!(shown("evt.res = 12 or evt.failed = true"), "", "no name");
+        assert_eq!(shown("not evt.failed = true"), "", "an event without a result matches");
+    }
+
+    #[test]
+    fn names_that_no_thread_has_leave_everything_out() {
+        assert_eq!(of("proc.name = sixteen-letters-"), [Clause::new()]);
+        assert_eq!(shown("proc.name in (fifteen-letters, sixteen-letters-)"), "Name fifteen-letters");
+        assert_eq!(shown("proc.name != sixteen-letters-"), "");
+        assert_eq!(shown("proc.name startswith kworker/"), "Name kworker/*");
+        assert_eq!(shown("proc.name contains a"), "");
+    }
+
+    #[test]
+    fn there_are_only_so_many_tests() {
+        let many: Vec<_> = (0..40).map(|n| n.to_string()).collect();
+        assert_eq!(shown(&format!("proc.pid in ({}) and user.uid = 3", many.join(", "))), "Uid 3..3");
+        let pairs: Vec<_> = (0..6).map(|n| format!("(proc.pid = {n} and user.uid = {n})")).collect();
+        let tests: usize = of(&pairs.join(" or ")).iter().map(Vec::len).sum();
+        assert!(tests > 0 && tests <= MAX_TESTS, "{tests}");
+    }
+}

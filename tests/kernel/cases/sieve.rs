@@ -1,0 +1,188 @@
+//! What the kernel decides of a filter.
+
+use std::ffi::CStr;
+
+use scap::{
+    fields::Fields,
+    filter::{Filter, Places},
+};
+use scapd::probe::KernelFilter;
+
+use super::process::in_child;
+use crate::{
+    harness::{Test, not_testable},
+    syscall,
+};
+
+const NOWHERE: &CStr = c"/nowhere/to/be/found";
+
+fn access(path: &CStr) -> i64 {
+    syscall!(SYS_access, path.as_ptr(), 0)
+}
+
+fn set_name(name: &CStr) -> i64 {
+    syscall!(SYS_prctl, libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0)
+}
+
+fn set(t: &mut Test, text: &str) {
+    let places = Places::of(&Filter::parse(text, &Fields).unwrap());
+    let filter = KernelFilter { clauses: places.early().to_vec(), kept: places.kept(true) };
+    assert!(text == "fd.num > 3" || !filter.clauses.is_empty(), "{text}");
+    t.change(|control| control.set_filter(&filter));
+}
+
+/// Returns the programs of the events of an action, and how many events the filter left out.
+fn taken(t: &mut Test, action: impl FnOnce() -> i64) -> (Vec<&'static str>, u64) {
+    let before = t.left_out().sieved;
+    let programs = t.names(action).into_iter().map(|(program, _)| program).collect();
+    (programs, t.left_out().sieved - before)
+}
+
+/// Asserts which filters take a call of this thread, and that the others leave both events out.
+fn assert_takes(t: &mut Test, cases: &[(String, bool)]) {
+    for (text, is_taken) in cases {
+        set(t, text);
+        let found = taken(t, || access(c"/"));
+        assert_eq!(found, if *is_taken { (vec!["access_e", "access_x"], 0) } else { (vec![], 2) }, "{text}");
+    }
+}
+
+pub fn takes_tasks_by_their_ids(t: &mut Test) {
+    let (tid, pid) = (rustix::thread::gettid().as_raw_nonzero(), std::process::id());
+    assert_takes(
+        t,
+        &[
+            (format!("thread.tid = {tid}"), true),
+            (format!("thread.tid != {tid}"), false),
+            (format!("not thread.tid in (1, {tid})"), false),
+            (format!("thread.tid > {tid}"), false),
+            (format!("thread.tid >= {tid} and proc.pid <= {pid}"), true),
+            (format!("proc.pid = {pid}"), true),
+            (format!("proc.pid in (1, {pid}, 2)"), true),
+            (format!("proc.pid < {pid}"), false),
+            (format!("thread.tid = 1 or proc.pid = {pid}"), true),
+            (format!("thread.tid = 1 and proc.pid = {pid}"), false),
+            ("fd.num > 3".to_owned(), true),
+        ],
+    );
+}
+
+pub fn takes_tasks_by_their_names(t: &mut Test) {
+    // What follows the end of the second name is left of the first.
+    set_name(c"sieved-all-over");
+    set_name(c"sieve");
+    let case = |text: &str, is_taken| (text.to_owned(), is_taken);
+    assert_takes(
+        t,
+        &[
+            case("proc.name = sieve", true),
+            case("proc.name = siev", false),
+            case("proc.name = sieved", false),
+            case("proc.name in (cat, sieve)", true),
+            case("proc.name != sieve", false),
+            case("not proc.name = cat", true),
+            case("proc.name startswith sie", true),
+            case("not proc.name startswith sieve", false),
+            case("proc.name startswith sieved", false),
+            case("proc.name = a-name-that-is-too-long", false),
+        ],
+    );
+    set_name(c"fifteen-letters");
+    assert_takes(
+        t,
+        &[case("proc.name = fifteen-letters", true), case("proc.name startswith fifteen-letter", true)],
+    );
+}
+
+pub fn takes_tasks_by_their_users(t: &mut Test) {
+    let case = |text: &str, is_taken| (text.to_owned(), is_taken);
+    // Of this thread alone; the saved ids allow the way back.
+    syscall!(SYS_setresgid, -1, 7, -1);
+    syscall!(SYS_setresuid, -1, 9, -1);
+    let ids = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    syscall!(SYS_setresuid, -1, 0, -1);
+    assert_eq!(ids, (9, 7));
+    // The test itself takes root.
+    assert_takes(t, &[case("user.uid = 0", true), case("group.gid = 7", true), case("group.gid = 0", false)]);
+    set(t, "user.uid = 9");
+    let as_nine = || {
+        syscall!(SYS_setresuid, -1, 9, -1);
+        let result = access(c"/");
+        syscall!(SYS_setresuid, -1, 0, -1);
+        result
+    };
+    assert_eq!(taken(t, as_nine), (vec!["access_e", "access_x"], 0));
+    assert_eq!(taken(t, || access(c"/")), (vec![], 2));
+    syscall!(SYS_setresgid, -1, 0, -1);
+}
+
+/// Readers do not know which user a task in a user namespace is.
+pub fn takes_tasks_of_user_namespaces(t: &mut Test) {
+    set(t, "user.uid = 12345");
+    let captured = t.capture(|| {
+        in_child(|| {
+            access(NOWHERE);
+            let result = syscall!(SYS_unshare, libc::CLONE_NEWUSER);
+            access(c"/");
+            result
+        })
+    });
+    if captured.ret != 0 {
+        not_testable("user namespaces are not allowed");
+    }
+    let events = captured.all();
+    assert_eq!(events.len(), 1, "the first call is that of root");
+    for event in events {
+        event.i64("res", 0).rest_does_not_matter();
+    }
+}
+
+pub fn takes_returns_by_their_results(t: &mut Test) {
+    for (text, fails, succeeds) in [
+        ("evt.failed = true", true, false),
+        ("evt.failed = false", false, true),
+        ("evt.res = ENOENT", true, false),
+        ("evt.res in (EACCES, SUCCESS)", false, true),
+        ("evt.rawres = -2", true, false),
+        ("evt.rawres != -2", false, true),
+        ("evt.rawres >= 0", false, true),
+    ] {
+        set(t, text);
+        for (path, is_taken) in [(NOWHERE, fails), (c"/", succeeds)] {
+            let (programs, left_out) = taken(t, || access(path));
+            // Whether an entry is needed is known before the programs are loaded.
+            assert_eq!(programs.first(), Some(&"access_e"), "{text}");
+            assert_eq!((programs.len(), left_out), if is_taken { (2, 0) } else { (1, 1) }, "{text}");
+        }
+    }
+}
+
+pub fn keeps_what_changes_the_state(t: &mut Test) {
+    t.select(&["dup", "close", "prctl", "fcntl", "getppid"]);
+    set(t, "proc.name = nobody-at-all");
+    let (programs, left_out) = taken(t, || {
+        let fd = syscall!(SYS_dup, 0);
+        syscall!(SYS_fcntl, fd, libc::F_GETFD);
+        syscall!(SYS_close, fd);
+        syscall!(SYS_close, -1);
+        syscall!(SYS_getppid);
+        syscall!(SYS_prctl, libc::PR_GET_DUMPABLE, 0, 0, 0, 0);
+        set_name(c"renamed")
+    });
+    // The thread may have another name when prctl returns.
+    assert_eq!(programs, ["dup_x", "close_x", "prctl_e", "prctl_e", "prctl_x"]);
+    // All of fcntl, the second close, and getppid; the entries of dup and close; the return of a prctl.
+    assert_eq!(left_out, 2 + 2 + 2 + 2 + 1);
+}
+
+pub fn follows_a_change(t: &mut Test) {
+    let tid = rustix::thread::gettid().as_raw_nonzero();
+    for _ in 0..5 {
+        set(t, &format!("thread.tid = {tid}"));
+        assert_eq!(taken(t, || access(c"/")).0.len(), 2);
+        set(t, "thread.tid = 1");
+        assert_eq!(taken(t, || access(c"/")).1, 2);
+    }
+    t.change(|control| control.set_filter(&KernelFilter::default()));
+    assert_eq!(taken(t, || access(c"/")).0.len(), 2);
+}

@@ -1,0 +1,431 @@
+//! `scapd record FILTER`: what is recorded is what a reading of everything with the same filter shows. Needs root.
+//!
+//! The truth is an unfiltered recording of the same run: all recorders follow the same process, which waits for them.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use common::{
+    Capture, file, run, scapd,
+    series::{self, Generator, Recording},
+};
+use scap::{
+    events::{Arch, Syscall},
+    fields::Fields,
+    filter::Filter,
+    ledger::{LeftOut, Verdict},
+};
+use scapd::{output::Series, record::LiveSettings};
+use serde_json::Value as Json;
+
+/// Calls of many kinds, by a process and by children of other names and users.
+const WORKLOAD: &str = r#"
+    use strict; use Socket;
+    <STDIN>; $0 = "worker";
+    open(my $f, "<", "/etc/passwd") or die; my @lines = <$f>; close $f;
+    open(my $n, "<", "/no/such/file");
+    mkdir "$ARGV[0]/d" or die; open(my $w, ">", "$ARGV[0]/d/new") or die;
+    syswrite($w, "x" x 50) for 1..5; close $w;
+    rename "$ARGV[0]/d/new", "$ARGV[0]/d/old"; unlink "$ARGV[0]/d/old", "$ARGV[0]/d/none"; rmdir "$ARGV[0]/d";
+    getppid for 1..20;
+    socket(my $s, PF_INET, SOCK_STREAM, 0); connect($s, sockaddr_in(9, inet_aton("127.0.0.1"))); close $s;
+    pipe(my $r, my $p); syswrite($p, "hello"); sysread($r, my $data, 5);
+    select(undef, undef, undef, 0.05) for 1..2;
+    chdir "/usr"; opendir(my $d, "share"); closedir $d;
+    system("cat", "/etc/hostname") for 1..2;
+    unless (fork) { $( = $) = 65534; $> = 65534; open(my $h, "<", "/etc/group"); <$h>; getppid for 1..3; exit 0 }
+    wait;
+"#;
+
+/// What is compared of an event.
+const FORM: &str =
+    "*%thread.tid %evt.type %evt.dir %proc.name %evt.rawres %fd.num %fd.name %evt.arg.name %user.uid";
+
+/// A run of the workload beside an unfiltered recorder and those with filters.
+struct Beside {
+    folder: tempfile::TempDir,
+    filters: Vec<&'static str>,
+}
+
+impl Beside {
+    fn of(filters: &[&'static str]) -> Beside {
+        let folder = tempfile::tempdir().unwrap();
+        let mut perl = Command::new("perl");
+        perl.args(["-e", WORKLOAD]).arg(folder.path()).stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut perl = perl.spawn().unwrap();
+        let pid = perl.id().to_string();
+        let begin = |name: String, filter: Option<&str>| {
+            let path = file(&folder, &format!("{name}.scap"));
+            let mut command = scapd();
+            command.args(["record", "-q", "--on-loss", "fail", "-p", &pid]).args(filter).arg("-w").arg(&path);
+            (path, command.stderr(Stdio::piped()).spawn().unwrap())
+        };
+        let mut recorders = vec![begin("all".into(), None)];
+        recorders.extend(filters.iter().enumerate().map(|(n, filter)| begin(n.to_string(), Some(filter))));
+        // The state is written after the gate has opened; until it ends, the file has another name.
+        wait_until(|| {
+            recorders
+                .iter()
+                .all(|(path, _)| fs::metadata(path.with_extension("scap.partial")).is_ok_and(|m| m.len() > 0))
+        });
+        perl.stdin.take().unwrap().write_all(b"go\n").unwrap();
+        assert!(perl.wait().unwrap().success());
+        for (path, recorder) in recorders {
+            let pid = rustix::process::Pid::from_child(&recorder);
+            rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+            let ended = recorder.wait_with_output().unwrap();
+            let said = String::from_utf8_lossy(&ended.stderr);
+            assert!(ended.status.success(), "{}: {}: {said}", path.display(), ended.status);
+        }
+        Beside { folder, filters: filters.to_vec() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        file(&self.folder, &format!("{name}.scap"))
+    }
+
+    /// Checks each filtered recording against the unfiltered one. Returns how many events the kernel left out of each.
+    fn check(&self) -> Vec<u64> {
+        let mut left_out = Vec::new();
+        for (n, filter) in self.filters.iter().enumerate() {
+            let recorded = self.path(&n.to_string());
+            left_out.push(Capture::read(&recorded).verdict.left_out.sieved);
+            // The recorders' own notices are not events of the run.
+            let events = format!("({filter}) and evt.type != notification");
+            let truth = by_thread(read(&self.path("all"), &events, FORM));
+            let again = by_thread(read(&recorded, &events, FORM));
+            let plain = by_thread(read(&recorded, "evt.type != notification", FORM));
+            assert_same(&plain, &truth, filter);
+            assert_same(&again, &truth, &format!("{filter}, read with it"));
+            assert!(!truth.is_empty(), "{filter} matches nothing");
+        }
+        left_out
+    }
+}
+
+/// Waits for a condition, at most four minutes: so many recorders take their time to start on a busy machine.
+fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < Duration::from_secs(240), "the recorders do not start");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn read(path: &Path, filter: &str, form: &str) -> Vec<String> {
+    let (code, lines, said) = run(scapd().args(["read", "-p", form, "-f", filter]).arg(path));
+    assert_eq!(code, Some(0), "{filter}: {said}");
+    lines.lines().map(str::to_owned).collect()
+}
+
+/// Asserts that both have the same threads and the same lines of each; shows where they begin to differ.
+fn assert_same(found: &Threads, truth: &Threads, what: &str) {
+    for tid in found.keys().chain(truth.keys()) {
+        let lines = |of: &Threads| of.get(tid).cloned().unwrap_or_default();
+        let (found, truth) = (lines(found), lines(truth));
+        let place = found.iter().zip(&truth).take_while(|(found, truth)| found == truth).count();
+        let at = |of: &[String]| of.iter().skip(place.saturating_sub(1)).take(4).cloned().collect::<Vec<_>>();
+        assert!(
+            found == truth,
+            "{what}: line {place} of thread {tid}, which has {} lines and should have {}: {:#?} instead of {:#?}",
+            found.len(),
+            truth.len(),
+            at(&found),
+            at(&truth)
+        );
+    }
+}
+
+/// The lines of each thread.
+type Threads = BTreeMap<String, Vec<String>>;
+
+/// Returns the lines of each thread.
+fn by_thread(lines: Vec<String>) -> Threads {
+    let mut threads = Threads::new();
+    for line in lines {
+        threads.entry(line.split(' ').next().unwrap().to_owned()).or_default().push(line);
+    }
+    threads
+}
+
+#[test]
+fn types_are_the_same_events() {
+    let _alone = series::alone();
+    Beside::of(&[
+        "evt.type = openat",
+        "evt.type in (getppid, write) and evt.dir = <",
+        "evt.type = mkdir and evt.dir = >",
+        "syscall.type startswith un",
+        "evt.is_io = true",
+    ])
+    .check();
+}
+
+#[test]
+fn results_and_arguments_are_the_same_events() {
+    let _alone = series::alone();
+    Beside::of(&[
+        "evt.failed = true",
+        "evt.type = openat and evt.rawres < 0",
+        "evt.res = ENOENT or evt.type = rename",
+        "evt.arg.name contains passwd",
+        "evt.buflen > 40",
+        "evt.type = write and evt.arg.size = 50 and evt.dir = <",
+    ])
+    .check();
+}
+
+#[test]
+fn processes_are_the_same_events() {
+    let _alone = series::alone();
+    Beside::of(&[
+        "proc.name = cat",
+        "proc.exepath endswith /cat and not evt.type in (mmap, mprotect)",
+        "user.uid = 65534",
+        "proc.pname = worker and evt.dir = <",
+        "evt.type = getppid and proc.name in (worker, cat)",
+    ])
+    .check();
+}
+
+#[test]
+fn what_the_kernel_decides_are_the_same_events() {
+    let _alone = series::alone();
+    let left_out = Beside::of(&[
+        "not proc.name in (worker, perl)",
+        "proc.name startswith wor and evt.failed = true and not evt.type = rename",
+        "evt.res in (ENOENT, EISDIR) or user.uid = 65534",
+        "group.gid != 0 and fd.name startswith /etc",
+        "proc.name = cat and evt.latency > 1 and evt.dir = <",
+        "proc.pid > 1 and thread.tid > 1 and evt.rawres = 5",
+    ])
+    .check();
+    assert!(left_out.iter().all(|count| *count > 0), "{left_out:?}");
+}
+
+#[test]
+fn descriptors_and_times_are_the_same_events() {
+    let _alone = series::alone();
+    Beside::of(&[
+        "fd.name = /etc/passwd",
+        "fd.name glob */d/new and evt.type in (write, close)",
+        "fd.type = ipv4 or fd.sport = 9",
+        "evt.latency > 30ms",
+        "proc.cwd startswith /usr and evt.type = openat",
+        "evt.category = net",
+        "fd.name regex '.*/host[a-z]+'",
+    ])
+    .check();
+}
+
+#[test]
+fn the_balance_is_exact() {
+    let _alone = series::alone();
+    let number = Syscall::by_name("getppid").unwrap().number(Arch::NATIVE).unwrap();
+    // Only the recorder decides that, and names need no other call.
+    let filter = "evt.type = getppid and evt.cpu < 0";
+    let seen = |calls: u64| {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, stats) = (file(&folder, "x.scap"), file(&folder, "x.json"));
+        let mut command = scapd();
+        command.args(["record", "--only", "--tracepoints", "none", filter, "--stats-file"]).arg(&stats);
+        let script = format!("syscall({number}) for 1..{calls}");
+        command.arg("-w").arg(&path).args(["--", "perl", "-e", &script]);
+        let (code, _, said) = run(&mut command);
+        assert_eq!(code, Some(0), "{said}");
+        let stats: Json = serde_json::from_slice(&std::fs::read(stats).unwrap()).unwrap();
+        let of = |key: &str| stats[key].as_u64().unwrap();
+        let filtered = stats["left_out"]["filtered"].as_u64().unwrap();
+        assert_eq!(of("seen"), of("written") + of("lost") + of("unread") + filtered);
+        assert_eq!(stats["unaccounted"].as_i64(), Some(0), "{said}");
+        assert_eq!(Capture::read(&path).verdict.left_out.filtered, filtered);
+        assert!(read(&path, filter, "%evt.num").is_empty(), "{said}");
+        assert!(filtered == 0 || said.contains("in the recorder"), "{said}");
+        // The entry of a call whose return is lost waits for it in vain, and is written.
+        of("written") + of("lost") + filtered
+    };
+    assert_eq!(seen(200_000) - seen(0), 400_000, "at full speed: left out, or lost and counted");
+}
+
+/// Calls at full speed, first of a task that matches, then of one that does not.
+#[test]
+fn each_place_counts_exactly() {
+    let _alone = series::alone();
+    const CALLS: u64 = 500_000;
+    let number = Syscall::by_name("getppid").unwrap().number(Arch::NATIVE).unwrap();
+    let balance = |calls: u64| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(&folder, "x.scap");
+        let mut command = scapd();
+        command.args(["record", "-q", "--only", "--tracepoints", "none", "-w"]).arg(&path);
+        command.arg("evt.type = getppid and proc.name = match and evt.cpu >= 0");
+        let calls = format!("syscall({number}) for 1..{calls}");
+        let script = format!("$0 = 'match'; {calls}; $0 = 'other'; {calls}");
+        let (code, _, said) = run(command.args(["--", "perl", "-e", &script]));
+        assert_eq!(code, Some(0), "{said}");
+        let verdict = Capture::read(&path).verdict;
+        let lost = verdict.losses.sum();
+        assert_eq!(verdict.seen, verdict.written + lost + verdict.left_out.filtered);
+        (verdict.seen, verdict.left_out.sieved)
+    };
+    let (none, some) = (balance(0), balance(CALLS));
+    assert_eq!((some.0 - none.0, some.1 - none.1), (2 * CALLS, 2 * CALLS));
+}
+
+#[test]
+fn a_series_has_the_filter_in_each_file_and_an_exact_balance() {
+    let _alone = series::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let number = Syscall::by_name("getppid").unwrap().number(Arch::NATIVE).unwrap();
+    let script = format!("for (1..2000) {{ syscall({number}); mkdir '/'; rmdir '/no' }}");
+    let mut command = scapd();
+    // The kernel leaves out getppid, the recorder mkdir.
+    let filter = "proc.name = perl and evt.failed = true and evt.arg.path != /";
+    command.args(["record", "-q", "--rotate-events", "1500", filter, "-w"]);
+    command.arg(file(&folder, "x.scap")).args(["--", "perl", "-e", &script]);
+    command.current_dir(folder.path());
+    let (code, _, said) = run(&mut command);
+    assert_eq!(code, Some(0), "{said}");
+    let files = series::captures(folder.path());
+    assert!(files.len() > 1, "{files:?}");
+    let (mut seen, mut written, mut filtered, mut sieved) = (0, 0, 0, 0);
+    for path in &files {
+        let verdict = Capture::read(path).verdict;
+        (seen, written) = (seen + verdict.seen, written + verdict.written);
+        filtered += verdict.left_out.filtered;
+        sieved += verdict.left_out.sieved;
+        let (_, json, _) = run(scapd().args(["info", "--json"]).arg(path));
+        let info: Json = serde_json::from_str(&json).unwrap();
+        assert!(json.contains(filter), "{info}");
+        assert_eq!(run(scapd().arg("verify").arg(path)).0, Some(0));
+    }
+    assert!(written >= 2000 && filtered >= 2000 && sieved >= 2000, "{written}, {filtered}, {sieved}");
+    assert_eq!(seen, written + filtered);
+}
+
+#[test]
+fn a_limit_counts_what_matches() {
+    let _alone = series::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(&folder, "x.scap");
+    let mut command = scapd();
+    command.args(["record", "-n", "5", "evt.type = openat and evt.rawres < 0", "-w"]).arg(&path);
+    let (code, _, said) = run(command.args(["--", "perl", "-e", "open(my $f, '<', '/no/such') for 1..50"]));
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(read(&path, "evt.type = openat and evt.rawres < 0", "%evt.num").len(), 5);
+    Capture::read(&path);
+}
+
+#[test]
+fn a_mistake_is_shown_with_its_place() {
+    for args in [&["record", "proc.nmae", "=", "cat"][..], &["record", "--filter", "proc.nmae = cat"]] {
+        let (code, _, said) = run(scapd().args(args));
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains("proc.nmae = cat\n^^^^^^^^^ no such field; did you mean proc.name?"), "{said}");
+    }
+    let (code, _, said) = run(scapd().args(["record", "-f", "evt.dir = <", "evt.dir = >"]));
+    assert!(code == Some(2) && said.contains("both as --filter and as arguments"), "{said}");
+}
+
+#[test]
+fn where_each_part_is_decided_is_explained() {
+    let filter = "evt.type = openat and evt.dir = < and fd.name startswith /etc";
+    let (code, table, said) = run(scapd().args(["record", "--explain", filter]));
+    assert_eq!(code, Some(0), "{said}");
+    for line in
+        ["not loaded  evt.type = openat", "not loaded  evt.dir = <", "recorder    fd.name startswith /etc"]
+    {
+        assert!(table.contains(line), "{table}");
+    }
+    let (_, json, _) = run(scapd().args(["record", "--explain", "--json", filter]));
+    let json: Json = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["parts"][2]["places"], serde_json::json!(["recorder"]));
+    let exit = json["loaded"]["exit"].as_array().unwrap();
+    assert!(exit.contains(&"openat".into()) && !exit.contains(&"read".into()), "{exit:?}");
+    assert_eq!(json["loaded"]["enter"], serde_json::json!([]));
+    assert!(json["loaded"]["for_names"].as_array().unwrap().contains(&"close".into()));
+    let filter = "proc.name = cat and evt.failed = true";
+    let (_, json, _) = run(scapd().args(["record", "--explain", "--json", filter]));
+    let json: Json = serde_json::from_str(&json).unwrap();
+    let places = |part: usize| json["parts"][part]["places"].clone();
+    assert_eq!(places(0), serde_json::json!(["task", "recorder"]));
+    assert_eq!(places(1), serde_json::json!(["not_loaded", "return", "recorder"]));
+}
+
+/// A recording of this process while the filter changed every 100 ms.
+struct Changing {
+    /// The calls of each thread, as made and as found.
+    made: BTreeMap<u64, u64>,
+    found: BTreeMap<u64, Vec<u64>>,
+    verdict: Verdict,
+}
+
+fn changing(filters: &[&str]) -> Changing {
+    let _alone = series::alone();
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = series::config(file(&folder, "x.scap"), Series::default());
+    config.selectable = true;
+    let recording = Recording::start(config.clone());
+    let generator = Generator::start(2, 10, Duration::from_millis(1));
+    for text in filters.iter().cycle().take(20) {
+        sleep(Duration::from_millis(100));
+        let filter = (!text.is_empty()).then(|| Filter::parse(text, &Fields).unwrap());
+        recording.handle.change(LiveSettings { filter, ..LiveSettings::from(&config) }).unwrap();
+    }
+    let made = generator.stop();
+    let verdict = recording.stop().unwrap().summary.verdict;
+    assert_eq!((verdict.losses.sum(), verdict.unaccounted()), (0, 0), "{verdict:?}");
+    let mut found = BTreeMap::<_, Vec<_>>::new();
+    for path in series::captures(folder.path()) {
+        series::read(&path)
+            .calls
+            .into_iter()
+            .for_each(|(tid, calls)| found.entry(tid).or_default().extend(calls));
+    }
+    Changing { made, found, verdict }
+}
+
+#[test]
+fn no_event_is_lost_while_the_filter_changes() {
+    // All of them match all calls: by type, by result, by the state of the machine.
+    let Changing { made, found, .. } = changing(&[
+        "evt.type = pread",
+        "evt.type = pread and evt.rawres < 0",
+        "evt.type = pread and proc.pid > 0",
+        "evt.type = pread and not proc.name = nobody and user.uid >= 0",
+        "",
+        "proc.name != nobody and evt.type = pread",
+    ]);
+    for (tid, calls) in made {
+        assert!(found[&tid].iter().copied().eq(0..calls), "{} of {calls} calls of {tid}", found[&tid].len());
+    }
+}
+
+#[test]
+fn what_changing_filters_leave_out_is_counted() {
+    for filters in [
+        &["evt.type = pread and evt.rawres < 0", "evt.type = pread and evt.rawres >= 0"][..],
+        &["evt.type = pread and thread.tid < 1", "evt.type = pread and thread.tid > 0"],
+        &["evt.type = pread", "evt.type = pread and evt.cpu < 0", "evt.type = pread and evt.rawres >= 0"],
+    ] {
+        let Changing { made, found, verdict } = changing(filters);
+        let found: u64 = found.values().map(|calls| calls.len() as u64).sum();
+        let LeftOut { filtered, sieved, .. } = verdict.left_out;
+        // A filter also follows the ends of threads.
+        assert_eq!(verdict.seen + sieved, made.values().sum::<u64>() + made.len() as u64, "{filters:?}");
+        assert_eq!((verdict.seen, verdict.written), (verdict.written + filtered, found), "{filters:?}");
+        assert!(verdict.written > 0 && sieved > 0, "{filters:?}: {verdict:?}");
+        assert!(filtered > 0 || filters.len() < 3, "{filters:?}: {verdict:?}");
+    }
+}
