@@ -194,6 +194,8 @@ mod tests {
     fn all_tables_have_names() {
         assert_eq!(text("sigaction_flags", 0x1400_0000), "SA_RESTORER|SA_RESTART");
         assert_eq!(text("landlock_access_net", 1), "LANDLOCK_ACCESS_NET_BIND_TCP");
+        // An architecture is a number beside the flags.
+        assert_eq!(text("kexec_load_flags", 0x2a_0001), "KEXEC_ON_CRASH|KEXEC_ARCH_SH");
         assert!(flag_tables().all(|table| NAMES.contains_key(table[0].table)));
     }
 
