@@ -8,6 +8,8 @@ mod keys;
 mod merge;
 mod read;
 mod record;
+mod source;
+mod top;
 mod trace;
 
 use std::path::PathBuf;
@@ -23,6 +25,8 @@ pub use keys::keys;
 pub use merge::MergeArgs;
 pub use read::ReadArgs;
 pub use record::RecordArgs;
+pub use source::Source;
+pub use top::{GroupsArgs, SlowArgs, StateArgs, TopArgs, TreeArgs};
 pub use trace::TraceArgs;
 
 /// Records what a Linux machine does, system call by system call, into .scap capture files that sysdig, Falco,
@@ -51,6 +55,23 @@ pub enum Command {
     Read(Box<ReadArgs>),
     /// Show system calls as they happen, as strace does
     Trace(Box<TraceArgs>),
+    /// Show where the time went: system calls by call, process, file, user, ...
+    Top(Box<TopArgs>),
+    /// Show the slowest system calls, and what they were about
+    Slow(Box<SlowArgs>),
+    /// Show which system calls failed, how often, and an example of each
+    #[command(override_usage = "scapd errors [OPTIONS] [FILE]... [FILTER] [-p PID | -- COMMAND]")]
+    Errors(Box<GroupsArgs>),
+    /// Show who read, wrote, created, deleted and renamed which files
+    #[command(override_usage = "scapd files [OPTIONS] [FILE]... [FILTER] [-p PID | -- COMMAND]")]
+    Files(Box<GroupsArgs>),
+    /// Show who talked to whom over the network: bytes, connections, the time to connect, failures
+    #[command(override_usage = "scapd net [OPTIONS] [FILE]... [FILTER] [-p PID | -- COMMAND]")]
+    Net(Box<GroupsArgs>),
+    /// Show the processes as a tree: what they executed, how long they lived, and how they ended
+    Tree(Box<TreeArgs>),
+    /// Show the processes, descriptors and sockets at a time, as ps, lsof and netstat do
+    State(Box<StateArgs>),
     /// Merge captures of one machine into one, in time order
     Merge(MergeArgs),
     /// Summarize a capture

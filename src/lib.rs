@@ -30,6 +30,7 @@ pub mod ring;
 mod salvage;
 pub mod signals;
 pub mod snapshot;
+pub mod top;
 pub mod trace;
 pub mod units;
 pub mod verify;

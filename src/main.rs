@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::Parser;
 use scapd::{
     bench, check,
-    cli::{self, Cli, Command, Generated, Listed, Measured, RecordArgs, TraceArgs},
+    cli::{self, Cli, Command, Generated, Listed, Measured, RecordArgs, Source, TraceArgs},
     daemon::{self, config::Wanted, control},
     escape, exit, generate, list, merge,
     output::{OutputError, Target},
@@ -92,6 +92,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 read::read(&args, &mut out).map_err(read::cause)?;
             }
         },
+        Command::Top(args) => return summarize(args.resolve(), out),
+        Command::Slow(args) => return summarize(args.resolve(), out),
+        Command::Errors(args) => return summarize(args.errors(), out),
+        Command::Files(args) => return summarize(args.files(), out),
+        Command::Net(args) => return summarize(args.net(), out),
+        Command::Tree(args) => return summarize(args.resolve(), out),
+        Command::State(args) => {
+            let args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
+            read::read(&args, &mut out).map_err(read::cause)?;
+        }
         Command::Merge(args) => {
             let mut args = merge::MergeArgs::from(args);
             args.signal = Some(signals_of(&args.target)?);
@@ -182,7 +192,29 @@ fn record(args: RecordArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn trace(args: TraceArgs) -> anyhow::Result<ExitCode> {
-    let mut args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
+    show_live(args.resolve().unwrap_or_else(|mistake| mistake.exit()))
+}
+
+/// Summarizes captures, or what happens now.
+fn summarize(source: Result<Source, clap::Error>, mut out: impl Write) -> anyhow::Result<ExitCode> {
+    match source.unwrap_or_else(|mistake| mistake.exit()) {
+        Source::Read(args) => {
+            if let Some(stop) = &args.follow {
+                signals::set(stop).context("cannot install the signal handlers")?;
+            }
+            read::read(&args, &mut out).map_err(read::cause)?;
+            out.flush()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Source::Live(args) => {
+            // Another thread writes.
+            drop(out);
+            show_live(*args)
+        }
+    }
+}
+
+fn show_live(mut args: trace::TraceArgs) -> anyhow::Result<ExitCode> {
     let (handle, requests) = record::requests();
     args.recording.command_ignores =
         signals::stop_foreground(&handle).context("cannot install the signal handlers")?;

@@ -1,7 +1,8 @@
 //! What reading a capture costs: scapd and other readers print the same capture in turn, to /dev/null.
 //!
 //! The capture is one of reads and writes, in memory: it has been written just before. A reader's cost is its user and
-//! system time, as the kernel reports it at its end; readers that use several threads do not look faster by that.
+//! system time, as the kernel reports it at its end; readers that use several threads do not look faster by that. What
+//! scapd's `-j` is worth is measured by the clock, in a table of its own.
 
 use std::{
     ffi::OsString,
@@ -12,7 +13,8 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
@@ -52,8 +54,11 @@ struct Task {
     command: Vec<OsString>,
     /// The task of scapd that does the same.
     same: Option<usize>,
-    /// ns for an event in each round, and the largest memory in bytes.
+    /// A job for each CPU.
+    has_jobs: bool,
+    /// ns of CPU for an event in each round, ns by the clock, and the largest memory in bytes.
     samples: Vec<f64>,
+    clock: Vec<f64>,
     memory: u64,
 }
 
@@ -61,6 +66,8 @@ struct Task {
 struct Used {
     status: ExitStatus,
     cpu: Duration,
+    /// By the clock.
+    time: Duration,
     /// The largest memory at a time, in bytes.
     memory: u64,
 }
@@ -82,6 +89,7 @@ const fn asked(
 }
 
 const BY_NAME: &str = "proc.name = x and fd.name contains /etc";
+const CALLS: &str = "calls";
 const FORMAT: &str = "%evt.num %proc.name %evt.type %fd.name";
 const ASKED: [Asked; 8] = [
     asked("text", &[], Some(&[])),
@@ -90,7 +98,7 @@ const ASKED: [Asked; 8] = [
     asked(BY_NAME, &[BY_NAME], Some(&[BY_NAME])),
     asked("evt.latency > 1s", &["evt.latency > 1s"], None),
     asked("four fields", &["-p", FORMAT], Some(&["-p", FORMAT])),
-    asked("calls", &["--calls"], None),
+    asked(CALLS, &["--calls"], None),
     asked("--syscalls openat", &["--syscalls", "openat"], None),
 ];
 
@@ -108,12 +116,15 @@ impl ReadBench {
             for (index, task) in tasks.iter_mut().enumerate() {
                 let used = measure(&task.command, &self.dir)?;
                 if !used.status.success() {
-                    ensure!(task.same.is_some(), "{:?} failed: {}", task.command, used.status);
+                    let is_peer = task.same.is_some() && !task.has_jobs;
+                    ensure!(is_peer, "{:?} failed: {}", task.command, used.status);
                     notes.push(format!("{:?} failed: {}", task.command, used.status));
                     failed.push(index);
                 } else if round > 0 {
                     // The first round warms up.
-                    task.samples.push(used.cpu.as_nanos() as f64 / self.events as f64);
+                    let for_event = |time: Duration| time.as_nanos() as f64 / self.events as f64;
+                    task.samples.push(for_event(used.cpu));
+                    task.clock.push(for_event(used.time));
                     task.memory = task.memory.max(used.memory);
                 }
             }
@@ -138,25 +149,38 @@ impl ReadBench {
 
     fn tasks(&self) -> Vec<Task> {
         let mut tasks: Vec<Task> = Vec::new();
-        let task =
-            |what, command: Vec<OsString>, same| Task { what, command, same, samples: Vec::new(), memory: 0 };
+        let task = |what, command: Vec<OsString>, same, has_jobs| Task {
+            what,
+            command,
+            same,
+            has_jobs,
+            samples: Vec::new(),
+            clock: Vec::new(),
+            memory: 0,
+        };
         for asked in &ASKED {
             let mut command = vec![self.scapd.clone().into(), "read".into(), NAME.into()];
             command.extend(asked.scapd.iter().map(OsString::from));
-            tasks.push(task(asked.what, command, None));
+            tasks.push(task(asked.what, command, None, false));
+        }
+        // Calls do not divide.
+        for (index, asked) in ASKED.iter().enumerate().filter(|(_, asked)| asked.what != CALLS) {
+            let mut command = tasks[index].command.clone();
+            command.push("-j0".into());
+            tasks.push(task(asked.what, command, Some(index), true));
         }
         let words = |command: &str| command.split_whitespace().map(OsString::from).collect::<Vec<_>>();
         for (index, asked) in ASKED.iter().enumerate() {
             if let Some((sysdig, args)) = self.sysdig.as_deref().zip(asked.sysdig) {
                 let mut command = words(sysdig);
                 command.extend(["-r", NAME].iter().chain(args).map(OsString::from));
-                tasks.push(task(asked.what, command, Some(index)));
+                tasks.push(task(asked.what, command, Some(index), false));
             }
         }
         if let Some(tshark) = &self.tshark {
             let mut command = words(tshark);
             command.extend(["-r", NAME].map(OsString::from));
-            tasks.push(task("text", command, Some(0)));
+            tasks.push(task("text", command, Some(0), false));
         }
         tasks
     }
@@ -175,9 +199,8 @@ impl ReadBench {
         for column in table.column_iter_mut().skip(2) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        for task in tasks {
+        for task in tasks.iter().filter(|task| !task.has_jobs) {
             let Some(ns) = Quartiles::of(task.samples.iter().copied()) else { continue };
-            let rate = |ns: f64| digits(1000.0 / ns);
             let ratio = task.same.and_then(|same| Quartiles::of_ratios(&task.samples, &tasks[same].samples));
             table.add_row([
                 name(task),
@@ -205,9 +228,47 @@ impl ReadBench {
         for note in notes {
             let _ = write!(text, " {note}.");
         }
-        let _ = write!(text, "\n\n{table}\n");
+        let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get());
+        let _ =
+            write!(text, "\n\n{table}\n\nWith `-j0`, on {cpus} CPUs, by the clock:\n\n{}\n", of_jobs(tasks));
         text
     }
+}
+
+/// Returns the table of what several jobs are worth.
+fn of_jobs(tasks: &[Task]) -> Table {
+    let mut table = Table::new();
+    table.load_style(ASCII_MARKDOWN);
+    table.set_header([
+        "prints",
+        "one job: million events/s",
+        "all jobs: million events/s",
+        "faster by",
+        "CPU × one job's",
+        "memory",
+    ]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for task in tasks.iter().filter(|task| task.has_jobs) {
+        let Some(one) = task.same.and_then(|same| tasks.get(same)) else { continue };
+        let median = |samples: &[f64]| Quartiles::of(samples.iter().copied()).map(|q| rate(q.median));
+        let ratio = |a: &[f64], b: &[f64]| Quartiles::of_ratios(a, b).map(|q| digits(q.median));
+        let cells = [
+            median(&one.clock),
+            median(&task.clock),
+            ratio(&one.clock, &task.clock),
+            ratio(&task.samples, &one.samples),
+        ];
+        let cells = cells.into_iter().map(Option::unwrap_or_default);
+        table.add_row([task.what.to_owned()].into_iter().chain(cells).chain([bytes(task.memory)]));
+    }
+    table
+}
+
+/// Returns million events a second.
+fn rate(ns: f64) -> String {
+    digits(1000.0 / ns)
 }
 
 /// Returns the reader's name.
@@ -223,12 +284,13 @@ fn measure(command: &[OsString], dir: &Path) -> anyhow::Result<Used> {
     let out = File::options().write(true).open("/dev/null").context("cannot open /dev/null")?;
     let mut reader = Command::new(program);
     reader.args(args).current_dir(dir).stdin(Stdio::null()).stdout(out).stderr(Stdio::null());
+    let begun = Instant::now();
     let child = reader.spawn().with_context(|| format!("cannot run {}", program.display()))?;
-    wait(child.id()).with_context(|| format!("cannot wait for {}", program.display()))
+    wait(child.id(), begun).with_context(|| format!("cannot wait for {}", program.display()))
 }
 
 /// Waits for a child, and returns what it took.
-fn wait(pid: u32) -> io::Result<Used> {
+fn wait(pid: u32, begun: Instant) -> io::Result<Used> {
     let (mut status, mut usage) = (0, MaybeUninit::<libc::rusage>::zeroed());
     // SAFETY: both pointers are valid for writes; a zeroed rusage is a valid one, whatever the kernel writes of it.
     let (waited, usage) = unsafe {
@@ -242,6 +304,7 @@ fn wait(pid: u32) -> io::Result<Used> {
     Ok(Used {
         status: ExitStatus::from_raw(status),
         cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        time: begun.elapsed(),
         // In KiB.
         memory: (usage.ru_maxrss as u64) << 10,
     })
@@ -265,9 +328,9 @@ mod tests {
 
     #[test]
     fn a_peer_is_compared_with_the_task_that_is_the_same() {
-        assert!(bench(None).tasks().iter().all(|task| task.same.is_none()));
+        assert!(bench(None).tasks().iter().all(|task| task.same.is_none() || task.has_jobs));
         let tasks = bench(Some("reader.sh sid sysdig")).tasks();
-        let peers: Vec<_> = tasks.iter().filter(|task| task.same.is_some()).collect();
+        let peers: Vec<_> = tasks.iter().filter(|task| task.same.is_some() && !task.has_jobs).collect();
         assert!(peers.len() > 3);
         for peer in peers {
             assert_eq!(name(peer), "sysdig");
@@ -278,10 +341,27 @@ mod tests {
     }
 
     #[test]
+    fn several_jobs_are_compared_with_one() {
+        let mut tasks = bench(None).tasks();
+        for task in &mut tasks {
+            (task.clock, task.samples) = (vec![if task.has_jobs { 250.0 } else { 500.0 }], vec![500.0]);
+        }
+        assert_eq!(tasks.iter().filter(|task| task.has_jobs).count(), ASKED.len() - 1);
+        for task in tasks.iter().filter(|task| task.has_jobs) {
+            let (last, rest) = task.command.split_last().unwrap();
+            assert!(last == "-j0" && rest == tasks[task.same.unwrap()].command && task.what != CALLS);
+        }
+        let table = of_jobs(&tasks).to_string();
+        let cells: Vec<_> = table.lines().nth(2).unwrap().split('|').map(str::trim).collect();
+        assert_eq!(cells[1..6], ["text", "2.00", "4.00", "2.00", "1.00"]);
+    }
+
+    #[test]
     fn what_a_process_took_is_measured() {
         let command = ["sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"].map(OsString::from);
         let used = measure(&command, Path::new("/")).unwrap();
         assert!(used.status.success() && used.cpu > Duration::from_millis(1) && used.memory > 100 << 10);
+        assert!(used.time > Duration::from_millis(1));
         assert!(!measure(&["false".into()], Path::new("/")).unwrap().status.success());
     }
 }

@@ -14,4 +14,5 @@ pub mod model;
 pub mod replay;
 pub mod select;
 pub mod slice;
+pub mod summary;
 pub mod text;

@@ -16,9 +16,9 @@
 use std::io::Read;
 
 use crate::{
-    format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, ReadError, Reader},
+    format::{CapturedEvent, EventView, FOR_NAMES, Joiner, Keep, MachineState, ReadError, Reader},
     ledger,
-    model::{Interval, Machine, Thread},
+    model::{Interval, Machine, Thread, is_quiet},
     select::Judge,
 };
 
@@ -32,6 +32,9 @@ pub struct Moment<'a> {
     pub is_asked: bool,
     /// Whether it is the first event of its section, and older than an event of the previous section.
     pub turns_back: bool,
+    /// Whether fields of a descriptor are those of the one that a call moves data from, as `sendfile` does; usually, they are those
+    /// of the one that it moves data to.
+    pub of_source: bool,
     /// The memory that tables may take, in bytes.
     pub limit: u64,
     /// The time of the first event, in ns since the epoch.
@@ -56,6 +59,54 @@ impl<'a> Moment<'a> {
     pub fn thread(&self) -> Option<Thread<'a>> {
         self.machine.thread(self.event().tid())
     }
+
+    /// Returns the machine without the event.
+    pub fn now(&self) -> Now<'a> {
+        let (position, section) =
+            (Position { events: self.num, ..Position::default() }, self.captured.section);
+        let position = Position { first: self.first, previous: self.event().ts(), ..position };
+        Now {
+            machine: self.machine,
+            ts: self.event().ts(),
+            state: self.captured.state,
+            section,
+            position,
+            limit: self.limit,
+        }
+    }
+}
+
+/// The machine at a time, such as the end of a capture.
+#[derive(Debug, Clone, Copy)]
+pub struct Now<'a> {
+    /// The machine.
+    pub machine: &'a Machine,
+    /// The time, in ns since the epoch: that of the last event.
+    pub ts: u64,
+    state: &'a MachineState,
+    section: u32,
+    position: Position,
+    limit: u64,
+}
+
+impl<'a> Now<'a> {
+    /// Returns an event that was before, such as the start of a call that has not ended, with the machine as it is now.
+    pub fn with(&self, event: EventView<'a>) -> Moment<'a> {
+        let Now { machine, state, section, position, limit, .. } = *self;
+        let captured = CapturedEvent { cpu: 0, flags: 0, offset: 0, more: false, section, state, event };
+        Moment {
+            num: position.events,
+            is_asked: true,
+            turns_back: false,
+            of_source: false,
+            limit,
+            first: position.first,
+            previous: position.previous,
+            raw: event,
+            captured,
+            machine,
+        }
+    }
 }
 
 /// How far a replay has come. The next capture of a series continues there.
@@ -71,12 +122,26 @@ pub struct Position {
     newest: u64,
 }
 
+impl Position {
+    /// Takes an event of this time. Returns the time of the event before, or its own if there was none.
+    #[inline]
+    fn take(&mut self, ts: u64) -> u64 {
+        if self.events == 0 {
+            (self.first, self.previous) = (ts, ts);
+        }
+        self.newest = self.newest.max(ts);
+        self.events += 1;
+        std::mem::replace(&mut self.previous, ts)
+    }
+}
+
 /// A capture that is replayed.
 #[derive(Debug)]
 pub struct Replay<'r, R: Read> {
     reader: &'r mut Reader<R>,
     keep: Keep,
     machine: Machine,
+    ignores_calls: bool,
     joiner: Joiner,
     judge: Judge,
     section: u32,
@@ -93,6 +158,7 @@ impl<'r, R: Read> Replay<'r, R> {
             reader,
             keep,
             machine: Machine::default(),
+            ignores_calls: false,
             joiner: Joiner::default(),
             judge: Judge::default(),
             section: 0,
@@ -102,9 +168,45 @@ impl<'r, R: Read> Replay<'r, R> {
         }
     }
 
+    /// Has the machine not know [the calls](Machine::call) that threads are in, nor [how long](Machine::latency) they took.
+    /// This saves time.
+    #[must_use]
+    pub fn ignore_calls(mut self, ignores: bool) -> Self {
+        self.ignores_calls = ignores;
+        self
+    }
+
     /// Returns how far it has come.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Returns the machine after the last event.
+    pub fn now(&self) -> Now<'_> {
+        let Replay { machine, position, section, limit, .. } = self;
+        let state = self.reader.state();
+        Now { machine, ts: position.previous, state, section: *section, position: *position, limit: *limit }
+    }
+
+    /// Goes past the next events as long as `is_unwanted` says so and they change nothing of the machine, as
+    /// [`next`](Replay::next) does, and faster. `is_unwanted` gets the event as the capture has it, with its
+    /// extension, and where its block starts in the uncompressed capture, in bytes. It is not asked about all events: what is not passed, `next` returns.
+    pub fn pass(&mut self, mut is_unwanted: impl FnMut(&EventView<'_>, u64) -> bool) {
+        let Replay { reader, machine, joiner, interval, position, section, .. } = self;
+        if reader.section() != *section {
+            return;
+        }
+        reader.pass(|offset, event| {
+            let ty = event.ty();
+            let passes =
+                is_quiet(event) && joiner.leaves(ty) && !interval.is_over() && is_unwanted(event, offset);
+            if passes {
+                machine.pair(event);
+                interval.event(event.bytes().len());
+                position.take(event.ts());
+            }
+            passes
+        });
     }
 
     /// Returns the next event; `None` at the end of the capture.
@@ -123,12 +225,13 @@ impl<'r, R: Read> Replay<'r, R> {
         }
         let Some(captured) = self.reader.next_event()? else { return Ok(None) };
         self.interval.event(captured.event.bytes().len());
-        let (position, ts) = (&mut self.position, captured.event.ts());
+        let ts = captured.event.ts();
         let is_first = captured.section != self.section;
-        let turns_back = is_first && ts < position.newest;
+        let turns_back = is_first && ts < self.position.newest;
         if is_first {
             self.section = captured.section;
             self.machine = Machine::of_state(captured.state, self.keep);
+            self.machine.ignore_calls(self.ignores_calls);
             self.judge = Judge::default();
             self.joiner = Joiner::default();
             self.interval.end();
@@ -143,20 +246,15 @@ impl<'r, R: Read> Replay<'r, R> {
         }
         let is_asked = captured.flags & FOR_NAMES == 0
             && self.judge.is_asked(captured.event.ty(), || captured.event.generic_code());
-
-        if position.events == 0 {
-            (position.first, position.previous) = (ts, ts);
-        }
-        let previous = std::mem::replace(&mut position.previous, ts);
-        position.newest = position.newest.max(ts);
-        position.events += 1;
+        let previous = self.position.take(ts);
         Ok(Some(Moment {
-            num: position.events,
+            num: self.position.events,
             is_asked,
             turns_back,
+            of_source: false,
             limit: self.limit,
             raw,
-            first: position.first,
+            first: self.position.first,
             previous,
             captured,
             machine: &self.machine,

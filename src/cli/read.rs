@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Args, CommandFactory, error::ErrorKind};
+use clap::{Args, CommandFactory, error::ErrorKind, value_parser};
 
 use super::{Cli, form::FormArgs};
 use crate::{
@@ -28,6 +28,9 @@ Examples:
   scapd read a.scap -p '%proc.name %evt.type'                   fields in a format; * at its start: also without value
   scapd read a.scap --csv -o evt.num,proc.name,evt.latency      a table
   scapd read a.scap -X 'evt.type in (read, write)'              data, in hexadecimal and ASCII";
+
+/// More threads than that have more to do with the state than with the rest.
+const MAX_JOBS: i64 = 256;
 
 /// `scapd read`.
 #[derive(Debug, Args)]
@@ -63,6 +66,10 @@ pub struct ReadArgs {
     pub gzip: bool,
     #[command(flatten)]
     form: FormArgs,
+    /// Share the work among this many threads; 0: one for each CPU. The output is the same. Every thread keeps the state of
+    /// the machine, and unpacks compressed captures. One thread is used for --calls, --write, --follow, -t D, and pipes
+    #[arg(short, long, value_name = "JOBS", default_value_t = 1, value_parser = value_parser!(u16).range(..=MAX_JOBS))]
+    pub jobs: u16,
     /// Print only these events: names of system calls and of other events (procexit, switch, ...), !name to exclude,
     /// %class, /regex, ?name to ignore an unknown name
     #[arg(long, value_name = "LIST", value_parser = select::parse_events)]
@@ -107,6 +114,7 @@ impl ReadArgs {
             wanted: read::Wanted { filter, events: self.syscalls, pids: self.pids, all: self.all },
             limit: self.count,
             form: self.form.into(),
+            jobs: self.jobs,
             max_state: self.max_state,
             slice: self.write.map(|path| slice_to(path, self.gzip)),
             signal: None,
@@ -122,7 +130,7 @@ fn slice_to(path: PathBuf, gzip: bool) -> read::SliceTo {
 
 /// Divides the arguments into files and the words of a filter, joined by blanks. The first one is a file, and so are
 /// those behind it that exist.
-fn divide(words: Vec<OsString>) -> (Vec<PathBuf>, String) {
+pub(super) fn divide(words: Vec<OsString>) -> (Vec<PathBuf>, String) {
     let is_file = |word: &OsString| word == "-" || Path::new(word).exists();
     let files = 1 + words.iter().skip(1).take_while(|word| is_file(word)).count();
     let filter: Vec<_> = words.iter().skip(files).map(|word| word.to_string_lossy()).collect();

@@ -6,7 +6,10 @@ use clap_mangen::{
     roff::{Inline, Roff, bold, roman},
 };
 
-use super::pages::{PAGES, Page};
+use super::{
+    pages::{PAGES, Page},
+    summaries::SUMMARIES,
+};
 use crate::{cli::Cli, exit};
 
 /// Returns the file name and the text of each page.
@@ -18,11 +21,16 @@ pub(super) fn pages() -> Vec<(String, Vec<u8>)> {
     pages
 }
 
+/// Returns the texts of all pages.
+fn texts() -> impl Iterator<Item = &'static Page> {
+    PAGES.iter().chain(SUMMARIES)
+}
+
 /// Adds the pages of a command and its subcommands. (The root has an empty path.)
 fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) {
     let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
     let path = name.strip_prefix("scapd").unwrap_or(name).trim_start();
-    let page = PAGES.iter().find(|page| page.command == path);
+    let page = texts().find(|page| page.command == path);
     pages.push((format!("{}.1", name.replace(' ', "-")), render(command, page)));
     for command in command.get_subcommands().filter(|command| !command.is_hide_set()) {
         add(command, pages);
@@ -128,8 +136,7 @@ mod tests {
     #[test]
     fn every_command_has_a_page_and_every_page_a_command() {
         let commands: BTreeSet<String> = pages().into_iter().map(|(name, _)| name).collect();
-        let described: BTreeSet<String> = PAGES
-            .iter()
+        let described: BTreeSet<String> = texts()
             .map(|page| format!("scapd {}", page.command).trim_end().replace(' ', "-") + ".1")
             .collect();
         assert_eq!(commands, described);
@@ -137,7 +144,7 @@ mod tests {
 
     #[test]
     fn the_examples_are_command_lines() {
-        for (example, _) in PAGES.iter().flat_map(|page| page.examples) {
+        for (example, _) in texts().flat_map(|page| page.examples) {
             let mut parsed = 0;
             for command in example.split('|').map(str::trim) {
                 let words = shlex::split(command).unwrap_or_else(|| panic!("{example}"));
@@ -174,8 +181,6 @@ mod tests {
     #[test]
     fn backticks_are_bold() {
         assert_eq!(inline("a `b` c"), [roman("a "), bold("b"), roman(" c")]);
-        assert!(
-            PAGES.iter().flat_map(|page| page.description).all(|text| text.matches('`').count() % 2 == 0)
-        );
+        assert!(texts().flat_map(|page| page.description).all(|text| text.matches('`').count() % 2 == 0));
     }
 }

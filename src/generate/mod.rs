@@ -4,6 +4,7 @@
 
 mod man;
 mod pages;
+mod summaries;
 
 use std::{
     fs, io,

@@ -28,7 +28,7 @@ const SOCKET: (&str, &str) =
     ("/run/scapd/control.sock", "The socket through which scapd-ctl(1) reaches the service.");
 
 /// An empty page, for struct updates.
-const EMPTY: Page = Page {
+pub(super) const EMPTY: Page = Page {
     command: "",
     description: &[],
     exit: &[],
@@ -67,6 +67,7 @@ pub(super) const PAGES: &[Page] = &[
             "scapd-record",
             "scapd-daemon",
             "scapd-read",
+            "scapd-top",
             "scapd-merge",
             "scapd-info",
             "scapd-verify",

@@ -18,9 +18,9 @@ pub fn has_colours(stream: &impl RawStream) -> bool {
 }
 
 /// Appends text in a style, if there is one.
-pub(super) fn painted(out: &mut String, style: Option<Style>, write: impl FnOnce(&mut String)) {
+pub(super) fn painted<O: Write>(out: &mut O, style: Option<Style>, write: impl FnOnce(&mut O)) {
     let Some(style) = style else { return write(out) };
-    // Writing to a string cannot fail.
+    // Writing to memory cannot fail.
     let _ = write!(out, "{style}");
     write(out);
     let _ = write!(out, "{style:#}");

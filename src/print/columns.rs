@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use csv_core::Writer as Csv;
 
-use super::{View, json};
+use super::{DependsOn, View, json};
 use scap::{
     fields::{Type, Value, show},
     filter::Expression,
@@ -36,7 +36,6 @@ pub struct FieldTable {
     columns: Columns,
     form: TableForm,
     data: DataForm,
-    has_header: bool,
     /// The text of one value.
     value: String,
     line: Vec<u8>,
@@ -45,19 +44,7 @@ pub struct FieldTable {
 impl FieldTable {
     /// Returns a view with these columns.
     pub fn new(columns: Columns, form: TableForm, data: DataForm) -> FieldTable {
-        FieldTable { columns, form, data, has_header: false, value: String::new(), line: Vec::new() }
-    }
-
-    fn header(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        if std::mem::replace(&mut self.has_header, true)
-            || !matches!(self.form, TableForm::Csv | TableForm::Tsv)
-        {
-            return Ok(());
-        }
-        let mut row = Row::new(self.form, &mut self.line);
-        self.columns.expressions().iter().for_each(|column| row.cell(&column.to_string()));
-        row.end();
-        out.write_all(&self.line)
+        FieldTable { columns, form, data, value: String::new(), line: Vec::new() }
     }
 
     fn row(&mut self, moment: &Moment<'_>) {
@@ -88,8 +75,17 @@ impl FieldTable {
 }
 
 impl View for FieldTable {
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if !matches!(self.form, TableForm::Csv | TableForm::Tsv) {
+            return Ok(());
+        }
+        let mut row = Row::new(self.form, &mut self.line);
+        self.columns.expressions().iter().for_each(|column| row.cell(&column.to_string()));
+        row.end();
+        out.write_all(&self.line)
+    }
+
     fn event(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
-        self.header(out)?;
         match self.form {
             TableForm::Json => self.object(moment),
             TableForm::Plain | TableForm::Tsv | TableForm::Csv => self.row(moment),
@@ -97,30 +93,31 @@ impl View for FieldTable {
         out.write_all(&self.line)
     }
 
-    fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        self.header(out)
-    }
-
     fn keep(&self) -> Keep {
         Keep::All
+    }
+
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Event
     }
 }
 
 /// A row of cells.
-struct Row<'a> {
+pub(crate) struct Row<'a> {
     line: &'a mut Vec<u8>,
     csv: Option<Csv>,
     is_first: bool,
 }
 
 impl<'a> Row<'a> {
-    fn new(form: TableForm, line: &'a mut Vec<u8>) -> Row<'a> {
+    /// Starts a row in `line`.
+    pub fn new(form: TableForm, line: &'a mut Vec<u8>) -> Row<'a> {
         line.clear();
         Row { line, csv: (form == TableForm::Csv).then(Csv::new), is_first: true }
     }
 
     /// Adds a cell. Its text is escaped: it has neither tabs nor newlines.
-    fn cell(&mut self, text: &str) {
+    pub fn cell(&mut self, text: &str) {
         let is_first = std::mem::replace(&mut self.is_first, false);
         let Some(csv) = &mut self.csv else {
             if !is_first {
@@ -139,7 +136,8 @@ impl<'a> Row<'a> {
         self.line.truncate(end);
     }
 
-    fn end(mut self) {
+    /// Ends the row with a newline.
+    pub fn end(mut self) {
         let Some(csv) = &mut self.csv else { return self.line.push(b'\n') };
         let start = self.line.len();
         self.line.resize(start + 8, 0);

@@ -1,6 +1,6 @@
 //! The container of a thread, in lines: `scapd read -pc`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use scap::{
     fields::{Fields, NO_VALUE},
@@ -23,11 +23,14 @@ impl Containers {
         Containers { format: Formatter::parse(FORMAT, &Fields).ok() }
     }
 
-    pub(super) fn write(&self, out: &mut String, moment: &Moment<'_>) {
+    pub(super) fn write(&self, out: &mut impl Write, moment: &Moment<'_>) -> fmt::Result {
         match &self.format {
-            Some(format) => drop(format.format(moment, Default::default(), out)),
-            // Writing to a string cannot fail.
-            None => drop(write!(out, "{NO_VALUE} ({NO_VALUE}) ")),
+            Some(format) => {
+                let mut text = String::new();
+                format.format(moment, Default::default(), &mut text);
+                out.write_str(&text)
+            }
+            None => write!(out, "{NO_VALUE} ({NO_VALUE}) "),
         }
     }
 }

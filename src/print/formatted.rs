@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 
 use super::{
-    View,
+    DependsOn, View,
     times::{TimeForm, Times},
 };
 use scap::{
@@ -66,6 +66,10 @@ impl View for Formatted {
 
     fn keep(&self) -> Keep {
         Keep::All
+    }
+
+    fn depends_on(&self) -> DependsOn {
+        if self.output_time.is_some() { self.times.form().depends_on() } else { DependsOn::Event }
     }
 }
 

@@ -3,21 +3,23 @@
 //! The row of the event table alone determines the type of each member, so programs need not inspect it. This module
 //! writes the text directly: building a tree of values took three times as long as the line format.
 
-use std::{fmt::Write, io, mem, net::IpAddr};
+mod atoms;
 
-use jiff::Timestamp;
-use serde_json::Value as Json;
+use std::{fmt::Write, io, mem, net::IpAddr, sync::LazyLock};
+
+use atoms::invalid;
+pub(crate) use atoms::{bytes, rfc3339};
+pub(super) use atoms::{double, ns, quoted, signed, string, unsigned};
 
 use super::{
-    View,
+    DependsOn, View,
     meaning::{Meaning, meaning, shown},
     text,
     times::nanoseconds,
 };
-use crate::json::MAX_NUMBER;
 pub(super) use crate::json::VERSION;
 use scap::{
-    events::{Detail, FlagTable, ParamInfo, ParamType, flag_table},
+    events::{Detail, Event, FlagTable, ParamInfo, ParamType, flag_table, rows},
     format::{Decoded, Dirent, EventView, FdEntries, SockAddr, SockTuple, Structure, Value, state::Fd},
     model::{Machine, OpenFd},
     replay::Moment,
@@ -31,6 +33,22 @@ pub struct Writer {
     second: Option<(u64, String)>,
 }
 
+/// What the objects say of the events of each row; those of some have names of their own.
+static KINDS: LazyLock<Vec<String>> =
+    LazyLock::new(|| rows().map(|row| kind(row.ty.is_enter(), row.common_name(), Some(row))).collect());
+
+/// Returns the members of an event's object that say what it is.
+fn kind(is_enter: bool, name: &str, row: Option<&Event>) -> String {
+    let mut out = format!(",\"dir\":\"{}\",\"type\":", if is_enter { '>' } else { '<' });
+    string(&mut out, name.as_bytes());
+    // Writing to a string cannot fail.
+    let _ = match row {
+        Some(row) => write!(out, ",\"category\":\"{:?}\"", row.category),
+        None => write!(out, ",\"category\":null"),
+    };
+    out
+}
+
 impl View for Writer {
     fn event(&mut self, moment: &Moment<'_>, out: &mut dyn io::Write) -> io::Result<()> {
         let mut line = mem::take(&mut self.line);
@@ -39,6 +57,14 @@ impl View for Writer {
         line.push('\n');
         self.line = line;
         out.write_all(self.line.as_bytes())
+    }
+
+    fn needs_calls(&self) -> bool {
+        false
+    }
+
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::Event
     }
 }
 
@@ -66,14 +92,9 @@ impl Writer {
             Some(comm) => string(out, comm),
             None => out.push_str("null"),
         }
-        out.push_str(if event.ty().is_enter() { ",\"dir\":\">\"" } else { ",\"dir\":\"<\"" });
-        out.push_str(",\"type\":");
-        string(out, event.name().as_bytes());
-        out.push_str(",\"category\":");
-        match event.info() {
-            // Writing to a string cannot fail.
-            Some(row) => drop(write!(out, "\"{:?}\"", row.category)),
-            None => out.push_str("null"),
+        match event.row().and_then(|row| KINDS.get(row)) {
+            Some(kind) if event.is_named_by_row() => out.push_str(kind),
+            _ => out.push_str(&kind(event.ty().is_enter(), &event.name(), event.info())),
         }
         out.push_str(",\"args\":{");
         let mut comma = "";
@@ -376,108 +397,4 @@ fn fd_list(out: &mut String, entries: &FdEntries<'_>) {
         flags(out, events.into(), &text::flag_names(POLL_FLAGS, events.into()));
         out.push('}');
     });
-}
-
-/// Appends bytes that are not a valid value of their type.
-fn invalid(out: &mut String, bytes: &[u8]) {
-    out.push_str("{\"invalid\":\"");
-    bytes.iter().for_each(|&byte| hex(out, byte));
-    out.push_str("\"}");
-}
-
-fn hex(out: &mut String, byte: u8) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.push(char::from(DIGITS[usize::from(byte >> 4)]));
-    out.push(char::from(DIGITS[usize::from(byte & 15)]));
-}
-
-pub(super) fn unsigned(out: &mut String, v: u64) {
-    if v > MAX_NUMBER {
-        return quoted(out, v);
-    }
-    out.push_str(itoa::Buffer::new().format(v));
-}
-
-pub(super) fn signed(out: &mut String, v: i64) {
-    let quotes = if v.unsigned_abs() > MAX_NUMBER { "\"" } else { "" };
-    for part in [quotes, itoa::Buffer::new().format(v), quotes] {
-        out.push_str(part);
-    }
-}
-
-/// Appends a number as a string, whatever its value; for numbers that are mostly too large.
-pub(super) fn quoted(out: &mut String, v: u64) {
-    for part in ["\"", itoa::Buffer::new().format(v), "\""] {
-        out.push_str(part);
-    }
-}
-
-pub(super) fn double(out: &mut String, v: f64) {
-    if v.is_finite() {
-        let _ = write!(out, "{v:?}");
-    } else {
-        out.push_str("null");
-    }
-}
-
-/// Appends text or data as a string. As in lines, backslashes are doubled, and bytes that are not UTF-8 become `\xNN`.
-/// JSON's own escapes come on top, also for characters that a terminal interprets.
-pub(super) fn string(out: &mut String, bytes: &[u8]) {
-    out.push('"');
-    let is_plain = |b: &u8| matches!(b, b' '..=b'~') && *b != b'"' && *b != b'\\';
-    match str::from_utf8(bytes) {
-        Ok(text) if bytes.iter().all(is_plain) => out.push_str(text),
-        _ => {
-            for chunk in bytes.utf8_chunks() {
-                chunk.valid().chars().for_each(|c| character(out, c));
-                for &byte in chunk.invalid() {
-                    out.push_str("\\\\x");
-                    hex(out, byte);
-                }
-            }
-        }
-    }
-    out.push('"');
-}
-
-fn character(out: &mut String, c: char) {
-    match c {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\\\\\"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        ' '..='~' => out.push(c),
-        // All of them fit in 16 bits.
-        c if text::is_obeyed(c) => {
-            out.push_str("\\u");
-            let [high, low] = (u32::from(c) as u16).to_be_bytes();
-            hex(out, high);
-            hex(out, low);
-        }
-        c => out.push(c),
-    }
-}
-
-/// Formats a time in UTC with ns.
-pub(super) fn rfc3339(ts: u64) -> Option<String> {
-    Timestamp::from_nanosecond(ts.into()).ok().map(|t| format!("{t:.9}"))
-}
-
-/// Converts text or data to a JSON value; same escaping as [`string`].
-pub(super) fn bytes(bytes: &[u8]) -> Json {
-    let mut text = String::new();
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(&chunk.valid().replace('\\', "\\\\"));
-        for &byte in chunk.invalid() {
-            text.push_str("\\x");
-            hex(&mut text, byte);
-        }
-    }
-    text.into()
-}
-
-/// Converts a time in ns to a JSON string: it is too large for a number.
-pub(super) fn ns(ts: u64) -> Json {
-    ts.to_string().into()
 }

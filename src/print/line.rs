@@ -12,15 +12,12 @@
 //! └ number of the event in the capture
 //! ```
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write},
-};
+use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 
 use super::{
-    View,
+    DependsOn, View,
     colours::{COMMAND, EVENT, THREAD, painted},
     containers::Containers,
     text,
@@ -30,7 +27,7 @@ use scap::{
     fields::NO_VALUE,
     format::Keep,
     replay::Moment,
-    text::{DataForm, Out},
+    text::{DataForm, Escaped, Out},
 };
 
 /// What lines can have otherwise.
@@ -49,27 +46,35 @@ pub struct LineStyle {
 /// Lines in sysdig's format.
 #[derive(Debug)]
 pub struct Lines {
-    line: String,
+    line: Escaped,
     writer: LineWriter,
 }
 
 impl Lines {
     /// Returns a view with this style.
     pub fn new(style: LineStyle) -> Lines {
-        Lines { line: String::new(), writer: LineWriter::new(style, TimeZone::system()) }
+        Lines { line: Escaped::default(), writer: LineWriter::new(style, TimeZone::system()) }
     }
 }
 
 impl View for Lines {
     fn event(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
-        self.line.clear();
+        self.line.0.clear();
         self.writer.write(&mut self.line, moment);
-        self.line.push('\n');
-        out.write_all(self.line.as_bytes())
+        self.line.0.push(b'\n');
+        out.write_all(&self.line.0)
     }
 
     fn keep(&self) -> Keep {
         self.writer.keep()
+    }
+
+    fn needs_calls(&self) -> bool {
+        self.writer.style.time.needs_calls()
+    }
+
+    fn depends_on(&self) -> DependsOn {
+        self.writer.style.time.depends_on()
     }
 }
 
@@ -92,36 +97,37 @@ impl LineWriter {
     }
 
     /// Appends the line of an event.
-    pub(super) fn write(&mut self, out: &mut String, moment: &Moment<'_>) {
+    pub(super) fn write(&mut self, out: &mut impl Out, moment: &Moment<'_>) {
         let (event, names) = (moment.event(), moment.machine);
-        out.integer(moment.num);
-        out.push(' ');
-        self.times.write(out, moment);
-        self.times.printed(moment);
-        out.push(' ');
-        out.integer(moment.captured.cpu);
-        out.push(' ');
-        if let Some(containers) = &self.containers {
-            containers.write(out, moment);
-        }
         let colours = self.style.colours;
-        painted(out, colours.then_some(COMMAND), |out| {
-            text::escape(out, names.comm(event.tid()).unwrap_or(NO_VALUE.as_bytes()));
-        });
-        out.push_str(" (");
-        // As in sysdig, an event without a thread has tid -1.
-        painted(out, colours.then_some(THREAD), |out| {
-            out.integer(event.tid() as i64);
-        });
-        if self.containers.is_some() {
-            // Captures of old recorders do not have it. Writing to a string cannot fail.
-            let _ = match moment.thread().map(|thread| thread.info.vtid).filter(|vtid| *vtid > 0) {
-                Some(vtid) => write!(out, ":{vtid}"),
-                None => write!(out, ":{NO_VALUE}"),
-            };
-        }
-        out.push_str(if event.ty().is_enter() { ") > " } else { ") < " });
-        painted(out, colours.then_some(EVENT), |out| text::escape(out, event.name().as_bytes()));
+        // Writing to memory cannot fail.
+        let _ = (|| {
+            out.integer(moment.num);
+            out.write_char(' ')?;
+            self.times.write(out, moment);
+            self.times.printed(moment);
+            out.write_char(' ')?;
+            out.integer(moment.captured.cpu);
+            out.write_char(' ')?;
+            if let Some(containers) = &self.containers {
+                containers.write(out, moment)?;
+            }
+            painted(out, colours.then_some(COMMAND), |out| {
+                out.text(names.comm(event.tid()).unwrap_or(NO_VALUE.as_bytes()));
+            });
+            out.write_str(" (")?;
+            // As in sysdig, an event without a thread has tid -1.
+            painted(out, colours.then_some(THREAD), |out| out.integer(event.tid() as i64));
+            if self.containers.is_some() {
+                // Captures of old recorders do not have it.
+                match moment.thread().map(|thread| thread.info.vtid).filter(|vtid| *vtid > 0) {
+                    Some(vtid) => write!(out, ":{vtid}")?,
+                    None => write!(out, ":{NO_VALUE}")?,
+                }
+            }
+            out.write_str(if event.ty().is_enter() { ") > " } else { ") < " })
+        })();
+        painted(out, colours.then_some(EVENT), |out| out.text(event.name().as_bytes()));
         text::arguments(out, event, names, self.times.zone(), self.style.data);
     }
 }

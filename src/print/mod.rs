@@ -18,29 +18,37 @@ mod tests;
 mod times;
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use thiserror::Error;
 
 pub use calls::Calls;
 pub use colours::has_colours;
+pub(crate) use columns::Row;
 pub use columns::{FieldTable, TableForm};
 pub use formatted::Formatted;
 pub use info::{EventCount, InfoArgs, OtherNotice, ProcessCount, Summary, info};
 pub use json::Writer as JsonLines;
+pub(crate) use json::{bytes as json_bytes, rfc3339};
 pub use line::{LineStyle, Lines};
 pub use losses::LedgerSummary;
+pub(crate) use table::plain_table;
 pub use times::TimeForm;
 
 use crate::escape::shown;
 use scap::{
     format::{Keep, MachineState, ReadError},
-    replay::Moment,
+    replay::{Moment, Now},
     text::{self, meaning},
 };
+
+/// How old a line becomes before the part of it that is known is shown, if the rest is still to happen.
+const OVERDUE: Duration = Duration::from_millis(100);
 
 /// Why a capture could not be printed completely.
 #[derive(Debug, Error)]
@@ -63,13 +71,35 @@ pub enum PrintError {
         #[source]
         source: ReadError,
     },
+    /// A thread cannot be started.
+    #[error("cannot start a thread")]
+    Thread(#[source] io::Error),
     /// The output cannot be written. A broken pipe is not an error.
     #[error("cannot write the output")]
     Write(#[source] io::Error),
 }
 
+/// What a [`View`] writes for an event depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DependsOn {
+    /// That event alone.
+    Event,
+    /// Also the events that were shown before.
+    Shown,
+    /// Also those that were not wanted.
+    All,
+}
+
 /// A form of output: what is written for the events of a capture.
 pub trait View {
+    /// Writes what comes before the first event.
+    ///
+    /// # Errors
+    /// If `out` cannot be written.
+    fn begin(&mut self, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Writes an event.
     ///
     /// # Errors
@@ -98,6 +128,19 @@ pub trait View {
         Ok(())
     }
 
+    /// Returns how old that line becomes before the part of it that is known is written.
+    fn patience(&self) -> Duration {
+        OVERDUE
+    }
+
+    /// Takes the machine where the reading of a capture ends: at its end, or behind the last event that is wanted.
+    ///
+    /// # Errors
+    /// If `out` cannot be written.
+    fn end(&mut self, _now: Now<'_>, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Takes the end of a capture, whose last section began with this state.
     ///
     /// # Errors
@@ -123,6 +166,23 @@ pub trait View {
     fn keep(&self) -> Keep {
         Keep::Names
     }
+
+    /// Returns whether the view asks for [calls](scap::model::Machine::call) and how long they took.
+    fn needs_calls(&self) -> bool {
+        true
+    }
+
+    /// Returns what its output depends on. Only a view that says `All` needs to be told of all events; the output of one
+    /// that says `Event` is that of several such views, each of a part of the events.
+    fn depends_on(&self) -> DependsOn {
+        DependsOn::All
+    }
+}
+
+/// What makes views of a form that is not among those of this module.
+pub trait MakeView: fmt::Debug + Send + Sync {
+    /// Makes one.
+    fn view(&self) -> Box<dyn View>;
 }
 
 /// Opens a capture; `-` is the standard input.

@@ -1,9 +1,9 @@
-//! Tables of the summary.
+//! Tables of summaries.
 
 use comfy_table::{CellAlignment, Table, presets};
 
 /// Returns a table without lines.
-pub(super) fn plain_table() -> Table {
+pub(crate) fn plain_table() -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table

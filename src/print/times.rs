@@ -2,6 +2,7 @@
 
 use jiff::tz::TimeZone;
 
+use super::DependsOn;
 use crate::choice::{Choice, choices};
 use scap::{
     format::Keep,
@@ -27,7 +28,17 @@ choices! {
 impl TimeForm {
     /// Returns how much of the machine the form needs.
     pub(super) fn keep(self) -> Keep {
-        if self == TimeForm::Latency { Keep::All } else { Keep::Names }
+        if self.needs_calls() { Keep::All } else { Keep::Names }
+    }
+
+    /// Returns whether the form needs to know how long calls took.
+    pub(super) fn needs_calls(self) -> bool {
+        self == TimeForm::Latency
+    }
+
+    /// Returns what the text depends on.
+    pub(super) fn depends_on(self) -> DependsOn {
+        if self == TimeForm::Delta { DependsOn::Shown } else { DependsOn::Event }
     }
 }
 
@@ -47,12 +58,16 @@ impl Times {
         Times { form, zone, last: None, second: None }
     }
 
+    pub(super) fn form(&self) -> TimeForm {
+        self.form
+    }
+
     pub(super) fn zone(&self) -> &TimeZone {
         &self.zone
     }
 
     /// Appends the time of an event.
-    pub(super) fn write(&mut self, out: &mut String, moment: &Moment<'_>) {
+    pub(super) fn write(&mut self, out: &mut impl Out, moment: &Moment<'_>) {
         let ts = moment.event().ts();
         match self.form {
             TimeForm::Clock => self.clock(out, ts),
@@ -63,7 +78,7 @@ impl Times {
         }
     }
 
-    fn clock(&mut self, out: &mut String, ts: u64) {
+    fn clock(&mut self, out: &mut impl Out, ts: u64) {
         let second = ts / SECOND;
         let text = match &self.second {
             Some((known, text)) if *known == second => text,
@@ -73,7 +88,8 @@ impl Times {
                 &self.second.insert((second, text)).1
             }
         };
-        out.push_str(text);
+        // Writing to memory cannot fail.
+        let _ = out.write_str(text);
         nanoseconds(out, ts % SECOND);
     }
 
@@ -84,20 +100,20 @@ impl Times {
 }
 
 /// Appends the seconds from one time to another, which may be earlier: captures can be concatenated out of order.
-fn seconds(out: &mut String, to: u64, from: u64) {
+fn seconds(out: &mut impl Out, to: u64, from: u64) {
     let sign = if to < from { "-" } else { "" };
     let ns = to.abs_diff(from);
-    out.push_str(sign);
+    // Writing to memory cannot fail.
+    let _ = out.write_str(sign);
     out.integer(ns / SECOND);
     nanoseconds(out, ns % SECOND);
 }
 
-/// Appends a point and nine digits.
-pub(super) fn nanoseconds(out: &mut String, mut ns: u64) {
-    let mut digits = *b".000000000";
-    for digit in digits[1..].iter_mut().rev() {
-        *digit += (ns % 10) as u8;
-        ns /= 10;
-    }
-    out.ascii(digits.into_iter());
+/// Appends a point and the nine digits of ns that are less than a second.
+pub(super) fn nanoseconds(out: &mut impl Out, ns: u64) {
+    let mut digits = itoa::Buffer::new();
+    // With a 1 in front, there are zeros behind it.
+    let digits = digits.format(SECOND + ns % SECOND).get(1..).unwrap_or_default();
+    // Writing to memory cannot fail.
+    let _ = out.write_char('.').and_then(|()| out.write_str(digits));
 }

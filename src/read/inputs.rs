@@ -36,6 +36,14 @@ pub(super) struct Input {
     pub waiting: Waiting,
 }
 
+/// A capture that is open, and a file.
+pub(super) struct OpenFile {
+    pub path: PathBuf,
+    pub file: File,
+    /// As in [`Input`].
+    pub is_growing: bool,
+}
+
 /// A capture to read.
 #[derive(Debug)]
 struct Entry {
@@ -121,6 +129,25 @@ impl Inputs {
         }
     }
 
+    /// Returns how many bytes all captures have together. `None` if one is no regular file.
+    pub fn size(&self) -> Option<u64> {
+        let sizes = self.queue.iter().map(|entry| match fs::metadata(&entry.path) {
+            _ if entry.path == Path::new("-") => None,
+            Ok(meta) => meta.is_file().then_some(meta.len()),
+            // That is told when it is opened.
+            Err(_) => Some(0),
+        });
+        sizes.sum()
+    }
+
+    /// Opens the next capture, which is a file. Does not wait for one.
+    ///
+    /// # Errors
+    /// [`PrintError::Open`].
+    pub fn next_file(&mut self) -> Result<Option<OpenFile>, PrintError> {
+        self.queue.pop_front().map(|entry| open(entry.path)).transpose()
+    }
+
     /// Opens the next capture. Waits for one, if it follows a folder.
     ///
     /// # Errors
@@ -156,12 +183,7 @@ impl Inputs {
             let bytes = Box::new(Hurrying { file, hurry: hurry.clone() });
             return Ok(Input { bytes, path, is_growing: false, waiting: Waiting { live, hurry } });
         }
-        let opened = File::open(&path).or_else(|e| match finished(&path) {
-            // It was renamed since its folder was read.
-            Some(whole) if e.kind() == io::ErrorKind::NotFound => File::open(whole),
-            _ => Err(e),
-        });
-        let file = opened.map_err(|source| PrintError::Open { path: path.clone(), source })?;
+        let OpenFile { path, file, is_growing } = open(path)?;
         if let Some(stop) = &self.follow {
             // Alone, it may be written by a recorder that takes no lock.
             let is_alone = self.queue.is_empty() && self.folders.is_empty();
@@ -169,7 +191,6 @@ impl Inputs {
             let bytes = Box::new(Growing::new(file, is_alone, stop.clone(), hurry.clone()));
             return Ok(Input { path, bytes, is_growing: true, waiting: Waiting { live, hurry } });
         }
-        let is_growing = is_locked(&file);
         let live = Live::stream(&file);
         let bytes = Box::new(Hurrying { file, hurry: hurry.clone() });
         Ok(Input { path, bytes, is_growing, waiting: Waiting { live, hurry } })
@@ -195,6 +216,17 @@ impl Inputs {
         found.sort();
         Ok(found.into_iter().map(|(_, path)| path).collect())
     }
+}
+
+fn open(path: PathBuf) -> Result<OpenFile, PrintError> {
+    let opened = File::open(&path).or_else(|e| match finished(&path) {
+        // It was renamed since its folder was read.
+        Some(whole) if e.kind() == io::ErrorKind::NotFound => File::open(whole),
+        _ => Err(e),
+    });
+    let file = opened.map_err(|source| PrintError::Open { path: path.clone(), source })?;
+    let is_growing = is_locked(&file);
+    Ok(OpenFile { path, file, is_growing })
 }
 
 /// Returns the name of a capture without [`PARTIAL`].

@@ -5,53 +5,48 @@
 
 mod follow;
 mod inputs;
+mod jobs;
 mod live;
+mod run;
 mod slice;
 mod span;
+mod wanted;
 
 use std::{
     fs::File,
     io::{self, BufWriter, Read, Write},
-    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize},
     },
-    time::Duration,
 };
 
 use thiserror::Error;
 
 use crate::{
-    escape::escaped,
     output::OutputError,
     print::{
-        Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, PrintError, TableForm, TimeForm, View,
+        Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, MakeView, PrintError, TableForm, TimeForm,
+        View,
     },
 };
 use follow::Hurrying;
-use inputs::{Input, Inputs};
+use inputs::Inputs;
 use live::{Live, Waiting};
+use run::{Run, Whole};
 use scap::{
-    fields::Fields,
-    filter::{Filter, Matcher},
-    format::{Keep, ReadError, Reader},
     formatter::{Columns, Formatter},
-    replay::{Moment, Position, Replay},
-    select::{self, EventSet},
+    summary::{TooManyGroups, TooManyProcesses},
     text::DataForm,
 };
-use slice::SliceView;
 
 pub use slice::SliceTo;
 pub use span::{Span, When};
-
-/// How old a line becomes before the part of it that is known is shown, if the rest is still to happen.
-const OVERDUE: Duration = Duration::from_millis(100);
+pub use wanted::Wanted;
 
 /// The arguments of [`read()`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ReadArgs {
     /// The captures, and folders of captures; `-` is the standard input. They are read in the order of their times.
     pub files: Vec<PathBuf>,
@@ -66,6 +61,9 @@ pub struct ReadArgs {
     pub limit: Option<u64>,
     /// How they are shown.
     pub form: Form,
+    /// How many threads share the work; 0 for one for each CPU. What does not divide is done by one: calls, slices, times since
+    /// the event before, and whatever is no regular file.
+    pub jobs: u16,
     /// How much memory the captured machine's threads, descriptors and users may take, in bytes; by default as
     /// [`Reader::max_state`] has it. At a section's start there are two copies of them for a moment.
     pub max_state: Option<u64>,
@@ -73,6 +71,23 @@ pub struct ReadArgs {
     pub slice: Option<SliceTo>,
     /// The number of a signal that has come: nothing of the slice is left then.
     pub signal: Option<Arc<AtomicUsize>>,
+}
+
+impl Default for ReadArgs {
+    fn default() -> ReadArgs {
+        ReadArgs {
+            files: Vec::new(),
+            span: Span::default(),
+            follow: None,
+            wanted: Wanted::default(),
+            limit: None,
+            form: Form::default(),
+            jobs: 1,
+            max_state: None,
+            slice: None,
+            signal: None,
+        }
+    }
 }
 
 /// How events are shown.
@@ -91,6 +106,8 @@ pub enum Form {
         /// Whether they have colours, for a terminal.
         colours: bool,
     },
+    /// A form that the caller has, such as a summary.
+    Other(Arc<dyn MakeView>),
 }
 
 impl Default for Form {
@@ -107,40 +124,8 @@ impl Form {
             Form::Table(columns, form, data) => Box::new(FieldTable::new(columns.clone(), *form, *data)),
             Form::Json => Box::new(JsonLines::default()),
             Form::Calls { colours } => Box::new(Calls::new(*colours)),
+            Form::Other(form) => form.view(),
         }
-    }
-}
-
-/// Which events are shown.
-#[derive(Debug, Default)]
-pub struct Wanted {
-    /// Those that match.
-    pub filter: Option<Filter>,
-    /// Those of these types and system calls.
-    pub events: Option<EventSet>,
-    /// Those of these processes and threads; empty for all.
-    pub pids: Vec<u64>,
-    /// Also those that were recorded only to keep names right, and internal events that are not named.
-    pub all: bool,
-}
-
-impl Wanted {
-    /// Returns whether an event is shown, if the filter's matcher says so too.
-    fn has(&self, moment: &Moment<'_>, matcher: &mut Option<Matcher>) -> bool {
-        let (event, machine) = (moment.event(), moment.machine);
-        let of_process = |p: &u64| *p == machine.pid(event.tid()) || *p == event.tid();
-        let is_internal = || event.info().is_some_and(select::is_internal);
-        // As in sysdig, a filter does not name them.
-        let is_named = || self.events.is_some();
-        (self.all || moment.is_asked && (is_named() || !is_internal()))
-            && (self.pids.is_empty() || self.pids.iter().any(of_process))
-            && self.events.as_ref().is_none_or(|events| events.contains(event))
-            && matcher.as_mut().is_none_or(|matcher| matcher.matches(event.ty(), moment))
-    }
-
-    /// Returns how much of the machine this asks for.
-    fn keep(&self) -> Keep {
-        if self.filter.is_some() { Keep::All } else { Keep::Names }
     }
 }
 
@@ -169,12 +154,14 @@ pub struct Stopped {
     pub signal: usize,
 }
 
-/// Returns the error of a slice, which comes as one of a view; any other error as it is.
+/// Returns the error of a slice or a summary, which comes as one of a view; any other error as it is.
 pub fn cause(error: PrintError) -> anyhow::Error {
     let PrintError::Write(e) = error else { return error.into() };
     e.downcast::<OutputError>()
         .map(anyhow::Error::from)
         .or_else(|e| e.downcast::<Stopped>().map(anyhow::Error::from))
+        .or_else(|e| e.downcast::<TooManyGroups>().map(anyhow::Error::from))
+        .or_else(|e| e.downcast::<TooManyProcesses>().map(anyhow::Error::from))
         .unwrap_or_else(|e| PrintError::Write(e).into())
 }
 
@@ -202,149 +189,18 @@ fn read_as(
     out: &mut impl Write,
 ) -> Result<(), PrintError> {
     let name = args.files.first().map_or(Path::new("-"), |file| file);
-    let mut run = Run::new(args)?;
-    if run.left > 0 {
-        run.capture(name, input, waiting, out)?;
-    }
-    run.view.finish(out).map_err(PrintError::Write)
+    let (mut run, out) = (Run::new(args, None)?, &mut Whole(out));
+    run.capture(name, input, waiting, out)?;
+    run.finish(out)
 }
 
 fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
-    let mut run = Run::new(args)?;
-    if let Some(first) = inputs.first() {
-        let (from, _) = *run.span.insert(args.span.resolve(first));
+    let span = inputs.first().map(|first| args.span.resolve(first));
+    if let Some((from, _)) = span {
         inputs.skip_to(from);
     }
-    let mut shown = Ok(());
-    while run.left > 0
-        && shown.is_ok()
-        && let Some(Input { path, bytes, is_growing, waiting }) = inputs.next()?
-    {
-        shown = match run.capture(&path, bytes, waiting, out) {
-            // Its recorder has not finished the last event.
-            Err(PrintError::Read { source: ReadError::Truncated { .. }, .. }) if is_growing => Ok(()),
-            result => result,
-        };
+    match jobs::count(args, &inputs) {
+        1 => Run::new(args, span)?.captures(|| inputs.next(), &mut Whole(out)),
+        jobs => jobs::show(inputs, args, span, jobs, out),
     }
-    match shown {
-        // What is before the damage has been shown.
-        Ok(()) | Err(PrintError::Read { .. }) => {
-            let finished = run.view.finish(out).map_err(PrintError::Write);
-            shown.and(finished)
-        }
-        failed => failed,
-    }
-}
-
-/// A run over captures.
-struct Run<'a> {
-    args: &'a ReadArgs,
-    view: Box<dyn View>,
-    matcher: Option<Matcher>,
-    /// The times to show, in ns since the epoch, once the first event is known.
-    span: Option<(u64, u64)>,
-    /// How many more events may be shown.
-    left: u64,
-    position: Position,
-    has_warned: bool,
-    /// Something was shown since the output was flushed.
-    is_unflushed: bool,
-}
-
-impl<'a> Run<'a> {
-    fn new(args: &'a ReadArgs) -> Result<Run<'a>, PrintError> {
-        let view: Box<dyn View> = match &args.slice {
-            Some(to) => {
-                let slice = SliceView::new(to, &args.files, args.wanted.all);
-                Box::new(slice.map_err(|e| PrintError::Write(io::Error::other(e)))?)
-            }
-            None => args.form.view(),
-        };
-        Ok(Run {
-            args,
-            view,
-            matcher: args.wanted.filter.as_ref().map(|filter| Matcher::new(filter, &Fields)),
-            span: None,
-            left: args.limit.unwrap_or(u64::MAX),
-            position: Position::default(),
-            has_warned: false,
-            is_unflushed: false,
-        })
-    }
-
-    fn capture(
-        &mut self,
-        path: &Path,
-        input: impl Read,
-        waiting: Waiting,
-        out: &mut impl Write,
-    ) -> Result<(), PrintError> {
-        let Waiting { mut live, hurry } = waiting;
-        let damaged = |source| PrintError::Read { path: path.into(), source };
-        let keep = self.args.wanted.keep().max(self.view.keep());
-        let reader = Reader::new(input).map_err(damaged)?;
-        let mut reader = reader.keep(keep).max_state(self.args.max_state).hurry(hurry);
-        let mut replay = Replay::new(&mut reader, keep, self.position);
-        while let Some(moment) = replay.next().map_err(damaged)? {
-            if moment.turns_back && !std::mem::replace(&mut self.has_warned, true) {
-                warn_of_order(path, moment.captured.section);
-            }
-            self.stop().map_err(PrintError::Write)?;
-            self.moment(&moment, out).map_err(PrintError::Write)?;
-            if !moment.captured.more {
-                let ts = moment.event().ts();
-                self.pause(ts, live.as_mut(), out).map_err(PrintError::Write)?;
-            }
-            if self.left == 0 {
-                return Ok(());
-            }
-        }
-        self.position = replay.position();
-        self.view.end_capture(reader.state(), out).map_err(PrintError::Write)
-    }
-
-    /// Shows what is known, before the next event is waited for. The last one was at this time.
-    fn pause(&mut self, ts: u64, live: Option<&mut Live>, out: &mut impl Write) -> io::Result<()> {
-        if std::mem::take(&mut self.is_unflushed) {
-            out.flush()?;
-        }
-        let (Some(live), Some(since)) = (live, self.view.waits_since()) else { return Ok(()) };
-        let age = Duration::from_nanos(ts.saturating_sub(since));
-        if age < OVERDUE && live.has_more_within(OVERDUE - age) {
-            return Ok(());
-        }
-        self.view.overdue(out)?;
-        out.flush()
-    }
-
-    fn stop(&self) -> io::Result<()> {
-        match self.args.signal.as_ref().map_or(0, |signal| signal.load(Relaxed)) {
-            0 => Ok(()),
-            signal => Err(io::Error::other(Stopped { signal })),
-        }
-    }
-
-    fn moment(&mut self, moment: &Moment<'_>, out: &mut impl Write) -> io::Result<()> {
-        let (from, to) = *self.span.get_or_insert_with(|| self.args.span.resolve(moment.first));
-        let ts = moment.event().ts();
-        if ts > to {
-            self.left = 0;
-            return Ok(());
-        }
-        if ts < from || !self.args.wanted.has(moment, &mut self.matcher) {
-            return self.view.unwanted(moment, out);
-        }
-        self.view.event(moment, out)?;
-        self.left -= u64::from(self.view.counts(moment));
-        self.is_unflushed = true;
-        Ok(())
-    }
-}
-
-fn warn_of_order(path: &Path, section: u32) {
-    let file = escaped(path.as_os_str().as_bytes());
-    tracing::warn!(
-        "{file}: its captures are concatenated out of order: section {section} begins before section {} ends",
-        section - 1
-    );
 }

@@ -18,7 +18,7 @@ const SCAPD: &[&[&str]] = &[
     &["balance", "choice", "clocks", "escape", "kernel", "limits", "ring", "units"],
     &["folder", "json", "privileges", "snapshot"],
     &["confine", "print", "probe", "salvage"],
-    &["bench", "check", "list", "output", "repair", "verify"],
+    &["bench", "check", "list", "output", "repair", "top", "verify"],
     &["read", "record"],
     &["merge"],
     &["signals", "trace"],
@@ -38,7 +38,7 @@ const SCAP: &[&[&str]] = &[
     &["text"],
     &["fields", "merge", "slice"],
     &["filter"],
-    &["formatter"],
+    &["formatter", "summary"],
 ];
 
 /// Crates that only some modules of `scapd` use.

@@ -152,6 +152,11 @@ impl Capture {
         self.event(0, "notification_e", &notice)
     }
 
+    /// Returns the bytes of the capture.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Calls `each` with each event.
     pub fn replay(&self, mut each: impl FnMut(&Moment<'_>)) {
         let mut reader = Reader::new(&self.bytes[..]).unwrap().keep(Keep::All);

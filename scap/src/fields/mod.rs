@@ -27,12 +27,12 @@ mod resources;
 mod row;
 pub(crate) mod services;
 mod show;
-mod subject;
+pub(crate) mod subject;
 mod task;
 #[cfg(test)]
 mod task_tests;
 mod thread;
-mod types;
+pub(crate) mod types;
 mod unsupported;
 mod user;
 mod value;

@@ -20,6 +20,8 @@ type Makes = fn(u32) -> bool;
 struct Place {
     /// The descriptor that the call is made with.
     used: Option<usize>,
+    /// Of two, the one that it moves data from.
+    source: Option<usize>,
     /// The descriptor that it returns.
     created: Option<usize>,
     /// The command on which it depends whether it returns one.
@@ -55,7 +57,9 @@ impl Place {
         // Of two descriptors that a call uses, the one that it writes to.
         let first = || row.params.iter().position(|param| is_fd(param.ty) && param.name != "res");
         let path = row.param("name").or(row.param("path")).map(|path| (path, row.param("dirfd")));
+        let source = ["fd_in", "in_fd", "fdin"].iter().find_map(|name| row.param(name));
         Some(Place {
+            source,
             used: takes.then(|| row.param("fd_out").or_else(first)).flatten(),
             // Of two that it returns, the second.
             created: (is_exit && (creates || command.is_some()))
@@ -71,7 +75,10 @@ impl Place {
         })
     }
 
-    fn number(&self, event: &EventView<'_>) -> i64 {
+    fn number(&self, event: &EventView<'_>, of_source: bool) -> i64 {
+        if of_source {
+            return self.source.and_then(|index| integer(event, index)).unwrap_or(NONE);
+        }
         let makes = self
             .command
             .is_none_or(|(index, makes)| integer(event, index).is_some_and(|command| makes(command as u32)));
@@ -112,7 +119,7 @@ fn integer(event: &EventView<'_>, index: usize) -> Option<i64> {
 
 /// The descriptor that an event refers to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Subject<'a> {
+pub(crate) struct Subject<'a> {
     moment: &'a Moment<'a>,
     place: &'static Place,
     /// Its number; -1 if the call was to make one and did not.
@@ -123,11 +130,11 @@ pub(super) struct Subject<'a> {
 
 /// Returns the descriptor that an event refers to: of an exit event that made one, the new one, otherwise that of the
 /// call's arguments. `None` if the event is of a kind that has none.
-pub(super) fn subject<'a>(m: &'a Moment<'a>) -> Option<Subject<'a>> {
+pub(crate) fn subject<'a>(m: &'a Moment<'a>) -> Option<Subject<'a>> {
     let event = m.event();
     let place = PLACES.get(event.row()?)?.as_ref()?;
     // The completion of a request of io_uring is about the descriptor that it makes or closes, otherwise about the request's.
-    let fd = match (place.number(event), m.machine.request_fd()) {
+    let fd = match (place.number(event, m.of_source), m.machine.request_fd()) {
         (NONE, Some(fd)) => fd,
         (fd, _) => fd,
     };
@@ -135,7 +142,7 @@ pub(super) fn subject<'a>(m: &'a Moment<'a>) -> Option<Subject<'a>> {
 }
 
 /// Returns what the event's descriptor refers to, if known.
-pub(super) fn open<'a>(m: &'a Moment<'a>) -> Option<&'a OpenFd> {
+pub(crate) fn open<'a>(m: &'a Moment<'a>) -> Option<&'a OpenFd> {
     subject(m)?.open
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A value for each row that an event can have, extended or not; `None` for types beyond the table.
-pub(super) struct ByType<T: 'static>(LazyLock<Vec<T>>);
+pub(crate) struct ByType<T: 'static>(LazyLock<Vec<T>>);
 
 impl<T> ByType<T> {
     /// Finds the value of each row, once.
@@ -24,17 +24,17 @@ impl<T> ByType<T> {
 }
 
 /// Collects a value for each row.
-pub(super) fn rows<T>(of: impl FnMut(&'static Event) -> T) -> Vec<T> {
+pub(crate) fn rows<T>(of: impl FnMut(&'static Event) -> T) -> Vec<T> {
     events::rows().map(of).collect()
 }
 
 /// Returns whether an event has these properties.
-pub(super) fn has(m: &Moment<'_>, flags: EventFlags) -> bool {
+pub(crate) fn has(m: &Moment<'_>, flags: EventFlags) -> bool {
     m.event().info().is_some_and(|row| row.flags.contains(flags))
 }
 
 /// Returns the category of an event.
-pub(super) fn category(m: &Moment<'_>) -> Category {
+pub(crate) fn category(m: &Moment<'_>) -> Category {
     m.event().info().map_or(Category::Unknown, |row| row.category)
 }
 
@@ -42,7 +42,7 @@ pub(super) fn category(m: &Moment<'_>) -> Category {
 static RESULT: ByType<Option<usize>> = ByType::new(|| rows(Event::result));
 
 /// Returns the result of the call that an event ends.
-pub(super) fn result(m: &Moment<'_>) -> Option<i64> {
+pub(crate) fn result(m: &Moment<'_>) -> Option<i64> {
     match *m.event().param((*RESULT.of(m)?)?)? {
         [a, b, c, d] => Some(i32::from_ne_bytes([a, b, c, d]).into()),
         [a, b, c, d, e, f, g, h] => Some(i64::from_ne_bytes([a, b, c, d, e, f, g, h])),
@@ -52,7 +52,7 @@ pub(super) fn result(m: &Moment<'_>) -> Option<i64> {
 
 /// What a descriptor refers to, as categories and counters tell it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FdKind {
+pub(crate) enum FdKind {
     File,
     Directory,
     Inet,
@@ -76,13 +76,13 @@ impl FdKind {
 }
 
 /// Returns the exit event's row of a call, today's.
-pub(super) fn exit(call: &str) -> Option<&'static Event> {
+pub(crate) fn exit(call: &str) -> Option<&'static Event> {
     let is_todays =
         |row: &&Event| row.name == call && !row.ty.is_enter() && !row.flags.contains(EventFlags::OLD_VERSION);
     EVENTS.iter().rfind(is_todays)
 }
 
 /// Returns whether events of a row, extended or not, are those of that other row.
-pub(super) fn is_of(row: &Event, other: Option<&Event>) -> bool {
+pub(crate) fn is_of(row: &Event, other: Option<&Event>) -> bool {
     row.source == Source::Syscall && !row.ty.is_generic() && other.is_some_and(|other| other.ty == row.ty)
 }

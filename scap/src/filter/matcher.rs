@@ -34,6 +34,14 @@ impl Matcher {
         Matcher { plan: filter.plan.clone(), of_type, known: vec![Known::Unseen; EVENTS.len()] }
     }
 
+    /// Returns whether no event of this type matches; `None` before [`matches`](Matcher::matches) has seen one.
+    pub fn excludes(&self, ty: EventType) -> Option<bool> {
+        match self.known.get(usize::from(ty.0)) {
+            Some(Known::Unseen) if is_named_by_type(ty) => None,
+            known => Some(known == Some(&Known::Always(false))),
+        }
+    }
+
     /// Returns whether an event of this type matches.
     #[inline]
     pub fn matches<S: Source + ?Sized>(&mut self, ty: EventType, source: &S) -> bool {

@@ -14,7 +14,7 @@ use super::{
     event::{EVENT_HEADER_LEN, EventView, Head},
     fields::Fields,
     input::Input,
-    reader::Reader,
+    reader::{Reader, longest},
 };
 use crate::events::{EventType, is_extended};
 
@@ -137,7 +137,7 @@ impl<R: Read> Reader<R> {
             None => return Behind::Short,
         }
         let len = block_len as usize;
-        if block_len > Self::longest(ty) || len < start + EVENT_HEADER_LEN + TRAILER_LEN {
+        if block_len > longest(ty) || len < start + EVENT_HEADER_LEN + TRAILER_LEN {
             return Behind::Other;
         }
         let Some((body, trailer)) = buffer.get(..len).and_then(<[u8]>::split_last_chunk) else {

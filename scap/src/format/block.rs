@@ -97,6 +97,7 @@ macro_rules! block_types {
             $($(#[$doc])* pub const $name: BlockType = BlockType($number);)*
 
             /// Returns the contents of a block of this type.
+            #[inline]
             pub const fn kind(self) -> BlockKind {
                 use BlockKind::*;
                 match self.0 {

@@ -39,6 +39,12 @@ fn call(row: &'static Event) -> Option<&'static Syscall> {
 }
 
 impl<'a> EventView<'a> {
+    /// Returns whether all events of its [row](EventView::row) have the same name, as those of a call that are extended.
+    #[inline]
+    pub fn is_named_by_row(&self) -> bool {
+        matches!(self.row().and_then(|row| NAMES.get(row)), Some((Named::Row(_), _)))
+    }
+
     /// Returns the system call that the event is of, if it is of one.
     pub fn syscall(&self) -> Option<&'static Syscall> {
         match NAMES.get(self.row()?)? {

@@ -9,32 +9,87 @@ use super::{
     event::EventView,
     fields::Fields,
     legacy,
-    reader::Reader,
+    reader::{Reader, longest},
 };
+
+/// A block with an event of today's form.
+struct Intact<'a> {
+    ty: BlockType,
+    /// The length of the block.
+    len: u32,
+    cpu: u16,
+    flags: u32,
+    /// Where the event starts in the block.
+    start: usize,
+    event: EventView<'a>,
+}
+
+impl<'a> Intact<'a> {
+    /// Returns the block at the start of a buffer; `None` if it is another one, or damaged, or not there as a whole.
+    #[inline]
+    fn at_start_of(buffer: &'a [u8]) -> Option<Intact<'a>> {
+        let mut header = Fields::new(buffer.get(..HEADER_LEN)?);
+        let (ty, len) = (BlockType(header.u32()?), header.u32()?);
+        let BlockKind::Event { version: 2, flags, large } = ty.kind() else { return None };
+        let body_end = (len as usize).checked_sub(TRAILER_LEN)?;
+        let block = buffer.get(..len as usize).filter(|_| len <= longest(ty))?;
+        if Fields::new(block.get(body_end..)?).u32() != Some(len) {
+            return None;
+        }
+        let mut body = Fields::new(block.get(HEADER_LEN..body_end)?);
+        let (cpu, flags) = (body.u16()?, if flags { body.u32()? } else { 0 });
+        let start = body_end - body.left();
+        let event = EventView::parse(body.rest(), large).ok()?;
+        Some(Intact { ty, len, cpu, flags, start, event })
+    }
+}
 
 impl<R: Read> Reader<R> {
     /// Takes the next block if it has an intact event of today's form and lies in the input's buffer. Everything else
     /// is left to be read in the usual way, which also finds what is wrong with it.
     #[inline]
     pub(super) fn found_in_place(&mut self) -> Option<Found> {
-        let buffer = self.input.buffered();
-        let mut header = Fields::new(buffer.get(..HEADER_LEN)?);
-        let (ty, len) = (BlockType(header.u32()?), header.u32()?);
-        let BlockKind::Event { version: 2, flags, large } = ty.kind() else { return None };
-        let body_end = (len as usize).checked_sub(TRAILER_LEN)?;
-        let block = buffer.get(..len as usize).filter(|_| len <= Self::longest(ty))?;
-        if Fields::new(block.get(body_end..)?).u32() != Some(len) {
-            return None;
-        }
-        let mut body = Fields::new(block.get(HEADER_LEN..body_end)?);
-        let (cpu, bits) = (body.u16()?, if flags { body.u32()? } else { 0 });
-        let start = body_end - body.left();
-        let head = EventView::parse(body.rest(), large).ok()?.head();
+        let Intact { ty, len, cpu, flags, start, event } = Intact::at_start_of(self.input.buffered())?;
+        let head = event.head();
         let event = Part { buffer: Buffer::Input, start, len: head.len() };
         let (offset, in_place) = (self.offset, len as usize);
-        let found = Found { offset, cpu, flags: bits, head, event, extension: Part::EMPTY, in_place };
         self.passed(ty, len);
-        Some(found)
+        Some(Found { offset, cpu, flags, head, event, extension: Part::EMPTY, in_place })
+    }
+
+    /// Leaves out the next events as long as `passes` says so; it gets where the event's block starts in the uncompressed
+    /// capture, and the event with its extension. Stops before what is not an intact event in memory, and before the last
+    /// one in memory: its extension may still come, and whoever waits for the next one has seen that one.
+    pub(crate) fn pass(&mut self, mut passes: impl FnMut(u64, &EventView<'_>) -> bool) {
+        if !self.is_sound() || self.ahead.is_some() {
+            return;
+        }
+        self.leave();
+        let buffer = self.input.buffered();
+        let block_at = |start: usize| Intact::at_start_of(buffer.get(start..).unwrap_or_default());
+        let mut start = 0;
+        let mut block = block_at(start);
+        while let Some(Intact { ty, len, mut event, .. }) = block {
+            let mut end = start + len as usize;
+            let Some(mut next) = block_at(end) else { break };
+            let extension = next.event.extends(&event).then_some((next.ty, next.len));
+            if let Some((_, len)) = extension {
+                event = event.with_extension(&next.event);
+                end += len as usize;
+                let Some(behind) = block_at(end) else { break };
+                next = behind;
+            }
+            if !passes(self.offset, &event) {
+                break;
+            }
+            for (ty, len) in [Some((ty, len)), extension].into_iter().flatten() {
+                self.blocks.add(ty);
+                self.offset += u64::from(len);
+            }
+            (start, block) = (end, Some(next));
+        }
+        self.input.consume(start);
+        self.settle();
     }
 
     /// Reads the body of a block with an event into the buffer, and checks the event. One of an older block is made one of

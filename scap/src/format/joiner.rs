@@ -9,14 +9,17 @@ use std::sync::LazyLock;
 use crate::hash::HashMap;
 
 use super::{event::EventView, keep::heap};
-use crate::events::{Detail, EVENTS, Event, EventFlags, ParamInfo, ParamType, Source, event as row_of};
+use crate::events::{
+    Detail, EVENTS, Event, EventFlags, EventType, ParamInfo, ParamType, Source, event as row_of,
+};
 
 /// Joins exit events of old captures with their enter events. Use a new one for each section of a capture.
 #[derive(Debug, Default)]
 pub struct Joiner {
     /// The last enter event of each thread.
     entered: HashMap<u64, Vec<u8>>,
-    /// By type: whether exit events in this section are complete, so that their enter events need not be kept.
+    /// By type of the exit event: whether the events of a pair stay as they are. Exit events in this section are complete,
+    /// so that their enter events need not be kept; or no event is ever converted.
     whole: Vec<bool>,
     joined: Vec<u8>,
 }
@@ -29,10 +32,16 @@ impl Joiner {
             + self.entered.values().map(|bytes| heap(bytes.capacity())).sum::<u64>()
     }
 
+    /// Returns whether events of this type stay as they are from now on, and need not be joined.
+    #[inline]
+    pub(crate) fn leaves(&self, ty: EventType) -> bool {
+        self.whole.get(usize::from(ty.0 | 1)) == Some(&true)
+    }
+
     /// Returns the event in the current format, which most have already. Call it with each event, in order.
     #[inline]
     pub fn join<'a>(&'a mut self, event: EventView<'a>) -> EventView<'a> {
-        if self.whole.get(usize::from(event.ty().0 | 1)) == Some(&true) {
+        if self.leaves(event.ty()) {
             return event;
         }
         self.convert(event)
@@ -42,12 +51,16 @@ impl Joiner {
         let Some(row) = row_of(event.ty()) else { return event };
         let ty = usize::from(row.ty.0);
         if row.source != Source::Syscall {
-            if row.name == "procexit" {
-                self.entered.remove(&event.tid());
+            match row.name {
+                "procexit" => drop(self.entered.remove(&event.tid())),
+                _ => self.leave(ty),
             }
             return event;
         }
-        let Some(plan) = PLANS.get(ty | 1).and_then(Option::as_ref) else { return event };
+        let Some(plan) = PLANS.get(ty | 1).and_then(Option::as_ref) else {
+            self.leave(ty);
+            return event;
+        };
         if row.ty.is_enter() {
             let kept = self.entered.entry(event.tid()).or_default();
             kept.clear();
@@ -55,8 +68,7 @@ impl Joiner {
             return event;
         }
         if std::ptr::eq(plan.row, row) && event.nparams() as usize >= plan.needed {
-            self.whole.resize(EVENTS.len(), false);
-            self.whole[ty] = true;
+            self.leave(ty);
             return event;
         }
         let enter = self.entered.get(&event.tid()).and_then(|bytes| EventView::parse(bytes, false).ok());
@@ -67,6 +79,14 @@ impl Joiner {
         match (EventView::parse(&self.joined, false), event.extension()) {
             (Ok(joined), Some(extension)) if extension.extends(&joined) => joined.with_extension(&extension),
             (joined, _) => joined.unwrap_or(event),
+        }
+    }
+
+    fn leave(&mut self, ty: usize) {
+        self.whole.resize(EVENTS.len().next_multiple_of(2), false);
+        // Events of our own types have no pairs to be kept.
+        if let Some(whole) = self.whole.get_mut(ty | 1) {
+            *whole = true;
         }
     }
 }

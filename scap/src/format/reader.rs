@@ -64,9 +64,7 @@ pub struct Reader<R: Read> {
     pub(super) offset: u64,
     lists: Lists,
     sections: u32,
-    counts: BTreeMap<BlockType, u64>,
-    /// The blocks of the last type, which are not in the counts yet.
-    last_type: (BlockType, u64),
+    pub(super) blocks: Blocks,
     keep: Keep,
     max_state: Option<u64>,
     /// Bytes that were read of the file.
@@ -80,6 +78,25 @@ pub struct Reader<R: Read> {
     pub(super) ahead_buf: Vec<u8>,
     pub(super) hurry: Option<Arc<AtomicBool>>,
     done: bool,
+}
+
+/// How many blocks of each type were read.
+#[derive(Debug)]
+pub(super) struct Blocks {
+    counts: BTreeMap<BlockType, u64>,
+    /// Those of the last type, which are not in the counts yet.
+    last: (BlockType, u64),
+}
+
+impl Blocks {
+    #[inline]
+    pub fn add(&mut self, ty: BlockType) {
+        if ty != self.last.0 {
+            count(&mut self.counts, self.last);
+            self.last = (ty, 0);
+        }
+        self.last.1 += 1;
+    }
 }
 
 /// The limit that the state of the section has exceeded.
@@ -103,8 +120,7 @@ impl<R: Read> Reader<R> {
             offset: 0,
             lists: Lists::default(),
             sections: 0,
-            counts: BTreeMap::new(),
-            last_type: (BlockType::SECTION_HEADER, 0),
+            blocks: Blocks { counts: BTreeMap::new(), last: (BlockType::SECTION_HEADER, 0) },
             keep: Keep::All,
             max_state: None,
             given,
@@ -186,8 +202,8 @@ impl<R: Read> Reader<R> {
 
     /// How many blocks of each type were read so far.
     pub fn block_counts(&self) -> BTreeMap<BlockType, u64> {
-        let mut counts = self.counts.clone();
-        count(&mut counts, self.last_type);
+        let mut counts = self.blocks.counts.clone();
+        count(&mut counts, self.blocks.last);
         counts
     }
 
@@ -358,23 +374,13 @@ impl<R: Read> Reader<R> {
 
     /// Reads a block's body into the buffer, and checks its trailer.
     pub(super) fn body(&mut self, ty: BlockType, len: u32) -> Result<(), ReadError> {
-        self.check_len(ty, len, Self::longest(ty))?;
+        self.check_len(ty, len, longest(ty))?;
         self.buf.clear();
         self.fill(len as usize - HEADER_LEN, ty)?;
         let body = self.buf.len() - TRAILER_LEN;
         let trailer = Fields::new(&self.buf[body..]).u32();
         self.buf.truncate(body);
         self.check_trailer(ty, len, trailer)
-    }
-
-    /// Returns the greatest length of a block that is taken into memory as a whole, in bytes.
-    pub(super) fn longest(ty: BlockType) -> u32 {
-        match ty.kind() {
-            // A few writers let the body, not the block, have the full 64 KiB.
-            BlockKind::Event { large: false, .. } => (MAX_EVENT_BLOCK + HEADER_LEN) as u32,
-            BlockKind::Event { large: true, .. } => MAX_LARGE_EVENT,
-            _ => MAX_SECTION_HEADER,
-        }
     }
 
     fn check_len(&self, ty: BlockType, len: u32, max: u32) -> Result<(), ReadError> {
@@ -414,7 +420,7 @@ impl<R: Read> Reader<R> {
 
     fn skip(&mut self, ty: BlockType, len: u32) -> Result<(), ReadError> {
         // pcapng has the same section header; its next block describes an interface.
-        if ty == BlockType(1) && self.sections == 1 && self.last_type == (BlockType::SECTION_HEADER, 1) {
+        if ty == BlockType(1) && self.sections == 1 && self.blocks.last == (BlockType::SECTION_HEADER, 1) {
             return Err(ReadError::NotScap("it is a pcapng file with packets"));
         }
         let rest = u64::from(len) - HEADER_LEN as u64;
@@ -453,15 +459,23 @@ impl<R: Read> Reader<R> {
     }
 
     pub(super) fn passed(&mut self, ty: BlockType, len: u32) {
-        if ty != self.last_type.0 {
-            count(&mut self.counts, self.last_type);
-            self.last_type = (ty, 0);
-        }
-        self.last_type.1 += 1;
+        self.blocks.add(ty);
         self.offset += u64::from(len);
+        self.settle();
+    }
+
+    /// Has the input know how far the capture has been read.
+    #[inline]
+    pub(super) fn settle(&mut self) {
         if let Input::Gzip(input) = &mut self.input {
             input.get_mut().settle(self.offset);
         }
+    }
+
+    /// Returns whether nothing has ended the reading or is about to.
+    #[inline]
+    pub(super) fn is_sound(&self) -> bool {
+        !self.done && self.exceeded.is_none()
     }
 
     fn cut(&self, what: &'static str) -> ReadError {
@@ -482,6 +496,17 @@ impl<R: Read> Reader<R> {
             }
             _ => ReadError::Io { offset: self.offset, source },
         }
+    }
+}
+
+/// Returns the greatest length of a block that is taken into memory as a whole, in bytes.
+#[inline]
+pub(super) fn longest(ty: BlockType) -> u32 {
+    match ty.kind() {
+        // A few writers let the body, not the block, have the full 64 KiB.
+        BlockKind::Event { large: false, .. } => (MAX_EVENT_BLOCK + HEADER_LEN) as u32,
+        BlockKind::Event { large: true, .. } => MAX_LARGE_EVENT,
+        _ => MAX_SECTION_HEADER,
     }
 }
 

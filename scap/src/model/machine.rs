@@ -55,6 +55,8 @@ pub struct Machine {
     pub(super) renamed: bool,
     pub(super) info: MachineInfo,
     pub(super) interfaces: Vec<Interface>,
+    /// Whether enter and exit events are not paired.
+    pub(super) ignores_calls: bool,
 }
 
 /// A running thread.
@@ -87,6 +89,11 @@ impl Machine {
             + self.requests.values().map(Request::memory).sum::<u64>()
             + self.schedule.memory()
             + interfaces.sum::<usize>() as u64
+    }
+
+    /// Sets whether it knows neither which calls threads are in nor how long calls took, which saves time.
+    pub fn ignore_calls(&mut self, ignores: bool) {
+        self.ignores_calls = ignores;
     }
 
     /// Returns what is known of the recorded machine itself.

@@ -47,6 +47,7 @@ mod tests;
 mod users;
 mod written;
 
+pub(crate) use apply::is_quiet;
 pub use endpoints::{endpoint, sockaddr, socktuple};
 pub use fds::{Ends, FdClass, OpenFd, Role};
 pub use flags::{bpf_creates, fcntl_duplicates, flag};

@@ -6,7 +6,7 @@ use crate::hash::HashMap;
 
 use super::memory::map_memory;
 use crate::{
-    events::{EVENTS, Effect, EventType, Source, event},
+    events::{EVENTS, Effect, EventType, Source, Syscall, event},
     format::{EventView, successor},
 };
 
@@ -39,6 +39,14 @@ static EXITS: LazyLock<Vec<EventType>> = LazyLock::new(|| {
 });
 
 impl Call {
+    /// Returns its name; empty if it has none.
+    pub fn name(&self) -> &'static str {
+        match Syscall::by_code(self.code).filter(|_| self.exit.is_generic()) {
+            Some(call) => call.name,
+            None => event(self.exit).filter(|row| !row.ty.is_generic()).map_or("", |row| row.name),
+        }
+    }
+
     /// Returns whether it makes a thread.
     fn is_clone(&self) -> bool {
         event(self.exit).is_some_and(|row| row.effect() == Some(Effect::Clone))

@@ -7,7 +7,7 @@ use regex::bytes::Regex;
 use super::{SelectError, SyscallSet, Term, suggest, syscalls, terms};
 use crate::{
     events::{Category, EVENTS, Event, EventFlags, EventType, SYSCALLS, Syscall, row_of_type, types},
-    format::{EventView, successor},
+    format::{EventView, is_named_by_type, successor},
 };
 
 /// A set of events in a capture: those of a set of system calls, and others by name.
@@ -52,6 +52,11 @@ impl EventSet {
     fn difference(self, other: &EventSet) -> EventSet {
         let calls = self.calls.difference(&other.calls);
         self.combine(other, calls, |a, b| a && !b)
+    }
+
+    /// Returns whether no event of this type is in the set.
+    pub fn excludes(&self, ty: EventType) -> bool {
+        is_named_by_type(ty) && !self.has_type(ty)
     }
 
     /// Returns whether an event is in the set.

@@ -1,6 +1,6 @@
 //! The arguments of an event in sysdig's form: `fd=3(<f>/etc/hosts) size=4096`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
 use jiff::tz::TimeZone;
 
@@ -8,14 +8,43 @@ use super::{
     data::DataForm,
     escape::{Out, Raw},
     kernel_names::{signals, signals_of_64},
-    meaning::{Meaning, meaning, shown},
+    meaning::{Meaning, is_signed, meaning, shown, signed},
     time, values,
 };
 use crate::{
-    events::{Effect, Event, ParamInfo, ParamType},
+    events::{Effect, Event, ParamInfo, ParamType, rows},
     format::{Decoded, EventView, FdEntries, Structure, Value, ValueError, decode, state::Fd},
     model::{Machine, OpenFd, sockaddr, socktuple},
 };
+
+/// What is known of a row before its values.
+struct KnownRow {
+    params: Vec<Known>,
+    /// Whether it is of a request of io_uring: most of its parameters are those of other operations.
+    is_request: bool,
+}
+
+/// What is known of a parameter before its value.
+struct Known {
+    info: &'static ParamInfo,
+    /// A space, its name, `=`.
+    start: String,
+    is_signed: bool,
+}
+
+/// The same of all rows, by [`EventView::row`].
+static KNOWN: LazyLock<Vec<KnownRow>> = LazyLock::new(|| {
+    let param = |row: &'static Event, info: &'static ParamInfo| Known {
+        info,
+        start: format!(" {}=", info.name),
+        is_signed: is_signed(row, info),
+    };
+    let known = |row: &'static Event| KnownRow {
+        params: row.params.iter().map(|info| param(row, info)).collect(),
+        is_request: matches!(row.effect(), Some(Effect::IoUringSubmit | Effect::IoUringComplete)),
+    };
+    rows().map(known).collect()
+});
 
 /// Appends all arguments of an event, each with a space before it: name, value, and the value's meaning in parentheses.
 pub fn arguments(
@@ -25,24 +54,21 @@ pub fn arguments(
     tz: &TimeZone,
     data: DataForm,
 ) {
-    let is_request = is_request(event);
-    for (info, decoded) in event.values().skip(event.identity()) {
-        if is_request && decoded.as_ref().is_ok_and(|decoded| decoded.value == Value::Absent) {
+    let Some(KnownRow { params, is_request }) = event.row().and_then(|row| KNOWN.get(row)) else { return };
+    for (index, bytes) in event.indexed().skip(event.identity()) {
+        let Some(Known { info, start, is_signed }) = params.get(index) else { return };
+        let decoded = decode(info, bytes);
+        if *is_request && decoded.as_ref().is_ok_and(|decoded| decoded.value == Value::Absent) {
             continue;
         }
+        let decoded = decoded.map(|decoded| if *is_signed { signed(decoded) } else { decoded });
         // Writing to memory cannot fail.
-        let _ = out.write_char(' ');
-        named(out, event, machine, (info, decoded), tz, data);
+        let _ = out.write_str(start);
+        explained(out, event, machine, (*info, decoded), tz, data);
     }
 }
 
-/// Returns whether it is an event of a request of io_uring: most of its parameters are those of other operations.
-fn is_request(event: &EventView<'_>) -> bool {
-    let effect = event.info().and_then(Event::effect);
-    matches!(effect, Some(Effect::IoUringSubmit | Effect::IoUringComplete))
-}
-
-/// Appends a parameter, or a member of a structure: name, value, and the value's meaning in parentheses.
+/// Appends a member of a structure: name, value, and the value's meaning in parentheses.
 fn named(
     out: &mut impl Out,
     event: &EventView<'_>,
@@ -52,8 +78,21 @@ fn named(
     data: DataForm,
 ) {
     let _ = [info.name, "="].into_iter().try_for_each(|part| out.write_str(part));
+    let decoded = decoded.map(|decoded| shown(event, info, decoded));
+    explained(out, event, machine, (info, decoded), tz, data);
+}
+
+/// Appends a value as it is [`shown`], and its meaning in parentheses.
+#[inline]
+fn explained(
+    out: &mut impl Out,
+    event: &EventView<'_>,
+    machine: &Machine,
+    (info, decoded): (&ParamInfo, Result<Decoded<'_>, ValueError>),
+    tz: &TimeZone,
+    data: DataForm,
+) {
     let Ok(decoded) = decoded else { return invalid(out, info) };
-    let decoded = shown(event, info, decoded);
     value(out, event, machine, &decoded, tz, data);
     match meaning(machine, event, info, &decoded) {
         Meaning::None => {}

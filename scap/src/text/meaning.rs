@@ -177,14 +177,28 @@ fn comm<'a>(names: &'a Machine, event: &EventView<'_>, info: &ParamInfo, id: u64
 
 /// Returns the value to show: makes numbers signed that the table declares unsigned but the call takes as signed.
 pub fn shown<'a>(event: &EventView<'_>, info: &ParamInfo, decoded: Decoded<'a>) -> Decoded<'a> {
-    let Value::Uint(v) = decoded.value else { return decoded };
-    let is_signed = match info.name {
+    match decoded.value {
+        Value::Uint(_) if event.info().is_some_and(|row| is_signed(row, info)) => signed(decoded),
+        _ => decoded,
+    }
+}
+
+/// Returns whether the table declares a parameter of this row unsigned that the call takes as signed.
+pub(super) fn is_signed(row: &Event, info: &ParamInfo) -> bool {
+    match info.name {
         "offset" | "pos" | "offin" | "offout" => true,
         // Old recorders stored it as a sign-extended int.
-        "val" => event.info().is_some_and(|row| row.name == "futex"),
+        "val" => row.name == "futex",
         _ => false,
-    };
-    if is_signed { Decoded { ty: ParamType::INT64, value: Value::Int(v as i64), ..decoded } } else { decoded }
+    }
+}
+
+/// Returns an unsigned value as a signed one.
+pub(super) fn signed(decoded: Decoded<'_>) -> Decoded<'_> {
+    match decoded.value {
+        Value::Uint(v) => Decoded { ty: ParamType::INT64, value: Value::Int(v as i64), ..decoded },
+        _ => decoded,
+    }
 }
 
 fn flags(names: Vec<&'static str>) -> Meaning<'static> {

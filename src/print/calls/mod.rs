@@ -123,6 +123,23 @@ impl Calls {
         }
     }
 
+    /// Returns the line of the call that an event ends, or begins, by itself; `None` if it does neither.
+    pub fn line(&mut self, moment: &Moment<'_>) -> Option<String> {
+        let event = moment.event();
+        let (Kind::Enter(shape) | Kind::Exit(shape)) = Kind::of(event) else { return None };
+        let params = Params::of(event)?;
+        let call = Call { moment, params: &params, shape };
+        let latency = moment.machine.latency();
+        if event.ty().is_enter() {
+            self.open(call, event.ts());
+            self.text.push_str(" <unfinished ...>");
+        } else {
+            self.open(call, event.ts().saturating_sub(latency.unwrap_or(0)));
+            self.result(call, latency);
+        }
+        Some(std::mem::take(&mut self.text))
+    }
+
     fn moment(&mut self, moment: &Moment<'_>, is_wanted: bool, out: &mut dyn Write) -> io::Result<()> {
         if moment.captured.section != self.section {
             self.section = moment.captured.section;

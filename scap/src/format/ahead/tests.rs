@@ -263,3 +263,49 @@ fn blocks_of_another_kind_wait_for_their_turn() {
         assert_eq!(reader.block_counts()[&BlockType::EVENT], 3);
     }
 }
+
+#[test]
+fn an_event_is_passed_with_its_extension() {
+    let events = [
+        closed(1, 4),
+        generic(0, "fsync", 2, 4),
+        extension(FSYNC_ENTER, 2, 4),
+        closed(3, 4),
+        generic(1, "fsync", 4, 4),
+        extension(FSYNC, 4, 4),
+        // Of another thread: events of their own.
+        extension(FSYNC, 4, 5),
+        closed(5, 4),
+        generic(1, "fsync", 6, 4),
+        extension(FSYNC, 6, 4),
+    ];
+    let file = capture(&events);
+    let mut whole = Reader::new(&file[..]).unwrap();
+    let mut expected = Vec::new();
+    while let Some(captured) = whole.next_event().unwrap() {
+        let extension = captured.event.extension().map(|extension| extension.ty());
+        expected.push((captured.offset, captured.event.ty(), extension));
+    }
+    assert_eq!(expected.len(), 7);
+    // As many as there are before an event that is not passed.
+    for most in 0..expected.len() {
+        let mut reader = Reader::new(&file[..]).unwrap();
+        reader.next_event().unwrap();
+        let mut passed = Vec::new();
+        reader.pass(|offset, event| {
+            let is_passed = passed.len() < most;
+            if is_passed {
+                passed.push((offset, event.ty(), event.extension().map(|extension| extension.ty())));
+            }
+            is_passed
+        });
+        // The last one may still get its extension.
+        let count = most.min(expected.len() - 2);
+        assert_eq!(passed, expected[1..=count]);
+        let next = reader.next_event().unwrap().unwrap();
+        let extension = next.event.extension().map(|extension| extension.ty());
+        assert_eq!((next.offset, next.event.ty(), extension), expected[count + 1]);
+        while reader.next_event().unwrap().is_some() {}
+        assert_eq!((reader.offset(), reader.block_counts()), (whole.offset(), whole.block_counts()));
+    }
+}

@@ -5,13 +5,16 @@ mod descriptors;
 mod io_uring;
 mod tasks;
 
+use std::sync::LazyLock;
+
 use super::{
     fds::{Direction, O_CLOEXEC},
     flags,
     machine::{Ended, Machine},
+    pairing::Call,
 };
 use crate::{
-    events::{Effect, Event, EventType, event},
+    events::{Effect, Event, EventType, event, rows},
     format::{EventView, state::NamedFd},
     ledger::{self, Notice},
 };
@@ -33,10 +36,10 @@ impl Machine {
     fn apply_any(&mut self, event: &EventView<'_>, cpu: Option<u16>) {
         self.settle();
         (self.changed, self.renamed) = (false, false);
-        let call = self.pairing.event(event);
+        let call = self.pair(event);
         self.latency = call.map(|call| event.ts().saturating_sub(call.entered));
         (self.ran, self.used, self.request_fd) = (None, None, None);
-        let Some(row) = event.info() else { return };
+        let Some(row) = event.info().filter(|_| !is_quiet(event)) else { return };
         self.changed = match row.effect() {
             Some(effect) if row.takes_effect() => {
                 Apply { machine: self, tid: event.tid(), cpu, row, args: Args::new(event) }.apply(effect)
@@ -49,6 +52,12 @@ impl Machine {
         };
     }
 
+    /// Notes the call that an event begins, and returns the one that it ends. [Quiet](is_quiet) events do nothing else.
+    #[inline]
+    pub(crate) fn pair(&mut self, event: &EventView<'_>) -> Option<Call> {
+        if self.ignores_calls { None } else { self.pairing.event(event) }
+    }
+
     /// Removes what the last event has ended, as the next event does.
     pub fn settle(&mut self) {
         match self.ended.take() {
@@ -57,6 +66,16 @@ impl Machine {
             None => {}
         }
     }
+}
+
+/// Returns whether an event changes nothing but the call that its thread is in, as its row says.
+#[inline]
+pub(crate) fn is_quiet(event: &EventView<'_>) -> bool {
+    static QUIET: LazyLock<Vec<bool>> = LazyLock::new(|| {
+        let is_quiet = |row: &Event| !row.takes_effect() && row.effect() != Some(Effect::Clone);
+        rows().map(is_quiet).collect()
+    });
+    event.row().and_then(|row| QUIET.get(row)) == Some(&true)
 }
 
 /// An event, and the machine that it changes.

@@ -1,0 +1,259 @@
+//! Calls in groups: the numbers of each.
+
+use super::{
+    begun::Begun,
+    connecting::{Connected, Connecting},
+    groups::Groups,
+    keys::{KeyValue, Keys},
+    outcome::{Kind, Outcome, kind},
+    totals::Totals,
+};
+use crate::{
+    events::EventType,
+    hash::HashMap,
+    replay::{Moment, Now},
+};
+
+/// Groups calls by [`Keys`], and adds up what came of them.
+///
+/// A call counts at its end, in the group of its exit event. A call that has not ended at the end of the captures counts as
+/// pending, in the group of its enter event. A call without an enter event counts as one of unknown duration.
+#[derive(Debug)]
+pub struct Top {
+    groups: Groups<Totals>,
+    begun: Begun,
+    /// Calls that had not ended at the end of a capture before, by their threads: their groups and when they began. They may go on
+    /// in the next one.
+    carried: HashMap<u64, (usize, u64)>,
+    /// Threads whose last event was the end of one message of several, and the type of that event.
+    messages: HashMap<u64, EventType>,
+    /// Connections under way, if it is to be known how long they take.
+    connecting: Option<Connecting>,
+    without_key: u64,
+    /// The group of the call that the last event has ended.
+    ended: Option<usize>,
+    /// The memory of the groups' numbers, as it was last looked at.
+    memory: usize,
+    looked: usize,
+}
+
+/// A group.
+#[derive(Debug)]
+pub struct Group<'a> {
+    /// Its keys.
+    pub keys: Vec<KeyValue<'a>>,
+    /// Its numbers.
+    pub totals: &'a Totals,
+}
+
+/// The groups take more memory than the reader allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the groups take more than {limit} bytes: there are too many different keys; choose other keys, or raise the limit \
+     (--max-state)"
+)]
+pub struct TooManyGroups {
+    /// The limit, in bytes.
+    pub limit: u64,
+}
+
+impl Top {
+    /// Starts without calls.
+    pub fn new(keys: Keys) -> Top {
+        Top {
+            groups: Groups::new(keys),
+            begun: Begun::default(),
+            carried: HashMap::default(),
+            messages: HashMap::default(),
+            connecting: None,
+            without_key: 0,
+            ended: None,
+            memory: 0,
+            looked: 0,
+        }
+    }
+
+    /// Has it know [how long it takes to connect](Totals::connecting), for which it looks at all calls more closely. That
+    /// connecting goes on is no error then, and that it failed is one of the call that learns it.
+    #[must_use]
+    pub fn with_connections(mut self) -> Top {
+        self.connecting = Some(Connecting::default());
+        self
+    }
+
+    /// Returns the keys.
+    pub fn keys(&self) -> &Keys {
+        self.groups.keys()
+    }
+
+    /// Takes an event.
+    ///
+    /// # Errors
+    /// If the groups take too much memory.
+    #[inline]
+    pub fn event(&mut self, moment: &Moment<'_>) -> Result<(), TooManyGroups> {
+        let event = moment.event();
+        let kind = kind(moment);
+        self.ended = None;
+        if kind == Kind::Other {
+            return Ok(());
+        }
+        if !self.carried.is_empty() && kind != Kind::Signal {
+            self.carried.remove(&event.tid());
+        }
+        match kind {
+            Kind::Signal => return self.signal(moment),
+            _ if self.keys().counts_signals() => {}
+            Kind::Enter => {
+                self.begun.enter(event);
+                if !self.messages.is_empty() {
+                    self.messages.remove(&event.tid());
+                }
+            }
+            Kind::Exit => return self.ended(moment, true),
+            Kind::Message => {
+                let is_further = self.messages.get(&event.tid()) == Some(&event.ty());
+                let outcome = self.ended(moment, !is_further);
+                // Without their enter events, one call is not told from the next.
+                if moment.machine.latency().is_some() {
+                    self.messages.insert(event.tid(), event.ty());
+                }
+                return outcome;
+            }
+            Kind::End => self.begun.exit(event.tid()),
+            Kind::Other => {}
+        }
+        Ok(())
+    }
+
+    /// Gives the group of the call that the last event has ended a line about it, if it has none.
+    pub fn illustrate(&mut self, line: impl FnOnce() -> Option<String>) {
+        let group = self.ended.and_then(|index| self.groups.item(index));
+        if let Some(totals) = group.filter(|totals| totals.example.is_none()) {
+            totals.example = line().map(String::into_boxed_str);
+        }
+    }
+
+    /// Takes an event that is not to be counted.
+    pub fn unwanted(&mut self, moment: &Moment<'_>) {
+        if matches!(kind(moment), Kind::Exit | Kind::Message | Kind::End | Kind::Enter) {
+            let tid = moment.event().tid();
+            self.begun.exit(tid);
+            self.carried.remove(&tid);
+        }
+    }
+
+    #[inline]
+    fn ended(&mut self, moment: &Moment<'_>, is_call: bool) -> Result<(), TooManyGroups> {
+        self.begun.exit(moment.event().tid());
+        let Some(index) = self.groups.index(moment) else {
+            self.without_key += u64::from(is_call);
+            return Ok(());
+        };
+        self.ended = Some(index);
+        let mut outcome = Outcome::at(moment);
+        let connecting = self.connecting.as_mut().and_then(|open| open.event(moment, &outcome));
+        if let Some(totals) = self.groups.item(index) {
+            match connecting {
+                Some(Connected::Within(ns)) => totals.add_connecting(ns),
+                Some(Connected::Begun) => outcome.result = None,
+                Some(Connected::Failed(error)) => outcome.result = error.checked_neg(),
+                None => {}
+            }
+            if is_call { totals.add(&outcome) } else { totals.add_effects(&outcome) }
+        }
+        if outcome.moved > 0 {
+            self.moved(moment, outcome.moved);
+        }
+        self.check(moment.limit)
+    }
+
+    /// Adds the bytes that a call has moved to what it has read them from.
+    fn moved(&mut self, moment: &Moment<'_>, bytes: u64) {
+        let source = self.groups.index(&Moment { of_source: true, ..moment.clone() });
+        if let Some(totals) = source.and_then(|index| self.groups.item(index)) {
+            totals.read = totals.read.saturating_add(bytes);
+        }
+    }
+
+    fn signal(&mut self, moment: &Moment<'_>) -> Result<(), TooManyGroups> {
+        if !self.keys().counts_signals() {
+            return Ok(());
+        }
+        match self.groups.index(moment) {
+            Some(index) => self.groups.item(index).into_iter().for_each(|totals| totals.calls += 1),
+            None => self.without_key += 1,
+        }
+        self.check(moment.limit)
+    }
+
+    /// Checks the memory. Numbers are looked at when the groups have grown.
+    #[inline]
+    fn check(&mut self, limit: u64) -> Result<(), TooManyGroups> {
+        let groups = self.groups.memory();
+        if groups < self.looked {
+            return Ok(());
+        }
+        self.memory = self.groups.iter().map(|(_, totals)| totals.memory()).sum();
+        self.looked = groups + groups / 4 + (64 << 10);
+        let needs = groups + self.memory + self.begun.memory();
+        if limit > 0 && needs as u64 > limit { Err(TooManyGroups { limit }) } else { Ok(()) }
+    }
+
+    /// Takes the end of a capture. Others may follow.
+    pub fn end_capture(&mut self, now: Now<'_>) {
+        let goes_on = |tid: &u64| now.machine.comm(*tid).is_some() && now.machine.call(*tid).is_none();
+        self.carried.retain(|tid, _| goes_on(tid));
+        let begun = std::mem::take(&mut self.begun);
+        for event in begun.events(now.machine) {
+            match self.groups.index(&now.with(event)) {
+                Some(index) => drop(self.carried.insert(event.tid(), (index, event.ts()))),
+                None => self.without_key += 1,
+            }
+        }
+    }
+
+    /// Counts the calls as pending that have not ended at this time, in ns since the epoch: that of the last event, behind the end of
+    /// the last capture.
+    pub fn finish(&mut self, ts: u64) {
+        for (index, since) in std::mem::take(&mut self.carried).into_values() {
+            if let Some(totals) = self.groups.item(index) {
+                totals.add_pending(ts.saturating_sub(since));
+            }
+        }
+    }
+
+    /// Ends an interval: counts the calls as pending that have not ended. What follows [`clear`](Top::clear) is the next one.
+    pub fn end_interval(&mut self, now: Now<'_>) {
+        for event in self.begun.events(now.machine) {
+            let index = self.groups.index(&now.with(event));
+            if let Some(totals) = index.and_then(|index| self.groups.item(index)) {
+                totals.add_pending(now.ts.saturating_sub(event.ts()));
+            }
+        }
+    }
+
+    /// Forgets all groups, but not the calls that have not ended.
+    pub fn clear(&mut self) {
+        self.groups.clear();
+        self.carried.clear();
+        (self.without_key, self.looked) = (0, 0);
+    }
+
+    /// Returns the groups, in no order.
+    pub fn groups(&self) -> impl Iterator<Item = Group<'_>> {
+        self.groups.iter().map(|(keys, totals)| Group { keys, totals })
+    }
+
+    /// Returns the numbers of all groups together.
+    pub fn total(&self) -> Totals {
+        let mut total = Totals::default();
+        self.groups.iter().for_each(|(_, totals)| total.merge(totals));
+        total
+    }
+
+    /// Returns how many calls lack a key, and are in no group.
+    pub fn without_key(&self) -> u64 {
+        self.without_key
+    }
+}

@@ -1,0 +1,136 @@
+//! The texts of the pages of summaries: `scapd top` and its kin.
+
+use super::pages::{EMPTY, Page};
+
+/// What the pages of summaries have in common.
+const SUMMARY: Page = Page {
+    exit: &[0, 1, 2, 3, 4, 5, 6, 126, 127],
+    see_also: &["scapd", "scapd-read", "scapd-record", "scapd-trace", "scapd-top"],
+    ..EMPTY
+};
+
+const SOURCES: &str = "With captures, it reads them; without, it records what happens, as scapd-trace(1) does: the processes of `-p`, a \
+    command and what it starts, or the whole machine until ^C. With a command, its exit status is that of scapd.";
+
+/// All of them.
+pub(super) const SUMMARIES: &[Page] = &[
+    Page {
+        command: "top",
+        description: &[
+            "Adds up system calls in groups: by call, as `strace -c` and `perf trace -s` do, or by any other keys.",
+            SOURCES,
+            "A call counts when it ends, if its exit event matches the filter. Its time is that from its enter event to its \
+             exit event: a call whose enter event is not in the capture has none. A call that has not ended counts as \
+             pending, not as a call. A request of io_uring counts as io_uring_complete. The messages of one sendmmsg or \
+             recvmmsg are one call. Bytes that a call moves from one descriptor to another (sendfile, splice, \
+             copy_file_range) are read from the one and written to the other. Percentiles are within 1 %.",
+            "Calls without a value for one of the keys are in no group; their number is below the table. `file` also has \
+             the files that a call could not open. `signal` counts signals instead of calls.",
+            "`--waiting` divides the time of threads, from their start or that of the capture to their end. Without switch \
+             events in the capture, a thread runs whenever it is in no call; with them (`--tracepoints sched_switch` of \
+             scapd-record(1)), time on a CPU is told from waiting for one, also in calls. Threads without any event are \
+             left out. Filter by thread or process only: the time of other events would count as running.",
+        ],
+        examples: &[
+            ("scapd top -- make", "Count the system calls of a program, as strace -c does:"),
+            (
+                "scapd top all.scap --by process,file --sort out 'fd.type = file'",
+                "Show who wrote to which files:",
+            ),
+            ("scapd top all.scap --by user,call evt.latency '>' 10ms", "Count slow calls by user:"),
+            ("scapd top --every 5s --by process", "Watch the whole machine:"),
+            ("scapd top --waiting all.scap", "Show what threads spent their time on:"),
+        ],
+        ..SUMMARY
+    },
+    Page {
+        command: "slow",
+        description: &[
+            "Prints the calls that took longest, in the form of `scapd read --calls`, the slowest first. Calls that have \
+             not ended are among them, with the time so far.",
+            SOURCES,
+        ],
+        examples: &[
+            ("scapd slow all.scap fd.type = file", "Show the slowest calls on files:"),
+            (
+                "scapd slow --waits -n 5 all.scap proc.name = nginx",
+                "Also calls that wait on purpose, of one program:",
+            ),
+        ],
+        ..SUMMARY
+    },
+    Page {
+        command: "errors",
+        description: &[
+            "Prints which calls failed with which errors in which programs, how often, and the first of each as an \
+             example, in the form of `scapd read --calls`.",
+            SOURCES,
+        ],
+        examples: &[
+            ("scapd errors all.scap proc.name = nginx", "Show what fails in a program:"),
+            ("scapd errors --by error,file all.scap", "Show which files cannot be used, and why:"),
+        ],
+        ..SUMMARY
+    },
+    Page {
+        command: "files",
+        description: &[
+            "Prints how many bytes were read from files and written to them, how often they were opened, created, \
+             deleted and renamed, and by which programs. The name of a file that is renamed is the old one.",
+            SOURCES,
+        ],
+        examples: &[
+            ("scapd files all.scap fd.name startswith /etc", "Show who used the files below a directory:"),
+            ("scapd files --by folder --sort deleted all.scap", "Show where files were deleted:"),
+        ],
+        ..SUMMARY
+    },
+    Page {
+        command: "net",
+        description: &[
+            "Prints who talked to whom through IP: bytes, connections that were made or tried, and accepted, the median \
+             time to connect, and failures. Where `connect` does not wait, the time to connect ends at the first call \
+             that transfers something, or that learns that the connection is there.",
+            SOURCES,
+        ],
+        examples: &[
+            ("scapd net all.scap fd.sport = 5432", "Show who uses a database:"),
+            ("scapd net --by user,port --every 1m", "Watch the ports that users talk to:"),
+        ],
+        ..SUMMARY
+    },
+    Page {
+        command: "tree",
+        description: &[
+            "Prints the processes that have events which match, below their parents: when they were started, how long they \
+             lived, their exit status or the signal that ended them, calls, bytes, user, working directory (at the end, \
+             where it differs from that of the parent), and the command line of what they executed last.",
+            SOURCES,
+        ],
+        examples: &[
+            ("scapd tree -- sh install.sh", "Show what a script runs:"),
+            ("scapd tree all.scap user.name = www-data", "Show what a user ran:"),
+        ],
+        ..SUMMARY
+    },
+    Page {
+        command: "state",
+        description: &[
+            "Prints the state of the recorded machine at a time: its processes and the calls that their main threads are \
+             in, their descriptors, and their sockets. It is that behind the first event after the time.",
+            "A filter is asked about each process as if it made a call, and about each descriptor as if it were closed: \
+             descriptors of processes that match are shown, and processes of descriptors that match.",
+        ],
+        exit: &[0, 1, 2, 6],
+        examples: &[
+            ("scapd state all.scap --at 12:03:04", "Show what there was:"),
+            (
+                "scapd state all.scap --at 90s --show files fd.name startswith /var/log",
+                "Show who had files open:",
+            ),
+            ("scapd state all.scap --show sockets", "Show the sockets at the end of a capture:"),
+        ],
+        see_also: &["scapd", "scapd-read", "scapd-top", "ps", "lsof(8)"],
+        ..EMPTY
+    },
+];

@@ -1,0 +1,298 @@
+//! Going through captures: the events of one after the other, those that are wanted to a view.
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    sync::atomic::Ordering::Relaxed,
+    time::Duration,
+};
+
+use super::{
+    ReadArgs, Stopped,
+    inputs::Input,
+    live::{Live, Waiting},
+    slice::SliceView,
+};
+use crate::{
+    escape::escaped,
+    print::{DependsOn, PrintError, View},
+};
+use scap::{
+    events::{EVENTS, EventType},
+    filter::Matcher,
+    format::{ReadError, Reader},
+    replay::{Moment, Position, Replay},
+};
+
+/// Where a run writes to.
+pub(super) trait Sink: Write {
+    /// Takes the start of a capture.
+    ///
+    /// # Errors
+    /// If what was written before cannot go on.
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Takes the place of the next event, or of the end, in the uncompressed capture, in bytes. Returns the stretch of the
+    /// capture in which it lies.
+    ///
+    /// # Errors
+    /// If what was written before cannot go on.
+    fn reach(&mut self, _offset: u64) -> io::Result<Stretch> {
+        Ok(Stretch { is_shown: true, end: u64::MAX })
+    }
+
+    /// Takes it that an event was shown that counts.
+    fn count(&mut self) {}
+}
+
+/// A stretch of a capture.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stretch {
+    /// Whether its events are shown.
+    pub is_shown: bool,
+    /// Where it ends at the earliest, in bytes of the uncompressed capture.
+    pub end: u64,
+}
+
+/// All of what is written, as it is.
+pub(super) struct Whole<W>(pub W);
+
+impl<W: Write> Write for Whole<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl<W: Write> Sink for Whole<W> {}
+
+/// A run over captures.
+pub(super) struct Run<'a> {
+    args: &'a ReadArgs,
+    view: Box<dyn View>,
+    matcher: Option<Matcher>,
+    /// The times to show, in ns since the epoch, once the first event is known.
+    span: Option<(u64, u64)>,
+    /// How many more events may be shown.
+    left: u64,
+    position: Position,
+    has_warned: bool,
+    has_begun: bool,
+    /// Something was shown since the output was flushed.
+    is_unflushed: bool,
+    /// By type: whether no event of it is shown, once that is known.
+    excluded: Vec<Option<bool>>,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(args: &'a ReadArgs, span: Option<(u64, u64)>) -> Result<Run<'a>, PrintError> {
+        let view: Box<dyn View> = match &args.slice {
+            Some(to) => {
+                let slice = SliceView::new(to, &args.files, args.wanted.all);
+                Box::new(slice.map_err(|e| PrintError::Write(io::Error::other(e)))?)
+            }
+            None => args.form.view(),
+        };
+        Ok(Run {
+            args,
+            view,
+            matcher: args.wanted.matcher(),
+            span,
+            left: args.limit.unwrap_or(u64::MAX),
+            position: Position::default(),
+            has_warned: false,
+            has_begun: false,
+            is_unflushed: false,
+            excluded: vec![None; EVENTS.len()],
+        })
+    }
+
+    /// Makes it the run of one of several jobs: what comes before the first event and behind the last one is not its
+    /// matter, nor is the limit. One of them warns.
+    pub fn into_job(self, warns: bool) -> Run<'a> {
+        Run { left: u64::MAX, has_warned: !warns, has_begun: true, ..self }
+    }
+
+    /// Shows the captures that `next` returns.
+    pub fn captures(
+        &mut self,
+        mut next: impl FnMut() -> Result<Option<Input>, PrintError>,
+        out: &mut impl Sink,
+    ) -> Result<(), PrintError> {
+        let mut shown = Ok(());
+        while self.left > 0
+            && shown.is_ok()
+            && let Some(Input { path, bytes, is_growing, waiting }) = next()?
+        {
+            shown = match self.capture(&path, bytes, waiting, out) {
+                // Its recorder has not finished the last event.
+                Err(PrintError::Read { source: ReadError::Truncated { .. }, .. }) if is_growing => Ok(()),
+                result => result,
+            };
+        }
+        match shown {
+            // What is before the damage has been shown.
+            Ok(()) | Err(PrintError::Read { .. }) => shown.and(self.finish(out)),
+            failed => failed,
+        }
+    }
+
+    /// Shows a capture.
+    pub fn capture(
+        &mut self,
+        path: &Path,
+        input: impl Read,
+        waiting: Waiting,
+        out: &mut impl Sink,
+    ) -> Result<(), PrintError> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        out.begin().map_err(PrintError::Write)?;
+        let Waiting { live, hurry } = waiting;
+        let mut reader =
+            Reader::new(input).map_err(|source| PrintError::Read { path: path.into(), source })?;
+        let keep = self.args.wanted.keep().max(self.view.keep());
+        reader = reader.keep(keep).max_state(self.args.max_state).hurry(hurry);
+        let shown = self.events(path, &mut reader, live, out);
+        out.reach(reader.offset()).map_err(PrintError::Write)?;
+        shown
+    }
+
+    /// Writes what comes behind the last event.
+    pub fn finish(&mut self, out: &mut impl Write) -> Result<(), PrintError> {
+        self.begin(out).and_then(|()| self.view.finish(out)).map_err(PrintError::Write)
+    }
+
+    fn events<R: Read>(
+        &mut self,
+        path: &Path,
+        reader: &mut Reader<R>,
+        mut live: Option<Live>,
+        out: &mut impl Sink,
+    ) -> Result<(), PrintError> {
+        let damaged = |source| PrintError::Read { path: path.into(), source };
+        let keep = self.args.wanted.keep().max(self.view.keep());
+        let needs_calls = self.args.wanted.asks_for_tasks() || self.view.needs_calls();
+        let is_told_all = self.view.depends_on() == DependsOn::All;
+        let mut replay = Replay::new(reader, keep, self.position).ignore_calls(!needs_calls);
+        let ended = loop {
+            let moment = match replay.next() {
+                Ok(Some(moment)) => moment,
+                Ok(None) => break Ok(()),
+                Err(source) => break Err(damaged(source)),
+            };
+            if moment.turns_back && !std::mem::replace(&mut self.has_warned, true) {
+                warn_of_order(path, moment.captured.section);
+            }
+            let stretch = self.stop().and_then(|()| out.reach(moment.captured.offset));
+            let stretch = stretch.map_err(PrintError::Write)?;
+            let is_excluded = self.moment(&moment, stretch.is_shown, out).map_err(PrintError::Write)?;
+            if !moment.captured.more {
+                let ts = moment.event().ts();
+                self.pause(ts, live.as_mut(), out).map_err(PrintError::Write)?;
+            }
+            if self.left == 0 {
+                return self.view.end(replay.now(), out).map_err(PrintError::Write);
+            }
+            // Often, the next ones are, too.
+            if is_excluded && !is_told_all {
+                self.pass(&mut replay, stretch);
+            }
+        };
+        self.view.end(replay.now(), out).map_err(PrintError::Write)?;
+        ended?;
+        self.position = replay.position();
+        self.view.end_capture(reader.state(), out).map_err(PrintError::Write)
+    }
+
+    /// Shows what is known, before the next event is waited for. The last one was at this time.
+    fn pause(&mut self, ts: u64, live: Option<&mut Live>, out: &mut impl Write) -> io::Result<()> {
+        if std::mem::take(&mut self.is_unflushed) {
+            out.flush()?;
+        }
+        let (Some(live), Some(since)) = (live, self.view.waits_since()) else { return Ok(()) };
+        let age = Duration::from_nanos(ts.saturating_sub(since));
+        let patience = self.view.patience();
+        if age < patience && live.has_more_within(patience - age) {
+            return Ok(());
+        }
+        self.view.overdue(out)?;
+        out.flush()
+    }
+
+    fn stop(&self) -> io::Result<()> {
+        match self.args.signal.as_ref().map_or(0, |signal| signal.load(Relaxed)) {
+            0 => Ok(()),
+            signal => Err(io::Error::other(Stopped { signal })),
+        }
+    }
+
+    /// Shows an event if it is wanted. Returns whether its place, time or type alone exclude it.
+    fn moment(&mut self, moment: &Moment<'_>, is_shown: bool, out: &mut impl Sink) -> io::Result<bool> {
+        let (from, to) = *self.span.get_or_insert_with(|| self.args.span.resolve(moment.first));
+        let ts = moment.event().ts();
+        if ts > to {
+            self.left = 0;
+        }
+        if ts > to || !is_shown {
+            return Ok(true);
+        }
+        if ts < from || !self.args.wanted.has(moment, &mut self.matcher) {
+            self.view.unwanted(moment, out)?;
+            return Ok(ts < from || self.excludes(moment.event().ty()));
+        }
+        self.begin(out)?;
+        self.view.event(moment, out)?;
+        if self.view.counts(moment) {
+            self.left -= 1;
+            out.count();
+        }
+        self.is_unflushed = true;
+        Ok(false)
+    }
+
+    /// Writes what comes before the first event, once.
+    pub fn begin(&mut self, out: &mut impl Write) -> io::Result<()> {
+        if std::mem::replace(&mut self.has_begun, true) { Ok(()) } else { self.view.begin(out) }
+    }
+
+    /// Returns whether it is known that no event of a type is shown. Notes it, once one was asked about.
+    #[inline]
+    fn excludes(&mut self, ty: EventType) -> bool {
+        let Some(excluded) = self.excluded.get_mut(usize::from(ty.0)) else { return false };
+        if excluded.is_none() {
+            *excluded = self.args.wanted.excludes(ty, &self.matcher);
+        }
+        *excluded == Some(true)
+    }
+
+    /// Goes past events that are not shown.
+    fn pass<R: Read>(&self, replay: &mut Replay<'_, R>, stretch: Stretch) {
+        let Some((from, to)) = self.span else { return };
+        replay.pass(|event, offset| {
+            let is_excluded = || self.excluded.get(usize::from(event.ty().0)) == Some(&Some(true));
+            offset < stretch.end
+                && event.ts() <= to
+                && (!stretch.is_shown || event.ts() < from || is_excluded())
+        });
+    }
+}
+
+fn warn_of_order(path: &Path, section: u32) {
+    let file = escaped(path.as_os_str().as_bytes());
+    tracing::warn!(
+        "{file}: its captures are concatenated out of order: section {section} begins before section {} ends",
+        section - 1
+    );
+}
