@@ -105,6 +105,10 @@ test-readers: build setup-readers ## compare scapd's output for a capture with t
 test-broad: build setup-readers ## the same for a workload of most system calls: stress-ng, a compiler, Python's tests (ten minutes)
 	scripts/test-broad.sh $(SCAPD)
 
+.PHONY: test-strace
+test-strace: build ## compare scapd with strace, call by call: a compiler, strace's tests, Python's, stress-ng (twenty minutes)
+	scripts/test-strace.sh $(SCAPD)
+
 .PHONY: test-new-calls
 test-new-calls: ## check that the tables have every call in the headers of Debian's newest kernel (fetches them)
 	scripts/test-new-calls.sh $(CARGO_FLAGS)

@@ -58,6 +58,7 @@ enum sc_value_flags {
 	SC_VALUE_UNITS = 16,       /* the length counts structures */
 	SC_VALUE_BEHIND = 32,      /* the bytes are behind one structure at the address */
 	SC_VALUE_CONDITIONAL = 64, /* it has a value only if argument `when_argument` is one of the bits of `when` */
+	SC_VALUE_FOUND = 128,      /* with SC_VALUE_OUT: filled in only if the result is above 0 */
 } __attribute__((packed));
 
 /* A parameter. The arguments are counted from 0: those of a 64-bit caller, then those of a 32-bit one. */

@@ -105,6 +105,26 @@ debian_unpack() {
 	rm -rf "$part"
 }
 
+# debian_source SUITE PACKAGE DEST: unpacks the source of a package, as its authors have released it.
+debian_source() {
+	local lists=$cache/apt/$1-src part=$3.part apt
+
+	[ ! -d "$3" ] || return 0
+	need tar xz
+	debian_apt "$1"
+	apt=(apt-get "${APT[@]}" -o "Dir::Etc::sourcelist=$lists/sources.list" -o "Dir::State=$lists/state")
+	say "fetching the source of $2 of $1"
+	mkdir -p "$lists/state/lists/partial"
+	sed 's/^deb /deb-src /' "$cache/apt/$1/sources.list" >"$lists/sources.list"
+	"${apt[@]}" update >&2 || die "the list of the sources of $1 cannot be fetched"
+	rm -rf "$part"
+	mkdir -p "$part/unpacked"
+	(cd "$part" && "${apt[@]}" source --download-only "$2" >&2) || die "the source of $2 of $1 cannot be fetched"
+	tar -xf "$part"/*.orig.tar.?z -C "$part/unpacked" --strip-components=1
+	mv "$part/unpacked" "$3"
+	rm -rf "$part"
+}
+
 # debian_root SUITE DEST PACKAGE... [-- PACKAGE...]: makes a root to chroot into, with these packages and their
 # dependencies, and the packages after -- without dependencies. Runs no maintainer scripts.
 debian_root() {

@@ -159,6 +159,8 @@ static __always_inline bool values__applies(const struct sc_described *described
 
 	if (value->flags & SC_VALUE_OUT && described->failed)
 		return false;
+	if (value->flags & SC_VALUE_FOUND && !described->ret)
+		return false;
 	if (!(value->flags & SC_VALUE_CONDITIONAL))
 		return true;
 	number = values__argument(described, values__which(described, value->when_argument));

@@ -123,8 +123,9 @@ impl Value {
             let Some(size) = size else { panic!("an argument is no value of variable size") };
             return value.in_register(ty, size as u8, source);
         }
-        assert!(is_one_of(source, &["IN", "OUT", "INOUT"]), "no such source");
-        let out = if same(source, "OUT") { Flags::SC_VALUE_OUT.0 } else { 0 };
+        assert!(is_one_of(source, &["IN", "OUT", "INOUT", "FOUND"]), "no such source");
+        let out = if is_one_of(source, &["OUT", "FOUND"]) { Flags::SC_VALUE_OUT.0 } else { 0 };
+        let out = out | if same(source, "FOUND") { Flags::SC_VALUE_FOUND.0 } else { 0 };
         let value = Value { flags: out, ..value };
         match size {
             Some(size) => Value {

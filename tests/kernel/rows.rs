@@ -89,7 +89,9 @@ impl<'a> Row<'a> {
         assert_eq!(enter.extended_by(), [self.enter.own.ty], "the extension of the enter event");
         for (info, arg) in self.enter.own.params.iter().zip(self.enter.args) {
             match arg.source {
-                ArgSource::In | ArgSource::Out | ArgSource::InOut => _ = enter.empty(info.name),
+                ArgSource::In | ArgSource::Out | ArgSource::InOut | ArgSource::Found => {
+                    _ = enter.empty(info.name);
+                }
                 _ => assert_eq!(enter.bytes_of(info.name), exit.peek(info.name), "{} on entry", info.name),
             }
         }

@@ -37,6 +37,8 @@ pub enum ArgSource {
     Out,
     /// The same, whether or not the call failed.
     InOut,
+    /// Memory at the address in the argument, filled in by the kernel if the result is above 0.
+    Found,
     /// The argument itself; a 32-bit caller passes it in two arguments, so that later ones move.
     Wide,
     /// The same, where later arguments do not move.
@@ -198,6 +200,9 @@ macro_rules! source {
     };
     (INOUT) => {
         ArgSource::InOut
+    };
+    (FOUND) => {
+        ArgSource::Found
     };
     (WIDE) => {
         ArgSource::Wide

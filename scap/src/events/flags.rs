@@ -70,6 +70,11 @@ pub const fn flag_table(name: &str) -> FlagTable {
     panic!("an event's row names a list that neither flags.def, layouts.def nor params.def has")
 }
 
+/// Returns all flag tables.
+pub fn flag_tables() -> impl Iterator<Item = FlagTable> {
+    FLAGS.chunk_by(|one, next| one.table == next.table)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -103,7 +103,7 @@ impl Args<'_, '_> {
             Value::Mode(v) => self.octal(v.into()),
             Value::RelTime(v) => self.time(v, "tv_nsec", 1),
             Value::Text(text) => quote::quoted(self.out, text),
-            Value::Bytes(bytes) => quote::quoted(self.out, bytes),
+            Value::Bytes(bytes) | Value::Texts(bytes) => quote::quoted(self.out, bytes),
             Value::SockAddr(address) => sockets::address(self.out, &address),
             Value::Fd(v) => self.own_descriptor(v),
             Value::Flags64(v) => self.hexadecimal(v),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt::Write, sync::LazyLock};
 
-use scap::events::{Detail, FlagTable, IO_URING_OPS, flag_table, rows};
+use scap::events::{FlagTable, flag_tables};
 
 /// What strace prints in another order than that of the table: these come first, in this order. A `+` joins flags that the
 /// first one includes: they are not named beside it.
@@ -29,7 +29,7 @@ const ORDER: &[(&str, &str)] = &[
 ];
 
 /// Flags that the recorder adds to those of the call.
-const ADDED: [&str; 8] = [
+const ADDED: [&str; 9] = [
     "O_F_CREATED",
     "FD_UPPER_LAYER",
     "FD_LOWER_LAYER",
@@ -38,10 +38,11 @@ const ADDED: [&str; 8] = [
     "CLONE_INVERTED",
     "NAME_CHANGED",
     "CLOSED",
+    "CLONE_CHILD_IN_PIDNS",
 ];
 
 /// Names for 0 that no call takes.
-const NO_NAMES: [&str; 4] = ["O_NONE", "LOCK_NONE", "UNKNOWN", "CLONE_CHILD_IN_PIDNS"];
+const NO_NAMES: [&str; 3] = ["O_NONE", "LOCK_NONE", "UNKNOWN"];
 
 /// Names that the table has without their prefix.
 const PREFIXES: [(&str, &str); 2] = [("mount_flags", "MS_"), ("umount_flags", "MNT_")];
@@ -59,16 +60,8 @@ struct Names {
 }
 
 static NAMES: LazyLock<HashMap<&'static str, Names>> = LazyLock::new(|| {
-    let params = rows().flat_map(|row| row.params);
-    let tables = params.filter_map(|param| match param.detail {
-        Detail::Flags(table) => Some((table.first()?.table, table)),
-        _ => None,
-    });
-    // Lists of descriptors have these.
-    let polled = ("poll_flags", flag_table("poll_flags"));
-    let of_requests =
-        IO_URING_OPS.iter().filter_map(|op| op.flags).filter_map(|table| Some((table.first()?.table, table)));
-    tables.chain(of_requests).chain([polled]).map(|(name, table)| (name, Names::of(name, table))).collect()
+    let named = flag_tables().filter_map(|table| Some((table.first()?.table, table)));
+    named.map(|(name, table)| (name, Names::of(name, table))).collect()
 });
 
 impl Names {
@@ -157,7 +150,10 @@ fn hexadecimal(out: &mut String, value: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scap::model::flag;
+    use scap::{
+        events::{Detail, flag_table, rows},
+        model::flag,
+    };
 
     fn text(table: &str, value: u64) -> String {
         let mut out = String::new();
@@ -184,6 +180,23 @@ mod tests {
         assert_eq!(text("flock_flags", flag("flock_flags", "LOCK_NB").into()), "LOCK_NB");
         assert_eq!(text("poll_flags", 5), "POLLIN|POLLOUT");
         assert_eq!(text("renameat2_flags", 0x81), "RENAME_NOREPLACE|0x80");
+    }
+
+    /// What the recorder adds to the flags of a call is not shown.
+    #[test]
+    fn flags_are_those_of_the_call() {
+        let flags = ["CLONE_CHILD_IN_PIDNS", "CLONE_FS"].map(|name| u64::from(flag("clone_flags", name)));
+        assert_eq!(text("clone_flags", flags[0] | flags[1]), "CLONE_FS");
+    }
+
+    /// Some tables are only those of members of structures.
+    #[test]
+    fn all_tables_have_names() {
+        assert_eq!(text("sigaction_flags", 0x1400_0000), "SA_RESTORER|SA_RESTART");
+        assert_eq!(text("landlock_access_net", 1), "LANDLOCK_ACCESS_NET_BIND_TCP");
+        // An architecture is a number beside the flags.
+        assert_eq!(text("kexec_load_flags", 0x2a_0001), "KEXEC_ON_CRASH|KEXEC_ARCH_SH");
+        assert!(flag_tables().all(|table| NAMES.contains_key(table[0].table)));
     }
 
     /// A wrong name in a list above would do nothing.

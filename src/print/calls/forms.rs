@@ -66,10 +66,17 @@ pub const FORMS: &[(&str, Form)] = &[
     ("clone3", tasks::clone3),
     ("argv", tasks::argv),
     ("env", tasks::env),
+    // The exit event has other flags under the name: those of the new program.
+    ("of-enter", |a, at| if a.params.row().ty.is_enter() { a.param(at) } else { a.unknown() }),
     ("node", node),
     ("device", device),
     ("prctl", tasks::prctl),
     ("request", |a, at| with(a, at, |a, v| named_or_hex(a, kernel::REQUESTS, v))),
+    // The enter event has a number without names, and with a sign.
+    ("bpf", |a, at| {
+        const COMMANDS: FlagTable = flag_table("bpf_commands");
+        with(a, at, |a, v| flags::enumerated(a.out, COMMANDS, u64::from(v as u32)));
+    }),
     ("operation", |a, at| with(a, at, |a, v| named(a, kernel::SECCOMP, v))),
     ("fs-value", fs_value),
     ("uring", uring),

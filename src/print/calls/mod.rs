@@ -275,6 +275,16 @@ impl Calls {
                 }
                 Arg::Param(param) => a.param(param),
                 Arg::Formed(param, form) => form(&mut a, param),
+                Arg::OneOf(set) => match (0..u32::BITS as usize)
+                    .find(|param| set & 1 << param != 0 && !params.is_absent(*param))
+                {
+                    Some(param) => a.param(param),
+                    None if is_start => {
+                        a.out.truncate(before);
+                        return at;
+                    }
+                    None => a.unknown(),
+                },
                 Arg::Unknown => a.unknown(),
             }
             if a.out.len() == from {

@@ -1,6 +1,6 @@
 //! The calls that have started: which exit event ends which.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, num::NonZeroU16};
 
 use super::{
     params::{Params, number},
@@ -29,7 +29,7 @@ pub struct Start {
     pub is_broken: bool,
     ts: u64,
     exit: EventType,
-    digest: u64,
+    numbers: Numbers,
 }
 
 /// The calls that have started and not ended.
@@ -47,9 +47,9 @@ impl Starts {
         let is_generic = shape.name.is_empty();
         let name = if is_generic { event.syscall().map_or("", |call| call.name) } else { shape.name };
         let has_more = if is_generic { !table::is_without_arguments(name) } else { shape.all > args };
-        let digest = digest(params, shape, args);
+        let numbers = Numbers::of(params, shape, args);
         let start =
-            Start { name, args, has_more, is_broken: false, ts: event.ts(), exit: shape.exit, digest };
+            Start { name, args, has_more, is_broken: false, ts: event.ts(), exit: shape.exit, numbers };
         self.held = Some((event.tid(), start));
     }
 
@@ -105,30 +105,55 @@ impl Starts {
         self.of(event.tid()).filter(|start| {
             machine.latency() == Some(event.ts().saturating_sub(start.ts))
                 && start.exit == event.ty()
-                && start.digest == digest(params, shape, start.args)
+                && start.numbers.agree(&Numbers::of(params, shape, start.args))
         })
     }
 }
 
-/// Returns a digest of the numbers among the first arguments, and of the number of a generic call. Only what a register
-/// holds is the same at a call's start and end: not texts, times and sets, and not flags, to which the recorder adds some.
-fn digest(params: &Params<'_>, shape: &Shape, args: usize) -> u64 {
-    let is_generic = params.event.ty().is_generic();
-    let mut digest = if is_generic { u64::from(native_number(params.event)) } else { 0 };
-    for arg in shape.args.iter().take(args) {
-        let (Arg::Param(at) | Arg::Formed(at, _)) = *arg else { continue };
-        let Some((_, decoded)) = params.at(at) else { continue };
-        let is_set = decoded.format == PrintFormat::HEX && decoded.ty.size() != Some(8);
-        match decoded.value {
-            Value::Flags(_) | Value::Flags64(_) | Value::Mode(_) | Value::RelTime(_) | Value::SigSet(_) => {}
-            value if !is_set => {
-                let number = number(value).unwrap_or_default() as u64;
-                digest = (digest.rotate_left(5) ^ number).wrapping_mul(0x517c_c1b7_2722_0a95);
-            }
-            _ => {}
+/// The most arguments of a call.
+const ARGS: usize = 8;
+
+/// What a call's start and its end have in common: the number of a generic call, and digests of the numbers among the first
+/// arguments, as far as an event has them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Numbers {
+    native: u16,
+    args: [Option<NonZeroU16>; ARGS],
+}
+
+impl Numbers {
+    /// Only what a register holds is the same at a call's start and end: not texts, times and sets, and not flags, to which
+    /// the recorder adds some. Of a number, the low 32 bits: one of both events may have it with another sign.
+    fn of(params: &Params<'_>, shape: &Shape, args: usize) -> Numbers {
+        let native = if params.event.ty().is_generic() { native_number(params.event) } else { 0 };
+        let mut numbers = Numbers { native, ..Numbers::default() };
+        for (to, arg) in numbers.args.iter_mut().zip(shape.args.iter().take(args)) {
+            let (Arg::Param(at) | Arg::Formed(at, _)) = *arg else { continue };
+            let Some((_, decoded)) = params.at(at) else { continue };
+            let is_set = decoded.format == PrintFormat::HEX && decoded.ty.size() != Some(8);
+            *to = match decoded.value {
+                Value::Flags(_)
+                | Value::Flags64(_)
+                | Value::Mode(_)
+                | Value::RelTime(_)
+                | Value::SigSet(_) => None,
+                value if !is_set => number(value).map(digest),
+                _ => None,
+            };
         }
+        numbers
     }
-    digest
+
+    /// Returns whether both can be of the same call: an argument that only one of them has says nothing.
+    fn agree(&self, other: &Numbers) -> bool {
+        let both = self.args.iter().zip(&other.args).filter_map(|(a, b)| Some(((*a)?, (*b)?)));
+        self.native == other.native && both.into_iter().all(|(a, b)| a == b)
+    }
+}
+
+fn digest(number: i64) -> NonZeroU16 {
+    let mixed = (number as u32).wrapping_mul(0x9e37_79b1) >> 16;
+    NonZeroU16::MIN | mixed as u16
 }
 
 /// Returns the number of a generic event's call.

@@ -130,7 +130,7 @@ const CALLS: &[(&str, &str)] = &[
     ("userfaultfd", "flags"),
     ("openat2", "dirfd name flags:how *"),
     ("mprotect", "addr:pointer length prot"),
-    ("execveat", "dirfd pathname args:argv env:env flags"),
+    ("execveat", "dirfd pathname args:argv env:env flags:of-enter"),
     ("copy_file_range", "fdin * fdout * len *"),
     ("clone3", "flags:clone3 *"),
     ("open_by_handle_at", "mountfd * flags"),
@@ -145,7 +145,7 @@ const CALLS: &[(&str, &str)] = &[
     ("dup2", "oldfd|fd newfd:number"),
     ("dup3", "oldfd|fd newfd:number flags"),
     ("dup", "oldfd|fd"),
-    ("bpf", "cmd *"),
+    ("bpf", "cmd:bpf *"),
     ("mlock2", "addr:pointer len flags"),
     ("fsconfig", "fd cmd key value_charbuf:fs-value aux"),
     ("epoll_create", "size"),
@@ -200,6 +200,8 @@ pub enum Arg {
     Param(usize),
     /// A parameter in a form of its own.
     Formed(usize, Form),
+    /// The first of several parameters that has a value: other commands have others. A bit for each parameter.
+    OneOf(u32),
     /// The recorder does not have it.
     Unknown,
 }
@@ -239,8 +241,13 @@ impl Shape {
         let first = row.base_params() + if is_enter { 0 } else { 1 };
         let all = row.args.iter().map(|arg| usize::from(arg.index) + 1).max().unwrap_or(0);
         let arg = |index: usize| {
-            let at = row.args.iter().position(|arg| usize::from(arg.index) == index);
-            at.map_or(Arg::Unknown, |at| Arg::Param(first + at))
+            let of = |(_, arg): &(usize, &scap::events::Arg)| usize::from(arg.index) == index;
+            let all: Vec<_> = row.args.iter().enumerate().filter(of).map(|(at, _)| first + at).collect();
+            match all[..] {
+                [] => Arg::Unknown,
+                [at] => Arg::Param(at),
+                _ => Arg::OneOf(all.iter().fold(0, |set, at| set | 1 << at)),
+            }
         };
         let args = (0..all).map(arg).take_while(|arg| !is_enter || !matches!(arg, Arg::Unknown)).collect();
         Shape { name: row.joined.name, exit: EventType(1), args, all }

@@ -260,6 +260,28 @@ fn an_execveat_ends_as_an_execve() {
     assert_eq!(lines, expected);
 }
 
+/// Its exit event has neither directory nor path, and other flags under the name.
+#[test]
+fn an_execveat_that_fails_is_one_call() {
+    let execveat = [Value::Fd(-100), Value::Text(b"/bin/x"), Value::Flags(0x1000)];
+    let pid = Value::Pid(100);
+    let mut failed = vec![Value::Errno(-2), Value::Text(b"x"), Value::Bytes(b"1\0"), pid, pid, Value::Pid(1)];
+    failed.extend([NA; 13]);
+    failed.push(Value::Flags(1));
+    let lines = Capture::new().event(100, "execveat_e", &execveat).event(100, "execveat_x", &failed).calls();
+    let expected = "100<sh> execveat(AT_FDCWD, \"/bin/x\", [\"x\", \"1\"], ..., ...) = -1 ENOENT (No such file or \
+                    directory) <0.000000>";
+    assert_eq!(lines, [expected]);
+}
+
+/// The same number has a sign in one of both events.
+#[test]
+fn a_number_is_the_same_with_and_without_a_sign() {
+    let started = Capture::new().event(100, "bpf_e", &[Value::Int(-87_097_619)]);
+    let lines = started.event(100, "bpf_x", &[Value::Fd(-22), Value::Enum(0xface_feed)]).calls();
+    assert_eq!(lines, ["100<sh> bpf(0xfacefeed, ...) = -1 EINVAL (Invalid argument) <0.000000>"]);
+}
+
 #[test]
 fn nothing_is_paired_across_a_gap() {
     let lines =

@@ -188,3 +188,30 @@ fn an_extension_without_its_event_is_an_event_by_itself() {
     assert_eq!(summary.to_json()["extended"], 1);
     assert!(summary.to_text(5).contains("extensions without their event"));
 }
+
+/// An argument that has a parameter for each kind of rule.
+#[test]
+fn of_several_parameters_the_one_with_a_value_is_the_argument() {
+    let mut rule = vec![0; 17];
+    rule[1] = 1;
+    rule[9] = 80;
+    let values = [Value::Errno(0), Value::Fd(9), Value::Enum(2), NA, Value::Bytes(&rule), Value::Flags(0)];
+    let lines = Capture::new().extended(100, "landlock_add_rule", false, &values).calls();
+    let rule = "{allowed_access=LANDLOCK_ACCESS_NET_BIND_TCP, port=80}";
+    assert_eq!(lines, [format!("100<sh> landlock_add_rule(9, LANDLOCK_RULE_NET_PORT, {rule}, 0) = 0")]);
+    let values = [Value::Errno(-14), Value::Fd(9), Value::Enum(2), NA, NA, Value::Flags(0)];
+    let lines = Capture::new().extended(100, "landlock_add_rule", false, &values).calls();
+    assert_eq!(
+        lines,
+        ["100<sh> landlock_add_rule(9, LANDLOCK_RULE_NET_PORT, ..., 0) = -1 EFAULT (Bad address)"]
+    );
+}
+
+/// Texts that a call returns are shown with the NULs between them.
+#[test]
+fn a_list_of_texts_is_one_text() {
+    let names = b"user.a\0user.b\0";
+    let values = [Value::Errno(14), Value::Fd(9), Value::Texts(names), Value::Uint(64)];
+    let lines = Capture::new().extended(100, "flistxattr", false, &values).calls();
+    assert_eq!(lines, ["100<sh> flistxattr(9, \"user.a\\0user.b\\0\", 64) = 14"]);
+}

@@ -144,11 +144,13 @@ proptest! {
 
     #[test]
     fn any_event_is_shown(state in strategies::state(), events in vec(strategies::event(), 1..20), tids: [u8; 20]) {
-        // Few threads, so that events use each other's descriptors.
+        // Few threads, so that events use each other's descriptors; times that differ, so that no event is by chance the
+        // extension of the one before.
         let events: Vec<_> = events
             .iter()
             .zip(tids)
-            .map(|((row, values), tid)| strategies::built(row, values, 1, u64::from(tid % 3)))
+            .zip(1..)
+            .map(|(((row, values), tid), ts)| strategies::built(row, values, ts, u64::from(tid % 3)))
             .collect();
         let capture = Capture { bytes: strategies::capture(&state, &events), ts: 0 };
         let (lines, result) = capture.read(|args| args.wanted.all = true);

@@ -66,6 +66,14 @@ fn wait4(t: &mut Row) {
         t.fails(libc::ECHILD, || syscall!(SYS_wait4, -NO_PID, &raw mut status, options, &raw mut usage));
     event.i64("pid", -i64::from(NO_PID)).empty("wstatus").u32("options", 0x4000_0001).empty("rusage");
 
+    // The child has not ended: the kernel fills in nothing.
+    let waiting = child(|| syscall!(SYS_pause));
+    let (res, event) = t.succeeds(|| syscall!(SYS_wait4, waiting, &raw mut status, options, &raw mut usage));
+    assert_eq!(res, 0);
+    event.i64("pid", waiting).empty("wstatus").u32("options", 0x4000_0001).empty("rusage");
+    syscall!(SYS_kill, waiting, libc::SIGKILL);
+    syscall!(SYS_wait4, waiting, 0, 0, 0);
+
     for (end, reason, code) in [(Ok(3), 0, 3), (Err(libc::SIGKILL), 9, 0)] {
         let mut wait = || {
             let child = child_with(end);
