@@ -66,7 +66,16 @@ impl Wanted {
             exit: of(self.directions.exit),
             ..Selection::default()
         };
-        if self.has_companions() { asked.with_companions() } else { asked }
+        if !self.has_companions() {
+            return asked;
+        }
+        let mut selection = asked.with_companions();
+        if !self.extensions {
+            // Generic events alone do not tell what their calls change.
+            let calls = selection.for_names.calls;
+            selection.for_names.calls = calls.iter().filter(|call| call.exit().is_some()).collect();
+        }
+        selection
     }
 
     fn tracepoints(&self) -> TracepointSet {
