@@ -7,8 +7,8 @@ CAPTURE ?= demo.scap
 # Debian packages for building and for checking the code.
 BUILD_PACKAGES = clang libelf-dev zlib1g-dev pkg-config
 LINT_PACKAGES  = clang-format shellcheck
-# For the tests: mount, mkfs.ext4, setcap.
-TEST_PACKAGES  = mount e2fsprogs libcap2-bin
+# For the tests: mount, mkfs.ext4, setcap; strace and perf, to count beside them.
+TEST_PACKAGES  = mount e2fsprogs libcap2-bin strace linux-perf
 # For test-package.
 PACKAGE_PACKAGES = debootstrap lintian
 # For the benchmarks: the other recorders, and the programs that they record.

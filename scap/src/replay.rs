@@ -32,8 +32,8 @@ pub struct Moment<'a> {
     pub is_asked: bool,
     /// Whether it is the first event of its section, and older than an event of the previous section.
     pub turns_back: bool,
-    /// Whether fields of a descriptor are those of the one that a call moves data from, as `sendfile` does; usually, they are those
-    /// of the one that it moves data to.
+    /// Whether fields of a descriptor are those of the one that a call moves data from, as `sendfile` does. Usually, they are
+    /// those of the one that it moves data to.
     pub of_source: bool,
     /// The memory that tables may take, in bytes.
     pub limit: u64,

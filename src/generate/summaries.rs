@@ -9,8 +9,9 @@ const SUMMARY: Page = Page {
     ..EMPTY
 };
 
-const SOURCES: &str = "With captures, it reads them; without, it records what happens, as scapd-trace(1) does: the processes of `-p`, a \
-    command and what it starts, or the whole machine until ^C. With a command, its exit status is that of scapd.";
+const SOURCES: &str = "With captures, it reads them; without, it records what happens, as scapd-trace(1) does: the \
+    processes of `-p`, a command and what it starts, or the whole machine until ^C. With a command, its exit status is \
+    that of scapd.";
 
 /// All of them.
 pub(super) const SUMMARIES: &[Page] = &[
@@ -47,7 +48,7 @@ pub(super) const SUMMARIES: &[Page] = &[
         command: "slow",
         description: &[
             "Prints the calls that took longest, in the form of `scapd read --calls`, the slowest first. Calls that have \
-             not ended are among them, with the time so far.",
+             not ended are among them, with the time so far. Requests of io_uring are not.",
             SOURCES,
         ],
         examples: &[

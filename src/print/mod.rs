@@ -114,6 +114,14 @@ pub trait View {
         Ok(())
     }
 
+    /// Takes an event before the time that is shown.
+    ///
+    /// # Errors
+    /// If `out` cannot be written.
+    fn before(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
+        self.unwanted(moment, out)
+    }
+
     /// Returns when the event was, in ns since the epoch, that has begun a line which later events complete, if it was not
     /// shown yet; `None` if there is no such line.
     fn waits_since(&self) -> Option<u64> {

@@ -65,7 +65,8 @@ pub struct ReadArgs {
     /// the event before, and whatever is no regular file.
     pub jobs: u16,
     /// How much memory the captured machine's threads, descriptors and users may take, in bytes; by default as
-    /// [`Reader::max_state`] has it. At a section's start there are two copies of them for a moment.
+    /// [`Reader::max_state`](scap::format::Reader::max_state) has it. At a section's start there are two copies of them for
+    /// a moment.
     pub max_state: Option<u64>,
     /// Write them to a capture instead.
     pub slice: Option<SliceTo>,

@@ -248,9 +248,13 @@ impl<'a> Run<'a> {
         if ts > to || !is_shown {
             return Ok(true);
         }
-        if ts < from || !self.args.wanted.has(moment, &mut self.matcher) {
+        if ts < from {
+            self.view.before(moment, out)?;
+            return Ok(true);
+        }
+        if !self.args.wanted.has(moment, &mut self.matcher) {
             self.view.unwanted(moment, out)?;
-            return Ok(ts < from || self.excludes(moment.event().ty()));
+            return Ok(self.excludes(moment.event().ty()));
         }
         self.begin(out)?;
         self.view.event(moment, out)?;

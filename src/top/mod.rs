@@ -6,6 +6,8 @@
 mod slow;
 mod state;
 mod table;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod units;
 mod view;

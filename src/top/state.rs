@@ -189,7 +189,14 @@ impl<'a> State<'a> {
     }
 
     fn json(&self, parts: &[Part]) -> Json {
-        let descriptor = |(pid, fd, open): &(u64, i64, &OpenFd)| json!({"pid": pid, "fd": fd, "type": kind(open), "name": json_bytes(&open.name)});
+        let descriptor = |(pid, fd, open): &(u64, i64, &OpenFd)| {
+            json!({
+                "pid": pid,
+                "fd": fd,
+                "type": kind(open),
+                "name": json_bytes(&open.name),
+            })
+        };
         let process = |pid: &u64| {
             let process = self.process(*pid)?;
             Some(json!({

@@ -54,6 +54,11 @@ impl View for WaitingView {
         self.waiting.event(moment, false).map_err(io::Error::other)
     }
 
+    fn before(&mut self, moment: &Moment<'_>, _out: &mut dyn Write) -> io::Result<()> {
+        self.waiting.skip(moment.event().ts());
+        Ok(())
+    }
+
     fn end(&mut self, now: Now<'_>, _out: &mut dyn Write) -> io::Result<()> {
         self.waiting.end_capture(now);
         self.span = self.span.map(|(from, to)| (from, to.max(now.ts)));

@@ -138,6 +138,30 @@ fn the_slowest_calls_are_kept_with_those_that_go_on() {
     // Of two of the same time, the earlier one.
     assert_eq!(slowest(4, false)[3], (30, true, 4));
     assert_eq!(slowest(0, true), []);
+    let mut capture = Capture::new().clock(BOOT + 1000, 10);
+    [30, 30].into_iter().for_each(|ns| call(&mut capture, ns));
+    let each =
+        |slowest: &mut Slowest<u64>, moment: &Moment<'_>| slowest.event(moment, |moment| Some(moment.num));
+    let first = replay(&capture, Slowest::new(1, false), each, |_, _| {}).into_sorted();
+    assert_eq!(first.iter().map(|slow| slow.what).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn a_call_whose_end_nobody_told_is_not_pending() {
+    let mut capture = Capture::new();
+    capture.event(60, "getcwd_e", &[]).event(60, "getcwd_x", &[("res", OK)]).event(60, "chdir_e", &[]);
+    let top = Top::new(Keys::parse("call").unwrap());
+    // The reader goes past what is not wanted.
+    let each = |top: &mut Top, moment: &Moment<'_>| {
+        if moment.num == 1 {
+            top.event(moment).unwrap();
+        }
+    };
+    let top = replay(&capture, top, each, |top, now| {
+        top.end_capture(now);
+        top.finish(now.ts);
+    });
+    assert_eq!(top.total().pending, 0);
 }
 
 #[test]

@@ -13,8 +13,10 @@ use crate::{
 pub(super) enum Kind {
     /// The start of a call.
     Enter,
-    /// The end of a call, or of a request of io_uring.
+    /// The end of a call.
     Exit,
+    /// The end of a request of io_uring, which is no call of its thread.
+    Request,
     /// One of several ends of a call: `sendmmsg` and `recvmmsg` have one for each message.
     Message,
     /// A signal reaches a thread.
@@ -88,7 +90,7 @@ impl RowKind {
         let (effect, is_enter) = (row.effect(), row.ty.is_enter());
         let is_call = row.source == Source::Syscall;
         let kind = match effect {
-            Some(Effect::IoUringComplete) => Kind::Exit,
+            Some(Effect::IoUringComplete) => Kind::Request,
             Some(Effect::Exit) => Kind::End,
             _ if is_call && is_enter => Kind::Enter,
             _ if is_call && matches!(row.name, "sendmmsg" | "recvmmsg") => Kind::Message,
@@ -148,7 +150,7 @@ impl Outcome {
     /// Returns what came of the call that an event ends; `None` if it ends none. The return of a clone in the child is no
     /// end, and a request of io_uring ends with its completion.
     pub fn of(moment: &Moment<'_>) -> Option<Outcome> {
-        matches!(kind(moment), Kind::Exit | Kind::Message).then(|| Outcome::at(moment))
+        matches!(kind(moment), Kind::Exit | Kind::Request | Kind::Message).then(|| Outcome::at(moment))
     }
 
     /// Returns what came of the call that an event ends, which is known to end one.

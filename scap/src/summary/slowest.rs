@@ -53,10 +53,13 @@ impl<T: Eq> Slowest<T> {
 
     /// Takes an event. `note` is asked about a call that is among the slowest so far.
     pub fn event(&mut self, moment: &Moment<'_>, note: impl FnOnce(&Moment<'_>) -> Option<T>) {
-        match kind(moment) {
+        let kind = kind(moment);
+        match kind {
             Kind::Enter => self.begun.enter(moment.event()),
-            Kind::Exit | Kind::Message => {
-                self.begun.exit(moment.event().tid());
+            Kind::Request | Kind::Exit | Kind::Message => {
+                if kind != Kind::Request {
+                    self.begun.exit(moment.event().tid());
+                }
                 if let Some(latency) = moment.machine.latency() {
                     self.put(latency, true, moment, note);
                 }

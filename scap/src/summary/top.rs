@@ -22,8 +22,8 @@ use crate::{
 pub struct Top {
     groups: Groups<Totals>,
     begun: Begun,
-    /// Calls that had not ended at the end of a capture before, by their threads: their groups and when they began. They may go on
-    /// in the next one.
+    /// Calls that had not ended at the end of a capture before, by their threads: their groups and when they began. They may
+    /// go on in the next one.
     carried: HashMap<u64, (usize, u64)>,
     /// Threads whose last event was the end of one message of several, and the type of that event.
     messages: HashMap<u64, EventType>,
@@ -98,7 +98,7 @@ impl Top {
         if kind == Kind::Other {
             return Ok(());
         }
-        if !self.carried.is_empty() && kind != Kind::Signal {
+        if !self.carried.is_empty() && !matches!(kind, Kind::Signal | Kind::Request) {
             self.carried.remove(&event.tid());
         }
         match kind {
@@ -110,8 +110,13 @@ impl Top {
                     self.messages.remove(&event.tid());
                 }
             }
-            Kind::Exit => return self.ended(moment, true),
+            Kind::Request => return self.ended(moment, true),
+            Kind::Exit => {
+                self.begun.exit(event.tid());
+                return self.ended(moment, true);
+            }
             Kind::Message => {
+                self.begun.exit(event.tid());
                 let is_further = self.messages.get(&event.tid()) == Some(&event.ty());
                 let outcome = self.ended(moment, !is_further);
                 // Without their enter events, one call is not told from the next.
@@ -145,7 +150,6 @@ impl Top {
 
     #[inline]
     fn ended(&mut self, moment: &Moment<'_>, is_call: bool) -> Result<(), TooManyGroups> {
-        self.begun.exit(moment.event().tid());
         let Some(index) = self.groups.index(moment) else {
             self.without_key += u64::from(is_call);
             return Ok(());
@@ -213,8 +217,8 @@ impl Top {
         }
     }
 
-    /// Counts the calls as pending that have not ended at this time, in ns since the epoch: that of the last event, behind the end of
-    /// the last capture.
+    /// Counts the calls as pending that have not ended, behind the end of the last capture. `ts` is the time of the last event, in
+    /// ns since the epoch.
     pub fn finish(&mut self, ts: u64) {
         for (index, since) in std::mem::take(&mut self.carried).into_values() {
             if let Some(totals) = self.groups.item(index) {
@@ -223,7 +227,8 @@ impl Top {
         }
     }
 
-    /// Ends an interval: counts the calls as pending that have not ended. What follows [`clear`](Top::clear) is the next one.
+    /// Ends an interval: counts the calls as pending that have not ended. What follows [`clear`](Top::clear) is the next
+    /// one.
     pub fn end_interval(&mut self, now: Now<'_>) {
         for event in self.begun.events(now.machine) {
             let index = self.groups.index(&now.with(event));

@@ -138,12 +138,11 @@ impl Waiting {
             Some(Effect::Drop) => self.gap(ts),
             Some(Effect::Switch) => self.switched(moment),
             _ if matches!(kind, Kind::Enter | Kind::Exit | Kind::Message | Kind::End) => {
-                let is_call = event.info().is_some_and(|row| row.effect() != Some(Effect::IoUringComplete));
                 if is_wanted && !self.tasks.contains_key(&tid) {
                     self.begin(moment, start, kind)?;
                 }
                 let (runs, wait) = (self.has_switches.then_some(true), || Wait::of(moment));
-                let Some(task) = self.tasks.get_mut(&tid).filter(|_| is_call) else { return Ok(()) };
+                let Some(task) = self.tasks.get_mut(&tid) else { return Ok(()) };
                 // The exit event knows best what the call was about.
                 if kind == Kind::Exit && task.wait.is_some() {
                     task.wait = Some(wait());
@@ -168,6 +167,11 @@ impl Waiting {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Takes the time of an event before those that count, in ns since the epoch: threads count from the last of these on.
+    pub fn skip(&mut self, ts: u64) {
+        self.start = Some(ts);
     }
 
     /// Notes the thread of an event, which is its first one.

@@ -131,8 +131,9 @@ impl Calls {
         let call = Call { moment, params: &params, shape };
         let latency = moment.machine.latency();
         if event.ty().is_enter() {
-            self.open(call, event.ts());
-            self.text.push_str(" <unfinished ...>");
+            let args = self.open(call, event.ts());
+            self.text.push_str(if args > 0 && shape.all > args { ",  " } else { " " });
+            self.text.push_str("<unfinished ...>");
         } else {
             self.open(call, event.ts().saturating_sub(latency.unwrap_or(0)));
             self.result(call, latency);

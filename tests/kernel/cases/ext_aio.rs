@@ -292,16 +292,19 @@ fn bytes<T: Copy>(words: &[T]) -> &[u8] {
 }
 
 fn pselect6(r: &mut Row) {
-    // Descriptor 63 is not open. The sets have whole words.
-    let (mut read, mut write, mut except) = ([1u64 << 63, 5], [0u64, 6], [0u64, 7]);
-    let (mut timeout, set) = (TIMEOUT, MASK);
-    let signals = [&raw const set as u64, 8];
-    let (sets, time) =
+    // The process has room for descriptors 511 to 514, which are not open. The sets have whole words.
+    drop(own(syscall!(SYS_fcntl, 0, libc::F_DUPFD, 514)));
+    let set = |eighth, ninth| -> [u64; 9] { [0, 0, 0, 0, 0, 0, 0, eighth, ninth] };
+    let sets = [set(1 << 63, 5), set(0, 6), set(0, 7)];
+    let [mut read, mut write, mut except] = sets;
+    let (mut timeout, mask) = (TIMEOUT, MASK);
+    let signals = [&raw const mask as u64, 8];
+    let (places, time) =
         ([&mut read, &mut write, &mut except].map(|set| set.as_mut_ptr()), timeout.as_mut_ptr());
-    let event = fails!(r, libc::EBADF, 70, sets[0], sets[1], sets[2], time, signals.as_ptr());
-    event.i32("nfds", 70).bytes("readfds", bytes(&[1u64 << 63, 5])).bytes("writefds", bytes(&[0u64, 6]));
-    event.bytes("exceptfds", bytes(&[0u64, 7])).structure("timeout", &timeout).structure("sigmask", &signals);
-    event.u64("signals", set);
+    let event = fails!(r, libc::EBADF, 518, places[0], places[1], places[2], time, signals.as_ptr());
+    event.i32("nfds", 518).bytes("readfds", bytes(&sets[0])).bytes("writefds", bytes(&sets[1]));
+    event.bytes("exceptfds", bytes(&sets[2])).structure("timeout", &timeout).structure("sigmask", &signals);
+    event.u64("signals", mask);
     let (_epoll, [from, _into]) = ready();
     let fd = fd_of(&from) as usize;
     let (mut ready, mut timeout, none) = ([0u64; 16], [5i64, 0], null::<u8>());
@@ -315,14 +318,15 @@ fn pselect6(r: &mut Row) {
     #[cfg(target_arch = "x86_64")]
     {
         const TIME64: u16 = 413;
-        let words = [0u32, 1 << 31, 9];
+        let words: [u32; 17] =
+            std::array::from_fn(|word| [1 << 31, 9].get(word.wrapping_sub(15)).copied().unwrap_or(0));
         let mut low = LowMemory::new();
         let (sets, time) = (low.put_words(&words), low.put_words(&[0; 4]));
         let set = low.put_words(&[1 << 11, 0]);
         let signals = low.put_words(&[set, 8]);
         for (number, size) in [(i386("pselect6"), 8), (TIME64, 16)] {
-            let event = r.number32(number, -9, [65, sets, 0, sets, time, signals]);
-            event.i32("nfds", 65).bytes("readfds", bytes(&words)).empty("writefds");
+            let event = r.number32(number, -9, [513, sets, 0, sets, time, signals]);
+            event.i32("nfds", 513).bytes("readfds", bytes(&words)).empty("writefds");
             event.bytes("exceptfds", bytes(&words)).members("timeout", &[("tv_sec", 0)]);
             event.members("sigmask", &[("sigmask", set.into()), ("sigsetsize", 8)]).u64("signals", 1 << 11);
             assert_eq!(event.length_of("timeout"), 1 + size, "with the ABI");

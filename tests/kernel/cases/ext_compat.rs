@@ -408,8 +408,9 @@ fn vm86(t: &mut Row) {
 }
 
 fn bdflush(t: &mut Row) {
-    let (_, event) = t.result32(134, [1, -5i32 as u32, 0, 0, 0, 0]);
-    event.i32("func", 1).i64("data", -5);
+    // Function 1 ends the caller before Linux 5.15.
+    let (_, event) = t.result32(134, [2, -5i32 as u32, 0, 0, 0, 0]);
+    event.i32("func", 2).i64("data", -5);
 }
 
 fn idle(t: &mut Row) {

@@ -279,7 +279,8 @@ fn move_pages(r: &mut Row) {
     // Without nodes, it only tells where the pages are.
     let none = std::ptr::null::<u8>();
     let (_, event) = succeeds!(r, 0, 2usize, addresses.as_ptr(), none, status.as_mut_ptr(), 2);
-    assert_eq!(status, [0, -libc::ENOENT]);
+    // Kernels differ in the error of a page that was not touched.
+    assert!(status[0] == 0 && status[1] < 0, "{status:?}");
     event.i64("pid", 0).u64("count", 2).structures("pages", &addresses).empty("nodes");
     event.structures("status", &status).u32("flags", 2);
 }

@@ -68,15 +68,19 @@ fn uselib(r: &mut Row) {
     fails!(r, libc::ENOENT, MISSING.as_ptr()).text("library", MISSING);
 }
 
-/// Returns the error of a call that is wrong otherwise, if this kernel has no Landlock.
-fn without_landlock() -> Option<i32> {
+/// Returns the version of Landlock, or an error if this kernel has none.
+fn landlock_version() -> i64 {
     const VERSION: u32 = 1;
-    let version = syscall!(SYS_landlock_create_ruleset, null::<u8>(), 0usize, VERSION);
-    (version == -i64::from(libc::EOPNOTSUPP)).then_some(libc::EOPNOTSUPP)
+    syscall!(SYS_landlock_create_ruleset, null::<u8>(), 0usize, VERSION)
+}
+
+/// Returns the error of a call that is wrong otherwise, if Landlock is there and not in use.
+fn without_landlock() -> Option<i32> {
+    (landlock_version() == -i64::from(libc::EOPNOTSUPP)).then_some(libc::EOPNOTSUPP)
 }
 
 fn need_landlock() {
-    if without_landlock().is_some() {
+    if landlock_version() < 0 {
         not_testable("Landlock is not among the kernel's security modules");
     }
 }
