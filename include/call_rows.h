@@ -47,6 +47,8 @@ enum sc_length {
 	SC_LENGTH_AT_MOST,  /* the result, at most that argument */
 	SC_LENGTH_BITS,     /* a bit set: that argument counts bits; whole words of the caller */
 	SC_LENGTH_NODES,    /* the same for one bit less than that argument */
+	SC_LENGTH_BEHIND,   /* a 32-bit integer 8 bytes behind the address there */
+	SC_LENGTH_PAGES,    /* that argument is the size of memory with pages of sc_value.number bytes */
 } __attribute__((packed));
 
 /* Further properties of a parameter. */
@@ -58,7 +60,10 @@ enum sc_value_flags {
 	SC_VALUE_UNITS = 16,       /* the length counts structures */
 	SC_VALUE_BEHIND = 32,      /* the bytes are behind one structure at the address */
 	SC_VALUE_CONDITIONAL = 64, /* it has a value only if argument `when_argument` is one of the bits of `when` */
-	SC_VALUE_FOUND = 128,      /* with SC_VALUE_OUT: filled in only if the result is above 0 */
+	SC_VALUE_SIGNED = 128,     /* the type of an integer has a sign */
+	SC_VALUE_VIA = 256,        /* the address is that of a pointer to the bytes */
+	SC_VALUE_EACH = 512,       /* the address is that of pointers to one structure each */
+	SC_VALUE_FOUND = 1024,     /* with SC_VALUE_OUT: filled in only if the result is above 0 */
 } __attribute__((packed));
 
 /* A parameter. The arguments are counted from 0: those of a 64-bit caller, then those of a 32-bit one. */
@@ -70,7 +75,8 @@ struct sc_value {
 	u8 argument[2];
 	u8 length_argument[2];
 	u8 when_argument[2];
-	u16 limit; /* maximum number of bytes */
+	u8 when_shift; /* bits of that argument to skip */
+	u16 limit;     /* maximum number of bytes */
 	u32 when;
 	u32 number;               /* the fixed length */
 	u16 layout_size[SC_ABIS]; /* of a structure: its size, 0 if the ABI has none */
@@ -80,6 +86,7 @@ struct sc_value {
 struct sc_call_row {
 	u8 count;                  /* its parameters, besides the result */
 	u8 result_size;            /* the size of the result; 0 if there is no row */
+	u8 result_signed;          /* whether its type has a sign */
 	u8 waits;                  /* whether the enter event has an extension */
 	u16 values[SC_ROW_VALUES]; /* the places of its parameters in sc_calls.values */
 };

@@ -145,31 +145,31 @@ static __always_inline bool stat__returned(const struct sc_call *call, int n, st
 }
 
 /* Submits an event, with the attributes as its extension if they are known. */
-#define stat__submit(call, auxmap, program, is_known, stat)                       \
-	do {                                                                      \
-		if (!(is_known)) {                                                \
-			auxmap__submit_event(call, auxmap, program);              \
-			return;                                                   \
-		}                                                                 \
-		if (!auxmap__extend(call, auxmap, program))                       \
-			return;                                                   \
-		/* Parameter 1: dev (type: PT_UINT32) */                          \
-		auxmap__store(auxmap, program##__extension, dev, (stat).dev);     \
-		/* Parameter 2: ino (type: PT_UINT64) */                          \
-		auxmap__store(auxmap, program##__extension, ino, (stat).ino);     \
-		/* Parameter 3: mode (type: PT_MODE) */                           \
-		auxmap__store(auxmap, program##__extension, mode, (stat).mode);   \
-		/* Parameter 4: nlink (type: PT_UINT32) */                        \
-		auxmap__store(auxmap, program##__extension, nlink, (stat).nlink); \
-		/* Parameter 5: uid (type: PT_UID) */                             \
-		auxmap__store(auxmap, program##__extension, uid, (stat).uid);     \
-		/* Parameter 6: gid (type: PT_GID) */                             \
-		auxmap__store(auxmap, program##__extension, gid, (stat).gid);     \
-		/* Parameter 7: rdev (type: PT_UINT32) */                         \
-		auxmap__store(auxmap, program##__extension, rdev, (stat).rdev);   \
-		/* Parameter 8: size (type: PT_UINT64) */                         \
-		auxmap__store(auxmap, program##__extension, size, (stat).size);   \
-		/* Parameter 9: mtime (type: PT_ABSTIME) */                       \
-		auxmap__store(auxmap, program##__extension, mtime, (stat).mtime); \
-		auxmap__submit_extended(call, auxmap, program);                   \
+#define stat__submit(call, auxmap, program, is_known, stat)                             \
+	do {                                                                            \
+		if (!(is_known)) {                                                      \
+			auxmap__submit_event(call, auxmap, program);                    \
+			return;                                                         \
+		}                                                                       \
+		if (!auxmap__extend(call, auxmap, program))                             \
+			return;                                                         \
+		/* Parameter 1: dev (type: PT_UINT32) */                                \
+		auxmap__store_short(auxmap, program##__extension, dev, (stat).dev);     \
+		/* Parameter 2: ino (type: PT_UINT64) */                                \
+		auxmap__store_short(auxmap, program##__extension, ino, (stat).ino);     \
+		/* Parameter 3: mode (type: PT_MODE) */                                 \
+		auxmap__store_short(auxmap, program##__extension, mode, (stat).mode);   \
+		/* Parameter 4: nlink (type: PT_UINT32) */                              \
+		auxmap__store_short(auxmap, program##__extension, nlink, (stat).nlink); \
+		/* Parameter 5: uid (type: PT_UID) */                                   \
+		auxmap__store_short(auxmap, program##__extension, uid, (stat).uid);     \
+		/* Parameter 6: gid (type: PT_GID) */                                   \
+		auxmap__store_short(auxmap, program##__extension, gid, (stat).gid);     \
+		/* Parameter 7: rdev (type: PT_UINT32) */                               \
+		auxmap__store_short(auxmap, program##__extension, rdev, (stat).rdev);   \
+		/* Parameter 8: size (type: PT_UINT64) */                               \
+		auxmap__store_short(auxmap, program##__extension, size, (stat).size);   \
+		/* Parameter 9: mtime (type: PT_ABSTIME) */                             \
+		auxmap__store(auxmap, program##__extension, mtime, (stat).mtime);       \
+		auxmap__submit_extended(call, auxmap, program);                         \
 	} while (0)

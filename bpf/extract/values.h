@@ -5,6 +5,9 @@
 #include "extract/data.h"
 #include "template/extension.h"
 
+/* Maximum number of structures that are read by a pointer each. */
+#define SC_EACH_MAX 16
+
 /* Returns the ABI of the current call. */
 static __always_inline u32 values__abi(const struct sc_call *call, u32 number)
 {
@@ -67,6 +70,19 @@ static __always_inline u64 values__integer(const struct sc_described *described,
 	return number;
 }
 
+/*
+ * Stores an integer of a type of `size` bytes at the tail, in as few bytes as it needs: readers extend it. Returns how many.
+ */
+static __always_inline u32 values__put(struct auxmap *auxmap, u64 number, u32 size, bool is_signed)
+{
+	u32 unused = (64 - 8 * size) & 63;
+
+	number <<= unused;
+	number = is_signed ? (u64)((s64)number >> unused) : number >> unused;
+	*(u64 *)auxmap__tail(auxmap) = number;
+	return extension__needed(number, is_signed);
+}
+
 /* Returns how many bytes a set of this many bits has: whole words of the caller. */
 static __always_inline u64 values__bits(u64 bits, bool ilp32)
 {
@@ -88,6 +104,11 @@ static __always_inline u64 values__length(const struct sc_described *described, 
 	case SC_LENGTH_AT:
 		bpf_probe_read_user(&number, sizeof(number), (const void *)argument);
 		return number;
+	case SC_LENGTH_BEHIND:
+		bpf_probe_read_user(&number, sizeof(number), (const void *)argument + sizeof(u64));
+		return number;
+	case SC_LENGTH_PAGES:
+		return value->number ? (argument + value->number - 1) / value->number : 0;
 	case SC_LENGTH_RESULT:
 		return result;
 	case SC_LENGTH_AT_MOST:
@@ -125,7 +146,43 @@ static __always_inline u64 values__kept(const struct sc_described *described, co
 	}
 	if (value->form == SC_FORM_STRUCT && length > layout_size)
 		length = layout_size;
+	if (value->flags & SC_VALUE_VIA && value->flags & SC_VALUE_OUT)
+		limit = data__cut(data__received(described->ret), limit);
 	return length < limit ? length : limit;
+}
+
+/* Returns entry i of an array of the caller's pointers; 0 if it cannot be read. */
+static __always_inline u64 values__pointer(const struct sc_described *described, u64 address, u32 i)
+{
+	bool ilp32 = values__is_ilp32(described);
+	u64 pointer = 0;
+
+	bpf_probe_read_user(&pointer, ilp32 ? sizeof(u32) : sizeof(u64),
+			    (const void *)address + i * (ilp32 ? sizeof(u32) : sizeof(u64)));
+	return pointer;
+}
+
+/* Writes the structures that an array of pointers points to, behind the ABI. Returns their length, 0 if there are none. */
+static __always_inline u32 values__read_each(const struct sc_described *described,
+					     const volatile struct sc_value *value, const struct auxmap *auxmap,
+					     u64 address)
+{
+	u64 layout_size = value->layout_size[SC_BOUND(described->abi, 8)];
+	u32 end = SC_BOUND(values__kept(described, value, layout_size), SC_SCRATCH_HALF), length = 0;
+
+	*(auxmap->data + SC_BOUND(auxmap->pos, SC_SCRATCH_HALF)) = described->abi;
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < SC_EACH_MAX; i++) {
+		u8 *to = auxmap->data + SC_BOUND(auxmap->pos + 1 + length, SC_SCRATCH_HALF);
+
+		if (length >= end)
+			break;
+		if (bpf_probe_read_user(to, SC_BOUND(layout_size, SC_SCRATCH_HALF),
+					(const void *)values__pointer(described, address, i)))
+			break;
+		length = SC_BOUND(length + layout_size, SC_SCRATCH_HALF);
+	}
+	return length ? length + 1 : 0;
 }
 
 /* Writes bytes at the tail, with what its form adds to them. Returns how many were written, 0 if they cannot be read. */
@@ -163,7 +220,8 @@ static __always_inline bool values__applies(const struct sc_described *described
 		return false;
 	if (!(value->flags & SC_VALUE_CONDITIONAL))
 		return true;
-	number = values__argument(described, values__which(described, value->when_argument));
+	number =
+		values__argument(described, values__which(described, value->when_argument)) >> (value->when_shift & 63);
 	return number < 32 && value->when >> (number & 31) & 1;
 }
 
@@ -189,6 +247,10 @@ __noinline u32 values__read(u32 place, u32 pos)
 		return 0;
 	if (value->form == SC_FORM_STRING)
 		return auxmap__read_string(&auxmap, (const void *)address, SC_MAX_PATH, SC_USER);
+	if (value->flags & SC_VALUE_EACH)
+		return values__read_each(described, value, &auxmap, address);
+	if (value->flags & SC_VALUE_VIA)
+		address = values__pointer(described, address, 0);
 	if (value->form != SC_FORM_IOVEC)
 		return values__read_bytes(described, value, &auxmap, address);
 	limit = values__limit(value);
@@ -216,8 +278,8 @@ static __always_inline void values__store(struct sc_call *call, const struct sc_
 			if (call->way == SC_WAY_EXIT)
 				length = values__read(place, auxmap->pos);
 		} else if (values__applies(described, value)) {
-			*(u64 *)auxmap__tail(auxmap) = values__integer(described, value);
-			length = value->size;
+			length = values__put(auxmap, values__integer(described, value), value->size,
+					     value->flags & SC_VALUE_SIGNED);
 		}
 		*(u16 *)(auxmap->event + SC_LENGTH_AT(index + i)) = length;
 		auxmap->pos = auxmap__forget(auxmap, auxmap->pos + length);

@@ -122,5 +122,5 @@ SYSCALL_EXIT(open_by_handle_at_x)
 	auxmap__store(&auxmap, open_by_handle_at_x, dev, opened.dev);
 	/* Parameter 6: ino (type: PT_UINT64) */
 	auxmap__store(&auxmap, open_by_handle_at_x, ino, opened.ino);
-	opened__submit(call, &auxmap, open_by_handle_at_x, flags, opened);
+	opened__submit(call, &auxmap, open_by_handle_at_x, path, flags, opened);
 }

@@ -84,9 +84,10 @@ static __always_inline void generic__extend(struct sc_call *call, struct auxmap 
 
 	auxmap__begin_extension(auxmap, generic__extension_type(code, call->way), row->count + results);
 	if (results) {
-		*(u64 *)auxmap__tail(auxmap) = call->ret;
-		*(u16 *)(auxmap->event + SC_LENGTH_AT(0)) = row->result_size;
-		auxmap->pos += row->result_size;
+		u32 length = values__put(auxmap, call->ret, row->result_size, row->result_signed);
+
+		*(u16 *)(auxmap->event + SC_LENGTH_AT(0)) = length;
+		auxmap->pos += length;
 	}
 	auxmap__settle(auxmap);
 	values__store(call, described, row, auxmap, results);

@@ -40,7 +40,7 @@ SYSCALL_EXIT(open_x)
 	auxmap__store(&auxmap, open_x, dev, opened.dev);
 	/* Parameter 6: ino (type: PT_UINT64) */
 	auxmap__store(&auxmap, open_x, ino, opened.ino);
-	opened__submit(call, &auxmap, open_x, flags, opened);
+	opened__submit(call, &auxmap, open_x, name, flags, opened);
 }
 
 SYSCALL_ENTER(openat_e)
@@ -85,7 +85,7 @@ SYSCALL_EXIT(openat_x)
 	auxmap__store(&auxmap, openat_x, dev, opened.dev);
 	/* Parameter 7: ino (type: PT_UINT64) */
 	auxmap__store(&auxmap, openat_x, ino, opened.ino);
-	opened__submit(call, &auxmap, openat_x, flags, opened);
+	opened__submit(call, &auxmap, openat_x, name, flags, opened);
 }
 
 /* Returns openat2's struct open_how, the same for 32-bit callers; all 0 if it cannot be read. */
@@ -142,7 +142,7 @@ SYSCALL_EXIT(openat2_x)
 	auxmap__store(&auxmap, openat2_x, dev, opened.dev);
 	/* Parameter 8: ino (type: PT_UINT64) */
 	auxmap__store(&auxmap, openat2_x, ino, opened.ino);
-	opened__submit(call, &auxmap, openat2_x, how.flags, opened);
+	opened__submit(call, &auxmap, openat2_x, name, how.flags, opened);
 }
 
 SYSCALL_ENTER(creat_e)
@@ -161,6 +161,7 @@ SYSCALL_ENTER(creat_e)
 SYSCALL_EXIT(creat_x)
 {
 	struct auxmap auxmap;
+	u32 end;
 	struct sc_opened opened = extract__opened(call->ret);
 
 	if (!auxmap__begin(call, &auxmap, creat_x))
@@ -181,8 +182,10 @@ SYSCALL_EXIT(creat_x)
 		auxmap__submit_event(call, &auxmap, creat_x);
 		return;
 	}
+	end = auxmap.pos;
 	if (!auxmap__extend(call, &auxmap, creat_x))
 		return;
-	opened__store_path(&auxmap, creat_x__extension, opened);
+	/* Parameter 1: resolved (type: PT_FSPATH), parameter 2: resolved_flags (type: PT_FLAGS8) */
+	opened__store_path(call, &auxmap, creat_x, name, opened, false, end);
 	auxmap__submit_extended(call, &auxmap, creat_x);
 }

@@ -11,7 +11,7 @@
 	SYSCALL_EXIT(program)                                                                                  \
 	{                                                                                                      \
 		struct auxmap auxmap;                                                                          \
-		struct sc_stat stat;                                                                           \
+		struct sc_stat stat = {};                                                                      \
 		bool is_known = stat__returned(call, 1, &stat);                                                \
                                                                                                                \
 		if (!auxmap__begin(call, &auxmap, program))                                                    \
@@ -35,7 +35,7 @@ SYSCALL_ENTER_FD(fstat_e)
 SYSCALL_EXIT(fstat_x)
 {
 	struct auxmap auxmap;
-	struct sc_stat stat;
+	struct sc_stat stat = {};
 
 	if (!stat__returned(call, 1, &stat)) {
 		SYSCALL_RECORD_FD(call, fstat_x);
@@ -55,7 +55,7 @@ SYSCALL_ENTER_EMPTY(newfstatat_e)
 SYSCALL_EXIT(newfstatat_x)
 {
 	struct auxmap auxmap;
-	struct sc_stat stat;
+	struct sc_stat stat = {};
 	bool is_known = stat__returned(call, 2, &stat);
 
 	if (!auxmap__begin(call, &auxmap, newfstatat_x))

@@ -53,6 +53,47 @@ static __always_inline bool auxmap__start_extension(struct sc_call *call, struct
 					program##__extension__nparams);                                              \
 	})
 
+/* Returns how many bytes an integer needs, in its type's representation: 1, 2, 4 or 8. */
+static __always_inline u32 extension__needed(u64 value, bool is_signed)
+{
+	u32 needed = 1;
+
+	/* The bits, with that of the sign, that differ from the sign. */
+	if (is_signed)
+		value = (value ^ (u64)((s64)value >> 63)) << 1;
+	if (value >> 8)
+		needed = 2;
+	if (value >> 16)
+		needed = 4;
+	if (value >> 32)
+		needed = 8;
+	return needed;
+}
+
+/*
+ * Stores an unsigned integer of an extension in as few bytes as it needs: readers extend it to the size of its type. The low
+ * bytes come first.
+ */
+#define auxmap__store_short(auxmap, program, param, expression)                                   \
+	do {                                                                                      \
+		typedef typeof(SC_TYPE(program, param).value) value_type_;                        \
+		value_type_ value_ = (expression);                                                \
+		SC_REQUIRE((value_type_)-1 > 0, "not an unsigned integer in its row");            \
+		*(value_type_ *)auxmap__tail(auxmap) = value_;                                    \
+		auxmap__push(auxmap, SC_INDEX(program, param), extension__needed(value_, false)); \
+		auxmap__settle(auxmap);                                                           \
+	} while (0)
+
+/*
+ * Takes back an extension that was started: `end` is where the event in front of it ends, auxmap__submit_event submits that.
+ */
+static __always_inline void auxmap__take_back(struct auxmap *auxmap, u32 end)
+{
+	auxmap->event = auxmap->data + SC_CPU_LEN;
+	auxmap->start = SC_CPU_LEN;
+	auxmap->pos = end;
+}
+
 /* Submits an event with its extension. They are counted as one event of the program's type. */
 #define auxmap__submit_extended(call, auxmap, program)                           \
 	do {                                                                     \

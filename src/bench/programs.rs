@@ -27,7 +27,7 @@ struct Files {
     data: [u8; 64],
 }
 
-const SAMPLES: [Sample; 13] = [
+const SAMPLES: [Sample; 16] = [
     ("getegid", "a number", |_| {
         let _ = rustix::process::getegid();
     }),
@@ -40,11 +40,17 @@ const SAMPLES: [Sample; 13] = [
     ("fsync", "a descriptor, as a generic event", |files| {
         let _ = rustix::fs::fsync(&files.null);
     }),
-    ("newfstatat", "a path and a directory descriptor", |_| {
+    ("newfstatat", "a path, a directory descriptor, flags; a structure", |_| {
         let _ = rustix::fs::statat(CWD, c"/", AtFlags::empty());
     }),
-    ("statx", "the same, flags and a structure, as a generic event", |_| {
+    ("statx", "the same, as a generic event", |_| {
         let _ = rustix::fs::statx(CWD, c"/", AtFlags::empty(), StatxFlags::ALL);
+    }),
+    ("newfstatat", "the same of a missing path: no structure", |_| {
+        let _ = rustix::fs::statat(CWD, c"/no/such/file", AtFlags::empty());
+    }),
+    ("statx", "the same, as a generic event", |_| {
+        let _ = rustix::fs::statx(CWD, c"/no/such/file", AtFlags::empty(), StatxFlags::ALL);
     }),
     ("symlinkat", "two paths and a directory descriptor", |_| {
         // There is a file of this name: the call fails.
@@ -55,6 +61,10 @@ const SAMPLES: [Sample; 13] = [
     }),
     ("openat", "a path and a directory descriptor", |_| {
         let _ = openat(CWD, c"/no/such/file", OFlags::RDONLY, Mode::empty());
+    }),
+    // What open adds, too: it would need a close for each call, which is another run of the dispatchers.
+    ("chdir", "a path, and the same resolved: two names", |_| {
+        let _ = rustix::process::chdir(c"/proc/self");
     }),
     ("read", "64 bytes of data", |files| {
         let _ = files.zero.read(&mut files.data);
@@ -88,15 +98,22 @@ pub(super) fn programs(attach: Attach, calls: u32, out: &mut impl Write) -> anyh
         data: [0; 64],
     };
     let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(["call", "records", "enter", "exit"]);
-    for column in 2..4 {
+    table.load_style(presets::ASCII_MARKDOWN).set_header([
+        "call",
+        "records",
+        "enter",
+        "exit",
+        "exit without extensions",
+    ]);
+    for column in 2..5 {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     for (name, moves, call) in SAMPLES {
-        let [enter, exit] = measure(name, attach, calls, || (0..calls).for_each(|_| call(&mut files)))?;
-        table.add_row([name.to_owned(), moves.to_owned(), format!("{enter:.0}"), format!("{exit:.0}")]);
+        let times = measure(name, attach, calls, || (0..calls).for_each(|_| call(&mut files)))?;
+        let times = times.map(|time| format!("{time:.0}"));
+        table.add_row([name.to_owned(), moves.to_owned()].into_iter().chain(times));
     }
     writeln!(
         out,
@@ -106,30 +123,44 @@ pub(super) fn programs(attach: Attach, calls: u32, out: &mut impl Write) -> anyh
     Ok(())
 }
 
-/// Returns the time in ns of a run of the enter dispatcher, and of the exit dispatcher.
-fn measure(name: &str, attach: Attach, calls: u32, mut turn: impl FnMut()) -> anyhow::Result<[f64; 2]> {
+/// Returns the times in ns of a run of the enter dispatcher, of the exit dispatcher, and of that without extensions. The
+/// turns with and without extensions alternate.
+fn measure(name: &str, attach: Attach, calls: u32, mut turn: impl FnMut()) -> anyhow::Result<[f64; 3]> {
     let options = ProbeOptions { attach, ring_size: RING, targets: 1, ..ProbeOptions::default() };
     let selected: Vec<_> = Syscall::by_name(name).into_iter().collect();
     let mut active = Opened::new(&options)?.load(&selected)?.attach()?.start();
     let own = rustix::thread::gettid().as_raw_nonzero().get() as u32;
     active.probe().control().add_target(own, crate::probe::TargetState::Active)?;
-    let mut times = [Vec::new(), Vec::new()];
+    let mut times = [Vec::new(), Vec::new(), Vec::new()];
     for round in 0..LONGEST {
-        let before = active.probe().runs();
-        turn();
-        let after = active.probe().runs();
-        drain(&mut active)?;
-        let means = ["dispatch_enter", "dispatch_exit"].map(|name| mean(name, calls, &before, &after));
+        let [enter, exit] = run(&mut active, true, calls, &mut turn)?;
+        let [_, plain] = run(&mut active, false, calls, &mut turn)?;
         // The first round warms up.
-        if let (1.., [Some(enter), Some(exit)]) = (round, means) {
-            times[0].push(enter);
-            times[1].push(exit);
+        if let (1.., Some(enter), Some(exit), Some(plain)) = (round, enter, exit, plain) {
+            for (times, time) in times.iter_mut().zip([enter, exit, plain]) {
+                times.push(time);
+            }
         }
         if times[0].len() == ROUNDS {
             return Ok(times.map(|times| Spread::of(times).median));
         }
     }
     anyhow::bail!("other processes make too many calls to measure {name}; try again on an idle machine")
+}
+
+/// Makes the calls of a turn; returns the mean time in ns of a run of each dispatcher.
+fn run(
+    active: &mut Active,
+    extensions: bool,
+    calls: u32,
+    turn: &mut impl FnMut(),
+) -> anyhow::Result<[Option<f64>; 2]> {
+    active.probe().control().set_extensions(extensions);
+    let before = active.probe().runs();
+    turn();
+    let after = active.probe().runs();
+    drain(active)?;
+    Ok(["dispatch_enter", "dispatch_exit"].map(|name| mean(name, calls, &before, &after)))
 }
 
 fn drain(active: &mut Active) -> anyhow::Result<()> {

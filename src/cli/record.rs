@@ -22,7 +22,7 @@ use crate::{
 use scap::{
     events::Schema,
     filter::Filter,
-    select::{self, SyscallSet, TracepointSet},
+    select::{self, SyscallSet, Tracepoint, TracepointSet},
 };
 
 /// The maximum snaplen in bytes: the length of a parameter is a 16-bit field.
@@ -68,8 +68,8 @@ pub struct RecordArgs {
     /// Which events to record for each call
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_value = "enter,exit")]
     events: Vec<Direction>,
-    /// Tracepoints to record in addition to system calls [default: sched_process_exit,io_uring; with --syscalls,
-    /// sched_process_exit is recorded only to keep names right, and with --only not at all]
+    /// Tracepoints to record in addition to system calls [default: sched_process_exit,io_uring; with --no-extensions,
+    /// sched_process_exit; with --syscalls, that is recorded only to keep names right, and with --only not at all]
     #[arg(long, value_name = "LIST", value_parser = select::parse_tracepoints)]
     tracepoints: Option<TracepointSet>,
     /// Record only these processes and their descendants
@@ -235,7 +235,11 @@ impl From<RecordArgs> for record::Config {
         // With --syscalls, process exits are recorded as companions and need not be selected.
         let dynamic_snaplen = args.dynamic_snaplen();
         let syscalls = args.syscalls.filter(|set| *set != SyscallSet::all());
-        let usual = if syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
+        let mut usual = if syscalls.is_none() { TracepointSet::default() } else { TracepointSet::none() };
+        if args.no_extensions {
+            // Nothing of what the format has no events for.
+            usual.remove(Tracepoint::IoUring);
+        }
         record::Config {
             write: args.output.write,
             files: args.output.files.series().map(|series| Series { confine: args.confine, ..series }),
@@ -329,6 +333,16 @@ mod tests {
         };
         assert_eq!(config(&["--syscalls", "all"]), config(&[]));
         assert_eq!(config(&["--syscalls", "all,!read"]).0, Some(select::parse("!read").unwrap()));
+    }
+
+    #[test]
+    fn requests_of_io_uring_are_no_events_of_the_format() {
+        let has_requests =
+            |args: &[&str]| config_of(args).unwrap().probe.tracepoints.contains(Tracepoint::IoUring);
+        assert!(has_requests(&[]));
+        assert!(!has_requests(&["--no-extensions"]));
+        assert!(!has_requests(&["--syscalls", "openat"]));
+        assert!(has_requests(&["--no-extensions", "--tracepoints", "io_uring"]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ struct Row {
     name: &'static str,
     /// The size of its result.
     result_size: u8,
+    result_signed: bool,
     waits: bool,
     values: &'static [Value],
 }
@@ -18,7 +19,7 @@ struct Row {
 /// A parameter of a row.
 struct Value {
     form: Form,
-    flags: u8,
+    flags: u16,
     size: u8,
     length: Length,
     /// The fixed length.
@@ -27,13 +28,21 @@ struct Value {
     argument: u8,
     /// Where the length is.
     length_argument: u8,
-    /// The condition: an argument, and the bits of its values.
-    when: Option<(u8, u32)>,
+    /// The condition.
+    when: Option<When>,
     /// Maximum number of bytes.
     limit: u16,
     layouts: LayoutTable,
     /// Whether a 32-bit caller passes it in two arguments, which moves all later ones.
     moves: bool,
+}
+
+/// The condition of a parameter: an argument, how many of its bits are skipped, and the bits of its values.
+#[derive(Clone, Copy)]
+struct When {
+    argument: u8,
+    shift: u8,
+    set: u32,
 }
 
 /// Limits in bytes: of a string, a structure, several structures whatever the snaplen, a set of bits.
@@ -77,6 +86,8 @@ const fn length(text: &str) -> (Length, u8) {
         ("RES_", Length::SC_LENGTH_AT_MOST),
         ("BITS_", Length::SC_LENGTH_BITS),
         ("NODES_", Length::SC_LENGTH_NODES),
+        ("AT8_", Length::SC_LENGTH_BEHIND),
+        ("PAGES_", Length::SC_LENGTH_PAGES),
     ];
     let mut i = 0;
     while i < kinds.len() {
@@ -123,10 +134,14 @@ impl Value {
             let Some(size) = size else { panic!("an argument is no value of variable size") };
             return value.in_register(ty, size as u8, source);
         }
-        assert!(is_one_of(source, &["IN", "OUT", "INOUT", "FOUND"]), "no such source");
-        let out = if is_one_of(source, &["OUT", "FOUND"]) { Flags::SC_VALUE_OUT.0 } else { 0 };
-        let out = out | if same(source, "FOUND") { Flags::SC_VALUE_FOUND.0 } else { 0 };
-        let value = Value { flags: out, ..value };
+        const SOURCES: &[&str] = &["IN", "OUT", "INOUT", "FOUND", "IN_VIA", "OUT_VIA", "IN_EACH"];
+        assert!(is_one_of(source, SOURCES), "no such source");
+        let out = if is_one_of(source, &["OUT", "OUT_VIA", "FOUND"]) { Flags::SC_VALUE_OUT.0 } else { 0 };
+        let found = if same(source, "FOUND") { Flags::SC_VALUE_FOUND.0 } else { 0 };
+        let via = if is_one_of(source, &["IN_VIA", "OUT_VIA"]) { Flags::SC_VALUE_VIA.0 } else { 0 };
+        let each = if same(source, "IN_EACH") { Flags::SC_VALUE_EACH.0 } else { 0 };
+        assert!(each == 0 || same(ty, "STRUCTS"), "only structures have a pointer each");
+        let value = Value { flags: out | found | via | each, ..value };
         match size {
             Some(size) => Value {
                 form: Form::SC_FORM_BYTES,
@@ -140,10 +155,13 @@ impl Value {
     }
 
     const fn in_register(self, ty: &str, size: u8, source: &str) -> Value {
+        let signed = Flags::SC_VALUE_SIGNED.0;
         let sign = if is_one_of(ty, &["FD", "PID"]) {
-            Flags::SC_VALUE_SIGN_32.0
+            Flags::SC_VALUE_SIGN_32.0 | signed
         } else if is_one_of(ty, &["INT64", "ERRNO"]) {
-            Flags::SC_VALUE_SIGN_COMPAT.0
+            Flags::SC_VALUE_SIGN_COMPAT.0 | signed
+        } else if is_one_of(ty, &["INT8", "INT16", "INT32"]) {
+            signed
         } else {
             0
         };
@@ -151,7 +169,7 @@ impl Value {
             return Value { size, flags: sign, ..self };
         }
         assert!(size == 8, "only a value of 64 bits is in two arguments");
-        Value { form: Form::SC_FORM_WIDE, size, moves: same(source, "WIDE"), ..self }
+        Value { form: Form::SC_FORM_WIDE, size, flags: sign, moves: same(source, "WIDE"), ..self }
     }
 
     /// Describes what has a variable size; `whole` says that the type alone gives the length.
@@ -199,14 +217,18 @@ impl Value {
 
     /// Adds a condition.
     #[allow(dead_code, reason = "few rows have one")]
-    const fn when(self, argument: u8, set: u32) -> Value {
-        Value { when: Some((argument, set)), ..self }
+    const fn when(self, argument: u8, set: u32, shift: u8) -> Value {
+        Value { when: Some(When { argument, shift, set }), ..self }
     }
 
     /// Returns the form that the programs read, if the arguments of a 32-bit caller are `moved` by so many.
     fn to_program(&self, moved: u8) -> types::sc_value {
         let both = |argument: u8| [argument, argument + moved];
-        let (when_argument, when) = self.when.map_or(([0; 2], 0), |(argument, set)| (both(argument), set));
+        let When { argument: when, shift: when_shift, set } =
+            self.when.unwrap_or(When { argument: 0, shift: 0, set: 0 });
+        // The bytes of a page are known at run time.
+        let pages = matches!(self.length, Length::SC_LENGTH_PAGES);
+        let number = if pages { rustix::param::page_size() as u32 } else { self.number };
         let size = |number: usize| {
             let abi = Abi::of(number as u8);
             abi.and_then(|abi| Layout::of(self.layouts, abi)).map_or(0, |layout| layout.size as u16)
@@ -218,10 +240,11 @@ impl Value {
             length: self.length,
             argument: both(self.argument),
             length_argument: both(self.length_argument),
-            when_argument,
+            when_argument: both(when),
+            when_shift,
             limit: self.limit,
-            when,
-            number: self.number,
+            when: set,
+            number,
             layout_size: std::array::from_fn(size),
         }
     }
@@ -235,7 +258,8 @@ const fn fixed(size: Option<usize>) -> u8 {
 }
 
 macro_rules! value {
-    ($ty:ident, $format:ident, $list:ident, $source:ident, $argument:literal, $length:tt $(, $when:literal, $set:literal)?) => {
+    ($ty:ident, $format:ident, $list:ident, $source:ident, $argument:literal, $length:tt
+        $(, $when:literal, $set:literal $(, $shift:literal)?)?) => {
         Value::new(
             stringify!($ty),
             ParamType::$ty.size(),
@@ -243,7 +267,7 @@ macro_rules! value {
             stringify!($source),
             $argument,
             stringify!($length),
-        )$(.when($when, $set))?
+        )$(.when($when, $set, 0 $(+ $shift)?))?
     };
 }
 
@@ -253,6 +277,7 @@ macro_rules! row {
         Some(Row {
             name: stringify!($name),
             result_size: fixed(ParamType::$result.size()),
+            result_signed: ParamType::$result.is_signed(),
             waits: is_one_of("WAITS", &[$(stringify!($flag)),+]),
             values: &[$(value!($($value)*)),*],
         })
@@ -336,6 +361,7 @@ pub(super) fn fill(calls: &mut types::sc_calls) {
         let Some(place) = code.and_then(|code| calls.rows.get_mut(code)) else { continue };
         place.count = row.values.len() as u8;
         place.result_size = row.result_size;
+        place.result_signed = row.result_signed.into();
         place.waits = row.waits.into();
         let mut moved = 0u8;
         for (index, value) in place.values.iter_mut().zip(row.values) {
@@ -377,7 +403,7 @@ mod tests {
         let fd = of("FD", Some(8), "NA", "VALUE", 3, "0");
         assert_eq!(
             (fd.form, fd.size, fd.argument, fd.flags),
-            (Form::SC_FORM_VALUE, 8, [3, 4], Flags::SC_VALUE_SIGN_32)
+            (Form::SC_FORM_VALUE, 8, [3, 4], Flags(Flags::SC_VALUE_SIGN_32.0 | Flags::SC_VALUE_SIGNED.0))
         );
         let path = of("FSPATH", None, "NA", "IN", 1, "0");
         assert_eq!((path.form, path.flags.0), (Form::SC_FORM_STRING, 0));
@@ -402,8 +428,15 @@ mod tests {
         assert_eq!(data.flags.0, Flags::SC_VALUE_SNAPLEN.0 | Flags::SC_VALUE_BEHIND.0);
         let some = of("STRUCTS", None, "timespec", "IN", 1, "16");
         assert_eq!((some.number, some.flags.0), (16, Flags::SC_VALUE_SNAPLEN.0 | Flags::SC_VALUE_UNITS.0));
-        let when = Value::new("UINT64", Some(8), "NA", "VALUE", 2, "0").when(1, 6).to_program(0);
-        assert_eq!((when.when_argument, when.when, when.flags), ([1; 2], 6, Flags::SC_VALUE_CONDITIONAL));
+        let when = Value::new("UINT64", Some(8), "NA", "VALUE", 2, "0").when(1, 6, 8).to_program(0);
+        assert_eq!((when.when_argument, when.when, when.when_shift), ([1; 2], 6, 8));
+        assert_eq!(when.flags, Flags::SC_VALUE_CONDITIONAL);
+        let via = of("BYTEBUF", None, "NA", "OUT_VIA", 4, "AT8_4");
+        assert_eq!((via.length, via.length_argument), (Length::SC_LENGTH_BEHIND, [4, 5]));
+        let flags = Flags::SC_VALUE_VIA.0 | Flags::SC_VALUE_OUT.0 | Flags::SC_VALUE_SNAPLEN.0;
+        assert_eq!(via.flags.0, flags);
+        let pages = of("BYTEBUF", None, "NA", "OUT", 2, "PAGES_1");
+        assert_eq!(pages.number as usize, rustix::param::page_size());
     }
 
     #[test]

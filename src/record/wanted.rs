@@ -105,16 +105,22 @@ impl Wanted {
             exit: of(self.directions.exit),
             ..Selection::default()
         };
-        let selection = if self.has_companions() { asked.with_companions() } else { asked };
-        let Some(filter) = &self.filter else { return selection };
-        let mut selection = filter.1.narrow(&selection, !self.only);
-        let and = |set: &mut SyscallSet, wanted| {
-            if wanted {
-                *set = set.union(&self.besides);
-            }
-        };
-        and(&mut selection.enter, self.directions.enter);
-        and(&mut selection.exit, self.directions.exit);
+        let mut selection = if self.has_companions() { asked.with_companions() } else { asked };
+        if let Some(filter) = &self.filter {
+            selection = filter.1.narrow(&selection, !self.only);
+            let and = |set: &mut SyscallSet, wanted| {
+                if wanted {
+                    *set = set.union(&self.besides);
+                }
+            };
+            and(&mut selection.enter, self.directions.enter);
+            and(&mut selection.exit, self.directions.exit);
+        }
+        if !self.extensions {
+            // Generic events alone do not tell what their calls change.
+            let calls = selection.for_names.calls;
+            selection.for_names.calls = calls.iter().filter(|call| call.exit().is_some()).collect();
+        }
         selection
     }
 

@@ -2,9 +2,7 @@
 //! events. A test makes a failing and a succeeding call, and asserts every parameter of the exit event; `Row` asserts the
 //! call, its result, and the whole enter event.
 
-use scap::events::{
-    Abi, Arch, ArgSource, Detail, EventFlags, EventType, Extension, Layout, Syscall, extension,
-};
+use scap::events::{Abi, Arch, ArgSource, Detail, EventFlags, Extension, Layout, Syscall, extension_of_call};
 
 #[cfg(target_arch = "x86_64")]
 use crate::compat::syscall32;
@@ -24,14 +22,21 @@ macro_rules! rows {
     ($($name:ident),* $(,)?) => { &[$((stringify!($name), $name)),*] };
 }
 
-/// Returns the row of a call's exit event, or of its enter event.
-fn row(call: &Syscall, is_exit: bool) -> Option<&'static Extension> {
-    extension(EventType(0x8000 + 2 * call.code + u16::from(is_exit)))
-}
-
-/// Returns the calls that have a row.
-pub fn calls_with_a_row() -> impl Iterator<Item = &'static Syscall> {
-    scap::events::SYSCALLS.iter().filter(|call| row(call, true).is_some())
+/// Returns whether one of the lists has a test of a row.
+#[cfg(target_arch = "x86_64")]
+pub const fn has_test(lists: &[&[RowTest]], row: &str) -> bool {
+    let mut list = 0;
+    while list < lists.len() {
+        let mut test = 0;
+        while test < lists[list].len() {
+            if scap::events::same(lists[list][test].0, row) {
+                return true;
+            }
+            test += 1;
+        }
+        list += 1;
+    }
+    false
 }
 
 /// A test of a row.
@@ -52,7 +57,7 @@ struct Called {
 impl<'a> Row<'a> {
     pub fn new(name: &str, setup: &'a Setup) -> Row<'a> {
         let call = Syscall::by_name(name).unwrap();
-        let (exit, enter) = (row(call, true).unwrap(), row(call, false).unwrap());
+        let (exit, enter) = (extension_of_call(call, true).unwrap(), extension_of_call(call, false).unwrap());
         Row { test: Test::of_call(call.selected_with().unwrap_or(call), setup), call, exit, enter }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Category, Detail, EVENTS, Event, EventFlags, EventType, ParamInfo, ParamType, PrintFormat, SYSCALLS,
-    Schema, Source, Template, layout, same,
+    Schema, Source, Syscall, Template, layout, same,
     table::{detail, effect},
 };
 
@@ -204,6 +204,15 @@ macro_rules! source {
     (FOUND) => {
         ArgSource::Found
     };
+    (IN_VIA) => {
+        ArgSource::In
+    };
+    (IN_EACH) => {
+        ArgSource::In
+    };
+    (OUT_VIA) => {
+        ArgSource::Out
+    };
     (WIDE) => {
         ArgSource::Wide
     };
@@ -217,7 +226,7 @@ macro_rules! extension {
     // The two types of a call.
     (CALL($name:ident, $category:ident, $($flag:ident)|+, R($($result:ident),+),
         $(A($param:ident, $ty:ident, $format:ident, $list:ident, $source:ident, $arg:literal, $length:tt
-            $(, $when:literal, $set:literal)?))*)) => {
+            $(, $when:literal, $set:literal $(, $shift:literal)?)?))*)) => {
         pub const $name: &[Extension] = {
             const FLAGS: EventFlags = EventFlags(0 $(| EventFlags::$flag.0)+);
             const CODE: u16 = code(stringify!($name));
@@ -327,6 +336,11 @@ const fn count() -> usize {
 }
 
 const COUNT: usize = count();
+
+/// Returns the extension of the exit or the enter event of a call without a program of its own.
+pub fn extension_of_call(call: &Syscall, is_exit: bool) -> Option<&'static Extension> {
+    extension(EventType(CALLS + 2 * call.code + u16::from(is_exit)))
+}
 
 /// Every event type beside those of the format, in the order of the table.
 pub static EXTENSIONS: [Extension; COUNT] = {

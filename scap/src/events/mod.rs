@@ -17,7 +17,9 @@ mod syscalls;
 mod table;
 
 pub use effects::Effect;
-pub use extensions::{Arg, ArgSource, EXTENSIONS, Extends, Extension, extension, is_extended, rows, types};
+pub use extensions::{
+    Arg, ArgSource, EXTENSIONS, Extends, Extension, extension, extension_of_call, is_extended, rows, types,
+};
 pub(crate) use extensions::{row_of_joined, row_of_type};
 pub use flags::{Flag, FlagTable, flag_table, flag_tables};
 pub use io_uring::{IO_URING_OPS, IoUringOp, io_uring_op};

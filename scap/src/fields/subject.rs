@@ -77,15 +77,15 @@ impl Place {
 
     fn number(&self, event: &EventView<'_>, of_source: bool) -> i64 {
         if of_source {
-            return self.source.and_then(|index| integer(event, index)).unwrap_or(NONE);
+            return self.source.and_then(|index| event.integer(index)).unwrap_or(NONE);
         }
         let makes = self
             .command
-            .is_none_or(|(index, makes)| integer(event, index).is_some_and(|command| makes(command as u32)));
-        let created = self.created.filter(|_| makes).and_then(|index| integer(event, index));
+            .is_none_or(|(index, makes)| event.integer(index).is_some_and(|command| makes(command as u32)));
+        let created = self.created.filter(|_| makes).and_then(|index| event.integer(index));
         match (created, self.used) {
             (Some(fd), _) if fd >= 0 => fd,
-            (_, Some(used)) => integer(event, used).unwrap_or(NONE),
+            (_, Some(used)) => event.integer(used).unwrap_or(NONE),
             _ => NONE,
         }
     }
@@ -102,18 +102,6 @@ fn letter(effect: Option<Effect>) -> char {
         Some(Effect::Timerfd) => 't',
         Some(Effect::Inotify) => 'i',
         _ => 'o',
-    }
-}
-
-/// Returns a parameter of 1, 4 or 8 bytes; a missing one has no value.
-fn integer(event: &EventView<'_>, index: usize) -> Option<i64> {
-    match event.param(index)? {
-        [byte] => Some((*byte).into()),
-        bytes => match bytes.len() {
-            8 => bytes.first_chunk().map(|bytes| i64::from_ne_bytes(*bytes)),
-            4 => bytes.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes).into()),
-            _ => None,
-        },
     }
 }
 
@@ -184,7 +172,7 @@ impl<'a> Subject<'a> {
         let value = |index: usize| Some(decode(row.params.get(index)?, event.param(index)?).ok()?.value);
         if let Some((index, dirfd)) = self.place.path {
             let Value::Text(given) = value(index)? else { return None };
-            return Some(path(given, dirfd.and_then(|dirfd| integer(event, dirfd))));
+            return Some(path(given, dirfd.and_then(|dirfd| event.integer(dirfd))));
         }
         match self.place.tuple.and_then(value) {
             Some(Value::SockTuple(tuple)) => Some(Cow::Owned(socktuple(&tuple))),

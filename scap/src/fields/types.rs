@@ -43,11 +43,7 @@ static RESULT: ByType<Option<usize>> = ByType::new(|| rows(Event::result));
 
 /// Returns the result of the call that an event ends.
 pub(crate) fn result(m: &Moment<'_>) -> Option<i64> {
-    match *m.event().param((*RESULT.of(m)?)?)? {
-        [a, b, c, d] => Some(i32::from_ne_bytes([a, b, c, d]).into()),
-        [a, b, c, d, e, f, g, h] => Some(i64::from_ne_bytes([a, b, c, d, e, f, g, h])),
-        _ => None,
-    }
+    m.event().integer((*RESULT.of(m)?)?)
 }
 
 /// What a descriptor refers to, as categories and counters tell it apart.

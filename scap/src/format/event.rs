@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::{
     block::{MAX_EVENT, frame_captured},
     fields::Fields,
-    value::{Decoded, ValueError, decode},
+    value::{Decoded, ValueError, decode, integer},
 };
 use crate::events::{
     Event, EventFlags, EventType, Extends, Extension, ParamInfo, event, extension, row_of_joined, row_of_type,
@@ -353,6 +353,12 @@ impl<'a> EventView<'a> {
         let row = self.info()?;
         let index = row.param(name)?;
         Some(decode(&row.params[index], self.param(index)?))
+    }
+
+    /// Returns a parameter of a type with a fixed size as a number; `None` if it has no value.
+    pub fn integer(&self, index: usize) -> Option<i64> {
+        let info = self.info()?.params.get(index)?;
+        integer(info.ty, self.param(index)?).map(|bits| bits as i64)
     }
 
     /// Appends the event's block to `out`, and that of its extension, as those of a capture that is made from others:

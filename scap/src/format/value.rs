@@ -227,9 +227,11 @@ fn decode_as(ty: ParamType, bytes: &[u8]) -> Option<Value<'_>> {
     })
 }
 
-/// Returns a fixed-size value as 64 bits, sign-extended if signed.
-fn integer(ty: ParamType, bytes: &[u8]) -> Option<u64> {
-    if ty.size() != Some(bytes.len()) {
+/// Returns a fixed-size value as 64 bits, sign-extended if signed. Integers of extension events have as few bytes as they need.
+pub(super) fn integer(ty: ParamType, bytes: &[u8]) -> Option<u64> {
+    let size = ty.size()?;
+    let is_whole = bytes.len() == size;
+    if !is_whole && (bytes.len() > size || matches!(ty, ParamType::DOUBLE | ParamType::IPV4ADDR)) {
         return None;
     }
     let signed = ty.is_signed();

@@ -458,10 +458,18 @@ fn an_extended_event_has_the_effect_of_its_row() {
     let dir = ("dirfd", Value::Fd(-100));
     call(&mut run, "open_tree", &[("res", Value::Fd(8)), dir, ("path", Value::Text(b"a"))]);
     call(&mut run, "fsopen", &[("res", Value::Fd(-1))]);
+    call(&mut run, "fsmount", &[("res", Value::Fd(9)), ("flags", Value::Flags(0))]);
+    call(&mut run, "mq_open", &[("res", Value::Fd(10)), ("name", Value::Text(b"queue"))]);
     let name = |run: &Run, fd| run.machine.fd(100, fd).map(|fd| fd.name.escape_ascii().to_string());
     assert_eq!(name(&run, 7).as_deref(), Some("anon_inode:[fscontext]"));
     assert_eq!(name(&run, 8).as_deref(), Some("/srv/a"));
     assert_eq!(name(&run, -1), None);
+    let class = |run: &Run, fd| run.machine.fd(100, fd).unwrap().class;
+    assert_eq!(name(&run, 9).as_deref(), Some("/"));
+    assert_eq!(class(&run, 9), FdClass::Named(NamedFd::Directory));
+    assert_eq!(name(&run, 10).as_deref(), Some("/queue"));
+    assert_eq!(class(&run, 10), FdClass::File);
     run.event(100, "execve_x", &[("res", OK), ("exe", Value::Text(b"x")), ("pid", Value::Pid(100))]);
     assert_eq!((name(&run, 7), name(&run, 8).is_some()), (None, true), "FSOPEN_CLOEXEC");
+    assert_eq!((name(&run, 9).is_some(), name(&run, 10)), (true, None), "a queue is close-on-exec");
 }

@@ -2,7 +2,7 @@
 //! threads, directories and descriptors. Derived from the rows of the event table.
 
 use super::{Companions, Selection, SyscallSet};
-use crate::events::{Category, Detail, Event, EventFlags, ParamType, Source, Syscall};
+use crate::events::{Category, Detail, Event, EventFlags, ParamType, Source, Syscall, extension_of_call};
 
 /// The state that a reader has to track to name everything in an event. Each level includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,8 +19,7 @@ impl Selection {
     /// Returns the calls that change what the events of this selection refer to, without those whose exits it selects
     /// anyway.
     pub fn companions(&self) -> Companions {
-        let rows =
-            self.enter.iter().filter_map(Syscall::enter).chain(self.exit.iter().filter_map(Syscall::exit));
+        let rows = self.enter.iter().filter_map(enter_row).chain(self.exit.iter().filter_map(exit_row));
         self.companions_for(rows.map(refers_to).max().unwrap_or(State::Processes))
     }
 
@@ -33,7 +32,7 @@ impl Selection {
 
     fn companions_for(&self, needed: State) -> Companions {
         let is_companion = |call: &&Syscall| {
-            call.exit().is_some_and(|row| match changes(row) {
+            exit_row(call).is_some_and(|row| match changes(row) {
                 Some(state) if state <= needed => true,
                 // fchdir takes a descriptor, so descriptors of directories matter.
                 Some(_) => needed == State::Directories && may_return_directory(row),
@@ -45,9 +44,24 @@ impl Selection {
     }
 }
 
-/// Returns what the parameters of an event refer to. Generic events have no such parameters.
+/// Returns the row of a call's enter event; of a call without a program, with its extension.
+fn enter_row(call: &Syscall) -> Option<&'static Event> {
+    call.enter().or_else(|| Some(&extension_of_call(call, false)?.joined))
+}
+
+/// The same of its exit event.
+fn exit_row(call: &Syscall) -> Option<&'static Event> {
+    call.exit().or_else(|| Some(&extension_of_call(call, true)?.joined))
+}
+
+/// Returns the index of the first parameter that is not the identity of a generic event's call: the result in an exit event.
+fn first(row: &Event) -> usize {
+    if row.ty.is_generic() { 2 } else { 0 }
+}
+
+/// Returns what the parameters of an event refer to.
 fn refers_to(row: &Event) -> State {
-    let is_result = |index: usize| !row.ty.is_enter() && (index == 0 || makes_several(row));
+    let is_result = |index: usize| !row.ty.is_enter() && (index == first(row) || makes_several(row));
     let of_parameter = |(index, param): (usize, &crate::events::ParamInfo)| match param.ty {
         ParamType::FD | ParamType::FD32 if !is_result(index) => State::Descriptors,
         ParamType::FDLIST => State::Descriptors,
@@ -60,7 +74,7 @@ fn refers_to(row: &Event) -> State {
 /// Returns whether the descriptors in an exit event are new ones that follow an error code, as for pipe(2).
 fn makes_several(row: &Event) -> bool {
     row.flags.contains(EventFlags::CREATES_FD)
-        && row.params.first().is_some_and(|param| param.ty == ParamType::ERRNO)
+        && row.params.get(first(row)).is_some_and(|param| param.ty == ParamType::ERRNO)
 }
 
 /// Returns which part of a reader's state the exit of a call changes, if any.
@@ -84,7 +98,7 @@ fn changes(row: &Event) -> Option<State> {
 /// Returns whether a call returns a descriptor that may refer to a directory.
 fn may_return_directory(row: &Event) -> bool {
     matches!(row.category, Category::File | Category::IoOther)
-        && row.params.first().is_some_and(|param| param.ty == ParamType::FD)
+        && row.params.get(first(row)).is_some_and(|param| param.ty == ParamType::FD)
 }
 
 /// How the BPF programs decide whether the exit of a call changes a name.
@@ -106,7 +120,7 @@ pub enum NameRule {
 
 /// Returns the rule for a call, or `None` if its exit changes no name.
 pub fn name_rule(call: &Syscall) -> Option<NameRule> {
-    let row = call.exit()?;
+    let row = exit_row(call)?;
     changes(row)?;
     let has_table = |name| {
         row.params.iter().any(|param| matches!(param.detail, Detail::Flags(table) if table[0].table == name))
@@ -154,7 +168,8 @@ mod tests {
     const DIRECTORIES: &str = "chdir,fchdir";
     const DESCRIPTORS: &str = "?open,openat,openat2,close,close_range,dup,?dup2,dup3,fcntl,?pipe,pipe2,socket,\
         socketpair,bind,connect,accept,accept4,?creat,?epoll_create,epoll_create1,?eventfd,eventfd2,sendto,recvmsg,\
-        open_by_handle_at,memfd_create,pidfd_open,pidfd_getfd,timerfd_create,inotify_init1,signalfd4,userfaultfd,bpf";
+        open_by_handle_at,memfd_create,pidfd_open,pidfd_getfd,timerfd_create,inotify_init1,signalfd4,userfaultfd,bpf,\
+        fsopen,fspick,fsmount,open_tree,fanotify_init,perf_event_open,mq_open,landlock_create_ruleset";
     const OTHERS: &str =
         "read,write,?access,faccessat,getppid,newfstatat,mmap,futex,?poll,ppoll,?unlink,kill";
 
@@ -175,7 +190,7 @@ mod tests {
             assert!(companions.directories_only, "{list}");
             assert_has(&companions, &beside(&format!("{PROCESSES},{DIRECTORIES}"), list));
             // Their descriptors may refer to directories.
-            assert_has(&companions, "openat,openat2,dup,dup3,fcntl,open_by_handle_at");
+            assert_has(&companions, "openat,openat2,dup,dup3,fcntl,open_by_handle_at,open_tree");
             assert_lacks(&companions, "close,close_range,pipe2,socket,accept,eventfd2,sendto,memfd_create");
             assert_lacks(&companions, OTHERS);
         }
@@ -183,7 +198,16 @@ mod tests {
 
     #[test]
     fn a_descriptor_needs_them_all() {
-        for list in ["read", "getppid,?access,fsync,newfstatat", "ppoll", "unlinkat", "mmap", "sendfile"] {
+        for list in [
+            "read",
+            "getppid,?access,fsync,newfstatat",
+            "fsync",
+            "statx",
+            "ppoll",
+            "unlinkat",
+            "mmap",
+            "sendfile",
+        ] {
             let companions = companions_of(list);
             assert!(!companions.directories_only, "{list}");
             assert_has(&companions, &format!("{PROCESSES},{DIRECTORIES},{DESCRIPTORS}"));
@@ -243,6 +267,10 @@ mod tests {
             ("recvfrom", Some(NameRule::Address)),
             ("sendmsg", Some(NameRule::Message)),
             ("recvmmsg", Some(NameRule::Message)),
+            ("open_tree", Some(NameRule::Descriptor)),
+            ("perf_event_open", Some(NameRule::Success)),
+            ("preadv2", None),
+            ("fsync", None),
             ("read", None),
             ("getppid", None),
         ] {

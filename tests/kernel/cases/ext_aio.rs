@@ -34,7 +34,7 @@ const NO_CONTEXT: usize = 0x7777_0000;
 
 /// struct iocb
 #[repr(C)]
-#[derive(Default)]
+#[derive(Default, Clone, Copy)]
 struct Iocb {
     data: u64,
     key: u32,
@@ -105,15 +105,24 @@ fn io_destroy(r: &mut Row) {
 
 fn io_submit(r: &mut Row) {
     let event = fails!(r, libc::EINVAL, NO_CONTEXT, -5i64, 0x18usize);
-    event.u64("ctx_id", NO_CONTEXT as u64).i64("nr", -5).u64("iocbpp", 0x18);
+    event.u64("ctx_id", NO_CONTEXT as u64).i64("nr", -5).u64("iocbpp", 0x18).empty("iocbs");
     let context = Context::new();
     let file = Scratch::new().open_file("file");
     let (fd, buf) = (file.as_raw_fd() as u32, b"data".as_ptr() as u64);
     let operation = Iocb { opcode: 1, fd, buf, bytes: 4, ..Iocb::default() };
-    let operations = [&raw const operation];
-    let (count, event) = succeeds!(r, context.0, 1i64, operations.as_ptr());
-    assert_eq!(count, 1);
-    event.u64("ctx_id", context.0 as u64).i64("nr", 1).u64("iocbpp", operations.as_ptr() as u64);
+    let other = Iocb { bytes: 3, offset: 1, ..operation };
+    let operations = [&raw const operation, &raw const other];
+    let (count, event) = succeeds!(r, context.0, 2i64, operations.as_ptr());
+    assert_eq!(count, 2);
+    event.u64("ctx_id", context.0 as u64).i64("nr", 2).u64("iocbpp", operations.as_ptr() as u64);
+    event.structures("iocbs", &[operation, other]);
+    // Up to the first one that cannot be read, and at most 16.
+    let bad = [&raw const operation, std::ptr::without_provenance(8)];
+    let event = fails!(r, libc::EINVAL, NO_CONTEXT, 2i64, bad.as_ptr());
+    event.i64("nr", 2).structures("iocbs", &[operation]).rest_does_not_matter();
+    let many = [&raw const other; 20];
+    let event = fails!(r, libc::EINVAL, NO_CONTEXT, 20i64, many.as_ptr());
+    event.i64("nr", 20).structures("iocbs", &[other; 16]).rest_does_not_matter();
 }
 
 fn io_cancel(r: &mut Row) {
@@ -184,7 +193,9 @@ fn io_getevents(r: &mut Row) {
 fn io_pgetevents(r: &mut Row) {
     let set = 1u64 << 11;
     let signals = [&raw const set as u64, 8];
-    events_of_context(r, signals.as_ptr().cast(), |event| _ = event.structure("usig", &signals));
+    events_of_context(r, signals.as_ptr().cast(), |event| {
+        _ = event.structure("usig", &signals).u64("signals", set);
+    });
 }
 
 /// struct epoll_event
@@ -293,6 +304,7 @@ fn pselect6(r: &mut Row) {
     let event = fails!(r, libc::EBADF, 518, places[0], places[1], places[2], time, signals.as_ptr());
     event.i32("nfds", 518).bytes("readfds", bytes(&sets[0])).bytes("writefds", bytes(&sets[1]));
     event.bytes("exceptfds", bytes(&sets[2])).structure("timeout", &timeout).structure("sigmask", &signals);
+    event.u64("signals", mask);
     let (_epoll, [from, _into]) = ready();
     let fd = fd_of(&from) as usize;
     let (mut ready, mut timeout, none) = ([0u64; 16], [5i64, 0], null::<u8>());
@@ -302,6 +314,7 @@ fn pselect6(r: &mut Row) {
     assert_eq!(count, 1);
     event.i32("nfds", fd as i32 + 1).bytes("readfds", bytes(&ready[..=fd / 64]));
     event.empty("writefds").empty("exceptfds").structure("timeout", &timeout).empty("sigmask");
+    event.empty("signals");
     #[cfg(target_arch = "x86_64")]
     {
         const TIME64: u16 = 413;
@@ -309,10 +322,13 @@ fn pselect6(r: &mut Row) {
             std::array::from_fn(|word| [1 << 31, 9].get(word.wrapping_sub(15)).copied().unwrap_or(0));
         let mut low = LowMemory::new();
         let (sets, time) = (low.put_words(&words), low.put_words(&[0; 4]));
+        let set = low.put_words(&[1 << 11, 0]);
+        let signals = low.put_words(&[set, 8]);
         for (number, size) in [(i386("pselect6"), 8), (TIME64, 16)] {
-            let event = r.number32(number, -9, [513, sets, 0, sets, time, 0]);
+            let event = r.number32(number, -9, [513, sets, 0, sets, time, signals]);
             event.i32("nfds", 513).bytes("readfds", bytes(&words)).empty("writefds");
-            event.bytes("exceptfds", bytes(&words)).empty("sigmask").members("timeout", &[("tv_sec", 0)]);
+            event.bytes("exceptfds", bytes(&words)).members("timeout", &[("tv_sec", 0)]);
+            event.members("sigmask", &[("sigmask", set.into()), ("sigsetsize", 8)]).u64("signals", 1 << 11);
             assert_eq!(event.length_of("timeout"), 1 + size, "with the ABI");
         }
     }

@@ -93,10 +93,13 @@ fn process_mrelease(r: &mut Row) {
 fn mincore(r: &mut Row) {
     let mut resident = [0u8; 2];
     let vec = resident.as_mut_ptr();
-    fails!(r, libc::EINVAL, ODD, 9usize, vec).u64("addr", 0x1003).u64("size", 9).u64("vec", vec as u64);
+    let event = fails!(r, libc::EINVAL, ODD, 9usize, vec);
+    event.u64("addr", 0x1003).u64("size", 9).u64("vec", vec as u64).empty("pages");
     let pages = Pages::new(libc::MAP_PRIVATE);
-    let (_, event) = succeeds!(r, pages.0, Pages::SIZE, vec);
-    event.u64("addr", pages.0 as u64).u64("size", 8192).u64("vec", vec as u64);
+    // SAFETY: the page is the test's own, and can be written to.
+    unsafe { *(pages.0 as *mut u8).add(PAGE) = 1 };
+    let (_, event) = succeeds!(r, pages.0, Pages::SIZE - 1, vec);
+    event.u64("addr", pages.0 as u64).u64("size", 8191).u64("vec", vec as u64).bytes("pages", &[0, 1]);
 }
 
 fn msync(r: &mut Row) {

@@ -10,7 +10,7 @@ use crate::{
         ext_number::{BAD, CWD},
     },
     fails,
-    harness::not_testable,
+    harness::{Params, not_testable},
     rows,
     rows::{Row, RowTest},
     scratch::{Scratch, fd_of, own},
@@ -147,13 +147,30 @@ fn pivot_root(r: &mut Row) {
 
 fn quotactl_fd(r: &mut Row) {
     const Q_GETQUOTA: u32 = 0x80_0007;
+    const Q_SETINFO: u32 = 0x80_0006;
+    const Q_SETQUOTA: u32 = 0x80_0008;
+    let none_but = |event: &Params, name: &str| {
+        let others = ["format", "info", "newinfo", "quota", "newquota", "nextquota"].into_iter();
+        others.filter(|other| *other != name).for_each(|other| _ = event.empty(other));
+    };
     // A success needs a file system with quotas.
     let event = fails!(r, libc::EBADF, BAD, Q_GETQUOTA << 8 | 1, 1003, 0x18usize);
     event.i64("fd", BAD.into()).u32("cmd", 0x8000_0701).i32("id", 1003).u64("addr", 0x18);
+    none_but(&event, "");
+    let quota = [1u64, 2, 3, 4, 5, 6, 7, 8, 9];
+    let event = fails!(r, libc::EBADF, BAD, Q_SETQUOTA << 8, 1003, quota.as_ptr());
+    event.i64("fd", BAD.into()).u32("cmd", 0x8000_0800).i32("id", 1003).u64("addr", quota.as_ptr() as u64);
+    event.structure("newquota", &quota);
+    none_but(&event, "newquota");
+    let event = fails!(r, libc::EBADF, BAD, Q_SETINFO << 8 | 2, 0, quota.as_ptr());
+    event.i64("fd", BAD.into()).u32("cmd", 0x8000_0602).i32("id", 0).u64("addr", quota.as_ptr() as u64);
+    event.structures("newinfo", &quota[..3]);
+    none_but(&event, "newinfo");
     // No command.
     let file = Scratch::new().open_file("file");
     let event = fails!(r, libc::EINVAL, file.as_raw_fd(), 0xff_ff00u32, 9, 0x28usize);
     event.i64("fd", fd_of(&file)).u32("cmd", 0xff_ff00).i32("id", 9).u64("addr", 0x28);
+    none_but(&event, "");
 }
 
 /// A new context for a tmpfs.

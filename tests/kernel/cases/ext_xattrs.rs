@@ -89,13 +89,13 @@ fn setxattrat(r: &mut Row) {
     let args = Args { value: VALUE.as_ptr() as u64, size: 11, flags: 1 };
     let event = fails!(r, libc::EBADF, BAD, c"file".as_ptr(), 0x100, NAME.as_ptr(), &raw const args, 16usize);
     event.i64("dirfd", BAD.into()).text("path", c"file").u32("at_flags", 0x100).text("name", NAME);
-    event.structure("args", &args).u64("size", 16);
+    event.structure("args", &args).u64("size", 16).bytes("value", VALUE);
     file(&dir, None);
     let open = dir.open();
     let (_, event) =
         succeeds!(r, open.as_raw_fd(), c"file".as_ptr(), 0, NAME.as_ptr(), &raw const args, 16usize);
     event.i64("dirfd", fd_of(&open)).text("path", c"file").u32("at_flags", 0).text("name", NAME);
-    event.members("args", &[("size", 11), ("flags", 1)]).u64("size", 16);
+    event.members("args", &[("size", 11), ("flags", 1)]).u64("size", 16).bytes("value", VALUE);
 }
 
 fn get_by_path(r: &mut Row) {
@@ -137,12 +137,18 @@ fn getxattrat(r: &mut Row) {
     let args = Args { value: buf.as_mut_ptr() as u64, size: 60, flags: 0 };
     let event = fails!(r, libc::EBADF, BAD, c"file".as_ptr(), 0x100, NAME.as_ptr(), &raw const args, 16usize);
     event.i64("dirfd", BAD.into()).text("path", c"file").u32("at_flags", 0x100).text("name", NAME);
-    event.structure("args", &args).u64("size", 16);
+    event.structure("args", &args).u64("size", 16).empty("value");
     file(&dir, Some(VALUE));
     let path = dir.path("file");
     let (_, event) = succeeds!(r, libc::AT_FDCWD, path.as_ptr(), 0, NAME.as_ptr(), &raw const args, 16usize);
     event.i64("dirfd", CWD).text("path", &path).u32("at_flags", 0).text("name", NAME);
-    event.members("args", &[("size", 60), ("flags", 0)]).u64("size", 16);
+    event.members("args", &[("size", 60), ("flags", 0)]).u64("size", 16).bytes("value", VALUE);
+    // Size 0 asks for the size alone.
+    let args = Args { size: 0, ..args };
+    let (size, event) =
+        succeeds!(r, libc::AT_FDCWD, path.as_ptr(), 0, NAME.as_ptr(), &raw const args, 16usize);
+    assert_eq!(size, 11);
+    event.empty("value").rest_does_not_matter();
 }
 
 fn list_by_path(r: &mut Row) {

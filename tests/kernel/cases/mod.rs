@@ -169,32 +169,46 @@ pub const SETTINGS: &[SettingTest] = &[
     ("dynamic_snaplen_socketcall", "send_x", snaplen::of_socketcall),
 ];
 
+/// The tests of CALL rows on this machine's calls.
+const ROWS: &[&[RowTest]] = &[
+    ext_aio::ROWS,
+    ext_contents::ROWS,
+    ext_files::ROWS,
+    ext_ipc::ROWS,
+    ext_memory::ROWS,
+    ext_modules::ROWS,
+    ext_mounts::ROWS,
+    ext_process::ROWS,
+    ext_scheduling::ROWS,
+    ext_signals::ROWS,
+    ext_system::ROWS,
+    ext_time::ROWS,
+    ext_watches::ROWS,
+    ext_xattrs::ROWS,
+    #[cfg(target_arch = "x86_64")]
+    ext_compat::ROWS,
+];
+
+/// A row without a test does not compile. (On arm64, those of 32-bit programs have none.)
+#[cfg(target_arch = "x86_64")]
+macro_rules! tested {
+    ($($kind:ident($name:ident, $($row:tt)*))*) => { $(tested!(@$kind $name);)* };
+    (@CALL $name:ident) => {
+        const _: () =
+            assert!(crate::rows::has_test(ROWS, stringify!($name)), concat!("no test of the row ", stringify!($name)));
+    };
+    (@$kind:ident $name:ident) => {};
+}
+#[cfg(target_arch = "x86_64")]
+scap::with_extensions!(tested);
+
 /// The tests of CALL rows: on this machine's calls, and on those of 32-bit programs.
 pub fn rows() -> Vec<(String, RowTest)> {
-    let native = [
-        ext_aio::ROWS,
-        ext_contents::ROWS,
-        ext_files::ROWS,
-        ext_ipc::ROWS,
-        ext_memory::ROWS,
-        ext_modules::ROWS,
-        ext_mounts::ROWS,
-        ext_process::ROWS,
-        ext_scheduling::ROWS,
-        ext_signals::ROWS,
-        ext_system::ROWS,
-        ext_time::ROWS,
-        ext_watches::ROWS,
-        ext_xattrs::ROWS,
-    ];
     let named = |prefix: &str, rows: &[RowTest]| -> Vec<_> {
         rows.iter().map(|row| (format!("{prefix}::{}", row.0), *row)).collect()
     };
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
-    let mut rows = native.concat();
-    #[cfg(target_arch = "x86_64")]
-    rows.extend(ext_compat::ROWS);
-    let mut tests = named("rows", &rows);
+    let mut tests = named("rows", &ROWS.concat());
     #[cfg(target_arch = "x86_64")]
     tests.extend(named("rows32", ext_compat::OTHERS));
     tests

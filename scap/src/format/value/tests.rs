@@ -125,10 +125,23 @@ fn texts_and_lists_are_as_they_lie() {
 #[test]
 fn a_length_that_is_not_the_types_is_refused() {
     for ty in [INT8, UINT16, ERRNO, FD32, BOOL, IPV4ADDR, DOUBLE] {
-        for len in [ty.size().unwrap() - 1, ty.size().unwrap() + 1] {
+        let size = ty.size().unwrap();
+        for len in [3, 5, 6, 7, size + 1, 2 * size] {
             assert_eq!(decode_as(ty, &vec![0; len]), None, "{} of {len} bytes", ty.name());
         }
     }
+    assert_eq!(decode_as(IPV4ADDR, &[1, 2]), None);
+    assert_eq!(decode_as(DOUBLE, &[0; 4]), None);
+}
+
+#[test]
+fn an_integer_of_fewer_bytes_is_extended() {
+    assert_eq!(decode_as(INT64, &[0xfe]), Some(Value::Int(-2)));
+    assert_eq!(decode_as(ERRNO, &(-300_i16).to_ne_bytes()), Some(Value::Errno(-300)));
+    assert_eq!(decode_as(FD, &70_000_i32.to_ne_bytes()), Some(Value::Fd(70_000)));
+    assert_eq!(decode_as(UINT64, &[0xfe]), Some(Value::Uint(0xfe)));
+    assert_eq!(decode_as(UID, &0xfffe_u16.to_ne_bytes()), Some(Value::Uid(0xfffe)));
+    assert_eq!(decode_as(FLAGS64, &u32::MAX.to_ne_bytes()), Some(Value::Flags64(u32::MAX.into())));
 }
 
 #[test]

@@ -75,19 +75,29 @@ impl Apply<'_> {
 
     /// Names a descriptor as its link in /proc does.
     pub(super) fn anonymous_made(&mut self) {
-        const LINKS: [(&str, &str); 6] = [
-            ("fsopen", "anon_inode:[fscontext]"),
-            ("fspick", "anon_inode:[fscontext]"),
-            ("fanotify_init", "anon_inode:[fanotify]"),
-            ("landlock_create_ruleset", "anon_inode:[landlock-ruleset]"),
-            ("memfd_secret", "/secretmem (deleted)"),
-            ("perf_event_open", "anon_inode:[perf_event]"),
+        const UNSUPPORTED: FdClass = FdClass::Named(NamedFd::Unsupported);
+        const KINDS: [(&str, FdClass, &str); 8] = [
+            ("fsopen", UNSUPPORTED, "anon_inode:[fscontext]"),
+            ("fspick", UNSUPPORTED, "anon_inode:[fscontext]"),
+            // The root of a mount that is mounted nowhere.
+            ("fsmount", FdClass::Named(NamedFd::Directory), "/"),
+            ("fanotify_init", UNSUPPORTED, "anon_inode:[fanotify]"),
+            ("landlock_create_ruleset", UNSUPPORTED, "anon_inode:[landlock-ruleset]"),
+            ("memfd_secret", UNSUPPORTED, "/secretmem (deleted)"),
+            ("perf_event_open", UNSUPPORTED, "anon_inode:[perf_event]"),
+            // In the root of the file system of queues; the C library removes the slash.
+            ("mq_open", FdClass::File, "/"),
         ];
-        let name = LINKS.iter().find(|(call, _)| *call == self.row.name).map_or("", |(_, link)| link);
-        // The kernel always sets close-on-exec for a ruleset.
-        let cloexec = self.row.name == "landlock_create_ruleset" || self.args.has_cloexec();
-        let open = OpenFd::new(FdClass::Named(NamedFd::Unsupported), name.as_bytes());
-        self.open("res", open, cloexec);
+        let call = self.row.name;
+        let found = KINDS.iter().find(|(name, ..)| *name == call);
+        let (class, link) = found.map_or((UNSUPPORTED, ""), |(_, class, link)| (*class, *link));
+        let mut name = link.as_bytes().to_vec();
+        if call == "mq_open" {
+            name.extend_from_slice(self.args.text("name").unwrap_or_default());
+        }
+        // The kernel always sets close-on-exec for a ruleset and for a queue.
+        let cloexec = ["landlock_create_ruleset", "mq_open"].contains(&call) || self.args.has_cloexec();
+        self.open("res", OpenFd::new(class, &name), cloexec);
     }
 
     /// Linux closes the descriptor even if the call fails, except with EBADF.
