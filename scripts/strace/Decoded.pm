@@ -135,7 +135,7 @@ my %signal = map { ("SIG$signals[$_]" => $_) } 1 .. $#signals;
 our %numbers;
 # and of those that strace alone has: of bits that the call does not take, of no bits, and of numbers.
 my %strace_numbers = (
-	AT_REMOVEDIR => 0x200, AT_SYMLINK_FOLLOW => 0x400, AT_RECURSIVE => 0x8000, FAN_DIR_MODIFY => 0x80000, FAN_NOFD => 0xffffffff, IPC_NOWAIT => 0x800,
+	AT_REMOVEDIR => 0x200, AT_SYMLINK_FOLLOW => 0x400, AT_RECURSIVE => 0x8000, FAN_DIR_MODIFY => 0x80000, FAN_NOFD => 0xffffffff, IPC_64 => 0x100, IPC_NOWAIT => 0x800,
 	IPC_PRIVATE => 0, KEXEC_ARCH_DEFAULT => 0, LINUX_REBOOT_MAGIC1 => 0xfee1dead, LINUX_REBOOT_MAGIC2 => 0x28121969,
 	MAP_ANONYMOUS => 0x20, MAP_PRIVATE => 2, O_ACCMODE => 3, PROC_SUPER_MAGIC => 0x9fa0, SIG_DFL => 0, SIG_IGN => 1,
 );
