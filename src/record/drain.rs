@@ -2,6 +2,7 @@
 
 mod counts;
 mod filter;
+mod notices;
 
 use std::{
     collections::VecDeque,
@@ -21,7 +22,7 @@ use crate::{
 };
 use scap::{
     format::{MachineState, event_block_len, frame_event, frame_for_names, set_event_time},
-    ledger::{self, Cause, Gap, Notice, Verdict},
+    ledger::{Cause, Gap, Notice, Verdict},
     select::{Asked, Judge},
 };
 
@@ -156,19 +157,6 @@ impl Drain {
             self.expected = None;
         }
         self.expected.as_ref()
-    }
-
-    /// Puts a notice of the selection before the file's first event. Call it before that event is taken. `began` is
-    /// when the gate was opened.
-    pub fn say_what_is_asked(&mut self, asked: Asked, began: u64) {
-        self.judge = Judge::new(asked);
-        self.selected = Some(asked).filter(|asked| !asked.is_usual());
-        self.unsaid = Some(began);
-    }
-
-    /// Changes the selection as of `at`, a time of the probe.
-    pub fn change_what_is_asked(&mut self, asked: Asked, at: u64) {
-        self.put_notice(self.clock.adjust(at), Notice::Selected(asked));
     }
 
     /// Writes the state of the machine and the selection, then the events taken so far. `bytes` are the blocks of the state.
@@ -337,39 +325,6 @@ impl Drain {
         if chunk.room() < size.max(4096) { self.flush() } else { Ok(()) }
     }
 
-    fn write_notice(&mut self, notice: Notice, at: u64) -> Result<(), OutputError> {
-        if matches!(notice, Notice::Filter(_)) {
-            self.give_up_state()?;
-        }
-        self.settle(true)?;
-        let mut chunk = match self.chunk.take() {
-            Some(chunk) => chunk,
-            None => self.writer.take_or_make()?,
-        };
-        match notice {
-            Notice::Selected(asked) => {
-                let block = write_selected(&mut chunk, &asked, at);
-                self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
-                self.judge = Judge::new(asked);
-                self.selected = Some(asked).filter(|asked| !asked.is_usual());
-                self.unsaid = None;
-            }
-            Notice::Filter(text) => {
-                let block = write_filter(&mut chunk, &text, at);
-                self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
-                self.next_filter();
-            }
-            notice => {
-                frame_event(&mut chunk.bytes, 0, &ledger::notice(notice.id(), &notice.text(), at));
-                if let Notice::Gap(gap) = notice {
-                    gap.losses.iter().for_each(|(cause, count)| chunk.losses.add(cause, count));
-                }
-            }
-        }
-        self.chunk = Some(chunk);
-        Ok(())
-    }
-
     /// Ends the file: later events go to the next one. A gap goes into the file during which it began.
     fn cut(&mut self, probe: &Loaded, at: u64) -> Result<(), OutputError> {
         self.settle(true)?;
@@ -409,20 +364,6 @@ impl Drain {
         self.backlog = backlog;
         active.probe().control().set_backlog(backlog);
         Ok(())
-    }
-
-    /// Queues a gap's notice, to follow the events of its time.
-    fn note(&mut self, gap: Gap) {
-        // Losses found while the previous gap was counted belong to that gap.
-        if gap.losses.sum() > 0 {
-            self.put_notice(gap.to, Notice::Gap(gap));
-        }
-    }
-
-    /// Queues a notice, to follow the events up to `at` and all earlier notices.
-    fn put_notice(&mut self, at: u64, notice: Notice) {
-        let last = self.notices.back().map_or(0, |(at, _)| *at);
-        self.notices.push_back((at.max(last).max(self.latest), notice));
     }
 
     fn flush(&mut self) -> Result<(), OutputError> {
@@ -521,28 +462,10 @@ impl Drain {
     }
 }
 
-/// Writes the notice of the filter; returns the size of its block.
-fn write_filter(chunk: &mut Chunk, text: &str, at: u64) -> usize {
-    let before = chunk.bytes.len();
-    frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::FILTER, text, at));
-    chunk.latest = chunk.latest.max(at);
-    chunk.filter = Some(text.to_owned());
-    chunk.bytes.len() - before
-}
-
 /// Returns the size of the blocks of an event and those that extend it.
 #[inline]
 fn size(event: &RawEvent<'_>) -> usize {
     event.parts().map(|part| event_block_len(part.len())).sum()
-}
-
-/// Writes the notice of the selection; returns the size of its block.
-fn write_selected(chunk: &mut Chunk, asked: &Asked, at: u64) -> usize {
-    let (text, before) = (asked.to_string(), chunk.bytes.len());
-    frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::SELECTED, &text, at));
-    chunk.latest = chunk.latest.max(at);
-    chunk.selected = Some(if asked.is_usual() { String::new() } else { text });
-    chunk.bytes.len() - before
 }
 
 /// Returns the time stamp, the first field of an event.

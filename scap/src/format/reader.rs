@@ -1,5 +1,7 @@
 //! Reading a capture, from a file or a pipe, plain or compressed.
 
+mod blocks;
+
 use std::{
     collections::BTreeMap,
     io::{self, BufRead, Read},
@@ -23,6 +25,7 @@ use super::{
     state::MachineState,
     writer::{MAGIC, VERSION},
 };
+use blocks::Blocks;
 
 /// The longest block of the state, in bytes. A longer one is a lie, or nothing that any writer makes.
 const MAX_BLOCK: u32 = 256 << 20;
@@ -80,25 +83,6 @@ pub struct Reader<R: Read> {
     done: bool,
 }
 
-/// How many blocks of each type were read.
-#[derive(Debug)]
-pub(super) struct Blocks {
-    counts: BTreeMap<BlockType, u64>,
-    /// Those of the last type, which are not in the counts yet.
-    last: (BlockType, u64),
-}
-
-impl Blocks {
-    #[inline]
-    pub fn add(&mut self, ty: BlockType) {
-        if ty != self.last.0 {
-            count(&mut self.counts, self.last);
-            self.last = (ty, 0);
-        }
-        self.last.1 += 1;
-    }
-}
-
 /// The limit that the state of the section has exceeded.
 #[derive(Debug, Clone, Copy)]
 struct Exceeded {
@@ -120,7 +104,7 @@ impl<R: Read> Reader<R> {
             offset: 0,
             lists: Lists::default(),
             sections: 0,
-            blocks: Blocks { counts: BTreeMap::new(), last: (BlockType::SECTION_HEADER, 0) },
+            blocks: Blocks::default(),
             keep: Keep::All,
             max_state: None,
             given,
@@ -202,9 +186,7 @@ impl<R: Read> Reader<R> {
 
     /// How many blocks of each type were read so far.
     pub fn block_counts(&self) -> BTreeMap<BlockType, u64> {
-        let mut counts = self.blocks.counts.clone();
-        count(&mut counts, self.blocks.last);
-        counts
+        self.blocks.counts()
     }
 
     /// Where the next block starts in the uncompressed capture, in bytes: its length, after the last event. After an
@@ -507,12 +489,6 @@ pub(super) fn longest(ty: BlockType) -> u32 {
         BlockKind::Event { large: false, .. } => (MAX_EVENT_BLOCK + HEADER_LEN) as u32,
         BlockKind::Event { large: true, .. } => MAX_LARGE_EVENT,
         _ => MAX_SECTION_HEADER,
-    }
-}
-
-fn count(counts: &mut BTreeMap<BlockType, u64>, (ty, more): (BlockType, u64)) {
-    if more > 0 {
-        *counts.entry(ty).or_default() += more;
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::{Drain, write_filter, write_selected};
+use super::{
+    Drain,
+    notices::{write_filter, write_selected},
+};
 use crate::{
     output::{Chunk, OutputError},
     probe::RawEvent,

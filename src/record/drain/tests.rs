@@ -1,6 +1,6 @@
 //! Tests of how events and notices get into a buffer.
 
-use super::*;
+use super::{notices::write_selected, *};
 use crate::output::{Output, Target};
 use scap::{
     events::event_by_program,
