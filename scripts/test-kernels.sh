@@ -58,7 +58,7 @@ results() {
 for suite in "$@"; do
 	status=0
 	SECONDS=0
-	"$scripts/kernel-vm.sh" -a "$debian_arch" -t 900 -k overlay "$suite" "$guest" guest-test.sh >"$tmp/output" || status=$?
+	"$scripts/kernel-vm.sh" -a "$debian_arch" -t 1800 -k overlay "$suite" "$guest" guest-test.sh >"$tmp/output" || status=$?
 	cat "$tmp/output"
 	passed=$((passed + $(grep -c '^ok: ' "$tmp/output" || true)))
 	failed=$((failed + $(grep -c '^NOT OK: ' "$tmp/output" || true)))
