@@ -3,7 +3,7 @@
 #
 #   compare-lines.pl PARAMETERS SCAPD SYSDIG
 #
-# PARAMETERS has a line for each type: its name and its parameters' names. SCAPD is the output of `scapd read`. SYSDIG
+# PARAMETERS has a line for each type: its name and its parameters' names, then | and those that sysdig does not show. SCAPD is the output of `scapd read`. SYSDIG
 # has lines of '%evt.time %thread.tid %evt.dir %evt.type %evt.args'. The comparison covers the values, and of the text
 # in parentheses the type, the protocol and the name of a descriptor. Fails if no event was compared.
 
@@ -12,11 +12,13 @@ use warnings;
 
 my ($parameters, $scapd, $sysdig) = @ARGV;
 
-my %names;
+my (%names, %beyond);
 open my $list, '<', $parameters or die "$parameters: $!";
 while (<$list>) {
-	my ($type, @parameters) = split;
+	my ($known, $beyond) = split /\|/;
+	my ($type, @parameters) = split ' ', $known;
 	$names{$type} = \@parameters;
+	$beyond{$type} = join '|', split ' ', $beyond;
 }
 
 # The values of the parameters that a line has.
@@ -90,6 +92,7 @@ while (<$other>) {
 	my $names = $names{$type} or next;
 	my @theirs = values_of($text, $names);
 	my @ours = $event ? values_of($event->[4], $names) : ();
+	$ours[-1] =~ s/ (?:$beyond{$type})=.*//s if @ours && $beyond{$type};
 	my $key = !$event || $event->[3] ne $type ? "$type: another event"
 		: @ours != @theirs ? "$type: other parameters" : undef;
 	my ($i) = defined $key ? 0 : grep { !alike($ours[$_], $theirs[$_]) } 0 .. $#ours;

@@ -17,10 +17,21 @@ counts_in() {
 		awk '{ n[$1 == "syscall" ? "unknown" : $1] += $2 } END { for (key in n) print key, n[key] }' | sort
 }
 
-# parameters: prints a line for each event that scapd records and the readers show: its name and its parameters' names.
+# types_by_tshark FILE: prints the type of each event in a capture. tshark shows extensions, from 0x8000 to 0x9fff, as events
+# that it does not know.
+types_by_tshark() {
+	read_by sid tshark -r "$1" -T fields -e sysdig.event_type | awk '$1 < 32768 || $1 >= 40960'
+}
+
+# parameters: prints a line for each event that scapd records and the readers show: its name and its parameters' names, then
+# | and those of its extension.
 parameters() {
-	"$scapd" list events --json | read_by sid jq -r '.[]
-		| select(.program and (.number % 2 == 1 or .source == "tracepoint")) | [.name] + [.parameters[].name] | join(" ")'
+	# shellcheck disable=SC2016 # for jq
+	"$scapd" list events --json | read_by sid jq -r '
+		def names: [.parameters[].name] | join(" ");
+		([.[] | select(.source == "extension" and .number % 2 == 1) | { (.name): names }] | add) as $extensions
+		| .[] | select(.source != "extension" and .program and (.number % 2 == 1 or .source == "tracepoint"))
+		| "\(.name) \(names) | \($extensions[.name] // "")"'
 }
 
 # count: counts the events in stdin, one on a line.

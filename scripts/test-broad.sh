@@ -74,7 +74,7 @@ if runs "record" "$scapd" record -q -w broad.scap --buffer-size 64M -- "$scripts
 		cat differ.txt
 	fi
 	same "tshark counts what scapd counts" "$(counts_in broad true .number)" \
-		"$(read_by sid tshark -r broad.scap -T fields -e sysdig.event_type | count)"
+		"$(types_by_tshark broad.scap | count)"
 	same "strato counts what scapd counts" "$known" "$(read_by sid strato -r broad.scap -T fields -e evt.type | count)"
 fi
 
