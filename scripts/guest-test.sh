@@ -30,17 +30,15 @@ refused() {
 real_time=
 [ "$(uname -r | cut -d. -f1)" -lt 7 ] || real_time='chrt -f 1'
 
-# kernel_tests WAY [OPTION...]: runs the tests of every program, attached in this way. They share a probe: in emulation,
-# loading one for each test would take most of the time.
+# kernel_tests WAY: runs the tests of every program, attached in this way. They share a probe: in emulation, loading one
+# for each test would take most of the time.
 kernel_tests() {
-	way=$1
-	shift
-	SCAPD_TEST_PROBE=shared SCAPD_TEST_ATTACH=$way $real_time kernel --color never "$@" >/tmp/tests 2>/dev/null
+	SCAPD_TEST_PROBE=shared SCAPD_TEST_ATTACH=$1 $real_time kernel --color never >/tmp/tests 2>/dev/null
 	status=$?
 	result=$(sed -n 's/^test result: [^.]*\. \([0-9]* passed; [0-9]* failed; [0-9]* ignored\).*/\1/p' /tmp/tests)
-	echo "kernel tests by $way: ${result:-not ended}"
+	echo "kernel tests by $1: ${result:-not ended}"
 	sed -n 's/^test \(.*[^ ]\)  *\.\.\. ignored (\(.*\))$/not testable here: \1: \2/p' /tmp/tests
-	check "kernel tests by $way" test "$status" = 0
+	check "kernel tests by $1" test "$status" = 0
 	[ "$status" = 0 ] || sed -n '/^failures:$/,$p' /tmp/tests | head -n 200
 }
 
@@ -85,9 +83,9 @@ fi
 if [ -x /bin/kernel ]; then
 	mount -t cgroup2 cgroup2 /sys/fs/cgroup
 	echo -1 >/proc/sys/kernel/sched_rt_runtime_us
-	kernel_tests btf
-	# The rows are of two programs, which have tests of their own.
-	case $ways in *tracepoint) kernel_tests tracepoint --skip rows:: ;; esac
+	for attach in ${ways#auto }; do
+		kernel_tests "$attach"
+	done
 fi
 # In a container, the ids in /proc differ from those in events.
 check 'another pid namespace: check' unshare -p -f --mount-proc scapd check

@@ -28,12 +28,12 @@ trap '[ -z "$before" ] || kill "$before" 2>/dev/null; rm -rf "$tmp"' EXIT
 cd "$tmp"
 export TZ=UTC SCAPD=$scapd READER=$scripts/reader.sh
 
-# record NAME OPTION...: records to NAME.scap.
+# record NAME OPTION...: records to NAME.scap, without extensions: sysdig has no fields for them.
 record() {
 	local name=$1
 
 	shift
-	runs "record $name" "$scapd" record -q -w "$name.scap" "$@"
+	runs "record $name" "$scapd" record -q --no-extensions -w "$name.scap" "$@"
 }
 
 # reader_fields RELEASE: prints the names of the fields that a sysdig has.

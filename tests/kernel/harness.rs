@@ -61,7 +61,8 @@ impl Test<'_> {
     /// Makes a test of a call that is recorded as a generic event.
     pub fn of_call<'a>(call: &'static Syscall, setup: &'a Setup) -> Test<'a> {
         let program = "generic_x";
-        let source = setup.source(setup.options(), vec![call]);
+        let options = ProbeOptions { tracepoints: TracepointSet::none(), ..setup.options() };
+        let source = setup.source(options, vec![call]);
         Test { program, event: event_by_program(program).unwrap(), source }
     }
 
