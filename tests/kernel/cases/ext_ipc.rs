@@ -357,7 +357,7 @@ fn futex_waitv(t: &mut Row) {
     let wait = |waiters: &[Waiter; 2]| {
         futex!(libc::SYS_futex_waitv, waiters.as_ptr(), 2, 0, &raw const timeout, libc::CLOCK_MONOTONIC)
     };
-    let waiters = [waiter(5), waiter(1 << 33 | 6)];
+    let waiters = [waiter(5), Waiter { reserved: 1, ..waiter(6) }];
     let event = t.fails(libc::EINVAL, || wait(&waiters));
     event.structures("waiters", &waiters).u32("nr_futexes", 2).u32("flags", 0);
     event.structure("timeout", &timeout).u32("clockid", 1);
