@@ -144,9 +144,9 @@ fn memfd_secret(r: &mut Row) {
 }
 
 fn map_shadow_stack(r: &mut Row) {
-    let event = fails!(r, libc::EINVAL, ODD, 0x2000usize, 9);
-    event.u64("addr", 0x1003).u64("size", 0x2000).u32("flags", 9);
     let number = r.native();
+    let event = r.fails_anyhow(|| by_number!(number, ODD, 0x2000usize, 9));
+    event.u64("addr", 0x1003).u64("size", 0x2000).u32("flags", 9);
     let has_one = || std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| text.contains("user_shstk"));
     if !has_one() {
         not_testable("this processor has no shadow stacks");
