@@ -1,6 +1,7 @@
 //! The tests, one for each program, with its name; the files mirror bpf/syscalls/ and bpf/tracepoints/. Tests of
 //! settings have a list of their own.
 
+mod accept;
 mod access;
 mod addresses;
 mod clone;
@@ -15,6 +16,8 @@ mod ext_compat;
 mod ext_contents;
 mod ext_files;
 mod ext_ipc;
+#[cfg(target_arch = "x86_64")]
+mod ext_layouts32;
 mod ext_memory;
 mod ext_modules;
 mod ext_mounts;
@@ -71,6 +74,7 @@ mod vectors;
 mod wait;
 mod wakeup;
 
+pub use accept::*;
 pub use access::*;
 pub use addresses::ipv6_is_here;
 pub use clone::*;
@@ -210,6 +214,6 @@ pub fn rows() -> Vec<(String, RowTest)> {
     #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
     let mut tests = named("rows", &ROWS.concat());
     #[cfg(target_arch = "x86_64")]
-    tests.extend(named("rows32", ext_compat::OTHERS));
+    tests.extend(named("rows32", ext_layouts32::ROWS));
     tests
 }
