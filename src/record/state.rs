@@ -7,12 +7,16 @@ use std::sync::{
 
 use anyhow::Context;
 
+use super::redaction::Redaction;
 use crate::{
     output::StateSource,
     probe::{Ids, TaskIds},
     snapshot,
 };
-use scap::format::{state::MachineState, write_state};
+use scap::{
+    format::{state::MachineState, write_state},
+    redact::Rules,
+};
 
 /// Takes the state of the machine.
 #[derive(Debug, Clone)]
@@ -25,11 +29,23 @@ pub(super) struct Scan {
     include_self: bool,
     /// Whether to read the environment of processes.
     env: bool,
+    /// What is overwritten before the state is written.
+    redaction: Option<Redaction>,
 }
 
 impl Scan {
     pub(super) fn new(include_self: bool, env: bool) -> Scan {
-        Scan { boot_time: Arc::default(), tasks: Arc::default(), include_self, env }
+        Scan { boot_time: Arc::default(), tasks: Arc::default(), include_self, env, redaction: None }
+    }
+
+    /// Overwrites what the rules find.
+    pub(super) fn redacting(self, rules: Option<Arc<Rules>>) -> Scan {
+        Scan { redaction: rules.map(Redaction::new), ..self }
+    }
+
+    /// Returns what overwrites the state, for the events.
+    pub(super) fn redaction(&self) -> Option<&Redaction> {
+        self.redaction.as_ref()
     }
 
     /// Sets the boot time that event times are based on.
@@ -62,6 +78,15 @@ impl Scan {
         Ok((snapshot.state, before.zip(self.ids()?).map(|(before, after)| before.and(after))))
     }
 
+    /// Encodes the state as it is written.
+    pub(super) fn bytes(&self, state: &MachineState) -> anyhow::Result<Vec<u8>> {
+        let redacted = self.redaction.as_ref().map(|redaction| redaction.state(state));
+        let mut bytes = Vec::new();
+        let written = write_state(&mut bytes, redacted.as_ref().unwrap_or(state));
+        written.context("cannot encode the state of the machine")?;
+        Ok(bytes)
+    }
+
     /// Returns the source of the state for the files after the first.
     pub(super) fn source(&self) -> StateSource {
         let scan = self.clone();
@@ -70,7 +95,7 @@ impl Scan {
                 tracing::warn!("a file starts without the state of the machine: {e:#}");
                 (MachineState::default(), None)
             });
-            bytes(&translated(state, ids)).unwrap_or_default()
+            scan.bytes(&translated(state, ids)).unwrap_or_default()
         })
     }
 }
@@ -81,13 +106,6 @@ pub(super) fn translated(mut state: MachineState, ids: Option<Ids>) -> MachineSt
         translate(&mut state, &ids);
     }
     state
-}
-
-/// Encodes the state.
-pub(super) fn bytes(state: &MachineState) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    write_state(&mut bytes, state).context("cannot encode the state of the machine")?;
-    Ok(bytes)
 }
 
 /// Replaces the tasks' ids with those that events have. Leaves out a task that has no such id: it was too short-lived.

@@ -226,6 +226,14 @@ impl ServiceSettings {
     }
 }
 
+/// Reads a file that a key names. Only regular files are opened.
+///
+/// # Errors
+/// If it is not one, is too large or not UTF-8, and errors of open(2) and read(2).
+pub fn read_file(path: &Path) -> io::Result<String> {
+    files::open(path).and_then(files::read)
+}
+
 fn check(keys: &Keys, key: &str, values: &[String]) -> Result<(), String> {
     match keys.section(key) {
         Ok(_) => keys.check(key, values),
