@@ -68,8 +68,7 @@ pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
         }
     };
     let Redacted { values, events } = verdict.redacted;
-    let redacted =
-        format!("overwritten: {} values, in {} events and the state", HumanCount(values), HumanCount(events));
+    let redacted = format!("overwritten: {} values in {} events", HumanCount(values), HumanCount(events));
     [(filtered | sieved, others), (sampled, sample), (failed, successes), (values, redacted)]
         .into_iter()
         .filter(|(n, _)| *n > 0)

@@ -146,7 +146,7 @@ fn what_is_overwritten_is_counted_and_named() {
     drop(earlier);
     let Redacted { values, events } = Capture::read(&path).verdict.redacted;
     let covered = "*".repeat(KNOWN.len());
-    assert!(events > 40 && values > events + 2, "{values} values, of {events} events and of the state");
+    assert!(events > 40 && values > events, "{values} values in {events} events");
     let (_, info, _) = run(scapd().args(["info", "--json"]).arg(&path));
     let info: Json = serde_json::from_str(&info).unwrap();
     let rules = serde_json::json!([{ "options": 2, "variables": 1, "patterns": 1 }]);
@@ -183,7 +183,11 @@ fn every_file_of_a_series_is_overwritten() {
         assert_eq!(count_of(&bytes, NAMED) + count_of(&bytes, KNOWN), 0, "{}", path.display());
         assert_eq!(count_of(&bytes, "options=2 variables=1 patterns=1"), 1, "{}", path.display());
         let redacted = Capture::read(path).verdict.redacted;
-        assert!(redacted.values > 0, "{}: the state has secrets", path.display());
+        assert!(
+            count_of(&bytes, "perl\0") > 0 && count_of(&bytes, "--password\0***") > 0,
+            "{}",
+            path.display()
+        );
         sum.add(redacted);
     }
     let stats: Json = serde_json::from_slice(&fs::read(stats).unwrap()).unwrap();

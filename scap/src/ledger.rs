@@ -12,7 +12,7 @@
 //!   `failed=5` returns of failed calls, `sampled=900` events outside the sampled part of each second, the first of
 //!   `sample_ratio=8` parts (`verdict=sample` then).
 //!   `filtered=890` events that the recorder left out, as they did not match its filter, are part of `seen`: then `seen = written +
-//!   lost + unread + filtered`. `redacted=12` values were overwritten, those of `redacted_events=5` events and of the state.
+//!   lost + unread + filtered`. `redacted=12` values of `redacted_events=5` events were overwritten.
 //! - [`SELECTED`], before the first event that it applies to: the selected events, `syscalls=read,write
 //!   events=enter,exit tracepoints=none`, each list as the command line takes it. Other events are there only to keep
 //!   names correct. `extensions=none` says that no event has an extension. Without this notice, all events were selected,
@@ -204,9 +204,9 @@ impl LeftOut {
 /// What was overwritten because it must not be in the capture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Redacted {
-    /// Values in which something was overwritten: parameters of events, and texts of the state.
+    /// Parameters of events in which something was overwritten.
     pub values: u64,
-    /// Events that had such values.
+    /// Events that had such parameters.
     pub events: u64,
 }
 

@@ -15,12 +15,7 @@ pub use counts::Counts;
 use filter::Behind;
 
 use super::{
-    clock::Clock,
-    ledger::LossLedger,
-    redaction::{EventRedaction, Redaction},
-    rotor::Rotor,
-    self_test::SelfTest,
-    sieve::Sieve,
+    clock::Clock, ledger::LossLedger, redaction::Redaction, rotor::Rotor, self_test::SelfTest, sieve::Sieve,
     state::Scan,
 };
 use crate::{
@@ -73,7 +68,7 @@ pub struct Drain {
     /// Events that earlier filters left out.
     filtered: u64,
     /// Overwrites what must not be in the file.
-    redaction: Option<EventRedaction>,
+    redaction: Option<Redaction>,
     /// When the file began, if its selection notice is still to be written.
     unsaid: Option<u64>,
     /// The latest time stamp written.
@@ -136,7 +131,7 @@ impl Drain {
             limits,
             ledger: LossLedger::new(cpus, now),
             clock: Clock::new(Machine::new(), boot_time),
-            redaction: scan.redaction().map(Redaction::of_events),
+            redaction: scan.rules().cloned().map(Redaction::new),
             scan,
             taken: 0,
             drained: false,
@@ -436,7 +431,7 @@ impl Drain {
 
     /// Returns what was overwritten so far.
     fn redacted(&self) -> Redacted {
-        self.redaction.as_ref().map(EventRedaction::done).unwrap_or_default()
+        self.redaction.as_ref().map(Redaction::done).unwrap_or_default()
     }
 
     /// Returns the counts of the events taken so far.

@@ -7,7 +7,6 @@ use std::sync::{
 
 use anyhow::Context;
 
-use super::redaction::Redaction;
 use crate::{
     output::StateSource,
     probe::{Ids, TaskIds},
@@ -15,7 +14,7 @@ use crate::{
 };
 use scap::{
     format::{state::MachineState, write_state},
-    redact::Rules,
+    redact::{Redactor, Rules},
 };
 
 /// Takes the state of the machine.
@@ -30,22 +29,22 @@ pub(super) struct Scan {
     /// Whether to read the environment of processes.
     env: bool,
     /// What is overwritten before the state is written.
-    redaction: Option<Redaction>,
+    rules: Option<Arc<Rules>>,
 }
 
 impl Scan {
     pub(super) fn new(include_self: bool, env: bool) -> Scan {
-        Scan { boot_time: Arc::default(), tasks: Arc::default(), include_self, env, redaction: None }
+        Scan { boot_time: Arc::default(), tasks: Arc::default(), include_self, env, rules: None }
     }
 
     /// Overwrites what the rules find.
     pub(super) fn redacting(self, rules: Option<Arc<Rules>>) -> Scan {
-        Scan { redaction: rules.map(Redaction::new), ..self }
+        Scan { rules, ..self }
     }
 
-    /// Returns what overwrites the state, for the events.
-    pub(super) fn redaction(&self) -> Option<&Redaction> {
-        self.redaction.as_ref()
+    /// Returns the rules that say what is overwritten.
+    pub(super) fn rules(&self) -> Option<&Arc<Rules>> {
+        self.rules.as_ref()
     }
 
     /// Sets the boot time that event times are based on.
@@ -80,7 +79,7 @@ impl Scan {
 
     /// Encodes the state as it is written.
     pub(super) fn bytes(&self, state: &MachineState) -> anyhow::Result<Vec<u8>> {
-        let redacted = self.redaction.as_ref().map(|redaction| redaction.state(state));
+        let redacted = self.rules.as_ref().map(|rules| redacted(state.clone(), rules));
         let mut bytes = Vec::new();
         let written = write_state(&mut bytes, redacted.as_ref().unwrap_or(state));
         written.context("cannot encode the state of the machine")?;
@@ -105,6 +104,13 @@ pub(super) fn translated(mut state: MachineState, ids: Option<Ids>) -> MachineSt
     if let Some(ids) = ids {
         translate(&mut state, &ids);
     }
+    state
+}
+
+/// Returns a state with what the rules find overwritten.
+fn redacted(mut state: MachineState, rules: &Arc<Rules>) -> MachineState {
+    let values = Redactor::new(rules.clone()).state(&mut state);
+    tracing::debug!("{values} values of the state of the machine are overwritten");
     state
 }
 
