@@ -9,6 +9,7 @@ mod keys;
 mod merge;
 mod read;
 mod record;
+mod redact;
 mod source;
 mod top;
 mod trace;

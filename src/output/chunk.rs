@@ -20,6 +20,8 @@ pub struct Chunk {
     pub selected: Option<String>,
     /// The same of the last notice of the filter; empty if there is none.
     pub filter: Option<String>,
+    /// The text of the notice of what is overwritten, if there is one.
+    pub redacted: Option<String>,
     size: usize,
     /// The blocks, compressed to a gzip member.
     pub(super) packed: Vec<u8>,
@@ -41,6 +43,7 @@ impl Chunk {
             latest: 0,
             selected: None,
             filter: None,
+            redacted: None,
             size: 0,
             packed: Vec::new(),
         }
@@ -63,5 +66,6 @@ impl Chunk {
         self.latest = 0;
         self.selected = None;
         self.filter = None;
+        self.redacted = None;
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::balance::ToJson;
 use scap::{
     events::event,
-    ledger::{ClockStep, Cut, Gap, Losses, Notice, SliceNote, Verdict},
+    ledger::{ClockStep, Cut, Gap, Losses, Notice, Redacted, RuleCounts, SliceNote, Verdict},
     select::Asked,
 };
 
@@ -38,6 +38,8 @@ pub struct LedgerSummary {
     pub asked: Vec<Asked>,
     /// The recording's filter, and each change of it; at most 100.
     pub filters: Vec<String>,
+    /// What was overwritten in each section; at most 100.
+    pub redacted: Vec<RuleCounts>,
     /// What the sections of a slice left out of their source; at most 100.
     pub slices: Vec<SliceNote>,
 }
@@ -49,11 +51,13 @@ impl LedgerSummary {
             Notice::Cut(cut) if self.cuts.len() < MAX_GAPS => self.cuts.push(cut),
             Notice::Selected(asked) if self.asked.len() < MAX_GAPS => self.asked.push(asked),
             Notice::Filter(text) if self.filters.len() < MAX_GAPS => self.filters.push(text),
+            Notice::Redacted(rules) if self.redacted.len() < MAX_GAPS => self.redacted.push(rules),
             Notice::Slice(note) if self.slices.len() < MAX_GAPS => self.slices.push(note),
             Notice::Verdict(_)
             | Notice::Cut(_)
             | Notice::Selected(_)
             | Notice::Filter(_)
+            | Notice::Redacted(_)
             | Notice::Slice(_) => {}
             Notice::Gap(gap) => {
                 self.gap_count += 1;
@@ -83,6 +87,7 @@ impl LedgerSummary {
                 "sample": verdict.is_sample(),
                 "sample_ratio": verdict.sample_ratio,
                 "left_out": verdict.left_out.to_json(),
+                "redacted": verdict.redacted.to_json(),
             })).collect::<Vec<_>>(),
             "gap_count": self.gap_count,
             "gaps": self.gaps.iter().map(|gap| json!({
@@ -95,6 +100,7 @@ impl LedgerSummary {
             })).collect::<Vec<_>>(),
             "asked_for": self.asked.iter().map(Asked::to_string).collect::<Vec<_>>(),
             "filters": self.filters,
+            "redacted": self.redacted.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "clock_step_count": self.clock_step_count,
             "clock_steps": self.clock_steps.iter().map(|step| json!({
                 "at": step.at,
@@ -202,6 +208,10 @@ fn balance(verdict: &Verdict) -> Table {
     }
     if verdict.left_out.failed > 0 {
         row("failed, left out", verdict.left_out.failed);
+    }
+    if verdict.redacted != Redacted::default() {
+        row("with overwritten values", verdict.redacted.events);
+        row("overwritten values", verdict.redacted.values);
     }
     align_right(&mut table, 1);
     table

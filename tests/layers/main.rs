@@ -31,7 +31,7 @@ const SCAPD: &[&[&str]] = &[
 const SCAP: &[&[&str]] = &[
     &["events", "hash"],
     &["format"],
-    &["select"],
+    &["redact", "select"],
     &["ledger"],
     &["model"],
     &["replay"],

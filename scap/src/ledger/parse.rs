@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     CLOCK, CUT, Cause, ClockStep, Cut, CutCause, FILTER, GAP, Gap, LeftOut, Losses, NOTIFICATION, Notice,
-    SELECTED, SLICE, SliceNote, VERDICT, Verdict,
+    REDACTED, Redacted, RuleCounts, SELECTED, SLICE, SliceNote, VERDICT, Verdict,
 };
 use crate::{
     events::{EVENTS, EventType, event_by_program},
@@ -45,6 +45,10 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
                 filtered: fields.number("filtered"),
                 sieved: fields.number("sieved"),
             },
+            redacted: Redacted {
+                values: fields.number("redacted"),
+                events: fields.number("redacted_events"),
+            },
             sample_ratio: fields.number("sample_ratio").try_into().unwrap_or(0),
         })),
         CLOCK => Some(Notice::Clock(ClockStep { by: fields.signed("by"), at: fields.number("at") })),
@@ -58,6 +62,11 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             is_stopped: fields.text("source") == "stopped",
         })),
         FILTER => Some(Notice::Filter(text(1)?.to_owned())),
+        REDACTED => Some(Notice::Redacted(RuleCounts {
+            options: fields.number("options"),
+            variables: fields.number("variables"),
+            patterns: fields.number("patterns"),
+        })),
         SELECTED => Some(Notice::Selected(Asked::parse(
             fields.text("syscalls"),
             fields.text("events"),

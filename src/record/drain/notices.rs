@@ -51,7 +51,9 @@ impl Drain {
                 self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
                 self.judge = Judge::new(asked);
                 self.selected = Some(asked).filter(|asked| !asked.is_usual());
-                self.unsaid = None;
+                if self.unsaid.take().is_some() {
+                    self.say_rest(&mut chunk, at);
+                }
             }
             Notice::Filter(text) => {
                 let block = write_filter(&mut chunk, &text, at);
@@ -76,6 +78,15 @@ pub(super) fn write_filter(chunk: &mut Chunk, text: &str, at: u64) -> usize {
     frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::FILTER, text, at));
     chunk.latest = chunk.latest.max(at);
     chunk.filter = Some(text.to_owned());
+    chunk.bytes.len() - before
+}
+
+/// Writes the notice of what is overwritten; returns the size of its block.
+pub(super) fn write_redacted(chunk: &mut Chunk, text: String, at: u64) -> usize {
+    let before = chunk.bytes.len();
+    frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::REDACTED, &text, at));
+    chunk.latest = chunk.latest.max(at);
+    chunk.redacted = Some(text);
     chunk.bytes.len() - before
 }
 
