@@ -1,6 +1,6 @@
 //! The buffers that carry events to the output.
 
-use scap::ledger::Losses;
+use scap::ledger::{Losses, Verdict};
 
 /// A buffer of whole blocks. It comes from a [`WriterThread`](super::WriterThread) and goes back to it.
 #[derive(Debug)]
@@ -20,6 +20,9 @@ pub struct Chunk {
     pub selected: Option<String>,
     /// The same of the last notice of the filter; empty if there is none.
     pub filter: Option<String>,
+    /// What the balance has besides events and their losses, since the chunk before: skipped runs, and events left out on purpose.
+    /// Only a [`ChunkSink`](super::ChunkSink) takes it.
+    pub beside: Verdict,
     size: usize,
     /// The blocks, compressed to a gzip member.
     pub(super) packed: Vec<u8>,
@@ -41,6 +44,7 @@ impl Chunk {
             latest: 0,
             selected: None,
             filter: None,
+            beside: Verdict::default(),
             size: 0,
             packed: Vec::new(),
         }
@@ -63,5 +67,6 @@ impl Chunk {
         self.latest = 0;
         self.selected = None;
         self.filter = None;
+        self.beside = Verdict::default();
     }
 }
