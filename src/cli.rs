@@ -3,6 +3,7 @@
 mod choice;
 mod daemon;
 mod files;
+mod flight;
 mod form;
 mod keys;
 mod merge;
