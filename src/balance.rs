@@ -19,7 +19,8 @@ impl ToJson for Losses {
 
 impl ToJson for LeftOut {
     fn to_json(&self) -> Json {
-        json!({ "failed": self.failed, "sampled": self.sampled, "filtered": self.filtered, "sieved": self.sieved })
+        let LeftOut { failed, sampled, filtered, sieved, evicted } = self;
+        json!({ "failed": failed, "sampled": sampled, "filtered": filtered, "sieved": sieved, "evicted": evicted })
     }
 }
 
@@ -54,7 +55,7 @@ pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
         1 => "without the calls that sampling never records".to_owned(),
         ratio => format!("1/{ratio} of each second"),
     };
-    let LeftOut { failed, sampled, filtered, sieved } = verdict.left_out;
+    let LeftOut { failed, sampled, filtered, sieved, evicted } = verdict.left_out;
     let sample = format!("a sample, {part}: {} events left out on purpose", HumanCount(sampled));
     let successes = format!("{} returns of failed calls left out on purpose", HumanCount(failed));
     let others = match sieved {
@@ -69,8 +70,16 @@ pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
     };
     let Redacted { values, events } = verdict.redacted;
     let redacted = format!("overwritten: {} values in {} events", HumanCount(values), HumanCount(events));
-    [(filtered | sieved, others), (sampled, sample), (failed, successes), (values, redacted)]
-        .into_iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(_, line)| line)
+    let early =
+        format!("{} events had left the window before their time, for want of room", HumanCount(evicted));
+    [
+        (filtered | sieved, others),
+        (sampled, sample),
+        (failed, successes),
+        (evicted, early),
+        (values, redacted),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(_, line)| line)
 }

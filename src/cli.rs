@@ -4,6 +4,7 @@ mod choice;
 mod daemon;
 mod diff;
 mod files;
+mod flight;
 mod form;
 mod keys;
 mod merge;

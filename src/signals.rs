@@ -42,7 +42,8 @@ pub fn set(stop: &Arc<AtomicBool>) -> io::Result<()> {
 }
 
 /// Sets up the signals of a recording in the foreground. SIGHUP also ends it, unless ignored at the start, as by
-/// nohup(1). SIGUSR1 and SIGUSR2, which are requests to a service, do nothing. Returns the signals that were ignored at
+/// nohup(1). SIGUSR1 asks for a dump of what is kept in memory. SIGUSR2, which is a request
+/// to a service, does nothing. Returns the signals that were ignored at
 /// the start and now are not, as those that a script ignores for its background processes.
 ///
 /// # Errors
@@ -53,7 +54,8 @@ pub fn stop_foreground(handle: &Handle) -> io::Result<Vec<c_int>> {
     if !is_ignored(SIGHUP) {
         stop_at(handle, &[SIGHUP])?;
     }
-    [SIGUSR1, SIGUSR2].into_iter().try_for_each(ignore)?;
+    flag::register(SIGUSR1, handle.dump_flag())?;
+    ignore(SIGUSR2)?;
     Ok(ignored)
 }
 

@@ -200,7 +200,7 @@ impl VerifyReport {
                     self.cuts.push(cut);
                 }
             }
-            Some(Notice::Selected(_) | Notice::Filter(_) | Notice::Redacted(_)) => {}
+            Some(Notice::Selected(_) | Notice::Filter(_) | Notice::Redacted(_) | Notice::Trigger(_)) => {}
             Some(Notice::Slice(note)) => {
                 if self.slices.len() < TOLD {
                     self.slices.push(note);

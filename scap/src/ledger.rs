@@ -12,7 +12,8 @@
 //!   `failed=5` returns of failed calls, `sampled=900` events outside the sampled part of each second, the first of
 //!   `sample_ratio=8` parts (`verdict=sample` then).
 //!   `filtered=890` events that the recorder left out, as they did not match its filter, are part of `seen`: then `seen = written +
-//!   lost + unread + filtered`. `redacted=12` values of `redacted_events=5` events were overwritten.
+//!   lost + unread + filtered`. `redacted=12` values of `redacted_events=5` events were overwritten. `evicted=100` events had left
+//!   the window of a flight recorder before their time, so that the dump begins later than it should; they are not part of `seen`.
 //! - [`SELECTED`], before the first event that it applies to: the selected events, `syscalls=read,write
 //!   events=enter,exit tracepoints=none`, each list as the command line takes it. Other events are there only to keep
 //!   names correct. `extensions=none` says that no event has an extension. Without this notice, all events were selected,
@@ -24,6 +25,9 @@
 //!   times follow a step forward at once. After a step backward they run at half speed until they agree with the clock.
 //! - [`SLICE`], at the end of a capture that has a choice of another one's events: `left_out=900 source=read`. It left out
 //!   so many events. `source=stopped` says that the source was not read to its end, so that its balance is not known.
+//! - [`TRIGGER`], where something made a flight recorder write a dump: `by=filter at=T after=5000000000 reason=proc.name =
+//!   nc`.
+//!   `after` is the time in ns that the dump goes on for at least; the reason is the rest of the text.
 //! - [`CUT`], where `scapd repair` ended a capture: `cause=cut_off offset=104552 bytes=17`. It left out `bytes` bytes
 //!   from `offset` on, an offset in the uncompressed capture.
 
@@ -55,6 +59,9 @@ pub const REDACTED: &str = "scapd.redacted";
 pub const CLOCK: &str = "scapd.clock";
 /// The id of the notice at the end of a repaired capture.
 pub const CUT: &str = "scapd.cut";
+
+/// The id of a notice of what made a flight recorder write a dump.
+pub const TRIGGER: &str = "scapd.trigger";
 
 /// The id of the notice of a slice.
 pub const SLICE: &str = "scapd.slice";
@@ -179,6 +186,8 @@ pub struct LeftOut {
     pub filtered: u64,
     /// Events that the kernel left out because they cannot match the filter.
     pub sieved: u64,
+    /// Events that left the window of a flight recorder before their time, because it had no room for more.
+    pub evicted: u64,
 }
 
 impl LeftOut {
@@ -188,6 +197,7 @@ impl LeftOut {
         self.sampled = self.sampled.saturating_add(other.sampled);
         self.filtered = self.filtered.saturating_add(other.filtered);
         self.sieved = self.sieved.saturating_add(other.sieved);
+        self.evicted = self.evicted.saturating_add(other.evicted);
     }
 
     /// Returns the events since an earlier count.
@@ -197,6 +207,7 @@ impl LeftOut {
             sampled: self.sampled.saturating_sub(earlier.sampled),
             filtered: self.filtered.saturating_sub(earlier.filtered),
             sieved: self.sieved.saturating_sub(earlier.sieved),
+            evicted: self.evicted.saturating_sub(earlier.evicted),
         }
     }
 }
@@ -334,6 +345,64 @@ impl SliceNote {
     }
 }
 
+/// The kinds of what can make a flight recorder write a dump.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TriggerKind {
+    /// A request, as that of `scapd ctl dump`.
+    #[default]
+    Request,
+    /// A signal to the recorder.
+    Signal,
+    /// An event that matches a filter.
+    Filter,
+    /// As many events that match a filter, within a time.
+    Rate,
+    /// Tasks that wait for memory, CPU or I/O.
+    Pressure,
+}
+
+impl TriggerKind {
+    /// Every kind.
+    pub const ALL: [TriggerKind; 5] = [
+        TriggerKind::Request,
+        TriggerKind::Signal,
+        TriggerKind::Filter,
+        TriggerKind::Rate,
+        TriggerKind::Pressure,
+    ];
+
+    /// The name in notices and in JSON.
+    pub const fn key(self) -> &'static str {
+        match self {
+            TriggerKind::Request => "request",
+            TriggerKind::Signal => "signal",
+            TriggerKind::Filter => "filter",
+            TriggerKind::Rate => "rate",
+            TriggerKind::Pressure => "pressure",
+        }
+    }
+}
+
+/// What made a flight recorder write a dump.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trigger {
+    /// Its kind.
+    pub by: TriggerKind,
+    /// When, in ns since the epoch.
+    pub at: u64,
+    /// How long the dump goes on after it at least, in ns.
+    pub after: u64,
+    /// The filter, or what the request says; one line.
+    pub reason: String,
+}
+
+impl Trigger {
+    /// Returns the `desc` of its notice.
+    pub fn text(&self) -> String {
+        format!("by={} at={} after={} reason={}", self.by.key(), self.at, self.after, self.reason)
+    }
+}
+
 /// A step of the wall clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ClockStep {
@@ -376,6 +445,8 @@ pub enum Notice {
     Filter(String),
     /// What is overwritten.
     Redacted(RuleCounts),
+    /// What made a flight recorder write a dump.
+    Trigger(Trigger),
 }
 
 impl Notice {
@@ -390,6 +461,7 @@ impl Notice {
             Notice::Slice(_) => SLICE,
             Notice::Filter(_) => FILTER,
             Notice::Redacted(_) => REDACTED,
+            Notice::Trigger(_) => TRIGGER,
         }
     }
 
@@ -404,6 +476,7 @@ impl Notice {
             Notice::Slice(slice) => slice.text(),
             Notice::Filter(text) => text.clone(),
             Notice::Redacted(rules) => rules.text(),
+            Notice::Trigger(trigger) => trigger.text(),
         }
     }
 }
@@ -505,6 +578,7 @@ impl Verdict {
             ("sieved", self.left_out.sieved),
             ("redacted", self.redacted.values),
             ("redacted_events", self.redacted.events),
+            ("evicted", self.left_out.evicted),
             ("sample_ratio", self.sample_ratio.into()),
         ];
         for (key, value) in rules.into_iter().filter(|(_, value)| *value > 0) {

@@ -1,10 +1,10 @@
 //! The command lines of `scapd daemon` and `scapd ctl`, and the options of the control socket and the metrics.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 
-use super::choice::choice;
+use super::{choice::choice, flight::parse_after};
 use crate::daemon::{
     Action, CONFIG, DaemonOptions, Serving,
     config::Section,
@@ -54,7 +54,7 @@ pub(super) struct ControlArgs {
         value_name = "LIST",
         value_parser = choice::<Allowed>(),
         value_delimiter = ',',
-        default_value = "rotate,reload,set,keep,stop",
+        default_value = "rotate,dump,reload,set,keep,stop",
         help_heading = CONTROL
     )]
     pub control_allow: Vec<Allowed>,
@@ -96,6 +96,15 @@ pub enum CtlRequest {
     Status,
     /// Start a new file
     Rotate,
+    /// Write the events that are kept in memory, and what follows
+    Dump {
+        /// How long what follows is, e.g. 10s, 0 [default: as configured]
+        #[arg(long, value_name = "TIME", value_parser = parse_after)]
+        after: Option<Duration>,
+        /// Why; the capture says it
+        #[arg(value_name = "REASON", trailing_var_arg = true)]
+        reason: Vec<String>,
+    },
     /// Reload the configuration
     Reload,
     /// Change configuration keys until the next reload, e.g. set syscalls=openat,%network
@@ -132,6 +141,9 @@ impl From<CtlRequest> for Request {
         match request {
             CtlRequest::Status => Request::Status {},
             CtlRequest::Rotate => Request::Rotate {},
+            CtlRequest::Dump { after, reason } => {
+                Request::Dump { after: after.map(|after| after.as_secs()), reason: reason.join(" ") }
+            }
             CtlRequest::Reload => Request::Reload {},
             CtlRequest::Set { values } => Request::Set { values: values.into_iter().collect() },
             CtlRequest::Stop => Request::Stop {},

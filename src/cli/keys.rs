@@ -10,6 +10,7 @@ use clap::{
 use super::{
     RecordArgs,
     daemon::{ControlArgs, MetricsArgs},
+    flight::FlightArgs,
     record::OutputArgs,
 };
 use crate::daemon::config::{Flag, FlagError, Flags, Keys, Section, Takes, Wanted};
@@ -74,6 +75,7 @@ fn section(arg: &Arg) -> Section {
     }
     match () {
         () if has::<OutputArgs>(arg) => Section::Files,
+        () if has::<FlightArgs>(arg) => Section::Flight,
         () if has::<ControlArgs>(arg) => Section::Control,
         () if has::<MetricsArgs>(arg) => Section::Metrics,
         () => Section::Record,

@@ -8,6 +8,7 @@ use super::{
     FilesArgs, ServeArgs,
     choice::choice,
     files::FILES,
+    flight::FlightArgs,
     read::{filter_of, usage},
     redact,
 };
@@ -59,6 +60,9 @@ pub struct RecordArgs {
     /// What the recording is written to.
     #[command(flatten)]
     output: OutputArgs,
+    /// What is kept in memory, and when it is written.
+    #[command(flatten)]
+    flight: FlightArgs,
     /// Record only these system calls: names, !name to exclude, %class, /regex, ?name to ignore an unknown name; see
     /// `scapd list syscalls`. The exits of calls that change the names of processes, directories and file descriptors
     /// are recorded too; --only leaves them out
@@ -251,6 +255,7 @@ impl From<RecordArgs> for record::Config {
         }
         record::Config {
             write: args.output.write,
+            flight: args.flight.flight(),
             files: args.output.files.series().map(|series| Series { confine: args.confine, ..series }),
             confine: args.confine,
             compress: args.output.gzip,

@@ -126,6 +126,7 @@ impl Collector for Numbers {
         let mut family = Family(&mut encoder);
         self.recording(&mut family)?;
         self.losses(&mut family)?;
+        self.flight(&mut family)?;
         self.rings(&mut family)?;
         self.programs(&mut family)?;
         process(&mut family)
@@ -167,6 +168,30 @@ impl Numbers {
         family.counter("scapd_files_closed", "Files completed", status.files_closed)?;
         family.counter("scapd_files_deleted", "Files deleted by retention", status.files_deleted)?;
         family.gauge("scapd_queue_events", "Events read from the rings and not yet written", status.pending())
+    }
+
+    fn flight(&self, family: &mut Family<'_, '_>) -> fmt::Result {
+        let Some(flight) = &self.status.flight else { return Ok(()) };
+        family.gauge("scapd_window_events", "Events kept in memory", flight.events)?;
+        family.gauge("scapd_window_bytes", "Memory of the events that are kept", flight.bytes)?;
+        family.gauge("scapd_window_limit_bytes", "The most that it may be", flight.limit)?;
+        let from = flight.from as f64 / 1e9;
+        family.gauge(
+            "scapd_window_start_time_seconds",
+            "Time of the first event kept, since the epoch",
+            from,
+        )?;
+        family.counter(
+            "scapd_window_evicted",
+            "Events that left the window before their time, for want of memory",
+            flight.evicted,
+        )?;
+        family.counter("scapd_triggers", "Triggers of dumps", flight.triggers)?;
+        family.counter("scapd_triggers_refused", "Triggers beyond the limit per hour", flight.refused)?;
+        let dumps = [("begun", flight.dumps), ("written", flight.written), ("failed", flight.failed)];
+        let dumps = dumps.map(|(state, count)| ([("state", state)], count));
+        family.counters("scapd_dumps", "Dumps of the window, by what became of them", dumps)?;
+        family.counter("scapd_dumps_written_bytes", "Bytes of dumps, after compression", flight.written_bytes)
     }
 
     /// Losses that belong to no CPU have no `cpu` label.

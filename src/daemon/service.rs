@@ -20,8 +20,10 @@ use crate::{
     balance::ToJson,
     confine::Confinement,
     escape,
+    flight::FlightStatus,
     record::{self, Handle, PATIENCE, RequestError},
 };
+use scap::ledger::TriggerKind;
 
 /// The interval between two attempts to lock the settings.
 const LOOK: Duration = Duration::from_millis(20);
@@ -91,6 +93,11 @@ impl Service {
         match request {
             Request::Status {} => Ok(self.status()),
             Request::Rotate {} => self.rotate().map(|()| Map::new()),
+            Request::Dump { after, reason } => {
+                let reason = if reason.is_empty() { "by request" } else { &reason };
+                let after = after.map(Duration::from_secs);
+                self.dump(TriggerKind::Request, after, reason).map(|()| Map::new())
+            }
             Request::Reload {} => self.reload().map(|difference| told(&difference)),
             Request::Set { values } => {
                 let changes = values.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -137,7 +144,8 @@ impl Service {
             ("rings", rings.into()),
             ("programs", programs.into()),
         ];
-        fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+        let flight = status.flight.as_ref().map(|flight| ("flight", flight_status(flight)));
+        fields.into_iter().chain(flight).map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
     /// Starts a new file.
@@ -146,6 +154,19 @@ impl Service {
     /// The reason, as text.
     pub fn rotate(&self) -> Result<(), String> {
         self.handle.rotate().map_err(|e| e.to_string())
+    }
+
+    /// Asks for a dump of the events that are kept in memory.
+    ///
+    /// # Errors
+    /// The reason, as text.
+    pub fn dump(&self, by: TriggerKind, after: Option<Duration>, reason: &str) -> Result<(), String> {
+        self.handle.dump(by, after, reason).map_err(|e| e.to_string())
+    }
+
+    /// Returns whether the recording keeps events in memory.
+    pub fn keeps_window(&self) -> bool {
+        self.handle.status().flight.is_some()
     }
 
     /// Reloads the configuration and applies it. If it is invalid, nothing changes.
@@ -227,6 +248,35 @@ impl Service {
         *running = next;
         Ok(difference)
     }
+}
+
+fn flight_status(status: &FlightStatus) -> Value {
+    let FlightStatus {
+        from,
+        events,
+        bytes,
+        limit,
+        evicted,
+        triggers,
+        refused,
+        dumps,
+        written,
+        failed,
+        written_bytes,
+    } = status;
+    json!({
+        "from": from,
+        "events": events,
+        "bytes": bytes,
+        "limit": limit,
+        "evicted": evicted,
+        "triggers": triggers,
+        "refused": refused,
+        "dumps": dumps,
+        "written": written,
+        "failed": failed,
+        "written_bytes": written_bytes,
+    })
 }
 
 /// Locks a mutex; returns `None` if others hold it for that long.

@@ -9,16 +9,26 @@ use signal_hook::{
 
 use super::{notify::line, service::Service};
 use crate::confine::{self, Task};
+use scap::ledger::TriggerKind;
 
-/// Installs the handlers: SIGHUP reloads the configuration, SIGUSR1 starts a new file, SIGUSR2 logs statistics.
+/// Installs the handlers: SIGHUP reloads the configuration, SIGUSR1 starts a new file, or
+/// asks for a dump of what is kept in memory, SIGUSR2 logs statistics.
 ///
 /// # Errors
 /// Errors of sigaction(2), or if a thread cannot be started.
 pub(super) fn serve(service: Arc<Service>) -> io::Result<()> {
     // A rotation waits while nothing can be written. Its own thread keeps a reload from waiting too.
-    on("scapd-rotate", &[SIGUSR1], service.clone(), |service, _| match service.rotate() {
-        Ok(()) => tracing::info!("SIGUSR1: started a new file"),
-        Err(error) => tracing::error!("SIGUSR1: cannot start a new file: {error}"),
+    on("scapd-rotate", &[SIGUSR1], service.clone(), |service, _| {
+        if service.keeps_window() {
+            return match service.dump(TriggerKind::Signal, None, "SIGUSR1") {
+                Ok(()) => {}
+                Err(error) => tracing::error!("SIGUSR1: no dump: {error}"),
+            };
+        }
+        match service.rotate() {
+            Ok(()) => tracing::info!("SIGUSR1: started a new file"),
+            Err(error) => tracing::error!("SIGUSR1: cannot start a new file: {error}"),
+        }
     })?;
     on("scapd-signals", &[SIGHUP, SIGUSR2], service, |service, signal| match signal {
         // It logs its result itself.

@@ -200,6 +200,19 @@ pub(super) const PAGES: &[Page] = &[
         ..CTL
     },
     Page {
+        command: "ctl dump",
+        description: &[
+            "Writes a capture of the events that a recording with --keep has in memory, and of what follows for a while. It \
+             does not wait for that. If a capture is being written that still goes on, that one has the request, and goes on \
+             longer.",
+        ],
+        examples: &[
+            ("scapd ctl dump the site is slow", "Write what has happened, with the reason:"),
+            ("scapd ctl dump --after 0", "Write what has happened, and nothing that follows:"),
+        ],
+        ..CTL
+    },
+    Page {
         command: "ctl reload",
         description: &[
             "The recording continues without a gap. If the new configuration is invalid, the old one stays in effect, \

@@ -1,6 +1,6 @@
 //! The buffers that carry events to the output.
 
-use scap::ledger::Losses;
+use scap::ledger::{Losses, Verdict};
 
 /// A buffer of whole blocks. It comes from a [`WriterThread`](super::WriterThread) and goes back to it.
 #[derive(Debug)]
@@ -22,6 +22,9 @@ pub struct Chunk {
     pub filter: Option<String>,
     /// The text of the notice of what is overwritten, if there is one.
     pub redacted: Option<String>,
+    /// What the balance has besides events and their losses, since the chunk before: skipped runs, and events left out on purpose.
+    /// Only a [`ChunkSink`](super::ChunkSink) takes it.
+    pub beside: Box<Verdict>,
     size: usize,
     /// The blocks, compressed to a gzip member.
     pub(super) packed: Vec<u8>,
@@ -44,6 +47,7 @@ impl Chunk {
             selected: None,
             filter: None,
             redacted: None,
+            beside: Box::default(),
             size: 0,
             packed: Vec::new(),
         }
@@ -67,5 +71,6 @@ impl Chunk {
         self.selected = None;
         self.filter = None;
         self.redacted = None;
+        *self.beside = Verdict::default();
     }
 }

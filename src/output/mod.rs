@@ -30,12 +30,12 @@ use sink::Sink;
 use crate::{escape::shown, folder::Whereabouts};
 
 pub use chunk::Chunk;
-pub use destination::Destination;
+pub use destination::{ChunkSink, Destination};
 pub use error::OutputError;
 pub use made::Made;
 pub use series::{
     FileCut, Files, Free, Hook, OnError, Pattern, PatternError, ReservedFiles, Retention, Rotation, Series,
-    StateSource,
+    SeriesReport, Shelf, ShelfFile, StateSource,
 };
 pub use single::Reserved;
 pub use writer::{WriterProgress, WriterThread};

@@ -434,6 +434,9 @@ impl Work {
                 Err(RecvTimeoutError::Timeout) => {
                     destination.flush(&mut |chunk| self.recycle(chunk))?;
                     self.progress.set(destination);
+                    if destination.takes_time() {
+                        continue;
+                    }
                     let Ok(submitted) = to_write.recv() else { return Ok(()) };
                     submitted
                 }

@@ -9,10 +9,10 @@ use super::{
     json::{ns, rfc3339},
     table::plain_table,
 };
-use crate::balance::ToJson;
+use crate::{balance::ToJson, escape};
 use scap::{
     events::event,
-    ledger::{ClockStep, Cut, Gap, Losses, Notice, Redacted, RuleCounts, SliceNote, Verdict},
+    ledger::{ClockStep, Cut, Gap, Losses, Notice, Redacted, RuleCounts, SliceNote, Trigger, Verdict},
     select::Asked,
 };
 
@@ -42,6 +42,8 @@ pub struct LedgerSummary {
     pub redacted: Vec<RuleCounts>,
     /// What the sections of a slice left out of their source; at most 100.
     pub slices: Vec<SliceNote>,
+    /// What made a flight recorder write the capture; at most 100.
+    pub triggers: Vec<Trigger>,
 }
 
 impl LedgerSummary {
@@ -53,12 +55,14 @@ impl LedgerSummary {
             Notice::Filter(text) if self.filters.len() < MAX_GAPS => self.filters.push(text),
             Notice::Redacted(rules) if self.redacted.len() < MAX_GAPS => self.redacted.push(rules),
             Notice::Slice(note) if self.slices.len() < MAX_GAPS => self.slices.push(note),
+            Notice::Trigger(trigger) if self.triggers.len() < MAX_GAPS => self.triggers.push(trigger),
             Notice::Verdict(_)
             | Notice::Cut(_)
             | Notice::Selected(_)
             | Notice::Filter(_)
             | Notice::Redacted(_)
-            | Notice::Slice(_) => {}
+            | Notice::Slice(_)
+            | Notice::Trigger(_) => {}
             Notice::Gap(gap) => {
                 self.gap_count += 1;
                 if self.gaps.len() < MAX_GAPS {
@@ -107,6 +111,13 @@ impl LedgerSummary {
                 "at_time": rfc3339(step.at),
                 "by": step.by,
             })).collect::<Vec<_>>(),
+            "triggers": self.triggers.iter().map(|trigger| json!({
+                "by": trigger.by.key(),
+                "at": trigger.at,
+                "at_time": rfc3339(trigger.at),
+                "after": trigger.after,
+                "reason": trigger.reason,
+            })).collect::<Vec<_>>(),
             "slices": self.slices.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "cuts": self.cuts.iter().map(ToJson::to_json).collect::<Vec<_>>(),
         })
@@ -115,6 +126,9 @@ impl LedgerSummary {
     /// Returns a table for each balance, and one each for the gaps, the clock steps and the cuts, if there are any.
     pub(super) fn tables(&self) -> Vec<Table> {
         let mut tables: Vec<_> = self.verdicts.iter().map(balance).collect();
+        if !self.triggers.is_empty() {
+            tables.push(self.trigger_table());
+        }
         if !self.gaps.is_empty() {
             tables.push(self.gap_table());
         }
@@ -138,6 +152,16 @@ impl LedgerSummary {
             table.add_row([format!("… and {more} more")]);
         }
         align_right(&mut table, 1);
+        table
+    }
+
+    fn trigger_table(&self) -> Table {
+        let mut table = plain_table();
+        table.set_header(["triggered at", "by", "reason"]);
+        for trigger in &self.triggers {
+            let time = rfc3339(trigger.at).unwrap_or_default();
+            table.add_row([time, trigger.by.key().to_owned(), escape::escaped(trigger.reason.as_bytes())]);
+        }
         table
     }
 
@@ -205,6 +229,9 @@ fn balance(verdict: &Verdict) -> Table {
     }
     if verdict.left_out.sieved > 0 {
         row("left out in the kernel", verdict.left_out.sieved);
+    }
+    if verdict.left_out.evicted > 0 {
+        row("gone before its time", verdict.left_out.evicted);
     }
     if verdict.left_out.failed > 0 {
         row("failed, left out", verdict.left_out.failed);

@@ -208,7 +208,7 @@ impl Cpus {
                 failed: self.read(cpu, left_out + offset_of!(types::sc_left_out, failed)),
                 sampled: self.read(cpu, left_out + offset_of!(types::sc_left_out, sampled)),
                 sieved: self.read(cpu, left_out + offset_of!(types::sc_left_out, sieved)),
-                filtered: 0,
+                ..LeftOut::default()
             });
         }
         totals

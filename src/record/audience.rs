@@ -1,6 +1,6 @@
 //! Those who follow a recording and ask things of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     LiveSettings, Observer, Requests, Status,
@@ -11,7 +11,11 @@ use super::{
     status::Watch,
     wanted::Wanted,
 };
-use crate::probe::{Active, KernelFilter, Loaded};
+use crate::{
+    flight::PressureWatch,
+    probe::{Active, KernelFilter, Loaded},
+};
+use scap::ledger::{Trigger, TriggerKind};
 
 /// Maximum number of pending rotation requests, more than are ever waited for at once.
 const ROTATING: usize = 64;
@@ -29,6 +33,10 @@ pub(super) struct Audience<'a> {
     pub scanning: Option<Scanning>,
     /// Whether the kernel has its part of the filter.
     pub filters_early: bool,
+    /// Tells when tasks wait, if dumps are made then.
+    pub pressure: Option<PressureWatch>,
+    /// How long dumps of the events in memory go on after their trigger; `None` if none are kept.
+    pub after: Option<Duration>,
 }
 
 impl Audience<'_> {
@@ -42,6 +50,16 @@ impl Audience<'_> {
                     }
                     answer.send(self.change(active.probe(), &settings, drain))
                 }
+                HandleRequest::Dump(trigger, after, answer) => {
+                    let done = match after.or(self.after) {
+                        Some(after) if self.after.is_some() => {
+                            dump(drain, trigger, after);
+                            Ok(())
+                        }
+                        _ => Err("the recording keeps no events in memory (--keep)".to_owned()),
+                    };
+                    answer.send(done)
+                }
                 HandleRequest::Rotate(answer) if drain.ask_rotation() => {
                     // The oldest callers have timed out by then.
                     if self.rotating.len() >= ROTATING {
@@ -50,10 +68,23 @@ impl Audience<'_> {
                     self.rotating.push(answer);
                     Ok(())
                 }
-                HandleRequest::Rotate(answer) => {
-                    answer.send(Err("the recording goes to a single file".to_owned()))
+                HandleRequest::Rotate(answer) => answer.send(Err(match self.after {
+                    Some(_) => "the recording keeps events in memory: ask for a dump",
+                    None => "the recording goes to a single file",
                 }
+                .to_owned())),
             };
+        }
+        if let (Some(after), true) = (self.after, self.requests.asks_for_dump()) {
+            dump(
+                drain,
+                Trigger { by: TriggerKind::Signal, reason: "SIGUSR1".into(), ..Trigger::default() },
+                after,
+            );
+        }
+        let pressures = self.pressure.as_ref().map(PressureWatch::take).unwrap_or_default();
+        for trigger in pressures {
+            dump(drain, trigger, self.after.unwrap_or_default());
         }
         self.scan_if_needed(drain, scan)?;
         self.filter_early(active, drain);
@@ -131,4 +162,9 @@ impl Audience<'_> {
         self.requests.publish(status.clone());
         status
     }
+}
+
+fn dump(drain: &mut Drain, trigger: Trigger, after: Duration) {
+    let after = u64::try_from(after.as_nanos()).unwrap_or(u64::MAX);
+    drain.trigger(Trigger { after, ..trigger });
 }

@@ -77,6 +77,8 @@ pub struct Drain {
     latest_in_file: u64,
     /// Decides where the files of a series end.
     rotor: Option<Rotor>,
+    /// What the balance has besides events that buffers do not say yet, and when it was looked at; `None` if no buffer says it.
+    beside: Option<(Instant, Verdict)>,
     /// Whether the drain is waiting for a free buffer.
     backlog: bool,
     /// The self-test, until its event has reached the output.
@@ -96,6 +98,8 @@ pub struct Limits {
     pub compressed: bool,
     /// The age at which a buffer goes to the output, full or not.
     pub flush: Duration,
+    /// Whether buffers say what the balance has besides their events.
+    pub beside: bool,
 }
 
 impl Drain {
@@ -146,6 +150,7 @@ impl Drain {
             latest: 0,
             latest_in_file: 0,
             rotor: limits.rotation.map(|r| Rotor::new(r, limits.compressed, now)),
+            beside: limits.beside.then(|| (Instant::now(), Verdict::default())),
             backlog: false,
             expected: None,
         })
@@ -200,6 +205,8 @@ impl Drain {
             self.cut(active.probe(), at)?;
         }
         self.pass_on(now)?;
+        self.write_due_trigger(now)?;
+        self.say_beside(active.probe(), false);
         if self.since.elapsed() >= self.limits.flush {
             self.flush()?;
         }
@@ -460,6 +467,7 @@ impl Drain {
         while let Some((at, notice)) = self.notices.pop_front() {
             self.write_notice(notice, at)?;
         }
+        self.say_beside(probe, true);
         self.flush()?;
         self.writer.end(self.verdict(probe), last)
     }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{settings::LiveSettings, status::Status};
+use scap::ledger::{Trigger, TriggerKind};
 
 /// How long to wait for a request to be carried out. A rotation reads the state of the machine first.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,6 +41,8 @@ pub(super) enum HandleRequest {
     Rotate(Answer),
     /// Change the settings.
     Change(Box<LiveSettings>, Answer),
+    /// Write a dump of the events in memory; it goes on for this time, or for the usual one.
+    Dump(Trigger, Option<Duration>, Answer),
 }
 
 /// Controls a recording from any thread. Clones control the same recording.
@@ -47,6 +50,7 @@ pub(super) enum HandleRequest {
 pub struct Handle {
     stop: Arc<AtomicBool>,
     signalled: Arc<AtomicBool>,
+    dump: Arc<AtomicBool>,
     requests: Sender<HandleRequest>,
     status: Arc<Mutex<Arc<Status>>>,
 }
@@ -55,6 +59,7 @@ pub struct Handle {
 #[derive(Debug)]
 pub struct Requests {
     stop: Arc<AtomicBool>,
+    dump: Arc<AtomicBool>,
     requests: Receiver<HandleRequest>,
     status: Arc<Mutex<Arc<Status>>>,
 }
@@ -62,11 +67,17 @@ pub struct Requests {
 /// Makes both ends of the channel.
 pub fn requests() -> (Handle, Requests) {
     let (sender, receiver) = channel();
-    let stop = Arc::new(AtomicBool::new(false));
+    let (stop, dump) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let status = Arc::new(Mutex::new(Arc::new(Status::default())));
     (
-        Handle { stop: stop.clone(), signalled: Arc::default(), requests: sender, status: status.clone() },
-        Requests { stop, requests: receiver, status },
+        Handle {
+            stop: stop.clone(),
+            signalled: Arc::default(),
+            dump: dump.clone(),
+            requests: sender,
+            status: status.clone(),
+        },
+        Requests { stop, dump, requests: receiver, status },
     )
 }
 
@@ -93,6 +104,22 @@ impl Handle {
     /// by then.
     pub fn rotate(&self) -> Result<(), RequestError> {
         self.ask(HandleRequest::Rotate, PATIENCE)
+    }
+
+    /// Writes a dump of the events that are kept in memory, which goes on for the time `after`, or for the usual one. Does not wait
+    /// for the dump.
+    ///
+    /// # Errors
+    /// [`RequestError::Refused`] if the recording keeps no events in memory.
+    pub fn dump(&self, by: TriggerKind, after: Option<Duration>, reason: &str) -> Result<(), RequestError> {
+        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        let trigger = Trigger { by, reason, ..Trigger::default() };
+        self.ask(|answer| HandleRequest::Dump(trigger, after, answer), PATIENCE)
+    }
+
+    /// Returns the flag that a signal for a dump sets.
+    pub(crate) fn dump_flag(&self) -> Arc<AtomicBool> {
+        self.dump.clone()
     }
 
     /// Changes the settings. Waits for that for up to 30 s. If the new events refer to names that were not followed so
@@ -143,6 +170,11 @@ impl Requests {
     /// Returns whether the recording must end.
     pub(super) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a signal has asked for a dump since the last time.
+    pub(super) fn asks_for_dump(&self) -> bool {
+        self.dump.load(Ordering::Relaxed) && self.dump.swap(false, Ordering::Relaxed)
     }
 
     /// Returns the next request, if any.

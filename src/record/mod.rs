@@ -36,6 +36,7 @@ use anyhow::Context;
 use crate::{
     confine::{self, Confinement, Task},
     escape::shown,
+    flight::{Flight, Report, ReservedFlight},
     limits::OpenFiles,
     output::{
         Destination, Pattern, Reserved, ReservedFiles, Series, Target, WriterThread, default_name,
@@ -87,6 +88,9 @@ pub struct Config {
     pub write: Option<PathBuf>,
     /// Write a series of files. `write` is then the pattern of their names.
     pub files: Option<Series>,
+    /// Keep the last events in memory, and write captures of them only when something happens: then `files` says how these are
+    /// kept, but not when they end.
+    pub flight: Option<Flight>,
     /// Compress with gzip.
     pub compress: bool,
     /// The calls; `None` for all, including those that the tables do not know.
@@ -188,6 +192,7 @@ pub fn run(
         control.add_target(targets::id_of(tasks, held.pid())?, TargetState::AtExec)?;
     }
     // As late as possible: a start that fails before this changes no existing file.
+    let (mut flight, mut pressure) = (None, None);
     let output = match reserved {
         Reservation::Single(reserved) => {
             let waiting = Instant::now();
@@ -195,6 +200,12 @@ pub fn run(
             reserved.open(&|| requests.stopped() || is_over())?.into()
         }
         Reservation::Series(reserved) => Destination::from(reserved.begin()?),
+        Reservation::Flight(reserved) => {
+            pressure = Some(reserved.watch(config.confine)?);
+            let (window, report) = reserved.begin()?;
+            flight = Some(report);
+            Destination::Sink(window)
+        }
     };
     let target = output.target();
     // Everything is loaded by now. The command is already forked and keeps the rights that scapd was started with.
@@ -210,7 +221,7 @@ pub fn run(
 
     scan.set_boot_time(active.probe().boot_time());
     scan.set_tasks(active.probe().tasks());
-    let rotation = config.files.as_ref().map(|files| files.rotation);
+    let rotation = config.files.as_ref().filter(|_| flight.is_none()).map(|files| files.rotation);
     let flush = match target {
         // A live reader wants events soon. Compressed output keeps large chunks: small ones compress badly.
         ref target if !config.compress && is_live(target) => FLUSH_LIVE,
@@ -218,7 +229,7 @@ pub fn run(
     };
     let (events, rate, compressed) = (config.limit, config.rate, config.compress);
     let target = target.to_string();
-    let limits = Limits { events, rate, rotation, compressed, flush };
+    let limits = Limits { events, rate, rotation, compressed, flush, beside: flight.is_some() };
     let writer = WriterThread::spawn(output, BUFFERS.0, BUFFERS.1)?;
     let mut drain = Drain::new(writer, &target, limits, active.probe(), scan.clone())?;
     drain.say_what_is_asked(wanted.asked(), began);
@@ -228,11 +239,13 @@ pub fn run(
     let mut audience = Audience {
         requests,
         observer,
-        watch: Watch::new(),
+        watch: Watch::new(flight.clone()),
         rotating: Vec::new(),
         wanted,
         scanning: None,
         filters_early: false,
+        pressure,
+        after: config.flight.as_ref().map(|flight| flight.after),
     };
     let ended = record_events(config, &scan, &mut active, &mut drain, &mut command, &mut audience);
     let ended = ended.and_then(|ended| audience.end_scan(&mut drain).map(|()| ended));
@@ -251,6 +264,7 @@ pub fn run(
     };
     let summary = Summary {
         variants: config.syscalls.as_ref().map(select::variants).unwrap_or_default(),
+        flight: flight.as_ref().map(Report::status),
         ..Summary::new(&target, duration, &drain, verdict, active.probe())
     };
     let stats = write_stats(config, &summary, drain.ledger(), &active);
@@ -408,11 +422,18 @@ fn write_stats(
 enum Reservation {
     Single(Reserved),
     Series(Box<ReservedFiles>),
+    Flight(Box<ReservedFlight>),
 }
 
 fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
     let host = || rustix::system::uname().nodename().to_bytes().to_vec();
     let now = jiff::Zoned::now();
+    let path_of_many = || config.write.clone().unwrap_or_else(|| default_pattern(&host(), config.compress));
+    if let Some(flight) = &config.flight {
+        let (pattern, series) = (Pattern::parse(&path_of_many())?, config.files.clone().unwrap_or_default());
+        let reserved = ReservedFlight::new(flight.clone(), pattern, &series, config.compress)?;
+        return Ok(Reservation::Flight(Box::new(reserved)));
+    }
     let Some(series) = &config.files else {
         let target = match &config.write {
             Some(path) => Target::from_arg(path),
@@ -420,8 +441,7 @@ fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
         };
         return Ok(Reservation::Single(Reserved::new(target, config.compress)?));
     };
-    let path = config.write.clone().unwrap_or_else(|| default_pattern(&host(), config.compress));
-    let pattern = Pattern::parse(&path)?;
+    let pattern = Pattern::parse(&path_of_many())?;
     let now = u64::try_from(now.timestamp().as_nanosecond()).unwrap_or(0);
     let reserved = ReservedFiles::new(pattern, series, config.compress, now, scan.source())?;
     Ok(Reservation::Series(Box::new(reserved)))

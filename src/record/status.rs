@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::drain::Drain;
-use crate::probe::{Loaded, ProgramRuns};
+use crate::{
+    flight::{FlightStatus, Report},
+    probe::{Loaded, ProgramRuns},
+};
 use scap::ledger::Losses;
 
 /// Gets the status of a recording. Runs on the recording's own thread: a slow observer slows the recording down.
@@ -60,6 +63,8 @@ pub struct Status {
     pub cpus: Vec<CpuStatus>,
     /// Each ring; the last one is the reserve.
     pub rings: Vec<RingStatus>,
+    /// The window and the dumps, if the last events are kept in memory.
+    pub flight: Option<FlightStatus>,
     /// How often each program has run, if the kernel counts that.
     pub programs: Vec<ProgramRuns>,
 }
@@ -101,6 +106,7 @@ impl Default for Status {
             losses: Losses::default(),
             cpus: Vec::new(),
             rings: Vec::new(),
+            flight: None,
             programs: Vec::new(),
         }
     }
@@ -119,15 +125,16 @@ pub(super) struct Watch {
     started: Instant,
     looked: Instant,
     taken: u64,
+    flight: Option<Report>,
 }
 
 /// The time between two statuses.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 impl Watch {
-    pub(super) fn new() -> Watch {
+    pub(super) fn new(flight: Option<Report>) -> Watch {
         let now = Instant::now();
-        Watch { since: SystemTime::now(), started: now, looked: now, taken: 0 }
+        Watch { since: SystemTime::now(), started: now, looked: now, taken: 0, flight }
     }
 
     /// Returns whether the next status is due.
@@ -166,6 +173,7 @@ impl Watch {
             losses: totals.losses(),
             cpus,
             rings: probe.rings().map(|(used, size)| RingStatus { used, size }).collect(),
+            flight: self.flight.as_ref().map(Report::status),
             programs: probe.runs(),
         }
     }

@@ -7,6 +7,7 @@ use indicatif::{HumanBytes, HumanCount};
 use super::drain::Drain;
 use crate::{
     balance,
+    flight::FlightStatus,
     output::OutputTotals,
     probe::{Loaded, ProbeTotals},
 };
@@ -45,6 +46,8 @@ pub struct Summary {
     pub stalled: u64,
     /// Calls that were not selected but do the same as selected ones.
     pub variants: Vec<&'static str>,
+    /// The window and the dumps, if the last events were kept in memory.
+    pub flight: Option<FlightStatus>,
 }
 
 /// Returns the name of an event type.
@@ -92,6 +95,7 @@ impl Summary {
             calls,
             stalled: probe.stalled(),
             variants: Vec::new(),
+            flight: None,
         }
     }
 
@@ -184,8 +188,17 @@ impl fmt::Display for Summary {
         if self.for_names > 0 {
             write!(f, ", and {} recorded for names", HumanCount(self.for_names))?;
         }
-        write!(f, ", {} written to {}", HumanBytes(self.written.bytes_out), self.target)?;
-        if self.files != 1 || self.deleted > 0 {
+        if let Some(FlightStatus { written, written_bytes, failed, .. }) = &self.flight {
+            let dumps = if *written == 1 { "dump" } else { "dumps" };
+            write!(f, ", {} {dumps} of them ({})", HumanCount(*written), HumanBytes(*written_bytes))?;
+            write!(f, " written to {}", self.target)?;
+            if *failed > 0 {
+                write!(f, "; {} failed", HumanCount(*failed))?;
+            }
+        } else {
+            write!(f, ", {} written to {}", HumanBytes(self.written.bytes_out), self.target)?;
+        }
+        if self.flight.is_none() && (self.files != 1 || self.deleted > 0) {
             write!(f, ": {} files", HumanCount(self.files))?;
         }
         if self.deleted > 0 {

@@ -19,6 +19,7 @@ const SCAPD: &[&[&str]] = &[
     &["folder", "json", "privileges", "snapshot"],
     &["confine", "print", "probe", "salvage"],
     &["bench", "check", "list", "output", "repair", "top", "verify"],
+    &["flight"],
     &["read", "record"],
     &["merge"],
     &["signals", "trace"],

@@ -13,21 +13,21 @@ use super::{
 };
 
 /// A block with an event of today's form.
-struct Intact<'a> {
+pub(super) struct Intact<'a> {
     ty: BlockType,
     /// The length of the block.
-    len: u32,
-    cpu: u16,
-    flags: u32,
+    pub len: u32,
+    pub cpu: u16,
+    pub flags: u32,
     /// Where the event starts in the block.
     start: usize,
-    event: EventView<'a>,
+    pub event: EventView<'a>,
 }
 
 impl<'a> Intact<'a> {
     /// Returns the block at the start of a buffer; `None` if it is another one, or damaged, or not there as a whole.
     #[inline]
-    fn at_start_of(buffer: &'a [u8]) -> Option<Intact<'a>> {
+    pub fn at_start_of(buffer: &'a [u8]) -> Option<Intact<'a>> {
         let mut header = Fields::new(buffer.get(..HEADER_LEN)?);
         let (ty, len) = (BlockType(header.u32()?), header.u32()?);
         let BlockKind::Event { version: 2, flags, large } = ty.kind() else { return None };

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     CLOCK, CUT, Cause, ClockStep, Cut, CutCause, FILTER, GAP, Gap, LeftOut, Losses, NOTIFICATION, Notice,
-    REDACTED, Redacted, RuleCounts, SELECTED, SLICE, SliceNote, VERDICT, Verdict,
+    REDACTED, Redacted, RuleCounts, SELECTED, SLICE, SliceNote, TRIGGER, Trigger, TriggerKind, VERDICT,
+    Verdict,
 };
 use crate::{
     events::{EVENTS, EventType, event_by_program},
@@ -44,6 +45,7 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
                 sampled: fields.number("sampled"),
                 filtered: fields.number("filtered"),
                 sieved: fields.number("sieved"),
+                evicted: fields.number("evicted"),
             },
             redacted: Redacted {
                 values: fields.number("redacted"),
@@ -60,6 +62,12 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
         SLICE => Some(Notice::Slice(SliceNote {
             left_out: fields.number("left_out"),
             is_stopped: fields.text("source") == "stopped",
+        })),
+        TRIGGER => Some(Notice::Trigger(Trigger {
+            by: TriggerKind::ALL.into_iter().find(|kind| fields.text("by") == kind.key()).unwrap_or_default(),
+            at: fields.number("at"),
+            after: fields.number("after"),
+            reason: text(1)?.split_once(" reason=").map_or("", |(_, reason)| reason).to_owned(),
         })),
         FILTER => Some(Notice::Filter(text(1)?.to_owned())),
         REDACTED => Some(Notice::Redacted(RuleCounts {

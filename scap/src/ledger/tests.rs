@@ -34,7 +34,7 @@ fn a_verdict_is_read_back_and_adds_up() {
         losses: losses(&[(Cause::Backlog, 4), (Cause::Disk, 5), (Cause::Skipped, 50)]),
         late: 0,
         unread: 1,
-        left_out: LeftOut { failed: 7, sampled: 30, filtered: 4, sieved: 9 },
+        left_out: LeftOut { failed: 7, sampled: 30, filtered: 4, sieved: 9, evicted: 3 },
         redacted: Redacted { values: 6, events: 5 },
         sample_ratio: 8,
     };
@@ -123,4 +123,17 @@ fn the_end_of_a_slice_is_read_back() {
         assert_eq!(parse(&EventView::parse(&bytes, false).unwrap()), Some(Notice::Slice(note)));
     }
     assert_eq!(SliceNote { left_out: 9, is_stopped: true }.text(), "left_out=9 source=stopped");
+}
+
+#[test]
+fn a_trigger_is_read_back_with_any_reason() {
+    for by in TriggerKind::ALL {
+        let reason = "proc.name = nc and evt.arg.by=1 reason=after=7".to_owned();
+        let trigger = Trigger { by, at: 8, after: 5, reason };
+        let bytes = notice(TRIGGER, &trigger.text(), 9);
+        assert_eq!(parse(&EventView::parse(&bytes, false).unwrap()), Some(Notice::Trigger(trigger)));
+    }
+    let bytes = notice(TRIGGER, "by=dance", 9);
+    let parsed = parse(&EventView::parse(&bytes, false).unwrap());
+    assert_eq!(parsed, Some(Notice::Trigger(Trigger::default())));
 }

@@ -59,6 +59,8 @@ pub enum Section {
     Record,
     /// `[files]`: where to write it, and how long to keep it.
     Files,
+    /// `[flight]`: the last events, which are kept in memory, and when they are written.
+    Flight,
     /// `[metrics]`: metrics for Prometheus.
     Metrics,
     /// `[control]`: requests of `scapd ctl`.
@@ -67,13 +69,15 @@ pub enum Section {
 
 impl Section {
     /// Every section.
-    pub const ALL: [Section; 4] = [Section::Record, Section::Files, Section::Metrics, Section::Control];
+    pub const ALL: [Section; 5] =
+        [Section::Record, Section::Files, Section::Flight, Section::Metrics, Section::Control];
 
     /// Returns its name, without the brackets.
     pub const fn name(self) -> &'static str {
         match self {
             Section::Record => "record",
             Section::Files => "files",
+            Section::Flight => "flight",
             Section::Metrics => "metrics",
             Section::Control => "control",
         }
@@ -84,6 +88,7 @@ impl Section {
         match self {
             Section::Record => "Options",
             Section::Files => "Files",
+            Section::Flight => "Flight recorder",
             Section::Metrics => "Metrics",
             Section::Control => "Control",
         }

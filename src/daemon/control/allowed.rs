@@ -7,6 +7,7 @@ choices! {
     /// A kind of request. Every client may ask for the status.
     pub enum Allowed {
         Rotate = "rotate": "Start a new file; with --keep-files, this deletes the oldest file",
+        Dump = "dump": "Write the events that are kept in memory",
         Reload = "reload": "Reload the configuration",
         Set = "set": "Change what is recorded",
         Keep = "keep": "Change how long old files are kept: the keep-... keys of `set`",
@@ -30,6 +31,7 @@ fn needs(request: &Request) -> Vec<Allowed> {
     match request {
         Request::Status {} => Vec::new(),
         Request::Rotate {} => vec![Allowed::Rotate],
+        Request::Dump { .. } => vec![Allowed::Dump],
         Request::Reload {} => vec![Allowed::Reload],
         Request::Stop {} => vec![Allowed::Stop],
         Request::Set { values } => values
@@ -48,6 +50,7 @@ mod tests {
         let set = |keys: &[&str]| Request::Set {
             values: keys.iter().map(|key| ((*key).to_owned(), "1".to_owned())).collect(),
         };
+        assert!(check(&Request::Dump { after: None, reason: String::new() }, &[Allowed::Rotate]).is_err());
         let allowed = [Allowed::Reload, Allowed::Set, Allowed::Stop];
         for request in [Request::Status {}, Request::Reload {}, Request::Stop {}, set(&["snaplen", "sample"])]
         {

@@ -10,6 +10,7 @@ use std::{
 
 use comfy_table::{Table, presets};
 use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::protocol::Request;
@@ -117,6 +118,18 @@ fn status(answer: &Map<String, Value>) -> String {
     if number("left_out") > 0 {
         row("left out", format!("{} events in the recorder", HumanCount(number("left_out"))));
     }
+    if let Some(flight) = answer.get("flight").and_then(Value::as_object) {
+        let of = |key: &str| flight.get(key).and_then(Value::as_u64).unwrap_or(0);
+        let count = |key: &str| HumanCount(of(key));
+        let since = if of("from") == 0 { String::new() } else { format!(", from {}", time(of("from"))) };
+        let memory = format!("{} of {}", HumanBytes(of("bytes")), HumanBytes(of("limit")));
+        row("window", format!("{} events{since}, {memory}", count("events")));
+        row("gone early", format!("{} events, for want of memory", count("evicted")));
+        row("triggers", format!("{}, {} refused", count("triggers"), count("refused")));
+        let dumps =
+            format!("{} begun, {} whole, {} failed", count("dumps"), count("written"), count("failed"));
+        row("dumps", dumps);
+    }
     row("rate", format!("{} events/s", HumanCount(number("rate"))));
     row("queued", format!("{} events", HumanCount(number("pending"))));
     let losses = answer.get("losses").and_then(Value::as_object);
@@ -137,6 +150,11 @@ fn status(answer: &Map<String, Value>) -> String {
     }
     let table = table.to_string();
     table.lines().fold(String::new(), |text, line| text + line.trim() + "\n")
+}
+
+/// Returns a time in ns since the epoch, in UTC.
+fn time(ns: u64) -> String {
+    Timestamp::from_nanosecond(ns.into()).map(|time| format!("{time:.3}")).unwrap_or_default()
 }
 
 /// Returns the keys that a request has changed, and those that need a restart, one line each.
@@ -177,6 +195,11 @@ mod tests {
             assert!(text.lines().any(|l| l.split_whitespace().eq(line.split_whitespace())), "{line}\n{text}");
         }
         assert!(status(&Map::new()).contains("nothing"), "an answer of another version");
+        let text = status(&object(json!({ "flight": {
+            "from": 1_500_000_000_123_456_789u64, "events": 12345, "bytes": 1024, "limit": 2048, "triggers": 3
+        } })));
+        let window = "window 12,345 events, from 2017-07-14T02:40:00.123Z, 1.00 KiB of 2.00 KiB";
+        assert!(text.lines().any(|line| line.split_whitespace().eq(window.split_whitespace())), "{text}");
     }
 
     #[test]

@@ -16,6 +16,15 @@ pub enum Request {
     Status {},
     /// Start a new file.
     Rotate {},
+    /// Write a dump of the events that are kept in memory.
+    Dump {
+        /// How long it goes on, in seconds; the configured time if missing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        after: Option<u64>,
+        /// Why, for the capture.
+        #[serde(default)]
+        reason: String,
+    },
     /// Reload the configuration.
     Reload {},
     /// Change configuration keys until the next reload.
@@ -86,6 +95,8 @@ mod tests {
         for request in [
             Request::Status {},
             Request::Rotate {},
+            Request::Dump { after: None, reason: String::new() },
+            Request::Dump { after: Some(10), reason: "a \"b\"\nc".into() },
             Request::Reload {},
             Request::Set { values },
             Request::Stop {},

@@ -45,7 +45,7 @@ pub fn serve(
             let waiting = match request {
                 // Answered at once, however many others wait.
                 Request::Status {} | Request::Stop {} => return handle(request),
-                Request::Rotate {} => &rotations,
+                Request::Rotate {} | Request::Dump { .. } => &rotations,
                 Request::Reload {} | Request::Set { .. } => &changes,
             };
             client

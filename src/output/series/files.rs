@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use super::{
-    FileCut, OnError, Pattern, Series, StateSource,
+    FileCut, Free, OnError, Pattern, Series, StateSource,
     current::{Current, HeldChunk, notice, repeated_notice},
     keeper::{Closed, Keeper, SeriesReport, chain},
     partial::Partial,
@@ -38,14 +38,14 @@ pub use reserved::ReservedFiles;
 /// Interval between checks that the file still exists.
 const LOOK: Duration = Duration::from_secs(1);
 /// Delay before writing is retried, and its maximum when file after file fails.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 /// After this time without an error, the backoff is reset.
 const CALM: Duration = Duration::from_secs(60);
 /// A current file of at least this many bytes is worth closing so that it can be deleted.
 const MUCH: u64 = 4 << 20;
 /// How long the end of a recording waits for a failing disk.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The files of a series: the current one, and what is needed to start the next.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ pub struct Position {
 }
 
 /// Creates a file that begins at a time in ns since the epoch.
-fn make(store: &SharedStore, began: u64, zone: &TimeZone) -> Result<(Partial, File), OutputError> {
+pub(super) fn make(store: &SharedStore, began: u64, zone: &TimeZone) -> Result<(Partial, File), OutputError> {
     let mut store = store.lock();
     let time = zoned(began, zone).unwrap_or_default();
     let made = Partial::create(store.pattern(), &time, store.last(), |name| store.was_used(name));
@@ -303,9 +303,7 @@ impl Files {
         // At the end, the rest is written anyway: it is small.
         let closing = self.closing.load(Ordering::Relaxed);
         if !closing && self.keeper.report().no_room.load(Ordering::Relaxed) {
-            let free = self.series.retention.free.map(|free| free.to_string()).unwrap_or_default();
-            let why = format!("less than {free} of the disk is free, the limit that keep-free sets");
-            return Err(current.output.error(io::Error::new(ErrorKind::StorageFull, why)));
+            return Err(current.output.error(no_room(self.series.retention.free)));
         }
         if current.looked.elapsed() < LOOK {
             return Ok(());
@@ -486,8 +484,15 @@ impl Files {
     }
 }
 
+/// Returns the error of writing to a disk of which less is free than retention demands.
+pub(super) fn no_room(free: Option<Free>) -> io::Error {
+    let free = free.map(|free| free.to_string()).unwrap_or_default();
+    let why = format!("less than {free} of the disk is free, the limit that keep-free sets");
+    io::Error::new(ErrorKind::StorageFull, why)
+}
+
 /// Returns whether an error may go away.
-fn may_pass(error: &OutputError) -> bool {
+pub(super) fn may_pass(error: &OutputError) -> bool {
     matches!(error, OutputError::NoSpace { .. } | OutputError::Create { .. } | OutputError::Write { .. })
 }
 

@@ -11,7 +11,7 @@
 //!
 //! Modules: `name`, `rotation` and `retention` decide and touch no file. `partial` creates and renames a file. `files`
 //! and `current` write, on the writer's thread. `keeper` closes files on a thread of its own, and then uses `manifest`,
-//! `hook`, and `store`, which deletes.
+//! `hook`, and `store`, which deletes. `shelf` writes files that do not follow each other.
 
 mod current;
 mod files;
@@ -22,6 +22,7 @@ mod name;
 mod partial;
 mod retention;
 mod rotation;
+mod shelf;
 mod store;
 
 use std::fmt;
@@ -30,12 +31,13 @@ use serde::Deserialize;
 
 pub use files::{Files, ReservedFiles};
 pub use hook::Hook;
+pub use keeper::SeriesReport;
 pub use name::{Pattern, PatternError};
 pub use retention::{Free, Retention};
 pub use rotation::Rotation;
+pub use shelf::{Shelf, ShelfFile};
 
 pub(super) use files::Position;
-pub(super) use keeper::SeriesReport;
 pub(super) use partial::Partial;
 
 use crate::{

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{kernel, params::number};
+use crate::escape;
 use scap::{
     format::{EventView, Value},
     ledger::{self, Notice},
@@ -42,6 +43,14 @@ pub fn notice(out: &mut String, event: &EventView<'_>) {
     let _ = match ledger::parse(event) {
         Some(Notice::Gap(gap)) => write!(out, "--- {} events lost:{} ---", gap.losses.sum(), gap.losses),
         Some(Notice::Clock(step)) => write!(out, "--- the clock was set: {} ---", step.by_text()),
+        Some(Notice::Trigger(trigger)) => {
+            write!(
+                out,
+                "--- a dump by {}: {} ---",
+                trigger.by.key(),
+                escape::escaped(trigger.reason.as_bytes())
+            )
+        }
         Some(Notice::Cut(cut)) => write!(out, "--- the capture ends here: {} ---", cut.cause.text()),
         _ => Ok(()),
     };

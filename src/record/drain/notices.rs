@@ -1,12 +1,20 @@
 //! The notices between the events: of losses, of the selection, of the filter.
 
+use std::time::Instant;
+
 use super::Drain;
-use crate::output::{Chunk, OutputError};
+use crate::{
+    output::{Chunk, OutputError},
+    probe::Loaded,
+};
 use scap::{
     format::frame_event,
-    ledger::{self, Gap, Notice},
+    ledger::{self, Gap, Notice, Trigger},
     select::{Asked, Judge},
 };
+
+/// No event older than this (ns) can come any more while the rings are empty: see `clock`.
+const SETTLED: u64 = 3_000_000_000;
 
 impl Drain {
     /// Puts a notice of the selection before the file's first event. Call it before that event is taken. `began` is
@@ -20,6 +28,36 @@ impl Drain {
     /// Changes the selection as of `at`, a time of the probe.
     pub fn change_what_is_asked(&mut self, asked: Asked, at: u64) {
         self.put_notice(self.clock.adjust(at), Notice::Selected(asked));
+    }
+
+    /// Puts a trigger of a flight recorder behind the events up to now.
+    pub fn trigger(&mut self, trigger: Trigger) {
+        let at = self.clock.now();
+        self.put_notice(at, Notice::Trigger(Trigger { at, ..trigger }));
+    }
+
+    /// Writes a trigger that no event follows. `now` is in ns since the epoch.
+    pub(super) fn write_due_trigger(&mut self, now: u64) -> Result<(), OutputError> {
+        let is_due = |(at, notice): &(u64, Notice)| {
+            matches!(notice, Notice::Trigger(_)) && at.saturating_add(SETTLED) < now
+        };
+        while self.drained && self.notices.front().is_some_and(is_due) {
+            let Some((at, notice)) = self.notices.pop_front() else { break };
+            self.write_notice(notice, at)?;
+        }
+        Ok(())
+    }
+
+    /// Adds to the current buffer what the balance has besides events since the last time, if that is long ago or `must` be.
+    pub(super) fn say_beside(&mut self, probe: &Loaded, must: bool) {
+        let Some((looked, said)) = &mut self.beside else { return };
+        let (Some(chunk), true) = (&mut self.chunk, must || looked.elapsed() >= self.limits.flush) else {
+            return;
+        };
+        let filtered = self.filtered + self.sieve.as_ref().map_or(0, |sieve| sieve.left_out());
+        let beside = self.ledger.beside(probe, filtered);
+        chunk.beside.add(&beside.since(said));
+        (*looked, *said) = (Instant::now(), beside);
     }
 
     /// Queues a gap's notice, to follow the events of its time.

@@ -8,7 +8,7 @@ fn pending_events_were_taken_and_not_written() {
 
 #[test]
 fn a_status_is_due_after_the_interval() {
-    let mut watch = Watch::new();
+    let mut watch = Watch::new(None);
     assert!(!watch.is_due());
     watch.looked -= INTERVAL;
     assert!(watch.is_due());

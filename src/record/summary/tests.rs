@@ -18,6 +18,7 @@ fn summary() -> Summary {
         calls: Vec::new(),
         stalled: 0,
         variants: Vec::new(),
+        flight: None,
     }
 }
 

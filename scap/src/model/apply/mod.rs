@@ -14,7 +14,7 @@ use super::{
     pairing::Call,
 };
 use crate::{
-    events::{Effect, Event, EventType, event, rows},
+    events::{EVENTS, EXTENSIONS, Effect, Event, EventType, Extends, event, rows},
     format::{EventView, state::NamedFd},
     ledger::{self, Notice},
 };
@@ -74,11 +74,36 @@ impl Machine {
 /// Returns whether an event changes nothing but the call that its thread is in, as its row says.
 #[inline]
 pub(crate) fn is_quiet(event: &EventView<'_>) -> bool {
-    static QUIET: LazyLock<Vec<bool>> = LazyLock::new(|| {
-        let is_quiet = |row: &Event| !row.takes_effect() && row.effect() != Some(Effect::Clone);
-        rows().map(is_quiet).collect()
-    });
+    static QUIET: LazyLock<Vec<bool>> = LazyLock::new(|| rows().map(is_quiet_row).collect());
     event.row().and_then(|row| QUIET.get(row)) == Some(&true)
+}
+
+fn is_quiet_row(row: &Event) -> bool {
+    !row.takes_effect() && row.effect() != Some(Effect::Clone)
+}
+
+/// Returns whether an event of this type, with or without another one that extends it, may change a [`Machine`]'s
+/// [state](Machine::write_state). For that, the machine needs no other events; [`call`](Machine::call) and
+/// [`latency`](Machine::latency) take all of them.
+#[inline]
+pub fn may_change(ty: EventType) -> bool {
+    static CHANGING: LazyLock<Vec<bool>> = LazyLock::new(|| {
+        let mut changing: Vec<bool> = EVENTS.iter().map(|row| !is_quiet_row(row)).collect();
+        for row in EXTENSIONS.iter().filter(|row| !is_quiet_row(&row.joined)) {
+            let extended = match row.extends {
+                Extends::Event(ty) => usize::from(ty.0),
+                // The types of generic events are the first two.
+                Extends::Call(_) => usize::from(!row.own.ty.is_enter()),
+                Extends::Nothing => continue,
+            };
+            changing[extended] = true;
+        }
+        changing
+    });
+    match CHANGING.get(usize::from(ty.0)) {
+        Some(changes) => *changes,
+        None => Extends::of(ty) == Some(Extends::Nothing) && event(ty).is_some_and(|row| !is_quiet_row(row)),
+    }
 }
 
 /// An event, and the machine that it changes.

@@ -1,0 +1,118 @@
+//! The flight recorder: keeps the last events in memory, and writes a capture of them when something happens.
+//!
+//! ```text
+//!  chunks of the recorder ─▶ window: segments of whole blocks ─▶ tail: a machine that has applied what left the window
+//!                               │  triggers: filters and rates, asked about each event; requests are events, too
+//!                               ▼
+//!                            dump: the state of the tail, the segments, and those that still come ─▶ a thread that writes files
+//! ```
+//!
+//! The tail is why a dump needs no look into /proc, which would show the machine after the fact: the state at the window's
+//! first event is always at hand. Events of types that change nothing cost the tail one look at a table, when they come; all
+//! others are applied to it once, when they go.
+
+mod dump;
+mod gauge;
+mod pressure;
+mod rate;
+mod segment;
+mod status;
+mod tail;
+mod trigger;
+mod window;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use crate::confine::Confinement;
+use crate::output::{ChunkSink, OutputError, Pattern, Series, Shelf};
+use scap::filter::Filter;
+
+pub use pressure::{Pressure, PressureError, PressureWatch, Resource, Waiters};
+pub use status::{FlightStatus, Report};
+use window::Window;
+
+/// What a flight recorder keeps, and when it writes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flight {
+    /// How long events are kept.
+    pub time: Duration,
+    /// The most memory for them, in bytes.
+    pub bytes: u64,
+    /// How long a dump goes on after its trigger, if the trigger does not say.
+    pub after: Duration,
+    /// The most dumps in an hour.
+    pub dumps_per_hour: u32,
+    /// A dump is written at an event that matches one of these.
+    pub triggers: Vec<Filter>,
+    /// Or at as many events as one of these says.
+    pub rates: Vec<RateTrigger>,
+    /// Or when tasks wait as long as one of these says.
+    pub pressures: Vec<Pressure>,
+}
+
+/// As many events that match a filter, within a time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RateTrigger {
+    /// The filter.
+    pub filter: Filter,
+    /// How many events.
+    pub count: u32,
+    /// The time.
+    pub within: Duration,
+}
+
+impl Flight {
+    /// The default of [`bytes`](Flight::bytes).
+    pub const BYTES: u64 = 256 << 20;
+    /// The least memory that makes sense, in bytes: some of the recorder's buffers.
+    pub const LEAST: u64 = 4 << 20;
+}
+
+/// A flight recorder before it begins. Nothing has been changed yet.
+#[derive(Debug)]
+pub struct ReservedFlight {
+    flight: Flight,
+    pattern: Pattern,
+    series: Series,
+    compress: bool,
+}
+
+impl ReservedFlight {
+    /// Checks that dumps can be written.
+    ///
+    /// # Errors
+    /// [`OutputError::Create`] if they cannot.
+    pub fn new(
+        flight: Flight,
+        pattern: Pattern,
+        series: &Series,
+        compress: bool,
+    ) -> Result<ReservedFlight, OutputError> {
+        Shelf::check(&pattern)?;
+        Ok(ReservedFlight { flight, pattern, series: series.clone(), compress })
+    }
+
+    /// Has the kernel tell when tasks wait. Call it before the thread gives up its rights.
+    ///
+    /// # Errors
+    /// [`PressureError`] if the kernel does not.
+    pub fn watch(&self, confine: Confinement) -> Result<PressureWatch, PressureError> {
+        PressureWatch::start(&self.flight.pressures, confine)
+    }
+
+    /// Begins, and returns what takes the chunks of a recording, with its report. From now on files are closed, repaired and
+    /// deleted.
+    ///
+    /// # Errors
+    /// [`OutputError::Thread`] if no thread can be started.
+    pub fn begin(self) -> Result<(Box<dyn ChunkSink>, Report), OutputError> {
+        let shelf = Shelf::open(self.pattern, &self.series, self.compress)?;
+        let window = Window::new(self.flight, shelf);
+        let report = window.report();
+        Ok((Box::new(window), report))
+    }
+}

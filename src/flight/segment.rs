@@ -1,0 +1,58 @@
+//! A part of the window: the blocks of one of the recorder's chunks.
+
+use super::gauge::{Counted, Gauge};
+use crate::output::Chunk;
+use scap::{
+    format::EventBlocks,
+    ledger::{LeftOut, Verdict},
+    model::may_change,
+};
+
+/// Blocks of the window, with what the window has to know of them.
+#[derive(Debug)]
+pub struct Segment {
+    /// Whole blocks, as they are written.
+    pub bytes: Vec<u8>,
+    /// Where the blocks of events start that may change the machine.
+    pub changing: Vec<u32>,
+    /// The times of the first and the last event, in ns since the epoch.
+    pub first: u64,
+    pub latest: u64,
+    /// Its part of the balance.
+    pub balance: Verdict,
+    counted: Counted,
+}
+
+impl Segment {
+    /// Makes a segment of blocks, which came in this chunk.
+    pub fn new(bytes: Vec<u8>, chunk: &Chunk, gauge: &Gauge) -> Segment {
+        let (mut changing, mut first, mut latest) = (Vec::new(), u64::MAX, 0);
+        for block in EventBlocks::new(&bytes) {
+            if may_change(block.ty()) {
+                changing.push(block.start() as u32);
+            }
+            first = first.min(block.ts());
+            latest = latest.max(block.ts());
+        }
+        changing.shrink_to_fit();
+        let mut balance =
+            Verdict { written: chunk.events, late: chunk.late, losses: chunk.losses, ..*chunk.beside };
+        for (cause, count) in chunk.beside.losses.iter() {
+            balance.losses.add(cause, count);
+        }
+        // Events that the recorder left out count as seen where the balance is made.
+        balance.left_out = LeftOut { evicted: 0, ..chunk.beside.left_out };
+        let size = bytes.capacity() + changing.capacity() * size_of::<u32>() + size_of::<Segment>();
+        Segment { bytes, changing, first: first.min(latest), latest, balance, counted: gauge.count(size) }
+    }
+
+    /// Returns its memory in bytes.
+    pub fn size(&self) -> u64 {
+        self.counted.bytes()
+    }
+
+    /// Returns its number of events.
+    pub fn events(&self) -> u64 {
+        self.balance.written
+    }
+}

@@ -1,0 +1,46 @@
+//! What a flight recorder has and does, for others.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The state of a flight recorder. Counts are from its start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FlightStatus {
+    /// The time of the window's first event, in ns since the epoch; 0 if it is empty.
+    pub from: u64,
+    /// Events in the window.
+    pub events: u64,
+    /// Memory of all events that are kept, those that only a dump still needs included, in bytes.
+    pub bytes: u64,
+    /// The most that it may be.
+    pub limit: u64,
+    /// Events that left the window before their time, as there was no memory for them.
+    pub evicted: u64,
+    /// Triggers so far.
+    pub triggers: u64,
+    /// Of these, triggers without a dump, as there were too many in an hour.
+    pub refused: u64,
+    /// Dumps begun.
+    pub dumps: u64,
+    /// Dumps that are whole.
+    pub written: u64,
+    /// Dumps given up.
+    pub failed: u64,
+    /// Bytes of the whole ones, after compression.
+    pub written_bytes: u64,
+}
+
+/// The state, shared by threads.
+#[derive(Debug, Clone, Default)]
+pub struct Report(Arc<Mutex<FlightStatus>>);
+
+impl Report {
+    /// Returns the state.
+    pub fn status(&self) -> FlightStatus {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes the state.
+    pub(super) fn change(&self, change: impl FnOnce(&mut FlightStatus)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

@@ -1,0 +1,89 @@
+//! The machine at the window's first event.
+
+use super::segment::Segment;
+use scap::{
+    format::{EventBlocks, Keep, ReadError, Reader, frame_event, write_state},
+    ledger::{self, NOTIFICATION, Notice},
+    model::Machine,
+};
+
+/// A machine to which all events were applied that have left the window.
+#[derive(Debug, Default)]
+pub struct Tail {
+    machine: Machine,
+    /// The texts of the last notices of the selection, of the filter, and of what is overwritten before the window; empty if all
+    /// is recorded as it is.
+    selected: String,
+    filter: String,
+    redacted: String,
+}
+
+impl Tail {
+    /// Starts with the blocks that a recording begins with: the state of the machine, and notices.
+    pub fn new(blocks: &[u8]) -> Result<Tail, ReadError> {
+        let mut reader = Reader::new(blocks)?.keep(Keep::All);
+        let mut tail = Tail::default();
+        let mut has_state = false;
+        while let Some(captured) = reader.next_event()? {
+            if !std::mem::replace(&mut has_state, true) {
+                tail.machine = Machine::of_state(captured.state, Keep::All);
+            }
+            tail.machine.apply_on(captured.cpu, &captured.event);
+            if let Some(notice) = ledger::parse(&captured.event) {
+                tail.note(notice);
+            }
+        }
+        if !has_state {
+            tail.machine = Machine::of_state(reader.state(), Keep::All);
+        }
+        Ok(tail)
+    }
+
+    /// Returns the machine.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// Applies the events of a segment that leaves the window.
+    pub fn pass(&mut self, segment: &Segment) {
+        for start in &segment.changing {
+            let block = EventBlocks::from(&segment.bytes, *start as usize).next();
+            let Some(found) = block.and_then(|block| block.event()) else { continue };
+            self.machine.apply_on(found.cpu, &found.event);
+            if found.event.ty() == NOTIFICATION
+                && let Some(notice) = ledger::parse(&found.event)
+            {
+                self.note(notice);
+            }
+        }
+    }
+
+    fn note(&mut self, notice: Notice) {
+        match notice {
+            Notice::Selected(asked) if asked.is_usual() => self.selected.clear(),
+            Notice::Selected(asked) => self.selected = asked.to_string(),
+            Notice::Filter(text) => self.filter = text,
+            Notice::Redacted(_) => self.redacted = notice.text(),
+            _ => {}
+        }
+    }
+
+    /// Returns the blocks that a capture begins with whose first event has the time `at`, in ns since the epoch.
+    pub fn blocks(&mut self, at: u64) -> Vec<u8> {
+        self.machine.settle();
+        let mut blocks = Vec::new();
+        // Writing to memory cannot fail.
+        let _ = write_state(&mut blocks, &self.machine.write_state());
+        let notices = [
+            (ledger::SELECTED, &self.selected),
+            (ledger::FILTER, &self.filter),
+            (ledger::REDACTED, &self.redacted),
+        ];
+        for (id, text) in notices {
+            if !text.is_empty() {
+                frame_event(&mut blocks, 0, &ledger::notice(id, text, at));
+            }
+        }
+        blocks
+    }
+}
