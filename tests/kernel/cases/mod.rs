@@ -4,6 +4,7 @@
 mod accept;
 mod access;
 mod addresses;
+mod bases;
 mod clone;
 mod descriptors;
 mod drop_failed;
@@ -152,6 +153,9 @@ pub const SETTINGS: &[SettingTest] = &[
     ("resolved_without_a_name", "openat_x", resolved::says_what_has_no_path),
     ("resolved_roots", "openat_x", resolved::sees_through_roots_and_mounts),
     ("resolved_race", "openat_x", resolved::is_not_deceived_by_a_changed_argument),
+    ("bases_resolved", "unlinkat_x", bases::are_resolved),
+    ("bases_roots", "unlinkat_x", bases::are_seen_through_roots),
+    ("bases_of_two_paths", "renameat2_x", bases::are_told_apart),
     ("received_kinds", "recvmsg_x", received::are_described),
     ("received_sockets", "recvmsg_x", received::sockets_are_described),
     ("received_many", "recvmsg_x", received::are_described_up_to_a_limit),

@@ -5,6 +5,7 @@ use std::{
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
 };
 
+use super::bases::in_directory;
 use crate::{
     harness::{Params, Test},
     scratch::{Scratch, fd_of, name},
@@ -295,6 +296,9 @@ pub fn rmdir_x(t: &mut Test) {
     let (missing, old) = (scratch.path("missing"), scratch.directory("old"));
     t.fails(libc::ENOENT, || syscall!(SYS_rmdir, missing.as_ptr())).i64("res", ENOENT).text("path", &missing);
     t.succeeds(|| syscall!(SYS_rmdir, old.as_ptr())).1.i64("res", 0).text("path", &old);
+    scratch.directory("old");
+    let event = in_directory(t, &scratch.root(), || syscall!(SYS_rmdir, c"old".as_ptr()));
+    event.text("path", c"old").text("base", &scratch.root()).u8("base_flags", 0);
 }
 
 pub fn unlink_e(t: &mut Test) {
@@ -311,6 +315,9 @@ pub fn unlink_x(t: &mut Test) {
         .i64("res", ENOENT)
         .text("path", &missing);
     t.succeeds(|| syscall!(SYS_unlink, old.as_ptr())).1.i64("res", 0).text("path", &old);
+    scratch.file("old");
+    let event = in_directory(t, &scratch.root(), || syscall!(SYS_unlink, c"old".as_ptr()));
+    event.text("path", c"old").text("base", &scratch.root()).u8("base_flags", 0);
 }
 
 pub fn unlinkat_e(t: &mut Test) {
@@ -341,7 +348,9 @@ pub fn unlinkat_x(t: &mut Test) {
         .i64("res", 0)
         .i64("dirfd", fd_of(&directory))
         .text("name", &old)
-        .u32("flags", 512);
+        .u32("flags", 512)
+        .text("base", &scratch.root())
+        .u8("base_flags", 0);
 }
 
 pub fn rename_e(t: &mut Test) {
@@ -363,6 +372,8 @@ pub fn rename_x(t: &mut Test) {
         .i64("res", 0)
         .text("oldpath", &old)
         .text("newpath", &new);
+    let event = in_directory(t, &scratch.root(), || syscall!(SYS_rename, new.as_ptr(), c"newer".as_ptr()));
+    event.empty("oldbase").text("newpath", c"newer").text("newbase", &scratch.root());
     t.fails(libc::EFAULT, || syscall!(SYS_rename, 1usize, new.as_ptr()))
         .i64("res", EFAULT)
         .empty("oldpath")
@@ -397,7 +408,11 @@ pub fn renameat_x(t: &mut Test) {
     .i64("olddirfd", fd_of(&from_directory))
     .text("oldpath", &old)
     .i64("newdirfd", fd_of(&to_directory))
-    .text("newpath", &new);
+    .text("newpath", &new)
+    .text("oldbase", &from.root())
+    .u8("oldbase_flags", 0)
+    .text("newbase", &to.root())
+    .u8("newbase_flags", 0);
 }
 
 pub fn renameat2_e(t: &mut Test) {
@@ -440,5 +455,9 @@ pub fn renameat2_x(t: &mut Test) {
     .text("oldpath", &old)
     .i64("newdirfd", fd_of(&to_directory))
     .text("newpath", &new)
-    .u32("flags", 2);
+    .u32("flags", 2)
+    .text("oldbase", &from.root())
+    .u8("oldbase_flags", 0)
+    .text("newbase", &to.root())
+    .u8("newbase_flags", 0);
 }
