@@ -8,17 +8,13 @@ use scap::{
 };
 use scapd::probe::KernelFilter;
 
-use super::process::in_child;
+use super::{look_at, process::in_child};
 use crate::{
     harness::{Test, not_testable},
     syscall,
 };
 
 const NOWHERE: &CStr = c"/nowhere/to/be/found";
-
-fn access(path: &CStr) -> i64 {
-    syscall!(SYS_access, path.as_ptr(), 0)
-}
 
 fn set_name(name: &CStr) -> i64 {
     syscall!(SYS_prctl, libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0)
@@ -42,8 +38,12 @@ fn taken(t: &mut Test, action: impl FnOnce() -> i64) -> (Vec<&'static str>, u64)
 fn assert_takes(t: &mut Test, cases: &[(String, bool)]) {
     for (text, is_taken) in cases {
         set(t, text);
-        let found = taken(t, || access(c"/"));
-        assert_eq!(found, if *is_taken { (vec!["access_e", "access_x"], 0) } else { (vec![], 2) }, "{text}");
+        let found = taken(t, || look_at(c"/"));
+        assert_eq!(
+            found,
+            if *is_taken { (vec!["newfstatat_e", "newfstatat_x"], 0) } else { (vec![], 2) },
+            "{text}"
+        );
     }
 }
 
@@ -107,12 +107,12 @@ pub fn takes_tasks_by_their_users(t: &mut Test) {
     set(t, "user.uid = 9");
     let as_nine = || {
         syscall!(SYS_setresuid, -1, 9, -1);
-        let result = access(c"/");
+        let result = look_at(c"/");
         syscall!(SYS_setresuid, -1, 0, -1);
         result
     };
-    assert_eq!(taken(t, as_nine), (vec!["access_e", "access_x"], 0));
-    assert_eq!(taken(t, || access(c"/")), (vec![], 2));
+    assert_eq!(taken(t, as_nine), (vec!["newfstatat_e", "newfstatat_x"], 0));
+    assert_eq!(taken(t, || look_at(c"/")), (vec![], 2));
     syscall!(SYS_setresgid, -1, 0, -1);
 }
 
@@ -121,9 +121,9 @@ pub fn takes_tasks_of_user_namespaces(t: &mut Test) {
     set(t, "user.uid = 12345");
     let captured = t.capture(|| {
         in_child(|| {
-            access(NOWHERE);
+            look_at(NOWHERE);
             let result = syscall!(SYS_unshare, libc::CLONE_NEWUSER);
-            access(c"/");
+            look_at(c"/");
             result
         })
     });
@@ -149,9 +149,9 @@ pub fn takes_returns_by_their_results(t: &mut Test) {
     ] {
         set(t, text);
         for (path, is_taken) in [(NOWHERE, fails), (c"/", succeeds)] {
-            let (programs, left_out) = taken(t, || access(path));
+            let (programs, left_out) = taken(t, || look_at(path));
             // Whether an entry is needed is known before the programs are loaded.
-            assert_eq!(programs.first(), Some(&"access_e"), "{text}");
+            assert_eq!(programs.first(), Some(&"newfstatat_e"), "{text}");
             assert_eq!((programs.len(), left_out), if is_taken { (2, 0) } else { (1, 1) }, "{text}");
         }
     }
@@ -179,10 +179,10 @@ pub fn follows_a_change(t: &mut Test) {
     let tid = rustix::thread::gettid().as_raw_nonzero();
     for _ in 0..5 {
         set(t, &format!("thread.tid = {tid}"));
-        assert_eq!(taken(t, || access(c"/")).0.len(), 2);
+        assert_eq!(taken(t, || look_at(c"/")).0.len(), 2);
         set(t, "thread.tid = 1");
-        assert_eq!(taken(t, || access(c"/")).1, 2);
+        assert_eq!(taken(t, || look_at(c"/")).1, 2);
     }
     t.change(|control| control.set_filter(&KernelFilter::default()));
-    assert_eq!(taken(t, || access(c"/")).0.len(), 2);
+    assert_eq!(taken(t, || look_at(c"/")).0.len(), 2);
 }
