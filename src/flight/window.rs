@@ -20,7 +20,7 @@ use scap::{
     ledger::{self, NOTIFICATION, Notice, Trigger},
 };
 
-/// How long after the end of a dump its last events may still come, while none come.
+/// A dump ends by the clock only if no chunk has come for so long.
 const LATE: Duration = Duration::from_secs(1);
 /// A chunk that is at least this full gives its memory away instead of being copied.
 const FULL: f64 = 0.75;
@@ -165,8 +165,10 @@ impl Window {
     /// Does what the time and the memory demand.
     fn look(&mut self) {
         let now = self.now();
+        // While chunks come, events of the time before may still be among them.
+        let is_quiet = self.heard.elapsed() >= LATE;
         if let Some(open) = &self.open
-            && (self.latest >= open.until || Instant::now() >= open.deadline)
+            && (self.latest >= open.until || is_quiet && Instant::now() >= open.deadline)
         {
             let at = self.latest.max(open.dump.at);
             self.close_open(at);
@@ -238,7 +240,7 @@ impl Window {
     fn trigger(&mut self, trigger: &Trigger) {
         self.report.change(|status| status.triggers += 1);
         let until = trigger.at.saturating_add(trigger.after);
-        let deadline = Instant::now() + Duration::from_nanos(trigger.after) + LATE;
+        let deadline = Instant::now() + Duration::from_nanos(trigger.after);
         if let Some(open) = &mut self.open
             && trigger.at < open.full
         {

@@ -113,9 +113,9 @@ impl Writer {
     /// Makes the next attempt go on in the same file, where the disk is only full, or in a new one.
     fn start_over(&self, dump: &Dump, draft: &mut Option<Draft>, error: &OutputError) -> Result<(), String> {
         let Some(mut begun) = draft.take() else { return Ok(()) };
-        let settled = begun.file.settled();
-        let is_cut = matches!(error, OutputError::NoSpace { .. }) && settled >= dump.state.len() as u64;
-        if is_cut {
+        if matches!(error, OutputError::NoSpace { .. }) {
+            // The file was cut off behind what is safely in it.
+            let settled = begun.file.settled();
             begun.ends.retain(|(_, end)| *end <= settled);
             begun.next = begun.ends.last().map_or(0, |(number, _)| number + 1);
             begun.put = settled;
@@ -134,7 +134,11 @@ impl Writer {
     fn try_write(&self, dump: &Dump, draft: &mut Option<Draft>) -> Result<Outcome, OutputError> {
         if draft.is_none() {
             let file = self.shelf.begin(dump.at)?;
-            let begun = draft.insert(Draft { file, next: 0, ends: Vec::new(), put: 0 });
+            *draft = Some(Draft { file, next: 0, ends: Vec::new(), put: 0 });
+        }
+        if let Some(begun) = draft
+            && begun.put == 0
+        {
             begun.put(&self.shelf, &dump.state, 0)?;
         }
         loop {
