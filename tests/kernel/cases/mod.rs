@@ -133,6 +133,7 @@ pub const SETTINGS: &[SettingTest] = &[
     ("sieve_users", "newfstatat_x", sieve::takes_tasks_by_their_users),
     ("sieve_user_namespaces", "newfstatat_x", sieve::takes_tasks_of_user_namespaces),
     ("sieve_results", "newfstatat_x", sieve::takes_returns_by_their_results),
+    ("sieve_times", "nanosleep_x", sieve::takes_returns_by_their_times),
     ("sieve_state", "close_x", sieve::keeps_what_changes_the_state),
     ("sieve_changes", "newfstatat_x", sieve::follows_a_change),
     ("sampling_by_clock", "generic_x", sampling::records_a_part_of_each_second),

@@ -23,7 +23,11 @@ fn set_name(name: &CStr) -> i64 {
 fn set(t: &mut Test, text: &str) {
     let places = Places::of(&Filter::parse(text, &Fields).unwrap());
     let filter = KernelFilter { clauses: places.early().to_vec(), kept: places.kept(true) };
-    assert!(text == "fd.num > 3" || !filter.clauses.is_empty(), "{text}");
+    assert!(
+        ["fd.num > 3", "evt.latency < "].iter().any(|open| text.starts_with(open))
+            || !filter.clauses.is_empty(),
+        "{text}"
+    );
     t.change(|control| control.set_filter(&filter));
 }
 
@@ -155,6 +159,30 @@ pub fn takes_returns_by_their_results(t: &mut Test) {
             assert_eq!((programs.len(), left_out), if is_taken { (2, 0) } else { (1, 1) }, "{text}");
         }
     }
+}
+
+/// The shorter the sleep, the surer it is left out; the longer, the surer it is taken.
+pub fn takes_returns_by_their_times(t: &mut Test) {
+    t.select(&["nanosleep", "getppid"]);
+    let sleep = |ns| {
+        let time = libc::timespec { tv_sec: 0, tv_nsec: ns };
+        syscall!(SYS_nanosleep, &raw const time, 0)
+    };
+    set(t, "evt.latency > 200ms");
+    let (programs, left_out) = taken(t, || {
+        syscall!(SYS_getppid);
+        sleep(300_000_000);
+        sleep(1)
+    });
+    // Entries have the times. They come before it is known how long a call takes.
+    assert_eq!(programs, ["generic_e", "nanosleep_e", "nanosleep_x", "nanosleep_e"]);
+    assert_eq!(left_out, 2);
+    // Another filter finds the time of a call that began before it, or none.
+    set(t, "evt.latency > 100ms or evt.rawres = 5");
+    assert_eq!(taken(t, || sleep(300_000_000)).0.len(), 2);
+    assert_eq!(taken(t, || sleep(1)).1, 1);
+    set(t, "evt.latency < 100ms or thread.tid = 1 or evt.latency > 1");
+    assert_eq!(taken(t, || sleep(1)).0.len(), 2, "nothing for the kernel to decide");
 }
 
 pub fn keeps_what_changes_the_state(t: &mut Test) {
