@@ -15,7 +15,7 @@ use scapd::{
     daemon::{self, config::Wanted, control},
     escape, exit, generate, list, merge,
     output::{OutputError, Target},
-    print, read, record, repair, signals, top, trace, verify,
+    print, read, record, repair, signals, trace, verify,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -103,8 +103,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             read::read(&args, &mut out).map_err(read::cause)?;
         }
         Command::Diff(args) => {
-            let (form, [before, after]) = args.resolve().unwrap_or_else(|mistake| mistake.exit());
-            top::diff(&form, before, after, &mut out).map_err(read::cause)?;
+            let (form, runs) = args.resolve().unwrap_or_else(|mistake| mistake.exit());
+            for (args, _) in &runs {
+                read::read(args, &mut io::sink()).map_err(read::cause)?;
+            }
+            let [(_, before), (_, after)] = &runs;
+            form.write(before, after, &mut out)?;
         }
         Command::Merge(args) => {
             let mut args = merge::MergeArgs::from(args);

@@ -1,6 +1,6 @@
 //! The options of `scapd diff`.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, sync::Arc};
 
 use clap::Args;
 
@@ -9,8 +9,8 @@ use super::{
     top::{parse_column, parse_keys},
 };
 use crate::{
-    read::{ReadArgs, Wanted},
-    top::{DiffForm, DiffTable, OutputForm},
+    read::{Form, ReadArgs, Wanted},
+    top::{DiffForm, DiffTable, OutputForm, Sum},
     units::parse_size,
 };
 use scap::summary::{
@@ -57,12 +57,15 @@ pub struct DiffArgs {
     max_state: Option<u64>,
 }
 
+/// A run: what to read, and the form that has its sums then.
+pub type Run = (ReadArgs, Arc<Sum>);
+
 impl DiffArgs {
-    /// Returns the form, and what to read: the run before and the one after.
+    /// Returns the form, the run before and the one after.
     ///
     /// # Errors
     /// If the filter is wrong.
-    pub fn resolve(self) -> Result<(DiffForm, [ReadArgs; 2]), clap::Error> {
+    pub fn resolve(self) -> Result<(DiffForm, [Run; 2]), clap::Error> {
         let wrong = |mistake| usage("diff", mistake);
         let words: Vec<_> = self.filter.iter().map(|word| word.to_string_lossy()).collect();
         let filter = match &*words.join(" ") {
@@ -85,12 +88,18 @@ impl DiffArgs {
             rows: (self.count > 0).then_some(self.count),
             form: OutputForm::of(self.json, self.csv),
         };
-        let side = |file| ReadArgs {
-            files: vec![file],
-            wanted: Wanted { filter: filter.clone(), ..Wanted::default() },
-            max_state: self.max_state,
-            ..ReadArgs::default()
+        let run = |file| {
+            let sum = form.sum();
+            let args = ReadArgs {
+                files: vec![file],
+                wanted: Wanted { filter: filter.clone(), ..Wanted::default() },
+                form: Form::Other(sum.clone()),
+                max_state: self.max_state,
+                ..ReadArgs::default()
+            };
+            (args, sum)
         };
-        Ok((form, [side(self.before), side(self.after)]))
+        let runs = [run(self.before), run(self.after)];
+        Ok((form, runs))
     }
 }

@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     json::{VERSION, escape, safe},
-    print::{DependsOn, MakeView, PrintError, Row, TableForm, View, plain_table, rfc3339},
-    read::{Form, ReadArgs, read},
+    print::{DependsOn, MakeView, Row, TableForm, View, plain_table, rfc3339},
 };
 use scap::{
     format::Keep,
@@ -42,42 +41,44 @@ pub struct DiffTable {
     pub columns: Vec<Column>,
 }
 
-/// Shows what changed from one run to another.
-///
-/// # Errors
-/// As for [`read()`].
-pub fn diff(
-    form: &DiffForm,
-    before: ReadArgs,
-    after: ReadArgs,
-    out: &mut impl Write,
-) -> Result<(), PrintError> {
-    let keys: Vec<_> = form.tables.iter().map(|table| table.keys.clone()).collect();
-    let (before, after) = (Sums::of(&keys, before)?, Sums::of(&keys, after)?);
-    let sums = || before.tops.iter().zip(&after.tops);
-    let tables: Vec<_> = form.tables.iter().zip(sums()).map(|(table, sums)| table.changes(sums)).collect();
-    let mut page = String::new();
-    match form.form {
-        OutputForm::Json => {
-            let object = json!({
-                "v": VERSION,
-                "before": before.span(),
-                "after": after.span(),
-                "tables": tables.iter().map(|changes| changes.json(form.rows)).collect::<Vec<_>>(),
-            });
-            escape(&mut page, &format!("{}\n", safe(object)));
-        }
-        OutputForm::Csv => tables.iter().for_each(|changes| changes.csv(form.rows, &mut page)),
-        OutputForm::Text => {
-            // Most runs have no peers.
-            let told = tables.iter().filter(|changes| tables.len() == 1 || !changes.is_empty());
-            for (index, changes) in told.enumerate() {
-                page.push_str(if index > 0 { "\n" } else { "" });
-                changes.text(form.rows, &mut page);
+impl DiffForm {
+    /// Returns a form of a run that shows nothing: once it has been read, the form has its sums.
+    pub fn sum(&self) -> Arc<Sum> {
+        let keys = self.tables.iter().map(|table| table.keys.clone()).collect();
+        Arc::new(Sum { keys, sums: Arc::default() })
+    }
+
+    /// Writes what changed from one run to another.
+    ///
+    /// # Errors
+    /// If `out` cannot be written.
+    pub fn write(&self, before: &Sum, after: &Sum, out: &mut impl Write) -> io::Result<()> {
+        let (before, after) = (before.take(), after.take());
+        let sums = before.tops.iter().zip(&after.tops);
+        let tables: Vec<_> = self.tables.iter().zip(sums).map(|(table, sums)| table.changes(sums)).collect();
+        let mut page = String::new();
+        match self.form {
+            OutputForm::Json => {
+                let object = json!({
+                    "v": VERSION,
+                    "before": before.span(),
+                    "after": after.span(),
+                    "tables": tables.iter().map(|changes| changes.json(self.rows)).collect::<Vec<_>>(),
+                });
+                escape(&mut page, &format!("{}\n", safe(object)));
+            }
+            OutputForm::Csv => tables.iter().for_each(|changes| changes.csv(self.rows, &mut page)),
+            OutputForm::Text => {
+                // Most runs have no peers.
+                let told = tables.iter().filter(|changes| tables.len() == 1 || !changes.is_empty());
+                for (index, changes) in told.enumerate() {
+                    page.push_str(if index > 0 { "\n" } else { "" });
+                    changes.text(self.rows, &mut page);
+                }
             }
         }
+        out.write_all(page.as_bytes())
     }
-    out.write_all(page.as_bytes()).map_err(PrintError::Write)
 }
 
 /// What a run comes to.
@@ -89,13 +90,6 @@ struct Sums {
 }
 
 impl Sums {
-    fn of(keys: &[Keys], args: ReadArgs) -> Result<Sums, PrintError> {
-        let sum = Arc::new(Sum { keys: keys.to_vec(), sums: Arc::default() });
-        read(&ReadArgs { form: Form::Other(sum.clone()), ..args }, &mut io::sink())?;
-        let mut sums = sum.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(std::mem::take(&mut *sums))
-    }
-
     fn span(&self) -> Json {
         let time = |ts: u64| rfc3339(ts).map_or(Json::Null, Json::from);
         self.span.map_or(Json::Null, |(from, to)| json!({ "from": time(from), "to": time(to) }))
@@ -104,10 +98,16 @@ impl Sums {
 
 /// A form of a capture that shows nothing: the sums are wanted.
 #[derive(Debug)]
-struct Sum {
+pub struct Sum {
     keys: Vec<Keys>,
     /// Where the sums are at the end.
     sums: Arc<Mutex<Sums>>,
+}
+
+impl Sum {
+    fn take(&self) -> Sums {
+        std::mem::take(&mut *self.sums.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl MakeView for Sum {

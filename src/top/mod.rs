@@ -14,7 +14,7 @@ mod units;
 mod view;
 mod waiting;
 
-pub use diff::{DiffForm, DiffTable, diff};
+pub use diff::{DiffForm, DiffTable, Sum};
 pub use slow::SlowForm;
 pub use state::{Part, StateForm};
 pub use table::OutputForm;

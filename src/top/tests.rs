@@ -197,17 +197,17 @@ fn shares_of_waiting_add_up() {
 
 #[test]
 fn what_changed_has_both_sides() {
-    let folder = tempfile::tempdir().unwrap();
-    let side = |name: &str, is_after| {
-        let file = folder.path().join(name);
-        std::fs::write(&file, capture_and(is_after)).unwrap();
-        ReadArgs { files: vec![file], ..ReadArgs::default() }
-    };
     let shown = |by: &str, columns: &[Column], form| {
         let table = DiffTable { keys: Keys::parse(by).unwrap(), columns: columns.to_vec() };
         let mut out = Vec::new();
         let form = DiffForm { tables: vec![table], rows: None, form };
-        diff(&form, side("before", false), side("after", true), &mut out).unwrap();
+        let [before, after] = [false, true].map(|is_after| {
+            let sum = form.sum();
+            let args = ReadArgs { form: Form::Other(sum.clone()), ..ReadArgs::default() };
+            read_from(&capture_and(is_after)[..], &args, &mut std::io::sink()).unwrap();
+            sum
+        });
+        form.write(&before, &after, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     };
     use Column::{Calls, Errors, Total};
