@@ -119,6 +119,7 @@ struct sc_constants {
 	enum sc_io_uring_submit io_uring_submit;
 	enum sc_io_uring_complete io_uring_complete;
 	u32 no_env;     /* leave out the environment of programs */
+	u32 no_data;    /* leave out the data that calls move, whatever the snaplen is */
 	u32 args_limit; /* bytes of a program's arguments, and of its environment, that its extension keeps */
 	/*
 	 * Slots that are called directly: their tail calls have a constant index, so the kernel makes them plain jumps,

@@ -26,6 +26,7 @@ expected='644 etc/scapd/scapd.toml
 644 opt/scapd/share/doc/scapd/README.md
 644 opt/scapd/share/doc/scapd/docs/FLIGHT.md
 644 opt/scapd/share/doc/scapd/docs/SERVICE.md
+644 opt/scapd/share/doc/scapd/redact.toml
 644 opt/scapd/share/fish/vendor_completions.d/scapd.fish
 644 opt/scapd/share/man/man1/scapd.1
 644 opt/scapd/share/zsh/site-functions/_scapd'

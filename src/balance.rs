@@ -1,7 +1,7 @@
 //! The ledger's figures as JSON and in words.
 
 use indicatif::HumanCount;
-use scap::ledger::{Cause, Cut, LeftOut, Losses, SliceNote, Verdict};
+use scap::ledger::{Cause, Cut, LeftOut, Losses, Redacted, RuleCounts, SliceNote, Verdict};
 use serde_json::{Value as Json, json};
 
 /// Figures that have a JSON form.
@@ -24,6 +24,18 @@ impl ToJson for LeftOut {
     }
 }
 
+impl ToJson for Redacted {
+    fn to_json(&self) -> Json {
+        json!({ "values": self.values, "events": self.events })
+    }
+}
+
+impl ToJson for RuleCounts {
+    fn to_json(&self) -> Json {
+        json!({ "options": self.options, "variables": self.variables, "patterns": self.patterns })
+    }
+}
+
 impl ToJson for Cut {
     fn to_json(&self) -> Json {
         json!({ "cause": self.cause.key(), "offset": self.offset, "bytes": self.bytes })
@@ -36,7 +48,7 @@ impl ToJson for SliceNote {
     }
 }
 
-/// Describes what was left out on purpose: a line for each rule that left events out.
+/// Describes what was left out on purpose, and what was overwritten: a line for each rule that did so.
 pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
     let part = match verdict.sample_ratio {
         0 => "until sampling was turned off".to_owned(),
@@ -58,8 +70,16 @@ pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
     };
     let early =
         format!("{} events had left the window before their time, for want of room", HumanCount(evicted));
-    [(filtered | sieved, others), (sampled, sample), (failed, successes), (evicted, early)]
-        .into_iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(_, line)| line)
+    let Redacted { values, events } = verdict.redacted;
+    let redacted = format!("overwritten: {} values in {} events", HumanCount(values), HumanCount(events));
+    [
+        (filtered | sieved, others),
+        (sampled, sample),
+        (failed, successes),
+        (evicted, early),
+        (values, redacted),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(_, line)| line)
 }

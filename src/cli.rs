@@ -2,6 +2,7 @@
 
 mod choice;
 mod daemon;
+mod diff;
 mod files;
 mod flight;
 mod form;
@@ -9,6 +10,7 @@ mod keys;
 mod merge;
 mod read;
 mod record;
+mod redact;
 mod source;
 mod top;
 mod trace;
@@ -21,6 +23,7 @@ use crate::{bench, choice::Choice, print, probe::Attach, repair, units::parse_si
 use choice::choice;
 
 pub use daemon::{CtlArgs, CtlRequest, DaemonArgs, ServeArgs};
+pub use diff::DiffArgs;
 pub use files::FilesArgs;
 pub use keys::keys;
 pub use merge::MergeArgs;
@@ -73,6 +76,8 @@ pub enum Command {
     Tree(Box<TreeArgs>),
     /// Show the processes, descriptors and sockets at a time, as ps, lsof and netstat do
     State(Box<StateArgs>),
+    /// Show what changed from one run to another: calls, programs, errors, files, peers
+    Diff(Box<DiffArgs>),
     /// Merge captures of one machine into one, in time order
     Merge(MergeArgs),
     /// Summarize a capture

@@ -15,7 +15,7 @@ use scapd::{
     daemon::{self, config::Wanted, control},
     escape, exit, generate, list, merge,
     output::{OutputError, Target},
-    print, read, record, repair, signals, trace, verify,
+    print, read, record, repair, signals, top, trace, verify,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -101,6 +101,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::State(args) => {
             let args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
             read::read(&args, &mut out).map_err(read::cause)?;
+        }
+        Command::Diff(args) => {
+            let (form, [before, after]) = args.resolve().unwrap_or_else(|mistake| mistake.exit());
+            top::diff(&form, before, after, &mut out).map_err(read::cause)?;
         }
         Command::Merge(args) => {
             let mut args = merge::MergeArgs::from(args);

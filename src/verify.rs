@@ -200,7 +200,7 @@ impl VerifyReport {
                     self.cuts.push(cut);
                 }
             }
-            Some(Notice::Selected(_) | Notice::Filter(_) | Notice::Trigger(_)) => {}
+            Some(Notice::Selected(_) | Notice::Filter(_) | Notice::Redacted(_) | Notice::Trigger(_)) => {}
             Some(Notice::Slice(note)) => {
                 if self.slices.len() < TOLD {
                     self.slices.push(note);
@@ -260,6 +260,7 @@ impl VerifyReport {
                 "causes": verdict.losses.to_json(),
                 "sample_ratio": verdict.sample_ratio,
                 "left_out": verdict.left_out.to_json(),
+                "redacted": verdict.redacted.to_json(),
             })),
             "gaps": self.gaps.iter().map(|gap| json!({
                 "from": gap.from.to_string(),

@@ -24,23 +24,23 @@ static __always_inline u64 data__cut(u64 length, u64 limit)
 /* Returns how many of `length` bytes an event keeps. */
 static __always_inline u64 data__kept(u64 length)
 {
-	return data__cut(length, sc_settings.snaplen);
+	return data__cut(length, snaplen__plain());
 }
 
 /*
  * The same for data that may go through a socket. Asks snaplen__extended only if the snaplen is dynamic and would cut
  * the data.
  */
-#define data__kept_of(length, fd, address, start)                                   \
-	({                                                                          \
-		u64 length_ = (length), limit_ = sc_settings.snaplen;               \
-                                                                                    \
-		if (sc_settings.dynamic_snaplen && length_ > limit_) {              \
-			u64 more_ = snaplen__extended(fd, address, start, length_); \
-                                                                                    \
-			limit_ = more_ > limit_ ? more_ : limit_;                   \
-		}                                                                   \
-		data__cut(length_, limit_);                                         \
+#define data__kept_of(length, fd, address, start)                                               \
+	({                                                                                      \
+		u64 length_ = (length), limit_ = snaplen__plain();                              \
+                                                                                                \
+		if (sc_settings.dynamic_snaplen && length_ > limit_ && !sc_constants.no_data) { \
+			u64 more_ = snaplen__extended(fd, address, start, length_);             \
+                                                                                                \
+			limit_ = more_ > limit_ ? more_ : limit_;                               \
+		}                                                                               \
+		data__cut(length_, limit_);                                                     \
 	})
 
 /* Returns how many bytes a call received: 0 if it failed. */

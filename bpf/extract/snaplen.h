@@ -21,6 +21,12 @@ enum {
 	SC_BEGINNING = 16, /* bytes of the data to inspect */
 };
 
+/* Returns the maximum bytes of data per event. */
+static __always_inline u32 snaplen__plain(void)
+{
+	return sc_constants.no_data ? 0 : sc_settings.snaplen;
+}
+
 /* The ports of a socket's two ends; 0 for none. */
 struct ports {
 	u16 local;

@@ -98,7 +98,7 @@ static __always_inline u16 sockopt__write(const struct sc_call *call, const stru
 	u8 name = sockopt_optname_to_scap(level, option);
 	bool is_new = option == SC_SO_RCVTIMEO_NEW || option == SC_SO_SNDTIMEO_NEW;
 	u64 time_size = call->compat && !is_new ? sizeof(struct sc_timeval32) : sizeof(struct sc_timeval);
-	u64 bytes = len < SC_MAX_DATA ? len : SC_MAX_DATA;
+	u64 bytes = sc_constants.no_data ? 0 : len < SC_MAX_DATA ? len : SC_MAX_DATA;
 	u64 value64 = 0;
 	u32 value = 0;
 

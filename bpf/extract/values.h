@@ -125,7 +125,7 @@ static __always_inline u64 values__length(const struct sc_described *described, 
 /* Returns the maximum number of bytes of a parameter. */
 static __always_inline u64 values__limit(const volatile struct sc_value *value)
 {
-	u64 limit = value->limit, snaplen = sc_settings.snaplen;
+	u64 limit = value->limit, snaplen = snaplen__plain();
 
 	if (value->flags & SC_VALUE_SNAPLEN && snaplen > limit)
 		limit = snaplen < SC_MAX_DATA ? snaplen : SC_MAX_DATA;

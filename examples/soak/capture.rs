@@ -150,7 +150,13 @@ impl Capture {
                 self.cut = true;
                 return;
             }
-            Some(Notice::Selected(_) | Notice::Slice(_) | Notice::Filter(_) | Notice::Trigger(_)) => return,
+            Some(
+                Notice::Selected(_)
+                | Notice::Slice(_)
+                | Notice::Filter(_)
+                | Notice::Redacted(_)
+                | Notice::Trigger(_),
+            ) => return,
             None => self.events += u64::from(event.ty() != ledger::NOTIFICATION),
         }
         let Some((stream, number)) = marked(event) else { return };

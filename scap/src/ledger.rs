@@ -12,13 +12,16 @@
 //!   `failed=5` returns of failed calls, `sampled=900` events outside the sampled part of each second, the first of
 //!   `sample_ratio=8` parts (`verdict=sample` then).
 //!   `filtered=890` events that the recorder left out, as they did not match its filter, are part of `seen`: then `seen = written +
-//!   lost + unread + filtered`. `evicted=100` events had left the window of a flight recorder before their time, so that the
-//!   dump begins later than it should; they are not part of `seen`.
+//!   lost + unread + filtered`. `redacted=12` values of `redacted_events=5` events were overwritten. `evicted=100` events had
+//!   left the window of a flight recorder before their time, so that the dump begins later than it should; they are not part
+//!   of `seen`.
 //! - [`SELECTED`], before the first event that it applies to: the selected events, `syscalls=read,write
 //!   events=enter,exit tracepoints=none`, each list as the command line takes it. Other events are there only to keep
 //!   names correct. `extensions=none` says that no event has an extension. Without this notice, all events were selected,
 //!   with their extensions.
 //! - [`FILTER`], before the first event that it applies to: the text of the recording's filter, empty for none.
+//! - [`REDACTED`], before the first event: what is overwritten in the events and in the state before them, `options=3
+//!   variables=5 patterns=2`: the number of rules of each kind. What they look for may be a secret by itself.
 //! - [`CLOCK`], where the wall clock was stepped during the recording: `stepped by=-3600000000000 at=T`, in ns. Event
 //!   times follow a step forward at once. After a step backward they run at half speed until they agree with the clock.
 //! - [`SLICE`], at the end of a capture that has a choice of another one's events: `left_out=900 source=read`. It left out
@@ -51,6 +54,8 @@ pub const VERDICT: &str = "scapd.verdict";
 pub const SELECTED: &str = "scapd.selected";
 /// The id of the notice of the recording's filter.
 pub const FILTER: &str = "scapd.filter";
+/// The id of the notice of what is overwritten.
+pub const REDACTED: &str = "scapd.redacted";
 /// The id of a notice of a step of the wall clock.
 pub const CLOCK: &str = "scapd.clock";
 /// The id of the notice at the end of a repaired capture.
@@ -208,6 +213,49 @@ impl LeftOut {
     }
 }
 
+/// What was overwritten because it must not be in the capture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Redacted {
+    /// Parameters of events in which something was overwritten.
+    pub values: u64,
+    /// Events that had such parameters.
+    pub events: u64,
+}
+
+impl Redacted {
+    /// Adds another count.
+    pub fn add(&mut self, other: Redacted) {
+        self.values = self.values.saturating_add(other.values);
+        self.events = self.events.saturating_add(other.events);
+    }
+
+    /// Returns what was overwritten since an earlier count.
+    pub fn since(&self, earlier: &Redacted) -> Redacted {
+        Redacted {
+            values: self.values.saturating_sub(earlier.values),
+            events: self.events.saturating_sub(earlier.events),
+        }
+    }
+}
+
+/// The number of rules of each kind that say what is overwritten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RuleCounts {
+    /// Names of options.
+    pub options: u64,
+    /// Names of variables.
+    pub variables: u64,
+    /// Regular expressions.
+    pub patterns: u64,
+}
+
+impl RuleCounts {
+    /// Returns the `desc` of its notice.
+    pub fn text(&self) -> String {
+        format!("options={} variables={} patterns={}", self.options, self.variables, self.patterns)
+    }
+}
+
 /// A capture's balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Verdict {
@@ -223,6 +271,8 @@ pub struct Verdict {
     pub unread: u64,
     /// Events left out on purpose.
     pub left_out: LeftOut,
+    /// What was overwritten. It is beside the balance: these events are written.
+    pub redacted: Redacted,
     /// The sampling ratio at the end: one of so many parts of each second was recorded. 0: sampling was off.
     pub sample_ratio: u32,
 }
@@ -396,6 +446,8 @@ pub enum Notice {
     Filter(String),
     /// What made a flight recorder write a dump.
     Trigger(Trigger),
+    /// What is overwritten.
+    Redacted(RuleCounts),
 }
 
 impl Notice {
@@ -410,6 +462,7 @@ impl Notice {
             Notice::Slice(_) => SLICE,
             Notice::Filter(_) => FILTER,
             Notice::Trigger(_) => TRIGGER,
+            Notice::Redacted(_) => REDACTED,
         }
     }
 
@@ -424,6 +477,7 @@ impl Notice {
             Notice::Slice(slice) => slice.text(),
             Notice::Filter(text) => text.clone(),
             Notice::Trigger(trigger) => trigger.text(),
+            Notice::Redacted(rules) => rules.text(),
         }
     }
 }
@@ -462,6 +516,7 @@ impl Verdict {
         }
         part.losses.iter().for_each(|(cause, count)| self.losses.add(cause, count));
         self.left_out.add(part.left_out);
+        self.redacted.add(part.redacted);
         self.sample_ratio = self.sample_ratio.max(part.sample_ratio);
     }
 
@@ -474,6 +529,7 @@ impl Verdict {
             late: self.late.saturating_sub(earlier.late),
             unread: self.unread.saturating_sub(earlier.unread),
             left_out: self.left_out.since(&earlier.left_out),
+            redacted: self.redacted.since(&earlier.redacted),
             sample_ratio: self.sample_ratio,
         }
     }
@@ -522,6 +578,8 @@ impl Verdict {
             ("filtered", self.left_out.filtered),
             ("sieved", self.left_out.sieved),
             ("evicted", self.left_out.evicted),
+            ("redacted", self.redacted.values),
+            ("redacted_events", self.redacted.events),
             ("sample_ratio", self.sample_ratio.into()),
         ];
         for (key, value) in rules.into_iter().filter(|(_, value)| *value > 0) {

@@ -11,6 +11,7 @@ mod hash;
 pub mod ledger;
 pub mod merge;
 pub mod model;
+pub mod redact;
 pub mod replay;
 pub mod select;
 pub mod slice;

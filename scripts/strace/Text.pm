@@ -84,7 +84,7 @@ sub expression {
 	while (1) {
 		if ($$text =~ m{\G\s*/\*.*?\*/}gcs) {
 			next;
-		} elsif ($$text =~ /\G(?<=[0-9D])(?:<(?![<=])(?:[^>\\]|\\.)*>(?:\(deleted\))?|\(deleted\))/gc) {
+		} elsif ($$text =~ /\G(?<=[0-9D])(?:<(?![<=])(?:->|[^<>\\]|\\.)*>(?:\(deleted\))?|\(deleted\))/gc) {
 			# What a descriptor refers to.
 			next;
 		} elsif ($$text =~ /\G($string|[^][(){},\s"<=]+|<+)/gc) {

@@ -1,6 +1,6 @@
 //! The command line of `scapd record`.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, ValueEnum};
 
@@ -10,6 +10,7 @@ use super::{
     files::FILES,
     flight::FlightArgs,
     read::{filter_of, usage},
+    redact,
 };
 use crate::{
     choice::Choice,
@@ -23,6 +24,7 @@ use crate::{
 use scap::{
     events::Schema,
     filter::Filter,
+    redact::Rules,
     select::{self, SyscallSet, Tracepoint, TracepointSet},
 };
 
@@ -95,6 +97,13 @@ pub struct RecordArgs {
     /// Leave out the environment of programs, which may have secrets
     #[arg(long)]
     no_env: bool,
+    /// Leave out the data that calls move: what they read, write, send and receive, byte for byte. Sizes stay
+    #[arg(long, conflicts_with_all = ["dynamic_snaplen", "full_capture_ports", "statsd_port"])]
+    no_data: bool,
+    /// Overwrite in arguments, environments, paths and data what the rules in this file find: names of options and variables,
+    /// and regular expressions (see redact.toml)
+    #[arg(long, value_name = "FILE", value_parser = redact::rules_of)]
+    redact: Option<Arc<Rules>>,
     /// Keep more data of HTTP, database queries, DNS and statsd: up to 2000 bytes (DNS: 512)
     #[arg(long)]
     dynamic_snaplen: bool,
@@ -252,6 +261,7 @@ impl From<RecordArgs> for record::Config {
             compress: args.output.gzip,
             syscalls,
             filter: args.filter.and_then(|FilterValue(filter)| filter),
+            redact: args.redact,
             only: args.only,
             self_test: false,
             selectable: false,
@@ -261,6 +271,7 @@ impl From<RecordArgs> for record::Config {
                 ring_budget: args.buffer_total,
                 args_limit: args.args_limit,
                 env: !args.no_env,
+                data: !args.no_data,
                 snaplen: args.snaplen,
                 dynamic_snaplen,
                 extensions: !args.no_extensions,

@@ -275,11 +275,7 @@ impl TableArgs {
     }
 
     fn output(&self) -> OutputForm {
-        match (self.json, self.csv) {
-            (true, _) => OutputForm::Json,
-            (_, true) => OutputForm::Csv,
-            _ => OutputForm::Text,
-        }
+        OutputForm::of(self.json, self.csv)
     }
 
     /// Returns the form, with the columns and the order of a command unless others are given.
@@ -303,11 +299,11 @@ fn keys(given: Option<Keys>, own: &str, subcommand: &str) -> Result<Keys, clap::
     given.map_or_else(|| parse_keys(own).map_err(|why| usage(subcommand, why)), Ok)
 }
 
-fn parse_keys(text: &str) -> Result<Keys, String> {
+pub(super) fn parse_keys(text: &str) -> Result<Keys, String> {
     Keys::parse(text).map_err(below)
 }
 
-fn parse_column(name: &str) -> Result<Column, String> {
+pub(super) fn parse_column(name: &str) -> Result<Column, String> {
     Column::of(name).ok_or_else(|| {
         let names: Vec<_> = Column::ALL.iter().map(|column| column.name()).collect();
         format!("there is no such column: there are {}", names.join(", "))

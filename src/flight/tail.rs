@@ -14,6 +14,8 @@ pub struct Tail {
     /// The texts of the last notices of the selection and of the filter before the window; empty if all is recorded.
     selected: String,
     filter: String,
+    /// The same of what is overwritten.
+    redacted: String,
 }
 
 impl Tail {
@@ -61,6 +63,7 @@ impl Tail {
             Notice::Selected(asked) if asked.is_usual() => self.selected.clear(),
             Notice::Selected(asked) => self.selected = asked.to_string(),
             Notice::Filter(text) => self.filter = text,
+            Notice::Redacted(rules) => self.redacted = rules.text(),
             _ => {}
         }
     }
@@ -71,7 +74,12 @@ impl Tail {
         let mut blocks = Vec::new();
         // Writing to memory cannot fail.
         let _ = write_state(&mut blocks, &self.machine.write_state());
-        for (id, text) in [(ledger::SELECTED, &self.selected), (ledger::FILTER, &self.filter)] {
+        let repeated = [
+            (ledger::SELECTED, &self.selected),
+            (ledger::FILTER, &self.filter),
+            (ledger::REDACTED, &self.redacted),
+        ];
+        for (id, text) in repeated {
             if !text.is_empty() {
                 frame_event(&mut blocks, 0, &ledger::notice(id, text, at));
             }

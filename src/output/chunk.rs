@@ -23,6 +23,8 @@ pub struct Chunk {
     /// What the balance has besides events and their losses, since the chunk before: skipped runs, and events left out on purpose.
     /// Only a [`ChunkSink`](super::ChunkSink) takes it.
     pub beside: Verdict,
+    /// The text of the notice of what is overwritten, if there is one.
+    pub redacted: Option<String>,
     size: usize,
     /// The blocks, compressed to a gzip member.
     pub(super) packed: Vec<u8>,
@@ -45,6 +47,7 @@ impl Chunk {
             selected: None,
             filter: None,
             beside: Verdict::default(),
+            redacted: None,
             size: 0,
             packed: Vec::new(),
         }
@@ -68,5 +71,6 @@ impl Chunk {
         self.selected = None;
         self.filter = None;
         self.beside = Verdict::default();
+        self.redacted = None;
     }
 }

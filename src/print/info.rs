@@ -379,6 +379,9 @@ impl Summary {
         if self.ledger.filters.len() > 1 {
             row("filter changes", (self.ledger.filters.len() - 1).to_string());
         }
+        if let Some(rules) = self.ledger.redacted.first() {
+            row("overwritten by rules", rules.text());
+        }
         if let Some(asked) = self.ledger.asked.first() {
             row("selection", asked.to_string());
         }

@@ -12,7 +12,7 @@ use super::{
 use crate::{balance::ToJson, escape};
 use scap::{
     events::event,
-    ledger::{ClockStep, Cut, Gap, Losses, Notice, SliceNote, Trigger, Verdict},
+    ledger::{ClockStep, Cut, Gap, Losses, Notice, Redacted, RuleCounts, SliceNote, Trigger, Verdict},
     select::Asked,
 };
 
@@ -38,6 +38,8 @@ pub struct LedgerSummary {
     pub asked: Vec<Asked>,
     /// The recording's filter, and each change of it; at most 100.
     pub filters: Vec<String>,
+    /// What was overwritten in each section; at most 100.
+    pub redacted: Vec<RuleCounts>,
     /// What the sections of a slice left out of their source; at most 100.
     pub slices: Vec<SliceNote>,
     /// What made a flight recorder write the capture; at most 100.
@@ -51,12 +53,14 @@ impl LedgerSummary {
             Notice::Cut(cut) if self.cuts.len() < MAX_GAPS => self.cuts.push(cut),
             Notice::Selected(asked) if self.asked.len() < MAX_GAPS => self.asked.push(asked),
             Notice::Filter(text) if self.filters.len() < MAX_GAPS => self.filters.push(text),
+            Notice::Redacted(rules) if self.redacted.len() < MAX_GAPS => self.redacted.push(rules),
             Notice::Slice(note) if self.slices.len() < MAX_GAPS => self.slices.push(note),
             Notice::Trigger(trigger) if self.triggers.len() < MAX_GAPS => self.triggers.push(trigger),
             Notice::Verdict(_)
             | Notice::Cut(_)
             | Notice::Selected(_)
             | Notice::Filter(_)
+            | Notice::Redacted(_)
             | Notice::Slice(_)
             | Notice::Trigger(_) => {}
             Notice::Gap(gap) => {
@@ -87,6 +91,7 @@ impl LedgerSummary {
                 "sample": verdict.is_sample(),
                 "sample_ratio": verdict.sample_ratio,
                 "left_out": verdict.left_out.to_json(),
+                "redacted": verdict.redacted.to_json(),
             })).collect::<Vec<_>>(),
             "gap_count": self.gap_count,
             "gaps": self.gaps.iter().map(|gap| json!({
@@ -99,6 +104,7 @@ impl LedgerSummary {
             })).collect::<Vec<_>>(),
             "asked_for": self.asked.iter().map(Asked::to_string).collect::<Vec<_>>(),
             "filters": self.filters,
+            "redacted": self.redacted.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "clock_step_count": self.clock_step_count,
             "clock_steps": self.clock_steps.iter().map(|step| json!({
                 "at": step.at,
@@ -229,6 +235,10 @@ fn balance(verdict: &Verdict) -> Table {
     }
     if verdict.left_out.failed > 0 {
         row("failed, left out", verdict.left_out.failed);
+    }
+    if verdict.redacted != Redacted::default() {
+        row("with overwritten values", verdict.redacted.events);
+        row("overwritten values", verdict.redacted.values);
     }
     align_right(&mut table, 1);
     table

@@ -123,6 +123,7 @@ impl Opened {
         }
         rodata.sc_constants.args_limit = self.options.args_limit;
         rodata.sc_constants.no_env = u32::from(!self.options.env);
+        rodata.sc_constants.no_data = u32::from(!self.options.data);
         for (place, slot) in rodata
             .sc_constants
             .direct

@@ -58,6 +58,8 @@ pub struct ProbeOptions {
     pub args_limit: u32,
     /// Whether events keep the environment of programs.
     pub env: bool,
+    /// Whether events keep the data that calls move; if not, the snaplen has no effect.
+    pub data: bool,
     /// Maximum number of data bytes that an event keeps. Can be changed later, like the next four: see [`Control`].
     pub snaplen: u32,
     /// Traffic of which more data is kept.
@@ -98,6 +100,7 @@ impl Default for ProbeOptions {
             reserve_size: 4 << 20,
             args_limit: ProbeOptions::ARGS_LIMIT,
             env: true,
+            data: true,
             snaplen: 80,
             dynamic_snaplen: None,
             extensions: true,

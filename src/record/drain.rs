@@ -14,7 +14,10 @@ pub use counts::Counts;
 
 use filter::Behind;
 
-use super::{clock::Clock, ledger::LossLedger, rotor::Rotor, self_test::SelfTest, sieve::Sieve, state::Scan};
+use super::{
+    clock::Clock, ledger::LossLedger, redaction::Redaction, rotor::Rotor, self_test::SelfTest, sieve::Sieve,
+    state::Scan,
+};
 use crate::{
     clocks::Machine,
     output::{Chunk, OutputError, OutputTotals, Rotation, WriterProgress, WriterThread},
@@ -22,7 +25,7 @@ use crate::{
 };
 use scap::{
     format::{MachineState, event_block_len, frame_event, frame_for_names, set_event_time},
-    ledger::{Cause, Gap, Notice, Verdict},
+    ledger::{Cause, Gap, Notice, Redacted, Verdict},
     select::{Asked, Judge},
 };
 
@@ -64,6 +67,8 @@ pub struct Drain {
     behind: Behind,
     /// Events that earlier filters left out.
     filtered: u64,
+    /// Overwrites what must not be in the file.
+    redaction: Option<Redaction>,
     /// When the file began, if its selection notice is still to be written.
     unsaid: Option<u64>,
     /// The latest time stamp written.
@@ -73,7 +78,7 @@ pub struct Drain {
     /// Decides where the files of a series end.
     rotor: Option<Rotor>,
     /// What the balance has besides events that buffers do not say yet, and when it was looked at; `None` if no buffer says it.
-    beside: Option<(Instant, Verdict)>,
+    said: Option<(Instant, Verdict)>,
     /// Whether the drain is waiting for a free buffer.
     backlog: bool,
     /// The self-test, until its event has reached the output.
@@ -130,6 +135,7 @@ impl Drain {
             limits,
             ledger: LossLedger::new(cpus, now),
             clock: Clock::new(Machine::new(), boot_time),
+            redaction: scan.rules().cloned().map(Redaction::new),
             scan,
             taken: 0,
             drained: false,
@@ -144,7 +150,7 @@ impl Drain {
             latest: 0,
             latest_in_file: 0,
             rotor: limits.rotation.map(|r| Rotor::new(r, limits.compressed, now)),
-            beside: limits.beside.then(|| (Instant::now(), Verdict::default())),
+            said: limits.beside.then(|| (Instant::now(), Verdict::default())),
             backlog: false,
             expected: None,
         })
@@ -311,7 +317,12 @@ impl Drain {
         self.latest = self.latest.max(ts);
         self.latest_in_file = self.latest_in_file.max(ts);
         let before = chunk.bytes.len();
+        let mut redacted = 0;
         for part in event.parts() {
+            let part = match &mut self.redaction {
+                Some(redaction) => redaction.part(part, &mut redacted),
+                None => part,
+            };
             let start = chunk.bytes.len();
             match is_wanted {
                 true => frame_event(&mut chunk.bytes, event.cpu, part),
@@ -322,6 +333,7 @@ impl Drain {
                 set_event_time(&mut chunk.bytes[start..], ts);
             }
         }
+        self.redaction.iter_mut().for_each(|redaction| redaction.count(redacted));
         chunk.events += 1;
         chunk.late += u64::from(late);
         let size = chunk.bytes.len() - before;
@@ -351,7 +363,7 @@ impl Drain {
         self.flush()?;
         self.latest_in_file = 0;
         self.unsaid = Some(at.max(end));
-        let beside = self.ledger.beside(probe, self.left_out());
+        let beside = self.beside(probe);
         let Some(rotor) = &mut self.rotor else { return Ok(()) };
         let cut = rotor.cut(at.max(end), now, beside);
         self.writer.cut(cut)
@@ -417,10 +429,21 @@ impl Drain {
     /// Returns the verdict. Events left in the rings are lost, unless the event limit was reached.
     fn judge(&self, probe: &Loaded, written: u64, left: Cause) -> Verdict {
         let mut verdict = self.ledger.verdict(probe, written, self.left_out(), self.pending());
+        verdict.redacted = self.redacted();
         if !self.is_full() {
             verdict.losses.add(left, std::mem::take(&mut verdict.unread));
         }
         verdict
+    }
+
+    /// Returns what the balance has so far besides events and their losses.
+    fn beside(&self, probe: &Loaded) -> Verdict {
+        Verdict { redacted: self.redacted(), ..self.ledger.beside(probe, self.left_out()) }
+    }
+
+    /// Returns what was overwritten so far.
+    fn redacted(&self) -> Redacted {
+        self.redaction.as_ref().map(Redaction::done).unwrap_or_default()
     }
 
     /// Returns the counts of the events taken so far.

@@ -133,6 +133,7 @@ impl LossLedger {
             unread: sum.written().saturating_sub(taken) + pending,
             left_out: LeftOut { filtered, ..totals.left_out },
             sample_ratio: probe.sampling().map_or(0, SampleRatio::get),
+            ..Verdict::default()
         }
     }
 

@@ -10,6 +10,7 @@ mod handle;
 mod ledger;
 mod pace;
 mod progress;
+mod redaction;
 mod rotor;
 mod self_test;
 mod settings;
@@ -25,6 +26,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     process::ExitStatus,
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
@@ -55,6 +57,7 @@ use pace::Pace;
 use progress::ProgressLine;
 use scap::{
     filter::Filter,
+    redact::Rules,
     select::{self, SyscallSet},
 };
 use self_test::SelfTest;
@@ -98,6 +101,8 @@ pub struct Config {
     /// (processes, working directories, descriptors): see
     /// [`Selection::companions`](scap::select::Selection::companions).
     pub only: bool,
+    /// What is overwritten before it is written.
+    pub redact: Option<Arc<Rules>>,
     /// Make a recorded system call, and report [started](Observer::started) only when its event is in the file.
     pub self_test: bool,
     /// Load what any call takes, so that `syscalls` can be [changed](Handle::change) to others.
@@ -161,7 +166,7 @@ pub fn run(
     let wanted = Wanted::new(config);
     let test = config.self_test.then(self_test::call).transpose()?;
     let (selection, options) = wanted.to_load(config, if targeted { TARGETS } else { 0 }, test);
-    let scan = Scan::new(config.include_self, config.probe.env);
+    let scan = Scan::new(config.include_self, config.probe.env).redacting(config.redact.clone());
     if let Some(path) = &config.stats {
         stats::check(path).map_err(|source| StatsError { path: path.clone(), source })?;
     }
@@ -333,7 +338,7 @@ fn record_events(
     audience: &mut Audience<'_>,
 ) -> anyhow::Result<Ended> {
     let state = state_beside(scan, active, drain, command.as_ref())?;
-    drain.start(&state, &state::bytes(&state)?)?;
+    drain.start(&state, &scan.bytes(&state)?)?;
     drop(state);
     let ready = await_self_test(active, drain, audience)?;
     audience.filter_early(active, drain);

@@ -12,7 +12,10 @@ use crate::{
     probe::{Ids, TaskIds},
     snapshot,
 };
-use scap::format::{state::MachineState, write_state};
+use scap::{
+    format::{state::MachineState, write_state},
+    redact::{Redactor, Rules},
+};
 
 /// Takes the state of the machine.
 #[derive(Debug, Clone)]
@@ -25,11 +28,23 @@ pub(super) struct Scan {
     include_self: bool,
     /// Whether to read the environment of processes.
     env: bool,
+    /// What is overwritten before the state is written.
+    rules: Option<Arc<Rules>>,
 }
 
 impl Scan {
     pub(super) fn new(include_self: bool, env: bool) -> Scan {
-        Scan { boot_time: Arc::default(), tasks: Arc::default(), include_self, env }
+        Scan { boot_time: Arc::default(), tasks: Arc::default(), include_self, env, rules: None }
+    }
+
+    /// Overwrites what the rules find.
+    pub(super) fn redacting(self, rules: Option<Arc<Rules>>) -> Scan {
+        Scan { rules, ..self }
+    }
+
+    /// Returns the rules that say what is overwritten.
+    pub(super) fn rules(&self) -> Option<&Arc<Rules>> {
+        self.rules.as_ref()
     }
 
     /// Sets the boot time that event times are based on.
@@ -62,6 +77,15 @@ impl Scan {
         Ok((snapshot.state, before.zip(self.ids()?).map(|(before, after)| before.and(after))))
     }
 
+    /// Encodes the state as it is written.
+    pub(super) fn bytes(&self, state: &MachineState) -> anyhow::Result<Vec<u8>> {
+        let redacted = self.rules.as_ref().map(|rules| redacted(state.clone(), rules));
+        let mut bytes = Vec::new();
+        let written = write_state(&mut bytes, redacted.as_ref().unwrap_or(state));
+        written.context("cannot encode the state of the machine")?;
+        Ok(bytes)
+    }
+
     /// Returns the source of the state for the files after the first.
     pub(super) fn source(&self) -> StateSource {
         let scan = self.clone();
@@ -70,7 +94,7 @@ impl Scan {
                 tracing::warn!("a file starts without the state of the machine: {e:#}");
                 (MachineState::default(), None)
             });
-            bytes(&translated(state, ids)).unwrap_or_default()
+            scan.bytes(&translated(state, ids)).unwrap_or_default()
         })
     }
 }
@@ -83,11 +107,11 @@ pub(super) fn translated(mut state: MachineState, ids: Option<Ids>) -> MachineSt
     state
 }
 
-/// Encodes the state.
-pub(super) fn bytes(state: &MachineState) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    write_state(&mut bytes, state).context("cannot encode the state of the machine")?;
-    Ok(bytes)
+/// Returns a state with what the rules find overwritten.
+fn redacted(mut state: MachineState, rules: &Arc<Rules>) -> MachineState {
+    let values = Redactor::new(rules.clone()).state(&mut state);
+    tracing::debug!("{values} values of the state of the machine are overwritten");
+    state
 }
 
 /// Replaces the tasks' ids with those that events have. Leaves out a task that has no such id: it was too short-lived.

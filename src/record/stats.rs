@@ -108,6 +108,7 @@ fn json(summary: &Summary, ledger: &LossLedger, probe: &Loaded) -> Value {
         "sample": verdict.is_sample(),
         "sample_ratio": verdict.sample_ratio,
         "left_out": verdict.left_out.to_json(),
+        "redacted": verdict.redacted.to_json(),
         "targets_full": summary.totals.losses.targets_full,
         "bytes": summary.written.bytes_out,
         "cpu_user_ns": user,

@@ -3,6 +3,7 @@
 //! A summary is a form for [`read`](crate::print::MakeView): what goes through captures, files and live ones, is the same as for
 //! events. `scap::summary` has the numbers, and this module shows them.
 
+mod diff;
 mod slow;
 mod state;
 mod table;
@@ -13,6 +14,7 @@ mod units;
 mod view;
 mod waiting;
 
+pub use diff::{DiffForm, DiffTable, diff};
 pub use slow::SlowForm;
 pub use state::{Part, StateForm};
 pub use table::OutputForm;

@@ -26,6 +26,17 @@ pub enum OutputForm {
     Csv,
 }
 
+impl OutputForm {
+    /// Returns the form that two options choose; text without either.
+    pub fn of(json: bool, csv: bool) -> OutputForm {
+        match (json, csv) {
+            (true, _) => OutputForm::Json,
+            (_, true) => OutputForm::Csv,
+            _ => OutputForm::Text,
+        }
+    }
+}
+
 /// What a table shows.
 pub(super) struct Shown<'a> {
     pub keys: &'a Keys,
@@ -122,10 +133,8 @@ impl Shown<'_> {
     fn json(&self) -> Json {
         let time = |ts: u64| rfc3339(ts).map_or(Json::Null, Json::from);
         let groups = self.groups.iter().map(|group| {
-            let keys: Map<_, _> =
-                self.keys.titles().map(str::to_owned).zip(group.keys.iter().map(key_json)).collect();
             let mut object = self.json_numbers(group.totals);
-            object.insert("keys".to_owned(), keys.into());
+            object.insert("keys".to_owned(), keys_json(self.keys, &group.keys));
             if let Some(example) = &group.totals.example {
                 object.insert("example".to_owned(), (&**example).into());
             }
@@ -144,24 +153,10 @@ impl Shown<'_> {
         })
     }
 
-    /// All columns but that of the most frequent error: all errors are there.
     fn json_numbers(&self, totals: &Totals) -> Map<String, Json> {
-        let columns = Column::ALL.iter().filter(|column| **column != Column::Error);
-        let mut object: Map<_, _> = columns
-            .map(|column| {
-                let value = match column {
-                    Column::Share => self.shared.share(totals, self.total).map_or(Json::Null, Json::from),
-                    column => column.value(totals).map_or(Json::Null, Json::from),
-                };
-                (column.json_name().to_owned(), value)
-            })
-            .collect();
-        let name = |number: i64| u64::try_from(number).map_or_else(|_| number.to_string(), units::error);
-        let mut errors = totals.errors.clone();
-        errors.sort_by_key(|(error, count)| (std::cmp::Reverse(*count), *error));
-        let errors: Map<_, _> =
-            errors.into_iter().map(|(error, count)| (name(error), count.into())).collect();
-        object.insert("by_error".to_owned(), errors.into());
+        let mut object = json_numbers(totals);
+        let share = self.shared.share(totals, self.total).map_or(Json::Null, Json::from);
+        object.insert(Column::Share.json_name().to_owned(), share);
         object
     }
 
@@ -202,6 +197,26 @@ pub(super) fn align(table: &mut Table, numbers: usize) {
     for column in table.column_iter_mut().take(numbers) {
         column.set_cell_alignment(CellAlignment::Right);
     }
+}
+
+/// Returns the numbers of a group as JSON: all columns but the share, and of errors all instead of the most frequent one.
+pub(super) fn json_numbers(totals: &Totals) -> Map<String, Json> {
+    let columns = Column::ALL.iter().filter(|column| !matches!(column, Column::Error | Column::Share));
+    let mut object: Map<_, _> = columns
+        .map(|column| (column.json_name().to_owned(), column.value(totals).map_or(Json::Null, Json::from)))
+        .collect();
+    let name = |number: i64| u64::try_from(number).map_or_else(|_| number.to_string(), units::error);
+    let mut errors = totals.errors.clone();
+    errors.sort_by_key(|(error, count)| (std::cmp::Reverse(*count), *error));
+    let errors: Map<_, _> = errors.into_iter().map(|(error, count)| (name(error), count.into())).collect();
+    object.insert("by_error".to_owned(), errors.into());
+    object
+}
+
+/// Returns the keys of a group as JSON, by their titles.
+pub(super) fn keys_json(keys: &Keys, values: &[KeyValue<'_>]) -> Json {
+    let keys: Map<_, _> = keys.titles().map(str::to_owned).zip(values.iter().map(key_json)).collect();
+    keys.into()
 }
 
 /// Returns a key as JSON.

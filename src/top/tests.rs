@@ -46,6 +46,11 @@ fn state() -> MachineState {
 
 /// A capture: three reads of sh, one of them failed, and one of another process that does not return.
 fn capture() -> Vec<u8> {
+    capture_and(false)
+}
+
+/// The same, with a slow close more if this is the run after.
+fn capture_and(is_after: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_state(&mut bytes, &state()).unwrap();
     let mut add = |ms: u64, tid, name: &str, is_enter, values: &[(&str, Value<'_>)]| {
@@ -65,6 +70,10 @@ fn capture() -> Vec<u8> {
     add(5, 5, "read", false, &[("res", Value::Errno(-11)), fd]);
     add(1100, 5, "close", true, &[fd]);
     add(1101, 5, "close", false, &[("res", Value::Errno(0)), fd]);
+    if is_after {
+        add(1200, 5, "close", true, &[fd]);
+        add(1300, 5, "close", false, &[("res", Value::Errno(-9)), fd]);
+    }
     bytes
 }
 
@@ -184,4 +193,38 @@ fn shares_of_waiting_add_up() {
         ["5", "1", "1096000000", "1095000000"]
     );
     assert_eq!(csv.lines().count(), 2);
+}
+
+#[test]
+fn what_changed_has_both_sides() {
+    let folder = tempfile::tempdir().unwrap();
+    let side = |name: &str, is_after| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, capture_and(is_after)).unwrap();
+        ReadArgs { files: vec![file], ..ReadArgs::default() }
+    };
+    let shown = |by: &str, columns: &[Column], form| {
+        let table = DiffTable { keys: Keys::parse(by).unwrap(), columns: columns.to_vec() };
+        let mut out = Vec::new();
+        let form = DiffForm { tables: vec![table], rows: None, form };
+        diff(&form, side("before", false), side("after", true), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    use Column::{Calls, Errors, Total};
+    let expected = [
+        " total before   after   change  calls before  after  change  call",
+        "      1.00 ms  101 ms  +100 ms             1      2      +1  close",
+        "      4.00 ms  104 ms  +100 ms             3      4      +1  total, with 1 unchanged",
+    ];
+    assert_eq!(shown("call", &[Total, Calls], OutputForm::Text).lines().collect::<Vec<_>>(), expected);
+    let csv = shown("call,error", &[Calls, Errors], OutputForm::Csv);
+    assert_eq!(csv, "call,error,before_calls,after_calls,before_errors,after_errors\nclose,EBADF,,1,,1\n");
+    let json: Json = serde_json::from_str(&shown("call", &[Calls], OutputForm::Json)).unwrap();
+    let [group] = &json["tables"][0]["groups"].as_array().unwrap()[..] else { panic!("{json:#}") };
+    assert_eq!((&group["before"]["calls"], &group["after"]["by_error"]["EBADF"]), (&1.into(), &1.into()));
+    assert_eq!(
+        (&json["tables"][0]["unchanged_groups"], &group["keys"]["call"]),
+        (&1.into(), &"close".into())
+    );
+    assert_eq!(json["after"]["to"], "2023-11-14T22:13:21.300000000Z");
 }

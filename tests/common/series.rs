@@ -169,7 +169,13 @@ pub fn read(path: &Path) -> Found {
             Some(Notice::Verdict(verdict)) => found.verdict = Some(verdict),
             Some(Notice::Selected(_)) => asked = true,
             Some(Notice::Slice(_)) => panic!("a slice"),
-            Some(Notice::Cut(_) | Notice::Clock(_) | Notice::Filter(_) | Notice::Trigger(_)) => {}
+            Some(
+                Notice::Cut(_)
+                | Notice::Clock(_)
+                | Notice::Filter(_)
+                | Notice::Redacted(_)
+                | Notice::Trigger(_),
+            ) => {}
             None => {
                 assert!(asked, "{} does not say what was asked for before its first event", path.display());
                 events += 1;

@@ -32,7 +32,7 @@ const SCAPD: &[&[&str]] = &[
 const SCAP: &[&[&str]] = &[
     &["events", "hash"],
     &["format"],
-    &["select"],
+    &["redact", "select"],
     &["ledger"],
     &["model"],
     &["replay"],

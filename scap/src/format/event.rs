@@ -306,24 +306,9 @@ impl<'a> EventView<'a> {
             None => event(self.head.ty).map_or(usize::MAX, |row| row.params.len()),
             Some(row) => row.base_params(),
         };
-        let mut view = *self;
-        let mut params = self.own_params();
-        let (mut index, mut end) = (0, known);
-        std::iter::from_fn(move || {
-            if index < end
-                && let Some(bytes) = params.next()
-            {
-                index += 1;
-                return Some((index - 1, bytes));
-            }
-            // The rest is that of the extension.
-            view = view.extension().filter(|_| joined.is_some())?;
-            params = view.own_params();
-            (index, end) = (known, joined.map_or(0, |row| row.joined.params.len()));
-            let bytes = params.next().filter(|_| index < end)?;
-            index += 1;
-            Some((index - 1, bytes))
-        })
+        let extension = joined.and_then(|row| Some((row.joined.params.len(), self.extension()?)));
+        let more = extension.map(|(end, view)| (known..end).zip(view.own_params()));
+        self.own_params().take(known).enumerate().chain(more.into_iter().flatten())
     }
 
     /// Iterates over the bytes of all parameters of this event, known or not, without those of its extension.

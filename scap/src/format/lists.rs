@@ -207,6 +207,27 @@ impl<'a> Received<'a> {
         let mut fields = Fields::new(self.0);
         std::iter::from_fn(move || entry(&mut fields, true, 4)?.read(|f| fd(f, 2))).flatten()
     }
+
+    /// Iterates over the paths and names in the entries that are complete.
+    pub fn names(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        /// The length of the entry, the descriptor, the inode, the type; then, behind what a kind has first, that of the text.
+        const HEADER: usize = 4 + 8 + 8 + 1;
+        const LENGTH: usize = 2;
+        let (all, mut fields) = (self.0, Fields::new(self.0));
+        let name = move || {
+            let start = all.len() - fields.left();
+            let fd = entry(&mut fields, true, 4)?.read(|f| fd(f, 2))?;
+            let (before, len) = match fd.map(|fd| fd.kind) {
+                Some(FdKind::File { path, .. }) => (4, path.len()),
+                Some(FdKind::Unix { path, .. }) => (8 + 8, path.len()),
+                Some(FdKind::Named { name, .. }) => (0, name.len()),
+                _ => return Some(None),
+            };
+            let at = start + HEADER + before + LENGTH;
+            Some(all.get(at..at + len))
+        };
+        std::iter::from_fn(name).flatten()
+    }
 }
 
 /// The memory of a descriptor list without its descriptors, in bytes: a vector that is not empty has room for 4.

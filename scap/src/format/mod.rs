@@ -48,6 +48,7 @@ pub use lists::Received;
 pub use reader::{CapturedEvent, Reader};
 pub use state::MachineState;
 pub use structure::{BitSet, Dirent, Dirents, Structure, Structures};
+pub(crate) use value::integer;
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
 pub use writer::complete_state;
 pub use writer::write_state;

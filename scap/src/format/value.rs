@@ -228,7 +228,7 @@ fn decode_as(ty: ParamType, bytes: &[u8]) -> Option<Value<'_>> {
 }
 
 /// Returns a fixed-size value as 64 bits, sign-extended if signed. Integers of extension events have as few bytes as they need.
-pub(super) fn integer(ty: ParamType, bytes: &[u8]) -> Option<u64> {
+pub(crate) fn integer(ty: ParamType, bytes: &[u8]) -> Option<u64> {
     let size = ty.size()?;
     let is_whole = bytes.len() == size;
     if !is_whole && (bytes.len() > size || matches!(ty, ParamType::DOUBLE | ParamType::IPV4ADDR)) {

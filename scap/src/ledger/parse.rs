@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     CLOCK, CUT, Cause, ClockStep, Cut, CutCause, FILTER, GAP, Gap, LeftOut, Losses, NOTIFICATION, Notice,
-    SELECTED, SLICE, SliceNote, TRIGGER, Trigger, TriggerKind, VERDICT, Verdict,
+    REDACTED, Redacted, RuleCounts, SELECTED, SLICE, SliceNote, TRIGGER, Trigger, TriggerKind, VERDICT,
+    Verdict,
 };
 use crate::{
     events::{EVENTS, EventType, event_by_program},
@@ -46,6 +47,10 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
                 sieved: fields.number("sieved"),
                 evicted: fields.number("evicted"),
             },
+            redacted: Redacted {
+                values: fields.number("redacted"),
+                events: fields.number("redacted_events"),
+            },
             sample_ratio: fields.number("sample_ratio").try_into().unwrap_or(0),
         })),
         CLOCK => Some(Notice::Clock(ClockStep { by: fields.signed("by"), at: fields.number("at") })),
@@ -65,6 +70,11 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             reason: text(1)?.split_once(" reason=").map_or("", |(_, reason)| reason).to_owned(),
         })),
         FILTER => Some(Notice::Filter(text(1)?.to_owned())),
+        REDACTED => Some(Notice::Redacted(RuleCounts {
+            options: fields.number("options"),
+            variables: fields.number("variables"),
+            patterns: fields.number("patterns"),
+        })),
         SELECTED => Some(Notice::Selected(Asked::parse(
             fields.text("syscalls"),
             fields.text("events"),

@@ -35,6 +35,7 @@ fn a_verdict_is_read_back_and_adds_up() {
         late: 0,
         unread: 1,
         left_out: LeftOut { failed: 7, sampled: 30, filtered: 4, sieved: 9, evicted: 3 },
+        redacted: Redacted { values: 6, events: 5 },
         sample_ratio: 8,
     };
     assert_eq!(verdict.unaccounted(), 0);
@@ -101,6 +102,17 @@ fn what_was_asked_for_is_read_back() {
     };
     assert_eq!(asked.to_string(), text);
     assert!(!asked.enter && asked.exit);
+}
+
+#[test]
+fn what_is_overwritten_is_read_back() {
+    let rules = RuleCounts { options: 1, variables: 20, patterns: 3 };
+    let bytes = notice(REDACTED, &rules.text(), 1);
+    assert_eq!(parse(&EventView::parse(&bytes, false).unwrap()), Some(Notice::Redacted(rules)));
+    let mut sum = Verdict { redacted: Redacted { values: 6, events: 5 }, ..Verdict::default() };
+    sum.add(&sum.clone());
+    assert_eq!(sum.redacted.since(&Redacted { values: 2, events: 1 }), Redacted { values: 10, events: 9 });
+    assert_eq!(sum.unaccounted(), 0, "what is overwritten is written");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{outcome::Act, top::Group, totals::Totals};
+use super::{keys::KeyValue, outcome::Act, top::Group, totals::Totals};
 
 /// What the number in a column is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,11 +170,6 @@ impl Column {
 pub fn sort(groups: &mut [Group<'_>], by: &[Column]) {
     groups.sort_by_cached_key(|group| {
         let values: Vec<_> = by.iter().map(|by| by.value(group.totals)).collect();
-        let mut text = String::new();
-        for key in &group.keys {
-            key.show(&mut text);
-            text.push('\0');
-        }
-        (Reverse(values), text)
+        (Reverse(values), KeyValue::text(&group.keys))
     });
 }

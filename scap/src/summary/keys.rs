@@ -121,6 +121,16 @@ impl KeyValue<'_> {
     pub fn show(&self, out: &mut String) {
         show(out, &self.value, self.ty, self.number, DataForm::Dots);
     }
+
+    /// Returns the texts of all keys of a group, to compare and to sort groups by.
+    pub(super) fn text(keys: &[KeyValue<'_>]) -> String {
+        let mut text = String::new();
+        for key in keys {
+            key.show(&mut text);
+            text.push('\0');
+        }
+        text
+    }
 }
 
 impl Keys {

@@ -29,6 +29,7 @@ mod fold_tests;
 mod groups;
 mod keys;
 mod outcome;
+mod pairs;
 mod slowest;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,7 @@ mod waiting;
 pub use columns::{Column, Unit, sort};
 pub use keys::{KeyValue, Keys, NAMED_KEYS, NamedKey};
 pub use outcome::{Act, Outcome};
+pub use pairs::Pair;
 pub use slowest::{Slow, Slowest};
 pub use times::Times;
 pub use top::{Group, TooManyGroups, Top};

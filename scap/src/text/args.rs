@@ -1,6 +1,6 @@
 //! The arguments of an event in sysdig's form: `fd=3(<f>/etc/hosts) size=4096`.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
@@ -8,43 +8,15 @@ use super::{
     data::DataForm,
     escape::{Out, Raw},
     kernel_names::{signals, signals_of_64},
-    meaning::{Meaning, is_signed, meaning, shown, signed},
+    known::{KNOWN, KnownRow, open_fd},
+    meaning::{Meaning, meaning, shown, signed},
     time, values,
 };
 use crate::{
-    events::{Effect, Event, ParamInfo, ParamType, rows},
+    events::{ParamInfo, ParamType},
     format::{Decoded, EventView, FdEntries, Structure, Value, ValueError, decode, state::Fd},
     model::{Machine, OpenFd, sockaddr, socktuple},
 };
-
-/// What is known of a row before its values.
-struct KnownRow {
-    params: Vec<Known>,
-    /// Whether it is of a request of io_uring: most of its parameters are those of other operations.
-    is_request: bool,
-}
-
-/// What is known of a parameter before its value.
-struct Known {
-    info: &'static ParamInfo,
-    /// A space, its name, `=`.
-    start: String,
-    is_signed: bool,
-}
-
-/// The same of all rows, by [`EventView::row`].
-static KNOWN: LazyLock<Vec<KnownRow>> = LazyLock::new(|| {
-    let param = |row: &'static Event, info: &'static ParamInfo| Known {
-        info,
-        start: format!(" {}=", info.name),
-        is_signed: is_signed(row, info),
-    };
-    let known = |row: &'static Event| KnownRow {
-        params: row.params.iter().map(|info| param(row, info)).collect(),
-        is_request: matches!(row.effect(), Some(Effect::IoUringSubmit | Effect::IoUringComplete)),
-    };
-    rows().map(known).collect()
-});
 
 /// Appends all arguments of an event, each with a space before it: name, value, and the value's meaning in parentheses.
 pub fn arguments(
@@ -55,17 +27,20 @@ pub fn arguments(
     data: DataForm,
 ) {
     let Some(KnownRow { params, is_request }) = event.row().and_then(|row| KNOWN.get(row)) else { return };
-    for (index, bytes) in event.indexed().skip(event.identity()) {
-        let Some(Known { info, start, is_signed }) = params.get(index) else { return };
-        let decoded = decode(info, bytes);
-        if *is_request && decoded.as_ref().is_ok_and(|decoded| decoded.value == Value::Absent) {
-            continue;
+    let (skipped, of_thread) = (event.identity(), (machine, event.tid()));
+    event.indexed().for_each(|(index, bytes)| {
+        let Some(known) = params.get(index).filter(|_| index >= skipped) else { return };
+        if *is_request && bytes.is_empty() {
+            return;
         }
-        let decoded = decoded.map(|decoded| if *is_signed { signed(decoded) } else { decoded });
         // Writing to memory cannot fail.
-        let _ = out.write_str(start);
-        explained(out, event, machine, (*info, decoded), tz, data);
-    }
+        let _ = out.write_str(&known.start);
+        if !known.write(out, bytes, data, of_thread) {
+            let decoded = decode(known.info, bytes);
+            let decoded = decoded.map(|decoded| if known.is_signed { signed(decoded) } else { decoded });
+            explained(out, event, machine, (known.info, decoded), tz, data);
+        }
+    });
 }
 
 /// Appends a member of a structure: name, value, and the value's meaning in parentheses.
@@ -145,11 +120,7 @@ fn write_meaning(out: &mut impl Out, meaning: &Meaning<'_>) {
                 separator = "|";
             }
         }
-        Meaning::Fd(fd) => {
-            let letters = [Some('<'), Some(fd.class.letter()), fd.class.protocol(), Some('>')];
-            let _ = letters.into_iter().flatten().try_for_each(|letter| out.write_char(letter));
-            out.text(&fd.name);
-        }
+        Meaning::Fd(fd) => open_fd(out, fd),
     }
 }
 
@@ -212,12 +183,8 @@ fn listed<O: Out, T>(out: &mut O, items: impl Iterator<Item = T>, item: impl Fn(
 /// Appends a descriptor that an event describes.
 fn described(out: &mut impl Out, fd: &Fd) {
     let open = OpenFd::described(fd);
-    let _ = write!(out, "{}(<{}", fd.fd, open.class.letter());
-    if let Some(protocol) = open.class.protocol() {
-        let _ = out.write_char(protocol);
-    }
-    let _ = out.write_char('>');
-    out.text(&open.name);
+    let _ = write!(out, "{}(", fd.fd);
+    open_fd(out, &open);
     let _ = out.write_char(')');
 }
 
@@ -264,5 +231,31 @@ fn fd_list(out: &mut impl Out, tid: u64, machine: &Machine, list: &FdEntries<'_>
         let letter = machine.fd(tid, fd).map_or('?', |fd| fd.class.letter());
         let space = if i == 0 { "" } else { " " };
         let _ = write!(out, "{space}{fd}:{letter}{flags:x}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{format::strategies, text::Escaped};
+
+    proptest! {
+        #[test]
+        fn simple_forms_are_those_of_decoded_values((row, values) in strategies::event()) {
+            let bytes = strategies::built(row, &values, 1, 1);
+            let event = EventView::parse(&bytes, false).unwrap();
+            let (machine, tz, data) = (Machine::default(), TimeZone::UTC, DataForm::Dots);
+            let params = event.row().map_or(&[][..], |row| &KNOWN[row].params);
+            for (known, bytes) in params.iter().zip(event.params()) {
+                let (mut simple, mut whole) = (Escaped::default(), Escaped::default());
+                if known.write(&mut simple, bytes, data, (&machine, event.tid())) {
+                    let decoded = decode(known.info, bytes).map(|value| shown(&event, known.info, value));
+                    explained(&mut whole, &event, &machine, (known.info, decoded), &tz, data);
+                    prop_assert_eq!(simple.0, whole.0);
+                }
+            }
+        }
     }
 }

@@ -127,6 +127,9 @@ fn by_opcode(event: &EventView<'_>, index: u8, value: u32) -> Meaning<'static> {
 fn fd<'a>(names: &'a Machine, event: &EventView<'_>, info: &ParamInfo, fd: i64) -> Option<&'a OpenFd> {
     const MAP_ANONYMOUS: u32 = flag("mmap_flags", "MAP_ANONYMOUS");
     let row = event.info()?;
+    if !is_special_fd(row, info) {
+        return names.fd(event.tid(), fd);
+    }
     let command = || match event.value("cmd")?.ok()?.value {
         Value::Enum(command) => Some(command),
         _ => None,
@@ -147,10 +150,19 @@ fn fd<'a>(names: &'a Machine, event: &EventView<'_>, info: &ParamInfo, fd: i64) 
         (Some(Effect::Fcntl), "res") => !command().is_some_and(fcntl_duplicates),
         (Some(Effect::Bpf), "fd") => !command().is_some_and(bpf_creates),
         // The kernel ignores the descriptor of an anonymous mapping.
-        _ if row.name.starts_with("mmap") => flags().is_some_and(|flags| flags & MAP_ANONYMOUS != 0),
-        _ => false,
+        _ => flags().is_some_and(|flags| flags & MAP_ANONYMOUS != 0),
     };
     if is_anothers { None } else { names.fd(event.tid(), fd) }
+}
+
+/// Returns whether it depends on other parameters what a descriptor refers to.
+pub(super) fn is_special_fd(row: &Event, info: &ParamInfo) -> bool {
+    match row.effect() {
+        Some(Effect::PidfdGetfd) => info.name == "target_fd",
+        Some(Effect::Fcntl) => info.name == "res",
+        Some(Effect::Bpf) => info.name == "fd",
+        _ => row.name.starts_with("mmap"),
+    }
 }
 
 /// Returns the command name of a process. Ids that the kernel reports are those of the initial pid namespace; ids that

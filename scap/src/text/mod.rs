@@ -7,6 +7,7 @@ mod args;
 mod data;
 mod escape;
 pub mod kernel_names;
+mod known;
 pub mod meaning;
 mod time;
 mod values;

@@ -48,7 +48,11 @@ const LIVE: &[&str] = &[
     "syscalls",
 ];
 
-/// A section of a configuration file.
+/// The key of the filter, and the section of the named filters that are joined with it.
+pub(super) const FILTER: &str = "filter";
+pub(super) const FILTERS: &str = "filters";
+
+/// A section of a configuration file whose keys are flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
     /// `[record]`: what to record, and how.

@@ -23,7 +23,8 @@ use std::{
 };
 
 use crate::escape;
-use keys::NoKey;
+use keys::{FILTER, FILTERS, NoKey};
+use parse::{Entry, Parsed};
 
 pub use keys::{Flag, FlagError, Flags, Keys, Section, Takes, Wanted};
 pub use mistake::{Mistake, Mistakes, SourcePosition};
@@ -35,6 +36,8 @@ const FOLDER: &str = "config.d";
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceSettings {
     values: BTreeMap<String, Value>,
+    /// The filters of `[filters]`, by name. What matches one of them, or the key `filter`, is recorded.
+    filters: BTreeMap<String, Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,9 +110,11 @@ impl ServiceSettings {
     }
 
     fn add(&mut self, keys: &Keys, file: &Path, text: &str) -> Vec<Mistake> {
-        let (entries, mistakes) = parse::parse(keys, file, text);
-        for entry in entries {
-            self.values.insert(entry.key, Value { values: entry.values, place: Some(entry.place) });
+        let Parsed { entries, filters, mistakes } = parse::parse(keys, file, text);
+        for (list, entries) in [(&mut self.values, entries), (&mut self.filters, filters)] {
+            for Entry { key, values, place } in entries {
+                list.insert(key, Value { values, place: Some(place) });
+            }
         }
         mistakes
     }
@@ -157,7 +162,10 @@ impl ServiceSettings {
         let defaults: BTreeMap<_, _> =
             keys::DEFAULTS.iter().map(|(key, value)| (*key, vec![(*value).to_owned()])).collect();
         let defaults = defaults.iter().filter(|(key, _)| !self.values.contains_key(**key));
-        let own = self.values.iter().map(|(key, value)| (key.as_str(), value.values.as_slice()));
+        let filter = self.filter();
+        let others = self.values.iter().filter(|(key, _)| *key != FILTER);
+        let own = others.map(|(key, value)| (key.as_str(), value.values.as_slice()));
+        let own = own.chain((!filter.is_empty()).then_some((FILTER, filter.as_slice())));
         keys.parse(defaults.map(|(key, values)| (*key, values.as_slice())).chain(own)).map_err(
             |FlagError { key, what, .. }| {
                 let value = key.as_ref().and_then(|key| self.values.get(key));
@@ -166,9 +174,26 @@ impl ServiceSettings {
         )
     }
 
-    /// Returns the values of a key, set or default.
+    /// Returns the value of the key `filter`, joined with the named ones.
+    fn filter(&self) -> Vec<String> {
+        let own = self.values.get(FILTER).into_iter();
+        let all: Vec<_> = own.chain(self.filters.values()).flat_map(|value| &value.values).collect();
+        match all.iter().filter(|text| !text.trim().is_empty()).collect::<Vec<_>>()[..] {
+            [] => all.first().map(|_| String::new()).into_iter().collect(),
+            [one] => vec![(*one).clone()],
+            ref several => {
+                let joined: Vec<_> = several.iter().map(|text| format!("({text})")).collect();
+                vec![joined.join(" or ")]
+            }
+        }
+    }
+
+    /// Returns the values of a key, set or default. That of `filter` has the named ones.
     fn effective(&self, keys: &Keys, key: &str) -> Vec<String> {
-        let values = self.values.get(key).map_or_else(|| keys.default(key), |value| value.values.clone());
+        let values = match key {
+            FILTER => self.filter(),
+            _ => self.values.get(key).map_or_else(|| keys.default(key), |value| value.values.clone()),
+        };
         // A switch that is off equals one that is not set.
         if keys.takes(key).is_switch() && values == ["false"] { Vec::new() } else { values }
     }
@@ -176,7 +201,7 @@ impl ServiceSettings {
     /// Returns the keys that have different values in `other`.
     pub fn difference(&self, keys: &Keys, other: &ServiceSettings) -> Difference {
         let mut names: Vec<&str> =
-            self.values.keys().chain(other.values.keys()).map(String::as_str).collect();
+            self.values.keys().chain(other.values.keys()).map(String::as_str).chain([FILTER]).collect();
         names.sort_unstable();
         names.dedup();
         let changed = names.into_iter().filter(|key| self.effective(keys, key) != other.effective(keys, key));
@@ -188,6 +213,9 @@ impl ServiceSettings {
     pub fn adopting(&self, other: &ServiceSettings, keys: &[String]) -> ServiceSettings {
         let mut adopted = self.clone();
         for key in keys {
+            if key == FILTER {
+                adopted.filters.clone_from(&other.filters);
+            }
             match other.values.get(key) {
                 Some(value) => adopted.values.insert(key.clone(), value.clone()),
                 None => adopted.values.remove(key),
@@ -205,11 +233,22 @@ impl ServiceSettings {
                 text.push_str(&self.line(keys, key));
             }
         }
+        let _ = writeln!(text, "\n[{FILTERS}]");
+        for (name, value) in &self.filters {
+            let quoted = |text: &str| toml::Value::from(text).to_string();
+            let filter = value.values.first().map(String::as_str).unwrap_or_default();
+            let place = value.place.as_ref().map(|place| format!(" # {place}")).unwrap_or_default();
+            let _ = writeln!(text, "{} = {}{place}", quoted(name), quoted(filter));
+        }
         text
     }
 
     fn line(&self, keys: &Keys, key: &str) -> String {
-        let values = self.effective(keys, key);
+        let own = |value: &Value| value.values.clone();
+        let values = match key {
+            FILTER => self.values.get(key).map(own).unwrap_or_default(),
+            _ => self.effective(keys, key),
+        };
         let quoted = |value: &String| toml::Value::from(value.as_str()).to_string();
         let value = match (keys.takes(key), values.as_slice()) {
             (takes, values) if takes.is_switch() => (!values.is_empty()).to_string(),
@@ -224,6 +263,14 @@ impl ServiceSettings {
             None => format!("{key} = {value}\n"),
         }
     }
+}
+
+/// Reads a file that a key names. Only regular files are opened.
+///
+/// # Errors
+/// If it is not one, is too large or not UTF-8, and errors of open(2) and read(2).
+pub fn read_file(path: &Path) -> io::Result<String> {
+    files::open(path).and_then(files::read)
 }
 
 fn check(keys: &Keys, key: &str, values: &[String]) -> Result<(), String> {

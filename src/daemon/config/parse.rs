@@ -8,7 +8,7 @@ use toml::{
 };
 
 use super::{
-    keys::{Keys, NEEDS_BOOL, NoKey, Section, Takes},
+    keys::{FILTER, FILTERS, Keys, NEEDS_BOOL, NoKey, Section, Takes},
     mistake::{Mistake, SourcePosition},
 };
 use scap::select::suggest;
@@ -21,9 +21,19 @@ pub(super) struct Entry {
     pub place: SourcePosition,
 }
 
+/// What a file sets.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    /// Keys.
+    pub entries: Vec<Entry>,
+    /// Named filters; the key is the name.
+    pub filters: Vec<Entry>,
+    pub mistakes: Vec<Mistake>,
+}
+
 /// Parses the text of a file. Finds all mistakes in it; if it is not valid TOML, only the syntax errors.
-pub(super) fn parse(keys: &Keys, file: &Path, text: &str) -> (Vec<Entry>, Vec<Mistake>) {
-    let mut parser = Parser { keys, file, text, entries: Vec::new(), mistakes: Vec::new() };
+pub(super) fn parse(keys: &Keys, file: &Path, text: &str) -> Parsed {
+    let mut parser = Parser { keys, file, text, parsed: Parsed::default() };
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         parser.mistake(error.span().unwrap_or(0..0), None, error.message());
@@ -33,17 +43,16 @@ pub(super) fn parse(keys: &Keys, file: &Path, text: &str) -> (Vec<Entry>, Vec<Mi
             parser.section(name, value);
         }
     }
-    let Parser { entries, mut mistakes, .. } = parser;
-    mistakes.sort_by(|a, b| a.place.cmp(&b.place));
-    (entries, mistakes)
+    let Parser { mut parsed, .. } = parser;
+    parsed.mistakes.sort_by(|a, b| a.place.cmp(&b.place));
+    parsed
 }
 
 struct Parser<'a> {
     keys: &'a Keys,
     file: &'a Path,
     text: &'a str,
-    entries: Vec<Entry>,
-    mistakes: Vec<Mistake>,
+    parsed: Parsed,
 }
 
 type Name<'a> = Spanned<std::borrow::Cow<'a, str>>;
@@ -55,12 +64,21 @@ impl Parser<'_> {
 
     fn mistake(&mut self, span: Range<usize>, key: Option<&str>, what: impl Into<String>) {
         let place = Some(self.place(span));
-        self.mistakes.push(Mistake { place, key: key.map(str::to_owned), what: what.into() });
+        self.parsed.mistakes.push(Mistake { place, key: key.map(str::to_owned), what: what.into() });
     }
 
     fn section(&mut self, name: &Name<'_>, value: &Spanned<DeValue<'_>>) {
         let text = name.get_ref().as_ref();
         match (Section::by_name(text), value.get_ref()) {
+            (None, DeValue::Table(table)) if text == FILTERS => {
+                for (name, value) in table {
+                    self.filter(name, value);
+                }
+            }
+            (None, _) if text == FILTERS => {
+                let what = format!("is a section: write [{FILTERS}] on a line of its own");
+                self.mistake(name.span(), Some(text), what);
+            }
             (Some(section), DeValue::Table(table)) => {
                 for (key, value) in table {
                     self.key(section, key, value);
@@ -74,8 +92,8 @@ impl Parser<'_> {
                 );
             }
             (None, DeValue::Table(_)) => {
-                let known = Section::ALL.map(Section::name);
-                let what = match suggest(text, known) {
+                let known: Vec<_> = Section::ALL.map(Section::name).into_iter().chain([FILTERS]).collect();
+                let what = match suggest(text, known.iter().copied()) {
                     Some(near) => format!("unknown section; did you mean [{near}]?"),
                     None => format!("unknown section; the sections are [{}]", known.join("], [")),
                 };
@@ -85,6 +103,22 @@ impl Parser<'_> {
                 let what = self.wrong_key(text, None);
                 self.mistake(name.span(), Some(text), what);
             }
+        }
+    }
+
+    /// A named filter: its name is free, its value that of the key `filter`.
+    fn filter(&mut self, name: &Name<'_>, value: &Spanned<DeValue<'_>>) {
+        let key = name.get_ref().as_ref();
+        let DeValue::String(text) = value.get_ref() else {
+            return self.mistake(value.span(), Some(key), "takes a filter as a string");
+        };
+        let values = vec![text.as_ref().to_owned()];
+        match self.keys.check(FILTER, &values) {
+            Ok(()) => {
+                let place = self.place(name.span());
+                self.parsed.filters.push(Entry { key: key.to_owned(), values, place });
+            }
+            Err(what) => self.mistake(value.span(), Some(key), what),
         }
     }
 
@@ -99,7 +133,7 @@ impl Parser<'_> {
         match checked {
             Ok(values) => {
                 let place = self.place(name.span());
-                self.entries.push(Entry { key: key.to_owned(), values, place });
+                self.parsed.entries.push(Entry { key: key.to_owned(), values, place });
             }
             Err(what) => self.mistake(value.span(), Some(key), what),
         }

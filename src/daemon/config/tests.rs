@@ -213,6 +213,54 @@ fn what_is_printed_is_read_back() {
 }
 
 #[test]
+fn named_filters_are_joined() {
+    let parsed = |text: &str| ServiceSettings::parse(&keys(), "f", text).unwrap();
+    let filter = |settings: &ServiceSettings| {
+        settings.wanted(&keys()).unwrap().recording.filter.map(|filter| filter.to_string())
+    };
+    let of = |text: &str| filter(&parsed(text));
+    let (a, b) = ("proc.name = a", "proc.name = b or fd.num = 3");
+    assert_eq!(of(&format!("[filters]\nx = '{a}'")).as_deref(), Some(a));
+    let both = parsed(&format!("[record]\nfilter = '{a}'\n[filters]\n'of a package' = '{b}'"));
+    assert_eq!(filter(&both), Some(format!("{a} or ({b})")));
+    assert_eq!(of("[filters]"), None);
+    assert_eq!(of(&format!("[record]\nfilter = ''\n[filters]\nx = '{a}'\ny = ' '")).as_deref(), Some(a));
+    let differs = |old: &str, new: &str| parsed(old).difference(&keys(), &parsed(new));
+    let filter_alone = Difference { live: vec!["filter".to_owned()], restart: Vec::new() };
+    assert_eq!(differs("", &format!("[filters]\nx = '{a}'")), filter_alone);
+    assert_eq!(
+        differs(&format!("[record]\nfilter = '{a}'"), &format!("[filters]\nx = '{a}'")),
+        Difference::default()
+    );
+    // A reload takes them over, and a request joins its own.
+    assert_eq!(filter(&parsed("").adopting(&both, &["filter".to_owned()])), filter(&both));
+    let set = parsed(&format!("[filters]\nx = '{a}'")).with(&keys(), [("filter", "fd.num = 1")]).unwrap();
+    assert_eq!(filter(&set), Some(format!("fd.num = 1 or {a}")));
+    let again = parsed(&both.to_toml(&keys()));
+    assert_eq!((filter(&again), again.filters.len()), (filter(&both), 1));
+}
+
+#[test]
+fn named_filters_of_other_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, further) = (folder.path().join("scapd.toml"), folder.path().join("config.d"));
+    fs::create_dir(&further).unwrap();
+    fs::write(&file, "[filters]\nown = 'fd.num = 1'\n").unwrap();
+    fs::write(further.join("10-web.toml"), "[filters]\nweb = 'fd.num = 2'\n").unwrap();
+    fs::write(further.join("90-local.toml"), "[filters]\nown = ''\n").unwrap();
+    let settings = ServiceSettings::load(&keys(), &file, true).unwrap();
+    let filter = settings.wanted(&keys()).unwrap().recording.filter.unwrap();
+    assert_eq!(filter.to_string(), "fd.num = 2", "a later file takes the place of one of that name");
+    fs::write(further.join("20-bad.toml"), "[filters]\nok = 'fd.num = 3'\nbad = 'fd.nmu = 3'\n").unwrap();
+    let mistakes = ServiceSettings::load(&keys(), &file, true).unwrap_err().to_string();
+    assert!(mistakes.contains("20-bad.toml:3:7: bad: invalid filter:"), "{mistakes}");
+    assert!(mistakes.contains("did you mean fd.num?"), "{mistakes}");
+    assert_eq!(mistake("[filters]\nx = 1"), "f:2:5: x: takes a filter as a string");
+    assert_eq!(mistake("filters = 1"), "f:1:1: filters: is a section: write [filters] on a line of its own");
+    assert_eq!(mistake("[filter]\n"), "f:1:2: [filter]: unknown section; did you mean [filters]?");
+}
+
+#[test]
 fn what_differs_and_what_needs_a_restart() {
     let old = ServiceSettings::parse(&keys(), "f", "[record]\nsnaplen = 80\nbuffer-size = '8M'\n").unwrap();
     assert_eq!(old.difference(&keys(), &ServiceSettings::defaults()), Difference::default());

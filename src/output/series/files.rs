@@ -69,6 +69,8 @@ pub struct Files {
     selected: String,
     /// The same of the last notice of the filter.
     filter: String,
+    /// The same of what is overwritten.
+    redacted: String,
     latest: u64,
     /// No further file follows.
     ended: bool,
@@ -190,6 +192,7 @@ impl Files {
         // The recorder submits that notice anew for the next file.
         self.selected.clear();
         self.filter.clear();
+        self.redacted.clear();
         self.write(false, free)
     }
 
@@ -235,7 +238,12 @@ impl Files {
             self.open()?;
             self.scanning.store(true, Ordering::Relaxed);
             let mut state = (self.state.0)();
-            for (id, text) in [(ledger::SELECTED, &self.selected), (ledger::FILTER, &self.filter)] {
+            let said = [
+                (ledger::SELECTED, &self.selected),
+                (ledger::FILTER, &self.filter),
+                (ledger::REDACTED, &self.redacted),
+            ];
+            for (id, text) in said {
                 if !text.is_empty() {
                     repeated_notice(&mut state, id, text, self.latest);
                 }
@@ -279,6 +287,9 @@ impl Files {
             }
             if let Some(filter) = &held.chunk.filter {
                 self.filter.clone_from(filter);
+            }
+            if let Some(redacted) = &held.chunk.redacted {
+                self.redacted.clone_from(redacted);
             }
             if !held.own {
                 free(held.chunk);

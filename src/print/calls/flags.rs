@@ -13,6 +13,11 @@ const ORDER: &[(&str, &str)] = &[
          O_LARGEFILE O_CLOEXEC O_TMPFILE+O_DIRECTORY O_DIRECTORY",
     ),
     (
+        "open_flags",
+        "O_CREAT O_EXCL O_NOCTTY O_TRUNC O_APPEND O_NONBLOCK O_SYNC+O_DSYNC O_DSYNC __O_SYNC O_DIRECT O_LARGEFILE O_NOFOLLOW O_NOATIME \
+         O_CLOEXEC O_PATH O_TMPFILE+O_DIRECTORY O_DIRECTORY O_ASYNC",
+    ),
+    (
         "clone_flags",
         "CLONE_VM CLONE_FS CLONE_FILES CLONE_SIGHAND CLONE_PTRACE CLONE_VFORK CLONE_PARENT CLONE_THREAD CLONE_NEWNS \
          CLONE_SYSVSEM CLONE_SETTLS CLONE_PARENT_SETTID CLONE_CHILD_CLEARTID CLONE_UNTRACED CLONE_CHILD_SETTID \
@@ -96,13 +101,14 @@ fn spelled(table: &str, name: &str) -> String {
     format!("{prefix}{name}")
 }
 
-/// Appends flags of open in the kernel's encoding: O_RDONLY has no bit, and is named beside others.
+/// Appends flags of open in the kernel's encoding, where the way of access is a number.
 pub fn open(out: &mut String, table: FlagTable, value: u64) {
     const ACCESS: u64 = 3;
-    if value & ACCESS == 0 && value != 0 {
-        out.push_str("O_RDONLY|");
+    out.push_str(["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"][(value & ACCESS) as usize]);
+    if value & !ACCESS != 0 {
+        out.push('|');
+        flags(out, table, value & !ACCESS, None);
     }
-    flags(out, table, value, None);
 }
 
 /// Appends a set of flags. `prefix` replaces the `O_` of the names.
@@ -180,6 +186,21 @@ mod tests {
         assert_eq!(text("flock_flags", flag("flock_flags", "LOCK_NB").into()), "LOCK_NB");
         assert_eq!(text("poll_flags", 5), "POLLIN|POLLOUT");
         assert_eq!(text("renameat2_flags", 0x81), "RENAME_NOREPLACE|0x80");
+    }
+
+    #[test]
+    fn the_way_of_access_comes_first() {
+        let text = |value: u64| {
+            let mut out = String::new();
+            open(&mut out, flag_table("open_flags"), value);
+            out
+        };
+        assert_eq!(text(0), "O_RDONLY");
+        assert_eq!(text(0o102), "O_RDWR|O_CREAT");
+        assert_eq!(text(0x10_3801), "O_WRONLY|O_NONBLOCK|O_SYNC|O_ASYNC");
+        assert_eq!(text(0x10_0001), "O_WRONLY|__O_SYNC");
+        assert_eq!(text(0x22_0003), "O_ACCMODE|O_NOFOLLOW|O_PATH");
+        assert_eq!(text(0x8041_0000), "O_RDONLY|O_TMPFILE|0x80000000");
     }
 
     /// What the recorder adds to the flags of a call is not shown.

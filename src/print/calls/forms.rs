@@ -25,6 +25,7 @@ pub const FORMS: &[(&str, Form)] = &[
     ("u32", |a, at| with(a, at, |a, v| a.format(format_args!("{}", v as u32)))),
     ("id", |a, at| with(a, at, |a, v| a.format(format_args!("{}", v as u32 as i32)))),
     ("creating", creating),
+    ("open", opening),
     ("data", |a, at| {
         let data = a.params.at(at).map_or(Value::Absent, |(_, d)| d.value);
         a.data(data);
@@ -117,6 +118,15 @@ fn named_or_hex(a: &mut Args<'_, '_>, names: &[(i64, &str)], v: i64) {
     match names.iter().find(|(value, _)| *value == v) {
         Some((_, name)) => a.text(name),
         None => a.hexadecimal(v as u64),
+    }
+}
+
+/// The flags of open: those of the caller, or as far as the format has bits for them.
+fn opening(a: &mut Args<'_, '_>, at: usize) {
+    const FLAGS: FlagTable = flag_table("open_flags");
+    match a.params.number("raw_flags") {
+        Some(v) => flags::open(a.out, FLAGS, v as u64),
+        None => a.param(at),
     }
 }
 
@@ -272,8 +282,12 @@ fn futex(a: &mut Args<'_, '_>, at: usize) {
     const REALTIME: u32 = flag("futex_operations", "FUTEX_CLOCK_REALTIME");
     let Some((info, decoded)) = a.params.at(at) else { return a.unknown() };
     let (Value::Flags(v), Detail::Flags(table)) = (decoded.value, info.detail) else { return a.unknown() };
-    flags::enumerated(a.out, table, u64::from(v & !(PRIVATE | REALTIME)));
-    a.text(if v & PRIVATE != 0 { "_PRIVATE" } else { "" });
+    let operation = v & !(PRIVATE | REALTIME);
+    flags::enumerated(a.out, table, u64::from(operation));
+    // This one has no name with the flag.
+    let private =
+        if operation == flag("futex_operations", "FUTEX_FD") { "|FUTEX_PRIVATE_FLAG" } else { "_PRIVATE" };
+    a.text(if v & PRIVATE != 0 { private } else { "" });
     a.text(if v & REALTIME != 0 { "|FUTEX_CLOCK_REALTIME" } else { "" });
 }
 
@@ -319,7 +333,11 @@ fn member(a: &mut Args<'_, '_>, before: &str, name: &str) {
 }
 
 fn how(a: &mut Args<'_, '_>, _: usize) {
-    member(a, "{", "flags");
+    a.text("{flags=");
+    match a.params.row().param("flags") {
+        Some(at) => opening(a, at),
+        None => a.unknown(),
+    }
     let before = a.out.len();
     a.text(", mode=");
     let start = a.out.len();

@@ -60,6 +60,8 @@ pub struct Calls {
     requests: Begins,
     /// The line; while a call is held, its beginning.
     text: String,
+    /// Where its arguments begin.
+    args_at: usize,
     /// How much of it has been written, in bytes: 0, but for a held call that is overdue.
     shown: usize,
     section: u32,
@@ -118,6 +120,7 @@ impl Calls {
             starts: Starts::default(),
             requests: Begins::default(),
             text: String::new(),
+            args_at: 0,
             shown: 0,
             section: 0,
         }
@@ -213,6 +216,11 @@ impl Calls {
         self.starts.forget(event.tid());
         match start {
             Some(start) if !start.is_broken && !is_wanted && self.shown == 0 => return Ok(()),
+            // The caller's flags come with the end only.
+            Some(start) if !start.is_broken && self.shown == 0 && params.number("raw_flags").is_some() => {
+                self.text.truncate(self.args_at);
+                self.list(call, 0);
+            }
             Some(start) if !start.is_broken => self.args(call, start.args),
             // Its beginning has been written, so its end is as well.
             Some(start) => {
@@ -236,6 +244,7 @@ impl Calls {
         self.begin(call.moment, ts);
         self.head.paint(&mut self.text, Part::Call, call_name(call.params.event, call.shape));
         self.text.push('(');
+        self.args_at = self.text.len();
         self.list(call, 0)
     }
 

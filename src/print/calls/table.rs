@@ -15,7 +15,7 @@ use scap::{
 /// - `param:form`: the same, in a form of `forms.rs`.
 /// - `*`: an argument that the recorder does not have; as the last one, all that remain.
 const CALLS: &[(&str, &str)] = &[
-    ("open", "name flags mode:creating"),
+    ("open", "name flags:open mode:creating"),
     ("close", "fd"),
     ("read", "fd data:data size"),
     ("write", "fd data:data size"),
@@ -120,7 +120,7 @@ const CALLS: &[(&str, &str)] = &[
     ("unlink", "path"),
     ("unlinkat", "dirfd name flags"),
     ("mkdirat", "dirfd path mode:octal"),
-    ("openat", "dirfd name flags mode:creating"),
+    ("openat", "dirfd name flags:open mode:creating"),
     ("link", "oldpath newpath"),
     ("linkat", "olddir oldpath newdir newpath flags"),
     ("fchmodat", "dirfd filename mode:octal"),
@@ -133,7 +133,7 @@ const CALLS: &[(&str, &str)] = &[
     ("execveat", "dirfd pathname args:argv env:env flags:of-enter"),
     ("copy_file_range", "fdin * fdout * len *"),
     ("clone3", "flags:clone3 *"),
-    ("open_by_handle_at", "mountfd * flags"),
+    ("open_by_handle_at", "mountfd * flags:open"),
     ("io_uring_setup", "entries flags:uring"),
     ("io_uring_enter", "fd to_submit min_complete flags *"),
     ("io_uring_register", "fd opcode arg:pointer nr_args"),

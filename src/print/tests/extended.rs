@@ -83,6 +83,28 @@ fn a_line_has_the_arguments_of_the_call() {
     assert!(lines[2].ends_with('}'));
 }
 
+/// The format has no bits for some flags of open: the extension has them as the caller gave them.
+#[test]
+fn calls_have_the_callers_flags() {
+    let values = [Value::Fd(-100), Value::Text(b"/a"), Value::Flags(1), Value::Uint(0)];
+    let opens = |capture: Capture| capture.event(100, "openat_e", &values);
+    let opened = |capture: Capture| capture.event(100, "openat_x", &[&[Value::Fd(5)], &values[..]].concat());
+    let row = EXTENSIONS.iter().find(|row| row.own.code == "EXT_openat_x").unwrap();
+    let extended = |mut capture: Capture| {
+        capture.ts -= 1;
+        capture.row(100, &row.own, &[Value::Flags(0x22_0000), NA, NA])
+    };
+    // With the start of the call, and without.
+    let capture = extended(opened(opens(Capture::new())));
+    let lines = opened(extended(opened(capture))).calls();
+    for (line, flags) in
+        lines.iter().zip(["O_RDONLY|O_NOFOLLOW|O_PATH", "O_RDONLY|O_NOFOLLOW|O_PATH", "O_RDONLY"])
+    {
+        assert!(line.contains(&format!(" openat(AT_FDCWD, \"/a\", {flags}) = 5</a>")), "{lines:?}");
+    }
+    assert_eq!(lines.len(), 3);
+}
+
 #[test]
 fn json_has_objects_and_names() {
     let json = Capture::new().stat(100, 0, b"hosts", &statx()).stat(100, -2, b"/missing", &[]).json();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::{
     Drain,
-    notices::{write_filter, write_selected},
+    notices::{write_filter, write_redacted, write_selected},
 };
 use crate::{
     output::{Chunk, OutputError},
@@ -153,11 +153,22 @@ impl Drain {
         self.sieve.as_ref().map_or(0, Sieve::pending)
     }
 
-    /// Writes what was requested, and the filter, at the start of a file.
+    /// Writes what was requested, the filter, and what is overwritten, at the start of a file.
     pub(super) fn say(&mut self, chunk: &mut Chunk, at: u64) {
         let selected = self.selected.as_ref().map_or(0, |asked| write_selected(chunk, asked, at));
+        self.count_notices([selected]);
+        self.say_rest(chunk, at);
+    }
+
+    /// Writes the filter and what is overwritten.
+    pub(super) fn say_rest(&mut self, chunk: &mut Chunk, at: u64) {
         let filter = self.sieve.as_ref().map_or(0, |sieve| write_filter(chunk, &sieve.text, at));
-        for block in [selected, filter].into_iter().filter(|block| *block > 0) {
+        let redacted = self.redaction.as_ref().map_or(0, |r| write_redacted(chunk, r.notice(), at));
+        self.count_notices([filter, redacted]);
+    }
+
+    fn count_notices<const N: usize>(&mut self, blocks: [usize; N]) {
+        for block in blocks.into_iter().filter(|block| *block > 0) {
             self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
         }
     }

@@ -50,14 +50,15 @@ impl Drain {
 
     /// Adds to the current buffer what the balance has besides events since the last time, if that is long ago or `must` be.
     pub(super) fn say_beside(&mut self, probe: &Loaded, must: bool) {
-        let Some((looked, said)) = &mut self.beside else { return };
-        let (Some(chunk), true) = (&mut self.chunk, must || looked.elapsed() >= self.limits.flush) else {
+        let Some((looked, said)) = self.said.filter(|_| self.chunk.is_some()) else { return };
+        if !must && looked.elapsed() < self.limits.flush {
             return;
-        };
-        let filtered = self.filtered + self.sieve.as_ref().map_or(0, |sieve| sieve.left_out());
-        let beside = self.ledger.beside(probe, filtered);
-        chunk.beside.add(&beside.since(said));
-        (*looked, *said) = (Instant::now(), beside);
+        }
+        let beside = self.beside(probe);
+        if let Some(chunk) = &mut self.chunk {
+            chunk.beside.add(&beside.since(&said));
+            self.said = Some((Instant::now(), beside));
+        }
     }
 
     /// Queues a gap's notice, to follow the events of its time.
@@ -89,7 +90,9 @@ impl Drain {
                 self.rotor.iter_mut().for_each(|rotor| rotor.count_notice(block));
                 self.judge = Judge::new(asked);
                 self.selected = Some(asked).filter(|asked| !asked.is_usual());
-                self.unsaid = None;
+                if self.unsaid.take().is_some() {
+                    self.say_rest(&mut chunk, at);
+                }
             }
             Notice::Filter(text) => {
                 let block = write_filter(&mut chunk, &text, at);
@@ -114,6 +117,15 @@ pub(super) fn write_filter(chunk: &mut Chunk, text: &str, at: u64) -> usize {
     frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::FILTER, text, at));
     chunk.latest = chunk.latest.max(at);
     chunk.filter = Some(text.to_owned());
+    chunk.bytes.len() - before
+}
+
+/// Writes the notice of what is overwritten; returns the size of its block.
+pub(super) fn write_redacted(chunk: &mut Chunk, text: String, at: u64) -> usize {
+    let before = chunk.bytes.len();
+    frame_event(&mut chunk.bytes, 0, &ledger::notice(ledger::REDACTED, &text, at));
+    chunk.latest = chunk.latest.max(at);
+    chunk.redacted = Some(text);
     chunk.bytes.len() - before
 }
 

@@ -28,6 +28,7 @@ fn the_state_has_the_boot_time_of_the_events() {
 #[test]
 fn an_encoded_state_is_more_than_its_machine() {
     let (state, ids) = Scan::new(false, true).take().unwrap();
-    let (whole, empty) = (bytes(&translated(state, ids)).unwrap(), bytes(&MachineState::default()).unwrap());
+    let bytes = |state: &MachineState| Scan::new(false, true).bytes(state).unwrap();
+    let (whole, empty) = (bytes(&translated(state, ids)), bytes(&MachineState::default()));
     assert!(whole.len() > empty.len() + 1000, "{} bytes, {} of them for nothing", whole.len(), empty.len());
 }

@@ -71,6 +71,7 @@ impl ReservedFiles {
             before: OutputTotals::default(),
             selected: String::new(),
             filter: String::new(),
+            redacted: String::new(),
             latest: 0,
             ended: false,
             trouble: None,
