@@ -19,6 +19,9 @@ HAMMER      = target/release/examples/hammer
 SCAPD       = target/$(patsubst dev,debug,$(PROFILE))/scapd
 HOST       := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
 ARM64       = aarch64-unknown-linux-gnu
+# The rest of a cargo test that builds the kernel tests, and prints the path of the program.
+KERNEL_TESTS = --test kernel --no-run --message-format=json | \
+	sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p'
 CARGO_DEB   = target/tools/bin/cargo-deb
 C_FILES     = $(shell find bpf include -name '*.[ch]')
 
@@ -115,14 +118,14 @@ test-new-calls: ## check that the tables have every call in the headers of Debia
 
 test-kernels: build ## boot Debian's kernels from 5.10 to 7.x in emulation, record and run the kernel tests on each
 	cargo build $(CARGO_FLAGS) --example hammer
-	tests=$$(cargo test $(CARGO_FLAGS) --test kernel --no-run --message-format=json | \
-		sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p') && \
+	tests=$$(cargo test $(CARGO_FLAGS) $(KERNEL_TESTS)) && \
 		scripts/test-kernels.sh -k "$$tests" $(SCAPD)
 
-test-arm64: ## build scapd for arm64, boot Debian's arm64 kernels in emulation, and record on each
+test-arm64: ## build scapd for arm64, boot Debian's arm64 kernels in emulation, record and run the kernel tests on each
 	@scripts/apt-install.sh $(BUILD_PACKAGES)
 	scripts/cargo-arm64.sh build $(CARGO_FLAGS) --bins --example hammer
-	scripts/test-kernels.sh -a arm64 $(SCAPD:target/%=target/$(ARM64)/%) bookworm trixie
+	tests=$$(scripts/cargo-arm64.sh test $(CARGO_FLAGS) $(KERNEL_TESTS)) && \
+		scripts/test-kernels.sh -a arm64 -k "$$tests" $(SCAPD:target/%=target/$(ARM64)/%) bookworm trixie
 
 soak-rotations: ## rotate through 10,000 files while recording, and check each event (minutes; as root)
 	$(RUNNER) cargo test $(CARGO_FLAGS) --test rotation -- --ignored --nocapture ten_thousand

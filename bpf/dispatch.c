@@ -51,6 +51,8 @@ static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted d
 		}
 		if (verdict == SIEVE_KEEPS && is_exit)
 			wanted |= SC_WANT_RULES;
+		if (!is_exit)
+			sieve__enter(task);
 	}
 	call__hand_over(task);
 	return __builtin_expect(wanted & SC_WANT_RULES, 0) ? (u64)SC_SLOT_RULES : slot;

@@ -110,6 +110,18 @@ struct {
 } sampled_calls SEC(".maps");
 
 /*
+ * When threads entered the calls that they are in, in ns, if a test takes the time of a call. Written by the dispatcher of
+ * entries, read by those that judge returns. An entry that is old or missing makes no call shorter than it is: then the test
+ * is true, and the recorder decides.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SC_TIMED_CALLS);
+	__type(key, u32);
+	__type(value, u64);
+} timed_calls SEC(".maps");
+
+/*
  * The interpreters of programs that are being executed, by thread id: from sched_process_exec, which knows them, to the exit
  * event of the call, a moment later. Written by note_interpreter, read and emptied by execve_x. If it is full, an event has
  * no interpreter.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
- * The part of a filter that the task or the result of a call decides. It leaves out only what the whole filter refuses; the
- * recorder decides the rest. Nothing is kept with a task: its properties cost less to read than a map.
+ * The part of a filter that the task, the result or the time of a call decides. It leaves out only what the whole filter
+ * refuses; the recorder decides the rest. Nothing is kept with a task but the time of its call: its properties cost less to
+ * read than a map.
  */
 #pragma once
 
@@ -55,6 +56,32 @@ static __always_inline bool sieve__is_owner(const struct sc_test *test, struct t
 	return sieve__is_within(test, id) != !!test->negated;
 }
 
+/* Notes that the current task enters a call, for the tests of its time. */
+static __always_inline void sieve__enter(struct task_struct *task)
+{
+	u32 tid = TASK_FIELD(task, pid);
+	u64 *entered, now;
+
+	if (!sc_settings.sieves[sc_settings.sieve & 1].timed)
+		return;
+	now = bpf_ktime_get_boot_ns();
+	entered = bpf_map_lookup_elem(&timed_calls, &tid);
+	/* To write it in place takes a fraction of an update. */
+	if (entered)
+		*entered = now;
+	else
+		bpf_map_update_elem(&timed_calls, &tid, &now, BPF_ANY);
+}
+
+/* Returns whether the call that the current task leaves took as long as a test says. */
+static __always_inline bool sieve__is_long(const struct sc_test *test, struct task_struct *task)
+{
+	u32 tid = TASK_FIELD(task, pid);
+	u64 *entered = bpf_map_lookup_elem(&timed_calls, &tid);
+
+	return !entered || bpf_ktime_get_boot_ns() - *entered >= test->value[0];
+}
+
 /* Returns whether a test is true, or may be for a reader. */
 static __always_inline bool sieve__holds(const struct sc_test *test, struct task_struct *task, enum sc_wanted direction,
 					 s64 ret)
@@ -72,6 +99,8 @@ static __always_inline bool sieve__holds(const struct sc_test *test, struct task
 		/* Some events have only 32 bits of it. */
 		return direction != SC_WANT_EXIT || sieve__is_within(test, ret) != negated ||
 		       sieve__is_within(test, (s32)ret) != negated;
+	if (subject == SC_OF_LATENCY)
+		return direction != SC_WANT_EXIT || sieve__is_long(test, task);
 	return sieve__is_owner(test, task);
 }
 

@@ -14,8 +14,9 @@ enum {
 	SC_SOCKETCALL_MAX = 32,   /* socketcall numbers are below this */
 	SC_SLOTS = 4 * SC_NR_MAX, /* a power of two, so that an index can be masked */
 	SC_DIRECT = 4,
-	/* Calls in progress at once while sampling: the size of the map sampled_calls. */
+	/* Calls in progress at once while sampling: the size of the map sampled_calls; that of timed_calls. */
 	SC_SAMPLED_CALLS = 16384,
+	SC_TIMED_CALLS = 16384,
 };
 
 /*
@@ -135,7 +136,8 @@ enum sc_subject {
 	SC_OF_NAME,
 	SC_OF_UID, /* the effective user */
 	SC_OF_GID,
-	SC_OF_RESULT, /* of a call that returns; on its entry, the test is true */
+	SC_OF_RESULT,  /* of a call that returns; on its entry, the test is true */
+	SC_OF_LATENCY, /* the time that it took, in ns; the same */
 };
 
 /* Whether a subject is, or is not, what it has to be. */
@@ -157,7 +159,8 @@ enum {
  * can decide the rest.
  */
 struct sc_sieve {
-	u64 count; /* of the tests */
+	u32 count; /* of the tests */
+	u32 timed; /* whether one of them takes the time of a call */
 	struct sc_test tests[SC_TESTS];
 	u8 keeps[SC_SLOTS];
 };

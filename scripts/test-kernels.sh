@@ -10,7 +10,7 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-scripts=$(dirname "$0") tests=
+scripts=$(dirname "$0") tests='' seconds=1800
 while getopts a:k: option; do
 	case $option in
 	a) debian_arch=$OPTARG ;;
@@ -24,8 +24,24 @@ if [ $# -lt 1 ] || [ ! -x "$1" ] || { [ -n "$tests" ] && [ ! -x "$tests" ]; }; t
 fi
 scapd=$1
 shift
+# The emulation of arm64 takes twice as long.
+[ "$debian_arch" = amd64 ] || seconds=3600
 [ $# -gt 0 ] || set -- bullseye bookworm trixie sid
 need chrt ldd strip
+
+# program NAME: prints the path of a program of Debian's for the guest.
+program() {
+	local package=coreutils dir
+
+	if [ "$debian_arch" = amd64 ]; then
+		type -P "$1"
+		return
+	fi
+	[ "$1" != chrt ] || package=util-linux
+	dir=$(in_cache "$package")
+	debian_unpack bookworm "$package" "$dir"
+	find "$dir" -path "*/bin/$1" | sed 1q
+}
 
 make_guest guest-lib.sh guest-test.sh
 
@@ -35,7 +51,7 @@ if [ -n "$tests" ]; then
 	add_program "$tests" kernel
 	# The tests run some of these by other names, which busybox does not accept; it has no chrt.
 	for program in true false chrt; do
-		add_program "$(type -P $program)" $program
+		add_program "$(program $program)" $program
 	done
 fi
 
@@ -58,7 +74,7 @@ results() {
 for suite in "$@"; do
 	status=0
 	SECONDS=0
-	"$scripts/kernel-vm.sh" -a "$debian_arch" -t 1800 -k overlay "$suite" "$guest" guest-test.sh >"$tmp/output" || status=$?
+	"$scripts/kernel-vm.sh" -a "$debian_arch" -t "$seconds" -k overlay "$suite" "$guest" guest-test.sh >"$tmp/output" || status=$?
 	cat "$tmp/output"
 	passed=$((passed + $(grep -c '^ok: ' "$tmp/output" || true)))
 	failed=$((failed + $(grep -c '^NOT OK: ' "$tmp/output" || true)))

@@ -68,10 +68,10 @@ pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
             )
         }
     };
-    let early =
-        format!("{} events had left the window before their time, for want of room", HumanCount(evicted));
     let Redacted { values, events } = verdict.redacted;
     let redacted = format!("overwritten: {} values in {} events", HumanCount(values), HumanCount(events));
+    let early =
+        format!("{} events had left the window before their time, for want of room", HumanCount(evicted));
     [
         (filtered | sieved, others),
         (sampled, sample),

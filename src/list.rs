@@ -369,6 +369,18 @@ mod tests {
     }
 
     #[test]
+    fn the_calls_that_arm64_lacks_are_listed() {
+        let has = |call: &Syscall, arch| call.number(arch).is_some();
+        let lacking = SYSCALLS.iter().filter(|call| has(call, Arch::X86_64) && !has(call, Arch::Arm64));
+        let mut lacking: Vec<_> = lacking.map(|call| call.name).collect();
+        lacking.sort();
+        let lacking = format!("`{}`.", lacking.join("`, `"));
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ARM64.md")).unwrap();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(&lacking), "list in docs/ARM64.md: {lacking}");
+    }
+
+    #[test]
     fn json_has_the_same_rows() {
         let calls = json(syscalls);
         assert!(calls.iter().map(|row| row["name"].as_str()).eq(SYSCALLS.iter().map(|call| Some(call.name))));

@@ -212,8 +212,9 @@ fn the_same_mistakes_in_an_extension() {
     const SUM: &str = "	auxmap__store(&auxmap, rmdir_x__extension, sum, 1);\n";
     const REAL: &str =
         "	auxmap__store_charbuf(&auxmap, rmdir_x__extension, real, 0, SC_MAX_PATH, SC_KERNEL);\n";
-    let row = "EXTENSION(rmdir_x, NONE, P(sum, UINT64, DEC) P(real, FSPATH, NA))\nCALL(fsync,";
-    let (_folder, include) = changed_table("extensions.def", "CALL(fsync,", row);
+    let known = "EXTENSION(rmdir_x, NONE, P(base, FSPATH, NA) P(base_flags, FLAGS8, HEX, path_flags))";
+    let row = "EXTENSION(rmdir_x, NONE, P(sum, UINT64, DEC) P(real, FSPATH, NA))";
+    let (_folder, include) = changed_table("extensions.def", known, row);
     let mistake = |from: &str, to: &str, line, named: &str| {
         mistake_with(&include, EXTENDED, from, to, line, named);
     };

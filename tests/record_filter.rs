@@ -209,6 +209,7 @@ fn what_the_kernel_decides_are_the_same_events() {
         "group.gid != 0 and fd.name startswith /etc",
         "proc.name = cat and evt.latency > 1 and evt.dir = <",
         "proc.pid > 1 and thread.tid > 1 and evt.rawres = 5",
+        "evt.latency > 30ms",
     ])
     .check();
     assert!(left_out.iter().all(|count| *count > 0), "{left_out:?}");
@@ -221,7 +222,7 @@ fn descriptors_and_times_are_the_same_events() {
         "fd.name = /etc/passwd",
         "fd.name glob */d/new and evt.type in (write, close)",
         "fd.type = ipv4 or fd.sport = 9",
-        "evt.latency > 30ms",
+        "evt.latency > 30us",
         "proc.cwd startswith /usr and evt.type = openat",
         "evt.category = net",
         "fd.name regex '.*/host[a-z]+'",

@@ -18,17 +18,6 @@ static __always_inline bool opened__has_more_flags(u64 flags)
 	return flags & ~(u64)SC_OPEN_SAID || (flags & O_ACCMODE) == O_ACCMODE;
 }
 
-/* Returns the offset of a parameter of the event in front of the extension; `nparams` and `index` are constants. */
-static __always_inline u32 opened__offset(const struct auxmap *auxmap, u32 nparams, u32 index)
-{
-	u32 offset = SC_LENGTH_OFFSET(nparams);
-
-#pragma clang loop unroll(full)
-	for (u32 i = 0; i < index; i++)
-		offset += *(u16 *)(auxmap->data + SC_LENGTH_OFFSET(i));
-	return offset;
-}
-
 /* Returns whether the same `length` bytes are at two offsets. */
 static __always_inline bool opened__same(struct auxmap *auxmap, u32 one, u32 other, u32 length)
 {
@@ -55,7 +44,7 @@ static __always_inline bool opened__same(struct auxmap *auxmap, u32 one, u32 oth
 static __always_inline bool opened__is_named(struct auxmap *auxmap, u32 nparams, u32 index, u32 length)
 {
 	return *(u16 *)(auxmap->data + SC_LENGTH_OFFSET(index)) == length &&
-	       opened__same(auxmap, opened__offset(auxmap, nparams, index), auxmap->pos, length);
+	       opened__same(auxmap, extension__offset_of(auxmap, nparams, index), auxmap->pos, length);
 }
 
 /*

@@ -77,6 +77,28 @@ CLONE_EXIT(vfork_x, 0)
 
 #if defined(__TARGET_ARCH_arm64)
 #define SC_NR_CLONE 220
+#define SC_NR_CLONE3 435
+
+/* Returns the flags of the clone or clone3 that the current task is in; 0 before Linux 5.15, or if a kernel thread makes one. */
+static __always_inline u64 clone__flags_of_parent(void)
+{
+	struct pt_regs *regs;
+	u64 argument, flags = 0;
+
+	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs) || !extract__has_task_btf())
+		return 0;
+	regs = (struct pt_regs *)bpf_task_pt_regs((struct task_struct *)bpf_get_current_task_btf());
+	argument = BPF_CORE_READ(regs, orig_x0);
+	switch (BPF_CORE_READ(regs, syscallno)) {
+	case SC_NR_CLONE:
+		return argument;
+	case SC_NR_CLONE3:
+		bpf_probe_read_user(&flags, sizeof(flags), (const void *)argument);
+		return flags;
+	default:
+		return 0;
+	}
+}
 
 /* Arguments: the parent; the child, which has not run yet. Its event is clone's, whichever call created it. */
 SEC("tp_btf/sched_process_fork") int sched_process_fork(u64 *ctx)
@@ -89,7 +111,7 @@ SEC("tp_btf/sched_process_fork") int sched_process_fork(u64 *ctx)
 		return 0;
 	if (auxmap__begin(&call, &auxmap, clone_x)) {
 		*(u64 *)SC_HEADER_FIELD(auxmap.data, tid) = BPF_CORE_READ(child, pid);
-		clone__store(&auxmap, child, 0, 0);
+		clone__store(&auxmap, child, 0, clone__flags_of_parent());
 		auxmap__submit_event(&call, &auxmap, clone_x);
 	}
 	call__end(&call);

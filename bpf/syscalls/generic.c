@@ -28,10 +28,10 @@ static __always_inline u16 generic__native(const struct sc_call *call, u32 numbe
 	return number <= SC_NATIVE_NUMBER ? flag | number : SC_NATIVE_BEYOND;
 }
 
+#if defined(__TARGET_ARCH_x86)
 /* Returns the code of the call whose row describes the current call: that of an x32 call, which has none in its event, too. */
 static __always_inline u16 generic__row_code(const struct sc_call *call, u32 number, u16 code)
 {
-#if defined(__TARGET_ARCH_x86)
 	u32 beyond = (number & ~SC_X32_BIT) - SC_NR_MAX;
 
 	if (!code && !call->compat && number & SC_X32_BIT) {
@@ -39,9 +39,12 @@ static __always_inline u16 generic__row_code(const struct sc_call *call, u32 num
 			return sc_calls.x32_code[SC_BOUND(beyond, SC_X32_CALLS)];
 		return generic__code(call, number & ~SC_X32_BIT);
 	}
-#endif
 	return code;
 }
+#else
+/* The same: every call that has a row has its code. */
+#define generic__row_code(call, number, code) (code)
+#endif
 
 /* Returns the row of the call with a code. */
 static __always_inline const volatile struct sc_call_row *generic__row(u16 code)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* link, symlink, linkat, symlinkat. */
+#include "extract/base.h"
 #include "extract/file_flags.h"
 #include "template/shapes.h"
 
 SYSCALL_ENTER_EMPTY(link_e)
-SYSCALL_EXIT_TWO_PATHS(link_x, oldpath, newpath)
+SYSCALL_EXIT_TWO_BASED_PATHS(link_x)
 
 SYSCALL_ENTER_EMPTY(symlink_e)
 SYSCALL_EXIT_TWO_PATHS(symlink_x, target, linkpath)
@@ -29,7 +30,8 @@ SYSCALL_EXIT(linkat_x)
 	auxmap__store_charbuf(&auxmap, linkat_x, newpath, extract__syscall_argument(call, 3), SC_MAX_PATH, SC_USER);
 	/* Parameter 6: flags (type: PT_FLAGS32) */
 	auxmap__store(&auxmap, linkat_x, flags, linkat_flags_to_scap(extract__syscall_argument(call, 4)));
-	auxmap__submit_event(call, &auxmap, linkat_x);
+	base__submit_two(call, &auxmap, linkat_x, oldpath, extract__int_argument(call, 0), newpath,
+			 extract__int_argument(call, 2));
 }
 
 SYSCALL_ENTER_EMPTY(symlinkat_e)

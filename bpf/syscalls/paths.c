@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /* Calls on paths: stat, the root and working directory, creating, removing, renaming. */
+#include "extract/base.h"
 #include "extract/file_flags.h"
 #include "extract/paths.h"
 #include "extract/stat.h"
@@ -171,10 +172,10 @@ SYSCALL_EXIT(mkdirat_x)
 }
 
 SYSCALL_ENTER_EMPTY(rmdir_e)
-SYSCALL_EXIT_PATH(rmdir_x)
+SYSCALL_EXIT_BASED_PATH(rmdir_x)
 
 SYSCALL_ENTER_EMPTY(unlink_e)
-SYSCALL_EXIT_PATH(unlink_x)
+SYSCALL_EXIT_BASED_PATH(unlink_x)
 
 SYSCALL_ENTER_EMPTY(unlinkat_e)
 
@@ -192,11 +193,11 @@ SYSCALL_EXIT(unlinkat_x)
 	auxmap__store_charbuf(&auxmap, unlinkat_x, name, extract__syscall_argument(call, 1), SC_MAX_PATH, SC_USER);
 	/* Parameter 4: flags (type: PT_FLAGS32) */
 	auxmap__store(&auxmap, unlinkat_x, flags, unlinkat_flags_to_scap(extract__syscall_argument(call, 2)));
-	auxmap__submit_event(call, &auxmap, unlinkat_x);
+	base__submit(call, &auxmap, unlinkat_x, name, extract__int_argument(call, 0));
 }
 
 SYSCALL_ENTER_EMPTY(rename_e)
-SYSCALL_EXIT_TWO_PATHS(rename_x, oldpath, newpath)
+SYSCALL_EXIT_TWO_BASED_PATHS(rename_x)
 
 SYSCALL_ENTER_EMPTY(renameat_e)
 
@@ -216,7 +217,8 @@ SYSCALL_EXIT(renameat_x)
 	auxmap__store(&auxmap, renameat_x, newdirfd, extract__int_argument(call, 2));
 	/* Parameter 5: newpath (type: PT_FSRELPATH) */
 	auxmap__store_charbuf(&auxmap, renameat_x, newpath, extract__syscall_argument(call, 3), SC_MAX_PATH, SC_USER);
-	auxmap__submit_event(call, &auxmap, renameat_x);
+	base__submit_two(call, &auxmap, renameat_x, oldpath, extract__int_argument(call, 0), newpath,
+			 extract__int_argument(call, 2));
 }
 
 SYSCALL_ENTER_EMPTY(renameat2_e)
@@ -239,5 +241,6 @@ SYSCALL_EXIT(renameat2_x)
 	auxmap__store_charbuf(&auxmap, renameat2_x, newpath, extract__syscall_argument(call, 3), SC_MAX_PATH, SC_USER);
 	/* Parameter 6: flags (type: PT_FLAGS32) */
 	auxmap__store(&auxmap, renameat2_x, flags, renameat2_flags_to_scap(extract__syscall_argument(call, 4)));
-	auxmap__submit_event(call, &auxmap, renameat2_x);
+	base__submit_two(call, &auxmap, renameat2_x, oldpath, extract__int_argument(call, 0), newpath,
+			 extract__int_argument(call, 2));
 }

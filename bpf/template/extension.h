@@ -84,6 +84,17 @@ static __always_inline u32 extension__needed(u64 value, bool is_signed)
 		auxmap__settle(auxmap);                                                           \
 	} while (0)
 
+/* Returns the offset of a parameter of the event in front of the extension; `nparams` and `index` are constants. */
+static __always_inline u32 extension__offset_of(const struct auxmap *auxmap, u32 nparams, u32 index)
+{
+	u32 offset = SC_LENGTH_OFFSET(nparams);
+
+#pragma clang loop unroll(full)
+	for (u32 i = 0; i < index; i++)
+		offset += *(u16 *)(auxmap->data + SC_LENGTH_OFFSET(i));
+	return offset;
+}
+
 /*
  * Takes back an extension that was started: `end` is where the event in front of it ends, auxmap__submit_event submits that.
  */

@@ -12,9 +12,8 @@
 //!   `failed=5` returns of failed calls, `sampled=900` events outside the sampled part of each second, the first of
 //!   `sample_ratio=8` parts (`verdict=sample` then).
 //!   `filtered=890` events that the recorder left out, as they did not match its filter, are part of `seen`: then `seen = written +
-//!   lost + unread + filtered`. `redacted=12` values of `redacted_events=5` events were overwritten. `evicted=100` events had
-//!   left the window of a flight recorder before their time, so that the dump begins later than it should; they are not part
-//!   of `seen`.
+//!   lost + unread + filtered`. `redacted=12` values of `redacted_events=5` events were overwritten. `evicted=100` events had left
+//!   the window of a flight recorder before their time, so that the dump begins later than it should; they are not part of `seen`.
 //! - [`SELECTED`], before the first event that it applies to: the selected events, `syscalls=read,write
 //!   events=enter,exit tracepoints=none`, each list as the command line takes it. Other events are there only to keep
 //!   names correct. `extensions=none` says that no event has an extension. Without this notice, all events were selected,
@@ -444,10 +443,10 @@ pub enum Notice {
     Slice(SliceNote),
     /// The filter of the events from here on; empty for none.
     Filter(String),
-    /// What made a flight recorder write a dump.
-    Trigger(Trigger),
     /// What is overwritten.
     Redacted(RuleCounts),
+    /// What made a flight recorder write a dump.
+    Trigger(Trigger),
 }
 
 impl Notice {
@@ -461,8 +460,8 @@ impl Notice {
             Notice::Selected(_) => SELECTED,
             Notice::Slice(_) => SLICE,
             Notice::Filter(_) => FILTER,
-            Notice::Trigger(_) => TRIGGER,
             Notice::Redacted(_) => REDACTED,
+            Notice::Trigger(_) => TRIGGER,
         }
     }
 
@@ -476,8 +475,8 @@ impl Notice {
             Notice::Selected(asked) => asked.to_string(),
             Notice::Slice(slice) => slice.text(),
             Notice::Filter(text) => text.clone(),
-            Notice::Trigger(trigger) => trigger.text(),
             Notice::Redacted(rules) => rules.text(),
+            Notice::Trigger(trigger) => trigger.text(),
         }
     }
 }
@@ -577,9 +576,9 @@ impl Verdict {
             ("sampled", self.left_out.sampled),
             ("filtered", self.left_out.filtered),
             ("sieved", self.left_out.sieved),
-            ("evicted", self.left_out.evicted),
             ("redacted", self.redacted.values),
             ("redacted_events", self.redacted.events),
+            ("evicted", self.left_out.evicted),
             ("sample_ratio", self.sample_ratio.into()),
         ];
         for (key, value) in rules.into_iter().filter(|(_, value)| *value > 0) {

@@ -36,7 +36,7 @@ impl Segment {
         }
         changing.shrink_to_fit();
         let mut balance =
-            Verdict { written: chunk.events, late: chunk.late, losses: chunk.losses, ..chunk.beside };
+            Verdict { written: chunk.events, late: chunk.late, losses: chunk.losses, ..*chunk.beside };
         for (cause, count) in chunk.beside.losses.iter() {
             balance.losses.add(cause, count);
         }

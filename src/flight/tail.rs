@@ -11,10 +11,10 @@ use scap::{
 #[derive(Debug, Default)]
 pub struct Tail {
     machine: Machine,
-    /// The texts of the last notices of the selection and of the filter before the window; empty if all is recorded.
+    /// The texts of the last notices of the selection, of the filter, and of what is overwritten before the window; empty if all
+    /// is recorded as it is.
     selected: String,
     filter: String,
-    /// The same of what is overwritten.
     redacted: String,
 }
 
@@ -63,7 +63,7 @@ impl Tail {
             Notice::Selected(asked) if asked.is_usual() => self.selected.clear(),
             Notice::Selected(asked) => self.selected = asked.to_string(),
             Notice::Filter(text) => self.filter = text,
-            Notice::Redacted(rules) => self.redacted = rules.text(),
+            Notice::Redacted(_) => self.redacted = notice.text(),
             _ => {}
         }
     }
@@ -74,12 +74,12 @@ impl Tail {
         let mut blocks = Vec::new();
         // Writing to memory cannot fail.
         let _ = write_state(&mut blocks, &self.machine.write_state());
-        let repeated = [
+        let notices = [
             (ledger::SELECTED, &self.selected),
             (ledger::FILTER, &self.filter),
             (ledger::REDACTED, &self.redacted),
         ];
-        for (id, text) in repeated {
+        for (id, text) in notices {
             if !text.is_empty() {
                 frame_event(&mut blocks, 0, &ledger::notice(id, text, at));
             }

@@ -134,4 +134,24 @@ pub(super) const SUMMARIES: &[Page] = &[
         see_also: &["scapd", "scapd-read", "scapd-top", "ps", "lsof(8)"],
         ..EMPTY
     },
+    Page {
+        command: "diff",
+        description: &[
+            "Compares two runs: groups calls as scapd-top(1) does, and prints the groups whose numbers changed, those with the \
+             largest change in the first column first, with the number before, the one after, and the change. Groups are the \
+             same if their keys have the same text: choose keys that do not depend on the run, such as call, exe, file, user \
+             and peer, and not process, which has a process id.",
+            "Without `--by`, it prints tables by call, exe, call and error, file, and peer and port.",
+        ],
+        exit: &[0, 1, 2, 6],
+        examples: &[
+            ("scapd diff before.scap after.scap", "Show what changed:"),
+            (
+                "scapd diff before.scap after.scap --by file --columns out,calls fd.name startswith /var",
+                "Show which files got more or less data:",
+            ),
+        ],
+        see_also: &["scapd", "scapd-top", "scapd-read"],
+        ..EMPTY
+    },
 ];

@@ -20,11 +20,11 @@ pub struct Chunk {
     pub selected: Option<String>,
     /// The same of the last notice of the filter; empty if there is none.
     pub filter: Option<String>,
-    /// What the balance has besides events and their losses, since the chunk before: skipped runs, and events left out on purpose.
-    /// Only a [`ChunkSink`](super::ChunkSink) takes it.
-    pub beside: Verdict,
     /// The text of the notice of what is overwritten, if there is one.
     pub redacted: Option<String>,
+    /// What the balance has besides events and their losses, since the chunk before: skipped runs, and events left out on purpose.
+    /// Only a [`ChunkSink`](super::ChunkSink) takes it.
+    pub beside: Box<Verdict>,
     size: usize,
     /// The blocks, compressed to a gzip member.
     pub(super) packed: Vec<u8>,
@@ -46,8 +46,8 @@ impl Chunk {
             latest: 0,
             selected: None,
             filter: None,
-            beside: Verdict::default(),
             redacted: None,
+            beside: Box::default(),
             size: 0,
             packed: Vec::new(),
         }
@@ -70,7 +70,7 @@ impl Chunk {
         self.latest = 0;
         self.selected = None;
         self.filter = None;
-        self.beside = Verdict::default();
         self.redacted = None;
+        *self.beside = Verdict::default();
     }
 }

@@ -42,7 +42,10 @@ impl Control<'_> {
 
 fn encode(filter: &KernelFilter) -> types::sc_sieve {
     let none = sc_test { value: [0; 2], mask: [0; 2], subject: sc_subject::SC_OF_TID, negated: 0, ends: 0 };
-    let mut sieve = types::sc_sieve { count: 0, tests: [none; TESTS], keeps: [0; ProgramSettings::SLOTS] };
+    let mut sieve =
+        types::sc_sieve { count: 0, timed: 0, tests: [none; TESTS], keeps: [0; ProgramSettings::SLOTS] };
+    let is_timed = |test: &Test| test.subject == Subject::Latency;
+    sieve.timed = u32::from(filter.clauses.iter().flatten().any(is_timed));
     for clause in &filter.clauses {
         let tests = clause.iter().map(encode_test);
         // A clause without tests is false.
@@ -71,6 +74,7 @@ fn encode_test(test: &Test) -> sc_test {
         Subject::Uid => sc_subject::SC_OF_UID,
         Subject::Gid => sc_subject::SC_OF_GID,
         Subject::Result => sc_subject::SC_OF_RESULT,
+        Subject::Latency => sc_subject::SC_OF_LATENCY,
     };
     let (value, mask) = match test.condition {
         Condition::Within(low, high) => ([low as u64, high as u64], [0; 2]),

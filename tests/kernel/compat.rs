@@ -1,6 +1,13 @@
-//! System calls as a 32-bit program on x86-64 makes them: other numbers, 32-bit registers and pointers.
+//! System calls as a 32-bit program on x86-64 makes them: other numbers, 32-bit registers and pointers. Elsewhere this only
+//! compiles: no test that runs makes one (`harness::lacking`).
 
-use std::arch::asm;
+#[cfg(target_arch = "x86_64")]
+use libc::MAP_32BIT;
+#[cfg(not(target_arch = "x86_64"))]
+const MAP_32BIT: i32 = 0;
+
+/// Whether this program can make such calls.
+pub const HERE: bool = cfg!(target_arch = "x86_64");
 
 /// Memory that 32-bit pointers can reach; freed with the process.
 pub struct LowMemory {
@@ -18,7 +25,7 @@ impl LowMemory {
                 std::ptr::null_mut(),
                 LowMemory::SIZE,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT | libc::MAP_POPULATE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | MAP_32BIT | libc::MAP_POPULATE,
                 -1,
                 0,
             )
@@ -64,12 +71,19 @@ impl LowMemory {
 }
 
 /// Makes the system call with this number in the i386 table. An error is a negative errno.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn syscall32(number: u32, _: [u32; 6]) -> i64 {
+    panic!("this architecture does not have the calls of i386, such as {number}");
+}
+
+/// Makes the system call with this number in the i386 table. An error is a negative errno.
+#[cfg(target_arch = "x86_64")]
 pub fn syscall32(number: u32, args: [u32; 6]) -> i64 {
     let result: i32;
     // SAFETY: the call accesses only memory that the caller's pointers give it; rbx and rbp, which asm may not name,
     // are restored.
     unsafe {
-        asm!(
+        std::arch::asm!(
             "push rbx",
             "push rbp",
             "mov ebx, r12d",

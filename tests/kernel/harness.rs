@@ -9,7 +9,7 @@ use std::{
 
 use libtest_mimic::{Completion, Failed};
 use scap::{
-    events::{Event, Schema, Source, Syscall, event, event_by_program},
+    events::{Arch, Event, Schema, Source, Syscall, event, event_by_program},
     ledger::{LeftOut, Losses},
     select::{TracepointSet, parse_tracepoints},
 };
@@ -17,6 +17,7 @@ use scapd::probe::{Active, Control, Counters, Directions, ProbeOptions, TargetSt
 
 pub use crate::recorded::Params;
 use crate::{
+    compat,
     marks::{Marks, Way},
     recorded::{Recorded, event_of},
     setup::{ProbeSource, Setup},
@@ -35,7 +36,7 @@ pub fn not_testable(reason: &str) -> ! {
 macro_rules! syscall {
     ($name:ident $(, $arg:expr)* $(,)?) => {{
         #[allow(unused_unsafe, clippy::undocumented_unsafe_blocks)]
-        let result = unsafe { libc::syscall(libc::$name $(, $arg)*) };
+        let result = unsafe { libc::syscall($crate::numbers::number($crate::numbers::$name) $(, $arg)*) };
         if result == -1 { -i64::from(std::io::Error::last_os_error().raw_os_error().unwrap()) } else { result }
     }};
 }
@@ -54,7 +55,8 @@ impl Test<'_> {
             Source::Tracepoint => parse_tracepoints(event.name).unwrap(),
             _ => TracepointSet::none(),
         };
-        let source = setup.source(ProbeOptions { tracepoints, ..setup.options() }, calls(program, event));
+        let calls = call_of(program).map(|call| call.selected_with().unwrap_or(call)).into_iter().collect();
+        let source = setup.source(ProbeOptions { tracepoints, ..setup.options() }, calls);
         Test { program, event, source }
     }
 
@@ -278,16 +280,19 @@ pub fn completed(test: impl FnOnce()) -> Result<Completion, Failed> {
     Err(message.or_else(|| panic.downcast_ref().copied()).unwrap_or("the test panicked").into())
 }
 
-/// Returns the calls that make a program's event.
-fn calls(program: &str, event: &Event) -> Vec<&'static Syscall> {
-    if event.source == Source::Tracepoint {
-        return Vec::new();
-    }
+/// Returns the call that makes a program's event, if it is one of a call.
+pub fn call_of(program: &str) -> Option<&'static Syscall> {
+    let event = event_by_program(program).unwrap();
     let stem = &program[..program.len() - 2];
     // No call has these events of its own.
     let name = if matches!(stem, "generic" | "drop") { "getppid" } else { stem };
-    let call = Syscall::by_stem(name).unwrap();
-    vec![call.selected_with().unwrap_or(call)]
+    (event.source != Source::Tracepoint).then(|| Syscall::by_stem(name).unwrap())
+}
+
+/// Returns why no test can make a call on this architecture. (On x86-64, those that only 32-bit programs have can be made.)
+pub fn lacking(call: &Syscall) -> Option<String> {
+    let here = compat::HERE || call.number(Arch::NATIVE).is_some();
+    (!here).then(|| format!("{} has no {}", std::env::consts::ARCH, call.name))
 }
 
 /// Returns the time in ns since the epoch.

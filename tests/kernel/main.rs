@@ -12,10 +12,10 @@
 )]
 
 mod cases;
-#[cfg(target_arch = "x86_64")]
 mod compat;
 mod harness;
 mod marks;
+mod numbers;
 mod recorded;
 mod ring;
 mod rows;
@@ -25,7 +25,7 @@ mod setup;
 use std::sync::Arc;
 
 use harness::Test;
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 use rows::Row;
 use setup::Setup;
 
@@ -54,7 +54,11 @@ fn row_trials(setup: &Result<Arc<Setup>, String>) -> impl Iterator<Item = Trial>
         let setup = setup.clone();
         Trial::ignorable_test(name, move || match setup {
             Err(reason) => Err(format!("kernel tests cannot run here: {reason}").into()),
-            Ok(setup) => harness::completed(|| test(&mut Row::new(row, &setup))),
+            Ok(setup) => harness::completed(|| {
+                let mut row = Row::new(row, &setup);
+                row.require_call();
+                test(&mut row)
+            }),
         })
     })
 }
@@ -77,7 +81,10 @@ fn main() {
             Trial::ignorable_test(name, move || match setup {
                 // A test never passes without running: where BPF is not allowed, the tests fail with the reason.
                 Err(reason) => Err(format!("kernel tests cannot run here: {reason}").into()),
-                Ok(setup) => Test::new(program, &setup).run(test),
+                Ok(setup) => match harness::call_of(program).and_then(harness::lacking) {
+                    Some(reason) => Ok(Completion::ignored_with(reason)),
+                    None => Test::new(program, &setup).run(test),
+                },
             })
         })
         .chain(row_trials(&setup))

@@ -4,11 +4,10 @@
 
 use scap::events::{Abi, Arch, ArgSource, Detail, EventFlags, Extension, Layout, Syscall, extension_of_call};
 
-#[cfg(target_arch = "x86_64")]
 use crate::compat::syscall32;
 use crate::{
     cases::{child, in_child},
-    harness::{Params, Test, not_testable},
+    harness::{Params, Test, lacking, not_testable},
     setup::Setup,
     syscall,
 };
@@ -23,7 +22,6 @@ macro_rules! rows {
 }
 
 /// Returns whether one of the lists has a test of a row.
-#[cfg(target_arch = "x86_64")]
 pub const fn has_test(lists: &[&[RowTest]], row: &str) -> bool {
     let mut list = 0;
     while list < lists.len() {
@@ -59,6 +57,13 @@ impl<'a> Row<'a> {
         let call = Syscall::by_name(name).unwrap();
         let (exit, enter) = (extension_of_call(call, true).unwrap(), extension_of_call(call, false).unwrap());
         Row { test: Test::of_call(call.selected_with().unwrap_or(call), setup), call, exit, enter }
+    }
+
+    /// Ends the test if this architecture lacks the call.
+    pub fn require_call(&self) {
+        if let Some(reason) = lacking(self.call) {
+            not_testable(&reason);
+        }
     }
 
     fn called(&mut self, call: impl FnOnce() -> i64) -> Called {
@@ -210,7 +215,6 @@ pub const NATIVE_ABI: Abi = Abi::X86_64;
 pub const NATIVE_ABI: Abi = Abi::Arm64;
 
 /// Calls of 32-bit programs.
-#[cfg(target_arch = "x86_64")]
 impl Row<'_> {
     fn number_of_32(&self) -> u16 {
         self.call.number(Arch::I386).unwrap()
@@ -272,7 +276,6 @@ impl Row<'_> {
 }
 
 /// Returns the ABI of the 32-bit call of a number.
-#[cfg(target_arch = "x86_64")]
 fn abi_of_32(number: u16) -> Abi {
     if (403..=423).contains(&number) { Abi::I386Time64 } else { Abi::I386 }
 }

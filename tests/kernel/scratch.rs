@@ -32,6 +32,11 @@ impl Scratch {
         CString::new(self.at(name).as_os_str().as_bytes()).unwrap()
     }
 
+    /// Returns the path of the directory itself.
+    pub fn root(&self) -> CString {
+        CString::new(self.0.path().as_os_str().as_bytes()).unwrap()
+    }
+
     /// Creates an empty file.
     pub fn file(&self, name: &str) -> CString {
         File::create(self.at(name)).unwrap();

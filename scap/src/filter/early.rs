@@ -15,6 +15,9 @@ use super::{
 /// The most tests that all clauses have together.
 pub const MAX_TESTS: usize = 16;
 
+/// The shortest time of a call that the kernel compares, in ns: an interruption between two programs may take as long.
+const SHORTEST: i64 = 50_000;
+
 /// The length of a thread's name, with the NUL at its end.
 const NAME_LEN: usize = 16;
 
@@ -33,6 +36,8 @@ pub enum Subject {
     Gid,
     /// What the call returned. An enter event has none yet: there the test is true.
     Result,
+    /// The time that the call took, in ns, at least: only the lower bound counts. At an enter event the test is true.
+    Latency,
 }
 
 /// What a value has to be.
@@ -118,10 +123,11 @@ fn of_test(test: &Source, negated: bool, source: usize) -> Vec<Clause> {
         "user.uid" => Subject::Uid,
         "group.gid" => Subject::Gid,
         "evt.rawres" | "evt.res" | "evt.failed" => Subject::Result,
+        "evt.latency" | "evt.wait_latency" => Subject::Latency,
         _ => return Vec::new(),
     };
-    // Some returns have no result, and match the negation of any test of it.
-    if subject == Subject::Result && negated {
+    // Some returns have no result or no time, and match the negation of any test of it.
+    if matches!(subject, Subject::Result | Subject::Latency) && negated {
         return Vec::new();
     }
     let (
@@ -134,6 +140,9 @@ fn of_test(test: &Source, negated: bool, source: usize) -> Vec<Clause> {
     let conditions: Option<Vec<_>> =
         values.iter().map(|literal| condition(subject, test.op, literal)).collect();
     let Some(conditions) = conditions else { return Vec::new() };
+    if subject == Subject::Latency {
+        return at_least(&conditions, source);
+    }
     let differs = (test.op == Op::Ne) != negated;
     let tests = conditions.into_iter().flatten().map(|condition| Test {
         subject,
@@ -166,6 +175,19 @@ fn condition(subject: Subject, op: Op, literal: &Literal) -> Option<Option<Condi
         }
         _ => return None,
     })
+}
+
+/// Returns the clauses of a test of the time of a call. The events of a call have other times than what the kernel compares, as
+/// other programs take them: so it leaves out only what is shorter than half of that, and nothing if that is next to nothing.
+fn at_least(conditions: &[Option<Condition>], source: usize) -> Vec<Clause> {
+    let low = |condition: &Condition| match condition {
+        Condition::Within(low, _) => *low / 2,
+        Condition::Starts(..) => 0,
+    };
+    let Some(low) = conditions.iter().flatten().map(low).min() else { return vec![Clause::new()] };
+    let condition = Condition::Within(low, i64::MAX);
+    let test = Test { subject: Subject::Latency, condition, negated: false, source };
+    if low >= SHORTEST { vec![vec![test]] } else { Vec::new() }
 }
 
 /// Returns the condition of a name for an operator; `Some(None)` if no name is so, `None` if the kernel cannot say.
@@ -260,6 +282,23 @@ mod tests {
         assert_eq!(shown("evt.rawres < -1"), format!("Result {least}..-2"));
         assert_eq!(shown("evt.res = 12 or evt.failed = true"), "", "no name");
         assert_eq!(shown("not evt.failed = true"), "", "an event without a result matches");
+    }
+
+    #[test]
+    fn times_are_lower_bounds_of_half_the_time() {
+        let long = |low: i64| format!("Latency {low}..{}", i64::MAX);
+        assert_eq!(shown("evt.latency > 10ms"), long(5_000_000));
+        assert_eq!(shown("evt.latency >= 10ms and proc.pid = 1"), format!("{}, Pid 1..1", long(5_000_000)));
+        assert_eq!(shown("evt.wait_latency in (1ms, 4ms)"), long(500_000));
+        assert_eq!(
+            shown("evt.latency > 10ms or evt.failed = true"),
+            format!("{} or Result {}..-1", long(5_000_000), i64::MIN)
+        );
+        for open in
+            ["evt.latency < 10ms", "evt.latency != 10ms", "not evt.latency > 10ms", "evt.latency > 99us"]
+        {
+            assert_eq!(shown(open), "", "{open}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     Filter,
-    early::{self, Clause},
+    early::{self, Clause, Subject},
     plan::Node,
     tree::Tree,
 };
@@ -29,7 +29,7 @@ pub enum Place {
     NotLoaded,
     /// The kernel, by the task that makes a call.
     Task,
-    /// The kernel, by the result of a call.
+    /// The kernel, by the result or the time of a call.
     Return,
     /// The recorder, at each event, in the order of time.
     Recorder,
@@ -317,7 +317,10 @@ fn tests<'t>(tree: &'t Tree, each: &mut impl FnMut(&'t Tree)) {
 /// Returns where the kernel decides the test with this number, if it does.
 fn early_place(clauses: &[Clause], source: usize) -> Option<Place> {
     let test = clauses.iter().flatten().find(|test| test.source == source)?;
-    Some(if test.subject == early::Subject::Result { Place::Return } else { Place::Task })
+    Some(match test.subject {
+        Subject::Result | Subject::Latency => Place::Return,
+        Subject::Tid | Subject::Pid | Subject::Name | Subject::Uid | Subject::Gid => Place::Task,
+    })
 }
 
 /// Returns where a test is decided, in a filter with this need, if the kernel decides it at the place `early`.
@@ -382,6 +385,7 @@ mod tests_of_places {
             .map(|(test, place)| (test.to_owned(), place.to_owned()))
         );
         assert_eq!(pairs("evt.category = net"), ["not loaded, recorder"]);
+        assert_eq!(pairs("evt.latency > 1ms"), ["at the return, recorder"]);
         assert_eq!(pairs("evt.dir = > or syscall.type exists"), ["not loaded", "not loaded"]);
         assert_eq!(pairs("evt.type = read and evt.num > 5"), ["recorder", "recorder"], "it takes all events");
         assert_eq!(pairs("proc.name = cat and evt.num > 5"), ["recorder", "recorder"]);

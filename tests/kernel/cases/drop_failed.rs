@@ -1,11 +1,7 @@
 use std::{ffi::CStr, net::TcpListener, os::fd::AsRawFd};
 
-use super::addresses::*;
+use super::{addresses::*, look_at};
 use crate::{harness::Test, syscall};
-
-fn access(path: &CStr) -> i64 {
-    syscall!(SYS_access, path.as_ptr(), 0)
-}
 
 fn programs(events: Vec<(&'static str, u64)>) -> Vec<&'static str> {
     events.into_iter().map(|(program, _)| program).collect()
@@ -14,11 +10,11 @@ fn programs(events: Vec<(&'static str, u64)>) -> Vec<&'static str> {
 pub fn leaves_out_returns_with_an_error(t: &mut Test) {
     const NOWHERE: &CStr = c"/nowhere/to/be/found";
     t.change(|control| control.set_drop_failed(true));
-    assert_eq!(programs(t.names(|| access(NOWHERE))), ["access_e"]);
-    assert_eq!(programs(t.names(|| access(c"/"))), ["access_e", "access_x"]);
+    assert_eq!(programs(t.names(|| look_at(NOWHERE))), ["newfstatat_e"]);
+    assert_eq!(programs(t.names(|| look_at(c"/"))), ["newfstatat_e", "newfstatat_x"]);
     assert_eq!((t.left_out().failed, t.left_out().sampled), (1, 0));
     t.change(|control| control.set_drop_failed(false));
-    assert_eq!(programs(t.names(|| access(NOWHERE))), ["access_e", "access_x"]);
+    assert_eq!(programs(t.names(|| look_at(NOWHERE))), ["newfstatat_e", "newfstatat_x"]);
     assert_eq!(t.left_out().failed, 1);
     assert_eq!(t.seen(), 5, "what is left out is not seen");
 }

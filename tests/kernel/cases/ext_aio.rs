@@ -11,7 +11,6 @@ use crate::{
     scratch::{Scratch, fd_of, own},
     succeeds, syscall,
 };
-#[cfg(target_arch = "x86_64")]
 use crate::{cases::ext_number::i386, compat::LowMemory};
 
 pub const ROWS: &[RowTest] = rows![
@@ -85,8 +84,7 @@ fn io_setup(r: &mut Row) {
     let (_, event) = succeeds!(r, 5, &raw mut context);
     event.u32("nr_events", 5).structure("ctx_idp", &context);
     drop(Context(context));
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut low = LowMemory::new();
         let address = low.put_words(&[0]);
         let event = r.call32(0, [6, address, 0, 0, 0, 0]);
@@ -181,8 +179,7 @@ fn events_of_context(r: &mut Row, signals: *const u8, assert: impl Fn(&Params)) 
 
 fn io_getevents(r: &mut Row) {
     events_of_context(r, null(), |_| ());
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let timeout = LowMemory::new().put_words(&[0, 5]);
         let event = r.call32(-i64::from(libc::EINVAL), [NO_CONTEXT as u32, 2, -3i32 as u32, 0, timeout, 0]);
         event.u64("ctx_id", NO_CONTEXT as u64).i64("min_nr", 2).i64("nr", -3).empty("events");
@@ -232,8 +229,7 @@ fn epoll_ctl(r: &mut Row) {
     let (_, event) =
         succeeds!(r, epoll.as_raw_fd(), libc::EPOLL_CTL_DEL, into.as_raw_fd(), &raw const wanted);
     event.i64("epfd", fd_of(&epoll)).u32("op", 2).i64("fd", fd_of(&into)).empty("event");
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let wanted = LowMemory::new().put_words(&[5, 0x5566, 0x1122]);
         let event = r.call32(0, [epoll.as_raw_fd() as u32, 1, into.as_raw_fd() as u32, wanted, 0, 0]);
         event.i64("epfd", fd_of(&epoll)).u32("op", 1).i64("fd", fd_of(&into));
@@ -315,8 +311,7 @@ fn pselect6(r: &mut Row) {
     event.i32("nfds", fd as i32 + 1).bytes("readfds", bytes(&ready[..=fd / 64]));
     event.empty("writefds").empty("exceptfds").structure("timeout", &timeout).empty("sigmask");
     event.empty("signals");
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         const TIME64: u16 = 413;
         let words: [u32; 17] =
             std::array::from_fn(|word| [1 << 31, 9].get(word.wrapping_sub(15)).copied().unwrap_or(0));

@@ -1,7 +1,5 @@
 //! Calls of 32-bit programs on x86-64: those that only they have, and the layouts of their structures.
 
-use std::arch::asm;
-
 use super::ext::{BAD_ADDRESS, NO_PID, child};
 use crate::{
     compat::{LowMemory, syscall32},
@@ -141,9 +139,10 @@ fn sigreturn(t: &mut Row) {
     let (enter, exit) = t.pair_of_dying_child(|| {
         // SAFETY: it uses only its own part of the stack, and does not come back. The handler that a Rust program has for
         // the signal would return by an rt_sigreturn of its own.
+        #[cfg(target_arch = "x86_64")]
         unsafe {
             libc::signal(libc::SIGSEGV, libc::SIG_DFL);
-            asm!(
+            std::arch::asm!(
                 "sub rsp, 4096",
                 "mov rdi, rsp",
                 "mov ecx, 4096",

@@ -8,7 +8,6 @@ use std::{
     ptr::null,
 };
 
-#[cfg(target_arch = "x86_64")]
 use crate::compat::LowMemory;
 use crate::{
     cases::ext_number::BAD,
@@ -43,7 +42,6 @@ const MISSING: &CStr = c"/nonexistent/file";
 const FAR: i64 = 0x5_0000_0007;
 
 /// The halves of a 64-bit value, as a 32-bit program passes them.
-#[cfg(target_arch = "x86_64")]
 fn halves(value: i64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]
 }
@@ -56,8 +54,7 @@ fn truncate(r: &mut Row) {
     let path = dir.file("file");
     let (_, event) = succeeds!(r, path.as_ptr(), 5i64);
     event.text("path", &path).i64("length", 5);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let path32 = LowMemory::new().put(path.to_bytes_with_nul());
         let event = r.call32(-i64::from(libc::EINVAL), [path32, -3i32 as u32, 0, 0, 0, 0]);
         event.text("path", &path).i64("length", -3);
@@ -77,8 +74,7 @@ fn fallocate(r: &mut Row) {
     let file = Scratch::new().open_file("file");
     let (_, event) = succeeds!(r, file.as_raw_fd(), 1, 7i64, 9i64);
     event.i64("fd", fd_of(&file)).u32("mode", 1).i64("offset", 7).i64("len", 9);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let ([offset, offset_high], [len, len_high]) = (halves(FAR), halves(FAR + 2));
         let event = r.call32(-9, [BAD as u32, 3, offset, offset_high, len, len_high]);
         event.i64("fd", BAD.into()).u32("mode", 3).i64("offset", FAR).i64("len", FAR + 2);
@@ -91,8 +87,7 @@ fn fadvise64(r: &mut Row) {
     let file = Scratch::new().open_file("file");
     let (_, event) = succeeds!(r, file.as_raw_fd(), 7i64, 9i64, 2);
     event.i64("fd", fd_of(&file)).i64("offset", 7).u64("len", 9).u32("advice", 2);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let [offset, offset_high] = halves(FAR);
         let event = r.call32(0, [file.as_raw_fd() as u32, offset, offset_high, 9, 3, 0]);
         event.i64("fd", fd_of(&file)).i64("offset", FAR).u64("len", 9).u32("advice", 3);
@@ -106,8 +101,7 @@ fn readahead(r: &mut Row) {
     let file = File::open("/proc/self/exe").unwrap();
     let (_, event) = succeeds!(r, file.as_raw_fd(), 7i64, 9usize);
     event.i64("fd", fd_of(&file)).i64("offset", 7).u64("count", 9);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let [offset, offset_high] = halves(FAR);
         let event = r.call32(-9, [BAD as u32, offset, offset_high, 9, 0, 0]);
         event.i64("fd", BAD.into()).i64("offset", FAR).u64("count", 9);
@@ -143,8 +137,7 @@ fn preadv2(r: &mut Row) {
     let (ret, event) = succeeds!(r, file.as_raw_fd(), iov.as_ptr(), 2usize, 3i64, 0usize, 0);
     assert_eq!(ret, 7);
     vector(&event, fd_of(&file), 2, 3, 0).bytes("iov", b"3456789");
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut low = LowMemory::new();
         let data = low.put(b"#########");
         let iov = low.put_words(&[data, 9]);
@@ -163,8 +156,7 @@ fn pwritev2(r: &mut Row) {
     let file = Scratch::new().open_file("file");
     let (_, event) = succeeds!(r, file.as_raw_fd(), iov.as_ptr(), 2usize, 3i64, 0usize, 2);
     vector(&event, fd_of(&file), 2, 3, 2).bytes("iov", b"first second");
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut low = LowMemory::new();
         let data = low.put(b"third");
         let iov = low.put_words(&[data, 5]);
@@ -233,8 +225,7 @@ fn sync_file_range(r: &mut Row) {
     let file = Scratch::new().open_file("file");
     let (_, event) = succeeds!(r, file.as_raw_fd(), 7i64, 9i64, 2);
     event.i64("fd", fd_of(&file)).i64("offset", 7).i64("nbytes", 9).u32("flags", 2);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let ([offset, offset_high], [nbytes, nbytes_high]) = (halves(FAR), halves(FAR + 2));
         let event = r.call32(-9, [BAD as u32, offset, offset_high, nbytes, nbytes_high, 6]);
         event.i64("fd", BAD.into()).i64("offset", FAR).i64("nbytes", FAR + 2).u32("flags", 6);

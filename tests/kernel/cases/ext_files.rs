@@ -15,7 +15,6 @@ use crate::{
     scratch::{Scratch, fd_of, identity},
     succeeds, syscall,
 };
-#[cfg(target_arch = "x86_64")]
 use crate::{cases::ext_number::i386, compat::LowMemory};
 
 pub const ROWS: &[RowTest] = rows![
@@ -71,8 +70,7 @@ fn statx(r: &mut Row) {
                 ("stx_dev_minor", buf.stx_dev_minor.into()),
             ],
         );
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut low = LowMemory::new();
         let (path, buf) = (low.put(dir.path("file").to_bytes_with_nul()), low.put(&[0; 256]));
         let event = r.call32(0, [CWD as u32, path, 0, 0x200, buf, 0]);
@@ -82,7 +80,6 @@ fn statx(r: &mut Row) {
 }
 
 /// The calls of 32-bit programs that fill in the oldest form of `struct stat`.
-#[cfg(target_arch = "x86_64")]
 fn old_stat(r: &mut Row, name: &str, is_path: bool) {
     let dir = Scratch::new();
     let file = dir.open_file("file");
@@ -110,11 +107,6 @@ fn old_stat(r: &mut Row, name: &str, is_path: bool) {
         assert_eq!(ret, -i64::from(libc::EOVERFLOW));
         event.empty("statbuf");
     }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn old_stat(r: &mut Row, _name: &str, _is_path: bool) {
-    r.native();
 }
 
 fn oldstat(r: &mut Row) {
@@ -175,8 +167,7 @@ fn utime(r: &mut Row) {
     event.text("path", &path).members("times", &[("actime", 11), ("modtime", 12)]);
     let (_, event) = succeeds!(r, path.as_ptr(), null::<u8>());
     event.text("path", &path).empty("times");
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut low = LowMemory::new();
         let (path32, times) = (low.put(path.to_bytes_with_nul()), low.put_words(&[11, 12]));
         let event = r.call32(0, [path32, times, 0, 0, 0, 0]);
@@ -195,8 +186,7 @@ fn utimes(r: &mut Row) {
     let path = dir.file("file");
     let (_, event) = succeeds!(r, path.as_ptr(), TIMES.as_ptr());
     event.text("path", &path).structure("times", &TIMES);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut low = LowMemory::new();
         let (path32, times) = (low.put(path.to_bytes_with_nul()), low.put_words(&[11, 12, 13, 14]));
         let event = r.call32(0, [path32, times, 0, 0, 0, 0]);
@@ -224,8 +214,7 @@ fn utimensat(r: &mut Row) {
     let path = dir.file("file");
     let (_, event) = succeeds!(r, libc::AT_FDCWD, path.as_ptr(), times.as_ptr(), NOFOLLOW);
     at(&event, CWD, &path).u32("flags", NOFOLLOW).structure("times", &times);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         const UTIMENSAT_TIME64: u16 = 412;
         let mut low = LowMemory::new();
         let path32 = low.put(path.to_bytes_with_nul());
@@ -318,7 +307,6 @@ fn file_setattr(r: &mut Row) {
 }
 
 /// A call of 32-bit programs: one entry of a directory.
-#[cfg(target_arch = "x86_64")]
 fn readdir(r: &mut Row) {
     let dir = Scratch::new();
     let mut low = LowMemory::new();
@@ -329,9 +317,4 @@ fn readdir(r: &mut Row) {
     let event = r.call32(1, [open.as_raw_fd() as u32, entry, 1, 0, 0, 0]);
     event.i64("fd", fd_of(&open)).u32("count", 1).members("dirp", &[("d_namlen", 1)]);
     assert_eq!(event.peek("dirp")[11..13], *b".\0");
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn readdir(r: &mut Row) {
-    r.native();
 }

@@ -2,7 +2,6 @@
 
 use std::os::fd::AsRawFd;
 
-#[cfg(target_arch = "x86_64")]
 use crate::compat::LowMemory;
 use crate::{
     by_number,
@@ -204,8 +203,7 @@ fn mbind(r: &mut Row) {
     let (_, event) = succeeds!(r, pages.0, PAGE, MPOL_BIND, NODE_0.as_ptr(), 64usize, 1);
     event.u64("addr", pages.0 as u64).u64("size", 4096).u64("mode", 2).bytes("nodemask", bytes(&NODE_0[..1]));
     event.u64("maxnode", 64).u32("flags", 1);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mask = LowMemory::new().put_words(&[3, 1]);
         let event = r.call32(-22, [0x1003, 9, 1, mask, 33, 2]);
         event.u64("addr", 0x1003).u64("size", 9).u64("mode", 1).bytes("nodemask", &[3, 0, 0, 0]);

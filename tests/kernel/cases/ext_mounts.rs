@@ -2,7 +2,6 @@
 
 use std::{ffi::CStr, os::fd::AsRawFd, ptr::null};
 
-#[cfg(target_arch = "x86_64")]
 use crate::{cases::ext_number::i386, compat::LowMemory};
 use crate::{
     cases::{
@@ -49,8 +48,7 @@ fn statfs(r: &mut Row) {
     event.text("path", c"/dev/shm").structure("buf", &buf);
     let (size, free) = (buf.f_bsize, buf.f_files);
     event.members("buf", &[("f_type", TMPFS), ("f_bsize", size), ("f_files", free as i64)]);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut low = LowMemory::new();
         let (path, buf) = (low.put(b"/dev/shm\0"), low.put(&[0; 64]));
         let event = r.call32(0, [path, buf, 0, 0, 0, 0]);
@@ -67,7 +65,6 @@ fn fstatfs(r: &mut Row) {
 }
 
 /// Calls of 32-bit programs alone.
-#[cfg(target_arch = "x86_64")]
 fn statfs64(r: &mut Row) {
     let mut low = LowMemory::new();
     let (missing, path) = (low.put(MISSING.to_bytes_with_nul()), low.put(b"/dev/shm\0"));
@@ -79,7 +76,6 @@ fn statfs64(r: &mut Row) {
     event.members("buf", &[("f_type", TMPFS), ("f_namelen", 255)]);
 }
 
-#[cfg(target_arch = "x86_64")]
 fn fstatfs64(r: &mut Row) {
     let buf = LowMemory::new().put(&[0; 84]);
     let file = Scratch::new().open_file("file");
@@ -88,16 +84,6 @@ fn fstatfs64(r: &mut Row) {
     let (ret, event) = r.result32(i386("fstatfs64"), [file.as_raw_fd() as u32, 84, buf, 0, 0, 0]);
     assert_eq!(ret, 0);
     event.i64("fd", fd_of(&file)).u32("size", 84).members("buf", &[("f_type", TMPFS), ("f_namelen", 255)]);
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn statfs64(r: &mut Row) {
-    r.native();
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn fstatfs64(r: &mut Row) {
-    r.native();
 }
 
 fn ustat(r: &mut Row) {

@@ -6,7 +6,6 @@ pub const CWD: i64 = libc::AT_FDCWD as i64;
 pub const BAD: i32 = -7;
 
 /// Returns the number of a call of 32-bit programs.
-#[cfg(target_arch = "x86_64")]
 pub fn i386(name: &str) -> u16 {
     scap::events::Syscall::by_name(name).and_then(|call| call.number(scap::events::Arch::I386)).unwrap()
 }

@@ -67,7 +67,7 @@ fn wait4(t: &mut Row) {
     event.i64("pid", -i64::from(NO_PID)).empty("wstatus").u32("options", 0x4000_0001).empty("rusage");
 
     // The child has not ended: the kernel fills in nothing.
-    let waiting = child(|| syscall!(SYS_pause));
+    let waiting = child(|| syscall!(SYS_ppoll, 0, 0, 0, 0, 0));
     let (res, event) = t.succeeds(|| syscall!(SYS_wait4, waiting, &raw mut status, options, &raw mut usage));
     assert_eq!(res, 0);
     event.i64("pid", waiting).empty("wstatus").u32("options", 0x4000_0001).empty("rusage");
@@ -144,7 +144,6 @@ fn gettid(t: &mut Row) {
 }
 
 fn getpgrp(t: &mut Row) {
-    #[cfg(target_arch = "x86_64")]
     t.succeeds(|| syscall!(SYS_getpgrp));
 }
 
@@ -167,19 +166,16 @@ fn set_tid_address(t: &mut Row) {
 }
 
 fn arch_prctl(t: &mut Row) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        const ARCH_GET_FS: u32 = 0x1003;
-        let mut fs = 0u64;
-        t.fails(libc::EINVAL, || syscall!(SYS_arch_prctl, 0x7777, 0x5678_9abcusize))
-            .u32("code", 0x7777)
-            .u64("addr", 0x5678_9abc);
-        let address = &raw mut fs;
-        t.succeeds(|| syscall!(SYS_arch_prctl, ARCH_GET_FS, address))
-            .1
-            .u32("code", ARCH_GET_FS)
-            .u64("addr", address as u64);
-    }
+    const ARCH_GET_FS: u32 = 0x1003;
+    let mut fs = 0u64;
+    t.fails(libc::EINVAL, || syscall!(SYS_arch_prctl, 0x7777, 0x5678_9abcusize))
+        .u32("code", 0x7777)
+        .u64("addr", 0x5678_9abc);
+    let address = &raw mut fs;
+    t.succeeds(|| syscall!(SYS_arch_prctl, ARCH_GET_FS, address))
+        .1
+        .u32("code", ARCH_GET_FS)
+        .u64("addr", address as u64);
 }
 
 fn personality(t: &mut Row) {

@@ -164,7 +164,6 @@ fn rt_sigsuspend(t: &mut Row) {
 }
 
 fn pause(t: &mut Row) {
-    #[cfg(target_arch = "x86_64")]
     t.interrupted(ERESTARTNOHAND, || {
         handle();
         let timer = [0i64, 0, 0, 20_000];

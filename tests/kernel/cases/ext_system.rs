@@ -187,40 +187,30 @@ fn getrandom(t: &mut Row) {
 }
 
 fn ioperm(t: &mut Row) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let event = t.fails(libc::EINVAL, || syscall!(SYS_ioperm, 0xffff0usize, 17usize, -2));
-        event.u64("from", 0xffff0).u64("num", 17).i32("turn_on", -2);
-        let event = t.in_child(|| syscall!(SYS_ioperm, 0x80usize, 2usize, 0));
-        event.i64("res", 0).u64("from", 0x80).u64("num", 2).i32("turn_on", 0);
-    }
+    let event = t.fails(libc::EINVAL, || syscall!(SYS_ioperm, 0xffff0usize, 17usize, -2));
+    event.u64("from", 0xffff0).u64("num", 17).i32("turn_on", -2);
+    let event = t.in_child(|| syscall!(SYS_ioperm, 0x80usize, 2usize, 0));
+    event.i64("res", 0).u64("from", 0x80).u64("num", 2).i32("turn_on", 0);
 }
 
 fn iopl(t: &mut Row) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        t.fails(libc::EINVAL, || syscall!(SYS_iopl, 9)).i32("level", 9);
-        t.in_child(|| syscall!(SYS_iopl, 0)).i64("res", 0).i32("level", 0);
-    }
+    t.fails(libc::EINVAL, || syscall!(SYS_iopl, 9)).i32("level", 9);
+    t.in_child(|| syscall!(SYS_iopl, 0)).i64("res", 0).i32("level", 0);
 }
 
 fn modify_ldt(t: &mut Row) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let mut table = [0x11u8; 24];
-        let (_, event) = t.succeeds(|| syscall!(SYS_modify_ldt, 2, table.as_mut_ptr(), 24usize));
-        event.u32("func", 2).empty("ptr").u64("bytecount", 24);
-        let length = event.number("res") as usize;
-        event.bytes("table", &table[..length]);
-        let entry = [0x3fff_u32, 0x1234_5000, 0xfff, 0xf1];
-        // The kernel makes the error unsigned.
-        let (ret, event) = t.succeeds(|| syscall!(SYS_modify_ldt, 17, entry.as_ptr(), 16usize));
-        assert_eq!(ret as i32, -libc::EINVAL);
-        event.u32("func", 17).u64("bytecount", 16).empty("table").structure("ptr", &entry);
-        let members =
-            [("entry_number", 0x3fff), ("base_addr", 0x1234_5000), ("limit", 0xfff), ("flags", 0xf1)];
-        event.members("ptr", &members);
-    }
+    let mut table = [0x11u8; 24];
+    let (_, event) = t.succeeds(|| syscall!(SYS_modify_ldt, 2, table.as_mut_ptr(), 24usize));
+    event.u32("func", 2).empty("ptr").u64("bytecount", 24);
+    let length = event.number("res") as usize;
+    event.bytes("table", &table[..length]);
+    let entry = [0x3fff_u32, 0x1234_5000, 0xfff, 0xf1];
+    // The kernel makes the error unsigned.
+    let (ret, event) = t.succeeds(|| syscall!(SYS_modify_ldt, 17, entry.as_ptr(), 16usize));
+    assert_eq!(ret as i32, -libc::EINVAL);
+    event.u32("func", 17).u64("bytecount", 16).empty("table").structure("ptr", &entry);
+    let members = [("entry_number", 0x3fff), ("base_addr", 0x1234_5000), ("limit", 0xfff), ("flags", 0xf1)];
+    event.members("ptr", &members);
 }
 
 /// Calls that only the kernel's own code makes: without it they fail, or end the process.

@@ -50,8 +50,7 @@ fn fanotify_mark(r: &mut Row) {
     let (_, event) = succeeds!(r, watch.as_raw_fd(), 5, libc::FAN_OPEN, libc::AT_FDCWD, path.as_ptr());
     event.i64("fanotify_fd", fd_of(&watch)).u32("flags", 5).u64("mask", 0x20);
     event.i64("dirfd", CWD).text("path", &path);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let path32 = crate::compat::LowMemory::new().put(path.to_bytes_with_nul());
         let (watch32, cwd) = (watch.as_raw_fd() as u32, libc::AT_FDCWD as u32);
         let event = r.call32(0, [watch32, 1, 2, 0, cwd, path32]);

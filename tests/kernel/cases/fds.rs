@@ -3,7 +3,6 @@ use std::{
     ptr,
 };
 
-#[cfg(target_arch = "x86_64")]
 use scap::events::Schema;
 
 use crate::compat::{LowMemory, syscall32};
@@ -170,8 +169,7 @@ pub fn pipe_x(t: &mut Test) {
     let mut ends = [0; 2];
     let (_, params) = t.succeeds(|| syscall!(SYS_pipe, ends.as_mut_ptr()));
     is_pipe(&params, ends);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = LowMemory::new();
         let pointer = memory.put_words(&[0; 2]);
         let (_, params) = t.succeeds(|| syscall32(42, [pointer, 0, 0, 0, 0, 0]));
@@ -246,8 +244,8 @@ pub fn fcntl_x(t: &mut Test) {
     params.i64("res", fd).i64("fd", fd_of(&file)).u8("cmd", 26);
     drop(own(fd));
     // The commands that only 32-bit callers have: F_GETLK64, F_SETLK64, F_SETLKW64.
-    #[cfg(target_arch = "x86_64")]
-    for (command, expected) in [(12, 17), (13, 18), (14, 19), (libc::F_GETFD as u32, 2)] {
+    let of_32_bits = [(12, 17), (13, 18), (14, 19), (libc::F_GETFD as u32, 2)];
+    for (command, expected) in of_32_bits.into_iter().filter(|_| crate::compat::HERE) {
         let params = t.fails(libc::EBADF, || syscall32(221, [BAD as u32, command, 0, 0, 0, 0]));
         params.i64("res", EBADF).i64("fd", BAD).u8("cmd", expected);
     }
@@ -259,8 +257,7 @@ pub fn fcntl_x(t: &mut Test) {
         .u64("arg", u64::MAX - 1);
     let (_, params) = t.succeeds(|| syscall!(SYS_fcntl, fd_of(&file), libc::F_SETFD, libc::FD_CLOEXEC));
     params.i64("res", 0).i64("fd", fd_of(&file)).u8("cmd", 3).u64("arg", 1);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let params = t.fails(libc::EBADF, || syscall32(221, [BAD as u32, 2, u32::MAX, 0, 0, 0]));
         params.i64("res", EBADF).i64("fd", BAD).u8("cmd", 3).u64("arg", u32::MAX.into());
     }
@@ -334,8 +331,7 @@ pub fn lseek_x(t: &mut Test) {
             .u8("whence", 1);
     }
     // A 32-bit caller's offset is signed, too.
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let file = scratch.open_file("other");
         file.set_len(100).unwrap();
         let arguments = [fd_of(&file) as u32, -9i32 as u32, libc::SEEK_END as u32, 0, 0, 0];

@@ -1,6 +1,5 @@
 use scap::events::{Arch, Syscall};
 
-#[cfg(target_arch = "x86_64")]
 use crate::compat::syscall32;
 use crate::{
     harness::{Params, Test},
@@ -18,7 +17,6 @@ fn assert_call(event: &Params, name: &str, arch: Arch) {
 }
 
 /// Calls that only 32-bit programs have: one selected with a 64-bit call, one by name, one through socketcall.
-#[cfg(target_arch = "x86_64")]
 fn compat_calls(t: &mut Test) {
     let compat = |t: &mut Test, name: &str, errno: i32, args: [u32; 6]| {
         let number = call(name).number(Arch::I386).unwrap();
@@ -52,8 +50,7 @@ fn unknown_calls(t: &mut Test) {
     ] {
         t.fails(libc::ENOSYS, call(number)).u16("ID", 0).u16("nativeID", native);
     }
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         const X32: i64 = 1 << 30;
         for (number, native) in [(59 | X32, 59 | 1 << 14), (540 | X32, 540 | 1 << 14), (0x5000 | X32, 0xffff)]
         {
@@ -69,15 +66,17 @@ fn unknown_calls(t: &mut Test) {
 
 pub fn generic_e(t: &mut Test) {
     assert_call(&t.succeeds(|| syscall!(SYS_getppid)).1, "getppid", Arch::NATIVE);
-    #[cfg(target_arch = "x86_64")]
-    compat_calls(t);
+    if crate::compat::HERE {
+        compat_calls(t);
+    }
     unknown_calls(t);
 }
 
 pub fn generic_x(t: &mut Test) {
     assert_call(&t.succeeds(|| syscall!(SYS_getppid)).1, "getppid", Arch::NATIVE);
-    #[cfg(target_arch = "x86_64")]
-    compat_calls(t);
+    if crate::compat::HERE {
+        compat_calls(t);
+    }
     return_from_a_handler(t);
     unknown_calls(t);
 }

@@ -126,8 +126,9 @@ pub fn getresuid_x(t: &mut Test) {
         syscall!(SYS_getresuid, real, effective, saved)
     });
     assert_users(&event, 0, USERS);
-    #[cfg(target_arch = "x86_64")]
-    compat::getres(t, compat::GETRESUID, set_users, |event, ids| assert_users(event, 0, ids), USERS);
+    if crate::compat::HERE {
+        compat::getres(t, compat::GETRESUID, set_users, |event, ids| assert_users(event, 0, ids), USERS);
+    }
 }
 
 pub fn getresgid_e(t: &mut Test) {
@@ -147,8 +148,9 @@ pub fn getresgid_x(t: &mut Test) {
         syscall!(SYS_getresgid, real, effective, saved)
     });
     assert_groups(&event, 0, GROUPS);
-    #[cfg(target_arch = "x86_64")]
-    compat::getres(t, compat::GETRESGID, set_groups, |event, ids| assert_groups(event, 0, ids), GROUPS);
+    if crate::compat::HERE {
+        compat::getres(t, compat::GETRESGID, set_groups, |event, ids| assert_groups(event, 0, ids), GROUPS);
+    }
 }
 
 pub fn setuid_e(t: &mut Test) {
@@ -160,8 +162,7 @@ pub fn setuid_x(t: &mut Test) {
     t.fails(libc::EINVAL, || syscall!(SYS_setuid, INVALID)).i64("res", EINVAL).u32("uid", INVALID);
     t.succeeds(|| syscall!(SYS_setuid, 0)).1.i64("res", 0).u32("uid", 0);
     changes(t, || syscall!(SYS_setuid, 65534)).i64("res", 0).u32("uid", 65534);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         use crate::compat::syscall32;
 
         // 32-bit and 16-bit ids: the remaining bits are ignored.
@@ -226,8 +227,7 @@ pub fn setresuid_x(t: &mut Test) {
     });
     assert_eq!(ret, EPERM);
     assert_users(&event, EPERM, [1, 2, 3]);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let event = changes(t, || crate::compat::syscall32(164, [1, 0xffff, 3, 0, 0, 0]));
         assert_users(&event, 0, [1, INVALID, 3]);
     }
@@ -246,7 +246,6 @@ pub fn setresgid_x(t: &mut Test) {
     assert_groups(&event, EPERM, [1, 2, 3]);
 }
 
-#[cfg(target_arch = "x86_64")]
 mod compat {
     use super::*;
     use crate::compat::{LowMemory, syscall32};

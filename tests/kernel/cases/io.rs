@@ -129,8 +129,7 @@ pub fn pread64_x(t: &mut Test) {
     let (_, event) = t.succeeds(|| syscall!(SYS_pread64, fd, buffer.as_mut_ptr(), 64, 6i64));
     assert_exit(&event, 5, b"world", fd, 64);
     event.u64("pos", 6);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let address = memory.put(&[b'x'; 16]);
         let (_, event) = t.succeeds(|| crate::compat::syscall32(180, [fd as u32, address, 16, 9, 0, 0]));

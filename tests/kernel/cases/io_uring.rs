@@ -56,8 +56,7 @@ pub fn io_uring_setup_x(t: &mut Test) {
     assert_eq!(params[..2], [8, 64]);
     assert_ne!(params[5], 0);
     assert_setup(&event, fd, 5, &params, 16 | 32);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let params = memory.put_words(&[0; 30]);
         let (fd, event) = t.succeeds(|| crate::compat::syscall32(425, [2, params, 0, 0, 0, 0]));

@@ -49,8 +49,7 @@ pub fn getrlimit_x(t: &mut Test) {
         syscall!(SYS_getrlimit, libc::RLIMIT_CORE, to.as_mut_ptr())
     });
     assert_limit(&event, 0, [77, -1], CORE);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let to = memory.put_words(&[0; 2]);
         let (_, event) = of_child(t, || {
@@ -77,8 +76,7 @@ pub fn setrlimit_x(t: &mut Test) {
     let (ret, event) = of_child(t, || syscall!(SYS_setrlimit, libc::RLIMIT_CORE, limit.as_ptr()));
     assert_eq!(ret, 0);
     assert_limit(&event, 0, limit, CORE);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let limit = memory.put_words(&[71, u32::MAX]);
         let (ret, event) = of_child(t, || crate::compat::syscall32(75, [CORE.into(), limit, 0, 0, 0, 0]));
@@ -129,8 +127,7 @@ pub fn prlimit64_x(t: &mut Test) {
     let (ret, event) = of_child(t, || syscall!(SYS_prlimit64, 0, libc::RLIMIT_CORE, from, 0));
     assert_eq!(ret, 0);
     assert_prlimit(&event, 0, new, [0, 0], 0, CORE);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let new = memory.put_words(&[6, 1, 7, 1]);
         let (ret, event) = of_child(t, || crate::compat::syscall32(340, [0, CORE.into(), new, 0, 0, 0]));

@@ -1,3 +1,4 @@
+use super::bases::in_directory;
 use crate::{
     harness::Test,
     scratch::{Scratch, fd_of, name},
@@ -29,6 +30,8 @@ pub fn link_x(t: &mut Test) {
         .i64("res", 0)
         .text("oldpath", &old)
         .text("newpath", &new);
+    let event = in_directory(t, &scratch.root(), || syscall!(SYS_link, c"old".as_ptr(), c"other".as_ptr()));
+    event.text("oldbase", &scratch.root()).text("newpath", c"other").text("newbase", &scratch.root());
     t.fails(libc::EFAULT, || syscall!(SYS_link, old.as_ptr(), 1usize))
         .i64("res", EFAULT)
         .text("oldpath", &old)
@@ -95,7 +98,11 @@ pub fn linkat_x(t: &mut Test) {
     .text("oldpath", &old)
     .i64("newdir", fd_of(&to_directory))
     .text("newpath", &new)
-    .u32("flags", 0);
+    .u32("flags", 0)
+    .text("oldbase", &from.root())
+    .u8("oldbase_flags", 0)
+    .text("newbase", &to.root())
+    .u8("newbase_flags", 0);
     let other = to.path("other");
     t.succeeds(|| {
         let flags = libc::AT_EMPTY_PATH;
@@ -107,7 +114,12 @@ pub fn linkat_x(t: &mut Test) {
     .text("oldpath", &empty)
     .i64("newdir", BAD)
     .text("newpath", &other)
-    .u32("flags", 4096);
+    .u32("flags", 4096)
+    // An empty path starts from the file itself.
+    .text("oldbase", &from.path("old"))
+    .u8("oldbase_flags", 0)
+    .empty("newbase")
+    .u8("newbase_flags", 0);
     // Only two of the flags have names.
     t.fails(libc::EINVAL, || syscall!(SYS_linkat, BAD, 1usize, libc::AT_FDCWD, 0usize, 0x101))
         .i64("res", EINVAL)

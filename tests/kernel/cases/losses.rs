@@ -5,7 +5,7 @@ use std::os::{fd::AsRawFd, unix::net::UnixDatagram};
 use scap::ledger::{Cause, Losses};
 use scapd::probe::Counters;
 
-use super::messages::*;
+use super::{look_at, messages::*};
 use crate::{harness::Test, marks::Way, scratch::own, syscall};
 
 fn only(cause: Cause) -> Losses {
@@ -63,13 +63,13 @@ pub fn larger_than_an_event_may_be(t: &mut Test) {
 
 pub fn no_scratch_area(t: &mut Test) {
     t.count_apart();
-    let access = || syscall!(SYS_access, c"/".as_ptr(), 0);
-    t.succeeds(access).1.rest_does_not_matter();
-    assert_eq!(t.loses_while_in_use(Way::Exit, access), only(Cause::NoScratch));
+    let look = || look_at(c"/");
+    t.succeeds(look).1.rest_does_not_matter();
+    assert_eq!(t.loses_while_in_use(Way::Exit, look), only(Cause::NoScratch));
     assert_eq!(t.counters(), Counters { seen: 2, lost_no_scratch: 1, ..Counters::default() });
     assert_eq!(t.lost_on_cpus(), 1);
     // Enter events have another scratch area, which their program does not use here.
-    assert_eq!(t.loses_while_in_use(Way::Enter, access).sum(), 0);
+    assert_eq!(t.loses_while_in_use(Way::Enter, look).sum(), 0);
     // The area is free again.
-    t.succeeds(access).1.rest_does_not_matter();
+    t.succeeds(look).1.rest_does_not_matter();
 }

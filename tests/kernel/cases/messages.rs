@@ -123,8 +123,7 @@ pub fn sendto_x(t: &mut Test) {
     let (_, event) = t.succeeds(|| send(fd));
     assert_sent(&event, 7, TEXT, fd, 7);
     event.empty("tuple");
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let (_receiver, to) = datagram(LOOPBACK);
         let (sender, from) = datagram(LOOPBACK);
@@ -274,8 +273,7 @@ pub fn sendmsg_x(t: &mut Test) {
     let (_, event) = t.succeeds(|| sendmsg(sender.as_raw_fd(), &message(&mut iovecs, &mut addr)));
     assert_sent(&event, 7, TEXT, sender.as_raw_fd(), 7);
     assert_unix_tuple(&event, &recorded(&name)).sender_alone();
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let (text, addr) = (memory.put(TEXT), memory.put(&raw(to)));
         let iovecs = memory.put_words(&[text, 2, text + 2, 5]);
@@ -346,8 +344,7 @@ pub fn recvmsg_x(t: &mut Test) {
     let (_, event) = t.succeeds(|| recvmsg(fd, &mut message(&mut iovecs, &mut addr)));
     assert_message(&event, 7, TEXT, fd);
     event.bytes("tuple", &tuple(from, to)).empty("msgcontrol");
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let (buffer, addr) = (memory.put(&[b'x'; 64]), memory.put(&[0; 128]));
         let iovecs = memory.put_words(&[buffer, 4, buffer + 32, 32]);

@@ -92,8 +92,7 @@ pub fn sendmmsg_x(t: &mut Test) {
         assert_message(&event, 5, fd, 5, b"other");
         event.bytes("tuple", &tuple(from, other_to));
     }
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         use crate::compat::{LowMemory, socketcall, syscall32};
 
         let mut memory = LowMemory::new();
@@ -154,8 +153,7 @@ pub fn recvmmsg_x(t: &mut Test) {
         event.bytes("tuple", &tuple(from, to)).empty("msgcontrol");
     }
     drop(events);
-    #[cfg(target_arch = "x86_64")]
-    for by_socketcall in [false, true] {
+    for by_socketcall in [false, true].into_iter().filter(|_| crate::compat::HERE) {
         use crate::compat::{LowMemory, socketcall, syscall32};
 
         let mut memory = LowMemory::new();

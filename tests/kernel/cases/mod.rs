@@ -4,6 +4,7 @@
 mod accept;
 mod access;
 mod addresses;
+mod bases;
 mod clone;
 mod descriptors;
 mod drop_failed;
@@ -11,12 +12,10 @@ mod epoll;
 mod exec;
 mod ext;
 mod ext_aio;
-#[cfg(target_arch = "x86_64")]
 mod ext_compat;
 mod ext_contents;
 mod ext_files;
 mod ext_ipc;
-#[cfg(target_arch = "x86_64")]
 mod ext_layouts32;
 mod ext_memory;
 mod ext_modules;
@@ -127,15 +126,16 @@ type SettingTest = (&'static str, &'static str, fn(&mut crate::harness::Test));
 
 /// The tests of settings.
 pub const SETTINGS: &[SettingTest] = &[
-    ("drop_failed", "access_x", drop_failed::leaves_out_returns_with_an_error),
+    ("drop_failed", "newfstatat_x", drop_failed::leaves_out_returns_with_an_error),
     ("drop_failed_connect", "connect_x", drop_failed::keeps_connections_that_are_being_made),
-    ("sieve_ids", "access_x", sieve::takes_tasks_by_their_ids),
-    ("sieve_names", "access_x", sieve::takes_tasks_by_their_names),
-    ("sieve_users", "access_x", sieve::takes_tasks_by_their_users),
-    ("sieve_user_namespaces", "access_x", sieve::takes_tasks_of_user_namespaces),
-    ("sieve_results", "access_x", sieve::takes_returns_by_their_results),
+    ("sieve_ids", "newfstatat_x", sieve::takes_tasks_by_their_ids),
+    ("sieve_names", "newfstatat_x", sieve::takes_tasks_by_their_names),
+    ("sieve_users", "newfstatat_x", sieve::takes_tasks_by_their_users),
+    ("sieve_user_namespaces", "newfstatat_x", sieve::takes_tasks_of_user_namespaces),
+    ("sieve_results", "newfstatat_x", sieve::takes_returns_by_their_results),
+    ("sieve_times", "nanosleep_x", sieve::takes_returns_by_their_times),
     ("sieve_state", "close_x", sieve::keeps_what_changes_the_state),
-    ("sieve_changes", "access_x", sieve::follows_a_change),
+    ("sieve_changes", "newfstatat_x", sieve::follows_a_change),
     ("sampling_by_clock", "generic_x", sampling::records_a_part_of_each_second),
     ("sampling_by_clock_on_enter", "generic_e", sampling::records_a_part_of_each_second_on_enter),
     ("sampling_classes", "close_x", sampling::treats_calls_by_their_class),
@@ -148,17 +148,20 @@ pub const SETTINGS: &[SettingTest] = &[
     ("values_left_out", "generic_x", values::can_be_left_out),
     ("values_in_memory", "generic_x", values::paths_and_structures),
     ("lost_too_large", "recvmsg_x", losses::larger_than_an_event_may_be),
-    ("lost_no_scratch", "access_x", losses::no_scratch_area),
+    ("lost_no_scratch", "newfstatat_x", losses::no_scratch_area),
     ("resolved_links", "openat_x", resolved::sees_through_links),
     ("resolved_flags", "openat_x", resolved::has_the_flags_that_the_event_lacks),
     ("resolved_without_a_name", "openat_x", resolved::says_what_has_no_path),
     ("resolved_roots", "openat_x", resolved::sees_through_roots_and_mounts),
     ("resolved_race", "openat_x", resolved::is_not_deceived_by_a_changed_argument),
+    ("bases_resolved", "unlinkat_x", bases::are_resolved),
+    ("bases_roots", "unlinkat_x", bases::are_seen_through_roots),
+    ("bases_of_two_paths", "renameat2_x", bases::are_told_apart),
     ("received_kinds", "recvmsg_x", received::are_described),
     ("received_sockets", "recvmsg_x", received::sockets_are_described),
     ("received_many", "recvmsg_x", received::are_described_up_to_a_limit),
-    ("wakeup_fixed", "access_e", wakeup::by_an_event_of_fixed_size),
-    ("wakeup_variable", "access_x", wakeup::by_an_event_of_variable_size),
+    ("wakeup_fixed", "newfstatat_e", wakeup::by_an_event_of_fixed_size),
+    ("wakeup_variable", "newfstatat_x", wakeup::by_an_event_of_variable_size),
     ("snaplen", "read_x", snaplen::changes_while_it_runs),
     ("dynamic_snaplen_ports", "sendto_x", snaplen::goes_by_ports),
     ("dynamic_snaplen_content", "write_x", snaplen::goes_by_content),
@@ -169,7 +172,6 @@ pub const SETTINGS: &[SettingTest] = &[
     ("dynamic_snaplen_sendmsg", "sendmsg_x", snaplen::of_messages_goes_by_their_address),
     ("dynamic_snaplen_recvmsg", "recvmsg_x", snaplen::of_messages_received),
     ("dynamic_snaplen_sendmmsg", "sendmmsg_x", snaplen::of_several_messages),
-    #[cfg(target_arch = "x86_64")]
     ("dynamic_snaplen_socketcall", "send_x", snaplen::of_socketcall),
 ];
 
@@ -189,12 +191,10 @@ const ROWS: &[&[RowTest]] = &[
     ext_time::ROWS,
     ext_watches::ROWS,
     ext_xattrs::ROWS,
-    #[cfg(target_arch = "x86_64")]
     ext_compat::ROWS,
 ];
 
-/// A row without a test does not compile. (On arm64, those of 32-bit programs have none.)
-#[cfg(target_arch = "x86_64")]
+/// A row without a test does not compile.
 macro_rules! tested {
     ($($kind:ident($name:ident, $($row:tt)*))*) => { $(tested!(@$kind $name);)* };
     (@CALL $name:ident) => {
@@ -203,7 +203,6 @@ macro_rules! tested {
     };
     (@$kind:ident $name:ident) => {};
 }
-#[cfg(target_arch = "x86_64")]
 scap::with_extensions!(tested);
 
 /// The tests of CALL rows: on this machine's calls, and on those of 32-bit programs.
@@ -211,9 +210,9 @@ pub fn rows() -> Vec<(String, RowTest)> {
     let named = |prefix: &str, rows: &[RowTest]| -> Vec<_> {
         rows.iter().map(|row| (format!("{prefix}::{}", row.0), *row)).collect()
     };
-    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
     let mut tests = named("rows", &ROWS.concat());
-    #[cfg(target_arch = "x86_64")]
-    tests.extend(named("rows32", ext_layouts32::ROWS));
+    if crate::compat::HERE {
+        tests.extend(named("rows32", ext_layouts32::ROWS));
+    }
     tests
 }

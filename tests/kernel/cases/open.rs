@@ -168,8 +168,7 @@ pub fn open_x(t: &mut Test) {
     params.empty("name").u32("flags", RDONLY).u32("mode", 0);
     is_no_file(&params, -i64::from(libc::EFAULT));
 
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let path = crate::compat::LowMemory::new().put(new.as_bytes_with_nul());
         let flags = libc::O_RDWR | libc::O_NONBLOCK | libc::O_CREAT;
         let (fd, params) = t.succeeds(|| crate::compat::syscall32(5, [path, flags as u32, 0o640, 0, 0, 0]));

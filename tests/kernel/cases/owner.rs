@@ -132,8 +132,7 @@ pub fn chown_x(t: &mut Test) {
     assert_owner(event.text("path", &file), 0, SAME, 65534);
     let event = t.fails(libc::EFAULT, || syscall!(SYS_chown, 0usize, 7, SAME));
     assert_owner(event.empty("path"), EFAULT, 7, SAME);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         // 32-bit callers have two such calls; this one has 32-bit ids.
         let path = crate::compat::LowMemory::new().put(file.as_bytes_with_nul());
         let (_, event) = t.succeeds(|| crate::compat::syscall32(212, [path, SAME, 70_000, 0, 0, 0]));

@@ -1,10 +1,11 @@
 use std::{
     env,
-    ffi::CString,
+    ffi::{CStr, CString},
     fs::Metadata,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
 };
 
+use super::bases::in_directory;
 use crate::{
     harness::{Params, Test},
     scratch::{Scratch, fd_of, name},
@@ -60,8 +61,7 @@ pub fn stat_x(t: &mut Test) {
         is_stat(event.i64("res", 0).text("path", path), &attributes(&name(&real(path))));
     }
     t.fails(libc::EFAULT, || syscall!(SYS_stat, 0usize, stat.as_mut_ptr())).i64("res", EFAULT).empty("path");
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let (address, stat) = (memory.put(c"/bin/true".to_bytes_with_nul()), memory.put(&[0; 256]));
         let file = attributes(&name(&real(&name("/bin/true"))));
@@ -111,8 +111,7 @@ pub fn fstat_x(t: &mut Test) {
     let directory = scratch.open();
     let event = t.succeeds(|| syscall!(SYS_fstat, fd_of(&directory), stat.as_mut_ptr())).1;
     is_stat(event.i64("res", 0).i64("fd", fd_of(&directory)), &directory.metadata().unwrap());
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let stat = crate::compat::LowMemory::new().put(&[0; 256]);
         // fstat and fstat64.
         for number in [108, 197] {
@@ -121,6 +120,12 @@ pub fn fstat_x(t: &mut Test) {
             is_stat(event.i64("res", 0).i64("fd", fd.into()), &directory.metadata().unwrap());
         }
     }
+}
+
+/// Makes a call that changes nothing and that every architecture has: newfstatat.
+pub fn look_at(path: &CStr) -> i64 {
+    let mut stat = [0u8; size_of::<libc::stat>()];
+    syscall!(SYS_newfstatat, libc::AT_FDCWD, path.as_ptr(), stat.as_mut_ptr(), 0)
 }
 
 pub fn newfstatat_e(t: &mut Test) {
@@ -162,8 +167,7 @@ pub fn newfstatat_x(t: &mut Test) {
         .i64("dirfd", BAD)
         .empty("path")
         .u32("flags", 0);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         // fstatat64 is its 32-bit equivalent.
         let mut memory = crate::compat::LowMemory::new();
         let (address, stat) = (memory.put(path.as_bytes_with_nul()), memory.put(&[0; 256]));
@@ -292,6 +296,9 @@ pub fn rmdir_x(t: &mut Test) {
     let (missing, old) = (scratch.path("missing"), scratch.directory("old"));
     t.fails(libc::ENOENT, || syscall!(SYS_rmdir, missing.as_ptr())).i64("res", ENOENT).text("path", &missing);
     t.succeeds(|| syscall!(SYS_rmdir, old.as_ptr())).1.i64("res", 0).text("path", &old);
+    scratch.directory("old");
+    let event = in_directory(t, &scratch.root(), || syscall!(SYS_rmdir, c"old".as_ptr()));
+    event.text("path", c"old").text("base", &scratch.root()).u8("base_flags", 0);
 }
 
 pub fn unlink_e(t: &mut Test) {
@@ -308,6 +315,9 @@ pub fn unlink_x(t: &mut Test) {
         .i64("res", ENOENT)
         .text("path", &missing);
     t.succeeds(|| syscall!(SYS_unlink, old.as_ptr())).1.i64("res", 0).text("path", &old);
+    scratch.file("old");
+    let event = in_directory(t, &scratch.root(), || syscall!(SYS_unlink, c"old".as_ptr()));
+    event.text("path", c"old").text("base", &scratch.root()).u8("base_flags", 0);
 }
 
 pub fn unlinkat_e(t: &mut Test) {
@@ -338,7 +348,9 @@ pub fn unlinkat_x(t: &mut Test) {
         .i64("res", 0)
         .i64("dirfd", fd_of(&directory))
         .text("name", &old)
-        .u32("flags", 512);
+        .u32("flags", 512)
+        .text("base", &scratch.root())
+        .u8("base_flags", 0);
 }
 
 pub fn rename_e(t: &mut Test) {
@@ -360,6 +372,8 @@ pub fn rename_x(t: &mut Test) {
         .i64("res", 0)
         .text("oldpath", &old)
         .text("newpath", &new);
+    let event = in_directory(t, &scratch.root(), || syscall!(SYS_rename, new.as_ptr(), c"newer".as_ptr()));
+    event.empty("oldbase").text("newpath", c"newer").text("newbase", &scratch.root());
     t.fails(libc::EFAULT, || syscall!(SYS_rename, 1usize, new.as_ptr()))
         .i64("res", EFAULT)
         .empty("oldpath")
@@ -394,7 +408,11 @@ pub fn renameat_x(t: &mut Test) {
     .i64("olddirfd", fd_of(&from_directory))
     .text("oldpath", &old)
     .i64("newdirfd", fd_of(&to_directory))
-    .text("newpath", &new);
+    .text("newpath", &new)
+    .text("oldbase", &from.root())
+    .u8("oldbase_flags", 0)
+    .text("newbase", &to.root())
+    .u8("newbase_flags", 0);
 }
 
 pub fn renameat2_e(t: &mut Test) {
@@ -437,5 +455,9 @@ pub fn renameat2_x(t: &mut Test) {
     .text("oldpath", &old)
     .i64("newdirfd", fd_of(&to_directory))
     .text("newpath", &new)
-    .u32("flags", 2);
+    .u32("flags", 2)
+    .text("oldbase", &from.root())
+    .u8("oldbase_flags", 0)
+    .text("newbase", &to.root())
+    .u8("newbase_flags", 0);
 }

@@ -112,8 +112,7 @@ pub fn poll_x(t: &mut Test) {
     let (ret, event) = t.succeeds(|| poll(&mut fds, 5));
     event.i64("res", ret);
     assert_polled(&event, &list(&vec![(reader.as_raw_fd(), IN); KEPT]), 5);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let fds = memory.put_words(&[reader.as_raw_fd() as u32, 1]);
         let (_, event) = t.succeeds(|| crate::compat::syscall32(168, [fds, 1, -1i32 as u32, 0, 0, 0]));
@@ -163,8 +162,7 @@ pub fn ppoll_x(t: &mut Test) {
     let event = t.fails(libc::EFAULT, || syscall!(SYS_ppoll, 1usize, 1, 0, 0, 0));
     event.i64("res", EFAULT);
     assert_ppolled(&event, &list(&[]), 0, 0);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let fds = memory.put_words(&[fd as u32, 1]);
         let signals = memory.put_words(&[SIGMASK, 1 << 8]);

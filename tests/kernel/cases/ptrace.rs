@@ -92,8 +92,7 @@ pub fn ptrace_x(t: &mut Test) {
     assert_event(&event, 0, &number(9), &signal(libc::SIGKILL), CONT, child.0.into());
     drop(child);
     assert_requests(t);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         // Words of 32 bits.
         let mut memory = crate::compat::LowMemory::new();
         let from = memory.put_words(&[0x5566_7788, 0x1122_3344]);

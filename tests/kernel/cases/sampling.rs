@@ -6,6 +6,7 @@ use std::{
 
 use scapd::probe::{Directions, SampleRatio};
 
+use super::look_at;
 use crate::{
     harness::{Params, Test},
     syscall,
@@ -104,7 +105,7 @@ fn alternates(t: &mut Test, events_of_a_call: u64) {
 pub fn treats_calls_by_their_class(t: &mut Test) {
     let file = File::open("/").unwrap();
     let fd = file.as_raw_fd();
-    t.select(&["close", "fcntl", "access", "openat", "getppid"]);
+    t.select(&["close", "fcntl", "newfstatat", "openat", "getppid"]);
     let mut programs = |control: Option<SampleRatio>| -> (Vec<&'static str>, u64) {
         t.change(|c| c.set_sampling(control));
         let before = t.left_out().sampled;
@@ -113,7 +114,7 @@ pub fn treats_calls_by_their_class(t: &mut Test) {
             let copy = syscall!(SYS_fcntl, fd, libc::F_DUPFD, 0);
             syscall!(SYS_fcntl, fd, libc::F_GETFL);
             syscall!(SYS_close, copy);
-            syscall!(SYS_access, c"/".as_ptr(), 0);
+            look_at(c"/");
             syscall!(SYS_openat, -1, c"nowhere".as_ptr(), 0);
             syscall!(SYS_getppid)
         });
@@ -124,13 +125,13 @@ pub fn treats_calls_by_their_class(t: &mut Test) {
         ["fcntl_e", "fcntl_x"],
         ["fcntl_e", "fcntl_x"],
         ["close_e", "close_x"],
-        ["access_e", "access_x"],
+        ["newfstatat_e", "newfstatat_x"],
         ["openat_e", "openat_x"],
         ["generic_e", "generic_x"],
     ]
     .concat();
     assert_eq!(programs(None), (every.clone(), 0));
-    // Both events of F_GETFL, and of access. A failing close is unknown at its entry: both events stay.
+    // Both events of F_GETFL, and of newfstatat. A failing close is unknown at its entry: both events stay.
     let sampled = [
         "close_e",
         "close_x",

@@ -111,8 +111,7 @@ pub fn semctl_x(t: &mut Test) {
     assert_eq!(ret, 6);
     event.i64("res", 6);
     assert_semctl(&event, set.0, 1, 512, 0);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let (id, value) = (set.0 as u32, libc::SETVAL as u32);
         let (_, event) = t.succeeds(|| crate::compat::syscall32(394, [id, 2, value, 7, 0, 0]));
         event.i64("res", 0);

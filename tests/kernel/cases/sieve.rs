@@ -8,17 +8,13 @@ use scap::{
 };
 use scapd::probe::KernelFilter;
 
-use super::process::in_child;
+use super::{look_at, process::in_child};
 use crate::{
     harness::{Test, not_testable},
     syscall,
 };
 
 const NOWHERE: &CStr = c"/nowhere/to/be/found";
-
-fn access(path: &CStr) -> i64 {
-    syscall!(SYS_access, path.as_ptr(), 0)
-}
 
 fn set_name(name: &CStr) -> i64 {
     syscall!(SYS_prctl, libc::PR_SET_NAME, name.as_ptr(), 0, 0, 0)
@@ -27,7 +23,11 @@ fn set_name(name: &CStr) -> i64 {
 fn set(t: &mut Test, text: &str) {
     let places = Places::of(&Filter::parse(text, &Fields).unwrap());
     let filter = KernelFilter { clauses: places.early().to_vec(), kept: places.kept(true) };
-    assert!(text == "fd.num > 3" || !filter.clauses.is_empty(), "{text}");
+    assert!(
+        ["fd.num > 3", "evt.latency < "].iter().any(|open| text.starts_with(open))
+            || !filter.clauses.is_empty(),
+        "{text}"
+    );
     t.change(|control| control.set_filter(&filter));
 }
 
@@ -42,8 +42,12 @@ fn taken(t: &mut Test, action: impl FnOnce() -> i64) -> (Vec<&'static str>, u64)
 fn assert_takes(t: &mut Test, cases: &[(String, bool)]) {
     for (text, is_taken) in cases {
         set(t, text);
-        let found = taken(t, || access(c"/"));
-        assert_eq!(found, if *is_taken { (vec!["access_e", "access_x"], 0) } else { (vec![], 2) }, "{text}");
+        let found = taken(t, || look_at(c"/"));
+        assert_eq!(
+            found,
+            if *is_taken { (vec!["newfstatat_e", "newfstatat_x"], 0) } else { (vec![], 2) },
+            "{text}"
+        );
     }
 }
 
@@ -107,12 +111,12 @@ pub fn takes_tasks_by_their_users(t: &mut Test) {
     set(t, "user.uid = 9");
     let as_nine = || {
         syscall!(SYS_setresuid, -1, 9, -1);
-        let result = access(c"/");
+        let result = look_at(c"/");
         syscall!(SYS_setresuid, -1, 0, -1);
         result
     };
-    assert_eq!(taken(t, as_nine), (vec!["access_e", "access_x"], 0));
-    assert_eq!(taken(t, || access(c"/")), (vec![], 2));
+    assert_eq!(taken(t, as_nine), (vec!["newfstatat_e", "newfstatat_x"], 0));
+    assert_eq!(taken(t, || look_at(c"/")), (vec![], 2));
     syscall!(SYS_setresgid, -1, 0, -1);
 }
 
@@ -121,9 +125,9 @@ pub fn takes_tasks_of_user_namespaces(t: &mut Test) {
     set(t, "user.uid = 12345");
     let captured = t.capture(|| {
         in_child(|| {
-            access(NOWHERE);
+            look_at(NOWHERE);
             let result = syscall!(SYS_unshare, libc::CLONE_NEWUSER);
-            access(c"/");
+            look_at(c"/");
             result
         })
     });
@@ -149,12 +153,36 @@ pub fn takes_returns_by_their_results(t: &mut Test) {
     ] {
         set(t, text);
         for (path, is_taken) in [(NOWHERE, fails), (c"/", succeeds)] {
-            let (programs, left_out) = taken(t, || access(path));
+            let (programs, left_out) = taken(t, || look_at(path));
             // Whether an entry is needed is known before the programs are loaded.
-            assert_eq!(programs.first(), Some(&"access_e"), "{text}");
+            assert_eq!(programs.first(), Some(&"newfstatat_e"), "{text}");
             assert_eq!((programs.len(), left_out), if is_taken { (2, 0) } else { (1, 1) }, "{text}");
         }
     }
+}
+
+/// The shorter the sleep, the surer it is left out; the longer, the surer it is taken.
+pub fn takes_returns_by_their_times(t: &mut Test) {
+    t.select(&["nanosleep", "getppid"]);
+    let sleep = |ns| {
+        let time = libc::timespec { tv_sec: 0, tv_nsec: ns };
+        syscall!(SYS_nanosleep, &raw const time, 0)
+    };
+    set(t, "evt.latency > 200ms");
+    let (programs, left_out) = taken(t, || {
+        syscall!(SYS_getppid);
+        sleep(300_000_000);
+        sleep(1)
+    });
+    // Entries have the times. They come before it is known how long a call takes.
+    assert_eq!(programs, ["generic_e", "nanosleep_e", "nanosleep_x", "nanosleep_e"]);
+    assert_eq!(left_out, 2);
+    // Another filter finds the time of a call that began before it, or none.
+    set(t, "evt.latency > 100ms or evt.rawres = 5");
+    assert_eq!(taken(t, || sleep(300_000_000)).0.len(), 2);
+    assert_eq!(taken(t, || sleep(1)).1, 1);
+    set(t, "evt.latency < 100ms or thread.tid = 1 or evt.latency > 1");
+    assert_eq!(taken(t, || sleep(1)).0.len(), 2, "nothing for the kernel to decide");
 }
 
 pub fn keeps_what_changes_the_state(t: &mut Test) {
@@ -179,10 +207,10 @@ pub fn follows_a_change(t: &mut Test) {
     let tid = rustix::thread::gettid().as_raw_nonzero();
     for _ in 0..5 {
         set(t, &format!("thread.tid = {tid}"));
-        assert_eq!(taken(t, || access(c"/")).0.len(), 2);
+        assert_eq!(taken(t, || look_at(c"/")).0.len(), 2);
         set(t, "thread.tid = 1");
-        assert_eq!(taken(t, || access(c"/")).1, 2);
+        assert_eq!(taken(t, || look_at(c"/")).1, 2);
     }
     t.change(|control| control.set_filter(&KernelFilter::default()));
-    assert_eq!(taken(t, || access(c"/")).0.len(), 2);
+    assert_eq!(taken(t, || look_at(c"/")).0.len(), 2);
 }

@@ -273,7 +273,6 @@ pub fn of_several_messages(t: &mut Test) {
     assert_eq!(kept, [2000, 512, 80]);
 }
 
-#[cfg(target_arch = "x86_64")]
 pub fn of_socketcall(t: &mut Test) {
     const SEND: u32 = 9;
     let mut memory = crate::compat::LowMemory::new();

@@ -47,8 +47,7 @@ pub fn socket_x(t: &mut Test) {
     let (fd, event) = t.succeeds(|| syscall!(SYS_socket, libc::AF_INET, ty, libc::IPPROTO_UDP));
     drop(own(fd));
     event.i64("fd", fd).u32("domain", 2).u32("type", ty as u32).u32("proto", 17);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let (fd, event) = t.succeeds(|| by_socketcall(1, &[2, ty as u32, 17]));
         drop(own(fd));
         event.i64("fd", fd).u32("domain", 2).u32("type", ty as u32).u32("proto", 17);
@@ -75,7 +74,6 @@ pub fn socket_x(t: &mut Test) {
 }
 
 /// Makes a socket call by its number, as a 32-bit caller.
-#[cfg(target_arch = "x86_64")]
 pub(super) fn by_socketcall(number: u32, args: &[u32]) -> i64 {
     crate::compat::socketcall(&mut crate::compat::LowMemory::new(), number, args)
 }
@@ -124,8 +122,7 @@ pub fn socketpair_x(t: &mut Test) {
     drop(pair.map(|fd| own(fd.into())));
     assert_pair(&event, pair);
     event.u32("domain", 1).u32("type", ty as u32).u32("proto", 0);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let to = memory.put_words(&[0; 2]);
         let args = [1, ty as u32, 0, to];
@@ -161,8 +158,7 @@ pub fn getsockname_x(t: &mut Test) {
     let fd = listener.as_raw_fd();
     let event = t.succeeds(|| syscall!(SYS_getsockname, fd, addr.as_mut_ptr(), &raw mut len)).1;
     assert_address(&event, 0, fd, &sockaddr(listener.local_addr().unwrap()));
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let event = t.fails(libc::EBADF, || by_socketcall(6, &[NO_FD as u32, 0, 0]));
         assert_address(&event, EBADF, NO_FD, b"");
     }
@@ -187,8 +183,7 @@ pub fn getpeername_x(t: &mut Test) {
     let fd = socket.as_raw_fd();
     let event = t.succeeds(|| syscall!(SYS_getpeername, fd, addr.as_mut_ptr(), &raw mut len)).1;
     assert_address(&event, 0, fd, &sockaddr_unix(b""));
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let event = t.fails(libc::EBADF, || by_socketcall(7, &[NO_FD as u32, 0, 0]));
         assert_address(&event, EBADF, NO_FD, b"");
     }
@@ -263,8 +258,7 @@ pub fn bind_x(t: &mut Test) {
             .bytes("addr", &sockaddr_unix(recorded))
             .i64("fd", NO_FD.into());
     }
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let at = memory.put(&raw(closed));
         t.fails(libc::EBADF, || crate::compat::socketcall(&mut memory, 2, &[NO_FD as u32, at, 16]))

@@ -89,8 +89,7 @@ pub fn setsockopt_x(t: &mut Test) {
         assert_option(&event, 0, fd, expected, 0);
         event.bytes("val", &value(BYTES, &on.to_ne_bytes())).u32("optlen", 4);
     }
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let time = memory.put_words(&[7, 5]);
         let (_, event) = t.succeeds(|| crate::compat::syscall32(366, [fd as u32, 1, 20, time, 8, 0]));

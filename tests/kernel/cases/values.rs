@@ -54,7 +54,7 @@ pub fn paths_and_structures(t: &mut Test) {
         .text("path", &file)
         .u32("flags", 0x100)
         .u32("mask", 0x7ff)
-        .bytes("statxbuf", &[&[0], &found[..]].concat());
+        .structure("statxbuf", &found);
     let missing = scratch.path("missing");
     let event =
         t.fails(libc::ENOENT, || syscall!(SYS_statx, -100, missing.as_ptr(), 0, 0x7ff, found.as_mut_ptr()));

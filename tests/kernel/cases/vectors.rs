@@ -115,8 +115,7 @@ pub fn preadv_x(t: &mut Test) {
     let (_, event) = t.succeeds(|| syscall!(SYS_preadv, fd, buffers.iovecs.as_ptr(), 2, 4i64, 0));
     assert_read(&event, 4, &JOINED[4..], fd);
     event.u64("pos", 4);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let buffers = [memory.put(b"x"), memory.put(&[b'x'; 20])];
         let iovecs = memory.put_words(&[buffers[0], 1, buffers[1], 20]);
@@ -168,8 +167,7 @@ pub fn writev_x(t: &mut Test) {
     assert_written(&event, 2048, &[b'x'; 64], fd, 2048);
     let event = t.fails(libc::EINVAL, || syscall!(SYS_writev, fd, buffers.iovecs.as_ptr(), 1025));
     assert_written(&event, EINVAL, b"", fd, 0);
-    #[cfg(target_arch = "x86_64")]
-    {
+    if crate::compat::HERE {
         let mut memory = crate::compat::LowMemory::new();
         let pieces = [memory.put(b"thirty-"), memory.put(b"two")];
         let iovecs = memory.put_words(&[pieces[0], 7, pieces[1], 3]);
