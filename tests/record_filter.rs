@@ -222,7 +222,7 @@ fn descriptors_and_times_are_the_same_events() {
         "fd.name = /etc/passwd",
         "fd.name glob */d/new and evt.type in (write, close)",
         "fd.type = ipv4 or fd.sport = 9",
-        "evt.latency > 30us",
+        "evt.latency > 20ms and evt.dir = <",
         "proc.cwd startswith /usr and evt.type = openat",
         "evt.category = net",
         "fd.name regex '.*/host[a-z]+'",

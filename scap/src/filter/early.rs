@@ -141,7 +141,7 @@ fn of_test(test: &Source, negated: bool, source: usize) -> Vec<Clause> {
         values.iter().map(|literal| condition(subject, test.op, literal)).collect();
     let Some(conditions) = conditions else { return Vec::new() };
     if subject == Subject::Latency {
-        return at_least(&conditions, source);
+        return if test.op == Op::Ne { Vec::new() } else { at_least(&conditions, source) };
     }
     let differs = (test.op == Op::Ne) != negated;
     let tests = conditions.into_iter().flatten().map(|condition| Test {
