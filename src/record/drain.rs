@@ -78,7 +78,7 @@ pub struct Drain {
     /// Decides where the files of a series end.
     rotor: Option<Rotor>,
     /// What the balance has besides events that buffers do not say yet, and when it was looked at; `None` if no buffer says it.
-    beside: Option<(Instant, Verdict)>,
+    said: Option<(Instant, Verdict)>,
     /// Whether the drain is waiting for a free buffer.
     backlog: bool,
     /// The self-test, until its event has reached the output.
@@ -150,7 +150,7 @@ impl Drain {
             latest: 0,
             latest_in_file: 0,
             rotor: limits.rotation.map(|r| Rotor::new(r, limits.compressed, now)),
-            beside: limits.beside.then(|| (Instant::now(), Verdict::default())),
+            said: limits.beside.then(|| (Instant::now(), Verdict::default())),
             backlog: false,
             expected: None,
         })
@@ -363,7 +363,7 @@ impl Drain {
         self.flush()?;
         self.latest_in_file = 0;
         self.unsaid = Some(at.max(end));
-        let beside = Verdict { redacted: self.redacted(), ..self.ledger.beside(probe, self.left_out()) };
+        let beside = self.beside(probe);
         let Some(rotor) = &mut self.rotor else { return Ok(()) };
         let cut = rotor.cut(at.max(end), now, beside);
         self.writer.cut(cut)
@@ -434,6 +434,11 @@ impl Drain {
             verdict.losses.add(left, std::mem::take(&mut verdict.unread));
         }
         verdict
+    }
+
+    /// Returns what the balance has so far besides events and their losses.
+    fn beside(&self, probe: &Loaded) -> Verdict {
+        Verdict { redacted: self.redacted(), ..self.ledger.beside(probe, self.left_out()) }
     }
 
     /// Returns what was overwritten so far.

@@ -50,14 +50,15 @@ impl Drain {
 
     /// Adds to the current buffer what the balance has besides events since the last time, if that is long ago or `must` be.
     pub(super) fn say_beside(&mut self, probe: &Loaded, must: bool) {
-        let Some((looked, said)) = &mut self.beside else { return };
-        let (Some(chunk), true) = (&mut self.chunk, must || looked.elapsed() >= self.limits.flush) else {
+        let Some((looked, said)) = self.said.filter(|_| self.chunk.is_some()) else { return };
+        if !must && looked.elapsed() < self.limits.flush {
             return;
-        };
-        let filtered = self.filtered + self.sieve.as_ref().map_or(0, |sieve| sieve.left_out());
-        let beside = self.ledger.beside(probe, filtered);
-        chunk.beside.add(&beside.since(said));
-        (*looked, *said) = (Instant::now(), beside);
+        }
+        let beside = self.beside(probe);
+        if let Some(chunk) = &mut self.chunk {
+            chunk.beside.add(&beside.since(&said));
+            self.said = Some((Instant::now(), beside));
+        }
     }
 
     /// Queues a gap's notice, to follow the events of its time.
