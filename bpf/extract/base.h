@@ -8,6 +8,7 @@
 #include "extract/files.h"
 #include "extract/paths.h"
 #include "template/extension.h"
+#include "template/shapes.h"
 
 #include <linux/fcntl.h>
 
@@ -121,20 +122,6 @@ static __always_inline u16 base__write(struct auxmap *auxmap, const struct base 
 	}
 
 /* The same for the first two arguments, oldpath and newpath. */
-#define SYSCALL_EXIT_TWO_BASED_PATHS(program)                                                        \
-	SYSCALL_EXIT(program)                                                                        \
-	{                                                                                            \
-		struct auxmap auxmap;                                                                \
-		const u64 old_pointer = extract__syscall_argument(call, 0);                          \
-		const u64 new_pointer = extract__syscall_argument(call, 1);                          \
-                                                                                                     \
-		if (!auxmap__begin(call, &auxmap, program))                                          \
-			return;                                                                      \
-		/* Parameter 1: res (type: PT_ERRNO) */                                              \
-		auxmap__store(&auxmap, program, res, call->ret);                                     \
-		/* Parameter 2: oldpath (type: PT_FSPATH) */                                         \
-		auxmap__store_charbuf(&auxmap, program, oldpath, old_pointer, SC_MAX_PATH, SC_USER); \
-		/* Parameter 3: newpath (type: PT_FSPATH) */                                         \
-		auxmap__store_charbuf(&auxmap, program, newpath, new_pointer, SC_MAX_PATH, SC_USER); \
-		base__submit_two(call, &auxmap, program, oldpath, AT_FDCWD, newpath, AT_FDCWD);      \
-	}
+#define base__submit_paths(call, auxmap, program) \
+	base__submit_two(call, auxmap, program, oldpath, AT_FDCWD, newpath, AT_FDCWD)
+#define SYSCALL_EXIT_TWO_BASED_PATHS(program) SYSCALL_EXIT_TWO_PATHS(program, oldpath, newpath, base__submit_paths)

@@ -8,7 +8,7 @@ SYSCALL_ENTER_EMPTY(link_e)
 SYSCALL_EXIT_TWO_BASED_PATHS(link_x)
 
 SYSCALL_ENTER_EMPTY(symlink_e)
-SYSCALL_EXIT_TWO_PATHS(symlink_x, target, linkpath)
+SYSCALL_EXIT_TWO_PATHS(symlink_x, target, linkpath, auxmap__submit_event)
 
 SYSCALL_ENTER_EMPTY(linkat_e)
 

@@ -97,24 +97,8 @@
 		SYSCALL_RECORD_FD(call, program); \
 	}
 
-/* An exit event with the result and the call's first argument, a path. */
-#define SYSCALL_EXIT_PATH(program)                                                                 \
-	SYSCALL_EXIT(program)                                                                      \
-	{                                                                                          \
-		struct auxmap auxmap;                                                              \
-		const u64 path_pointer = extract__syscall_argument(call, 0);                       \
-                                                                                                   \
-		if (!auxmap__begin(call, &auxmap, program))                                        \
-			return;                                                                    \
-		/* Parameter 1: res (type: PT_ERRNO) */                                            \
-		auxmap__store(&auxmap, program, res, call->ret);                                   \
-		/* Parameter 2: path (type: PT_FSPATH, PT_CHARBUF) */                              \
-		auxmap__store_charbuf(&auxmap, program, path, path_pointer, SC_MAX_PATH, SC_USER); \
-		auxmap__submit_event(call, &auxmap, program);                                      \
-	}
-
-/* An exit event with the result and the call's first two arguments, both paths. */
-#define SYSCALL_EXIT_TWO_PATHS(program, first, second)                                                 \
+/* An exit event with the result and the call's first two arguments, both paths. `submit` takes call, auxmap and program. */
+#define SYSCALL_EXIT_TWO_PATHS(program, first, second, submit)                                         \
 	SYSCALL_EXIT(program)                                                                          \
 	{                                                                                              \
 		struct auxmap auxmap;                                                                  \
@@ -129,5 +113,5 @@
 		auxmap__store_charbuf(&auxmap, program, first, first_pointer, SC_MAX_PATH, SC_USER);   \
 		/* Parameter 3: (type: PT_FSPATH) */                                                   \
 		auxmap__store_charbuf(&auxmap, program, second, second_pointer, SC_MAX_PATH, SC_USER); \
-		auxmap__submit_event(call, &auxmap, program);                                          \
+		submit(call, &auxmap, program);                                                        \
 	}

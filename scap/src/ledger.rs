@@ -31,7 +31,10 @@
 //! - [`CUT`], where `scapd repair` ended a capture: `cause=cut_off offset=104552 bytes=17`. It left out `bytes` bytes
 //!   from `offset` on, an offset in the uncompressed capture.
 
+mod cut;
 mod parse;
+mod redacted;
+mod trigger;
 
 use std::fmt;
 
@@ -41,7 +44,10 @@ use crate::{
     select::Asked,
 };
 
+pub use cut::{Cut, CutCause, SliceNote};
 pub use parse::parse;
+pub use redacted::{Redacted, RuleCounts};
+pub use trigger::{Trigger, TriggerKind};
 
 /// The type of a notice: `PPME_NOTIFICATION_E`.
 pub const NOTIFICATION: EventType = EventType(280);
@@ -212,49 +218,6 @@ impl LeftOut {
     }
 }
 
-/// What was overwritten because it must not be in the capture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Redacted {
-    /// Parameters of events in which something was overwritten.
-    pub values: u64,
-    /// Events that had such parameters.
-    pub events: u64,
-}
-
-impl Redacted {
-    /// Adds another count.
-    pub fn add(&mut self, other: Redacted) {
-        self.values = self.values.saturating_add(other.values);
-        self.events = self.events.saturating_add(other.events);
-    }
-
-    /// Returns what was overwritten since an earlier count.
-    pub fn since(&self, earlier: &Redacted) -> Redacted {
-        Redacted {
-            values: self.values.saturating_sub(earlier.values),
-            events: self.events.saturating_sub(earlier.events),
-        }
-    }
-}
-
-/// The number of rules of each kind that say what is overwritten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct RuleCounts {
-    /// Names of options.
-    pub options: u64,
-    /// Names of variables.
-    pub variables: u64,
-    /// Regular expressions.
-    pub patterns: u64,
-}
-
-impl RuleCounts {
-    /// Returns the `desc` of its notice.
-    pub fn text(&self) -> String {
-        format!("options={} variables={} patterns={}", self.options, self.variables, self.patterns)
-    }
-}
-
 /// A capture's balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Verdict {
@@ -274,133 +237,6 @@ pub struct Verdict {
     pub redacted: Redacted,
     /// The sampling ratio at the end: one of so many parts of each second was recorded. 0: sampling was off.
     pub sample_ratio: u32,
-}
-
-/// Why a repaired capture ends where it does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum CutCause {
-    /// The recorder ended before it could close the capture. Everything written is whole.
-    #[default]
-    Unclosed,
-    /// The capture ended inside a block.
-    CutOff,
-    /// The data after this point was inconsistent.
-    Damaged,
-}
-
-impl CutCause {
-    const ALL: [CutCause; 3] = [CutCause::Unclosed, CutCause::CutOff, CutCause::Damaged];
-
-    /// The name in notices and in JSON.
-    pub const fn key(self) -> &'static str {
-        match self {
-            CutCause::Unclosed => "unclosed",
-            CutCause::CutOff => "cut_off",
-            CutCause::Damaged => "damaged",
-        }
-    }
-
-    /// The text for people.
-    pub const fn text(self) -> &'static str {
-        match self {
-            CutCause::Unclosed => "not closed",
-            CutCause::CutOff => "cut off",
-            CutCause::Damaged => "damaged",
-        }
-    }
-}
-
-/// Where a repaired capture ends, and what followed there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Cut {
-    /// Why it ends there.
-    pub cause: CutCause,
-    /// Bytes of the uncompressed capture that were kept.
-    pub offset: u64,
-    /// Bytes left out. Of a compressed capture: those that could be decompressed, plus the rest of the file as it is.
-    pub bytes: u64,
-}
-
-impl Cut {
-    /// Returns the `desc` of its notice.
-    pub fn text(&self) -> String {
-        format!("cause={} offset={} bytes={}", self.cause.key(), self.offset, self.bytes)
-    }
-}
-
-/// What a slice left out of its source.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SliceNote {
-    /// Events of the source, without notices, that are not in the slice.
-    pub left_out: u64,
-    /// Whether the source was not read to its end.
-    pub is_stopped: bool,
-}
-
-impl SliceNote {
-    /// Returns the `desc` of its notice.
-    pub fn text(&self) -> String {
-        let source = if self.is_stopped { "stopped" } else { "read" };
-        format!("left_out={} source={source}", self.left_out)
-    }
-}
-
-/// The kinds of what can make a flight recorder write a dump.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum TriggerKind {
-    /// A request, as that of `scapd ctl dump`.
-    #[default]
-    Request,
-    /// A signal to the recorder.
-    Signal,
-    /// An event that matches a filter.
-    Filter,
-    /// As many events that match a filter, within a time.
-    Rate,
-    /// Tasks that wait for memory, CPU or I/O.
-    Pressure,
-}
-
-impl TriggerKind {
-    /// Every kind.
-    pub const ALL: [TriggerKind; 5] = [
-        TriggerKind::Request,
-        TriggerKind::Signal,
-        TriggerKind::Filter,
-        TriggerKind::Rate,
-        TriggerKind::Pressure,
-    ];
-
-    /// The name in notices and in JSON.
-    pub const fn key(self) -> &'static str {
-        match self {
-            TriggerKind::Request => "request",
-            TriggerKind::Signal => "signal",
-            TriggerKind::Filter => "filter",
-            TriggerKind::Rate => "rate",
-            TriggerKind::Pressure => "pressure",
-        }
-    }
-}
-
-/// What made a flight recorder write a dump.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trigger {
-    /// Its kind.
-    pub by: TriggerKind,
-    /// When, in ns since the epoch.
-    pub at: u64,
-    /// How long the dump goes on after it at least, in ns.
-    pub after: u64,
-    /// The filter, or what the request says; one line.
-    pub reason: String,
-}
-
-impl Trigger {
-    /// Returns the `desc` of its notice.
-    pub fn text(&self) -> String {
-        format!("by={} at={} after={} reason={}", self.by.key(), self.at, self.after, self.reason)
-    }
 }
 
 /// A step of the wall clock.
