@@ -6,7 +6,7 @@ use flate2::{Compression, write::GzEncoder};
 use proptest::{collection::vec, option, prelude::*, sample::Index};
 
 use super::{
-    strategies::{built, capture, event, extended, state},
+    strategies::{apart, built, capture, event, extended, state},
     *,
 };
 
@@ -70,7 +70,7 @@ proptest! {
 
     #[test]
     fn a_capture_is_read_as_it_was_written(state in state(), events in vec(event(), 1..5), split: Index) {
-        let events: Vec<_> = events.iter().map(|(row, v)| built(row, v, 1, 2)).collect();
+        let events = apart(&events, 2);
         let file = capture(&state, &events);
         let (head, tail) = file.split_at(split.index(file.len()));
         for got in [
@@ -91,7 +91,7 @@ proptest! {
         others in vec(event(), 0..3),
         order: Index,
     ) {
-        let mut events: Vec<_> = others.iter().map(|(row, v)| built(row, v, 1, 2)).collect();
+        let mut events = apart(&others, 2);
         let at = order.index(events.len() + 1);
         events.splice(at..at, [event.clone(), extension.clone()]);
         let file = capture(&MachineState::default(), &events);
@@ -147,7 +147,7 @@ proptest! {
 
     #[test]
     fn all_before_a_cut_is_read(state in state(), events in vec(event(), 1..5), cut: Index) {
-        let events: Vec<_> = events.iter().map(|(row, v)| built(row, v, 1, 2)).collect();
+        let events = apart(&events, 2);
         let file = capture(&state, &events);
         let cut = cut.index(file.len());
         let (got, _, error) = read_all(&file[..cut]);
@@ -175,7 +175,7 @@ proptest! {
         damage in vec((any::<Index>(), any::<u8>()), 1..4),
         compressed in option::of(Just(())),
     ) {
-        let events: Vec<_> = events.iter().map(|(row, v)| built(row, v, 1, 2)).collect();
+        let events = apart(&events, 2);
         let mut file = capture(&state, &events);
         if compressed.is_some() {
             file = gzip(&[&file]);

@@ -296,6 +296,11 @@ pub fn extended() -> impl Strategy<Value = (Vec<u8>, Vec<u8>)> {
     })
 }
 
+/// Encodes events of one thread with times that differ, so that none is by chance the extension of the one before.
+pub fn apart(events: &[(&'static Event, Vec<Owned>)], tid: u64) -> Vec<Vec<u8>> {
+    events.iter().zip(1..).map(|((row, values), ts)| built(row, values, ts, tid)).collect()
+}
+
 pub fn built(row: &'static Event, values: &[Owned], ts: u64, tid: u64) -> Vec<u8> {
     let start = EventBuilder::new(row, ts, tid);
     values.iter().fold(start, |b, v| b.param(v.value()).unwrap()).build().unwrap()

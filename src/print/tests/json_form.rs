@@ -161,8 +161,7 @@ proptest! {
 
     #[test]
     fn any_event_survives_and_has_its_shape(state in strategies::state(), events in vec(strategies::event(), 1..20)) {
-        let built: Vec<_> = events.iter().map(|(row, values)| strategies::built(row, values, 1, 1)).collect();
-        let capture = Capture { bytes: strategies::capture(&state, &built), ts: 0 };
+        let capture = Capture { bytes: strategies::capture(&state, &strategies::apart(&events, 1)), ts: 0 };
         let (out, _) = capture.read(|args| (args.form, args.wanted.all) = (Form::Json, true));
         for ((row, _), line) in events.iter().zip(out.lines()) {
             let json: Json = serde_json::from_str(line).unwrap();
