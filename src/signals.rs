@@ -41,10 +41,9 @@ pub fn set(stop: &Arc<AtomicBool>) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets up the signals of a recording in the foreground. SIGHUP also ends it, unless ignored at the start, as by
-/// nohup(1). SIGUSR1 asks for a dump of what is kept in memory. SIGUSR2, which is a request
-/// to a service, does nothing. Returns the signals that were ignored at
-/// the start and now are not, as those that a script ignores for its background processes.
+/// Sets up the signals of a recording in the foreground. SIGHUP also ends it, and SIGUSR1 asks for a dump of what is kept in
+/// memory, unless ignored at the start, as SIGHUP by nohup(1). SIGUSR2, which is a request to a service, does nothing. Returns the
+/// signals that were ignored at the start and now are not, as those that a script ignores for its background processes.
 ///
 /// # Errors
 /// Errors of sigaction(2).
@@ -54,7 +53,9 @@ pub fn stop_foreground(handle: &Handle) -> io::Result<Vec<c_int>> {
     if !is_ignored(SIGHUP) {
         stop_at(handle, &[SIGHUP])?;
     }
-    flag::register(SIGUSR1, handle.dump_flag())?;
+    if !is_ignored(SIGUSR1) {
+        flag::register(SIGUSR1, handle.dump_flag())?;
+    }
     ignore(SIGUSR2)?;
     Ok(ignored)
 }
