@@ -1,5 +1,6 @@
 //! Turns the events from the probe into blocks in the writer's buffers.
 
+mod balance;
 mod counts;
 mod filter;
 mod notices;
@@ -25,7 +26,7 @@ use crate::{
 };
 use scap::{
     format::{MachineState, event_block_len, frame_event, frame_for_names, set_event_time},
-    ledger::{Cause, Gap, Notice, Redacted, Verdict},
+    ledger::{Cause, Gap, Notice, Verdict},
     select::{Asked, Judge},
 };
 
@@ -414,36 +415,6 @@ impl Drain {
     /// Returns what has reached the output so far.
     pub fn progress(&self) -> WriterProgress {
         self.writer.progress()
-    }
-
-    /// Returns the verdict of a file that ends here.
-    pub fn verdict(&self, probe: &Loaded) -> Verdict {
-        self.judge(probe, self.counts.total, Cause::Backlog)
-    }
-
-    /// Returns the verdict on what has reached the output.
-    pub fn verdict_of_output(&self, probe: &Loaded) -> Verdict {
-        self.judge(probe, self.writer.progress().events(), Cause::Disk)
-    }
-
-    /// Returns the verdict. Events left in the rings are lost, unless the event limit was reached.
-    fn judge(&self, probe: &Loaded, written: u64, left: Cause) -> Verdict {
-        let mut verdict = self.ledger.verdict(probe, written, self.left_out(), self.pending());
-        verdict.redacted = self.redacted();
-        if !self.is_full() {
-            verdict.losses.add(left, std::mem::take(&mut verdict.unread));
-        }
-        verdict
-    }
-
-    /// Returns what the balance has so far besides events and their losses.
-    fn beside(&self, probe: &Loaded) -> Verdict {
-        Verdict { redacted: self.redacted(), ..self.ledger.beside(probe, self.left_out()) }
-    }
-
-    /// Returns what was overwritten so far.
-    fn redacted(&self) -> Redacted {
-        self.redaction.as_ref().map(Redaction::done).unwrap_or_default()
     }
 
     /// Returns the counts of the events taken so far.

@@ -1,13 +1,14 @@
 //! Reading a capture, from a file or a pipe, plain or compressed.
 
 mod blocks;
+mod limit;
 
 use std::{
     collections::BTreeMap,
     io::{self, BufRead, Read},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64},
     },
 };
 
@@ -19,7 +20,7 @@ use super::{
     fields::Fields,
     gzip::Place,
     input::Input,
-    keep::{self, Keep, StateCounts},
+    keep::{Keep, StateCounts},
     lists::{Lists, MAX_ENTRY, Part},
     packed,
     state::MachineState,
@@ -132,35 +133,12 @@ impl<R: Read> Reader<R> {
         self
     }
 
-    /// Sets how much memory what is [kept](Reader::keep) of a section's state may take, in bytes. By default, this is 1 GiB,
-    /// and of a compressed file no more than 64 MiB and 32 bytes for each byte that was read of the file.
-    #[must_use]
-    pub fn max_state(mut self, bytes: Option<u64>) -> Self {
-        self.max_state = bytes;
-        self
-    }
-
     /// Sets a flag that is set while an event is held back until it is known whether its extension follows. Meanwhile, the input
     /// should fail with [`io::ErrorKind::WouldBlock`] instead of waiting for long; the event is then returned as it is.
     #[must_use]
     pub fn hurry(mut self, flag: Arc<AtomicBool>) -> Self {
         self.hurry = Some(flag);
         self
-    }
-
-    /// The memory that a state may take by now, in bytes: see [`max_state`](Reader::max_state).
-    pub fn state_limit(&self) -> u64 {
-        match (self.max_state, self.given()) {
-            (Some(limit), _) => limit,
-            (None, Some(given)) => keep::default_limit(given),
-            (None, None) => keep::MOST,
-        }
-    }
-
-    /// Bytes that a compressed file has given, if the limit follows from them.
-    fn given(&self) -> Option<u64> {
-        let is_decisive = self.max_state.is_none() && !matches!(self.input, Input::Plain(_));
-        is_decisive.then(|| self.given.load(Relaxed))
     }
 
     /// The state of the machine as far as it was read and is [kept](Reader::keep): complete once
@@ -247,18 +225,6 @@ impl<R: Read> Reader<R> {
         }))
     }
 
-    /// Checks that what was built from the state takes no more than [`state_limit`](Reader::state_limit).
-    ///
-    /// # Errors
-    /// [`ReadError::TooLarge`] if it takes more bytes of memory.
-    pub fn afford(&self, memory: u64) -> Result<(), ReadError> {
-        let (offset, limit, given) = (self.offset, self.state_limit(), self.given());
-        if memory <= limit {
-            return Ok(());
-        }
-        Err(ReadError::TooLarge { offset, needs: memory, is_least: true, limit, given })
-    }
-
     /// Reads blocks until one with an event lies in the buffer.
     fn advance_to_event(&mut self) -> Result<Option<Found>, ReadError> {
         while let Some((ty, len)) = self.block_header()? {
@@ -310,16 +276,6 @@ impl<R: Read> Reader<R> {
         }
         self.passed(ty, len);
         Ok(())
-    }
-
-    /// Fails if the state exceeds its limit. While it is being read, it is counted on, to tell what it needs.
-    fn within_limit(&self, is_being_read: bool) -> Result<(), ReadError> {
-        let Some(Exceeded { offset, limit, given }) = self.exceeded else { return Ok(()) };
-        let needs = self.lists.memory();
-        if is_being_read && needs < limit.saturating_mul(COUNTED) {
-            return Ok(());
-        }
-        Err(ReadError::TooLarge { offset, needs, is_least: is_being_read, limit, given })
     }
 
     /// Type and length of the next block; `None` at the end of the input.

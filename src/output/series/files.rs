@@ -1,5 +1,6 @@
 //! Writes the files of a series, one after another, on the writer's thread.
 
+mod recovery;
 mod reserved;
 
 use std::{
@@ -10,7 +11,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -18,9 +18,9 @@ use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use super::{
-    FileCut, Free, OnError, Pattern, Series, StateSource,
+    FileCut, Free, Pattern, Series, StateSource,
     current::{Current, HeldChunk, notice, repeated_notice},
-    keeper::{Closed, Keeper, SeriesReport, chain},
+    keeper::{Closed, Keeper, SeriesReport},
     partial::Partial,
     rotation::zoned,
     seal,
@@ -33,20 +33,11 @@ use crate::{
 };
 use scap::ledger::{self, Verdict};
 
+pub(super) use recovery::{PATIENCE, RETRY, may_pass};
 pub use reserved::ReservedFiles;
 
 /// Interval between checks that the file still exists.
 const LOOK: Duration = Duration::from_secs(1);
-/// Delay before writing is retried, and its maximum when file after file fails.
-pub(super) const RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(30);
-/// After this time without an error, the backoff is reset.
-const CALM: Duration = Duration::from_secs(60);
-/// A current file of at least this many bytes is worth closing so that it can be deleted.
-const MUCH: u64 = 4 << 20;
-/// How long the end of a recording waits for a failing disk.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
-
 /// The files of a series: the current one, and what is needed to start the next.
 #[derive(Debug)]
 pub struct Files {
@@ -325,84 +316,6 @@ impl Files {
         Ok(())
     }
 
-    /// Waits after an error until a retry makes sense, or returns the error.
-    fn bear(&mut self, error: OutputError) -> Result<(), OutputError> {
-        let broken = matches!(error, OutputError::Write { .. });
-        let full = match &error {
-            OutputError::NoSpace { .. } => true,
-            OutputError::Create { source, .. } => {
-                matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
-            }
-            _ => false,
-        };
-        if self.series.on_error == OnError::Fail || !may_pass(&error) {
-            return Err(error);
-        }
-        if full && self.store.lock().make_room() {
-            return Ok(());
-        }
-        // Nothing could be deleted: the current file may be what fills the disk. Once closed, the next attempt may
-        // delete it.
-        if full && self.is_worth_deleting() {
-            self.give_up(Whereabouts::There);
-        }
-        if self.trouble.is_none() {
-            self.trouble = Some(Instant::now());
-            self.keeper.report().waiting.store(true, Ordering::Relaxed);
-            tracing::warn!(
-                "{}; writing resumes as soon as possible, and events lost until then are counted",
-                chain(&error)
-            );
-        }
-        if broken {
-            self.give_up(Whereabouts::There);
-        }
-        let wait = if broken { self.backoff() } else { RETRY };
-        if self.pause(wait) { Ok(()) } else { Err(error) }
-    }
-
-    /// Returns whether closing the current file, so that it can be deleted, would make room.
-    fn is_worth_deleting(&self) -> bool {
-        let bytes = self.current.as_ref().map_or(0, |current| current.output.totals().bytes_out);
-        bytes >= MUCH && self.store.lock().saves_room()
-    }
-
-    /// Returns the delay after a failed file, doubled each time. A full disk or a missing directory is retried soon,
-    /// but many short files would be litter.
-    fn backoff(&mut self) -> Duration {
-        let wait = self.backoff;
-        self.backoff = (wait * 2).clamp(RETRY, LONGEST_RETRY);
-        wait
-    }
-
-    /// Waits before a retry. Returns false if the recording has been ending for longer than [`PATIENCE`].
-    fn pause(&mut self, wait: Duration) -> bool {
-        const STEP: Duration = Duration::from_millis(50);
-        let until = Instant::now() + wait;
-        while Instant::now() < until {
-            if self.closing.load(Ordering::Relaxed) {
-                let since = *self.closing_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= PATIENCE {
-                    return false;
-                }
-            }
-            thread::sleep(STEP);
-        }
-        true
-    }
-
-    fn well_again(&mut self) {
-        let Some(current) = &self.current else { return };
-        if current.opened.elapsed() >= CALM {
-            self.backoff = Duration::ZERO;
-        }
-        if let Some(since) = self.trouble.take() {
-            self.keeper.report().waiting.store(false, Ordering::Relaxed);
-            let path = shown(&current.partial.path);
-            tracing::info!("writing to {path} again after {:.0} s", since.elapsed().as_secs_f64());
-        }
-    }
-
     fn open(&mut self) -> Result<(), OutputError> {
         let (partial, file) = make(&self.store, self.began, &self.zone)?;
         self.write_to(partial, file)
@@ -489,11 +402,6 @@ pub(super) fn no_room(free: Option<Free>) -> io::Error {
     let free = free.map(|free| free.to_string()).unwrap_or_default();
     let why = format!("less than {free} of the disk is free, the limit that keep-free sets");
     io::Error::new(ErrorKind::StorageFull, why)
-}
-
-/// Returns whether an error may go away.
-pub(super) fn may_pass(error: &OutputError) -> bool {
-    matches!(error, OutputError::NoSpace { .. } | OutputError::Create { .. } | OutputError::Write { .. })
 }
 
 fn add(totals: &mut OutputTotals, more: OutputTotals) {
