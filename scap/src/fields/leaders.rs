@@ -1,7 +1,8 @@
 //! Fields of the session and the process group, and of their leaders.
 //!
 //! The id of a session or a group is that of the process that made it, its leader. Where that has ended, the topmost
-//! ancestor that is still in the session or group stands for it.
+//! ancestor that is still in the session or group stands for it. That is also so for session 0, which has no leader: it
+//! is that of the first process and of what it starts until one of them calls `setsid`.
 
 use super::{
     Type, Value,
@@ -96,7 +97,7 @@ impl Of {
 fn leader<'a>(m: &'a Moment<'a>, of: Of) -> Option<(u64, &'a ProcessInfo)> {
     let own = process(m)?;
     let own = (pid(m)?, own);
-    let wanted = of.id(own).filter(|id| *id != 0)?;
+    let wanted = of.id(own)?;
     if let Some(leader) = m.machine.process(wanted).filter(|leader| of.id((wanted, leader)) == Some(wanted)) {
         return Some((wanted, leader));
     }

@@ -181,6 +181,19 @@ fn a_leader_that_has_ended_is_stood_for() {
 }
 
 #[test]
+fn the_first_process_stands_for_session_0() {
+    let mut state = state();
+    state.threads.iter_mut().for_each(|thread| (thread.sid, thread.pgid) = (0, 0));
+    Capture::of(&state).call(70).has(&[
+        ("proc.sid", "0"),
+        ("proc.sname", "init"),
+        ("proc.sid.exe", "-init"),
+        ("proc.pgid.name", "init"),
+        ("proc.is_sid_leader", "false"),
+    ]);
+}
+
+#[test]
 fn threads_are_counted() {
     let clone = crate::model::flag("clone_flags", "CLONE_THREAD");
     let counts = |threads, others| [("proc.nthreads", threads), ("proc.nchilds", others)];
