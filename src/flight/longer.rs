@@ -89,8 +89,8 @@ impl Longer {
         if !early {
             self.pass(gone);
         }
-        if self.open.bytes.is_empty() {
-            // Nothing of that time is kept.
+        if self.open.bytes.is_empty() && self.ring.first().is_none() {
+            // Dumps begin later.
             self.open.balance = Verdict::default();
         } else if self.open.bytes.len() >= self.part.0 {
             self.seal();
@@ -120,6 +120,11 @@ impl Longer {
         bytes.shrink_to_fit();
         let segment = Segment::new(bytes, balance, self.ring.gauge());
         self.ring.push(Arc::new(segment));
+    }
+
+    /// Returns the balance of what has left the window since the last segment: nothing of it is kept.
+    pub fn balance(&self) -> Verdict {
+        if self.ring.first().is_some() { self.open.balance } else { Verdict::default() }
     }
 
     /// Returns what it has, for others.

@@ -293,9 +293,10 @@ impl Window {
         let longer = self.longer.as_ref().map(|longer| &longer.ring);
         let first = longer.and_then(Ring::first).unwrap_or(until);
         let state = self.tail.as_mut().map(|tail| tail.blocks(first, notice.as_ref())).unwrap_or_default();
-        let evicted = self.rings().map(Ring::early).sum();
+        let mut balance = self.longer.as_ref().map(Longer::balance).unwrap_or_default();
+        balance.left_out.evicted = self.rings().map(Ring::early).sum();
         let segments = longer.into_iter().flat_map(Ring::segments).chain(self.ring.segments());
-        Arc::new(Dump::new(at, state, segments.cloned(), evicted, self.ring.gauge()))
+        Arc::new(Dump::new(at, state, segments.cloned(), balance, self.ring.gauge()))
     }
 
     fn close_open(&mut self, at: u64) {

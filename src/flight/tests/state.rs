@@ -194,3 +194,34 @@ fn what_is_kept_longer_has_memory_of_its_own() {
     assert_eq!(found.verdict.written + found.verdict.left_out.evicted, 401);
     assert_eq!(found.verdict.left_out.passed, 0);
 }
+
+#[test]
+fn what_is_kept_longer_leaves_when_nothing_follows() {
+    let mut fed = Fed::of(longer(15, Flight::LEAST), &machine());
+    fed.open(5, "/second");
+    fed.now += 12 * SECOND;
+    fed.open(6, "/third");
+    assert_eq!(fed.status().longer.unwrap().events, 1);
+    fed.now += 100 * SECOND;
+    fed.open(7, "/fourth");
+    assert_eq!((fed.status().longer.unwrap().events, fed.status().longer.unwrap().from), (0, 0));
+}
+
+#[test]
+fn what_had_to_go_early_has_only_passed_when_its_time_is_over() {
+    let mut fed = Fed::of(longer(1000, Flight::LEAST), &machine());
+    fed.open(5, "/second");
+    // Each second has 40 events of 20 kB.
+    (0..8).for_each(|second| fed.second(second * 40..(second + 1) * 40));
+    let evicted = fed.status().window.evicted;
+    assert!(evicted > 100);
+    fed.trigger(0);
+    fed.settle();
+    fed.now += 100 * SECOND;
+    fed.open(6, "/third");
+    fed.trigger(0);
+    fed.settle();
+    let (_folder, paths) = fed.end();
+    let gone = [0, 1].map(|dump| contents(&paths[dump]).verdict.left_out).map(|l| (l.evicted, l.passed));
+    assert_eq!(gone, [(evicted, 0), (0, 320)]);
+}
