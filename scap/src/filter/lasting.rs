@@ -16,7 +16,7 @@ use crate::{
 const MAX: usize = 64;
 
 /// The fields whose values change with nothing else, and are the same for all threads of a process.
-const LASTING: [&str; 20] = [
+const LASTING: [&str; 24] = [
     "proc.exe",
     "proc.exepath",
     "proc.args",
@@ -36,6 +36,10 @@ const LASTING: [&str; 20] = [
     "proc.exe_ino.ctime_duration_proc_start",
     "thread.cgroups",
     "thread.cgroup",
+    "container.id",
+    "container.full_id",
+    "container.type",
+    "k8s.pod.uid",
     "user.loginuid",
 ];
 
