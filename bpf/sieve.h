@@ -31,30 +31,41 @@ static __always_inline bool sieve__is_name(const struct sc_test *test, struct ta
 	return !((name[0] ^ test->value[0]) & test->mask[0]) && !((name[1] ^ test->value[1]) & test->mask[1]);
 }
 
-/*
- * Returns whether a test of the task's user or group is true. Of a task in a user namespace, and of a 32-bit one, events do
- * not always tell the id, so readers may have another.
- */
-static __always_inline bool sieve__is_owner(const struct sc_test *test, struct task_struct *task)
+/* The task's user and group. */
+struct sieve_owner {
+	u32 uid, gid;
+	bool is_open; /* readers may have others: so of a task in a user namespace, and of a 32-bit one */
+};
+
+/* Returns the owner of a task. Not within the tests: each pointer that is read costs the verifier a search. */
+static __always_inline struct sieve_owner sieve__owner(struct task_struct *task)
 {
-	bool is_user = test->subject == SC_OF_UID;
+	struct sieve_owner owner;
 	int level;
-	u32 id;
 
 	if (extract__has_task_btf()) {
 		const struct cred *cred = task->cred;
 
 		level = cred->user_ns->level;
-		id = is_user ? cred->euid.val : cred->egid.val;
+		owner.uid = cred->euid.val;
+		owner.gid = cred->egid.val;
 	} else {
 		const struct cred *cred = BPF_CORE_READ(task, cred);
 
 		level = BPF_CORE_READ(cred, user_ns, level);
-		id = is_user ? BPF_CORE_READ(cred, euid.val) : BPF_CORE_READ(cred, egid.val);
+		owner.uid = BPF_CORE_READ(cred, euid.val);
+		owner.gid = BPF_CORE_READ(cred, egid.val);
 	}
-	if (extract__is_compat(task) || level > 0)
-		return true;
-	return sieve__is_within(test, id) != !!test->negated;
+	owner.is_open = extract__is_compat(task) || level > 0;
+	return owner;
+}
+
+/* Returns whether a test of the task's user or group is true, or may be for a reader. */
+static __always_inline bool sieve__is_owner(const struct sc_test *test, const struct sieve_owner *owner)
+{
+	u32 id = test->subject == SC_OF_UID ? owner->uid : owner->gid;
+
+	return owner->is_open || sieve__is_within(test, id) != !!test->negated;
 }
 
 /*
@@ -119,6 +130,7 @@ static __always_inline bool sieve__is_long(const struct sc_test *test, struct ta
 struct sieve_found {
 	u64 ancestors; /* the tests of ancestors that hold */
 	u64 fails;     /* the tests of SC_OF_PROCESS that do not */
+	struct sieve_owner owner;
 };
 
 /* Returns whether a test is true, or may be for a reader. */
@@ -144,7 +156,7 @@ static __always_inline bool sieve__holds(const struct sc_test *test, struct task
 		return found->ancestors & test->mask[0];
 	if (subject == SC_OF_PROCESS)
 		return !(found->fails & test->mask[0]);
-	return sieve__is_owner(test, task);
+	return sieve__is_owner(test, &found->owner);
 }
 
 /* Returns whether a sieve refuses an event of the current task, `task`: a clause has no test that holds. */
@@ -154,10 +166,13 @@ static __always_inline bool sieve__is_refused_by(const struct sc_sieve *sieve, s
 	struct sieve_found found = {
 		.ancestors = sieve->has_ancestors ? sieve__ancestors(sieve, task) : sieve->none,
 		.fails = sieve->has_verdicts ? verdict__fails(sieve, task, change) : sieve->none,
+		.owner = { .is_open = true },
 	};
 	u64 count = sieve->count;
 	bool holds = false;
 
+	if (sieve->has_owners)
+		found.owner = sieve__owner(task);
 	_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_TESTS; i++)
 	{
 		const struct sc_test *test = &sieve->tests[i];

@@ -172,8 +172,9 @@ struct sc_ancestor {
  * can decide the rest.
  */
 struct sc_sieve {
-	u32 count; /* of the tests */
-	u32 timed; /* whether one of them takes the time of a call */
+	u32 count;      /* of the tests */
+	u16 timed;      /* whether one of them takes the time of a call */
+	u16 has_owners; /* whether one of them is SC_OF_UID or SC_OF_GID */
 	struct sc_test tests[SC_TESTS];
 	u32 has_verdicts;  /* whether one of them is SC_OF_PROCESS */
 	u32 has_ancestors; /* whether one of them is SC_OF_ANCESTOR */

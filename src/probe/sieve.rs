@@ -84,6 +84,7 @@ fn encode(filter: &KernelFilter) -> types::sc_sieve {
     let mut sieve = types::sc_sieve {
         count: 0,
         timed: 0,
+        has_owners: 0,
         tests: [none; TESTS],
         has_verdicts: 0,
         has_ancestors: 0,
@@ -102,10 +103,11 @@ fn encode(filter: &KernelFilter) -> types::sc_sieve {
         }
         encoded
     };
-    let is_timed = |test: &Test| test.subject == Subject::Latency;
-    sieve.timed = u32::from(filter.clauses.iter().flatten().any(is_timed));
-    let is_of_process = |test: &Test| test.subject == Subject::Process;
-    sieve.has_verdicts = u32::from(filter.clauses.iter().flatten().any(is_of_process));
+    let has =
+        |subjects: &[Subject]| filter.clauses.iter().flatten().any(|test| subjects.contains(&test.subject));
+    sieve.timed = has(&[Subject::Latency]).into();
+    sieve.has_owners = has(&[Subject::Uid, Subject::Gid]).into();
+    sieve.has_verdicts = has(&[Subject::Process]).into();
     for clause in &filter.clauses {
         let tests = clause.iter().map(&mut encode_test);
         // A clause without tests is false.
