@@ -223,6 +223,20 @@ impl Keys {
         self.is_of_type
     }
 
+    /// Gives the value of the first key at an event to `take`, if there is one. `scratch` is memory for that.
+    pub fn first_at<T>(
+        &self,
+        scratch: &mut Vec<u8>,
+        moment: &Moment<'_>,
+        take: impl FnOnce(&KeyValue<'_>) -> T,
+    ) -> Option<T> {
+        scratch.clear();
+        if !self.columns.first()?.write(scratch, moment) {
+            return None;
+        }
+        self.read(scratch).next().map(|value| take(&value))
+    }
+
     /// Writes the values at an event, for [`read`](Keys::read). Returns whether it has all of them.
     pub(super) fn write(&self, out: &mut Vec<u8>, moment: &Moment<'_>) -> bool {
         out.clear();
