@@ -8,8 +8,11 @@ import json
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as xml
 
 import duckdb
+from google.protobuf.unknown_fields import UnknownFieldSet
+from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as perfetto
 from pyspark.sql import SparkSession
 
 TABLES = ["events", "processes", "connections", "ledger"]
@@ -48,7 +51,15 @@ def spark_rows(query):
     return [tuple(row) for row in spark.sql(query).collect()]
 
 
-for form, to in [("parquet", "install"), ("csv", "events.csv"), ("jsonl", "events.jsonl")]:
+FORMS = [
+    ("parquet", "install"),
+    ("csv", "events.csv"),
+    ("jsonl", "events.jsonl"),
+    ("folded", "stacks"),
+    ("svg", "stacks.svg"),
+    ("perfetto", "trace"),
+]
+for form, to in FORMS:
     run("export", capture, "--to", form, "-o", to)
 text = open(page).read()
 views, questions = text.split("\n## Questions\n", 1)
@@ -127,6 +138,57 @@ sources = {
 expected = rows(duck(f"SELECT {listed} FROM events"))
 for form, source in sources.items():
     check(f"{form} has the same rows: DuckDB", expected, rows(duck(f"SELECT {listed} FROM {source}")))
+
+# Stacks, and the flame graph.
+total = sum(group[3] for group in top)
+stacks = [line.rsplit(" ", 1) for line in open("stacks")]
+check("stacks take as long as calls", [total], [sum(int(value) for _, value in stacks)])
+check("the flame graph has all of it", [total], [int(next(xml.parse("stacks.svg").iter("{http://www.w3.org/2000/svg}svg"))[-1].get("total_samples", 0))])
+
+# The trace, by Perfetto's schema.
+trace = perfetto.Trace()
+trace.ParseFromString(open("trace", "rb").read())
+
+
+def unknown(message):
+    """The number of fields that the schema does not have, also in messages below."""
+    count = len(UnknownFieldSet(message))
+    for field, value in message.ListFields():
+        if field.message_type:
+            count += sum(map(unknown, value if not hasattr(value, "ListFields") else [value]))
+    return count
+
+
+check("Perfetto's schema has all fields", [0], [sum(map(unknown, trace.packet))])
+event = perfetto.TrackEvent
+slices = {event.TYPE_SLICE_BEGIN: [], event.TYPE_SLICE_END: []}
+tracks, threads = set(), set()
+for packet in trace.packet:
+    if packet.HasField("track_descriptor"):
+        tracks.add(packet.track_descriptor.uuid)
+        if packet.track_descriptor.HasField("thread"):
+            threads.add(packet.track_descriptor.thread.tid)
+    if packet.HasField("track_event"):
+        if packet.track_event.track_uuid not in tracks:
+            print(f"not ok\tan event of a track without a name: {packet}")
+        if packet.track_event.type in slices:
+            slices[packet.track_event.type].append(packet)
+ended = {packet.track_event.track_uuid: 0 for packet in trace.packet if packet.HasField("track_event")}
+for packet in slices[event.TYPE_SLICE_END]:
+    ended[packet.track_event.track_uuid] += packet.timestamp
+for packet in slices[event.TYPE_SLICE_BEGIN]:
+    ended[packet.track_event.track_uuid] -= packet.timestamp
+begins, ends = (len(found) for found in slices.values())
+last = {}
+for packet in trace.packet:
+    if packet.HasField("track_event") and packet.track_event.type in slices:
+        last[packet.track_event.track_uuid] = packet
+unfinished = [packet.timestamp for packet in last.values() if packet.track_event.type == event.TYPE_SLICE_BEGIN]
+check("each slice ends, but those of calls that go on", [begins], [ends + len(unfinished)])
+check("slices take as long as calls", [total], [sum(ended.values()) + sum(unfinished)])
+timed = duck("SELECT count(*) FROM events WHERE duration_ns IS NOT NULL")[0]
+check("each call whose start is known is a slice", list(timed), [ends])
+check("threads have tracks", [True], [threads >= {row[0] for row in duck("SELECT DISTINCT tid FROM events WHERE duration_ns IS NOT NULL")}])
 
 # The queries of the page, in both.
 for query in queries:

@@ -80,7 +80,7 @@ pub enum Command {
     State(Box<StateArgs>),
     /// Show what changed from one run to another: calls, programs, errors, files, peers
     Diff(Box<DiffArgs>),
-    /// Export captures for other programs: Parquet, CSV, JSON
+    /// Export captures for other programs: Parquet, CSV, JSON, flame graphs, Perfetto
     Export(Box<ExportArgs>),
     /// Merge captures of one machine into one, in time order
     Merge(MergeArgs),

@@ -4,12 +4,14 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::Args;
 
-use super::{choice::choice, read::ChosenArgs};
+use super::{choice::choice, read::ChosenArgs, top::parse_keys};
 use crate::{
-    export::{self, ExportForm},
+    choice::Choice,
+    export::{self, ExportForm, StackValue},
     output::Target,
     read::When,
 };
+use scap::summary::Keys;
 
 /// `scapd export`.
 #[derive(Debug, Args)]
@@ -25,6 +27,12 @@ pub struct ExportArgs {
     /// Write to this folder (parquet) or file, which must not exist; - for stdout
     #[arg(short = 'o', long = "output", value_name = "PATH")]
     output: PathBuf,
+    /// The width of stacks (folded, svg)
+    #[arg(long, value_name = "WHAT", value_parser = choice::<StackValue>(), default_value = StackValue::default().name())]
+    value: StackValue,
+    /// What stacks have below their processes (folded, svg): keys of scapd top, such as call,file
+    #[arg(long, value_name = "KEY,...", value_parser = parse_keys, default_value = "call")]
+    by: Keys,
     /// Stop at the first event after a time
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     until: Option<When>,
@@ -39,6 +47,12 @@ impl ExportArgs {
     /// If the filter is wrong, or a file does not exist.
     pub fn resolve(self) -> Result<export::ExportArgs, clap::Error> {
         let reading = self.chosen.resolve("export", self.words, self.until)?;
-        Ok(export::ExportArgs { reading, form: self.to, target: Target::from_arg(self.output) })
+        Ok(export::ExportArgs {
+            reading,
+            form: self.to,
+            target: Target::from_arg(self.output),
+            value: self.value,
+            keys: self.by,
+        })
     }
 }

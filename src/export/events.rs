@@ -175,10 +175,10 @@ impl EventRows {
                     }
                 }
                 Ready::Key(keys) => {
-                    let found = keys.first_at(key, moment, |found| {
+                    let found = keys.at(key, moment, |found| {
                         cell(column.ty, &found.value, text, |text| found.show(text), out);
                     });
-                    if found.is_none() {
+                    if !found {
                         missing(column.ty, out);
                     }
                 }

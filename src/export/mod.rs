@@ -6,7 +6,9 @@
 mod columns;
 mod dataset;
 mod events;
+mod folded;
 mod parquet;
+pub mod perfetto;
 mod shared;
 mod tables;
 #[cfg(test)]
@@ -37,9 +39,13 @@ use crate::{
     salvage::PARTIAL,
 };
 use dataset::Dataset;
-use scap::filter::FilterError;
+use folded::{StackForm, Stacks};
+use perfetto::Trace;
+use scap::{filter::FilterError, summary::Keys};
 use shared::Shared;
 use text::{LineForm, TextTable};
+
+pub use folded::StackValue;
 
 choices! {
     /// What a capture is exported to.
@@ -47,6 +53,9 @@ choices! {
         Parquet = "parquet": "A folder with tables of Parquet: events, processes, connections, ledger",
         Csv = "csv": "The table of events as comma-separated values",
         Jsonl = "jsonl": "The table of events as JSON, an object a line",
+        Folded = "folded": "Calls as stacks of processes, a line each, for flame graphs",
+        Svg = "svg": "The same, drawn as a flame graph",
+        Perfetto = "perfetto": "A trace for ui.perfetto.dev: processes, threads, calls, switches, counters",
     }
 }
 
@@ -59,6 +68,10 @@ pub struct ExportArgs {
     pub form: ExportForm,
     /// Where that goes.
     pub target: Target,
+    /// What stacks are wide by.
+    pub value: StackValue,
+    /// What stacks have below their processes.
+    pub keys: Keys,
 }
 
 /// Why captures could not be exported.
@@ -101,12 +114,11 @@ impl ExportError {
 /// If a capture cannot be read to its end; what is before is exported then. If the export cannot be written; nothing is left of
 /// it then.
 pub fn export(args: ExportArgs, out: &mut impl Write) -> anyhow::Result<()> {
-    let ExportArgs { reading, form, target } = args;
-    match (form, target) {
-        (ExportForm::Parquet, Target::File(path)) => to_folder(reading, &path),
-        (ExportForm::Parquet, Target::Stdout) => Err(ExportError::IsFolder { form }.into()),
-        (_, Target::Stdout) => read_to(reading, form, out).0.map_err(read::cause),
-        (_, Target::File(path)) => to_file(reading, form, &path),
+    match (args.form, args.target.clone()) {
+        (ExportForm::Parquet, Target::File(path)) => to_folder(args.reading, &path),
+        (form @ ExportForm::Parquet, Target::Stdout) => Err(ExportError::IsFolder { form }.into()),
+        (_, Target::Stdout) => read_to(args, out).0.map_err(read::cause),
+        (_, Target::File(path)) => to_file(args, &path),
     }
 }
 
@@ -118,8 +130,10 @@ fn to_folder(reading: ReadArgs, path: &Path) -> anyhow::Result<()> {
         return Err(ExportError::Exists { path: path.to_owned() }.into());
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().unwrap_or_default();
-    let folder = tempfile::Builder::new().prefix(name).suffix(PARTIAL).tempdir_in(parent).map_err(&failed)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    let folder =
+        tempfile::Builder::new().prefix(&name).suffix(PARTIAL).tempdir_in(parent).map_err(&failed)?;
     let dataset = Shared::new(Dataset::new(folder.path()).map_err(&failed)?);
     let damage = match read_with(reading, &dataset, &mut io::sink()) {
         Ok(()) => None,
@@ -147,7 +161,7 @@ fn publish(folder: TempDir, path: &Path, parent: &Path) -> io::Result<()> {
     File::open(parent)?.sync_all()
 }
 
-fn to_file(reading: ReadArgs, form: ExportForm, path: &Path) -> anyhow::Result<()> {
+fn to_file(args: ExportArgs, path: &Path) -> anyhow::Result<()> {
     let failed = ExportError::at(path);
     let spot =
         Spot::find(path).map_err(&failed)?.ok_or_else(|| ExportError::Exists { path: path.to_owned() })?;
@@ -155,7 +169,7 @@ fn to_file(reading: ReadArgs, form: ExportForm, path: &Path) -> anyhow::Result<(
         return Err(ExportError::Exists { path: path.to_owned() }.into());
     }
     let draft = Draft::beside(&spot).map_err(&failed)?;
-    let (result, has_events) = read_to(reading, form, &mut draft.file());
+    let (result, has_events) = read_to(args, &mut draft.file());
     let damage = match result {
         Ok(()) => None,
         Err(error @ PrintError::Read { .. }) => Some(error),
@@ -168,7 +182,7 @@ fn to_file(reading: ReadArgs, form: ExportForm, path: &Path) -> anyhow::Result<(
 }
 
 /// Writes one of the forms that have a start and an end. Returns also whether the captures had an event.
-fn read_to(reading: ReadArgs, form: ExportForm, out: &mut impl Write) -> (Result<(), PrintError>, bool) {
+fn read_to(args: ExportArgs, out: &mut impl Write) -> (Result<(), PrintError>, bool) {
     fn with<V: View + Send + 'static>(
         reading: ReadArgs,
         view: Result<V, FilterError>,
@@ -179,9 +193,13 @@ fn read_to(reading: ReadArgs, form: ExportForm, out: &mut impl Write) -> (Result
             Err(error) => (Err(PrintError::Write(io::Error::other(error))), false),
         }
     }
+    let ExportArgs { reading, form, value, keys, .. } = args;
     match form {
         ExportForm::Csv => with(reading, TextTable::new(LineForm::Csv), out),
         ExportForm::Jsonl | ExportForm::Parquet => with(reading, TextTable::new(LineForm::Json), out),
+        ExportForm::Folded => with(reading, Ok(Stacks::new(StackForm::Lines, value, keys)), out),
+        ExportForm::Svg => with(reading, Ok(Stacks::new(StackForm::Svg, value, keys)), out),
+        ExportForm::Perfetto => with(reading, Ok(Trace::default()), out),
     }
 }
 

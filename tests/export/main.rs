@@ -7,7 +7,9 @@
 mod common;
 mod output;
 mod parquet_files;
+mod stacks;
 mod tables;
+mod traces;
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +24,7 @@ use proptest::{
 };
 use scap::{
     events::{self, event_by_program},
-    format::{EventBuilder, MachineState, Value, strategies},
+    format::{EventBuilder, MachineState, Value, state::Thread, strategies},
     ledger,
 };
 use serde_json::Value as Json;
@@ -52,7 +54,10 @@ fn event(program: &str, ts: u64, tid: u64, values: &[Value<'_>]) -> Vec<u8> {
 fn machine(name: &[u8]) -> MachineState {
     let mut state = strategies::state().new_tree(&mut TestRunner::deterministic()).unwrap().current();
     state.machine.hostname = name.to_vec();
-    state.threads.iter_mut().for_each(|thread| thread.cgroups = b"memory=/system.slice/a.service\0".to_vec());
+    // That of the calls below.
+    let cgroups = b"memory=/system.slice/a.service\0".to_vec();
+    state.threads.retain(|thread| thread.tid != 7);
+    state.threads.push(Thread { tid: 7, pid: 7, comm: b"web".to_vec(), cgroups, ..Thread::default() });
     state
 }
 

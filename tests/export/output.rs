@@ -25,7 +25,7 @@ fn nothing_is_overwritten() {
     let there = folder.path().join("there");
     fs::write(&there, "mine").unwrap();
     std::os::unix::fs::symlink("nowhere", folder.path().join("link")).unwrap();
-    for form in ["parquet", "csv", "jsonl"] {
+    for form in ["parquet", "csv", "jsonl", "folded", "svg", "perfetto"] {
         let (code, said) = export(form, &there, &capture);
         assert_eq!(code, Some(5), "{said}");
         assert!(said.contains("there exists: remove it"), "{said}");
@@ -48,7 +48,7 @@ fn a_damaged_capture_is_exported_up_to_the_damage() {
     fs::write(&capture, &bytes[..bytes.len() * 2 / 3]).unwrap();
     let (code, read, said) = run(scapd().arg("read").arg(&capture));
     assert_eq!(code, Some(6));
-    for form in ["csv", "jsonl", "parquet"] {
+    for form in ["csv", "jsonl", "parquet", "folded", "perfetto"] {
         let to = folder.path().join(form);
         assert_eq!(export(form, &to, &capture), (code, said.clone()), "{form}");
     }
@@ -68,7 +68,7 @@ fn what_is_no_capture_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("no.scap");
     fs::write(&path, "this is none").unwrap();
-    for form in ["csv", "jsonl", "parquet"] {
+    for form in ["csv", "jsonl", "parquet", "folded", "svg", "perfetto"] {
         let (code, said) = export(form, &folder.path().join("out"), &path);
         assert_eq!(code, Some(6), "{said}");
         assert_eq!(names(&folder), ["no.scap"], "{form}");
@@ -96,7 +96,7 @@ fn a_signal_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
-    for form in ["csv", "parquet"] {
+    for form in ["csv", "parquet", "perfetto"] {
         let out = folder.path().join("out");
         let mut child = scapd().args(["export", "--to", form, "-o"]).arg(&out).arg(&fifo).spawn().unwrap();
         let mut pipe = fs::OpenOptions::new().write(true).open(&fifo).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 /// The columns, and the fields of `scapd read` that they are.
-const FIELDS: [(&str, &str); 15] = [
+const FIELDS: [(&str, &str); 14] = [
     ("num", "evt.num"),
     ("cpu", "evt.cpu"),
     ("tid", "thread.tid"),
@@ -11,7 +11,6 @@ const FIELDS: [(&str, &str); 15] = [
     ("process", "proc.name"),
     ("exe", "proc.exepath"),
     ("uid", "user.uid"),
-    ("cgroup", "thread.cgroup.memory"),
     ("category", "evt.category"),
     ("dir", "evt.dir"),
     ("fd", "fd.num"),
@@ -36,8 +35,8 @@ fn columns_are_the_fields_of_read() {
                 ("time", ns) => time(ns.parse().unwrap()),
                 // Of a descriptor that was not made.
                 ("fd", number) if number.starts_with('-') => String::new(),
-                // Those columns have more: the end that a call tries to connect to, other subsystems.
-                ("peer" | "cgroup", "") | ("port", "" | "0") => continue,
+                // Those columns have more: the end that a call tries to connect to.
+                ("peer", "") | ("port", "" | "0") => continue,
                 // A process that is not known has no number there.
                 ("pid", "" | "-1") => continue,
                 (_, value) => value.to_owned(),
@@ -92,6 +91,8 @@ fn what_calls_did_is_there() {
     let rows = parse_csv(&exported("csv", &capture(&folder), "evt.num <= 8 and evt.type != notification"));
     let column = |name: &str| rows.iter().map(|row| row[name].as_str()).collect::<Vec<_>>();
     assert_eq!(column("num"), ["1", "2", "3", "4", "5", "6", "8"]);
+    assert_eq!(column("process"), ["web"; 7]);
+    assert_eq!(column("cgroup"), ["/system.slice/a.service"; 7]);
     assert_eq!(column("call"), ["openat", "openat", "write", "write", "openat", "openat", "read"]);
     assert_eq!(column("ends_call"), ["false", "true", "false", "true", "false", "true", "false"]);
     assert_eq!(column("result"), ["", "77", "", "5", "", "-13", ""]);

@@ -223,18 +223,14 @@ impl Keys {
         self.is_of_type
     }
 
-    /// Gives the value of the first key at an event to `take`, if there is one. `scratch` is memory for that.
-    pub fn first_at<T>(
-        &self,
-        scratch: &mut Vec<u8>,
-        moment: &Moment<'_>,
-        take: impl FnOnce(&KeyValue<'_>) -> T,
-    ) -> Option<T> {
-        scratch.clear();
-        if !self.columns.first()?.write(scratch, moment) {
-            return None;
+    /// Gives the values at an event to `take`, in the order of the keys, if it has all of them. Returns whether it has. `scratch`
+    /// is memory for that.
+    pub fn at(&self, scratch: &mut Vec<u8>, moment: &Moment<'_>, take: impl FnMut(KeyValue<'_>)) -> bool {
+        let has_all = self.write(scratch, moment);
+        if has_all {
+            self.read(scratch).for_each(take);
         }
-        self.read(scratch).next().map(|value| take(&value))
+        has_all
     }
 
     /// Writes the values at an event, for [`read`](Keys::read). Returns whether it has all of them.
