@@ -1,6 +1,6 @@
 //! `scapd export`: captures in the forms of other programs, without the command line.
 //!
-//! An export is a form for [`read`](crate::read), as a summary is: what goes through captures is the same as for events.
+//! An export is a form for [`crate::read`], as a summary is: what goes through captures is the same as for events.
 //! What is exported gets its name when it is complete.
 
 mod columns;
