@@ -30,7 +30,7 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-read bench-setup bench-build clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers setup-export test-export test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-read bench-setup bench-build clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -104,6 +104,12 @@ test-readers: build setup-readers ## compare scapd's output for a capture with t
 	scripts/test-readers.sh $(SCAPD)
 	scripts/test-filters.sh $(SCAPD)
 	scripts/test-record-filters.sh $(SCAPD)
+
+setup-export: ## install DuckDB, Spark and Perfetto's schema from PyPI into ~/.cache/scapd
+	scripts/setup-export.sh
+
+test-export: build setup-export ## export a capture, read it back by DuckDB and Spark, and compare the sums with scapd's
+	scripts/test-export.sh $(SCAPD)
 
 test-broad: build setup-readers ## the same for a workload of most system calls: stress-ng, a compiler, Python's tests (ten minutes)
 	scripts/test-broad.sh $(SCAPD)

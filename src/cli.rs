@@ -3,6 +3,7 @@
 mod choice;
 mod daemon;
 mod diff;
+mod export;
 mod files;
 mod flight;
 mod form;
@@ -24,6 +25,7 @@ use choice::choice;
 
 pub use daemon::{CtlArgs, CtlRequest, DaemonArgs, ServeArgs};
 pub use diff::DiffArgs;
+pub use export::ExportArgs;
 pub use files::FilesArgs;
 pub use keys::keys;
 pub use merge::MergeArgs;
@@ -78,6 +80,8 @@ pub enum Command {
     State(Box<StateArgs>),
     /// Show what changed from one run to another: calls, programs, errors, files, peers
     Diff(Box<DiffArgs>),
+    /// Export captures for other programs: Parquet, CSV, JSON, flame graphs, Perfetto
+    Export(Box<ExportArgs>),
     /// Merge captures of one machine into one, in time order
     Merge(MergeArgs),
     /// Summarize a capture

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     daemon::{Ended, config::Mistakes},
+    export::ExportError,
     merge,
     output::{OutputError, PatternError},
     print::PrintError,
@@ -90,7 +91,10 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
                 _ => FAILURE,
             });
         }
-        if cause.is::<OutputError>() || cause.is::<StatsError>() {
+        if let Some(ExportError::IsFolder { .. }) = cause.downcast_ref() {
+            return Some(USAGE);
+        }
+        if cause.is::<OutputError>() || cause.is::<StatsError>() || cause.is::<ExportError>() {
             return Some(OUTPUT);
         }
         if let Some(command) = cause.downcast_ref::<CommandError>() {

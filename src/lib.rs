@@ -12,6 +12,7 @@ pub mod confine;
 pub mod daemon;
 pub mod escape;
 pub mod exit;
+pub mod export;
 pub mod flight;
 mod folder;
 pub mod generate;

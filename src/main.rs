@@ -13,7 +13,7 @@ use scapd::{
     bench, check,
     cli::{self, Cli, Command, Generated, Listed, Measured, RecordArgs, Source, TraceArgs},
     daemon::{self, config::Wanted, control},
-    escape, exit, generate, list, merge,
+    escape, exit, export, generate, list, merge,
     output::{OutputError, Target},
     print, read, record, repair, signals, trace, verify,
 };
@@ -109,6 +109,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
             let [(_, before), (_, after)] = &runs;
             form.write(before, after, &mut out)?;
+        }
+        Command::Export(args) => {
+            let mut args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
+            args.reading.signal = Some(signals_of(&args.target)?);
+            export::export(args, &mut out)?;
         }
         Command::Merge(args) => {
             let mut args = merge::MergeArgs::from(args);

@@ -41,22 +41,14 @@ pub struct ReadArgs {
     /// and Falco: proc.name = cat and evt.latency > 1ms
     #[arg(required_unless_present = "format", value_name = "FILE")]
     words: Vec<OsString>,
-    /// Print only the events that match this filter; for one that has the name of a file
-    #[arg(short = 'f', long, value_name = "FILTER")]
-    filter: Option<String>,
-    /// Leave out the events before a time: 90s or 1m30s after the first event, 14:03:05, 2026-11-27T14:03:05. Files of a
-    /// series that end before it are not read, and their events not numbered
-    #[arg(long, value_name = "TIME", value_parser = When::parse)]
-    from: Option<When>,
+    #[command(flatten)]
+    chosen: ChosenArgs,
     /// Stop at the first event after a time
     #[arg(long, value_name = "TIME", value_parser = When::parse)]
     to: Option<When>,
     /// Wait for more at the end of a capture that is being written, and for new captures in a folder
     #[arg(long)]
     follow: bool,
-    /// Stop after this many events
-    #[arg(short = 'n', long = "count", value_name = "EVENTS")]
-    pub count: Option<u64>,
     /// Write the events to this capture instead, with what their names need; - for stdout. The capture has the state at its
     /// start, and the losses of its source; an existing file is replaced when the new one is complete
     #[arg(short = 'w', long = "write", value_name = "OUT", conflicts_with_all = ["json", "format", "fields", "calls"])]
@@ -70,20 +62,70 @@ pub struct ReadArgs {
     /// the machine, and unpacks compressed captures. One thread is used for --calls, --write, --follow, -t D, and pipes
     #[arg(short, long, value_name = "JOBS", default_value_t = 1, value_parser = value_parser!(u16).range(..=MAX_JOBS))]
     pub jobs: u16,
-    /// Print only these events: names of system calls and of other events (procexit, switch, ...), !name to exclude,
-    /// %class, /regex, ?name to ignore an unknown name
+}
+
+/// Which events of captures are read.
+#[derive(Debug, Args)]
+#[group(skip)]
+pub(super) struct ChosenArgs {
+    /// Only the events that match this filter; for one that has the name of a file
+    #[arg(short = 'f', long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// Leave out the events before a time: 90s or 1m30s after the first event, 14:03:05, 2026-11-27T14:03:05. Files of a
+    /// series that end before it are not read, and their events not numbered
+    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    from: Option<When>,
+    /// Stop after this many events
+    #[arg(short = 'n', long = "count", value_name = "EVENTS")]
+    count: Option<u64>,
+    /// Only these events: names of system calls and of other events (procexit, switch, ...), !name to exclude, %class,
+    /// /regex, ?name to ignore an unknown name
     #[arg(long, value_name = "LIST", value_parser = select::parse_events)]
-    pub syscalls: Option<EventSet>,
-    /// Print only the events of these processes
+    syscalls: Option<EventSet>,
+    /// Only the events of these processes
     #[arg(long = "pid", value_name = "PID", value_delimiter = ',')]
-    pub pids: Vec<u64>,
-    /// Also print events that were recorded only to keep names right, and internal events (procinfo, drop, ...)
+    pids: Vec<u64>,
+    /// Also events that were recorded only to keep names right, and internal events (procinfo, drop, ...)
     #[arg(long)]
-    pub all: bool,
+    all: bool,
     /// Limit the memory for the capture's threads, descriptors and users [default: 1G; of a compressed file, 64M plus 32
     /// bytes for each byte of the file, up to 1G]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_state: Option<u64>,
+    max_state: Option<u64>,
+}
+
+impl ChosenArgs {
+    /// Returns what to read for the subcommand of this name: its words are files, then a filter. `to` is the time to
+    /// stop at, which has another name in some of them.
+    ///
+    /// # Errors
+    /// If the filter is wrong, or a file does not exist.
+    pub(super) fn resolve(
+        self,
+        subcommand: &str,
+        words: Vec<OsString>,
+        to: Option<When>,
+    ) -> Result<read::ReadArgs, clap::Error> {
+        let (files, words) = divide(words);
+        if self.filter.is_some() && !words.is_empty() {
+            return Err(usage(subcommand, format!("a filter both as --filter and as arguments ({words})")));
+        }
+        let text = self.filter.or_else(|| (!words.is_empty()).then_some(words));
+        let filter = text.map(|text| filter_of(&text).map_err(|mistake| usage(subcommand, mistake)));
+        Ok(read::ReadArgs {
+            files,
+            span: Span { from: self.from, to },
+            wanted: read::Wanted {
+                filter: filter.transpose()?,
+                events: self.syscalls,
+                pids: self.pids,
+                all: self.all,
+            },
+            limit: self.count,
+            max_state: self.max_state,
+            ..read::ReadArgs::default()
+        })
+    }
 }
 
 impl ReadArgs {
@@ -100,24 +142,13 @@ impl ReadArgs {
         if self.words.is_empty() {
             return Err(usage("read", "<FILE>... is missing: the captures to read".into()));
         }
-        let (files, words) = divide(self.words);
-        if self.filter.is_some() && !words.is_empty() {
-            return Err(usage("read", format!("a filter both as --filter and as arguments ({words})")));
-        }
-        let text = self.filter.or_else(|| (!words.is_empty()).then_some(words));
-        let filter =
-            text.map(|text| filter_of(&text).map_err(|mistake| usage("read", mistake))).transpose()?;
+        let reading = self.chosen.resolve("read", self.words, self.to)?;
         Ok(read::ReadArgs {
-            files,
-            span: Span { from: self.from, to: self.to },
             follow: self.follow.then(Arc::default),
-            wanted: read::Wanted { filter, events: self.syscalls, pids: self.pids, all: self.all },
-            limit: self.count,
             form: self.form.into(),
             jobs: self.jobs,
-            max_state: self.max_state,
             slice: self.write.map(|path| slice_to(path, self.gzip)),
-            signal: None,
+            ..reading
         })
     }
 }

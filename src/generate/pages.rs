@@ -68,6 +68,7 @@ pub(super) const PAGES: &[Page] = &[
             "scapd-daemon",
             "scapd-read",
             "scapd-top",
+            "scapd-export",
             "scapd-merge",
             "scapd-info",
             "scapd-verify",

@@ -1,4 +1,4 @@
-//! The texts of the pages of summaries: `scapd top` and its kin.
+//! The texts of the pages of summaries: `scapd top` and its kin, and exports.
 
 use super::pages::{EMPTY, Page};
 
@@ -152,6 +152,34 @@ pub(super) const SUMMARIES: &[Page] = &[
             ),
         ],
         see_also: &["scapd", "scapd-top", "scapd-read"],
+        ..EMPTY
+    },
+    Page {
+        command: "export",
+        description: &[
+            "Writes captures for other programs. `parquet` makes a folder of tables: events by machine and hour, processes, \
+             connections, and what the ledger says of losses. `csv` and `jsonl` write the table of events. `folded` adds up calls by \
+             the process with its ancestors, and by the keys of `--by`; `svg` draws that as a flame graph. `perfetto` writes a \
+             trace for ui.perfetto.dev, with switches if they were recorded (`--tracepoints sched_switch`).",
+            "The columns are those that filters and scapd-top(1) have: counts and sums are the same there. Text is escaped as \
+             in the lines of scapd-read(1), so that it is valid UTF-8 without control characters.",
+            "PATH must not exist. It gets its name when it is complete; until then it is beside it, as PATH.*.partial, and \
+             nothing of it is left if it cannot be finished. Of a damaged capture, what comes before the damage is exported, \
+             and the table `ledger` says where it ends.",
+        ],
+        exit: &[0, 1, 2, 5, 6],
+        examples: &[
+            (
+                "scapd export all.scap --to parquet -o all",
+                "Make tables for DuckDB, Spark, ClickHouse and others:",
+            ),
+            ("scapd export all.scap --to svg -o all.svg", "Draw where the time of calls went:"),
+            (
+                "scapd export all.scap --to csv -o - 'evt.failed = true and evt.dir = <'",
+                "Print the calls that failed:",
+            ),
+        ],
+        see_also: &["scapd", "scapd-read", "scapd-top"],
         ..EMPTY
     },
 ];

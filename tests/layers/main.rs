@@ -21,7 +21,7 @@ const SCAPD: &[&[&str]] = &[
     &["bench", "check", "list", "output", "repair", "top", "verify"],
     &["flight"],
     &["read", "record"],
-    &["merge"],
+    &["export", "merge"],
     &["signals", "trace"],
     &["daemon"],
     &["cli", "exit"],
@@ -43,12 +43,15 @@ const SCAP: &[&[&str]] = &[
 ];
 
 /// Crates that only some modules of `scapd` use.
-const ONLY: [(&str, &[&str]); 6] = [
+const ONLY: [(&str, &[&str]); 9] = [
     ("clap", &["cli", "generate"]),
     ("clap_complete", &["generate"]),
     ("clap_mangen", &["generate"]),
+    ("inferno", &["export"]),
     ("libbpf_rs", &["probe"]),
     ("libbpf_sys", &["confine", "probe"]),
+    ("parquet", &["export"]),
+    ("prost", &["export"]),
     ("scapd_bpf", &["probe"]),
 ];
 

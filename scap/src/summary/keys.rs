@@ -223,6 +223,16 @@ impl Keys {
         self.is_of_type
     }
 
+    /// Gives the values at an event to `take`, in the order of the keys, if it has all of them. Returns whether it has. `scratch`
+    /// is memory for that.
+    pub fn at(&self, scratch: &mut Vec<u8>, moment: &Moment<'_>, take: impl FnMut(KeyValue<'_>)) -> bool {
+        let has_all = self.write(scratch, moment);
+        if has_all {
+            self.read(scratch).for_each(take);
+        }
+        has_all
+    }
+
     /// Writes the values at an event, for [`read`](Keys::read). Returns whether it has all of them.
     pub(super) fn write(&self, out: &mut Vec<u8>, moment: &Moment<'_>) -> bool {
         out.clear();

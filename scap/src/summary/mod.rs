@@ -24,6 +24,7 @@
 mod begun;
 mod columns;
 mod connecting;
+mod ends;
 #[cfg(test)]
 mod fold_tests;
 mod groups;
@@ -41,6 +42,7 @@ mod wait;
 mod waiting;
 
 pub use columns::{Column, Unit, sort};
+pub use ends::Ends;
 pub use keys::{KeyValue, Keys, NAMED_KEYS, NamedKey};
 pub use outcome::{Act, Outcome};
 pub use pairs::Pair;

@@ -3,13 +3,13 @@
 use super::{
     begun::Begun,
     connecting::{Connected, Connecting},
+    ends::Messages,
     groups::Groups,
     keys::{KeyValue, Keys},
     outcome::{Kind, Outcome, kind},
     totals::Totals,
 };
 use crate::{
-    events::EventType,
     hash::HashMap,
     replay::{Moment, Now},
 };
@@ -25,8 +25,7 @@ pub struct Top {
     /// Calls that had not ended at the end of a capture before, by their threads: their groups and when they began. They may
     /// go on in the next one.
     carried: HashMap<u64, (usize, u64)>,
-    /// Threads whose last event was the end of one message of several, and the type of that event.
-    messages: HashMap<u64, EventType>,
+    messages: Messages,
     /// Connections under way, if it is to be known how long they take.
     connecting: Option<Connecting>,
     without_key: u64,
@@ -64,7 +63,7 @@ impl Top {
             groups: Groups::new(keys),
             begun: Begun::default(),
             carried: HashMap::default(),
-            messages: HashMap::default(),
+            messages: Messages::default(),
             connecting: None,
             without_key: 0,
             ended: None,
@@ -106,9 +105,7 @@ impl Top {
             _ if self.keys().counts_signals() => {}
             Kind::Enter => {
                 self.begun.enter(event);
-                if !self.messages.is_empty() {
-                    self.messages.remove(&event.tid());
-                }
+                self.messages.begin(event.tid());
             }
             Kind::Request => return self.ended(moment, true),
             Kind::Exit => {
@@ -117,13 +114,8 @@ impl Top {
             }
             Kind::Message => {
                 self.begun.exit(event.tid());
-                let is_further = self.messages.get(&event.tid()) == Some(&event.ty());
-                let outcome = self.ended(moment, !is_further);
-                // Without their enter events, one call is not told from the next.
-                if moment.machine.latency().is_some() {
-                    self.messages.insert(event.tid(), event.ty());
-                }
-                return outcome;
+                let is_first = self.messages.is_first(moment);
+                return self.ended(moment, is_first);
             }
             Kind::End => self.begun.exit(event.tid()),
             Kind::Other => {}
