@@ -105,6 +105,14 @@ test-readers: build setup-readers ## compare scapd's output for a capture with t
 	scripts/test-filters.sh $(SCAPD)
 	scripts/test-record-filters.sh $(SCAPD)
 
+.PHONY: setup-browser test-report
+setup-browser: ## fetch Debian's chromium and its driver into ~/.cache/scapd
+	scripts/setup-browser.sh
+
+test-report: build setup-browser ## open the page of scapd report in a browser: its numbers, selections, and hostile names (as root)
+	@scripts/apt-install.sh jq
+	scripts/test-report.sh $(SCAPD) $(IMAGES)
+
 test-broad: build setup-readers ## the same for a workload of most system calls: stress-ng, a compiler, Python's tests (ten minutes)
 	scripts/test-broad.sh $(SCAPD)
 

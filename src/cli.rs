@@ -11,6 +11,7 @@ mod merge;
 mod read;
 mod record;
 mod redact;
+mod report;
 mod source;
 mod top;
 mod trace;
@@ -29,6 +30,7 @@ pub use keys::keys;
 pub use merge::MergeArgs;
 pub use read::ReadArgs;
 pub use record::RecordArgs;
+pub use report::ReportArgs;
 pub use source::Source;
 pub use top::{GroupsArgs, SlowArgs, StateArgs, TopArgs, TreeArgs};
 pub use trace::TraceArgs;
@@ -78,6 +80,8 @@ pub enum Command {
     State(Box<StateArgs>),
     /// Show what changed from one run to another: calls, programs, errors, files, peers
     Diff(Box<DiffArgs>),
+    /// Write a page about captures, to open in a browser: what was recorded and lost, what took the time, who touched what
+    Report(Box<ReportArgs>),
     /// Merge captures of one machine into one, in time order
     Merge(MergeArgs),
     /// Summarize a capture

@@ -118,6 +118,7 @@ impl ReadArgs {
             max_state: self.max_state,
             slice: self.write.map(|path| slice_to(path, self.gzip)),
             signal: None,
+            progress: None,
         })
     }
 }

@@ -21,7 +21,7 @@ const SCAPD: &[&[&str]] = &[
     &["bench", "check", "list", "output", "repair", "top", "verify"],
     &["flight"],
     &["read", "record"],
-    &["merge"],
+    &["merge", "report"],
     &["signals", "trace"],
     &["daemon"],
     &["cli", "exit"],
