@@ -50,12 +50,15 @@ def emulate(browser, width, scheme, height=1000, media=""):
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
 
-def picture(browser, name, width, scheme, height=None):
-    emulate(browser, width, scheme)
+def picture(browser, name, width, scheme, height=None, start="top", media=""):
+    """Writes a picture of the page from an element on, as it is at that width."""
+    emulate(browser, width, scheme, media=media)
     full = browser.execute_script("return document.documentElement.scrollHeight")
-    emulate(browser, width, scheme, full)
+    emulate(browser, width, scheme, full, media)
     time.sleep(0.3)
-    clip = {"x": 0, "y": 0, "width": width, "height": min(full, height or full), "scale": 1}
+    top = "const at = document.getElementById(arguments[0]); return at ? at.getBoundingClientRect().top + scrollY : 0"
+    y = browser.execute_script(top, start)
+    clip = {"x": 0, "y": y, "width": width, "height": min(full - y, height or full), "scale": 1}
     shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"format": "png", "clip": clip})
     with open(f"pictures/{name}.png", "wb") as out:
         out.write(base64.b64decode(shot["data"]))
@@ -103,9 +106,11 @@ def main():
     time.sleep(0.5)
     said["dragged"] = browser.execute_script(STATE)
     after = browser.execute_script(CHARTS)
-    # All but the first one show another time: it shows what is selected.
-    said["charts_follow"] = len(before) > 4 and all(a != b for a, b in zip(before, after))
-    picture(browser, "selected", WIDE, "light", 2000)
+    # The timeline shows what is selected, the others the selected time; that of two peers is always the same.
+    said["charts_follow"] = [a != b for a, b in zip(before, after)][:5] == [True] * 5
+    # The mouse is elsewhere.
+    ActionChains(browser).move_to_element(browser.find_element(By.TAG_NAME, "h1")).perform()
+    picture(browser, "report", WIDE, "light", 1900)
 
     browser.find_element(By.TAG_NAME, "body").send_keys(Keys.ESCAPE)
     said["again"] = browser.execute_script(STATE)
@@ -119,16 +124,17 @@ def main():
     said["has_names"] = all(name in text for name in ["<img src=x onerror=", "</script><script>"])
     said["foreign"] = browser.execute_script(FOREIGN)
     said["has_run"] = browser.title != title or browser.title == "run"
-    picture(browser, "wide", WIDE, "light")
-    picture(browser, "dark", WIDE, "dark")
-    picture(browser, "narrow", NARROW, "light")
+    picture(browser, "report-wide", WIDE, "light")
+    picture(browser, "report-dark", WIDE, "dark", 2000, "processes")
+    picture(browser, "report-narrow", NARROW, "light", 2000)
+    picture(browser, "report-print", 800, "dark", media="print")
     emulate(browser, WIDE, "dark", media="print")
     style = "return getComputedStyle(document.body).backgroundColor"
     hidden = "return [...document.querySelectorAll('main section')].filter((part) => part.offsetHeight === 0).length"
     said["prints"] = browser.execute_script(style) == "rgb(255, 255, 255)" and browser.execute_script(hidden) == 0
     emulate(browser, 800, "light")
     pdf = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
-    with open("pictures/print.pdf", "wb") as out:
+    with open("pictures/report.pdf", "wb") as out:
         out.write(base64.b64decode(pdf["data"]))
     said["requests"] = len(requests(browser))
     said["errors"] = [entry["message"] for entry in browser.get_log("browser")]

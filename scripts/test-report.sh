@@ -58,7 +58,6 @@ same "another one is another part" true "$(jq '.keyed.command != .dragged.comman
 same "Escape selects all again" true "$(jq '.again.cards == .whole.cards' said.json)"
 same "the charts follow" true "$(jq .charts_follow said.json)"
 same "print: in light colours, all sections" true "$(jq .prints said.json)"
-check "a PDF of it" test -s pictures/print.pdf
-for picture in wide dark narrow; do check "a picture: $picture" test -s "pictures/$picture.png"; done
+for picture in report{,-wide,-dark,-narrow,-print}.png report.pdf; do check "a picture: $picture" test -s "pictures/$picture"; done
 [ -z "$images" ] || cp pictures/* "$images"
 finish

@@ -89,7 +89,7 @@ function grid(more) {
 }
 
 function legend(names) {
-	return { type: 'scroll', top: 0, left: 56, itemWidth: 12, itemHeight: 10, textStyle: { color: colour('--text') }, data: names };
+	return { type: 'scroll', selectedMode: false, top: 0, left: 56, itemWidth: 12, itemHeight: 10, textStyle: { color: colour('--text') }, data: names };
 }
 
 /** The gaps of the ledger, as areas. */
@@ -103,25 +103,32 @@ function gapAreas() {
 	};
 }
 
-/** Areas with steps, one above the other: `rows` have a name, a colour and a value for each bin. */
+/** Bars, one above the other: `rows` have a name, a colour and a value for each bin. */
 function stepSeries(rows, from, to) {
+	const tops = new Array(count).fill(0);
 	return rows.map(({ name, colour, values }, at) => {
-		const points = [];
-		for (let bin = from; bin < to; bin++) points.push([toAxis(bin * width), values[bin]]);
-		points.push([toAxis(to * width), values[to - 1]]);
+		const bars = [];
+		for (let bin = from; bin < to; bin++) {
+			bars.push([toAxis((bin + 0.5) * width), tops[bin], tops[bin] + values[bin], values[bin], bin]);
+			tops[bin] += values[bin];
+		}
 		return {
-			name, type: 'line', step: 'end', stack: 'all', symbol: 'none', lineStyle: { width: 0 }, areaStyle: { opacity: 0.9 }, color: colour,
-			data: points, emphasis: { disabled: true }, markArea: at === 0 ? gapAreas() : undefined,
+			name, type: 'custom', color: colour, data: bars, encode: { x: 0, y: [1, 2] }, clip: true, markArea: at === 0 ? gapAreas() : undefined,
+			renderItem(_, api) {
+				const [left, top] = api.coord([toAxis(api.value(4) * width), api.value(2)]);
+				const [right, bottom] = api.coord([toAxis((api.value(4) + 1) * width), api.value(1)]);
+				return { type: 'rect', shape: { x: left, y: top, width: right - left + 0.4, height: bottom - top }, style: { fill: colour } };
+			},
 		};
 	});
 }
 
-/** The tooltip of such areas. */
+/** The tooltip of such bars. */
 function stepTip(format) {
 	return tooltip((series) => {
-		const bin = Math.min(count - 1, Math.round((series[0].value[0] * 1e9 + firstEvent) / width));
-		const rows = series.filter((one) => one.value[1] > 0).map((one) => [one.seriesName, format(one.value[1])]).reverse();
-		const all = series.reduce((sum, one) => sum + one.value[1], 0);
+		const bin = series[0].value[4];
+		const rows = series.filter((one) => one.value[3] > 0).map((one) => [one.seriesName, format(one.value[3])]).reverse();
+		const all = series.reduce((sum, one) => sum + one.value[3], 0);
 		if (rows.length > 1) rows.push(['together', format(all)]);
 		const lost = data.ledger.gap_spans.filter(([from, to]) => from < (bin + 1) * width && to >= bin * width);
 		if (lost.length) rows.push(['events lost in a gap', formatCount(lost.reduce((sum, gap) => sum + Number(gap[2]), 0))]);
@@ -144,7 +151,9 @@ function heatOption(row) {
 	}
 	if (!cells.length) return null;
 	const step = toAxis(width) - toAxis(0);
-	const top = Math.max(high + 2, low + 8);
+	low -= low % 2;
+	const interval = Math.max(2, Math.ceil((high + 2 - low) / 16) * 2);
+	const top = low + Math.max(4, Math.ceil((high + 1 - low) / interval)) * interval;
 	return {
 		option: {
 			grid: grid({ top: 12 }),
@@ -154,7 +163,7 @@ function heatOption(row) {
 			])),
 			xAxis: timeAxis(selection.from * width, selection.to * width),
 			yAxis: {
-				type: 'value', min: low - low % 2, max: top, interval: Math.max(2, Math.ceil((top - low) / 16) * 2), splitLine: { lineStyle: { color: colour('--line') } },
+				type: 'value', min: low, max: top, interval, splitLine: { lineStyle: { color: colour('--line') } },
 				axisLabel: { color: colour('--soft'), formatter: (at) => formatTime(stepStart(Math.round(at))) },
 			},
 			series: [{

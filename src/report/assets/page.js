@@ -118,25 +118,49 @@ const timeline = chart(byId('timeline'), 'Calls by process over time', () => {
 	return {
 		option: {
 			grid: grid(), legend: legend(rows.map((row) => row.name)), tooltip: stepTip(chosen.metric.exact), xAxis: timeAxis(0, count * width), yAxis: valueAxis(chosen.metric.format),
-			brush: { xAxisIndex: 0, brushMode: 'single', toolbox: [], throttleType: 'debounce', throttleDelay: 60, brushStyle: { color: 'rgba(66,105,208,0.15)', borderColor: colour('--chosen'), borderWidth: 1 } },
-			series: stepSeries(rows, 0, count),
+			series: [...stepSeries(rows, 0, count), selectedSeries(selection.from, selection.to)],
 		},
 	};
 });
 
-/** Lets the mouse select, and shows what is selected. */
-function armTimeline() {
-	timeline.made.dispatchAction({ type: 'takeGlobalCursor', key: 'brush', brushOption: { brushType: 'lineX', brushMode: 'single' } });
-	const areas = isWhole() ? [] : [{ brushType: 'lineX', xAxisIndex: 0, coordRange: [toAxis(selection.from * width), toAxis(selection.to * width)] }];
-	timeline.made.dispatchAction({ type: 'brush', areas });
+/** The selected bins, as an area. */
+function selectedSeries(from, to) {
+	const areas = from === 0 && to === count ? [] : [[{ xAxis: toAxis(from * width) }, { xAxis: toAxis(to * width) }]];
+	return {
+		id: 'selected', type: 'line', data: [], silent: true,
+		markArea: { silent: true, data: areas, itemStyle: { color: 'rgba(66,105,208,0.18)', borderColor: colour('--chosen'), borderWidth: 1 } },
+	};
 }
 
-timeline.made.on('brushEnd', ({ areas }) => {
-	if (!areas.length) return select(0, count);
-	const [from, to] = areas[0].coordRange.map((seconds) => (seconds * 1e9 + firstEvent) / width);
-	const first = Math.floor(from + 0.2);
-	return select(first, Math.max(first + 1, Math.ceil(to - 0.2)));
-});
+function showSelected(from, to) {
+	timeline.made.setOption({ series: [selectedSeries(from, to)] });
+}
+
+/** Lets the mouse, or a finger, select. */
+function armTimeline() {
+	const canvas = timeline.made.getZr();
+	const binAt = (event) => {
+		const seconds = timeline.made.convertFromPixel({ xAxisIndex: 0 }, event.offsetX);
+		return Math.min(count - 1, Math.max(0, Math.floor((seconds * 1e9 + firstEvent) / width)));
+	};
+	const isInside = (event) => timeline.made.containPixel('grid', [event.offsetX, event.offsetY]);
+	let began = null;
+	canvas.on('mousedown', (event) => {
+		if (isInside(event)) began = { bin: binAt(event), x: event.offsetX };
+	});
+	canvas.on('mousemove', (event) => {
+		if (isInside(event)) canvas.setCursorStyle('crosshair');
+		if (began) showSelected(Math.min(began.bin, binAt(event)), Math.max(began.bin, binAt(event)) + 1);
+	});
+	canvas.on('mouseup', (event) => {
+		if (!began) return;
+		const { bin, x } = began;
+		began = null;
+		// A click selects all.
+		if (Math.abs(event.offsetX - x) < 3) select(0, count);
+		else select(Math.min(bin, binAt(event)), Math.max(bin, binAt(event)) + 1);
+	});
+}
 
 function select(from, to) {
 	selection.from = Math.min(Math.max(0, from), count - 1);
@@ -202,10 +226,10 @@ function rowsOf(table) {
 }
 
 const callsTable = sortedTable(byId('calls-table'), {
-	caption: 'Click a call to see how long it took', sort: 1, onRow: (row) => chooseCall(calls.rows.findIndex((call) => call.keys[0] === row.keys[0])),
+	caption: 'Click a call to see how long it took. Of a selected time, median and p99 are at most half too large', sort: 1, onRow: (row) => chooseCall(calls.rows.findIndex((call) => call.keys[0] === row.keys[0])),
 	columns: [
 		key('call', 0), ...TALLY,
-		{ title: 'median', format: 'time', value: (row) => row.p50 }, { title: 'p99', format: 'time', value: (row) => row.p99 },
+		{ title: 'median', format: 'time', value: (row) => row.p50, isNear: () => !isWhole() }, { title: 'p99', format: 'time', value: (row) => row.p99, isNear: () => !isWhole() },
 		{ title: 'longest', format: 'time', value: (row) => row.sum.longest, hidesZero: true },
 	],
 });
@@ -379,7 +403,7 @@ function follow() {
 	peersTable.show(...rowsOf(peers));
 	showSlow();
 	failuresTable.show(...rowsOf(failures));
-	armTimeline();
+	showSelected(selection.from, selection.to);
 }
 
 function showAll() {
@@ -388,10 +412,10 @@ function showAll() {
 }
 
 function wire() {
+	armTimeline();
 	radios(byId('metrics'), 'metric', METRICS, (id) => {
 		chosen.metric = METRICS.find((metric) => metric.id === id);
 		timeline.show();
-		armTimeline();
 	});
 	for (const [place, name, view] of [['file-metrics', 'files', map], ['peer-metrics', 'peers', linked]]) {
 		radios(byId(place), name, [BYTES, CALLS, TIME], (id) => {

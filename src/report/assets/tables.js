@@ -17,7 +17,7 @@ const FEW_ROWS = 12;
 
 /**
  * Makes a table that is sorted by a click on a title. A column has a title, a `value` of a row, which is a number or a text,
- * and the format of numbers. `isWide` columns have long text.
+ * and the format of numbers; `isNear` says whether these are estimates. `isWide` columns have long text.
  */
 function sortedTable(place, { caption, columns, sort, onRow, empty }) {
 	const state = { sort, isDown: true, rows: [], last: [], isLong: false };
@@ -49,7 +49,7 @@ function sortedTable(place, { caption, columns, sort, onRow, empty }) {
 		const made = element('td', { className: column.format ? 'number' : column.isWide ? 'wide' : '' });
 		if (typeof value === 'number') {
 			made.setAttribute('data-value', value);
-			made.textContent = (column.isNear ? '≈ ' : '') + (value === 0 && column.hidesZero ? '' : formats[column.format](value));
+			made.textContent = (column.isNear && column.isNear() ? '≈ ' : '') + (value === 0 && column.hidesZero ? '' : formats[column.format](value));
 			if (column.hasBar && most > 0 && value > 0) {
 				const bar = element('span', { className: 'bar' });
 				bar.style.width = `${Math.max(1, value / most * 100)}%`;
