@@ -33,7 +33,7 @@ END
 perl server.pl &
 until [ -e port ]; do sleep 0.05; done
 port=$(<port)
-for round in 1 2 3 4 5 6; do
+for _ in 1 2 3 4 5 6; do
 	for n in 1 2 3 4; do perl client.pl "$port" "page$n.bin"; done
 	sleep 0.1
 done
@@ -50,7 +50,8 @@ kill -KILL $victim
 wait $victim 2>/dev/null || true
 # What would run if it were markup: the name of a process, an argument, names of files.
 cp "$(command -v cat)" '<img src=x>'
-'./<img src=x>' '<script>document.title="run"</script>' 2>/dev/null || true
+hostile='<img src=x>'
+"./$hostile" '<script>document.title="run"</script>' 2>/dev/null || true
 cat '</script><script>document.title="run"<' 2>/dev/null || true
 echo hostile >'<img src=x onerror=document.title="run">'
 cat '<img src=x onerror=document.title="run">' '{a|b}{c|' >/dev/null 2>&1 || true

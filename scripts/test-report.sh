@@ -6,7 +6,7 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-[ $# -ge 1 ] && [ -x "$1" ] || die "usage: test-report.sh SCAPD [IMAGES]"
+if [ $# -lt 1 ] || [ ! -x "$1" ]; then die "usage: test-report.sh SCAPD [IMAGES]"; fi
 scripts=$(realpath "$(dirname "$0")")
 scapd=$(realpath "$1")
 images=${2:+$(realpath "$2")}

@@ -125,30 +125,42 @@ fn top(capture: &Path, args: &[&str]) -> Json {
 /// Calls, errors, ns, bytes read, bytes written.
 type Sum = [u64; 5];
 
+/// Packed numbers.
+struct Packed(std::vec::IntoIter<u8>);
+
+impl Packed {
+    fn of(text: &Json) -> Packed {
+        Packed(STANDARD.decode(text.as_str().unwrap()).unwrap().into_iter())
+    }
+
+    fn has_more(&self) -> bool {
+        !self.0.as_slice().is_empty()
+    }
+
+    fn next(&mut self) -> u64 {
+        let mut number = 0;
+        for (at, byte) in self.0.by_ref().enumerate() {
+            number |= u64::from(byte & 0x7f) << (7 * at);
+            if byte < 0x80 {
+                break;
+            }
+        }
+        number
+    }
+}
+
 /// Returns the bins of a packed text. Those of calls have more than a sum.
 fn bins(packed: &Json, is_of_calls: bool) -> BTreeMap<u64, Sum> {
-    let bytes = STANDARD.decode(packed.as_str().unwrap()).unwrap();
-    let mut bytes = bytes.iter().peekable();
+    let mut packed = Packed::of(packed);
     let mut found = BTreeMap::new();
     let mut bin = 0;
-    while bytes.peek().is_some() {
-        let mut next = || {
-            let mut number = 0;
-            for shift in (0..).step_by(7) {
-                let byte = bytes.next().unwrap();
-                number |= u64::from(byte & 0x7f) << shift;
-                if *byte < 0x80 {
-                    break;
-                }
-            }
-            number
-        };
-        bin += next();
-        let sum: Sum = std::array::from_fn(|_| next());
+    while packed.has_more() {
+        bin += packed.next();
+        let sum: Sum = std::array::from_fn(|_| packed.next());
         if is_of_calls {
-            let _longest = next();
-            let steps = next();
-            let counted: u64 = (0..steps).map(|_| (next(), next()).1).sum();
+            let _longest = packed.next();
+            let steps = packed.next();
+            let counted: u64 = (0..steps).map(|_| (packed.next(), packed.next()).1).sum();
             assert_eq!(counted, sum[0], "every call has a duration");
         }
         found.insert(bin, sum);
@@ -272,35 +284,37 @@ fn the_numbers_are_the_truth_and_those_of_top() {
     }
 }
 
+/// Returns what the threads of a name have spent their time on, in ns.
+fn spent(data: &Json, name: &str) -> Vec<u64> {
+    let uses = data["waiting"]["uses"].as_array().unwrap().len();
+    let rows = data["waiting"]["rows"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["k"][0] == name).unwrap();
+    let mut spent = vec![0; uses];
+    let mut packed = Packed::of(&row["bins"]);
+    let mut bin = 0;
+    while packed.has_more() {
+        bin += packed.next() + 1;
+        spent.iter_mut().for_each(|sum| *sum += packed.next());
+    }
+    assert!(bin <= data["bins"].as_u64().unwrap());
+    spent
+}
+
+/// The same from a group of `scapd top --waiting --json`.
+fn spent_of_top(data: &Json, group: &Json) -> Vec<u64> {
+    let uses = data["waiting"]["uses"].as_array().unwrap().iter();
+    uses.map(|name| group["spent_ns"][name.as_str().unwrap()].as_u64().unwrap()).collect()
+}
+
 #[test]
 fn waiting_is_that_of_top() {
     let (_folder, capture) = workload().0.into_file();
     let (_, data) = report(&capture, &[]);
     let theirs = top(&capture, &["--waiting", "--by", "proc.name"]);
-    let uses: Vec<_> = data["waiting"]["uses"].as_array().unwrap().clone();
-    for group in theirs["groups"].as_array().unwrap() {
-        let name = &group["keys"]["proc.name"];
-        let rows = data["waiting"]["rows"].as_array().unwrap();
-        let row = rows.iter().find(|row| row["k"][0] == *name).unwrap();
-        assert_eq!(row["threads"], group["threads"]);
-        let bytes = STANDARD.decode(row["bins"].as_str().unwrap()).unwrap();
-        let mut numbers = Vec::new();
-        let (mut number, mut shift) = (0, 0);
-        for byte in bytes {
-            number |= u64::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte < 0x80 {
-                numbers.push(std::mem::take(&mut number));
-                shift = 0;
-            }
-        }
-        let mut spent = vec![0; uses.len()];
-        for bin in numbers.chunks(uses.len() + 1) {
-            spent.iter_mut().zip(&bin[1..]).for_each(|(sum, ns)| *sum += ns);
-        }
-        for (name, ns) in uses.iter().zip(spent) {
-            assert_eq!(group["spent_ns"][name.as_str().unwrap()], ns, "{name}");
-        }
+    let groups = theirs["groups"].as_array().unwrap();
+    assert_eq!(groups.len(), 3);
+    for group in groups {
+        assert_eq!(spent(&data, group["keys"]["proc.name"].as_str().unwrap()), spent_of_top(&data, group));
     }
 }
 
@@ -436,4 +450,7 @@ fn a_part_of_the_capture_is_told_with_how_to_ask_top() {
     let theirs: Json = serde_json::from_str(&out).unwrap();
     assert_eq!(sums(&data, "calls", 0..240), sums_of_top(&theirs));
     assert!(!sums(&data, "calls", 0..240).is_empty());
+    let theirs =
+        top(&capture, &["--waiting", "--by", "proc.name", "--from", "1s", "--to", "3s", "proc.name = beta"]);
+    assert_eq!(spent(&data, "beta"), spent_of_top(&data, &theirs["groups"][0]));
 }

@@ -10,8 +10,8 @@ use scap::{
     ledger::{self, Notice},
     replay::{Moment, Now},
     summary::{
-        Bins, Keys, Numbers, Outcome, Series, Slow, Slowest, SpentSeries, Spread, Tally, Top, Tree, Wait,
-        Waiting,
+        Bins, Cell, Keys, Numbers, Outcome, Series, Slow, Slowest, SpentSeries, Spread, Tally, Top, Tree,
+        Wait, Waiting,
     },
 };
 
@@ -42,7 +42,7 @@ impl<C: Numbers> Table<C> {
     fn event(&mut self, moment: &Moment<'_>) -> io::Result<()> {
         self.top.event(moment).map_err(io::Error::other)?;
         for other in self.top.prune(MOST_GROUPS, Series::cost) {
-            scap::summary::Cell::merge(&mut self.others, other);
+            self.others.merge(other);
             self.given_up += 1;
         }
         Ok(())
@@ -174,10 +174,19 @@ impl CollectView {
 }
 
 impl Collected {
+    /// Returns when the first bin begins at the latest, in ns since the epoch: the time of threads may begin before the first event that
+    /// counts.
+    pub fn start(&self) -> u64 {
+        let first = self.span.map_or(0, |(from, _)| from);
+        let starts = self.waiting.groups().filter_map(|(_, spent)| spent.bins.start());
+        starts.fold(first, u64::min)
+    }
+
     fn event(&mut self, moment: &Moment<'_>, lines: &mut Calls) -> io::Result<()> {
         let ts = moment.event().ts();
-        let (_, to) = self.span.get_or_insert((ts, ts));
-        *to = ts.max(*to);
+        let (from, to) = self.span.get_or_insert((ts, ts));
+        // Captures may be joined out of order.
+        (*from, *to) = (ts.min(*from), ts.max(*to));
         self.events += 1;
         self.calls.event(moment)?;
         self.names.event(moment)?;

@@ -17,7 +17,7 @@
 //! - `processes`: parents before their children; `more_processes` are left out.
 //! - `slow`: the slowest calls of each bin, and of all: `[end, latency, line]`; `unfinished`: `[begin, so far, line]`.
 //!
-//! What grows with the captures has a [limit](Limits), and what is beyond is counted.
+//! What grows with the captures has a [limit](super::bounds::Limits), and what is beyond is counted.
 
 use std::cmp::Reverse;
 
@@ -25,11 +25,12 @@ use jiff::{Timestamp, tz::TimeZone};
 use scap::{
     format::state::MachineInfo,
     ledger::Notice,
-    summary::{Bins, Cell, Column, Group, Numbers, Series, Spent, SpentSeries, Spread, Tally, Use, shift_of},
+    summary::{Bins, Column, Group, Numbers, Series, Spent, SpentSeries, Spread, Tally, Use, shift_of},
 };
 use serde_json::{Map, Value as Json, json};
 
 use super::{
+    bounds::{Clock, Limits},
     collect::{Collected, Table},
     packed::Packer,
     processes,
@@ -40,55 +41,6 @@ use crate::{
     json::{VERSION, safe},
 };
 
-/// How much is told at most.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
-    calls: usize,
-    names: usize,
-    files: usize,
-    peers: usize,
-    failures: usize,
-    pub processes: usize,
-    /// Slow calls of each bin.
-    slow: usize,
-    /// The characters of a text, such as a path.
-    pub text: usize,
-}
-
-impl Limits {
-    /// Returns the limits that are tried, one after the other, until the page is small enough.
-    pub fn all() -> impl Iterator<Item = Limits> {
-        let most = Limits {
-            calls: 64,
-            names: 48,
-            files: 250,
-            peers: 120,
-            failures: 120,
-            processes: 600,
-            slow: 3,
-            text: 400,
-        };
-        (0..4_u32).map(move |level| Limits {
-            calls: most.calls >> level,
-            names: most.names >> level,
-            files: most.files >> level,
-            peers: most.peers >> level,
-            failures: most.failures >> level,
-            processes: most.processes >> level,
-            slow: if level > 1 { 1 } else { most.slow },
-            text: most.text >> level,
-        })
-    }
-
-    /// Returns a text that is not longer than texts may be.
-    pub fn cut(self, text: &str) -> String {
-        match text.char_indices().nth(self.text) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text.to_owned(),
-        }
-    }
-}
-
 /// What is known of a report apart from what the captures come to.
 #[derive(Debug, Default)]
 pub(super) struct About {
@@ -98,32 +50,6 @@ pub(super) struct About {
     pub from: Option<String>,
     pub to: Option<String>,
     pub damage: Option<String>,
-}
-
-/// Times as the page has them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
-    shift: u32,
-    start: u64,
-}
-
-impl Clock {
-    /// Returns a time in ns since the start; below 0, if it is before.
-    pub fn since_start(self, ts: u64) -> i64 {
-        i64::try_from(i128::from(ts) - i128::from(self.start)).unwrap_or(i64::MIN)
-    }
-
-    /// Gives each bin, with how many are between it and the one before.
-    fn each<'a, C>(self, bins: &'a Bins<C>, mut each: impl FnMut(u64, &'a C))
-    where
-        C: Cell,
-    {
-        let mut next = self.start >> self.shift;
-        for (index, cell) in bins.cells() {
-            each(index.saturating_sub(next), cell);
-            next = index + 1;
-        }
-    }
 }
 
 /// Numbers that have a packed form.
@@ -154,9 +80,10 @@ impl Packed for Spread {
 /// Returns the data.
 pub(super) fn json(about: &About, collected: &mut Collected, limits: Limits) -> Json {
     let (first, last) = collected.span.unwrap_or_default();
-    let shift = shift_of(first, last);
-    let clock = Clock { shift, start: first >> shift << shift };
-    let count = (last >> shift) - (first >> shift) + 1;
+    let start = collected.start();
+    let shift = shift_of(start, last);
+    let clock = Clock { shift, start: start >> shift << shift };
+    let count = (last >> shift) - (start >> shift) + 1;
     let in_all = [Column::Calls, Column::Errors, Column::Total, Column::In, Column::Out];
     let timed = [&in_all[..], &[Column::P50, Column::P99, Column::Max, Column::Pending, Column::PendingTime]];
     let filed = [&in_all[..], &[Column::Opened, Column::Created, Column::Deleted, Column::Renamed]];

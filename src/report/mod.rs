@@ -3,6 +3,7 @@
 //! [`collect`] is a form of [`read`](crate::read) that adds up what the captures come to, with the summaries of `scap::summary`;
 //! [`data`] says what the page gets of it, and in which shape; [`page`] writes the page around it.
 
+mod bounds;
 mod collect;
 mod data;
 mod packed;
@@ -24,8 +25,9 @@ use crate::{
     print::PrintError,
     read::{self, Form, ReadArgs},
 };
+use bounds::Limits;
 use collect::{Collect, Groupings};
-use data::{About, Limits};
+use data::About;
 
 /// How large the page may be, in bytes.
 pub const MOST_BYTES: usize = 3_000_000;

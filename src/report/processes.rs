@@ -8,7 +8,7 @@ use scap::{
 };
 use serde_json::{Value as Json, json};
 
-use super::data::{Clock, Limits};
+use super::bounds::{Clock, Limits};
 use crate::escape::escaped;
 
 /// So many programs of a process are told.

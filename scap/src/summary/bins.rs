@@ -95,6 +95,11 @@ impl<C: Cell> Bins<C> {
         &self.cells
     }
 
+    /// Returns when the first of these bins begins, in ns since the epoch.
+    pub fn start(&self) -> Option<u64> {
+        self.cells.first().map(|(index, _)| index << self.shift)
+    }
+
     /// Makes the bins wide enough for those that are there and these times.
     fn fit(&mut self, from: u64, to: u64) {
         let known = |cell: Option<&(u64, C)>| cell.map(|(index, _)| index << self.shift);
