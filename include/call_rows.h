@@ -12,6 +12,7 @@ enum {
 	SC_ROW_VALUES = 12, /* parameters of a row, besides the result */
 	SC_VALUES = 2048,   /* parameters of all rows: a power of two */
 	SC_ARGUMENTS = 8,   /* arguments of a call, rounded up to a power of two */
+	SC_MOVED_CALLS = 8, /* calls whose arguments are in other places than their row says */
 	SC_X32_CALLS = 64,  /* numbers of calls that only x32 programs have, from SC_NR_MAX on: a power of two */
 };
 
@@ -91,9 +92,16 @@ struct sc_call_row {
 	u16 values[SC_ROW_VALUES]; /* the places of its parameters in sc_calls.values */
 };
 
+/* A call of 32-bit or x32 programs whose arguments are not where the row of its code has them. */
+struct sc_moved_call {
+	u32 number; /* with SC_X32_BIT if it is an x32 call */
+	u32 row;    /* a row of its own */
+};
+
 struct sc_calls {
-	struct sc_call_row rows[SC_CALL_ROWS]; /* by stable code */
+	struct sc_call_row rows[SC_CALL_ROWS]; /* by stable code; from the end, those of `moved` */
 	struct sc_value values[SC_VALUES];
+	struct sc_moved_call moved[SC_MOVED_CALLS];
 	u16 x32_code[SC_X32_CALLS]; /* the stable codes of calls that only x32 programs have */
 };
 

@@ -72,19 +72,25 @@ sub same_name {
 	return $their->{name} eq $name . '32' && defined $number && $number != $their->{number};
 }
 
-# own_threads CAPTURE: the thread of strace itself, and those that it started.
+# own_threads CAPTURE: the thread of strace itself, and those that it does not trace: its helpers, which it started itself, and
+# those that ask not to be traced.
 sub own_threads {
 	my ($capture) = @_;
 	my $out = scapd('read', '--json', '-n', 1, $capture, 'evt.type = execve and evt.dir = <');
 	my ($own) = (<$out> // '') =~ /"tid":(\d+)/ or die "$capture: no execve in it\n";
 	done($out);
-	my %started;
+	my %hidden;
 	$out = scapd('read', '--json', $capture, "thread.tid = $own and evt.type in (clone, clone3, fork, vfork) and evt.dir = <");
 	while (my $line = <$out>) {
-		$started{$1} = 1 if $line =~ /"res":\{"value":(\d+)/;
+		$hidden{$1} = 'helper' if $line =~ /"res":\{"value":(\d+)/;
 	}
 	done($out);
-	return ($own, \%started);
+	$out = scapd('read', '--json', $capture, 'evt.type in (clone, clone3) and evt.rawres = 0 and evt.arg.flags contains CLONE_UNTRACED');
+	while (my $line = <$out>) {
+		$hidden{$1} = 'untraced' if $line =~ /"tid":(\d+)/;
+	}
+	done($out);
+	return ($own, \%hidden);
 }
 
 # differs RUN PASS CALL WHAT SCAPD STRACE: notes a difference.
@@ -107,7 +113,7 @@ sub compare_raw {
 	open my $in, '<', "$run.raw.strace" or die "$run.raw.strace: $!\n";
 	my $strace = Lines::read_lines('strace', $in);
 	close $in;
-	my ($own, $helpers) = own_threads("$run.raw.scap");
+	my ($own, $hidden) = own_threads("$run.raw.scap");
 	my $out = scapd('read', '--json', "$run.raw.scap", "thread.tid != $own");
 	my $scapd = Capture::read_events($out, \%is_call);
 	done($out);
@@ -120,7 +126,7 @@ sub compare_raw {
 			sub { differs($run, 'raw', $their->{name}, @_) });
 		return 1;
 	};
-	Align::aligned($strace, $scapd, $own, $helpers, $same, sub { print "not ok\t$run, raw: $_[0]\n" });
+	Align::aligned($strace, $scapd, $own, $hidden, $same, sub { print "not ok\t$run, raw: $_[0]\n" });
 	return;
 }
 
@@ -138,7 +144,7 @@ sub compare_decoded {
 	open my $in, '<', "$run.decoded.strace" or die "$run.decoded.strace: $!\n";
 	my $strace = Lines::read_lines('strace', $in);
 	close $in;
-	my ($own, $helpers) = own_threads("$run.decoded.scap");
+	my ($own, $hidden) = own_threads("$run.decoded.scap");
 	my $out = scapd('read', '--calls', "$run.decoded.scap", "thread.tid != $own");
 	my $scapd = Lines::read_lines('calls', $out);
 	done($out);
@@ -151,7 +157,7 @@ sub compare_decoded {
 		$sum->{$_} += $counts->{$_} for keys %$counts;
 		return 1;
 	};
-	Align::aligned($strace, $scapd, $own, $helpers, $same, sub { print "not ok\t$run, decoded: $_[0]\n" });
+	Align::aligned($strace, $scapd, $own, $hidden, $same, sub { print "not ok\t$run, decoded: $_[0]\n" });
 	return;
 }
 

@@ -1,7 +1,7 @@
 //! The ledger's figures as JSON and in words.
 
 use indicatif::HumanCount;
-use scap::ledger::{Cause, Cut, LeftOut, Losses, Redacted, RuleCounts, SliceNote, Verdict};
+use scap::ledger::{Cause, Cut, LeftOut, Longer, Losses, Redacted, RuleCounts, SliceNote, Verdict};
 use serde_json::{Value as Json, json};
 
 /// Figures that have a JSON form.
@@ -19,8 +19,15 @@ impl ToJson for Losses {
 
 impl ToJson for LeftOut {
     fn to_json(&self) -> Json {
-        let LeftOut { failed, sampled, filtered, sieved, evicted } = self;
-        json!({ "failed": failed, "sampled": sampled, "filtered": filtered, "sieved": sieved, "evicted": evicted })
+        let LeftOut { failed, sampled, filtered, sieved, evicted, passed } = self;
+        json!({
+            "failed": failed,
+            "sampled": sampled,
+            "filtered": filtered,
+            "sieved": sieved,
+            "evicted": evicted,
+            "passed": passed,
+        })
     }
 }
 
@@ -42,6 +49,12 @@ impl ToJson for Cut {
     }
 }
 
+impl ToJson for Longer {
+    fn to_json(&self) -> Json {
+        json!({ "until": self.until, "filter": self.filter })
+    }
+}
+
 impl ToJson for SliceNote {
     fn to_json(&self) -> Json {
         json!({ "left_out": self.left_out, "source_read": !self.is_stopped })
@@ -55,7 +68,7 @@ pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
         1 => "without the calls that sampling never records".to_owned(),
         ratio => format!("1/{ratio} of each second"),
     };
-    let LeftOut { failed, sampled, filtered, sieved, evicted } = verdict.left_out;
+    let LeftOut { failed, sampled, filtered, sieved, evicted, passed } = verdict.left_out;
     let sample = format!("a sample, {part}: {} events left out on purpose", HumanCount(sampled));
     let successes = format!("{} returns of failed calls left out on purpose", HumanCount(failed));
     let others = match sieved {
@@ -72,11 +85,16 @@ pub fn left_out_lines(verdict: &Verdict) -> impl Iterator<Item = String> {
     let redacted = format!("overwritten: {} values in {} events", HumanCount(values), HumanCount(events));
     let early =
         format!("{} events had left the window before their time, for want of room", HumanCount(evicted));
+    let passed_by = format!(
+        "{} events had left the window when their time was over; what is kept longer is here",
+        HumanCount(passed)
+    );
     [
         (filtered | sieved, others),
         (sampled, sample),
         (failed, successes),
         (evicted, early),
+        (passed, passed_by),
         (values, redacted),
     ]
     .into_iter()

@@ -20,7 +20,7 @@ use crate::{
 use scap::{
     events::event,
     format::{CapturedEvent, Keep, ReadError, Reader},
-    ledger::{self, Cause, ClockStep, Cut, Gap, Notice, SliceNote, Verdict},
+    ledger::{self, Cause, ClockStep, Cut, Gap, Longer, Notice, SliceNote, Verdict},
 };
 
 /// Why a capture could not be verified.
@@ -77,6 +77,8 @@ pub struct VerifyReport {
     pub cuts: Vec<Cut>,
     /// What the sections of a slice left out of their source: the first thousand.
     pub slices: Vec<SliceNote>,
+    /// From when on dumps of a flight recorder have everything: the first thousand.
+    pub longer: Vec<Longer>,
     /// The balance of all sections together, if each of them has one.
     pub verdict: Option<Verdict>,
     /// Sections: more than one if captures were concatenated.
@@ -206,6 +208,11 @@ impl VerifyReport {
                     self.slices.push(note);
                 }
             }
+            Some(Notice::Longer(longer)) => {
+                if self.longer.len() < TOLD {
+                    self.longer.push(longer);
+                }
+            }
             None if event.ty() == ledger::NOTIFICATION => {}
             None => self.in_section.events += 1,
         }
@@ -275,6 +282,7 @@ impl VerifyReport {
                 "by": step.by,
             })).collect::<Vec<_>>(),
             "clock_step_count": self.clock_step_count,
+            "longer": self.longer.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "slices": self.slices.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "cuts": self.cuts.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "damage": self.damage,
@@ -303,6 +311,14 @@ impl VerifyReport {
         if !self.slices.is_empty() {
             let left_out = self.slices.iter().map(|note| note.left_out).fold(0, u64::saturating_add);
             writeln!(out, "  a slice: {} events of its source left out", HumanCount(left_out))?;
+        }
+        for Longer { until, filter } in &self.longer {
+            writeln!(
+                out,
+                "  everything from {} on; before, what changes the state of the machine, and {}",
+                local_time(*until),
+                escape::escaped(filter.as_bytes())
+            )?;
         }
         for cut in &self.cuts {
             write_cut(cut, out)?;

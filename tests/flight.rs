@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "flight/longer.rs"]
+mod longer;
 
 use std::{
     fs::{self, File},
@@ -37,6 +39,7 @@ fn flight(folder: &Path, seconds: u64) -> Config {
     let flight = Flight {
         time: Duration::from_secs(seconds),
         bytes: Flight::BYTES,
+        longer: None,
         after: Duration::ZERO,
         dumps_per_hour: 60,
         triggers: Vec::new(),
@@ -89,7 +92,7 @@ fn a_dump_has_all_calls_of_the_window() {
         let summary = recording.stop().unwrap().summary;
         assert_eq!(summary.verdict.written, calls.values().sum::<u64>());
         assert!(summary.verdict.is_complete() && summary.verdict.unaccounted() == 0, "{:?}", summary.verdict);
-        assert_eq!(summary.flight.as_ref().unwrap().evicted, 0);
+        assert_eq!(summary.flight.as_ref().unwrap().window.evicted, 0);
         assert!(summary.to_string().contains("1 dump of them"), "{summary}");
         let paths = captures(folder.path());
         assert_eq!(paths.len(), 1);
@@ -205,7 +208,7 @@ fn names_are_those_of_the_time_before_the_window() {
     wait_for("the window to move on", || {
         read_all(rounds);
         rounds += 1;
-        rounds > 100 && status(&recording).from > 0 && rounds > 700
+        rounds > 100 && status(&recording).window.from > 0 && rounds > 700
     });
     dump(&recording, Duration::ZERO, "now");
     wait_for("the dump", || status(&recording).written == 1);
@@ -244,7 +247,7 @@ fn what_the_memory_has_no_room_for_goes_early_and_is_counted() {
     let generator = Generator::start(2, 500, Duration::from_millis(5));
     let mut most = 0;
     wait_for("many calls", || {
-        most = most.max(status(&recording).bytes);
+        most = most.max(status(&recording).window.bytes);
         generator.calls() > 400_000
     });
     let calls: u64 = generator.stop().values().sum();
@@ -259,7 +262,7 @@ fn what_the_memory_has_no_room_for_goes_early_and_is_counted() {
     assert_eq!(summary.verdict.written + summary.verdict.losses.sum(), calls);
     assert_eq!(written + left_out.evicted, summary.verdict.written);
     assert_eq!(found.unaccounted(), 0);
-    assert_eq!(summary.flight.unwrap().evicted, left_out.evicted);
+    assert_eq!(summary.flight.unwrap().window.evicted, left_out.evicted);
     let (code, out, err) = common::run(common::scapd().arg("info").arg(&path));
     assert_eq!(code, Some(0), "{err}");
     let row = format!("gone before its time {}", left_out.evicted);

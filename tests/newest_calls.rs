@@ -31,8 +31,9 @@ const NEVER_MADE: &[&str] = &[
     "vserver",
 ];
 
-/// Calls of 32-bit programs that the .scap format has no code for: they are recorded as unknown calls, with their number.
-const WITHOUT_CODE: &[&str] = &["fadvise64_64", "ftruncate64", "truncate64", "vm86old"];
+/// Calls of 32-bit programs that the .scap format has no code for, and that no other call stands for: they are recorded as
+/// unknown calls, with their number.
+const WITHOUT_CODE: &[&str] = &["vm86old"];
 
 /// A list of calls.
 #[derive(Clone, Copy)]

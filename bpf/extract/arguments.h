@@ -9,14 +9,15 @@
 
 enum {
 	SC_MAX_ARGUMENTS = 4096, /* bytes of argv to keep; the same for the environment */
-	SC_MAX_POINTERS = 128,   /* strings of an argv or envp to read */
-	SC_ALL_POINTERS = 1024,  /* the same for one that the extension has */
+	SC_MAX_POINTERS = 1024,  /* strings of an argv or envp to read */
+	SC_POINTERS_STEP = 32,   /* strings to read at a time */
 	/* Where a failed exec notes what the event cuts: in the temporary room, behind the names. */
 	SC_ARGUMENTS_NOTE = SC_SCRATCH_ROOM + 640,
 };
 
-/* The bit that arguments__read_all adds if there are more strings than it reads. */
+/* The bits that are added to an offset if there are more strings than are read, and if none is to be read any more. */
 #define SC_MORE_ARGUMENTS (1u << 20)
+#define SC_LAST_ARGUMENT (1u << 21)
 
 /* Returns the note of a failed exec: bits of exec_cut. */
 static __always_inline volatile u32 *arguments__note(struct auxmap *auxmap)
@@ -52,42 +53,6 @@ static __always_inline u64 arguments__pointer(u64 array, u32 i, bool compat)
 }
 
 /*
- * Writes the strings of a NULL-terminated array of pointers at the tail, from element `first` on, cut to `limit` bytes.
- * Returns their length. The last byte is NUL. Notes `remark` if there are more.
- */
-static __always_inline u16 arguments__read_array(struct auxmap *auxmap, u64 array, bool compat, u32 first, u32 limit,
-						 u32 remark)
-{
-	u32 at = auxmap->pos, length;
-
-#pragma clang loop unroll(disable)
-	for (u32 i = first; array && i <= SC_MAX_POINTERS; i++) {
-		u64 pointer = arguments__pointer(array, i, compat);
-		long n;
-
-		if (!pointer)
-			break;
-		if (i == SC_MAX_POINTERS) {
-			*arguments__note(auxmap) |= remark;
-			break;
-		}
-		n = auxmap__copy_user_string(auxmap__at(auxmap, at), SC_MAX_ARGUMENTS, (const void *)pointer);
-		if (n > 0)
-			at = auxmap__forget(auxmap, at + n);
-		if (at - auxmap->pos >= limit)
-			break;
-	}
-	length = auxmap__forget(auxmap, at - auxmap->pos);
-	if (length >= limit) {
-		*arguments__note(auxmap) |= remark;
-		length = limit;
-	}
-	if (length)
-		*auxmap__at(auxmap, auxmap->pos + length - 1) = 0;
-	return length;
-}
-
-/*
  * Copies a string from user memory with its NUL. Returns its length with the NUL, 0 if it cannot be read. No branch: the
  * verifier would follow each side in every iteration.
  */
@@ -107,32 +72,65 @@ static __always_inline u64 arguments__copy(u8 *to, u64 pointer)
 }
 
 /*
- * Writes the strings of a NULL-terminated array of pointers at this offset of the area of exit programs. Returns the offset
- * after them, or after the one that exceeds `limit`; with SC_MORE_ARGUMENTS if there are more. A global function, so that
- * the verifier checks its loop once.
+ * Writes up to SC_POINTERS_STEP strings of a NULL-terminated array of pointers at this offset of the area of exit programs.
+ * Returns the offset after them, or after the one that reaches `end`, then with SC_MORE_ARGUMENTS; with SC_LAST_ARGUMENT if
+ * there are no more. Global functions, here and below, so that the verifier checks each loop once.
  */
-__noinline u32 arguments__read_all(u64 array, u32 compat, u32 at, u32 limit)
+__noinline u32 arguments__read_some(u64 array, u32 compat, u32 at, u32 end)
 {
 	u32 cpu_id = bpf_get_smp_processor_id();
 	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
 	struct auxmap auxmap = {};
 
 	if (!cpu)
-		return at;
+		return at | SC_LAST_ARGUMENT;
 	auxmap.data = cpu->scratch[SC_WAY_EXIT];
-	limit = auxmap__forget(&auxmap, limit + at);
-	at = auxmap__forget(&auxmap, at);
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i <= SC_ALL_POINTERS; i++) {
+	for (u32 i = 0; i < SC_POINTERS_STEP; i++) {
 		u64 pointer = arguments__pointer(array, i, compat != 0);
 
 		if (!pointer)
-			return at;
-		if (at >= limit || i == SC_ALL_POINTERS)
-			break;
+			return at | SC_LAST_ARGUMENT;
+		if (at >= end)
+			return at | SC_LAST_ARGUMENT | SC_MORE_ARGUMENTS;
 		at = auxmap__forget(&auxmap, at + arguments__copy(auxmap__at(&auxmap, at), pointer));
 	}
-	return at | SC_MORE_ARGUMENTS;
+	return at;
+}
+
+/*
+ * Writes the strings of a NULL-terminated array of pointers at this offset of the area of exit programs. Returns the offset
+ * after them, or after the one that exceeds `limit` bytes; with SC_MORE_ARGUMENTS if there are more.
+ */
+__noinline u32 arguments__read_all(u64 array, u32 compat, u32 at, u32 limit)
+{
+	u32 end = at + limit;
+
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < SC_MAX_POINTERS; i += SC_POINTERS_STEP) {
+		at = arguments__read_some(array + i * (sizeof(u64) >> (compat != 0)), compat, at, end);
+		if (at & SC_LAST_ARGUMENT)
+			return at & ~SC_LAST_ARGUMENT;
+	}
+	return arguments__pointer(array, SC_MAX_POINTERS, compat != 0) ? at | SC_MORE_ARGUMENTS : at;
+}
+
+/*
+ * Writes the strings of a NULL-terminated array of pointers at the tail, cut to `limit` bytes. Returns their length. The last
+ * byte is NUL. Adds `remark` to `cut` if there are more.
+ */
+static __always_inline u16 arguments__read_array(struct auxmap *auxmap, u64 array, bool compat, u32 limit,
+						 volatile u32 *cut, u32 remark)
+{
+	u32 end = array ? arguments__read_all(array, compat, auxmap->pos, limit) : auxmap->pos;
+	u32 length = (end & ~SC_MORE_ARGUMENTS) - auxmap->pos;
+
+	if (end & SC_MORE_ARGUMENTS || length > limit)
+		*cut |= remark;
+	length = auxmap__forget(auxmap, length < limit ? length : limit);
+	if (length)
+		*auxmap__at(auxmap, auxmap->pos + length - 1) = 0;
+	return length;
 }
 
 /* Writes the first string of an argv at the tail, an empty one without an argv. Returns its length. */
@@ -167,7 +165,8 @@ static __always_inline u32 arguments__room(const struct auxmap *auxmap)
  * Writes a program's strings at the tail if the event cuts them: if they are longer than SC_MAX_ARGUMENTS. Returns their
  * length; adds `remark` to `cut` if not all of them are there.
  */
-static __always_inline u16 arguments__read_long_block(struct auxmap *auxmap, u64 start, u64 end, u8 *cut, u8 remark)
+static __always_inline u16 arguments__read_long_block(struct auxmap *auxmap, u64 start, u64 end, volatile u32 *cut,
+						      u32 remark)
 {
 	u64 length = end > start ? end - start : 0;
 	u16 read;
@@ -182,20 +181,9 @@ static __always_inline u16 arguments__read_long_block(struct auxmap *auxmap, u64
 
 /* The same for the array of a failed call; `is_long` says that the event cuts it. */
 static __always_inline u16 arguments__read_long_array(struct auxmap *auxmap, u64 array, bool compat, bool is_long,
-						      u8 *cut, u8 remark)
+						      volatile u32 *cut, u32 remark)
 {
-	u32 limit = arguments__room(auxmap), end, length;
-
-	if (!is_long)
-		return 0;
-	end = arguments__read_all(array, compat, auxmap->pos, limit);
-	length = (end & ~SC_MORE_ARGUMENTS) - auxmap->pos;
-	if (end & SC_MORE_ARGUMENTS || length > limit)
-		*cut |= remark;
-	length = auxmap__forget(auxmap, length < limit ? length : limit);
-	if (length)
-		*auxmap__at(auxmap, auxmap->pos + length - 1) = 0;
-	return length;
+	return is_long ? arguments__read_array(auxmap, array, compat, arguments__room(auxmap), cut, remark) : 0;
 }
 
 /* Stores the parameters exe and args from a process's memory. */
@@ -209,11 +197,12 @@ static __always_inline u16 arguments__read_long_array(struct auxmap *auxmap, u64
 	} while (0)
 
 /* Stores the parameters exe and args of a failed exec. */
-#define auxmap__store_argv(auxmap, program, argv, compat)                                          \
-	do {                                                                                       \
-		u16 exe_ = arguments__read_exe(auxmap, argv, compat);                              \
-		auxmap__push(auxmap, SC_INDEX(program, exe), exe_);                                \
-		auxmap__push(auxmap, SC_INDEX(program, args),                                      \
-			     arguments__read_array(auxmap, argv, compat, 1, arguments__left(exe_), \
-						   PPM_exec_cut__ARGV_CUT));                       \
+#define auxmap__store_argv(auxmap, program, argv, compat)                                                 \
+	do {                                                                                              \
+		u64 rest_ = arguments__pointer(argv, 0, compat) ? (argv) + (sizeof(u64) >> (compat)) : 0; \
+		u16 exe_ = arguments__read_exe(auxmap, argv, compat);                                     \
+		auxmap__push(auxmap, SC_INDEX(program, exe), exe_);                                       \
+		auxmap__push(auxmap, SC_INDEX(program, args),                                             \
+			     arguments__read_array(auxmap, rest_, compat, arguments__left(exe_),          \
+						   arguments__note(auxmap), PPM_exec_cut__ARGV_CUT));     \
 	} while (0)

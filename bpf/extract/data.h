@@ -108,21 +108,40 @@ static __always_inline u32 vector__add(u64 size, u64 length)
 	return sum;
 }
 
+/* How many iovecs are summed at a time, and the bit that says that no others follow. */
+#define SC_IOV_STEP 32
+#define SC_IOV_END (1ul << 32)
+
 /*
- * Returns the total size of the iovecs before the first unreadable one, at most 4 GiB - 1; 0 if there are too many. A
- * global function, so that the verifier checks its loop once, not once per path to and from it.
+ * Returns the total size of SC_IOV_STEP iovecs from `first` on, before the first unreadable one, at most 4 GiB - 1; with
+ * SC_IOV_END if that or the last one is among them. Global functions, here and below, so that the verifier checks each loop
+ * once, and not once for each path to and from it.
  */
-__noinline u32 vector__sum(u64 pointer, u64 count, u32 compat)
+__noinline u64 vector__sum_some(u64 pointer, u64 count, u32 compat, u32 first)
 {
 	struct sc_iovec iovec;
 	u64 size = 0;
-	u32 i;
 
 #pragma clang loop unroll(disable)
-	for (i = 0; i < SC_IOV_MAX; i++) {
-		if (!vector__has(count, i) || !vector__get(compat, pointer, i, &iovec))
-			break;
+	for (u32 i = 0; i < SC_IOV_STEP; i++) {
+		if (!vector__has(count, first + i) || !vector__get(compat, pointer, first + i, &iovec))
+			return size | SC_IOV_END;
 		size = vector__add(size, iovec.len);
+	}
+	return size;
+}
+
+/* Returns the total size of the iovecs before the first unreadable one, at most 4 GiB - 1; 0 if there are too many. */
+__noinline u32 vector__sum(u64 pointer, u64 count, u32 compat)
+{
+	u64 size = 0, some;
+
+#pragma clang loop unroll(disable)
+	for (u32 first = 0; first < SC_IOV_MAX; first += SC_IOV_STEP) {
+		some = vector__sum_some(pointer, count, compat, first);
+		size = vector__add(size, (u32)some);
+		if (some & SC_IOV_END)
+			break;
 	}
 	return size;
 }

@@ -84,6 +84,26 @@ static __always_inline bool path__gather(struct auxmap *auxmap, struct dentry *d
 }
 
 /*
+ * Writes the path of a dentry in a mount, both given by their addresses, at this offset of a way's scratch area. Returns its
+ * length. A global function, so that the verifier checks the walk once, and not from every state that a program may be in.
+ */
+__noinline u32 path__resolve(u64 dentry, u64 mount, u32 at, u32 way)
+{
+	u32 cpu_id = bpf_get_smp_processor_id();
+	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+	struct dentry *file = (struct dentry *)dentry;
+	struct auxmap auxmap = { .pos = at };
+
+	if (!cpu)
+		return 0;
+	/* No program of the way in has a path to write. */
+	auxmap.data = cpu->scratch[SC_WAY_EXIT + SC_BOUND(way - SC_WAY_EXIT, SC_WAYS - SC_WAY_EXIT)];
+	if (!path__gather(&auxmap, file, (struct vfsmount *)mount))
+		return auxmap__read_string(&auxmap, BPF_CORE_READ(file, d_name.name), SC_NAME_LEN, SC_KERNEL);
+	return names__write(&auxmap, at) - at;
+}
+
+/*
  * Writes the path of a dentry in a mount at the tail. Returns its length, 0 without a dentry. A file outside any directory
  * (such as memfd_create's) gets its bare name. The path of a deleted file does not say so: path__remarks does.
  */
@@ -91,9 +111,7 @@ static __always_inline u16 path__write(struct auxmap *auxmap, struct dentry *den
 {
 	if (!dentry)
 		return 0;
-	if (!path__gather(auxmap, dentry, mount))
-		return auxmap__read_string(auxmap, BPF_CORE_READ(dentry, d_name.name), SC_NAME_LEN, SC_KERNEL);
-	return names__write(auxmap, auxmap->pos) - auxmap->pos;
+	return path__resolve((u64)dentry, (u64)mount, auxmap->pos, auxmap->way);
 }
 
 /* Returns the remarks on the path that was written last, that of this dentry: path_flags of flags.def. */

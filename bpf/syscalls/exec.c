@@ -36,9 +36,9 @@ static __always_inline void exec__store(struct sc_call *call, struct auxmap *aux
 	if (sc_constants.no_env)
 		auxmap__store_empty(auxmap, execve_x, env);
 	else if (auxmap__forget(auxmap, call->ret))
-		auxmap__push(
-			auxmap, SC_INDEX(execve_x, env),
-			arguments__read_array(auxmap, envp, call->compat, 0, SC_MAX_ARGUMENTS, PPM_exec_cut__ENVP_CUT));
+		auxmap__push(auxmap, SC_INDEX(execve_x, env),
+			     arguments__read_array(auxmap, envp, call->compat, SC_MAX_ARGUMENTS,
+						   arguments__note(auxmap), PPM_exec_cut__ENVP_CUT));
 	else
 		auxmap__push(auxmap, SC_INDEX(execve_x, env),
 			     arguments__read_block(auxmap, BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end),
@@ -81,10 +81,10 @@ static __always_inline bool exec__says_more(struct sc_call *call, struct auxmap 
 }
 
 /* Stores the parameters argv and envp of a successful call. Returns what they lack: bits of exec_cut. */
-static __always_inline u8 exec__store_blocks(struct auxmap *auxmap)
+static __always_inline u32 exec__store_blocks(struct auxmap *auxmap)
 {
 	struct mm_struct *mm = BPF_CORE_READ(extract__current(), mm);
-	u8 cut = 0;
+	u32 cut = 0;
 
 	auxmap__push(auxmap, SC_INDEX(execve_x__extension, argv),
 		     arguments__read_long_block(auxmap, BPF_CORE_READ(mm, arg_start), BPF_CORE_READ(mm, arg_end), &cut,
@@ -100,9 +100,9 @@ static __always_inline u8 exec__store_blocks(struct auxmap *auxmap)
 }
 
 /* The same for a failed call; `note` says which of them the event cuts. */
-static __always_inline u8 exec__store_arrays(struct sc_call *call, struct auxmap *auxmap, u64 argv, u64 envp, u32 note)
+static __always_inline u32 exec__store_arrays(struct sc_call *call, struct auxmap *auxmap, u64 argv, u64 envp, u32 note)
 {
-	u8 cut = 0;
+	u32 cut = 0;
 
 	auxmap__push(auxmap, SC_INDEX(execve_x__extension, argv),
 		     arguments__read_long_array(auxmap, argv, call->compat, note & PPM_exec_cut__ARGV_CUT, &cut,
@@ -119,7 +119,7 @@ static __always_inline void exec__store_extension(struct sc_call *call, struct a
 						  u64 argv, u64 envp)
 {
 	u32 note = *arguments__note(auxmap);
-	u8 cut;
+	u32 cut;
 
 	/* Parameter 1: interpreter (type: PT_FSPATH) */
 	auxmap__store_charbuf(auxmap, execve_x__extension, interpreter, interpreter, sizeof(struct sc_interpreter),

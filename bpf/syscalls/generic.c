@@ -28,6 +28,12 @@ static __always_inline u16 generic__native(const struct sc_call *call, u32 numbe
 	return number <= SC_NATIVE_NUMBER ? flag | number : SC_NATIVE_BEYOND;
 }
 
+/* Returns the row at a place. */
+static __always_inline const volatile struct sc_call_row *generic__row_at(u32 place)
+{
+	return &sc_calls.rows[SC_BOUND(place, SC_CALL_ROWS)];
+}
+
 #if defined(__TARGET_ARCH_x86)
 /* Returns the code of the call whose row describes the current call: that of an x32 call, which has none in its event, too. */
 static __always_inline u16 generic__row_code(const struct sc_call *call, u32 number, u16 code)
@@ -41,16 +47,26 @@ static __always_inline u16 generic__row_code(const struct sc_call *call, u32 num
 	}
 	return code;
 }
+
+/* Returns the row of the current call, whose row has that code. */
+static __always_inline const volatile struct sc_call_row *generic__row(const struct sc_call *call, u32 number, u16 code)
+{
+	u32 place = code;
+
+	if (call->compat || number & SC_X32_BIT) {
+#pragma clang loop unroll(disable)
+		for (u32 i = 0; i < SC_MOVED_CALLS; i++) {
+			if (sc_calls.moved[i].number == number)
+				place = sc_calls.moved[i].row;
+		}
+	}
+	return generic__row_at(place);
+}
 #else
 /* The same: every call that has a row has its code. */
 #define generic__row_code(call, number, code) (code)
+#define generic__row(call, number, code) generic__row_at(code)
 #endif
-
-/* Returns the row of the call with a code. */
-static __always_inline const volatile struct sc_call_row *generic__row(u16 code)
-{
-	return &sc_calls.rows[SC_BOUND(code, SC_CALL_ROWS)];
-}
 
 /* Stores the parameters of a generic event with one of the templates. */
 #define generic__store(store, event, program, id, native)     \
@@ -97,14 +113,14 @@ static __always_inline void generic__extend(struct sc_call *call, struct auxmap 
 }
 
 /* Records a generic event with an extension. */
-#define generic__record_extended(call, program, number, id, native, code)         \
+#define generic__record_extended(call, program, number, id, native, code, row)    \
 	do {                                                                      \
 		struct auxmap auxmap;                                             \
                                                                                   \
 		if (!auxmap__begin(call, &auxmap, program))                       \
 			break;                                                    \
 		generic__store(auxmap__store, &auxmap, program, id, native);      \
-		generic__extend(call, &auxmap, number, code, generic__row(code)); \
+		generic__extend(call, &auxmap, number, code, row);                \
 		auxmap__output(call, &auxmap, program##__type, program##__state); \
 	} while (0)
 
@@ -113,9 +129,10 @@ SYSCALL_ENTER(generic_e)
 	u32 number = extract__number(call->regs);
 	u16 id = generic__code(call, number);
 	u16 native = generic__native(call, number, id), code = generic__row_code(call, number, id);
+	const volatile struct sc_call_row *row = generic__row(call, number, code);
 
-	if (sc_settings.extensions && generic__row(code)->waits)
-		generic__record_extended(call, generic_e, number, id, native, code);
+	if (sc_settings.extensions && row->waits)
+		generic__record_extended(call, generic_e, number, id, native, code, row);
 	else
 		generic__record(call, generic_e, id, native);
 }
@@ -150,12 +167,12 @@ SYSCALL_EXIT(generic_x)
 	u32 number = extract__number_at_exit(extract__number(call->regs), call->ret);
 	u16 id = generic__code(call, number);
 	u16 native = generic__native(call, number, id), code = generic__row_code(call, number, id);
-	const volatile struct sc_call_row *row = generic__row(code);
+	const volatile struct sc_call_row *row = generic__row(call, number, code);
 
 	if (!sc_settings.extensions || !row->result_size)
 		generic__record(call, generic_x, id, native);
 	else if (!row->count && row->result_size == sizeof(s64))
 		generic__record_result(call, id, native, code);
 	else
-		generic__record_extended(call, generic_x, number, id, native, code);
+		generic__record_extended(call, generic_x, number, id, native, code, row);
 }

@@ -37,6 +37,7 @@ struct auxmap {
 	u32 pos;     /* offset of the next parameter's bytes */
 	u32 next;    /* index of the next parameter: folds away */
 	u32 nparams; /* number of parameters recorded: folds away in most programs */
+	u32 way;     /* whose scratch area it is: enum sc_way */
 };
 
 /*
@@ -84,6 +85,7 @@ static __always_inline bool auxmap__get(struct sc_call *call, struct auxmap *aux
 	auxmap->pos = SC_LENGTH_OFFSET(nparams);
 	auxmap->next = 0;
 	auxmap->nparams = nparams;
+	auxmap->way = call->way;
 	call__fill_header(call, auxmap->data, type, nparams);
 	return true;
 }

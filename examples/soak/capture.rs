@@ -155,7 +155,8 @@ impl Capture {
                 | Notice::Slice(_)
                 | Notice::Filter(_)
                 | Notice::Redacted(_)
-                | Notice::Trigger(_),
+                | Notice::Trigger(_)
+                | Notice::Longer(_),
             ) => return,
             None => self.events += u64::from(event.ty() != ledger::NOTIFICATION),
         }

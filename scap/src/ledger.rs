@@ -13,7 +13,8 @@
 //!   `sample_ratio=8` parts (`verdict=sample` then).
 //!   `filtered=890` events that the recorder left out, as they did not match its filter, are part of `seen`: then `seen = written +
 //!   lost + unread + filtered`. `redacted=12` values of `redacted_events=5` events were overwritten. `evicted=100` events had left
-//!   the window of a flight recorder before their time, so that the dump begins later than it should; they are not part of `seen`.
+//!   the window of a flight recorder before their time, so that the dump begins later than it should; `passed=700` had left it when
+//!   their time was over, while others of the same time were kept longer ([`LONGER`]). Both are not part of `seen`.
 //! - [`SELECTED`], before the first event that it applies to: the selected events, `syscalls=read,write
 //!   events=enter,exit tracepoints=none`, each list as the command line takes it. Other events are there only to keep
 //!   names correct. `extensions=none` says that no event has an extension. Without this notice, all events were selected,
@@ -28,10 +29,13 @@
 //! - [`TRIGGER`], where something made a flight recorder write a dump: `by=filter at=T after=5000000000 reason=proc.name =
 //!   nc`.
 //!   `after` is the time in ns that the dump goes on for at least; the reason is the rest of the text.
+//! - [`LONGER`], before the first event of a dump: `until=T filter=evt.type = connect`. Before T (in ns), the dump has only what
+//!   matches the filter, which is the rest of the text, and what changes the state of the machine; from T on it has everything.
 //! - [`CUT`], where `scapd repair` ended a capture: `cause=cut_off offset=104552 bytes=17`. It left out `bytes` bytes
 //!   from `offset` on, an offset in the uncompressed capture.
 
 mod cut;
+mod longer;
 mod parse;
 mod redacted;
 mod trigger;
@@ -45,6 +49,7 @@ use crate::{
 };
 
 pub use cut::{Cut, CutCause, SliceNote};
+pub use longer::Longer;
 pub use parse::parse;
 pub use redacted::{Redacted, RuleCounts};
 pub use trigger::{Trigger, TriggerKind};
@@ -68,6 +73,8 @@ pub const CUT: &str = "scapd.cut";
 
 /// The id of a notice of what made a flight recorder write a dump.
 pub const TRIGGER: &str = "scapd.trigger";
+/// The id of the notice that says from when on a dump has everything.
+pub const LONGER: &str = "scapd.longer";
 
 /// The id of the notice of a slice.
 pub const SLICE: &str = "scapd.slice";
@@ -194,6 +201,8 @@ pub struct LeftOut {
     pub sieved: u64,
     /// Events that left the window of a flight recorder before their time, because it had no room for more.
     pub evicted: u64,
+    /// Events that left the window of a flight recorder when their time was over, while others of that time were kept longer.
+    pub passed: u64,
 }
 
 impl LeftOut {
@@ -204,6 +213,7 @@ impl LeftOut {
         self.filtered = self.filtered.saturating_add(other.filtered);
         self.sieved = self.sieved.saturating_add(other.sieved);
         self.evicted = self.evicted.saturating_add(other.evicted);
+        self.passed = self.passed.saturating_add(other.passed);
     }
 
     /// Returns the events since an earlier count.
@@ -214,6 +224,7 @@ impl LeftOut {
             filtered: self.filtered.saturating_sub(earlier.filtered),
             sieved: self.sieved.saturating_sub(earlier.sieved),
             evicted: self.evicted.saturating_sub(earlier.evicted),
+            passed: self.passed.saturating_sub(earlier.passed),
         }
     }
 }
@@ -283,6 +294,8 @@ pub enum Notice {
     Redacted(RuleCounts),
     /// What made a flight recorder write a dump.
     Trigger(Trigger),
+    /// From when on a dump has everything.
+    Longer(Longer),
 }
 
 impl Notice {
@@ -298,6 +311,7 @@ impl Notice {
             Notice::Filter(_) => FILTER,
             Notice::Redacted(_) => REDACTED,
             Notice::Trigger(_) => TRIGGER,
+            Notice::Longer(_) => LONGER,
         }
     }
 
@@ -313,6 +327,7 @@ impl Notice {
             Notice::Filter(text) => text.clone(),
             Notice::Redacted(rules) => rules.text(),
             Notice::Trigger(trigger) => trigger.text(),
+            Notice::Longer(longer) => longer.text(),
         }
     }
 }
@@ -415,6 +430,7 @@ impl Verdict {
             ("redacted", self.redacted.values),
             ("redacted_events", self.redacted.events),
             ("evicted", self.left_out.evicted),
+            ("passed", self.left_out.passed),
             ("sample_ratio", self.sample_ratio.into()),
         ];
         for (key, value) in rules.into_iter().filter(|(_, value)| *value > 0) {

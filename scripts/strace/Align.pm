@@ -4,25 +4,26 @@ package Align;
 use strict;
 use warnings;
 
-# aligned STRACE SCAPD STRACE-TID HELPERS SAME FAULT: calls SAME with strace's call and scapd's for each pair; it returns
+# aligned STRACE SCAPD STRACE-TID HIDDEN SAME FAULT: calls SAME with strace's call and scapd's for each pair; it returns
 # whether they can be the same call. Calls FAULT with a text for what only one of them has. STRACE-TID is the thread of
-# strace itself; HELPERS are those that it started itself.
+# strace itself; HIDDEN are those that it does not trace: 'helper' or 'untraced'.
 #
 # These calls are in one source only, and no others:
 # - what the thread of the command did before its execve, which is the first that strace traces;
-# - threads that strace started for itself: they never execute a program;
+# - threads that strace started for itself: they never execute a program; and those that CLONE_UNTRACED hides from it;
 # - the last call of a thread that was killed in it: the kernel takes notice of the signal before or after strace and the
 #   tracepoints see the call. strace then shows it without a result. It has no events; or the events that a thread makes
 #   that is killed while strace holds it at the beginning of the call: an exit event with ENOSYS.
 sub aligned {
-	my ($strace, $scapd, $own, $helpers, $same, $fault) = @_;
+	my ($strace, $scapd, $own, $hidden, $same, $fault) = @_;
 	my $first = $strace->{lives}[0]{tid};
 	my ($left, $right) = ($strace->by_name, $scapd->by_name);
 	for my $name (sort keys %$right) {
 		next if $left->{$name} || $right->{$name}{tid} == $own;
+		my $why = $hidden->{ $right->{$name}{tid} } // '';
 		my @calls = @{ $right->{$name}{calls} };
-		$fault->("thread $name is not in strace's output: $calls[0]{name}")
-			if @calls && (!$helpers->{ $right->{$name}{tid} } || grep { $_->{name} =~ /^execve/ } @calls);
+		next if !@calls || $why eq 'untraced' || $why eq 'helper' && !grep { $_->{name} =~ /^execve/ } @calls;
+		$fault->("thread $name is not in strace's output: $calls[0]{name}");
 	}
 	for my $name (sort keys %$left) {
 		my @theirs = @{ $left->{$name}{calls} };

@@ -41,6 +41,8 @@ sub read_lines {
 			$threads->ends($tid, $1);
 		} elsif ($rest =~ /^---.*---$/ || $rest =~ /^\[ Process PID=\d+ runs in .* mode\. \]$/ || $rest =~ /^io_uring /) {
 			# A signal, or another line that is no call.
+		} elsif ($rest eq '???( <unfinished ...>' || $rest =~ /^<\.\.\. \?\?\? resumed>/) {
+			# Killed while strace held it at the entry of a call, which it thus does not make.
 		} elsif ($rest =~ /^<\.\.\. (\w+) resumed>(.*)$/s) {
 			my $call = delete $open{$tid} // die "a call that is resumed has not begun: $line\n";
 			die "another call is resumed: $line\n" if $call->{name} ne $1;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::read::filter_of;
 use crate::{
     daemon::config::Section,
-    flight::{Flight, Pressure, RateTrigger},
+    flight::{Flight, KeepLonger, Pressure, RateTrigger},
     units::{parse_duration, parse_size, parse_span},
 };
 use scap::filter::Filter;
@@ -23,6 +23,12 @@ pub(super) struct FlightArgs {
     /// rotate options do nothing. SIGUSR1 asks for one, and so does `scapd ctl dump`
     #[arg(long, value_name = "TIME[,SIZE]", value_parser = parse_keep, help_heading = FLIGHT)]
     keep: Option<Kept>,
+    /// Keep what matches this filter for a longer TIME than everything else, in at most SIZE more memory [default: 64M], e.g.
+    /// 'evt.type in (execve, connect):10m'. What changes the state of the machine (processes, descriptors) is kept with it, so
+    /// that names are right
+    #[arg(long, value_name = "FILTER:TIME[,SIZE]", value_parser = parse_longer, requires = "keep",
+          help_heading = FLIGHT)]
+    keep_longer: Option<KeepLonger>,
     /// Write when an event matches this filter, e.g. 'evt.type = procexit and proc.name = postgres'; may be repeated
     #[arg(long, value_name = "FILTER", value_parser = filter_of, requires = "keep", help_heading = FLIGHT)]
     trigger: Vec<Filter>,
@@ -54,11 +60,13 @@ struct Kept {
 impl FlightArgs {
     /// Returns the flight recorder, or `None` for a usual recording.
     pub fn flight(self) -> Option<Flight> {
-        let FlightArgs { keep, trigger, trigger_rate, trigger_pressure, after, dumps_per_hour } = self;
+        let FlightArgs { keep, keep_longer, trigger, trigger_rate, trigger_pressure, after, dumps_per_hour } =
+            self;
         let Kept { time, bytes } = keep?;
         Some(Flight {
             time,
             bytes,
+            longer: keep_longer,
             after,
             dumps_per_hour,
             triggers: trigger,
@@ -69,9 +77,21 @@ impl FlightArgs {
 }
 
 fn parse_keep(text: &str) -> Result<Kept, String> {
+    parse_kept(text, Flight::BYTES)
+}
+
+fn parse_longer(text: &str) -> Result<KeepLonger, String> {
+    const FORM: &str = "not of the form FILTER:TIME[,SIZE], such as evt.type = connect:10m,64M";
+    let (filter, kept) = text.rsplit_once(':').ok_or(FORM)?;
+    let Kept { time, bytes } = parse_kept(kept, KeepLonger::BYTES).map_err(|e| format!("{e}; {FORM}"))?;
+    Ok(KeepLonger { filter: filter_of(filter)?, time, bytes })
+}
+
+/// Parses `TIME[,SIZE]`.
+fn parse_kept(text: &str, usual: u64) -> Result<Kept, String> {
     let (time, size) = text.split_once(',').map_or((text, None), |(time, size)| (time, Some(size)));
     let time = parse_duration(time.trim())?;
-    let bytes = size.map_or(Ok(Flight::BYTES), |size| parse_size(size.trim()))?;
+    let bytes = size.map_or(Ok(usual), |size| parse_size(size.trim()))?;
     if bytes < Flight::LEAST {
         return Err(format!("the least size is {}M", Flight::LEAST >> 20));
     }
@@ -117,6 +137,19 @@ mod tests {
         {
             assert!(kept(wrong).unwrap_err().contains(says), "{wrong}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_longer_is_before_the_last_colon() {
+        let longer = parse_longer("fd.name = /a:b or evt.type in (execve, connect):10m,8M").unwrap();
+        assert_eq!((longer.time, longer.bytes), (Duration::from_secs(600), 8 << 20));
+        assert_eq!(longer.filter.to_string(), "fd.name = /a:b or evt.type in (execve, connect)");
+        assert_eq!(parse_longer("evt.type = connect:10m").unwrap().bytes, KeepLonger::BYTES);
+        for wrong in ["evt.type = connect", "evt.type = connect:", "fd.name = /a:b"] {
+            assert!(parse_longer(wrong).unwrap_err().contains("FILTER:TIME[,SIZE]"), "{wrong}");
+        }
+        assert!(parse_longer("evt.tpye = x:10m").unwrap_err().contains("evt.type"));
+        assert!(flight(&["--keep-longer", "evt.type = connect:10m"]).unwrap_err().contains("--keep"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     confine::Confinement,
+    flight::KeptStatus,
     record::{Handle, Status},
 };
 use scap::ledger::{Cause, Losses};
@@ -172,20 +173,35 @@ impl Numbers {
 
     fn flight(&self, family: &mut Family<'_, '_>) -> fmt::Result {
         let Some(flight) = &self.status.flight else { return Ok(()) };
-        family.gauge("scapd_window_events", "Events kept in memory", flight.events)?;
-        family.gauge("scapd_window_bytes", "Memory of the events that are kept", flight.bytes)?;
-        family.gauge("scapd_window_limit_bytes", "The most that it may be", flight.limit)?;
-        let from = flight.from as f64 / 1e9;
+        let KeptStatus { from, events, bytes, limit, evicted } = flight.window;
+        family.gauge("scapd_window_events", "Events kept in memory", events)?;
+        family.gauge("scapd_window_bytes", "Memory of the events that are kept", bytes)?;
+        family.gauge("scapd_window_limit_bytes", "The most that it may be", limit)?;
         family.gauge(
             "scapd_window_start_time_seconds",
             "Time of the first event kept, since the epoch",
-            from,
+            from as f64 / 1e9,
         )?;
         family.counter(
             "scapd_window_evicted",
             "Events that left the window before their time, for want of memory",
-            flight.evicted,
+            evicted,
         )?;
+        if let Some(KeptStatus { from, events, bytes, limit, evicted }) = flight.longer {
+            family.gauge("scapd_longer_events", "Events kept longer than the window", events)?;
+            family.gauge("scapd_longer_bytes", "Memory of the events that are kept longer", bytes)?;
+            family.gauge("scapd_longer_limit_bytes", "The most that it may be", limit)?;
+            family.gauge(
+                "scapd_longer_start_time_seconds",
+                "Time of the first event kept longer, since the epoch",
+                from as f64 / 1e9,
+            )?;
+            family.counter(
+                "scapd_longer_evicted",
+                "Events kept longer that left before their time, for want of memory",
+                evicted,
+            )?;
+        }
         family.counter("scapd_triggers", "Triggers of dumps", flight.triggers)?;
         family.counter("scapd_triggers_refused", "Triggers beyond the limit per hour", flight.refused)?;
         let dumps = [("begun", flight.dumps), ("written", flight.written), ("failed", flight.failed)];

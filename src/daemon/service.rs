@@ -20,7 +20,7 @@ use crate::{
     balance::ToJson,
     confine::Confinement,
     escape,
-    flight::FlightStatus,
+    flight::{FlightStatus, KeptStatus},
     record::{self, Handle, PATIENCE, RequestError},
 };
 use scap::ledger::TriggerKind;
@@ -251,20 +251,9 @@ impl Service {
 }
 
 fn flight_status(status: &FlightStatus) -> Value {
-    let FlightStatus {
-        from,
-        events,
-        bytes,
-        limit,
-        evicted,
-        triggers,
-        refused,
-        dumps,
-        written,
-        failed,
-        written_bytes,
-    } = status;
-    json!({
+    let FlightStatus { window, longer, triggers, refused, dumps, written, failed, written_bytes } = status;
+    let KeptStatus { from, events, bytes, limit, evicted } = window;
+    let mut value = json!({
         "from": from,
         "events": events,
         "bytes": bytes,
@@ -276,7 +265,12 @@ fn flight_status(status: &FlightStatus) -> Value {
         "written": written,
         "failed": failed,
         "written_bytes": written_bytes,
-    })
+    });
+    if let Some(KeptStatus { from, events, bytes, limit, evicted }) = longer {
+        value["longer"] =
+            json!({ "from": from, "events": events, "bytes": bytes, "limit": limit, "evicted": evicted });
+    }
+    value
 }
 
 /// Locks a mutex; returns `None` if others hold it for that long.

@@ -55,17 +55,16 @@ pub enum Next {
 }
 
 impl Dump {
-    /// Makes a dump of a window. `evicted` events had left it before their time.
+    /// Makes a dump of some segments. The balance is that of what has gone before them.
     pub fn new(
         at: u64,
         state: Vec<u8>,
         segments: impl Iterator<Item = Arc<Segment>>,
-        evicted: u64,
+        balance: Verdict,
         gauge: &Gauge,
     ) -> Dump {
         let counted = gauge.count(state.capacity());
-        let mut progress = Progress::default();
-        progress.balance.left_out.evicted = evicted;
+        let mut progress = Progress { balance, ..Progress::default() };
         segments.for_each(|segment| progress.push(segment));
         let began = progress.segments.front().map_or(at, |first| first.first);
         Dump { at, began, state, _counted: counted, progress: Mutex::new(progress), more: Condvar::new() }

@@ -1,24 +1,31 @@
 //! The flight recorder: keeps the last events in memory, and writes a capture of them when something happens.
 //!
 //! ```text
-//!  chunks of the recorder ─▶ window: segments of whole blocks ─▶ tail: a machine that has applied what left the window
+//!  chunks of the recorder ─▶ window: segments of whole blocks ─▶ longer: what is kept of them ─▶ tail: a machine that has
+//!                               │                                  │                          applied what left both
 //!                               │  triggers: filters and rates, asked about each event; requests are events, too
-//!                               ▼
+//!                               ▼                                  ▼
 //!                            dump: the state of the tail, the segments, and those that still come ─▶ a thread that writes files
 //! ```
 //!
 //! The tail is why a dump needs no look into /proc, which would show the machine after the fact: the state at the window's
 //! first event is always at hand. Events of types that change nothing cost the tail one look at a table, when they come; all
 //! others are applied to it once, when they go.
+//!
+//! `longer` is there with `--keep-longer` only. It has a machine of its own, which is that at the window's first event: its filter
+//! is asked about what leaves the window. As it keeps all that changes the state, a dump that begins with it has right names.
 
 mod dump;
 mod gauge;
+mod longer;
 mod pressure;
 mod rate;
+mod ring;
 mod segment;
 mod status;
 mod tail;
 mod trigger;
+mod watcher;
 mod window;
 mod writer;
 
@@ -32,7 +39,7 @@ use crate::output::{ChunkSink, OutputError, Pattern, Series, Shelf};
 use scap::filter::Filter;
 
 pub use pressure::{Pressure, PressureError, PressureWatch, Resource, Waiters};
-pub use status::{FlightStatus, Report};
+pub use status::{FlightStatus, KeptStatus, Report};
 use window::Window;
 
 /// What a flight recorder keeps, and when it writes.
@@ -42,6 +49,8 @@ pub struct Flight {
     pub time: Duration,
     /// The most memory for them, in bytes.
     pub bytes: u64,
+    /// What is kept longer than that.
+    pub longer: Option<KeepLonger>,
     /// How long a dump goes on after its trigger, if the trigger does not say.
     pub after: Duration,
     /// The most dumps in an hour.
@@ -52,6 +61,22 @@ pub struct Flight {
     pub rates: Vec<RateTrigger>,
     /// Or when tasks wait as long as one of these says.
     pub pressures: Vec<Pressure>,
+}
+
+/// Events that are kept longer than all others: those that match, and those that change the state of the machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeepLonger {
+    /// The filter.
+    pub filter: Filter,
+    /// How long: longer than [`Flight::time`].
+    pub time: Duration,
+    /// The most memory for them, in bytes, apart from [`Flight::bytes`].
+    pub bytes: u64,
+}
+
+impl KeepLonger {
+    /// The default of [`bytes`](KeepLonger::bytes).
+    pub const BYTES: u64 = 64 << 20;
 }
 
 /// As many events that match a filter, within a time.
@@ -115,4 +140,8 @@ impl ReservedFlight {
         let report = window.report();
         Ok((Box::new(window), report))
     }
+}
+
+fn ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

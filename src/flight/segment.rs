@@ -24,8 +24,8 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Makes a segment of blocks, which came in this chunk.
-    pub fn new(bytes: Vec<u8>, chunk: &Chunk, gauge: &Gauge) -> Segment {
+    /// Makes a segment of blocks.
+    pub fn new(bytes: Vec<u8>, balance: Verdict, gauge: &Gauge) -> Segment {
         let (mut changing, mut first, mut latest) = (Vec::new(), u64::MAX, 0);
         for block in EventBlocks::new(&bytes) {
             if may_change(block.ty()) {
@@ -35,6 +35,12 @@ impl Segment {
             latest = latest.max(block.ts());
         }
         changing.shrink_to_fit();
+        let size = bytes.capacity() + changing.capacity() * size_of::<u32>() + size_of::<Segment>();
+        Segment { bytes, changing, first: first.min(latest), latest, balance, counted: gauge.count(size) }
+    }
+
+    /// Returns the part that a chunk has in the balance.
+    pub fn balance_of(chunk: &Chunk) -> Verdict {
         let mut balance =
             Verdict { written: chunk.events, late: chunk.late, losses: chunk.losses, ..*chunk.beside };
         for (cause, count) in chunk.beside.losses.iter() {
@@ -42,8 +48,7 @@ impl Segment {
         }
         // Events that the recorder left out count as seen where the balance is made.
         balance.left_out = LeftOut { evicted: 0, ..chunk.beside.left_out };
-        let size = bytes.capacity() + changing.capacity() * size_of::<u32>() + size_of::<Segment>();
-        Segment { bytes, changing, first: first.min(latest), latest, balance, counted: gauge.count(size) }
+        balance
     }
 
     /// Returns its memory in bytes.

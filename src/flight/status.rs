@@ -2,19 +2,28 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The state of a flight recorder. Counts are from its start.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FlightStatus {
-    /// The time of the window's first event, in ns since the epoch; 0 if it is empty.
+/// What is kept in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct KeptStatus {
+    /// The time of its first event, in ns since the epoch; 0 if it is empty.
     pub from: u64,
-    /// Events in the window.
+    /// Its events.
     pub events: u64,
     /// Memory of all events that are kept, those that only a dump still needs included, in bytes.
     pub bytes: u64,
     /// The most that it may be.
     pub limit: u64,
-    /// Events that left the window before their time, as there was no memory for them.
+    /// Events that left it before their time, as there was no memory for them, since the start.
     pub evicted: u64,
+}
+
+/// The state of a flight recorder. Counts are from its start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FlightStatus {
+    /// The window.
+    pub window: KeptStatus,
+    /// What is kept longer, if anything is.
+    pub longer: Option<KeptStatus>,
     /// Triggers so far.
     pub triggers: u64,
     /// Of these, triggers without a dump, as there were too many in an hour.

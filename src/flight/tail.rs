@@ -3,7 +3,7 @@
 use super::segment::Segment;
 use scap::{
     format::{EventBlocks, Keep, ReadError, Reader, frame_event, write_state},
-    ledger::{self, NOTIFICATION, Notice},
+    ledger::{self, Longer, NOTIFICATION, Notice},
     model::Machine,
 };
 
@@ -68,16 +68,19 @@ impl Tail {
         }
     }
 
-    /// Returns the blocks that a capture begins with whose first event has the time `at`, in ns since the epoch.
-    pub fn blocks(&mut self, at: u64) -> Vec<u8> {
+    /// Returns the blocks that a capture begins with whose first event has the time `at`, in ns since the epoch, and that has
+    /// everything only from a later time on.
+    pub fn blocks(&mut self, at: u64, longer: Option<&Longer>) -> Vec<u8> {
         self.machine.settle();
         let mut blocks = Vec::new();
         // Writing to memory cannot fail.
         let _ = write_state(&mut blocks, &self.machine.write_state());
+        let longer = longer.map(Longer::text).unwrap_or_default();
         let notices = [
             (ledger::SELECTED, &self.selected),
             (ledger::FILTER, &self.filter),
             (ledger::REDACTED, &self.redacted),
+            (ledger::LONGER, &longer),
         ];
         for (id, text) in notices {
             if !text.is_empty() {

@@ -1,5 +1,7 @@
 //! The window without a recording: when events leave it, which dumps there are, and what becomes of them.
 
+mod state;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -26,6 +28,7 @@ fn flight() -> Flight {
     Flight {
         time: Duration::from_secs(10),
         bytes: Flight::LEAST,
+        longer: None,
         after: Duration::ZERO,
         dumps_per_hour: 100,
         triggers: Vec::new(),
@@ -44,6 +47,11 @@ struct Fed {
 
 impl Fed {
     fn new(flight: Flight) -> Fed {
+        Fed::of(flight, &MachineState::default())
+    }
+
+    /// Begins with this state of the machine.
+    fn of(flight: Flight, machine: &MachineState) -> Fed {
         let folder = tempfile::tempdir().unwrap();
         let pattern = Pattern::parse(&folder.path().join("a.scap")).unwrap();
         let shelf = Shelf::open(pattern, &Series::default(), false).unwrap();
@@ -52,7 +60,7 @@ impl Fed {
         let mut fed =
             Fed { folder, window: Box::new(Window::new(flight, shelf)), chunks, now: 1000 * SECOND };
         let mut state = Vec::new();
-        write_state(&mut state, &MachineState::default()).unwrap();
+        write_state(&mut state, machine).unwrap();
         fed.put(&state, 0);
         fed
     }
@@ -84,6 +92,20 @@ impl Fed {
         self.put(&blocks, 0);
     }
 
+    /// Puts an event that a thread makes a second later.
+    fn event(&mut self, tid: u64, program: &str, values: &[(&str, Value<'_>)]) {
+        self.now += SECOND;
+        let row = event_by_program(program).unwrap();
+        assert!(values.iter().all(|(name, _)| row.param(name).is_some()));
+        let builder = row.params.iter().fold(EventBuilder::new(row, self.now, tid), |builder, param| {
+            let given = values.iter().find(|(name, _)| *name == param.name);
+            builder.param(given.map_or(Value::Absent, |(_, value)| *value)).unwrap()
+        });
+        let mut blocks = Vec::new();
+        frame_event(&mut blocks, 0, &builder.build().unwrap());
+        self.put(&blocks, 1);
+    }
+
     fn status(&self) -> FlightStatus {
         self.window.report().status()
     }
@@ -102,10 +124,17 @@ impl Fed {
     }
 
     /// Ends it; returns the numbers of the events in each dump, and its balance.
-    fn dumps(mut self) -> Vec<(Vec<u64>, Verdict)> {
+    fn dumps(self) -> Vec<(Vec<u64>, Verdict)> {
+        let (_folder, paths) = self.end();
+        paths.iter().map(|path| read(path)).collect()
+    }
+
+    /// Ends it; returns the folder, and the dumps.
+    fn end(mut self) -> (TempDir, Vec<PathBuf>) {
         self.window.end(self.now);
         self.window.finish();
-        captures(self.folder.path()).iter().map(|path| read(path)).collect()
+        let paths = captures(self.folder.path());
+        (self.folder, paths)
     }
 }
 
@@ -144,7 +173,7 @@ fn event(ts: u64, number: u64) -> Vec<u8> {
 fn events_leave_when_their_time_is_over() {
     let mut fed = Fed::new(flight());
     (0..20).for_each(|second| fed.second(second..second + 1));
-    let status = fed.status();
+    let status = fed.status().window;
     // Those of ten seconds ago are just too old.
     assert_eq!((status.events, status.evicted), (10, 0));
     assert_eq!(status.from, fed.now - 9 * SECOND);
@@ -161,9 +190,9 @@ fn events_leave_early_for_want_of_memory() {
     // Each second has 40 events of 20 kB.
     for second in 0..8 {
         fed.second(second * 40..(second + 1) * 40);
-        assert!(fed.status().bytes <= Flight::LEAST, "{:?}", fed.status());
+        assert!(fed.status().window.bytes <= Flight::LEAST, "{:?}", fed.status());
     }
-    let FlightStatus { events, evicted, .. } = fed.status();
+    let KeptStatus { events, evicted, .. } = fed.status().window;
     assert!(evicted > 0 && events + evicted == 320);
     fed.trigger(0);
     fed.settle();
@@ -232,13 +261,17 @@ fn a_dump_that_cannot_be_written_waits_in_memory() {
     fs::rename(fed.folder.path(), &away).unwrap();
     fed.trigger(0);
     let mut number = 150;
-    while fed.status().evicted < 200 {
+    while fed.status().window.evicted < 200 {
         assert!(number < 2000, "the window does not get shorter: {:?}", fed.status());
         fed.second(number..number + 10);
         number += 10;
-        assert!(fed.status().bytes <= Flight::LEAST, "{:?}", fed.status());
+        assert!(fed.status().window.bytes <= Flight::LEAST, "{:?}", fed.status());
     }
-    assert!((20..=60).contains(&fed.status().events), "it has the rest of the memory: {:?}", fed.status());
+    assert!(
+        (20..=60).contains(&fed.status().window.events),
+        "it has the rest of the memory: {:?}",
+        fed.status()
+    );
     // There is no room for another one.
     fed.now += 11 * SECOND;
     fed.second(number..number + 30);
@@ -258,14 +291,14 @@ fn a_dump_that_cannot_be_written_waits_in_memory() {
 fn a_dump_that_gets_on_costs_the_window_little() {
     let mut fed = Fed::new(Flight { time: Duration::from_secs(1000), ..flight() });
     (0..20).for_each(|part| fed.second(part * 10..(part + 1) * 10));
-    let before = fed.status();
+    let before = fed.status().window;
     assert!(before.bytes > Flight::LEAST / 4 * 3, "{before:?}");
     for part in 0..20 {
         fed.trigger(0);
         fed.settle();
         fed.second(1000 + part * 10..1010 + part * 10);
     }
-    let FlightStatus { written, failed, events, .. } = fed.status();
+    let FlightStatus { written, failed, window: KeptStatus { events, .. }, .. } = fed.status();
     assert_eq!((written, failed), (20, 0));
     assert!(events >= before.events - 20, "{events} of {}", before.events);
 }
@@ -301,10 +334,8 @@ fn a_filter_is_asked_in_order() {
     assert_eq!(fed.status().triggers, 1);
     fed.second(20..21);
     fed.settle();
-    let folder = fed.folder.path().to_owned();
-    fed.window.end(fed.now);
-    fed.window.finish();
-    let mut reader = Reader::new(fs::File::open(&captures(&folder)[0]).unwrap()).unwrap();
+    let (_folder, paths) = fed.end();
+    let mut reader = Reader::new(fs::File::open(&paths[0]).unwrap()).unwrap();
     let mut tids = Vec::new();
     while let Some(captured) = reader.next_event().unwrap() {
         let is_trigger = matches!(ledger::parse(&captured.event), Some(Notice::Trigger(_)));

@@ -12,7 +12,8 @@ use std::{
 };
 
 use super::{
-    Flight, Report, dump::Dump, gauge::Gauge, segment::Segment, tail::Tail, trigger::Triggers, writer::Writer,
+    Flight, Report, dump::Dump, longer::Longer, ns, ring::Ring, segment::Segment, tail::Tail,
+    trigger::Triggers, writer::Writer,
 };
 use crate::output::{Chunk, ChunkSink, OutputError, OutputTotals, SeriesReport, Shelf, Target};
 use scap::{
@@ -35,12 +36,9 @@ pub struct Window {
     /// The machine at the first event; `None` before the recording has begun.
     tail: Option<Tail>,
     triggers: Triggers,
-    segments: VecDeque<Arc<Segment>>,
-    /// The memory of the segments in the window, in bytes, and of all.
-    bytes: u64,
-    gauge: Gauge,
-    /// Segments that left the window before their time: the time of the last event of each, and their number of events.
-    early: VecDeque<(u64, u64)>,
+    ring: Ring,
+    /// What is kept of the segments that have left the window; `None` if nothing is.
+    longer: Option<Longer>,
     /// Memory of a segment that has left, to be used again.
     spare: Option<Vec<u8>>,
     /// The time of the last event, in ns since the epoch, and when it came.
@@ -73,17 +71,16 @@ struct Open {
 impl Window {
     pub fn new(flight: Flight, shelf: Shelf) -> Window {
         let report = Report::default();
-        report.change(|status| status.limit = flight.bytes);
+        let ring = Ring::new(flight.time, flight.bytes);
+        report.change(|status| status.window = ring.status());
         Window {
             triggers: Triggers::new(&flight),
             flight,
             shelf: Arc::new(shelf),
             report,
             tail: None,
-            segments: VecDeque::new(),
-            bytes: 0,
-            gauge: Gauge::default(),
-            early: VecDeque::new(),
+            ring,
+            longer: None,
             spare: None,
             latest: 0,
             heard: Instant::now(),
@@ -109,7 +106,9 @@ impl Window {
             written: self.totals,
             source: std::io::Error::other(e),
         })?;
-        self.triggers.start(&tail.machine().write_state());
+        let state = tail.machine().write_state();
+        self.triggers.start(&state);
+        self.longer = self.flight.longer.as_ref().map(|keep| Longer::new(keep, &state));
         self.tail = Some(tail);
         let writer =
             Writer { shelf: self.shelf.clone(), report: self.report.clone(), closing: self.closing.clone() };
@@ -132,14 +131,13 @@ impl Window {
             triggers.sort_by_key(|trigger| trigger.at);
         }
         let bytes = self.memory_of(chunk);
-        let segment = Arc::new(Segment::new(bytes, chunk, &self.gauge));
+        let segment = Arc::new(Segment::new(bytes, Segment::balance_of(chunk), self.ring.gauge()));
         self.latest = self.latest.max(segment.latest);
         self.heard = Instant::now();
-        self.bytes += segment.size();
         if let Some(open) = &self.open {
             open.dump.push(segment.clone());
         }
-        self.segments.push_back(segment);
+        self.ring.push(segment);
         self.totals.events += chunk.events;
         self.totals.bytes_in += chunk.bytes.len() as u64;
         self.totals.bytes_out = self.totals.bytes_in;
@@ -176,41 +174,47 @@ impl Window {
         self.dumps.retain(|dump| !dump.is_over());
         self.pass_time(now);
         self.make_room();
-        let (from, events) = (self.segments.front().map_or(0, |first| first.first), self.events());
-        let bytes = self.gauge.bytes();
-        self.report.change(|status| (status.from, status.events, status.bytes) = (from, events, bytes));
+        let (window, longer) = (self.ring.status(), self.longer.as_ref().map(Longer::status));
+        self.report.change(|status| (status.window, status.longer) = (window, longer));
     }
 
     /// Lets leave what is too old at a time in ns since the epoch.
     fn pass_time(&mut self, now: u64) {
-        let oldest = now.saturating_sub(ns(self.flight.time));
-        while self.segments.front().is_some_and(|segment| segment.latest < oldest) {
-            self.leave(false);
+        while let Some(segment) = self.ring.pop_overdue(now) {
+            self.leave(segment, false);
         }
-        while self.early.front().is_some_and(|(latest, _)| *latest < oldest) {
-            self.early.pop_front();
+        let over = self.ring.forget_early(now);
+        let Some(longer) = &mut self.longer else { return };
+        longer.pass(over);
+        while let Some(segment) = longer.pop_overdue(now) {
+            self.tail.iter_mut().for_each(|tail| tail.pass(&segment));
         }
+        longer.ring.forget_early(now);
     }
 
-    fn events(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.events()).sum()
-    }
-
-    /// Keeps the memory within its limit. While no dump is on its way, an eighth of it stays free for the next one.
+    /// Keeps the memory within its limits.
     ///
     /// What a dump still needs is not freed by leaving the window. A dump that gets on frees what is in its file, the oldest
     /// first, which is what leaves the window next. One that does not takes from the window, up to the rest of its memory.
     fn make_room(&mut self) {
-        let (limit, most) = (self.flight.bytes, self.flight.bytes - self.flight.bytes / 8);
-        let target = if self.dumps.is_empty() { most } else { limit };
-        if self.gauge.bytes() <= target {
+        let is_idle = self.dumps.is_empty();
+        if self.rings().all(|ring| !ring.is_full(is_idle)) {
             return;
         }
         self.dumps.iter().for_each(|dump| dump.spare());
-        while self.gauge.bytes() > target && !self.segments.is_empty() {
-            self.leave(true);
+        while self.ring.is_full(is_idle)
+            && let Some(segment) = self.ring.pop()
+        {
+            self.leave(segment, true);
         }
-        while self.gauge.bytes().saturating_sub(self.bytes) > most
+        while let Some(Longer { ring, .. }) = &mut self.longer
+            && ring.is_full(is_idle)
+            && let Some(segment) = ring.pop()
+        {
+            ring.note_early(&segment, segment.events());
+            self.tail.iter_mut().for_each(|tail| tail.pass(&segment));
+        }
+        while self.rings().any(Ring::is_overdrawn)
             && let Some(latest) = self.dumps.pop()
         {
             // The one before has what happened first.
@@ -219,16 +223,21 @@ impl Window {
         }
     }
 
-    /// Lets the first segment leave.
-    fn leave(&mut self, is_early: bool) {
-        let Some(segment) = self.segments.pop_front() else { return };
-        self.bytes -= segment.size();
-        if let Some(tail) = &mut self.tail {
-            tail.pass(&segment);
-        }
+    fn rings(&self) -> impl Iterator<Item = &Ring> {
+        std::iter::once(&self.ring).chain(self.longer.as_ref().map(|longer| &longer.ring))
+    }
+
+    /// Decides about a segment that has left the window.
+    fn leave(&mut self, segment: Arc<Segment>, is_early: bool) {
+        let gone = match (&mut self.longer, &mut self.tail) {
+            (Some(longer), _) => longer.take(&segment, is_early),
+            (None, tail) => {
+                tail.iter_mut().for_each(|tail| tail.pass(&segment));
+                segment.events()
+            }
+        };
         if is_early {
-            self.early.push_back((segment.latest, segment.events()));
-            self.report.change(|status| status.evicted += segment.events());
+            self.ring.note_early(&segment, gone);
         }
         // Nobody else needs it: the next chunk gets its memory.
         if let Ok(Segment { bytes, .. }) = Arc::try_unwrap(segment) {
@@ -278,10 +287,16 @@ impl Window {
     /// Makes a dump of the window as it is.
     fn dump_at(&mut self, at: u64) -> Arc<Dump> {
         self.pass_time(at);
-        let evicted = self.early.iter().map(|(_, events)| events).sum();
-        let first = self.segments.front().map_or(at, |segment| segment.first);
-        let state = self.tail.as_mut().map(|tail| tail.blocks(first)).unwrap_or_default();
-        Arc::new(Dump::new(at, state, self.segments.iter().cloned(), evicted, &self.gauge))
+        let until = self.ring.first().unwrap_or(at);
+        self.longer.iter_mut().for_each(Longer::seal);
+        let notice = self.longer.as_ref().and_then(|longer| longer.notice(until));
+        let longer = self.longer.as_ref().map(|longer| &longer.ring);
+        let first = longer.and_then(Ring::first).unwrap_or(until);
+        let state = self.tail.as_mut().map(|tail| tail.blocks(first, notice.as_ref())).unwrap_or_default();
+        let mut balance = self.longer.as_ref().map(Longer::balance).unwrap_or_default();
+        balance.left_out.evicted = self.rings().map(Ring::early).sum();
+        let segments = longer.into_iter().flat_map(Ring::segments).chain(self.ring.segments());
+        Arc::new(Dump::new(at, state, segments.cloned(), balance, self.ring.gauge()))
     }
 
     fn close_open(&mut self, at: u64) {
@@ -334,7 +349,8 @@ impl ChunkSink for Window {
     fn finish(mut self: Box<Self>) {
         self.closing.store(true, Ordering::Relaxed);
         self.close_open(self.latest);
-        self.segments.clear();
+        self.ring.clear();
+        self.longer = None;
         if let Some((sender, thread)) = self.thread.take() {
             drop(sender);
             // A panic has been printed where it happened.
@@ -363,8 +379,4 @@ fn with_notices(blocks: &[u8], triggers: &[(usize, Trigger)]) -> Vec<u8> {
     }
     all.extend_from_slice(&blocks[done..]);
     all
-}
-
-fn ns(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -12,7 +12,9 @@ use super::{
 use crate::{balance::ToJson, escape};
 use scap::{
     events::event,
-    ledger::{ClockStep, Cut, Gap, Losses, Notice, Redacted, RuleCounts, SliceNote, Trigger, Verdict},
+    ledger::{
+        ClockStep, Cut, Gap, Longer, Losses, Notice, Redacted, RuleCounts, SliceNote, Trigger, Verdict,
+    },
     select::Asked,
 };
 
@@ -44,6 +46,8 @@ pub struct LedgerSummary {
     pub slices: Vec<SliceNote>,
     /// What made a flight recorder write the capture; at most 100.
     pub triggers: Vec<Trigger>,
+    /// From when on each section has everything, if that is later than its start; at most 100.
+    pub longer: Vec<Longer>,
 }
 
 impl LedgerSummary {
@@ -56,13 +60,15 @@ impl LedgerSummary {
             Notice::Redacted(rules) if self.redacted.len() < MAX_GAPS => self.redacted.push(rules),
             Notice::Slice(note) if self.slices.len() < MAX_GAPS => self.slices.push(note),
             Notice::Trigger(trigger) if self.triggers.len() < MAX_GAPS => self.triggers.push(trigger),
+            Notice::Longer(longer) if self.longer.len() < MAX_GAPS => self.longer.push(longer),
             Notice::Verdict(_)
             | Notice::Cut(_)
             | Notice::Selected(_)
             | Notice::Filter(_)
             | Notice::Redacted(_)
             | Notice::Slice(_)
-            | Notice::Trigger(_) => {}
+            | Notice::Trigger(_)
+            | Notice::Longer(_) => {}
             Notice::Gap(gap) => {
                 self.gap_count += 1;
                 if self.gaps.len() < MAX_GAPS {
@@ -118,6 +124,7 @@ impl LedgerSummary {
                 "after": trigger.after,
                 "reason": trigger.reason,
             })).collect::<Vec<_>>(),
+            "longer": self.longer.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "slices": self.slices.iter().map(ToJson::to_json).collect::<Vec<_>>(),
             "cuts": self.cuts.iter().map(ToJson::to_json).collect::<Vec<_>>(),
         })
@@ -128,6 +135,9 @@ impl LedgerSummary {
         let mut tables: Vec<_> = self.verdicts.iter().map(balance).collect();
         if !self.triggers.is_empty() {
             tables.push(self.trigger_table());
+        }
+        if !self.longer.is_empty() {
+            tables.push(self.longer_table());
         }
         if !self.gaps.is_empty() {
             tables.push(self.gap_table());
@@ -161,6 +171,15 @@ impl LedgerSummary {
         for trigger in &self.triggers {
             let time = rfc3339(trigger.at).unwrap_or_default();
             table.add_row([time, trigger.by.key().to_owned(), escape::escaped(trigger.reason.as_bytes())]);
+        }
+        table
+    }
+
+    fn longer_table(&self) -> Table {
+        let mut table = plain_table();
+        table.set_header(["everything from", "before, what changes the state, and"]);
+        for Longer { until, filter } in &self.longer {
+            table.add_row([rfc3339(*until).unwrap_or_default(), escape::escaped(filter.as_bytes())]);
         }
         table
     }
@@ -232,6 +251,9 @@ fn balance(verdict: &Verdict) -> Table {
     }
     if verdict.left_out.evicted > 0 {
         row("gone before its time", verdict.left_out.evicted);
+    }
+    if verdict.left_out.passed > 0 {
+        row("gone, their time over", verdict.left_out.passed);
     }
     if verdict.left_out.failed > 0 {
         row("failed, left out", verdict.left_out.failed);

@@ -3,8 +3,10 @@
 
 use scapd_bpf::types::{self, sc_form as Form, sc_length as Length, sc_value_flags as Flags};
 
-use super::{settings::array_len, slots::NR_MAX};
+use super::settings::array_len;
 use scap::events::{Abi, Layout, LayoutTable, ParamType, Syscall, layout, same};
+
+mod moved;
 
 /// The row of a call.
 struct Row {
@@ -17,6 +19,7 @@ struct Row {
 }
 
 /// A parameter of a row.
+#[derive(Clone, Copy)]
 struct Value {
     form: Form,
     flags: u16,
@@ -294,49 +297,6 @@ macro_rules! rows {
 }
 scap::with_extensions!(rows);
 
-/// The calls that only x32 programs have, by number: their arguments are those of the calls of the same name. Source: the
-/// kernel's arch/x86/entry/syscalls/syscall_64.tbl.
-const X32: &[(u16, &str)] = &[
-    (512, "rt_sigaction"),
-    (513, "rt_sigreturn"),
-    (514, "ioctl"),
-    (515, "readv"),
-    (516, "writev"),
-    (517, "recvfrom"),
-    (518, "sendmsg"),
-    (519, "recvmsg"),
-    (520, "execve"),
-    (521, "ptrace"),
-    (522, "rt_sigpending"),
-    (523, "rt_sigtimedwait"),
-    (524, "rt_sigqueueinfo"),
-    (525, "sigaltstack"),
-    (526, "timer_create"),
-    (527, "mq_notify"),
-    (528, "kexec_load"),
-    (529, "waitid"),
-    (530, "set_robust_list"),
-    (531, "get_robust_list"),
-    (532, "vmsplice"),
-    (533, "move_pages"),
-    (534, "preadv"),
-    (535, "pwritev"),
-    (536, "rt_tgsigqueueinfo"),
-    (537, "recvmmsg"),
-    (538, "sendmmsg"),
-    (539, "process_vm_readv"),
-    (540, "process_vm_writev"),
-    (541, "setsockopt"),
-    (542, "getsockopt"),
-    (543, "io_setup"),
-    (544, "io_submit"),
-    (545, "execveat"),
-    (546, "preadv2"),
-    (547, "pwritev2"),
-];
-
-/// The first of these numbers.
-const X32_FIRST: u16 = NR_MAX as u16;
 /// The maximum number of values: of all rows, and of one.
 const MAX_VALUES: usize = array_len(|calls: &types::sc_calls| &calls.values);
 const ROW_VALUES: usize = array_len(|row: &types::sc_call_row| &row.values);
@@ -350,30 +310,43 @@ const _: () = {
         }
         i += 1;
     }
-    assert!(values <= MAX_VALUES, "raise SC_VALUES");
+    assert!(values + moved::VALUES <= MAX_VALUES, "raise SC_VALUES");
 };
 
 /// Fills the tables of calls.
 pub(super) fn fill(calls: &mut types::sc_calls) {
-    let mut first = 0;
+    let mut used = 0;
     for row in ROWS.iter().flatten() {
-        let code = Syscall::by_name(row.name).map(|call| usize::from(call.code));
-        let Some(place) = code.and_then(|code| calls.rows.get_mut(code)) else { continue };
-        place.count = row.values.len() as u8;
-        place.result_size = row.result_size;
-        place.result_signed = row.result_signed.into();
-        place.waits = row.waits.into();
-        let mut moved = 0u8;
-        for (index, value) in place.values.iter_mut().zip(row.values) {
-            *index = first as u16;
-            calls.values[first] = value.to_program(moved);
+        let Some(code) = Syscall::by_name(row.name).map(|call| call.code) else { continue };
+        let mut moved = 0;
+        let values = row.values.iter().map(|value| {
+            let described = value.to_program(moved);
             moved += u8::from(value.moves);
-            first += 1;
-        }
+            described
+        });
+        used = put(calls, code.into(), row, values, used);
     }
-    for (number, name) in X32 {
-        calls.x32_code[usize::from(number - X32_FIRST)] = Syscall::by_name(name).map_or(0, |call| call.code);
+    moved::fill(calls, used);
+}
+
+/// Writes a row with its values at a place, where `used` values are there already; returns how many there are then.
+fn put(
+    calls: &mut types::sc_calls,
+    place: usize,
+    row: &Row,
+    values: impl Iterator<Item = types::sc_value>,
+    used: usize,
+) -> usize {
+    let written = &mut calls.rows[place];
+    written.count = row.values.len() as u8;
+    written.result_size = row.result_size;
+    written.result_signed = row.result_signed.into();
+    written.waits = row.waits.into();
+    for ((index, value), number) in written.values.iter_mut().zip(values).zip(used..) {
+        *index = number as u16;
+        calls.values[number] = value;
     }
+    used + row.values.len()
 }
 
 #[cfg(test)]
@@ -390,9 +363,6 @@ mod tests {
         }
         let rows = array_len(|calls: &types::sc_calls| &calls.rows);
         assert!(SYSCALLS.iter().all(|call| usize::from(call.code) < rows));
-        for (number, name) in X32 {
-            assert!(Syscall::by_name(name).is_some() && (X32_FIRST..).contains(number), "{name}");
-        }
     }
 
     #[test]

@@ -430,6 +430,13 @@ fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
     let now = jiff::Zoned::now();
     let path_of_many = || config.write.clone().unwrap_or_else(|| default_pattern(&host(), config.compress));
     if let Some(flight) = &config.flight {
+        if let Some(longer) = flight.longer.as_ref().filter(|longer| longer.time <= flight.time) {
+            anyhow::bail!(
+                "--keep keeps everything for {:?}: --keep-longer takes a longer time than {:?}",
+                flight.time,
+                longer.time
+            );
+        }
         let (pattern, series) = (Pattern::parse(&path_of_many())?, config.files.clone().unwrap_or_default());
         let reserved = ReservedFlight::new(flight.clone(), pattern, &series, config.compress)?;
         return Ok(Reservation::Flight(Box::new(reserved)));

@@ -92,7 +92,7 @@ impl Capture {
                 Some(Notice::Cut(cut)) => panic!("it was cut, and repaired: {cut:?}"),
                 Some(Notice::Selected(asked)) => capture.asked.push(asked),
                 Some(Notice::Slice(note)) => panic!("a slice: {note:?}"),
-                Some(Notice::Filter(_) | Notice::Redacted(_) | Notice::Trigger(_)) => {}
+                Some(Notice::Filter(_) | Notice::Redacted(_) | Notice::Trigger(_) | Notice::Longer(_)) => {}
                 Some(Notice::Clock(step)) => capture.clock_steps.push(step),
                 None => {}
             }

@@ -174,7 +174,8 @@ pub fn read(path: &Path) -> Found {
                 | Notice::Clock(_)
                 | Notice::Filter(_)
                 | Notice::Redacted(_)
-                | Notice::Trigger(_),
+                | Notice::Trigger(_)
+                | Notice::Longer(_),
             ) => {}
             None => {
                 assert!(asked, "{} does not say what was asked for before its first event", path.display());

@@ -4,6 +4,7 @@
 //! have; their source is a [`Moment`](crate::replay::Moment).
 
 mod ancestors;
+mod container;
 mod ends;
 mod evt;
 mod evt_args;

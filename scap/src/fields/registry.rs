@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use super::{
-    Field, Key, Need, Reference, Registry, Source, Type, Value, ancestors, evt, evt_args, evt_io, evt_time,
-    exe, fd, fd_net, fdlist, fs, leaders, proc, resources,
+    Field, Key, Need, Reference, Registry, Source, Type, Value, ancestors, container, evt, evt_args, evt_io,
+    evt_time, exe, fd, fd_net, fdlist, fs, leaders, proc, resources,
     row::{Get, Row},
     thread, unsupported, user,
 };
@@ -30,6 +30,7 @@ static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
         exe::ROWS,
         resources::ROWS,
         thread::ROWS,
+        container::ROWS,
         user::ROWS,
         fd::ROWS,
         fd_net::ROWS,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    CLOCK, CUT, Cause, ClockStep, Cut, CutCause, FILTER, GAP, Gap, LeftOut, Losses, NOTIFICATION, Notice,
-    REDACTED, Redacted, RuleCounts, SELECTED, SLICE, SliceNote, TRIGGER, Trigger, TriggerKind, VERDICT,
-    Verdict,
+    CLOCK, CUT, Cause, ClockStep, Cut, CutCause, FILTER, GAP, Gap, LONGER, LeftOut, Longer, Losses,
+    NOTIFICATION, Notice, REDACTED, Redacted, RuleCounts, SELECTED, SLICE, SliceNote, TRIGGER, Trigger,
+    TriggerKind, VERDICT, Verdict,
 };
 use crate::{
     events::{EVENTS, EventType, event_by_program},
@@ -46,6 +46,7 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
                 filtered: fields.number("filtered"),
                 sieved: fields.number("sieved"),
                 evicted: fields.number("evicted"),
+                passed: fields.number("passed"),
             },
             redacted: Redacted {
                 values: fields.number("redacted"),
@@ -68,6 +69,10 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             at: fields.number("at"),
             after: fields.number("after"),
             reason: text(1)?.split_once(" reason=").map_or("", |(_, reason)| reason).to_owned(),
+        })),
+        LONGER => Some(Notice::Longer(Longer {
+            until: fields.number("until"),
+            filter: text(1)?.split_once(" filter=").map_or("", |(_, filter)| filter).to_owned(),
         })),
         FILTER => Some(Notice::Filter(text(1)?.to_owned())),
         REDACTED => Some(Notice::Redacted(RuleCounts {

@@ -34,7 +34,7 @@ fn a_verdict_is_read_back_and_adds_up() {
         losses: losses(&[(Cause::Backlog, 4), (Cause::Disk, 5), (Cause::Skipped, 50)]),
         late: 0,
         unread: 1,
-        left_out: LeftOut { failed: 7, sampled: 30, filtered: 4, sieved: 9, evicted: 3 },
+        left_out: LeftOut { failed: 7, sampled: 30, filtered: 4, sieved: 9, evicted: 3, passed: 2 },
         redacted: Redacted { values: 6, events: 5 },
         sample_ratio: 8,
     };
@@ -136,4 +136,11 @@ fn a_trigger_is_read_back_with_any_reason() {
     let bytes = notice(TRIGGER, "by=dance", 9);
     let parsed = parse(&EventView::parse(&bytes, false).unwrap());
     assert_eq!(parsed, Some(Notice::Trigger(Trigger::default())));
+}
+
+#[test]
+fn what_is_kept_longer_is_read_back() {
+    let longer = Longer { until: 8, filter: "proc.name = nc and evt.arg.x = until=7 filter=y".to_owned() };
+    let bytes = notice(LONGER, &longer.text(), 9);
+    assert_eq!(parse(&EventView::parse(&bytes, false).unwrap()), Some(Notice::Longer(longer)));
 }

@@ -100,6 +100,18 @@ fn ask(path: &Path, request: &Request) -> Result<Map<String, Value>, CtlError> {
     serde_json::from_str(&answer).map_err(|e| no_answer(e.to_string()))
 }
 
+/// Describes what a flight recorder keeps.
+fn ring(ring: &Map<String, Value>) -> String {
+    let of = |key: &str| ring.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let since = if of("from") == 0 { String::new() } else { format!(", from {}", time(of("from"))) };
+    format!(
+        "{} events{since}, {} of {}",
+        HumanCount(of("events")),
+        HumanBytes(of("bytes")),
+        HumanBytes(of("limit"))
+    )
+}
+
 /// Returns the status as a table.
 fn status(answer: &Map<String, Value>) -> String {
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
@@ -119,12 +131,14 @@ fn status(answer: &Map<String, Value>) -> String {
         row("left out", format!("{} events in the recorder", HumanCount(number("left_out"))));
     }
     if let Some(flight) = answer.get("flight").and_then(Value::as_object) {
-        let of = |key: &str| flight.get(key).and_then(Value::as_u64).unwrap_or(0);
-        let count = |key: &str| HumanCount(of(key));
-        let since = if of("from") == 0 { String::new() } else { format!(", from {}", time(of("from"))) };
-        let memory = format!("{} of {}", HumanBytes(of("bytes")), HumanBytes(of("limit")));
-        row("window", format!("{} events{since}, {memory}", count("events")));
+        let count = |key: &str| HumanCount(flight.get(key).and_then(Value::as_u64).unwrap_or(0));
+        row("window", ring(flight));
         row("gone early", format!("{} events, for want of memory", count("evicted")));
+        if let Some(longer) = flight.get("longer").and_then(Value::as_object) {
+            let early = longer.get("evicted").and_then(Value::as_u64).unwrap_or(0);
+            row("kept longer", ring(longer));
+            row("gone early", format!("{} events of these", HumanCount(early)));
+        }
         row("triggers", format!("{}, {} refused", count("triggers"), count("refused")));
         let dumps =
             format!("{} begun, {} whole, {} failed", count("dumps"), count("written"), count("failed"));
@@ -196,10 +210,15 @@ mod tests {
         }
         assert!(status(&Map::new()).contains("nothing"), "an answer of another version");
         let text = status(&object(json!({ "flight": {
-            "from": 1_500_000_000_123_456_789u64, "events": 12345, "bytes": 1024, "limit": 2048, "triggers": 3
+            "from": 1_500_000_000_123_456_789u64, "events": 12345, "bytes": 1024, "limit": 2048, "triggers": 3,
+            "longer": { "events": 7, "bytes": 1, "limit": 2 }
         } })));
         let window = "window 12,345 events, from 2017-07-14T02:40:00.123Z, 1.00 KiB of 2.00 KiB";
-        assert!(text.lines().any(|line| line.split_whitespace().eq(window.split_whitespace())), "{text}");
+        let longer = "kept longer 7 events, 1 B of 2 B";
+        for expected in [window, longer] {
+            let is_there = |line: &str| line.split_whitespace().eq(expected.split_whitespace());
+            assert!(text.lines().any(is_there), "{expected}\n{text}");
+        }
     }
 
     #[test]

@@ -44,7 +44,9 @@ impl Kind {
             (_, Some(Effect::Drop)) => Kind::Sampled,
             (_, Some(Effect::Notice)) => match ledger::parse(event) {
                 Some(Notice::Gap(_)) => Kind::Gap,
-                Some(Notice::Clock(_) | Notice::Cut(_) | Notice::Trigger(_)) => Kind::Notice,
+                Some(Notice::Clock(_) | Notice::Cut(_) | Notice::Trigger(_) | Notice::Longer(_)) => {
+                    Kind::Notice
+                }
                 _ => Kind::Other,
             },
             (Source::Tracepoint, _) if row.name == "signaldeliver" => Kind::Signal,

@@ -51,6 +51,13 @@ pub fn notice(out: &mut String, event: &EventView<'_>) {
                 escape::escaped(trigger.reason.as_bytes())
             )
         }
+        Some(Notice::Longer(longer)) => {
+            write!(
+                out,
+                "--- here, what changes the state of the machine, and {} ---",
+                escape::escaped(longer.filter.as_bytes())
+            )
+        }
         Some(Notice::Cut(cut)) => write!(out, "--- the capture ends here: {} ---", cut.cause.text()),
         _ => Ok(()),
     };

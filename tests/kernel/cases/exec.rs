@@ -205,13 +205,17 @@ fn longer_arguments(t: &mut Test) {
     let event = run(t, &mut command).0;
     event.rest_does_not_matter().bytes("argv", &[b"zero\0", &shorts[..]].concat()).u8("cut", 0);
     let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"x"; 1024], &[c"x"; 1025]));
-    event.rest_does_not_matter().bytes("argv", &shorts[..2048]).bytes("envp", &shorts[..2048]);
-    event.u8("cut", ENVP_CUT);
-    // The event has up to 127.
-    let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"x"; 128], &[]));
+    event.rest_does_not_matter().bytes("args", &shorts[..2046]).empty("argv");
+    event.bytes("envp", &shorts[..2048]).u8("cut", ENVP_CUT);
+    // The event has the first one, and up to 1,024 others.
+    let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"x"; 1025], &[]));
     assert_not_extended(event.rest_does_not_matter());
-    let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"x"; 129], &[]));
-    event.rest_does_not_matter().bytes("argv", &shorts[..258]).empty("envp").u8("cut", 0);
+    let event = t.fails(libc::ENOENT, || execve(MISSING, &[c"x"; 1026], &[]));
+    event.rest_does_not_matter().bytes("argv", &shorts[..2048]).empty("envp").u8("cut", ARGV_CUT);
+    // Behind the end of an array are none, even if the end comes first.
+    let ends = [std::ptr::null(), c"stray".as_ptr(), std::ptr::null()];
+    let event = t.fails(libc::ENOENT, || syscall!(SYS_execve, MISSING.as_ptr(), ends.as_ptr(), 0usize));
+    event.rest_does_not_matter().empty("args").empty("env");
 }
 
 /// The interpreter of a script, and the directory of the process.

@@ -41,6 +41,11 @@ const MISSING: &CStr = c"/nonexistent/file";
 /// A 64-bit offset that has bits in both halves.
 const FAR: i64 = 0x5_0000_0007;
 
+/// Calls of 32-bit programs alone.
+const TRUNCATE64: u16 = 193;
+const FTRUNCATE64: u16 = 194;
+const FADVISE64_64: u16 = 272;
+
 /// The halves of a 64-bit value, as a 32-bit program passes them.
 fn halves(value: i64) -> [u32; 2] {
     [value as u32, (value >> 32) as u32]
@@ -58,6 +63,11 @@ fn truncate(r: &mut Row) {
         let path32 = LowMemory::new().put(path.to_bytes_with_nul());
         let event = r.call32(-i64::from(libc::EINVAL), [path32, -3i32 as u32, 0, 0, 0, 0]);
         event.text("path", &path).i64("length", -3);
+        let missing32 = LowMemory::new().put(MISSING.to_bytes_with_nul());
+        let [length, length_high] = halves(FAR);
+        let event =
+            r.number32(TRUNCATE64, -i64::from(libc::ENOENT), [missing32, length, length_high, 0, 0, 0]);
+        event.text("path", MISSING).i64("length", FAR);
     }
 }
 
@@ -66,6 +76,13 @@ fn ftruncate(r: &mut Row) {
     let file = Scratch::new().open_file("file");
     let (_, event) = succeeds!(r, file.as_raw_fd(), 5i64);
     event.i64("fd", fd_of(&file)).i64("length", 5);
+    if crate::compat::HERE {
+        let [length, length_high] = halves(FAR);
+        let event = r.number32(FTRUNCATE64, -9, [BAD as u32, length, length_high, 0, 0, 0]);
+        event.i64("fd", BAD.into()).i64("length", FAR);
+        let event = r.number32(FTRUNCATE64, 0, [file.as_raw_fd() as u32, 6, 0, 0, 0, 0]);
+        event.i64("fd", fd_of(&file)).i64("length", 6);
+    }
 }
 
 fn fallocate(r: &mut Row) {
@@ -91,6 +108,10 @@ fn fadvise64(r: &mut Row) {
         let [offset, offset_high] = halves(FAR);
         let event = r.call32(0, [file.as_raw_fd() as u32, offset, offset_high, 9, 3, 0]);
         event.i64("fd", fd_of(&file)).i64("offset", FAR).u64("len", 9).u32("advice", 3);
+        let [len, len_high] = halves(FAR + 2);
+        let arguments = [file.as_raw_fd() as u32, offset, offset_high, len, len_high, 3];
+        let event = r.number32(FADVISE64_64, 0, arguments);
+        event.i64("fd", fd_of(&file)).i64("offset", FAR).u64("len", FAR as u64 + 2).u32("advice", 3);
     }
 }
 

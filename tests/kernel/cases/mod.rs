@@ -70,6 +70,7 @@ mod tracepoints;
 mod transfer;
 mod values;
 mod vectors;
+mod verifier;
 mod wait;
 mod wakeup;
 
@@ -145,8 +146,10 @@ pub const SETTINGS: &[SettingTest] = &[
     ("values_in_registers", "generic_x", values::arguments_in_registers),
     ("values_strings", "generic_x", values::strings_and_pointers),
     ("values_vectors", "generic_x", values::data_of_vectors),
+    ("values_of_x32", "generic_x", values::of_x32_have_their_own_places),
     ("values_left_out", "generic_x", values::can_be_left_out),
     ("values_in_memory", "generic_x", values::paths_and_structures),
+    ("verifier_has_room", "generic_x", verifier::has_room),
     ("lost_too_large", "recvmsg_x", losses::larger_than_an_event_may_be),
     ("lost_no_scratch", "newfstatat_x", losses::no_scratch_area),
     ("resolved_links", "openat_x", resolved::sees_through_links),

@@ -13,7 +13,7 @@ use scap::{
 };
 
 use crate::{
-    harness::{Params, Test},
+    harness::{Params, Test, not_testable},
     marks::Way,
     scratch::Scratch,
     syscall,
@@ -109,6 +109,27 @@ pub fn data_of_vectors(t: &mut Test) {
     assert_eq!(read(t, 60, 60), [0; 80], "the snaplen");
     t.change(|control| control.set_snaplen(u32::MAX));
     assert_eq!(read(t, 60, 70_000).len(), 64_495, "the room in an event");
+}
+
+/// A call of x32 programs has a 64-bit argument in one register where others have two. A kernel without x32 refuses it.
+pub fn of_x32_have_their_own_places(t: &mut Test) {
+    const X32_PWRITEV2: i64 = 1 << 30 | 547;
+    if !crate::compat::HERE {
+        not_testable("this architecture has no x32 programs");
+    }
+    let iov = [b"data".as_ptr() as u64, 4].map(|word| word as u32);
+    t.unknown_calls();
+    let (ret, events) = t.events(|| {
+        // SAFETY: the descriptor is bad, so that no kernel writes anything.
+        unsafe { libc::syscall(X32_PWRITEV2, -7, iov.as_ptr(), 1, 0x5_0000_0007i64, 8) }
+    });
+    assert_eq!(ret, -1, "the call's result");
+    for event in &events {
+        event.u16("ID", 0).u16("nativeID", 1 << 14 | 547);
+    }
+    let [event] = &events[1..] else { panic!("{} events", events.len()) };
+    event.i64("fd", -7).u64("iovcnt", 1).i64("offset", 0x5_0000_0007).u32("flags", 8);
+    event.rest_does_not_matter();
 }
 
 pub fn can_be_left_out(t: &mut Test) {
