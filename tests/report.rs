@@ -409,6 +409,11 @@ fn the_page_is_written_as_a_capture_is() {
     }
     let (code, _, said) = run(scapd().args(["report", "/no/such.scap", "-o"]).arg(&page));
     assert!(code == Some(1) && said.contains("/no/such.scap"), "{said}");
+    let junk = capture.with_file_name("junk");
+    fs::write(&junk, "no capture").unwrap();
+    let (code, _, said) = run(scapd().arg("report").arg(&junk).arg("-o").arg(&page));
+    assert!(code == Some(6) && said.contains("junk"), "{said}");
+    fs::remove_file(junk).unwrap();
     assert_eq!(fs::read_to_string(&page).unwrap(), "older");
     report(&capture, &[]);
     assert!(fs::read_to_string(&page).unwrap().starts_with("<!doctype html>"));

@@ -78,7 +78,7 @@ impl Packed for Spread {
 }
 
 /// Returns the data.
-pub(super) fn json(about: &About, collected: &mut Collected, limits: Limits) -> Json {
+pub(super) fn json(about: &About, collected: &Collected, limits: Limits) -> Json {
     let (first, last) = collected.span.unwrap_or_default();
     let start = collected.start();
     let shift = shift_of(start, last);
@@ -111,11 +111,11 @@ pub(super) fn json(about: &About, collected: &mut Collected, limits: Limits) -> 
         "sections": collected.sections,
         "machines": collected.machines.iter().map(machine).collect::<Vec<_>>(),
         "ledger": ledger(collected, clock, limits),
-        "calls": table(&mut collected.calls, &timed.concat(), limits.calls, clock, limits),
-        "names": table(&mut collected.names, &in_all, limits.names, clock, limits),
-        "files_by_name": table(&mut collected.files, &filed.concat(), limits.files, clock, limits),
-        "peers": table(&mut collected.peers, &linked.concat(), limits.peers, clock, limits),
-        "failures": table(&mut collected.failures, &in_all, limits.failures, clock, limits),
+        "calls": table(&collected.calls, &timed.concat(), limits.calls, clock, limits),
+        "names": table(&collected.names, &in_all, limits.names, clock, limits),
+        "files_by_name": table(&collected.files, &filed.concat(), limits.files, clock, limits),
+        "peers": table(&collected.peers, &linked.concat(), limits.peers, clock, limits),
+        "failures": table(&collected.failures, &in_all, limits.failures, clock, limits),
         "waiting": waiting(collected, clock, limits),
         "processes": processes,
         "more_processes": more,
@@ -157,13 +157,7 @@ fn ledger(collected: &Collected, clock: Clock, limits: Limits) -> Json {
     json
 }
 
-fn table<C: Packed>(
-    table: &mut Table<C>,
-    columns: &[Column],
-    most: usize,
-    clock: Clock,
-    limits: Limits,
-) -> Json {
+fn table<C: Packed>(table: &Table<C>, columns: &[Column], most: usize, clock: Clock, limits: Limits) -> Json {
     let mut groups: Vec<Group<'_, Series<C>>> = table.top.groups().collect();
     let text = |group: &Group<'_, Series<C>>| {
         let texts = group.keys.iter().map(|key| {

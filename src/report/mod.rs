@@ -1,7 +1,7 @@
 //! `scapd report`: captures as one page that is opened in a browser.
 //!
-//! [`collect`] is a form of [`read`](crate::read) that adds up what the captures come to, with the summaries of `scap::summary`;
-//! [`data`] says what the page gets of it, and in which shape; [`page`] writes the page around it.
+//! `collect` is a form of [`read`] that adds up what the captures come to, with the summaries of `scap::summary`; `data`
+//! says what the page gets of it, and in which shape; `page` writes the page around it.
 
 mod bounds;
 mod collect;
@@ -76,12 +76,13 @@ pub fn report(args: ReportArgs) -> anyhow::Result<()> {
         Err(error @ PrintError::Read { .. }) => Some(chain(error)),
         _ => None,
     };
-    // Without captures, there is nothing to tell.
-    let Some(mut collected) = collect.take() else { return outcome.map_err(read::cause) };
+    // Of what is no capture, there is nothing to tell.
+    let collected = collect.take().filter(|collected| outcome.is_ok() || collected.events > 0);
+    let Some(collected) = collected else { return outcome.map_err(read::cause) };
     let about = About { damage, ..about };
     let mut text = String::new();
     for limits in Limits::all() {
-        text = page::page(&data::json(&about, &mut collected, limits));
+        text = page::page(&data::json(&about, &collected, limits));
         if text.len() <= MOST_BYTES {
             break;
         }
