@@ -41,7 +41,7 @@ static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted d
 	if (!(wanted & direction) || !filter__is_target(task, slot == SC_NR_execve))
 		return SC_SLOTS;
 	/* What is recorded only for names needs no filter. */
-	if (sc_settings.sieve && !(wanted & SC_FOR_NAMES)) {
+	if (sc_constants.filters && sc_settings.sieve && !(wanted & SC_FOR_NAMES)) {
 		bool is_exit = direction == SC_WANT_EXIT;
 		enum sieve_verdict verdict = sieve__judge(task, slot, direction, is_exit ? extract__result(ctx) : 0);
 

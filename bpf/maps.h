@@ -122,6 +122,18 @@ struct {
 } timed_calls SEC(".maps");
 
 /*
+ * What the recorder has found out about processes, by their ids, if the filter has tests of that. The dispatchers add a
+ * process as they find it; the recorder adds what is false of it, if it still is so. Where an entry is missing or is of an
+ * earlier time, the tests are true, and the recorder decides.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, SC_VERDICTS);
+	__type(key, u32);
+	__type(value, struct sc_verdict);
+} verdicts SEC(".maps");
+
+/*
  * The interpreters of programs that are being executed, by thread id: from sched_process_exec, which knows them, to the exit
  * event of the call, a moment later. Written by note_interpreter, read and emptied by execve_x. If it is full, an event has
  * no interpreter.

@@ -174,7 +174,8 @@ static __always_inline u64 rules__slot_of_return(u64 slot, enum sc_way way)
 /* Returns whether the filter takes a return only if that changes a name. */
 static __always_inline bool rules__is_sieved(u64 slot, s64 ret)
 {
-	return sc_settings.sieve && sieve__judge(extract__typed_current(), slot, SC_WANT_EXIT, ret) != SIEVE_TAKES;
+	return sc_constants.filters && sc_settings.sieve &&
+	       sieve__judge(extract__typed_current(), slot, SC_WANT_EXIT, ret) != SIEVE_TAKES;
 }
 
 /* Returns the slot for a wanted event: its own, a mark's, or SC_SLOTS if a rule leaves it out. */

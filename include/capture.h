@@ -17,6 +17,8 @@ enum {
 	/* Calls in progress at once while sampling: the size of the map sampled_calls; that of timed_calls. */
 	SC_SAMPLED_CALLS = 16384,
 	SC_TIMED_CALLS = 16384,
+	SC_VERDICTS = 8192,  /* processes that the recorder knows a verdict of */
+	SC_GENERATIONS = 32, /* ancestors that a test looks at */
 };
 
 /*
@@ -121,6 +123,7 @@ struct sc_constants {
 	enum sc_io_uring_complete io_uring_complete;
 	u32 no_env;     /* leave out the environment of programs */
 	u32 no_data;    /* leave out the data that calls move, whatever the snaplen is */
+	u32 filters;    /* the filter may be set */
 	u32 args_limit; /* bytes of a program's arguments, and of its environment, that its extension keeps */
 	/*
 	 * Slots that are called directly: their tail calls have a constant index, so the kernel makes them plain jumps,
@@ -136,8 +139,10 @@ enum sc_subject {
 	SC_OF_NAME,
 	SC_OF_UID, /* the effective user */
 	SC_OF_GID,
-	SC_OF_RESULT,  /* of a call that returns; on its entry, the test is true */
-	SC_OF_LATENCY, /* the time that it took, in ns; the same */
+	SC_OF_RESULT,   /* of a call that returns; on its entry, the test is true */
+	SC_OF_LATENCY,  /* the time that it took, in ns; the same */
+	SC_OF_ANCESTOR, /* the bit of `ancestors` in `mask[0]` */
+	SC_OF_PROCESS,  /* what the recorder has found out: the bit of `fails` in `mask[0]` */
 };
 
 /* Whether a subject is, or is not, what it has to be. */
@@ -151,6 +156,14 @@ struct sc_test {
 
 enum {
 	SC_TESTS = 16,
+	SC_ANCESTORS = 4,
+};
+
+/* Whether the id of an ancestor is within bounds, in the generations within bounds. The parent is one generation above. */
+struct sc_ancestor {
+	u32 pid, pids; /* the lowest id, and the number of ids */
+	u32 generation, generations;
+	s64 negated; /* -1: the id must not be within them */
 };
 
 /*
@@ -162,7 +175,21 @@ struct sc_sieve {
 	u32 count; /* of the tests */
 	u32 timed; /* whether one of them takes the time of a call */
 	struct sc_test tests[SC_TESTS];
+	u32 has_verdicts;  /* whether one of them is SC_OF_PROCESS */
+	u32 has_ancestors; /* whether one of them is SC_OF_ANCESTOR */
+	struct sc_ancestor ancestors[SC_ANCESTORS];
+	u64 none, all; /* no bit, all bits: the verifier would follow the tests anew for each number that it knows */
 	u8 keeps[SC_SLOTS];
+};
+
+/* What the recorder has found out about a process. It applies while the process is as it was then. */
+struct sc_verdict {
+	u64 started; /* when its first thread was started, in ns since boot */
+	u64 execs;   /* the kernel's count of its execs, which begins at that of its parent */
+	u64 seen;    /* when a program first saw it so, as the time of an event */
+	u32 session; /* the id of its session */
+	u32 change;  /* the filter: `sieve` of the settings */
+	u64 fails;   /* a bit for each test of SC_OF_PROCESS that is false; 0 until the recorder knows */
 };
 
 /* May change during the capture: the recorder maps the memory. */

@@ -325,6 +325,7 @@ struct task_struct {
 	struct pid *thread_pid;
 	u64 start_time;
 	u64 start_boottime;
+	u64 self_exec_id;
 	unsigned long min_flt;
 	unsigned long maj_flt;
 	const struct cred *real_cred;

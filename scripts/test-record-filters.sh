@@ -43,6 +43,8 @@ chdir "/usr"; opendir(my $d, "share"); closedir $d;
 system("cat", "/etc/hostname") for 1..2;
 unless (fork) { $( = $) = 65534; $> = 65534; open(my $h, "<", "/etc/group"); my $l = <$h>; getppid for 1..3; exit 0 }
 wait;
+unless (fork) { getppid for 1..9; select(undef, undef, undef, 0.2); getppid for 1..99; exec "dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=300" }
+wait;
 END
 }
 workload >workload.pl

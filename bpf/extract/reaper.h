@@ -5,7 +5,6 @@
 #include "extract/process.h"
 
 enum {
-	SC_PF_EXITING = 0x4,
 	SC_THREADS_MAX = 64,   /* threads of a process to check */
 	SC_ANCESTORS_MAX = 64, /* generations of parents to check */
 	SC_REAPER_UNKNOWN = -1,

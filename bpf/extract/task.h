@@ -7,6 +7,10 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 
+enum {
+	SC_PF_EXITING = 0x4, /* set before the event of a thread's end */
+};
+
 /* bpf_get_current_task_btf (5.11) returns a pointer whose fields need no helper call to read. */
 static __always_inline bool extract__has_task_btf(void)
 {

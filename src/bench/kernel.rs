@@ -20,9 +20,13 @@ use rustix::{
 use super::{RING, stats::Spread};
 use crate::{
     choice::Choice,
-    probe::{Attach, Directions, Floor, Loaded, Opened, ProbeOptions, Step},
+    probe::{Attach, Directions, Floor, KernelFilter, Loaded, Opened, ProbeOptions, Step},
 };
-use scap::events::Syscall;
+use scap::{
+    events::Syscall,
+    fields::Fields,
+    filter::{Filter, Places, Verdict},
+};
 
 /// The arguments of [`kernel()`].
 #[derive(Debug, Clone)]
@@ -38,8 +42,13 @@ pub struct KernelArgs {
 /// The programs attached in a turn.
 enum Attachment {
     None,
-    Floor { enter: Option<Step>, exit: Option<Step> },
+    Floor {
+        enter: Option<Step>,
+        exit: Option<Step>,
+    },
     Scapd(Option<Box<Loaded>>),
+    /// scapd with a filter that refuses this process: also as the recorder tells the kernel, if the filter takes that.
+    Refused(Option<Box<Loaded>>),
 }
 
 struct Contender {
@@ -98,6 +107,12 @@ fn contenders(attach: Attach) -> anyhow::Result<(Vec<Contender>, Attach)> {
         let calls: Vec<_> = Syscall::by_name(call).into_iter().collect();
         Ok(Opened::new(&options)?.load(&calls)?)
     };
+    let refused = |text: &str| -> anyhow::Result<Attachment> {
+        let loaded = scapd("access", exit)?;
+        let clauses = Places::of(&Filter::parse(text, &Fields)?).early().to_vec();
+        loaded.control().set_filter(&KernelFilter { clauses, ..KernelFilter::default() });
+        Ok(Attachment::Refused(Some(Box::new(loaded))))
+    };
     let access_exit = scapd("access", exit)?;
     let style = access_exit.attach_style();
     let bare = |enter, exit| Attachment::Floor { enter, exit };
@@ -115,6 +130,10 @@ fn contenders(attach: Attach) -> anyhow::Result<(Vec<Contender>, Attach)> {
         ("scapd: access, both", programs(scapd("access", both)?), Some(6)),
         ("scapd: another call, exit", programs(scapd("quotactl", exit)?), Some(1)),
         ("scapd: another call, both", programs(scapd("quotactl", both)?), Some(5)),
+        ("scapd: another name, exit", refused("proc.name = nobody")?, None),
+        ("scapd: another parent, exit", refused("proc.ppid = 0")?, None),
+        ("scapd: other ancestors, exit", refused("proc.apid < 1")?, None),
+        ("scapd: another program, exit", refused("proc.exepath = /no/such/file")?, None),
     ];
     let contenders =
         rows.map(|(name, attachment, floor)| Contender { name, attachment, floor, times: Vec::new() });
@@ -124,6 +143,7 @@ fn contenders(attach: Attach) -> anyhow::Result<(Vec<Contender>, Attach)> {
 impl Attachment {
     /// Runs a turn; returns the time of a call in ns.
     fn turn(&mut self, calls: u32, style: Attach, floor: &mut Floor) -> anyhow::Result<f64> {
+        let is_refused = matches!(self, Attachment::Refused(_));
         match self {
             Attachment::None => Ok(make_calls(calls)),
             Attachment::Floor { enter, exit } => {
@@ -133,9 +153,14 @@ impl Attachment {
                 floor.release();
                 Ok(time)
             }
-            Attachment::Scapd(loaded) => {
+            Attachment::Scapd(loaded) | Attachment::Refused(loaded) => {
                 let probe = loaded.take().context("an earlier turn failed")?;
                 let mut active = probe.attach()?.start();
+                if is_refused {
+                    // The programs have to see the process first.
+                    make_calls(1);
+                    active.probe().control().set_verdict(&of_this_process(active.probe())?);
+                }
                 let time = make_calls(calls);
                 active.close_gate();
                 while !active.is_drained() || active.next_event().is_some() {
@@ -146,6 +171,14 @@ impl Attachment {
             }
         }
     }
+}
+
+/// Returns that the first test of the filter is false of this process.
+fn of_this_process(probe: &Loaded) -> anyhow::Result<Verdict> {
+    let tasks = probe.tasks();
+    let session = rustix::process::getsid(None).context("cannot get this process's session")?;
+    let session = tasks.look()?.initial(session.as_raw_pid().cast_unsigned()).unwrap_or_default();
+    Ok(Verdict { pid: tasks.own()?.0, session, at: u64::MAX, fails: 1 })
 }
 
 fn make_calls(calls: u32) -> f64 {

@@ -78,6 +78,7 @@ pub struct Control<'a> {
     /// The tracepoints that were named when the probe was loaded.
     pub(super) tracepoints: TracepointSet,
     pub(super) sampled_calls: &'a libbpf_rs::MapMut<'static>,
+    pub(super) verdicts: &'a libbpf_rs::MapMut<'static>,
 }
 
 impl Control<'_> {

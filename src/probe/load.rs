@@ -122,6 +122,7 @@ impl Opened {
             io_uring.fill(&mut rodata.sc_constants);
         }
         rodata.sc_constants.args_limit = self.options.args_limit;
+        rodata.sc_constants.filters = u32::from(self.options.filters);
         rodata.sc_constants.no_env = u32::from(!self.options.env);
         rodata.sc_constants.no_data = u32::from(!self.options.data);
         for (place, slot) in rodata

@@ -78,6 +78,8 @@ pub struct ProbeOptions {
     pub tracepoints: TracepointSet,
     /// Also record calls that the tables do not know, as generic events with code 0.
     pub unknown_calls: bool,
+    /// Whether [`Control::set_filter`] has an effect. The programs load faster without.
+    pub filters: bool,
     /// The version of the event table that events follow.
     pub schema: Schema,
     /// The machine's boot time, ns since the epoch. An event's time is this plus the boot-time clock. `None` computes
@@ -108,6 +110,7 @@ impl Default for ProbeOptions {
             sampling: None,
             directions: Directions { enter: true, exit: true },
             targets: 0,
+            filters: true,
             tracepoints: TracepointSet::default(),
             unknown_calls: false,
             schema: Schema::default(),
@@ -272,6 +275,7 @@ impl Loaded {
             targets: &self.skel.maps.targets,
             tracepoints: self.tracepoints,
             sampled_calls: &self.skel.maps.sampled_calls,
+            verdicts: &self.skel.maps.verdicts,
         }
     }
 

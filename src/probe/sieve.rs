@@ -1,8 +1,9 @@
 //! The part of a filter that the programs decide: `struct sc_sieve` of include/capture.h.
 
-use std::sync::atomic::Ordering;
+use std::{mem::offset_of, sync::atomic::Ordering};
 
-use scapd_bpf::types::{self, sc_subject, sc_test};
+use libbpf_rs::{MapCore, MapFlags};
+use scapd_bpf::types::{self, sc_ancestor, sc_subject, sc_test};
 
 use super::{
     Control,
@@ -10,12 +11,16 @@ use super::{
     slots::wanted_slots,
 };
 use scap::{
-    filter::early::{Clause, Condition, MAX_TESTS, Subject, Test},
+    filter::{
+        Verdict,
+        early::{Clause, Condition, MAX_ANCESTORS, MAX_TESTS, Subject, Test},
+    },
     select::Selection,
 };
 
 const TESTS: usize = array_len(|sieve: &types::sc_sieve| &sieve.tests);
-const _: () = assert!(TESTS >= MAX_TESTS);
+const ANCESTORS: usize = array_len(|sieve: &types::sc_sieve| &sieve.ancestors);
+const _: () = assert!(TESTS >= MAX_TESTS && ANCESTORS >= MAX_ANCESTORS);
 
 /// What the programs decide of a filter. The default takes all events.
 #[derive(Debug, Clone, Default)]
@@ -38,16 +43,71 @@ impl Control<'_> {
         self.settings.store_sieve(next as usize & 1, &encode(filter));
         self.settings.sieve().store(next, Ordering::Release);
     }
+
+    /// Tells the programs which tests of the filter that they have now are false of a process. They leave out what it does
+    /// for these as long as it is what it was at the verdict's time.
+    pub fn set_verdict(&self, verdict: &Verdict) {
+        let key = verdict.pid.to_ne_bytes();
+        let Ok(Some(known)) = self.verdicts.lookup(&key, MapFlags::ANY) else { return };
+        let Some(known) = judged(&known, verdict, self.settings.sieve().load(Ordering::Acquire)) else {
+            return;
+        };
+        // If it fails, the programs have forgotten the process: then the recorder goes on to decide.
+        let _ = self.verdicts.update(&key, &known, MapFlags::EXIST);
+    }
+}
+
+/// The bytes of `struct sc_verdict`.
+const VERDICT: usize = size_of::<types::sc_verdict>();
+
+/// Returns what the programs know of a process with a verdict added; `None` if that is nothing new, or of an earlier time. A
+/// program notes a change of the process before the first event after it, so an entry that is older than an event is of what
+/// the process was at that event.
+fn judged(known: &[u8], verdict: &Verdict, change: u32) -> Option<[u8; VERDICT]> {
+    let mut known: [u8; VERDICT] = known.try_into().ok()?;
+    let word = |at: usize| known.get(at..).and_then(<[u8]>::first_chunk).copied().map(u64::from_ne_bytes);
+    let half = |at: usize| known.get(at..).and_then(<[u8]>::first_chunk).copied().map(u32::from_ne_bytes);
+    let fails = offset_of!(types::sc_verdict, fails);
+    let is_of_now = word(offset_of!(types::sc_verdict, seen))? <= verdict.at
+        && half(offset_of!(types::sc_verdict, session))? == verdict.session
+        && half(offset_of!(types::sc_verdict, change))? == change;
+    if !is_of_now || word(fails)? == verdict.fails {
+        return None;
+    }
+    known[fails..fails + size_of::<u64>()].copy_from_slice(&verdict.fails.to_ne_bytes());
+    Some(known)
 }
 
 fn encode(filter: &KernelFilter) -> types::sc_sieve {
+    let nobody = sc_ancestor { pid: 0, pids: 0, generation: 0, generations: 0, negated: 0 };
     let none = sc_test { value: [0; 2], mask: [0; 2], subject: sc_subject::SC_OF_TID, negated: 0, ends: 0 };
-    let mut sieve =
-        types::sc_sieve { count: 0, timed: 0, tests: [none; TESTS], keeps: [0; ProgramSettings::SLOTS] };
+    let mut sieve = types::sc_sieve {
+        count: 0,
+        timed: 0,
+        tests: [none; TESTS],
+        has_verdicts: 0,
+        has_ancestors: 0,
+        ancestors: [nobody; ANCESTORS],
+        none: 0,
+        all: u64::MAX,
+        keeps: [0; ProgramSettings::SLOTS],
+    };
+    let mut ancestors = (0..).zip(&mut sieve.ancestors);
+    let mut encode_test = |test: &Test| {
+        let mut encoded = encode_test(test);
+        if let Some(found) = ancestor(test)
+            && let Some((place, ancestor)) = ancestors.next()
+        {
+            (*ancestor, encoded.mask[0], sieve.has_ancestors) = (found, 1 << place, 1);
+        }
+        encoded
+    };
     let is_timed = |test: &Test| test.subject == Subject::Latency;
     sieve.timed = u32::from(filter.clauses.iter().flatten().any(is_timed));
+    let is_of_process = |test: &Test| test.subject == Subject::Process;
+    sieve.has_verdicts = u32::from(filter.clauses.iter().flatten().any(is_of_process));
     for clause in &filter.clauses {
-        let tests = clause.iter().map(encode_test);
+        let tests = clause.iter().map(&mut encode_test);
         // A clause without tests is false.
         let never = clause.is_empty().then_some(sc_test { value: [1, 0], ..none });
         for test in tests.chain(never) {
@@ -66,6 +126,21 @@ fn encode(filter: &KernelFilter) -> types::sc_sieve {
     sieve
 }
 
+/// Returns a test of the parent or of ancestors. Ids are below 2^31; what starts the first processes is a parent, but no ancestor.
+fn ancestor(test: &Test) -> Option<sc_ancestor> {
+    let Condition::Within(low, high) = test.condition else { return None };
+    let (least, generation, generations) = match test.subject {
+        Subject::Parent => (0, 1, 1),
+        Subject::Ancestor(0) => (1, 1, u32::MAX),
+        Subject::Ancestor(generation) => (1, generation, 1),
+        _ => return None,
+    };
+    let most = i64::from(i32::MAX);
+    let (pid, last) = (low.clamp(least, most + 1), high.clamp(-1, most));
+    let pids = u32::try_from(last + 1 - pid).unwrap_or_default();
+    Some(sc_ancestor { pid: pid as u32, pids, generation, generations, negated: -i64::from(test.negated) })
+}
+
 fn encode_test(test: &Test) -> sc_test {
     let subject = match test.subject {
         Subject::Tid => sc_subject::SC_OF_TID,
@@ -75,9 +150,12 @@ fn encode_test(test: &Test) -> sc_test {
         Subject::Gid => sc_subject::SC_OF_GID,
         Subject::Result => sc_subject::SC_OF_RESULT,
         Subject::Latency => sc_subject::SC_OF_LATENCY,
+        Subject::Parent | Subject::Ancestor(_) => sc_subject::SC_OF_ANCESTOR,
+        Subject::Process => sc_subject::SC_OF_PROCESS,
     };
     let (value, mask) = match test.condition {
         Condition::Within(low, high) => ([low as u64, high as u64], [0; 2]),
+        Condition::Lasts(bit) => ([0; 2], [bit, 0]),
         Condition::Starts(name, len) => {
             let counts = std::array::from_fn(|place| if place < len { u8::MAX } else { 0 });
             (words(name), words(counts))
@@ -117,6 +195,25 @@ mod tests {
             (tests[1].value, tests[1].mask),
             (words(*b"cat\0\0\0\0\0\0\0\0\0\0\0\0\0"), [0xffff_ffff, 0])
         );
+    }
+
+    #[test]
+    fn a_verdict_is_of_what_the_process_was_at_its_time() {
+        let verdict = Verdict { pid: 1, session: 7, at: 100, fails: 4 };
+        let known = |seen: u64, session: u32, change: u32, fails: u64| {
+            let known = types::sc_verdict { started: 1, execs: 2, seen, session, change, fails };
+            // SAFETY: plain numbers without padding.
+            unsafe { std::mem::transmute::<types::sc_verdict, [u8; VERDICT]>(known) }
+        };
+        assert_eq!(judged(&known(100, 7, 3, 0), &verdict, 3), Some(known(100, 7, 3, 4)));
+        for (what, known) in [
+            ("seen later", known(101, 7, 3, 0)),
+            ("in a new session", known(100, 8, 3, 0)),
+            ("under another filter", known(100, 7, 4, 0)),
+            ("nothing new", known(100, 7, 3, 4)),
+        ] {
+            assert_eq!(judged(&known, &verdict, 3), None, "{what}");
+        }
     }
 
     #[test]

@@ -120,10 +120,18 @@ impl Audience<'_> {
     }
 
     /// Lets the kernel leave out what cannot match, as soon as the recorder knows all threads.
-    pub fn filter_early(&mut self, active: &Active, drain: &Drain) {
+    pub fn filter_early(&mut self, active: &Active, drain: &mut Drain) {
+        let control = active.probe().control();
         if !self.filters_early && !drain.needs_state() && !drain.changes_filter() {
-            active.probe().control().set_filter(&self.wanted.in_kernel());
+            let sees_all_parents = !active.probe().tasks().are_translated();
+            control.set_filter(&self.wanted.in_kernel(sees_all_parents));
             self.filters_early = true;
+            drain.begin_verdicts();
+        }
+        // Those of a filter that is to be replaced are about other tests.
+        let verdicts = drain.take_verdicts();
+        if self.filters_early {
+            verdicts.iter().for_each(|verdict| control.set_verdict(verdict));
         }
     }
 

@@ -472,7 +472,7 @@ fn size(event: &RawEvent<'_>) -> usize {
 
 /// Returns the time stamp, the first field of an event.
 #[inline]
-fn time_stamp(event: &[u8]) -> u64 {
+pub(super) fn time_stamp(event: &[u8]) -> u64 {
     event.first_chunk().map_or(0, |ts| u64::from_ne_bytes(*ts))
 }
 

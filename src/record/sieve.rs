@@ -3,15 +3,16 @@
 //! Where an event's type is enough, nothing is decoded. Otherwise a machine follows the events, as for a reader, and the calls
 //! that change it are written too, marked as those that only keep names right.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
+use super::drain::time_stamp;
 use crate::probe::RawEvent;
 use scap::{
-    events::EventType,
+    events::{Effect, EventType},
     fields::{Fields, Need},
-    filter::{Decided, Filter, Matcher, Places},
+    filter::{Decided, Filter, Matcher, Places, Verdict},
     format::{EventView, MachineState, set_time},
-    replay::Follow,
+    replay::{Follow, Moment},
     select::Judge,
     slice::{Direction, Queue, Waiting},
 };
@@ -20,6 +21,9 @@ use scap::{
 const PATIENCE: u64 = 250_000_000;
 /// The most memory for events that wait for the state of the machine, in bytes. More wait in the rings.
 pub(super) const MAX_HELD: usize = 64 << 20;
+
+/// The number of events of a process that are left out before the kernel is told again.
+const LOOK_AGAIN: u32 = 64;
 
 /// An event on its way to the output. Its time is the one that is written.
 #[derive(Debug)]
@@ -71,6 +75,32 @@ impl Waiting for Sifted {
     }
 }
 
+/// What the kernel is to be told of processes.
+#[derive(Debug, Default)]
+struct Verdicts {
+    /// By process, how many of its events were left out.
+    looks: HashMap<u64, u32>,
+    new: Vec<Verdict>,
+}
+
+impl Verdicts {
+    /// Looks at the process of an event that is left out. Again now and then: it may have changed, and the kernel may have
+    /// forgotten what it was told.
+    fn look(&mut self, places: &Places, moment: &Moment<'_>, at: u64) {
+        let event = moment.event();
+        let Some(pid) = moment.machine.process_of(event.tid()) else { return };
+        if is_end(event.ty()) {
+            self.looks.remove(&pid);
+            return;
+        }
+        let looks = self.looks.entry(pid).or_default();
+        *looks = looks.wrapping_add(1);
+        if looks.is_power_of_two() || looks.is_multiple_of(LOOK_AGAIN) {
+            self.new.extend(places.verdict(moment, at));
+        }
+    }
+}
+
 /// A filter that runs beside a recording.
 #[derive(Debug)]
 pub(super) struct Sieve {
@@ -85,6 +115,8 @@ pub(super) struct Sieve {
     held: Option<(VecDeque<Sifted>, usize)>,
     queue: Queue<Sifted>,
     ready: VecDeque<Sifted>,
+    /// What the kernel is to be told, once it has this filter.
+    verdicts: Option<Verdicts>,
     /// Events that came in, and events that were passed on.
     taken: u64,
     passed: u64,
@@ -102,6 +134,7 @@ impl Sieve {
             held: needs_state.then(Default::default),
             queue: Queue::new(false),
             ready: VecDeque::new(),
+            verdicts: None,
             taken: 0,
             passed: 0,
             places,
@@ -136,23 +169,36 @@ impl Sieve {
     pub fn begin(&mut self, state: &MachineState, judge: &mut Judge) {
         let Some((held, _)) = self.held.take() else { return };
         self.follow = Follow::new(state);
-        held.into_iter().for_each(|event| self.sift(event, judge));
+        // The kernel does not filter yet, so nobody asks for the times.
+        held.into_iter().for_each(|event| self.sift(event, 0, judge));
+    }
+
+    /// Looks for processes of which the kernel can leave out what they do: it has this filter now.
+    pub fn begin_verdicts(&mut self) {
+        self.verdicts = self.places.takes_verdicts().then(Verdicts::default);
+    }
+
+    /// Returns what is new to tell the kernel.
+    pub fn take_verdicts(&mut self) -> Vec<Verdict> {
+        self.verdicts.as_mut().map(|verdicts| std::mem::take(&mut verdicts.new)).unwrap_or_default()
     }
 
     /// Takes an event, which is written with the time `ts`.
     pub fn take(&mut self, event: &RawEvent<'_>, ts: u64, judge: &mut Judge) {
         self.taken += 1;
+        let at = time_stamp(event.bytes);
         let event = Sifted::new(event, ts);
         match &mut self.held {
             Some((held, bytes)) => {
                 *bytes += event.size();
                 held.push_back(event);
             }
-            None => self.sift(event, judge),
+            None => self.sift(event, at, judge),
         }
     }
 
-    fn sift(&mut self, mut event: Sifted, judge: &mut Judge) {
+    /// Decides about an event that was made at `at`, a time of the programs.
+    fn sift(&mut self, mut event: Sifted, at: u64, judge: &mut Judge) {
         let Some(view) = event.view() else {
             // The recorder does not judge what it cannot read.
             event.is_wanted = true;
@@ -171,6 +217,9 @@ impl Sieve {
         let moment = self.follow.event(event.cpu, view);
         let is_wanted = is_asked && self.matcher.matches(moment.event().ty(), &moment);
         let is_needed = is_wanted || !self.only && (moment.machine.has_changed() || is_mark(ty));
+        if let (Some(verdicts), false) = (&mut self.verdicts, is_wanted) {
+            verdicts.look(&self.places, &moment, at);
+        }
         event.is_wanted = is_wanted;
         self.queue.add(tid, direction, is_needed, || event);
     }
@@ -201,6 +250,11 @@ impl Sieve {
     pub fn left_out(&self) -> u64 {
         self.taken.saturating_sub(self.passed).saturating_sub(self.pending())
     }
+}
+
+/// Returns whether events of a type are the end of a thread.
+fn is_end(ty: EventType) -> bool {
+    scap::events::event(ty).is_some_and(|row| row.effect() == Some(Effect::Exit))
 }
 
 /// Returns whether events of a type say what a recording lacks: `drop`.

@@ -6,7 +6,10 @@ use super::{Config, settings::LiveSettings, sieve::Sieve};
 use crate::probe::{Directions, KernelFilter, Loaded, ProbeError, ProbeOptions};
 use scap::{
     events::{SYSCALLS, Syscall},
-    filter::{Filter, Places},
+    filter::{
+        Filter, Places,
+        early::{Subject, Test},
+    },
     select::{Asked, Selection, SyscallSet, Tracepoint, TracepointSet},
 };
 
@@ -61,10 +64,13 @@ impl Wanted {
         self.filter.as_ref().map(|filter| Sieve::new(&filter.0, self.only))
     }
 
-    /// Returns what the kernel decides of the filter, once all threads are known.
-    pub(super) fn in_kernel(&self) -> KernelFilter {
+    /// Returns what the kernel decides of the filter, once all threads are known. In a pid namespace of its own, the recorder
+    /// does not know the parents outside of it.
+    pub(super) fn in_kernel(&self, sees_all_parents: bool) -> KernelFilter {
+        let is_known =
+            |test: &Test| sees_all_parents || !matches!(test.subject, Subject::Parent | Subject::Ancestor(_));
         let of = |places: &Places| KernelFilter {
-            clauses: places.early().to_vec(),
+            clauses: places.early().iter().filter(|clause| clause.iter().all(is_known)).cloned().collect(),
             kept: places.kept(!self.only),
         };
         self.filter.as_ref().map(|filter| of(&filter.1)).unwrap_or_default()
@@ -156,7 +162,8 @@ impl Wanted {
             tracepoints.insert(Tracepoint::SchedProcessExit);
         }
         let unknown_calls = config.selectable || config.syscalls.is_none();
-        let options = ProbeOptions { targets, tracepoints, unknown_calls, ..config.probe.clone() };
+        let filters = config.selectable || config.filter.is_some();
+        let options = ProbeOptions { targets, tracepoints, unknown_calls, filters, ..config.probe.clone() };
         (load.selection(), options)
     }
 

@@ -106,7 +106,10 @@ pub(super) const ROWS: &[Row] = &[
         |m| Some(Value::Uint(complete(m)?.tty.into())),
     ),
     Row::one("proc.pid", Type::Int, "process id", |m| id(pid(m)?)),
-    Row::one("proc.ppid", Type::Int, "process id of the parent", |m| id(process(m)?.ptid)),
+    Row::one("proc.ppid", Type::Int, "process id of the parent", |m| {
+        // As that of the ancestors: what the state says of a single thread does not follow the end of its parent.
+        id(m.machine.process(pid(m)?)?.ptid)
+    }),
     Row::one("proc.vpid", Type::Int, "process id in the process's own pid namespace", |m| {
         signed_id(process(m)?.vpid)
     }),

@@ -5,15 +5,19 @@
 //! That needs a reader that knows all threads. There is one exception: a name that is written to `/proc/PID/comm`, which no
 //! event tells.
 
-use crate::text::kernel_names;
+use crate::{fields::Key, text::kernel_names};
 
 use super::{
+    lasting::LastingTests,
     syntax::Op,
     tree::{Constant, Literal, Operand, Right, Test as Source, Tree},
 };
 
 /// The most tests that all clauses have together.
 pub const MAX_TESTS: usize = 16;
+
+/// The most of them that are about parents and ancestors.
+pub const MAX_ANCESTORS: usize = 4;
 
 /// The shortest time of a call that the kernel compares, in ns: an interruption between two programs may take as long.
 const SHORTEST: i64 = 50_000;
@@ -38,6 +42,12 @@ pub enum Subject {
     Result,
     /// The time that the call took, in ns, at least: only the lower bound counts. At an enter event the test is true.
     Latency,
+    /// The id of the parent process.
+    Parent,
+    /// The ids of all ancestors, or of the one so many generations above; 0 for all.
+    Ancestor(u32),
+    /// What the process has since its last exec, clone or `setsid`, as the recorder tells the kernel.
+    Process,
 }
 
 /// What a value has to be.
@@ -47,6 +57,8 @@ pub enum Condition {
     Within(i64, i64),
     /// A name, padded with NULs, of which these first bytes are these.
     Starts([u8; NAME_LEN], usize),
+    /// The test with this bit is not known to be false.
+    Lasts(u64),
 }
 
 /// A test of a task or a call.
@@ -65,23 +77,31 @@ pub struct Test {
 /// Tests of which one is true at each event that matches.
 pub type Clause = Vec<Test>;
 
-/// Returns clauses that a filter implies, with no more than [`MAX_TESTS`] tests.
-pub(super) fn clauses(tree: &Tree) -> Vec<Clause> {
-    let mut all = Walk { next: 0 }.clauses(tree, false);
+/// Returns clauses that a filter implies, with no more than [`MAX_TESTS`] tests, and the tests that the recorder decides for
+/// them.
+pub(super) fn clauses(tree: &Tree) -> (Vec<Clause>, LastingTests) {
+    let mut walk = Walk::default();
+    let mut all = walk.clauses(tree, false);
     // The shorter, the more they leave out for their cost.
     all.sort_by_key(Vec::len);
-    let mut tests = 0;
+    let (mut tests, mut ancestors) = (0, 0);
     all.retain(|clause| {
-        let fits = tests + clause.len() <= MAX_TESTS;
-        tests += if fits { clause.len() } else { 0 };
+        let is_above = |test: &&Test| matches!(test.subject, Subject::Parent | Subject::Ancestor(_));
+        let of_ancestors = clause.iter().filter(is_above).count();
+        let fits = tests + clause.len() <= MAX_TESTS && ancestors + of_ancestors <= MAX_ANCESTORS;
+        if fits {
+            (tests, ancestors) = (tests + clause.len(), ancestors + of_ancestors);
+        }
         fits
     });
-    all
+    (all, walk.lasting)
 }
 
 /// Goes through the tests of a tree, in order.
+#[derive(Default)]
 struct Walk {
     next: usize,
+    lasting: LastingTests,
 }
 
 impl Walk {
@@ -97,10 +117,17 @@ impl Walk {
             Tree::Test(test) => {
                 let source = self.next;
                 self.next += 1;
-                of_test(test, negated, source)
+                match self.lasting.add(test, negated, source) {
+                    Some(bit) => vec![vec![lasting(bit, source)]],
+                    None => of_test(test, negated, source),
+                }
             }
         }
     }
+}
+
+fn lasting(bit: u64, source: usize) -> Test {
+    Test { subject: Subject::Process, condition: Condition::Lasts(bit), negated: false, source }
 }
 
 /// Returns clauses of a disjunction: one of each part, joined, in all combinations that are small enough.
@@ -115,6 +142,7 @@ fn any(parts: &[Vec<Clause>]) -> Vec<Clause> {
 
 /// Returns the clauses of a test; none if the kernel cannot decide it.
 fn of_test(test: &Source, negated: bool, source: usize) -> Vec<Clause> {
+    use Subject::{Gid, Name, Pid, Tid, Uid};
     let Operand::Field(field) = &test.left else { return Vec::new() };
     let subject = match field.name {
         "thread.tid" => Subject::Tid,
@@ -124,10 +152,20 @@ fn of_test(test: &Source, negated: bool, source: usize) -> Vec<Clause> {
         "group.gid" => Subject::Gid,
         "evt.rawres" | "evt.res" | "evt.failed" => Subject::Result,
         "evt.latency" | "evt.wait_latency" => Subject::Latency,
+        "proc.ppid" => Subject::Parent,
+        "proc.apid" => match field.reference.argument {
+            None => Subject::Ancestor(0),
+            Some(Key::Index(generation @ 1..)) => Subject::Ancestor(generation),
+            _ => return Vec::new(),
+        },
         _ => return Vec::new(),
     };
-    // Some returns have no result or no time, and match the negation of any test of it.
-    if matches!(subject, Subject::Result | Subject::Latency) && negated {
+    // Some returns have no result or no time, some processes no known parent, and match the negation of any test of it.
+    if negated && !matches!(subject, Tid | Pid | Name | Uid | Gid) {
+        return Vec::new();
+    }
+    // That is true if any ancestor differs.
+    if matches!(subject, Subject::Ancestor(_)) && test.op == Op::Ne {
         return Vec::new();
     }
     let (
@@ -182,7 +220,7 @@ fn condition(subject: Subject, op: Op, literal: &Literal) -> Option<Option<Condi
 fn at_least(conditions: &[Option<Condition>], source: usize) -> Vec<Clause> {
     let low = |condition: &Condition| match condition {
         Condition::Within(low, _) => *low / 2,
-        Condition::Starts(..) => 0,
+        Condition::Starts(..) | Condition::Lasts(_) => 0,
     };
     let Some(low) = conditions.iter().flatten().map(low).min() else { return vec![Clause::new()] };
     let condition = Condition::Within(low, i64::MAX);
@@ -221,7 +259,7 @@ mod tests {
     use crate::{fields::Fields, filter::Filter};
 
     fn of(text: &str) -> Vec<Clause> {
-        clauses(&Filter::parse(text, &Fields).unwrap().tree)
+        clauses(&Filter::parse(text, &Fields).unwrap().tree).0
     }
 
     /// Returns the clauses as text: numbers with their bounds, names with a `*` if more may follow.
@@ -234,6 +272,7 @@ mod tests {
                     let rest = if len == end { "*" } else { "" };
                     format!("{}{rest}", String::from_utf8_lossy(&name[..end]))
                 }
+                Condition::Lasts(bit) => bit.to_string(),
             };
             let not = if test.negated { "not " } else { "" };
             format!("{not}{:?} {value}", test.subject)
@@ -297,6 +336,34 @@ mod tests {
         for open in
             ["evt.latency < 10ms", "evt.latency != 10ms", "not evt.latency > 10ms", "evt.latency > 99us"]
         {
+            assert_eq!(shown(open), "", "{open}");
+        }
+    }
+
+    #[test]
+    fn parents_and_ancestors_are_those_of_now() {
+        assert_eq!(shown("proc.ppid in (1, 7)"), "Parent 1..1 or Parent 7..7");
+        assert_eq!(shown("proc.ppid != 1"), "not Parent 1..1");
+        assert_eq!(shown("not proc.ppid = 1"), "", "the parent may be unknown");
+        assert_eq!(shown("proc.apid = 7 and proc.apid[2] = 1"), "Ancestor(0) 7..7, Ancestor(2) 1..1");
+        for open in ["proc.apid != 7", "not proc.apid = 7", "proc.apid[0] = 7", "proc.apid exists"] {
+            assert_eq!(shown(open), "", "{open}");
+        }
+    }
+
+    #[test]
+    fn what_a_process_has_is_a_bit() {
+        assert_eq!(
+            shown("proc.exepath startswith /usr/ and not proc.exe regex 'a.*'"),
+            "Process 1, Process 2"
+        );
+        assert_eq!(shown("thread.cgroup.cpu = /a or proc.tty != 0"), "Process 1 or Process 2");
+        assert_eq!(shown("container.id != host or k8s.pod.uid exists"), "Process 1 or Process 2");
+        assert_eq!(shown("basename(proc.exepath) = val(proc.exe)"), "Process 1");
+        // The same test is one, its negation another.
+        let both = "(proc.sid = 1 or proc.pid = 2) and (not proc.sid = 1 or proc.pid = 3)";
+        assert_eq!(shown(both), "Process 1 or Pid 2..2, Process 2 or Pid 3..3");
+        for open in ["proc.exepath = val(fd.name)", "proc.cmdline contains a", "proc.pname = a"] {
             assert_eq!(shown(open), "", "{open}");
         }
     }

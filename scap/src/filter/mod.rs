@@ -111,6 +111,7 @@ mod error;
 mod expression;
 mod glob;
 mod input;
+mod lasting;
 mod literal;
 mod matcher;
 mod parse;
@@ -128,6 +129,7 @@ use std::{collections::HashSet, fmt};
 
 pub use error::FilterError;
 pub use expression::Expression;
+pub use lasting::Verdict;
 pub use matcher::Matcher;
 pub use places::{Decided, Part, Place, Places};
 

@@ -18,6 +18,7 @@ use crate::{
 use super::{
     Filter,
     early::{self, Clause, Subject},
+    lasting::{LastingTests, Verdict},
     plan::Node,
     tree::Tree,
 };
@@ -88,6 +89,7 @@ pub struct Places {
     need: Need,
     parts: Vec<Part>,
     early: Vec<Clause>,
+    lasting: LastingTests,
 }
 
 impl Places {
@@ -101,15 +103,15 @@ impl Places {
         });
         let by_code: BTreeMap<_, _> = by_code.collect();
         let by_own_type = own_rows().map(|row| (row.ty.0, decided(&filter.plan, row, 0))).collect();
-        let mut places =
-            Places { by_type, by_own_type, by_code, need: Need::Event, parts: Vec::new(), early: Vec::new() };
+        let (need, parts, early, lasting) = (Need::Event, Vec::new(), Vec::new(), LastingTests::default());
+        let mut places = Places { by_type, by_own_type, by_code, need, parts, early, lasting };
         if places.takes_recorder() {
             let open = filter.fields.iter().filter(|field| !Fields.is_of_type(field.field));
             places.need = open.map(Fields::need).max().unwrap_or(Need::Event);
         }
         let need = places.need;
         if need != Need::Everything {
-            places.early = early::clauses(&filter.tree);
+            (places.early, places.lasting) = early::clauses(&filter.tree);
         }
         tests(&filter.tree, &mut |test| {
             let early = early_place(&places.early, places.parts.len());
@@ -121,6 +123,17 @@ impl Places {
     /// Returns what the kernel decides, once all threads are known.
     pub fn early(&self) -> &[Clause] {
         &self.early
+    }
+
+    /// Returns whether the kernel leaves out what processes do of which the recorder has found out that a test is false.
+    pub fn takes_verdicts(&self) -> bool {
+        !self.lasting.is_empty()
+    }
+
+    /// Returns what is false of the process of an event that was made at `at`, a time of the programs; `None` if nothing is
+    /// that the kernel can leave events out for.
+    pub fn verdict(&self, moment: &Moment<'_>, at: u64) -> Option<Verdict> {
+        self.lasting.verdict(moment, at)
     }
 
     /// Returns the events that are recorded even if the kernel refuses them: what the recorder needs to decide about others, and
@@ -319,7 +332,7 @@ fn early_place(clauses: &[Clause], source: usize) -> Option<Place> {
     let test = clauses.iter().flatten().find(|test| test.source == source)?;
     Some(match test.subject {
         Subject::Result | Subject::Latency => Place::Return,
-        Subject::Tid | Subject::Pid | Subject::Name | Subject::Uid | Subject::Gid => Place::Task,
+        _ => Place::Task,
     })
 }
 

@@ -46,6 +46,16 @@ impl Tasks {
         Some((own, differing.or(process.info.as_deref())?))
     }
 
+    /// Returns whether all threads of a process have what is known of it.
+    pub fn is_uniform(&self, pid: u64) -> bool {
+        let differs = |tid: u64| {
+            let info = self.threads.get(&tid).and_then(|thread| thread.info.as_ref());
+            info.is_some_and(|info| info.differing.is_some())
+        };
+        let Some(process) = self.processes.get(&pid) else { return false };
+        process.is_revised || !differs(pid) && !self.kin.threads(pid).into_iter().any(differs)
+    }
+
     /// Changes what is known of a thread.
     pub fn change(&mut self, tid: u64, change: impl FnOnce(&mut ThreadInfo)) {
         if let Some(info) = self.threads.get_mut(&tid).and_then(|t| t.info.as_mut()) {

@@ -172,6 +172,11 @@ impl Machine {
         self.tasks.process_of(tid)
     }
 
+    /// Returns whether all threads of a process have what is known of it. The initial state may tell threads apart.
+    pub fn is_uniform(&self, pid: u64) -> bool {
+        self.tasks.is_uniform(pid)
+    }
+
     /// Returns what is known of a running thread, without its names; `None` as for [`thread`](Machine::thread).
     pub fn thread_info(&self, tid: u64) -> Option<&ThreadInfo> {
         self.tasks.info(tid).map(|(own, _)| own)

@@ -395,6 +395,9 @@ impl Tasks {
                 self.release(process.context);
                 self.bequeath(pid, process.info.as_deref(), reaper);
             }
+        } else {
+            // It ended while the state was read, which may have its children.
+            self.bequeath(pid, None, reaper);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     probe::RawEvent,
     record::sieve::{MAX_HELD, Sieve, Sifted},
 };
-use scap::{events::EventType, format::MachineState, ledger::Notice, slice::Waiting};
+use scap::{events::EventType, filter::Verdict, format::MachineState, ledger::Notice, slice::Waiting};
 
 /// Events that wait for their turn. Nobody has taken them yet: they count as if they were in the rings.
 #[derive(Debug, Default)]
@@ -141,6 +141,18 @@ impl Drain {
         let Some(sieve) = &mut self.sieve else { return Ok(()) };
         sieve.settle(are_kept);
         self.pass_on(0)
+    }
+
+    /// Looks for what the kernel can leave out: it has the filter now.
+    pub fn begin_verdicts(&mut self) {
+        if let Some(sieve) = &mut self.sieve {
+            sieve.begin_verdicts();
+        }
+    }
+
+    /// Returns what is new to tell the kernel of processes.
+    pub fn take_verdicts(&mut self) -> Vec<Verdict> {
+        self.sieve.as_mut().map(Sieve::take_verdicts).unwrap_or_default()
     }
 
     /// Returns the number of events that filters have left out.

@@ -4,13 +4,14 @@ use std::ffi::CStr;
 
 use scap::{
     fields::Fields,
-    filter::{Filter, Places},
+    filter::{Filter, Places, Verdict},
 };
 use scapd::probe::KernelFilter;
 
 use super::{look_at, process::in_child};
 use crate::{
-    harness::{Test, not_testable},
+    harness::{Captured, Test, not_testable},
+    recorded::Params,
     syscall,
 };
 
@@ -118,6 +119,118 @@ pub fn takes_tasks_by_their_users(t: &mut Test) {
     assert_eq!(taken(t, as_nine), (vec!["newfstatat_e", "newfstatat_x"], 0));
     assert_eq!(taken(t, || look_at(c"/")), (vec![], 2));
     syscall!(SYS_setresgid, -1, 0, -1);
+}
+
+pub fn takes_tasks_by_their_parents(t: &mut Test) {
+    let (pid, parent) = (std::process::id(), std::os::unix::process::parent_id());
+    assert_takes(
+        t,
+        &[
+            (format!("proc.ppid = {parent}"), true),
+            (format!("proc.ppid in (2, {parent})"), true),
+            (format!("proc.ppid != {parent}"), false),
+            (format!("proc.ppid > {parent}"), false),
+            (format!("proc.ppid = {pid}"), false),
+            ("proc.ppid != 2".to_owned(), true),
+            (format!("proc.apid = {parent}"), true),
+            // The first process is above all others, and none is above that.
+            ("proc.apid = 1".to_owned(), true),
+            ("proc.apid = 0".to_owned(), false),
+            (format!("proc.apid = {pid}"), false),
+            (format!("proc.apid[1] = {parent}"), true),
+            (format!("proc.apid[2] = {parent}"), false),
+            (format!("proc.apid[30] = {parent}"), false),
+        ],
+    );
+    // A child of the parent's is not the parent's child.
+    set(t, &format!("proc.ppid = {parent}"));
+    let captured = t.capture(|| in_child(|| look_at(c"/")));
+    assert!(captured.all().is_empty());
+    set(t, &format!("proc.apid[2] = {parent} and proc.ppid = {pid}"));
+    let captured = t.capture(|| in_child(|| look_at(c"/")));
+    assert_eq!(number_of(captured), 1);
+}
+
+/// Returns the number of events.
+fn number_of(captured: Captured) -> usize {
+    captured.all().iter().map(Params::rest_does_not_matter).count()
+}
+
+/// Tells the kernel that the first test is false of a process.
+fn refuse(t: &mut Test, pid: u32, at: u64) {
+    let session = rustix::process::getsid(None).unwrap().as_raw_pid().cast_unsigned();
+    t.change(|control| control.set_verdict(&Verdict { pid, session, at, fails: 1 }));
+}
+
+pub fn takes_processes_by_what_the_recorder_knows(t: &mut Test) {
+    const TAKEN: usize = 2;
+    let pid = std::process::id();
+    set(t, "proc.exepath = /somewhere");
+    refuse(t, pid, u64::MAX);
+    assert_eq!(taken(t, || look_at(c"/")).0.len(), TAKEN, "the programs had not seen the process");
+    refuse(t, pid, 0);
+    assert_eq!(taken(t, || look_at(c"/")).0.len(), TAKEN, "what it was before");
+    refuse(t, pid, u64::MAX);
+    assert_eq!(taken(t, || look_at(c"/")), (vec![], 2));
+    let captured = t.capture(|| in_child(|| look_at(c"/")));
+    assert_eq!(number_of(captured), 1, "a child is another");
+    assert_eq!(taken(t, || look_at(c"/")), (vec![], 2));
+    // The next filter has other tests.
+    set(t, "proc.exepath = /elsewhere");
+    assert_eq!(taken(t, || look_at(c"/")).0.len(), TAKEN);
+    set(t, "proc.exepath = /elsewhere or proc.pid = 1");
+    taken(t, || look_at(c"/"));
+    refuse(t, pid, u64::MAX);
+    assert_eq!(taken(t, || look_at(c"/")), (vec![], 2));
+    set(t, &format!("proc.exepath = /elsewhere or proc.pid = {pid}"));
+    taken(t, || look_at(c"/"));
+    refuse(t, pid, u64::MAX);
+    assert_eq!(taken(t, || look_at(c"/")).0.len(), TAKEN, "another test of the clause is true");
+}
+
+/// A process that begins a session may have another terminal, one that executes a program has another.
+pub fn forgets_what_it_knows_of_changed_processes(t: &mut Test) {
+    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let changes: [fn() -> i64; 2] = [
+        || {
+            syscall!(SYS_setsid);
+            look_at(c"/")
+        },
+        || {
+            let null = std::ptr::null::<u8>();
+            // What it looks at is not counted, only that it is seen at all.
+            let script = c"[ -e / ] || exit 1";
+            let args = [c"sh".as_ptr(), c"-c".as_ptr(), script.as_ptr(), null.cast()];
+            syscall!(SYS_execve, c"/bin/sh".as_ptr(), args.as_ptr(), [null].as_ptr())
+        },
+    ];
+    for change in changes {
+        set(t, "proc.tty = 12345");
+        let ((told, tells), (waits, go)) = (pipe(), pipe());
+        let mut child = 0;
+        let begun = t.capture(|| {
+            child = syscall!(SYS_clone, libc::SIGCHLD, 0, 0, 0, 0);
+            if child == 0 {
+                look_at(c"/");
+                let _ = rustix::io::write(&tells, b"x");
+                let _ = rustix::io::read(&waits, &mut [0; 1][..]);
+                look_at(NOWHERE);
+                syscall!(SYS_exit_group, -change());
+            }
+            rustix::io::read(&told, &mut [0; 1][..]).unwrap();
+            0
+        });
+        assert_eq!(number_of(begun), 1);
+        refuse(t, child as u32, u64::MAX);
+        let mut status = 0i32;
+        let before = t.left_out().sieved;
+        let captured = t.capture(|| {
+            rustix::io::write(&go, b"x").unwrap();
+            syscall!(SYS_wait4, child, &raw mut status, 0, 0).min(0)
+        });
+        assert_eq!((status, t.left_out().sieved - before), (0, 2), "the calls up to the change are left out");
+        assert!(number_of(captured) > 0);
+    }
 }
 
 /// Readers do not know which user a task in a user namespace is.
