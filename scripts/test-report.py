@@ -137,7 +137,7 @@ def main():
     with open("pictures/report.pdf", "wb") as out:
         out.write(base64.b64decode(pdf["data"]))
     said["requests"] = len(requests(browser))
-    said["errors"] = [entry["message"] for entry in browser.get_log("browser")]
+    said["errors"] = sorted({entry["message"] for entry in browser.get_log("browser")})[:5]
     browser.quit()
     print(json.dumps(said))
 
