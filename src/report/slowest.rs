@@ -39,7 +39,7 @@ impl Few {
 
 impl Cell for Few {
     fn merge(&mut self, other: Few) {
-        other.0.into_iter().filter(|call| call.latency > 0).for_each(|call| self.put(call));
+        other.0.into_iter().for_each(|call| self.put(call));
     }
 }
 
