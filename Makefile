@@ -111,6 +111,14 @@ setup-export: ## install DuckDB, Spark and Perfetto's schema from PyPI into ~/.c
 test-export: build setup-export ## export a capture, read it back by DuckDB and Spark, and compare the sums with scapd's
 	scripts/test-export.sh $(SCAPD)
 
+.PHONY: setup-browser test-report
+setup-browser: ## fetch Debian's chromium and its driver into ~/.cache/scapd
+	scripts/setup-browser.sh
+
+test-report: build setup-browser ## open the page of scapd report in a browser: its numbers, selections, and hostile names (as root)
+	@scripts/apt-install.sh jq
+	scripts/test-report.sh $(SCAPD) $(IMAGES)
+
 test-broad: build setup-readers ## the same for a workload of most system calls: stress-ng, a compiler, Python's tests (ten minutes)
 	scripts/test-broad.sh $(SCAPD)
 

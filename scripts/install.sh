@@ -58,7 +58,7 @@ put 644 "$(at_prefix "$top/packaging/scapd.service")" "$prefix/lib/systemd/syste
 put 644 "$top/packaging/scapd.sysusers" "$prefix/lib/sysusers.d/scapd.conf"
 put_default "$top/packaging/scapd.toml" /etc/scapd/scapd.toml
 put 644 "$top/packaging/redact.toml" "$prefix/share/doc/scapd/redact.toml"
-for doc in README.md CHANGELOG.md docs/{SERVICE,FLIGHT}.md LICENSE LICENSES/{README.md,GPL-2.0-only.txt,MIT.txt}; do
+for doc in README.md CHANGELOG.md docs/{SERVICE,FLIGHT}.md LICENSE LICENSES/{README.md,GPL-2.0-only.txt,MIT.txt,echarts.txt}; do
 	put 644 "$top/$doc" "$prefix/share/doc/scapd/$doc"
 done
 if [ "$action" = uninstall ]; then

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs a program of another Debian release, from the directories that setup-readers.sh made.
+# Runs a program of another Debian release, from the directories that setup-readers.sh and setup-browser.sh made.
 #
 #   reader.sh RELEASE PROGRAM [ARG...]        e.g. reader.sh sid sysdig -r demo.scap
 #
@@ -12,7 +12,7 @@ source "$(dirname "$0")/lib.sh"
 [ $# -ge 2 ] || die "usage: reader.sh RELEASE PROGRAM [ARG...]"
 root=$cache/readers-$1
 shift
-[ -d "$root" ] || die "$root is missing: run 'make setup-readers' first"
+[ -d "$root" ] || die "$root is missing: run 'make setup-readers' or 'make setup-browser' first"
 need unshare
 # shellcheck disable=SC2016 # for the inner shell
 as_root unshare --mount bash -c '
@@ -20,6 +20,7 @@ as_root unshare --mount bash -c '
 	root=$1
 	shift
 	mount --rbind /dev "$root/dev"
+	mount --rbind /proc "$root/proc"
 	mkdir -p "$root/mnt"
 	mount --bind "$PWD" "$root/mnt"
 	exec unshare --root="$root" --wd=/mnt "$@"

@@ -23,6 +23,7 @@ expected='644 etc/scapd/scapd.toml
 644 opt/scapd/share/doc/scapd/LICENSES/GPL-2.0-only.txt
 644 opt/scapd/share/doc/scapd/LICENSES/MIT.txt
 644 opt/scapd/share/doc/scapd/LICENSES/README.md
+644 opt/scapd/share/doc/scapd/LICENSES/echarts.txt
 644 opt/scapd/share/doc/scapd/README.md
 644 opt/scapd/share/doc/scapd/docs/FLIGHT.md
 644 opt/scapd/share/doc/scapd/docs/SERVICE.md

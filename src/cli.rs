@@ -12,6 +12,7 @@ mod merge;
 mod read;
 mod record;
 mod redact;
+mod report;
 mod source;
 mod top;
 mod trace;
@@ -31,6 +32,7 @@ pub use keys::keys;
 pub use merge::MergeArgs;
 pub use read::ReadArgs;
 pub use record::RecordArgs;
+pub use report::ReportArgs;
 pub use source::Source;
 pub use top::{GroupsArgs, SlowArgs, StateArgs, TopArgs, TreeArgs};
 pub use trace::TraceArgs;
@@ -82,6 +84,8 @@ pub enum Command {
     Diff(Box<DiffArgs>),
     /// Export captures for other programs: Parquet, CSV, JSON, flame graphs, Perfetto
     Export(Box<ExportArgs>),
+    /// Write a page about captures, to open in a browser: what was recorded and lost, what took the time, who touched what
+    Report(Box<ReportArgs>),
     /// Merge captures of one machine into one, in time order
     Merge(MergeArgs),
     /// Summarize a capture

@@ -28,6 +28,7 @@ pub mod probe;
 pub mod read;
 pub mod record;
 pub mod repair;
+pub mod report;
 pub mod ring;
 mod salvage;
 pub mod signals;

@@ -15,7 +15,7 @@ use scapd::{
     daemon::{self, config::Wanted, control},
     escape, exit, export, generate, list, merge,
     output::{OutputError, Target},
-    print, read, record, repair, signals, trace, verify,
+    print, read, record, repair, report, signals, trace, verify,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -114,6 +114,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let mut args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
             args.reading.signal = Some(signals_of(&args.target)?);
             export::export(args, &mut out)?;
+        }
+        Command::Report(args) => {
+            let mut args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
+            args.signal = Some(signals_of(&args.target)?);
+            report::report(args)?;
         }
         Command::Merge(args) => {
             let mut args = merge::MergeArgs::from(args);

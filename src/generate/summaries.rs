@@ -182,4 +182,31 @@ pub(super) const SUMMARIES: &[Page] = &[
         see_also: &["scapd", "scapd-read", "scapd-top"],
         ..EMPTY
     },
+    Page {
+        command: "report",
+        description: &[
+            "Writes one page about captures, with charts, which a browser opens from the disk: what was \
+             recorded and lost; calls, failures, time and bytes over time, by process; how long calls \
+             took; what threads spent their time on; processes from their start to their end; files and \
+             folders; who talked to whom; the slowest calls; failures. To drag over the first chart \
+             selects a time, and everything else shows that time alone. The page also has the command line \
+             of scapd-top(1) that prints the same numbers.",
+            "The page is at most 3 MB: time is divided into at most 240 parts of the same length, and of \
+             processes, files and peers those are named that cost most; the others are counted together. \
+             The last section says what is not there. It has names, paths and arguments from the capture: \
+             it is readable by its owner only, and no more harmless than the capture. None of this text \
+             can run in the browser, and the page cannot use the network.",
+            "Of a damaged capture, the page shows what is before the damage, and says so.",
+        ],
+        exit: &[0, 1, 2, 5, 6],
+        examples: &[
+            ("scapd report all.scap -o report.html", "Write a page about a capture:"),
+            (
+                "scapd report /var/log/scapd --from 14:03 --to 14:10 proc.name = nginx -o nginx.html",
+                "Write one about a program, for some minutes of a series:",
+            ),
+        ],
+        see_also: &["scapd", "scapd-top", "scapd-read", "scapd-record"],
+        ..EMPTY
+    },
 ];

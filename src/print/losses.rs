@@ -51,7 +51,7 @@ pub struct LedgerSummary {
 }
 
 impl LedgerSummary {
-    pub(super) fn add(&mut self, notice: Notice) {
+    pub(crate) fn add(&mut self, notice: Notice) {
         match notice {
             Notice::Verdict(verdict) if self.verdicts.len() < MAX_GAPS => self.verdicts.push(verdict),
             Notice::Cut(cut) if self.cuts.len() < MAX_GAPS => self.cuts.push(cut),
@@ -84,7 +84,7 @@ impl LedgerSummary {
         }
     }
 
-    pub(super) fn to_json(&self) -> Json {
+    pub(crate) fn to_json(&self) -> Json {
         json!({
             "balances": self.verdicts.iter().map(|verdict| json!({
                 "complete": verdict.is_complete(),

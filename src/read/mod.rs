@@ -22,6 +22,7 @@ use std::{
     },
 };
 
+use indicatif::ProgressBar;
 use thiserror::Error;
 
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
     },
 };
 use follow::Hurrying;
-use inputs::Inputs;
+use inputs::{Input, Inputs};
 use live::{Live, Waiting};
 use run::{Run, Whole};
 use scap::{
@@ -72,6 +73,8 @@ pub struct ReadArgs {
     pub slice: Option<SliceTo>,
     /// The number of a signal that has come: nothing of the slice is left then.
     pub signal: Option<Arc<AtomicUsize>>,
+    /// Counts the bytes of the files that are read.
+    pub progress: Option<ProgressBar>,
 }
 
 impl Default for ReadArgs {
@@ -87,6 +90,7 @@ impl Default for ReadArgs {
             max_state: None,
             slice: None,
             signal: None,
+            progress: None,
         }
     }
 }
@@ -201,7 +205,13 @@ fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(),
         inputs.skip_to(from);
     }
     match jobs::count(args, &inputs) {
-        1 => Run::new(args, span)?.captures(|| inputs.next(), &mut Whole(out)),
+        1 => {
+            let watched = |input: Input| match &args.progress {
+                Some(bar) => Input { bytes: Box::new(bar.wrap_read(input.bytes)), ..input },
+                None => input,
+            };
+            Run::new(args, span)?.captures(|| Ok(inputs.next()?.map(watched)), &mut Whole(out))
+        }
         jobs => jobs::show(inputs, args, span, jobs, out),
     }
 }

@@ -21,7 +21,7 @@ const SCAPD: &[&[&str]] = &[
     &["bench", "check", "list", "output", "repair", "top", "verify"],
     &["flight"],
     &["read", "record"],
-    &["export", "merge"],
+    &["export", "merge", "report"],
     &["signals", "trace"],
     &["daemon"],
     &["cli", "exit"],

@@ -77,6 +77,39 @@ impl<T: Default> Groups<T> {
             .filter_map(|(key, index)| Some((self.keys.read(key).collect(), self.items.get(*index)?)))
     }
 
+    /// Returns how many there are.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Leaves the `most` groups with the highest rank. Returns the new place of each, and what the others had.
+    pub fn prune(&mut self, most: usize, rank: impl Fn(&T) -> u64) -> (Vec<Option<usize>>, Vec<T>) {
+        let mut order: Vec<_> = (0..self.items.len()).collect();
+        order.sort_by_cached_key(|index| std::cmp::Reverse(rank(&self.items[*index])));
+        let mut places = vec![None; self.items.len()];
+        order.iter().take(most).enumerate().for_each(|(place, index)| places[*index] = Some(place));
+        let mut kept: Vec<_> = order.iter().take(most).map(|_| T::default()).collect();
+        let mut pruned = Vec::new();
+        for (item, place) in std::mem::take(&mut self.items).into_iter().zip(&places) {
+            match place {
+                Some(place) => kept[*place] = item,
+                None => pruned.push(item),
+            }
+        }
+        self.items = kept;
+        self.by_row.fill(None);
+        self.memory = 0;
+        self.indexes.retain(|key, index| {
+            let place = places[*index];
+            place.into_iter().for_each(|place| {
+                *index = place;
+                self.memory += key.len() + OVERHEAD + size_of::<T>();
+            });
+            place.is_some()
+        });
+        (places, pruned)
+    }
+
     /// Forgets all groups.
     pub fn clear(&mut self) {
         self.indexes.clear();

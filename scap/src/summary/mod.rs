@@ -22,6 +22,7 @@
 //! ```
 
 mod begun;
+mod bins;
 mod columns;
 mod connecting;
 mod ends;
@@ -31,6 +32,7 @@ mod groups;
 mod keys;
 mod outcome;
 mod pairs;
+mod series;
 mod slowest;
 #[cfg(test)]
 mod tests;
@@ -41,15 +43,17 @@ mod tree;
 mod wait;
 mod waiting;
 
+pub use bins::{Bins, Cell, MOST_BINS, shift_of};
 pub use columns::{Column, Unit, sort};
 pub use ends::Ends;
 pub use keys::{KeyValue, Keys, NAMED_KEYS, NamedKey};
 pub use outcome::{Act, Outcome};
 pub use pairs::Pair;
+pub use series::{Numbers, Series, SpentSeries, Spread, Tally, step_of};
 pub use slowest::{Slow, Slowest};
 pub use times::Times;
-pub use top::{Group, TooManyGroups, Top};
+pub use top::{Group, Sums, TooManyGroups, Top};
 pub use totals::Totals;
-pub use tree::{Exit, Process, TooManyProcesses, Tree};
+pub use tree::{Exit, MOST_SIGNALS, Process, TooManyProcesses, Tree};
 pub use wait::Wait;
-pub use waiting::{Spent, Use, Waiting};
+pub use waiting::{Spent, SpentSums, Use, Waiting};

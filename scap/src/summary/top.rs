@@ -19,8 +19,8 @@ use crate::{
 /// A call counts at its end, in the group of its exit event. A call that has not ended at the end of the captures counts as
 /// pending, in the group of its enter event. A call without an enter event counts as one of unknown duration.
 #[derive(Debug)]
-pub struct Top {
-    groups: Groups<Totals>,
+pub struct Top<S = Totals> {
+    groups: Groups<S>,
     begun: Begun,
     /// Calls that had not ended at the end of a capture before, by their threads: their groups and when they began. They may
     /// go on in the next one.
@@ -38,11 +38,48 @@ pub struct Top {
 
 /// A group.
 #[derive(Debug)]
-pub struct Group<'a> {
+pub struct Group<'a, S = Totals> {
     /// Its keys.
     pub keys: Vec<KeyValue<'a>>,
     /// Its numbers.
-    pub totals: &'a Totals,
+    pub totals: &'a S,
+}
+
+/// What is added up for a group: [`Totals`], or more than these.
+pub trait Sums: Default {
+    /// Adds a call that ended at this time, in ns since the epoch.
+    fn call(&mut self, outcome: &Outcome, ts: u64);
+    /// Adds what a call has done, without the call.
+    fn effects(&mut self, outcome: &Outcome, ts: u64);
+    /// Adds bytes that a call of another group has read from what this one is about.
+    fn moved(&mut self, bytes: u64, ts: u64);
+    /// Returns the numbers of all times.
+    fn totals(&mut self) -> &mut Totals;
+    /// The memory that this takes besides its own size, in bytes.
+    fn memory(&self) -> usize;
+}
+
+impl Sums for Totals {
+    #[inline]
+    fn call(&mut self, outcome: &Outcome, _ts: u64) {
+        self.add(outcome);
+    }
+
+    fn effects(&mut self, outcome: &Outcome, _ts: u64) {
+        self.add_effects(outcome);
+    }
+
+    fn moved(&mut self, bytes: u64, _ts: u64) {
+        self.read = self.read.saturating_add(bytes);
+    }
+
+    fn totals(&mut self) -> &mut Totals {
+        self
+    }
+
+    fn memory(&self) -> usize {
+        Totals::memory(self)
+    }
 }
 
 /// The groups take more memory than the reader allows.
@@ -59,6 +96,20 @@ pub struct TooManyGroups {
 impl Top {
     /// Starts without calls.
     pub fn new(keys: Keys) -> Top {
+        Top::summing(keys)
+    }
+
+    /// Returns the numbers of all groups together.
+    pub fn total(&self) -> Totals {
+        let mut total = Totals::default();
+        self.groups.iter().for_each(|(_, totals)| total.merge(totals));
+        total
+    }
+}
+
+impl<S: Sums> Top<S> {
+    /// Starts without calls, to add up what `S` does.
+    pub fn summing(keys: Keys) -> Top<S> {
         Top {
             groups: Groups::new(keys),
             begun: Begun::default(),
@@ -75,7 +126,7 @@ impl Top {
     /// Has it know [how long it takes to connect](Totals::connecting), for which it looks at all calls more closely. That
     /// connecting goes on is no error then, and that it failed is one of the call that learns it.
     #[must_use]
-    pub fn with_connections(mut self) -> Top {
+    pub fn with_connections(mut self) -> Top<S> {
         self.connecting = Some(Connecting::default());
         self
     }
@@ -126,7 +177,7 @@ impl Top {
     /// Gives the group of the call that the last event has ended a line about it, if it has none.
     pub fn illustrate(&mut self, line: impl FnOnce() -> Option<String>) {
         let group = self.ended.and_then(|index| self.groups.item(index));
-        if let Some(totals) = group.filter(|totals| totals.example.is_none()) {
+        if let Some(totals) = group.map(S::totals).filter(|totals| totals.example.is_none()) {
             totals.example = line().map(String::into_boxed_str);
         }
     }
@@ -149,14 +200,15 @@ impl Top {
         self.ended = Some(index);
         let mut outcome = Outcome::at(moment);
         let connecting = self.connecting.as_mut().and_then(|open| open.event(moment, &outcome));
-        if let Some(totals) = self.groups.item(index) {
+        if let Some(sums) = self.groups.item(index) {
             match connecting {
-                Some(Connected::Within(ns)) => totals.add_connecting(ns),
+                Some(Connected::Within(ns)) => sums.totals().add_connecting(ns),
                 Some(Connected::Begun) => outcome.result = None,
                 Some(Connected::Failed(error)) => outcome.result = error.checked_neg(),
                 None => {}
             }
-            if is_call { totals.add(&outcome) } else { totals.add_effects(&outcome) }
+            let ts = moment.event().ts();
+            if is_call { sums.call(&outcome, ts) } else { sums.effects(&outcome, ts) }
         }
         if outcome.moved > 0 {
             self.moved(moment, outcome.moved);
@@ -167,8 +219,8 @@ impl Top {
     /// Adds the bytes that a call has moved to what it has read them from.
     fn moved(&mut self, moment: &Moment<'_>, bytes: u64) {
         let source = self.groups.index(&Moment { of_source: true, ..moment.clone() });
-        if let Some(totals) = source.and_then(|index| self.groups.item(index)) {
-            totals.read = totals.read.saturating_add(bytes);
+        if let Some(sums) = source.and_then(|index| self.groups.item(index)) {
+            sums.moved(bytes, moment.event().ts());
         }
     }
 
@@ -177,7 +229,7 @@ impl Top {
             return Ok(());
         }
         match self.groups.index(moment) {
-            Some(index) => self.groups.item(index).into_iter().for_each(|totals| totals.calls += 1),
+            Some(index) => self.groups.item(index).into_iter().for_each(|sums| sums.totals().calls += 1),
             None => self.without_key += 1,
         }
         self.check(moment.limit)
@@ -213,8 +265,8 @@ impl Top {
     /// ns since the epoch.
     pub fn finish(&mut self, ts: u64) {
         for (index, since) in std::mem::take(&mut self.carried).into_values() {
-            if let Some(totals) = self.groups.item(index) {
-                totals.add_pending(ts.saturating_sub(since));
+            if let Some(sums) = self.groups.item(index) {
+                sums.totals().add_pending(ts.saturating_sub(since));
             }
         }
     }
@@ -224,10 +276,25 @@ impl Top {
     pub fn end_interval(&mut self, now: Now<'_>) {
         for event in self.begun.events(now.machine) {
             let index = self.groups.index(&now.with(event));
-            if let Some(totals) = index.and_then(|index| self.groups.item(index)) {
-                totals.add_pending(now.ts.saturating_sub(event.ts()));
+            if let Some(sums) = index.and_then(|index| self.groups.item(index)) {
+                sums.totals().add_pending(now.ts.saturating_sub(event.ts()));
             }
         }
+    }
+
+    /// Leaves the `most` groups that have the highest rank, if there are more than twice as many. Returns what the others came
+    /// to; a later call may make one of them anew.
+    pub fn prune(&mut self, most: usize, rank: impl Fn(&S) -> u64) -> Vec<S> {
+        if self.groups.len() <= 2 * most {
+            return Vec::new();
+        }
+        let (places, pruned) = self.groups.prune(most, rank);
+        self.carried.retain(|_, (group, _)| {
+            let place = places.get(*group).copied().flatten();
+            place.inspect(|place| *group = *place).is_some()
+        });
+        (self.ended, self.looked) = (None, 0);
+        pruned
     }
 
     /// Forgets all groups, but not the calls that have not ended.
@@ -238,15 +305,8 @@ impl Top {
     }
 
     /// Returns the groups, in no order.
-    pub fn groups(&self) -> impl Iterator<Item = Group<'_>> {
+    pub fn groups(&self) -> impl Iterator<Item = Group<'_, S>> {
         self.groups.iter().map(|(keys, totals)| Group { keys, totals })
-    }
-
-    /// Returns the numbers of all groups together.
-    pub fn total(&self) -> Totals {
-        let mut total = Totals::default();
-        self.groups.iter().for_each(|(_, totals)| total.merge(totals));
-        total
     }
 
     /// Returns how many calls lack a key, and are in no group.

@@ -38,6 +38,12 @@ pub struct Process {
     pub command: Vec<u8>,
     /// The paths of the programs that it executed, in order.
     pub programs: Vec<Vec<u8>>,
+    /// When it executed each of them, in ns since the epoch.
+    pub executed: Vec<u64>,
+    /// The signals that its threads have received, with the times in ns since the epoch: the first [`MOST_SIGNALS`].
+    pub signals: Vec<(u64, u8)>,
+    /// How many signals its threads have received.
+    pub signal_count: u64,
     /// Its user, at its last change of program or at first; `None` if unknown.
     pub uid: Option<u32>,
     /// The name of that user; empty if unknown.
@@ -64,6 +70,9 @@ pub struct Tree {
     running: HashMap<u64, usize>,
     memory: u64,
 }
+
+/// So many signals of a process are kept.
+pub const MOST_SIGNALS: usize = 16;
 
 /// What a process takes besides its texts.
 const OVERHEAD: u64 = 64 + size_of::<Process>() as u64;
@@ -98,9 +107,17 @@ impl Tree {
             Some(Effect::Exec) if outcome.is_some_and(|outcome| outcome.error().is_none()) => {
                 process.describe(moment);
                 let path = moment.machine.process_info(event.tid()).map(|info| info.exepath.to_vec());
+                process.executed.extend(path.as_ref().map(|_| event.ts()));
                 process.programs.extend(path);
                 let added = process.programs.last().map_or(0, Vec::len) + process.command.len();
                 self.memory += added as u64;
+            }
+            _ if kind(moment) == Kind::Signal && is_wanted => {
+                process.signal_count += 1;
+                if let Some(signal) = number(moment, "sig").filter(|_| process.signals.len() < MOST_SIGNALS) {
+                    process.signals.push((event.ts(), signal as u8));
+                    self.memory += size_of::<(u64, u8)>() as u64;
+                }
             }
             _ if kind(moment) == Kind::End => {
                 process.settle(moment);
@@ -176,11 +193,7 @@ impl Process {
 
 /// Returns how the thread of an event ended.
 fn exit(moment: &Moment<'_>) -> Exit {
-    let number = |name: &str| match moment.event().value(name)?.ok()?.value {
-        Value::Errno(number) => Some(number),
-        Value::Signal(number) => Some(number.into()),
-        _ => None,
-    };
+    let number = |name: &str| number(moment, name);
     // Old recorders tell the status alone, as wait(2) has it.
     let (status, signal) = match number("status") {
         Some(wait) => (number("ret").unwrap_or(wait >> 8 & 0xff), number("sig").unwrap_or(wait & 0x7f)),
@@ -189,5 +202,14 @@ fn exit(moment: &Moment<'_>) -> Exit {
     match (status, signal) {
         (_, 1..) => Exit::Signal(signal as u8),
         (status, _) => Exit::Status(status as u8),
+    }
+}
+
+/// Returns a parameter that is a status or a signal.
+fn number(moment: &Moment<'_>, name: &str) -> Option<i64> {
+    match moment.event().value(name)?.ok()?.value {
+        Value::Errno(number) => Some(number),
+        Value::Signal(number) => Some(number.into()),
+        _ => None,
     }
 }

@@ -89,6 +89,24 @@ impl Spent {
     }
 }
 
+/// What is added up for a group of threads: [`Spent`], or more than that.
+pub trait SpentSums: Default {
+    /// Adds a thread.
+    fn thread(&mut self);
+    /// Adds that a thread has spent this time on something, from and to a time in ns since the epoch.
+    fn add(&mut self, on: Use, from: u64, to: u64);
+}
+
+impl SpentSums for Spent {
+    fn thread(&mut self) {
+        self.threads += 1;
+    }
+
+    fn add(&mut self, on: Use, from: u64, to: u64) {
+        self.by[on.index()] += to.saturating_sub(from);
+    }
+}
+
 /// What is known of a thread.
 #[derive(Debug)]
 struct Task {
@@ -105,8 +123,8 @@ struct Task {
 /// Adds up what threads spend their time on. A thread counts from its start, or that of the capture, to its end; threads
 /// without any event do not count.
 #[derive(Debug)]
-pub struct Waiting {
-    groups: Groups<Spent>,
+pub struct Waiting<S = Spent> {
+    groups: Groups<S>,
     tasks: HashMap<u64, Task>,
     has_switches: bool,
     /// When the capture started; `None` before its first event.
@@ -116,6 +134,13 @@ pub struct Waiting {
 impl Waiting {
     /// Starts without threads.
     pub fn new(keys: Keys) -> Waiting {
+        Waiting::summing(keys)
+    }
+}
+
+impl<S: SpentSums> Waiting<S> {
+    /// Starts without threads, to add up what `S` does.
+    pub fn summing(keys: Keys) -> Waiting<S> {
         Waiting { groups: Groups::new(keys), tasks: HashMap::default(), has_switches: false, start: None }
     }
 
@@ -178,7 +203,7 @@ impl Waiting {
     fn begin(&mut self, moment: &Moment<'_>, start: u64, kind: Kind) -> Result<(), TooManyGroups> {
         let Some(group) = self.groups.index(moment) else { return Ok(()) };
         if let Some(spent) = self.groups.item(group) {
-            spent.threads += 1;
+            spent.thread();
         }
         let started = moment.thread().map_or(0, |thread| thread.info.started);
         let since = started.clamp(start, moment.event().ts().max(start));
@@ -229,13 +254,13 @@ impl Waiting {
     }
 
     /// Returns the keys and the time of each group, in no order.
-    pub fn groups(&self) -> impl Iterator<Item = (Vec<KeyValue<'_>>, &Spent)> {
+    pub fn groups(&self) -> impl Iterator<Item = (Vec<KeyValue<'_>>, &S)> {
         self.groups.iter()
     }
 }
 
 /// Adds the time of a thread up to `ts` to its group.
-fn account(groups: &mut Groups<Spent>, task: &mut Task, start: u64, ts: u64) {
+fn account<S: SpentSums>(groups: &mut Groups<S>, task: &mut Task, start: u64, ts: u64) {
     let on = match (task.is_known, task.runs, task.wait) {
         (false, ..) => Use::Unknown,
         (_, Some(true), _) => Use::Running,
@@ -245,7 +270,7 @@ fn account(groups: &mut Groups<Spent>, task: &mut Task, start: u64, ts: u64) {
     };
     let from = task.since.max(start);
     if let Some(spent) = groups.item(task.group) {
-        spent.by[on.index()] += ts.saturating_sub(from);
+        spent.add(on, from, ts);
     }
     task.since = ts.max(from);
 }
