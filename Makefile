@@ -32,6 +32,8 @@ RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 .NOTPARALLEL:
 .PHONY: help setup build run test lint fmt install setup-readers test-readers setup-export test-export test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-read bench-setup bench-build clean
 
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-flight bench-read bench-setup bench-build clean
+
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -122,6 +124,17 @@ test-report: build setup-browser ## open the page of scapd report in a browser: 
 test-broad: build setup-readers ## the same for a workload of most system calls: stress-ng, a compiler, Python's tests (ten minutes)
 	scripts/test-broad.sh $(SCAPD)
 
+# How long the recorder runs in a control group with little memory; WINDOW is in seconds, RATE in events/s.
+DURATION ?= 10m
+WINDOW   ?= 60
+RATE     ?= 300000
+
+.PHONY: test-flight
+test-flight: setup-readers ## keep the last minute of a loaded service that fails, stalls and dies; then a hundred dumps with little memory (DURATION=10m)
+	SCAPD_TEST_SECONDS=$(WINDOW) SCAPD_TEST_RATE=$(RATE) SCAPD_TEST_READER='$(CURDIR)/scripts/reader.sh sid' \
+	SCAPD_TEST_DURATION=$(DURATION) SCAPD_TEST_TRIGGERS=100 \
+		$(RUNNER) cargo test --locked --release --test flight -- --nocapture service:: memory::
+
 .PHONY: test-strace
 test-strace: build ## compare scapd with strace, call by call: a compiler, strace's tests, Python's, stress-ng (twenty minutes)
 	scripts/test-strace.sh $(SCAPD)
@@ -194,6 +207,10 @@ bench-quick: bench-build ## the same with fewer generators and rounds (a minute)
 
 bench-merge: bench-build ## measure the merge over 2 to 512 rings (BENCH=--write-results)
 	target/release/scapd-bench merge $(BENCH)
+
+bench-flight: bench-build ## measure the recorder with --keep beside recording to disk and to /dev/null (BENCH=--write-results)
+	$(ROOT) target/release/scapd-bench run --generators getppid,access,open-close,read-write,fork-exec,mix \
+		--contenders scapd,scapd-null,scapd-keep,scapd-trigger,scapd-longer --rounds 7 --time 1500 $(BENCH)
 
 # Other readers: those of setup-readers, otherwise those that are installed.
 READER = $(CURDIR)/scripts/reader.sh sid
