@@ -1,6 +1,6 @@
 //! What threads wait for, the slowest calls, and the time to connect, of captures whose numbers are known.
 
-use super::{Column, Exit, Keys, Series, Slowest, Spent, Tally, Top, Tree, Use, Wait, Waiting};
+use super::{Column, Exit, Keys, Slowest, Spent, Top, Tree, Use, Wait, Waiting};
 use crate::{
     fields::fixture::{BOOT, Capture, OK},
     format::{Keep, Reader, SockAddr, SockTuple, Value as Param},
@@ -11,7 +11,7 @@ use crate::{
 fn replay<T>(
     capture: &Capture,
     mut fold: T,
-    mut each: impl FnMut(&mut T, &Moment<'_>),
+    each: impl Fn(&mut T, &Moment<'_>),
     end: impl Fn(&mut T, Now<'_>),
 ) -> T {
     let mut reader = Reader::new(capture.bytes()).unwrap().keep(Keep::All);
@@ -235,7 +235,6 @@ fn the_tree_has_what_became_of_processes() {
         .exec(80, 60, b"-x\0")
         .event(80, "read_x", &[("res", Param::Errno(7)), ("fd", Param::Fd(0))])
         .event(80, "write_x", &[("res", Param::Errno(-32)), ("fd", Param::Fd(1))])
-        .event(80, "signal_deliver", &[("sig", Param::Signal(13))])
         .child(81, 80)
         .event(81, "procexit_e", &exit(9, 9))
         .event(80, "procexit_e", &exit(3 << 8, 0))
@@ -247,39 +246,12 @@ fn the_tree_has_what_became_of_processes() {
     assert_eq!((make.pid, make.parent, make.started, make.ended), (60, None, None, None));
     assert_eq!((&make.comm[..], &make.command[..], make.calls), (&b"make"[..], &b"-make\0-a\0b c\0"[..], 1));
     assert_eq!((ls.pid, ls.parent, ls.started), (80, Some(0), Some(BOOT + 1010)));
-    assert_eq!(ls.ended, Some((BOOT + 1090, Exit::Status(3))));
+    assert_eq!(ls.ended, Some((BOOT + 1080, Exit::Status(3))));
     assert_eq!((&ls.command[..], ls.programs.len()), (&b"ls\0-x\0"[..], 2));
-    assert_eq!((&ls.executed[..], ls.signal_count), (&[BOOT + 1020, BOOT + 1030][..], 1));
-    assert_eq!(ls.signals, [(BOOT + 1060, 13)]);
     assert_eq!((ls.uid, &ls.user[..], &ls.cwd[..]), (Some(7), &b"ann"[..], &b"/srv"[..]));
     // Two execs, a read and a write.
     assert_eq!((ls.calls, ls.errors, ls.read, ls.written), (4, 1, 7, 0));
     assert_eq!((cut.parent, cut.is_wanted, cut.calls), (Some(1), false, 0));
     assert_eq!(cut.ended.map(|(_, exit)| exit), Some(Exit::Signal(9)));
     assert_eq!((again.pid, again.parent, again.ended, again.is_wanted), (80, Some(0), None, true));
-}
-
-#[test]
-fn groups_that_cost_least_are_given_up() {
-    let mut capture = Capture::new();
-    let read = |bytes| [("res", Param::Errno(bytes)), ("fd", Param::Fd(0))];
-    for (call, bytes) in [("read_x", 5), ("getuid_x", 0), ("write_x", 7), ("poll_x", 0), ("close_x", 0)] {
-        capture.event(70, call, &read(bytes));
-    }
-    // It is there again, and the one that was given up.
-    capture.event(70, "write_x", &read(7)).event(70, "poll_x", &[]);
-    let (mut given_up, mut most) = (Vec::new(), 0);
-    let top = Top::<Series<Tally>>::summing(Keys::parse("call").unwrap());
-    let each = |top: &mut Top<Series<Tally>>, moment: &Moment<'_>| {
-        top.event(moment).unwrap();
-        given_up.extend(top.prune(2, Series::cost).iter().map(|series| series.totals.calls));
-        most = most.max(top.groups().count());
-    };
-    let top = replay(&capture, top, each, Top::end_capture);
-    let mut left: Vec<_> = top.groups().map(|group| group.totals.cost()).collect();
-    left.sort_unstable();
-    // The fifth one made them too many.
-    assert_eq!((most, given_up), (4, vec![1, 1, 1]));
-    assert_eq!(left, [500, 505, 1014]);
-    assert_eq!(top.without_key(), 0);
 }
