@@ -30,9 +30,7 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers setup-export test-export test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-read bench-setup bench-build clean
-
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-flight bench-read bench-setup bench-build clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers setup-export test-export test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-flight bench-read bench-setup bench-build clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16

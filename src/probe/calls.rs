@@ -225,7 +225,7 @@ impl Value {
     }
 
     /// Returns the form that the programs read, if the arguments of a 32-bit caller are `moved` by so many.
-    fn to_program(&self, moved: u8) -> types::sc_value {
+    fn to_program(self, moved: u8) -> types::sc_value {
         let both = |argument: u8| [argument, argument + moved];
         let When { argument: when, shift: when_shift, set } =
             self.when.unwrap_or(When { argument: 0, shift: 0, set: 0 });
