@@ -108,6 +108,17 @@ test-readers: build setup-readers ## compare scapd's output for a capture with t
 test-broad: build setup-readers ## the same for a workload of most system calls: stress-ng, a compiler, Python's tests (ten minutes)
 	scripts/test-broad.sh $(SCAPD)
 
+# How long the recorder runs in a control group with little memory; WINDOW is in seconds, RATE in events/s.
+DURATION ?= 10m
+WINDOW   ?= 60
+RATE     ?= 300000
+
+.PHONY: test-flight
+test-flight: setup-readers ## keep the last minute of a loaded service that fails, stalls and dies; then a hundred dumps with little memory (DURATION=10m)
+	SCAPD_TEST_SECONDS=$(WINDOW) SCAPD_TEST_RATE=$(RATE) SCAPD_TEST_READER='$(CURDIR)/scripts/reader.sh sid' \
+	SCAPD_TEST_DURATION=$(DURATION) SCAPD_TEST_TRIGGERS=100 \
+		$(RUNNER) cargo test --locked --release --test flight -- --nocapture service:: memory::
+
 .PHONY: test-strace
 test-strace: build ## compare scapd with strace, call by call: a compiler, strace's tests, Python's, stress-ng (twenty minutes)
 	scripts/test-strace.sh $(SCAPD)

@@ -5,6 +5,12 @@
 mod common;
 #[path = "flight/longer.rs"]
 mod longer;
+#[path = "flight/memory.rs"]
+mod memory;
+#[path = "flight/redacted.rs"]
+mod redacted;
+#[path = "flight/service.rs"]
+mod service;
 
 use std::{
     fs::{self, File},
@@ -352,6 +358,27 @@ fn dumps_are_a_series_with_manifests_and_retention() {
         assert!(read(path).verdict.unwrap().is_complete());
         let manifest = fs::read_to_string(path.with_extension("scap.json")).unwrap();
         assert!(manifest.contains("\"complete\": true"), "{manifest}");
+    }
+}
+
+/// A child that is killed when dropped, with its group if it has one of its own.
+struct Child(std::process::Child);
+
+impl Child {
+    /// Starts a command in a group of its own.
+    fn group(command: &mut Command) -> Child {
+        Child(std::os::unix::process::CommandExt::process_group(command, 0).spawn().unwrap())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        if rustix::process::getpgid(Some(pid)) == Ok(pid) {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

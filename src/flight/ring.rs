@@ -12,6 +12,8 @@ pub struct Ring {
     time: u64,
     /// The most memory for them, in bytes: also for those that only a dump still needs.
     limit: u64,
+    /// How much of it stays free while no dump is on its way, in bytes.
+    reserve: u64,
     gauge: Gauge,
     /// The memory of the segments in the ring, in bytes, and their events.
     bytes: u64,
@@ -29,6 +31,7 @@ impl Ring {
             segments: VecDeque::new(),
             time: ns(time),
             limit,
+            reserve: limit / 8,
             gauge: Gauge::default(),
             bytes: 0,
             events: 0,
@@ -40,6 +43,11 @@ impl Ring {
     /// Returns what counts the memory.
     pub fn gauge(&self) -> &Gauge {
         &self.gauge
+    }
+
+    /// Keeps an eighth free for the next dump, and room for the state that it has, of so many bytes.
+    pub fn reserve_for(&mut self, state: usize) {
+        self.reserve = (self.limit / 8 + state as u64).min(self.limit / 2);
     }
 
     /// Adds the newest segment.
@@ -95,18 +103,14 @@ impl Ring {
         self.early.iter().map(|(_, events)| events).sum()
     }
 
-    /// Returns whether it takes too much memory. While no dump is on its way (`is_idle`), an eighth stays free for the next one.
+    /// Returns whether it takes too much memory. While no dump is on its way (`is_idle`), some stays free for the next one.
     pub fn is_full(&self, is_idle: bool) -> bool {
-        self.gauge.bytes() > if is_idle { self.most() } else { self.limit }
+        self.gauge.bytes() > if is_idle { self.limit - self.reserve } else { self.limit }
     }
 
-    /// Returns whether dumps alone take too much memory.
+    /// Returns whether dumps alone take too much memory, which is more than seven eighths.
     pub fn is_overdrawn(&self) -> bool {
-        self.gauge.bytes().saturating_sub(self.bytes) > self.most()
-    }
-
-    fn most(&self) -> u64 {
-        self.limit - self.limit / 8
+        self.gauge.bytes().saturating_sub(self.bytes) > self.limit - self.limit / 8
     }
 
     /// Returns what it has, for others.

@@ -87,6 +87,7 @@ impl Tail {
                 frame_event(&mut blocks, 0, &ledger::notice(id, text, at));
             }
         }
+        blocks.shrink_to_fit();
         blocks
     }
 }

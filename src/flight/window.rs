@@ -21,7 +21,7 @@ use scap::{
     ledger::{self, NOTIFICATION, Notice, Trigger},
 };
 
-/// A dump ends by the clock only if no chunk has come for so long.
+/// If no chunk has come for so long, it is no longer on its way: a dump ends by the clock.
 const LATE: Duration = Duration::from_secs(1);
 /// A chunk that is at least this full gives its memory away instead of being copied.
 const FULL: f64 = 0.75;
@@ -107,6 +107,7 @@ impl Window {
             source: std::io::Error::other(e),
         })?;
         let state = tail.machine().write_state();
+        self.ring.reserve_for(chunk.bytes.len());
         self.triggers.start(&state);
         self.longer = self.flight.longer.as_ref().map(|keep| Longer::new(keep, &state));
         self.tail = Some(tail);
@@ -155,9 +156,11 @@ impl Window {
         std::mem::replace(&mut chunk.bytes, other.unwrap_or_else(|| Vec::with_capacity(capacity)))
     }
 
-    /// Returns the time on the scale of event times, in ns since the epoch.
+    /// Returns the time up to which all events have come, by the clock of events, in ns since the epoch: a trigger of an earlier time
+    /// does not follow.
     fn now(&self) -> u64 {
-        self.latest.saturating_add(ns(self.heard.elapsed()))
+        let late = self.heard.elapsed().saturating_sub(LATE);
+        self.latest.saturating_add(ns(late))
     }
 
     /// Does what the time and the memory demand.
@@ -293,6 +296,7 @@ impl Window {
         let longer = self.longer.as_ref().map(|longer| &longer.ring);
         let first = longer.and_then(Ring::first).unwrap_or(until);
         let state = self.tail.as_mut().map(|tail| tail.blocks(first, notice.as_ref())).unwrap_or_default();
+        self.ring.reserve_for(state.len());
         let mut balance = self.longer.as_ref().map(Longer::balance).unwrap_or_default();
         balance.left_out.evicted = self.rings().map(Ring::early).sum();
         let segments = longer.into_iter().flat_map(Ring::segments).chain(self.ring.segments());
