@@ -30,7 +30,7 @@ ROOT   = $(CURDIR)/scripts/as-root.sh
 RUNNER = CARGO_TARGET_$(shell echo $(HOST) | tr a-z- A-Z_)_RUNNER=$(ROOT)
 
 .NOTPARALLEL:
-.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-read bench-setup bench-build clean
+.PHONY: help setup build run test lint fmt install setup-readers test-readers test-broad test-kernels test-arm64 stress stress-kernels stress-build soak-memory test-hotplug soak-rotations soak fuzz fuzz-keep bench bench-quick bench-merge bench-flight bench-read bench-setup bench-build clean
 
 help:
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -191,6 +191,10 @@ bench-quick: bench-build ## the same with fewer generators and rounds (a minute)
 
 bench-merge: bench-build ## measure the merge over 2 to 512 rings (BENCH=--write-results)
 	target/release/scapd-bench merge $(BENCH)
+
+bench-flight: bench-build ## measure the recorder with --keep beside recording to disk and to /dev/null (BENCH=--write-results)
+	$(ROOT) target/release/scapd-bench run --generators getppid,access,open-close,read-write,fork-exec,mix \
+		--contenders scapd,scapd-null,scapd-keep,scapd-trigger,scapd-longer --rounds 7 --time 1500 $(BENCH)
 
 # Other readers: those of setup-readers, otherwise those that are installed.
 READER = $(CURDIR)/scripts/reader.sh sid

@@ -262,7 +262,8 @@ fn generators(arguments: &RunArgs) -> Vec<Generator> {
 fn contenders(arguments: &RunArgs) -> Vec<Contender> {
     let named = &arguments.contenders;
     let wanted = |contender: &Contender| {
-        named.is_empty() || *contender == Contender::None || named.contains(contender)
+        *contender == Contender::None
+            || if named.is_empty() { !contender.is_on_request() } else { named.contains(contender) }
     };
     Contender::all().iter().copied().filter(wanted).collect()
 }

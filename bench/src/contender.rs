@@ -12,6 +12,12 @@ use crate::{bpftrace, generator::Generator};
 
 /// A call that no generator makes.
 const OTHER_CALL: &str = "quotactl";
+/// What is kept in memory: so little that the window is full most of the time, and events leave it.
+const WINDOW: &str = "60s,16M";
+/// What is kept longer.
+const LONGER: &str = "evt.type in (execve, connect):10m";
+/// A trigger that no generator pulls.
+const TRIGGER: &str = "evt.type = procexit and proc.name = postgres and evt.arg.sig != 0";
 /// Memory for the events of a CPU, in pages of 4 KiB: 8 MiB, scapd's default, for every configurable contender.
 const BUFFER_PAGES: &str = "2048";
 
@@ -31,6 +37,14 @@ pub enum Contender {
     ScapdOnly,
     /// scapd, a call that nobody makes: the cost for unselected calls
     ScapdOther,
+    /// scapd, all calls of the generator's processes, to /dev/null
+    ScapdNull,
+    /// scapd, all calls of the generator's processes, kept in memory: a full window, which nothing makes it write
+    ScapdKeep,
+    /// the same, with a trigger that has to know the names of processes
+    ScapdTrigger,
+    /// the same as scapd-keep, and some events are kept longer
+    ScapdLonger,
     /// scapd trace, all calls of the generator's processes, as lines
     ScapdTrace,
     /// strace, all calls of the generator's processes
@@ -140,6 +154,10 @@ impl Contender {
             Contender::ScapdExit => "scapd, exit only",
             Contender::ScapdOnly => "scapd, these calls",
             Contender::ScapdOther => "scapd, another call",
+            Contender::ScapdNull => "scapd, to /dev/null",
+            Contender::ScapdKeep => "scapd --keep",
+            Contender::ScapdTrigger => "scapd --keep --trigger",
+            Contender::ScapdLonger => "scapd --keep-longer",
             Contender::ScapdTrace => "scapd trace",
             Contender::Strace => "strace -f",
             Contender::StraceSeccomp => "strace --seccomp-bpf",
@@ -157,6 +175,17 @@ impl Contender {
             Contender::ScapdOnly | Contender::StraceSeccomp | Contender::Bpftrace => Scope::Selected,
             _ => Scope::All,
         }
+    }
+
+    /// Returns whether it runs only if it is named: it is compared with other settings of scapd, and not with peers.
+    pub fn is_on_request(self) -> bool {
+        self != Contender::None && !self.leaves_file()
+    }
+
+    /// Returns whether the events are in a file at the end.
+    pub fn leaves_file(self) -> bool {
+        let in_memory = [Contender::ScapdKeep, Contender::ScapdTrigger, Contender::ScapdLonger];
+        ![Contender::None, Contender::ScapdNull].contains(&self) && !in_memory.contains(&self)
     }
 
     /// Returns whether it is scapd.
@@ -222,6 +251,10 @@ impl Contender {
             Contender::ScapdExit => scapd(job, &["--events", "exit"]),
             Contender::ScapdOnly => scapd(job, &["--only", "--syscalls", &calls]),
             Contender::ScapdOther => scapd(job, &["--only", "--syscalls", OTHER_CALL]),
+            Contender::ScapdNull => scapd(job, &["-w", "/dev/null"]),
+            Contender::ScapdKeep => scapd(job, &["--keep", WINDOW]),
+            Contender::ScapdTrigger => scapd(job, &["--keep", WINDOW, "--trigger", TRIGGER]),
+            Contender::ScapdLonger => scapd(job, &["--keep", WINDOW, "--keep-longer", LONGER]),
             Contender::ScapdTrace => {
                 let mut command: Vec<OsString> = vec![job.scapd.program.clone().into()];
                 command.extend(text(&["trace", "-o", &capture, "--"]));
@@ -286,7 +319,10 @@ impl Contender {
 
 fn scapd(job: &Job<'_>, settings: &[&str]) -> Vec<OsString> {
     let mut command: Vec<OsString> = vec![job.scapd.program.clone().into()];
-    command.extend(["record", "-q", "-w", &job.capture()].map(OsString::from));
+    command.extend(["record", "-q"].map(OsString::from));
+    if !settings.contains(&"-w") {
+        command.extend(["-w", &job.capture()].map(OsString::from));
+    }
     if job.scapd.has_stats_file {
         command.extend(["--stats-file", &job.stats()].map(OsString::from));
     }

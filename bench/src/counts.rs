@@ -50,8 +50,12 @@ pub fn read(contender: Contender, job: &Job<'_>, log: &Path) -> anyhow::Result<C
         return Ok(Counts::default());
     }
     let capture = job.capture();
-    let bytes =
-        fs::metadata(&capture).with_context(|| format!("{} has left no file", contender.label()))?.len();
+    let bytes = match contender.leaves_file() {
+        true => {
+            fs::metadata(&capture).with_context(|| format!("{} has left no file", contender.label()))?.len()
+        }
+        false => 0,
+    };
     let open = || File::open(&capture).map(BufReader::new);
     let counts = match contender {
         Contender::Strace | Contender::StraceSeccomp => {

@@ -156,6 +156,14 @@ impl GeneratorResult {
         Quartiles::of_ratios(&self.of(of)?.times(), &self.of(to)?.times())
     }
 
+    /// Returns the ratio of the recorders' CPU times for an event, round by round; `None` if one is unknown.
+    pub fn cpu_ratio(&self, of: Contender, to: Contender) -> Option<Quartiles> {
+        let times = |contender| -> Option<Vec<f64>> {
+            self.of(contender)?.samples.iter().map(Sample::cpu_per_event).collect()
+        };
+        Quartiles::of_ratios(&times(of)?, &times(to)?)
+    }
+
     /// Returns the time that a contender adds to a call, in ns; `None` if the number of calls is unknown.
     pub fn added_per_call(&self, of: Contender) -> Option<Quartiles> {
         let result = self.of(of)?;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, Table, presets::ASCII_MARKDOWN};
 
 use super::{
-    GeneratorResult, Report,
+    GeneratorResult, Report, Sample,
     format::{bytes, count, digits, percent, time},
 };
 use crate::{
@@ -23,6 +23,12 @@ pub fn markdown(report: &Report, plot: Option<&str>) -> String {
         let _ = writeln!(text, "![Time in proportion to an unrecorded run]({plot})\n");
     }
     let _ = writeln!(text, "### Time in proportion to an unrecorded run\n\n{}\n", overview(report));
+    if let Some(cpu) = cpu(report) {
+        let _ = writeln!(
+            text,
+            "### Recorder's CPU for an event, in proportion to scapd's (quartiles)\n\n{cpu}\n"
+        );
+    }
     text += LEGEND;
     for result in &report.generators {
         let (name, what) = (result.generator.name(), result.generator.describe());
@@ -181,6 +187,35 @@ fn peers(result: &GeneratorResult) -> Option<Table> {
         row.extend(peers.iter().map(|peer| {
             let ratio = result.ratio(contender, *peer).filter(|_| peer.scope() == contender.scope());
             or_nothing(ratio, |ratio| digits(ratio.median))
+        }));
+        table.add_row(row);
+    }
+    Some(table)
+}
+
+/// Returns a table of the CPU that settings of scapd take for an event, in proportion to the usual ones, for each generator; `None`
+/// if nothing is compared that runs only on request.
+fn cpu(report: &Report) -> Option<Table> {
+    let has = |contender: &Contender| {
+        *contender != Contender::Scapd
+            && contender.is_scapd()
+            && contender.scope() == Scope::All
+            && report.generators.iter().any(|result| result.cpu_ratio(*contender, Contender::Scapd).is_some())
+    };
+    let contenders: Vec<_> = Contender::all().iter().copied().filter(has).collect();
+    if !contenders.iter().any(|contender| contender.is_on_request()) {
+        return None;
+    }
+    let mut columns = vec!["", Contender::Scapd.label()];
+    columns.extend(contenders.iter().map(|contender| contender.label()));
+    let mut table = new_table(&columns);
+    for result in &report.generators {
+        let usual = result.of(Contender::Scapd).and_then(|usual| usual.median(Sample::cpu_per_event));
+        let mut row = vec![result.generator.name().to_owned(), or_nothing(usual, time)];
+        row.extend(contenders.iter().map(|contender| {
+            or_nothing(result.cpu_ratio(*contender, Contender::Scapd), |ratio| {
+                format!("{} ({} … {})", digits(ratio.median), digits(ratio.q1), digits(ratio.q3))
+            })
         }));
         table.add_row(row);
     }
