@@ -6,12 +6,13 @@ use rustix::process::Signal;
 
 use crate::{
     config::{Files, spoil},
+    flight,
     run::Run,
     shared::{Call, Pace},
 };
 
 /// The actions and their weights.
-const ACTIONS: [(Action, u32); 16] = [
+const ACTIONS: [(Action, u32); 17] = [
     (Action::Reload, 10),
     (Action::BadConfig, 6),
     (Action::Rotate, 8),
@@ -28,6 +29,7 @@ const ACTIONS: [(Action, u32); 16] = [
     (Action::FillDisk, 4),
     (Action::HideFolder, 2),
     (Action::ReadOnly, 2),
+    (Action::Flight, 4),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,7 @@ enum Action {
     FillDisk,
     HideFolder,
     ReadOnly,
+    Flight,
 }
 
 /// Performs one random action after the other until the time is over.
@@ -120,6 +123,7 @@ fn act(run: &mut Run, action: Action) -> anyhow::Result<()> {
         Action::FillDisk => fill_disk(run),
         Action::HideFolder => hide_folder(run),
         Action::ReadOnly => read_only(run),
+        Action::Flight => flight::record(run, meanwhile),
     }
 }
 

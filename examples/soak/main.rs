@@ -8,6 +8,7 @@ mod collect;
 mod config;
 mod daemon;
 mod disk;
+mod flight;
 mod load;
 mod report;
 mod run;

@@ -122,6 +122,11 @@ impl Run {
         self.violations.push(what);
     }
 
+    /// Returns the process id of the load.
+    pub fn load(&self) -> u32 {
+        self.load.id()
+    }
+
     pub fn has_daemon(&self) -> bool {
         self.daemon.is_some()
     }
