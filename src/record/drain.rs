@@ -23,6 +23,7 @@ use crate::{
     clocks::Machine,
     output::{Chunk, OutputError, OutputTotals, Rotation, WriterProgress, WriterThread},
     probe::{Active, Loaded, ProbeError, RawEvent},
+    ring::merge::time_stamp,
 };
 use scap::{
     format::{MachineState, event_block_len, frame_event, frame_for_names, set_event_time},
@@ -468,12 +469,6 @@ impl Drain {
 #[inline]
 fn size(event: &RawEvent<'_>) -> usize {
     event.parts().map(|part| event_block_len(part.len())).sum()
-}
-
-/// Returns the time stamp, the first field of an event.
-#[inline]
-pub(super) fn time_stamp(event: &[u8]) -> u64 {
-    event.first_chunk().map_or(0, |ts| u64::from_ne_bytes(*ts))
 }
 
 #[cfg(test)]

@@ -5,8 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::drain::time_stamp;
-use crate::probe::RawEvent;
+use crate::{probe::RawEvent, ring::merge::time_stamp};
 use scap::{
     events::{Effect, EventType},
     fields::{Fields, Need},

@@ -293,8 +293,9 @@ fn split(payload: &[u8]) -> (u16, &[u8]) {
     payload.split_first_chunk().map_or((0, &[]), |(cpu, event)| (u16::from_ne_bytes(*cpu), event))
 }
 
-/// Returns the time stamp, the first field of an event.
-fn time_stamp(event: &[u8]) -> u64 {
+/// Returns the time stamp in ns, the first field of an event in host byte order; 0 for fewer bytes.
+#[inline]
+pub fn time_stamp(event: &[u8]) -> u64 {
     event.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }
 

@@ -90,6 +90,7 @@ fn the_service_itself() {
     thread::spawn(move || {
         let mut output = helper.stdout.take().unwrap();
         while std::io::Read::read(&mut output, &mut [0; 64]).is_ok_and(|count| count > 0) {}
+        let _ = helper.wait();
     });
     await_file(&folder.join("fill"));
     let mut file = File::create(folder.join("full").join("journal")).unwrap();
