@@ -88,11 +88,15 @@ if [ -x /bin/kernel ]; then
 	done
 fi
 # In a container, the ids in /proc differ from those in events.
-check 'another pid namespace: check' unshare -p -f --mount-proc scapd check
+apart() { unshare -p -f --mount-proc scapd "$@"; }
+if [ "$(uname -m)" = aarch64 ] && ! apart check >/dev/null 2>&1; then
+	refused 'another pid namespace: is refused' 'run scapd in the initial pid namespace' apart check
+	exit $failed
+fi
+check 'another pid namespace: check' apart check
 cp /tmp/output /tmp/said
 check 'another pid namespace: ids are translated' grep '^process ids  *translated' /tmp/said
-check 'another pid namespace: record' unshare -p -f --mount-proc scapd record -w /tmp/pids.scap --syscalls openat,execve -- \
-	/bin/busybox cat /etc/passwd
+check 'another pid namespace: record' apart record -w /tmp/pids.scap --syscalls openat,execve -- /bin/busybox cat /etc/passwd
 check 'another pid namespace: read' scapd read /tmp/pids.scap
 cp /tmp/output /tmp/said
 check 'another pid namespace: the command' grep 'openat .*name=/etc/passwd' /tmp/said

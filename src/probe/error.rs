@@ -117,7 +117,12 @@ impl ProbeError {
 /// Returns whether the error says that the process has no descriptor left. libbpf-rs has no kind for it, and its errors
 /// carry the errno only in their text.
 pub(super) fn is_out_of_descriptors(error: &libbpf_rs::Error) -> bool {
-    format!("{error:#}").contains(&io::Error::from_raw_os_error(libc::EMFILE).to_string())
+    has_errno(error, libc::EMFILE)
+}
+
+/// Returns whether a call of libbpf failed with an errno.
+pub(super) fn has_errno(error: &libbpf_rs::Error, errno: i32) -> bool {
+    format!("{error:#}").contains(&io::Error::from_raw_os_error(errno).to_string())
 }
 
 fn remedy() -> String {

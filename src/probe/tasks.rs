@@ -15,7 +15,7 @@ use std::{
 use libbpf_rs::{libbpf_sys, skel::OpenSkel};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::{ProbeError, messages, object::open_bare};
+use super::{ProbeError, error::has_errno, messages, object::open_bare};
 
 /// The inode of the initial pid namespace: the same on every kernel (`PROC_PID_INIT_INO`).
 const INITIAL: u64 = 0xeffffffc;
@@ -150,7 +150,15 @@ fn iterator() -> Result<(OwnedFd, usize), ProbeError> {
         Ok((link, level as usize + 1))
     };
     let (link, _) = messages::collect(load);
-    link.map_err(|e| ProbeError::libbpf("load the program that translates process ids", e))
+    link.map_err(|e| {
+        // libbpf's errno for a function that is not in the kernel's BTF.
+        let remedy = if has_errno(&e, libc::ESRCH) {
+            " (the kernel's BTF has no task iterator: run scapd in the initial pid namespace)"
+        } else {
+            ""
+        };
+        ProbeError::libbpf(format!("load the program that translates process ids{remedy}"), e)
+    })
 }
 
 /// Returns the process id and the thread id that this thread has in /proc.
