@@ -64,16 +64,22 @@ pub fn parse(event: &EventView<'_>) -> Option<Notice> {
             left_out: fields.number("left_out"),
             is_stopped: fields.text("source") == "stopped",
         })),
-        TRIGGER => Some(Notice::Trigger(Trigger {
-            by: TriggerKind::ALL.into_iter().find(|kind| fields.text("by") == kind.key()).unwrap_or_default(),
-            at: fields.number("at"),
-            after: fields.number("after"),
-            reason: text(1)?.split_once(" reason=").map_or("", |(_, reason)| reason).to_owned(),
-        })),
-        LONGER => Some(Notice::Longer(Longer {
-            until: fields.number("until"),
-            filter: text(1)?.split_once(" filter=").map_or("", |(_, filter)| filter).to_owned(),
-        })),
+        TRIGGER => {
+            let (fields, reason) = Fields::before(text(1)?, " reason=");
+            Some(Notice::Trigger(Trigger {
+                by: TriggerKind::ALL
+                    .into_iter()
+                    .find(|kind| fields.text("by") == kind.key())
+                    .unwrap_or_default(),
+                at: fields.number("at"),
+                after: fields.number("after"),
+                reason: reason.to_owned(),
+            }))
+        }
+        LONGER => {
+            let (fields, filter) = Fields::before(text(1)?, " filter=");
+            Some(Notice::Longer(Longer { until: fields.number("until"), filter: filter.to_owned() }))
+        }
         FILTER => Some(Notice::Filter(text(1)?.to_owned())),
         REDACTED => Some(Notice::Redacted(RuleCounts {
             options: fields.number("options"),
@@ -111,6 +117,12 @@ struct Fields<'a>(BTreeMap<&'a str, &'a str>);
 impl<'a> Fields<'a> {
     fn parse(text: &'a str) -> Fields<'a> {
         Fields(text.split(' ').filter_map(|pair| pair.split_once('=')).collect())
+    }
+
+    /// Parses what is before the last key, whose value is the rest of the text, and may look like other fields.
+    fn before(text: &'a str, last: &str) -> (Fields<'a>, &'a str) {
+        let (fields, rest) = text.split_once(last).unwrap_or((text, ""));
+        (Fields::parse(fields), rest)
     }
 
     /// Returns a number; 0 if the key is missing.

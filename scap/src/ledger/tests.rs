@@ -128,7 +128,7 @@ fn the_end_of_a_slice_is_read_back() {
 #[test]
 fn a_trigger_is_read_back_with_any_reason() {
     for by in TriggerKind::ALL {
-        let reason = "proc.name = nc and evt.arg.by=1 reason=after=7".to_owned();
+        let reason = "proc.name = nc and evt.arg.by=1 reason=after=7 after=7 by=1 at=1".to_owned();
         let trigger = Trigger { by, at: 8, after: 5, reason };
         let bytes = notice(TRIGGER, &trigger.text(), 9);
         assert_eq!(parse(&EventView::parse(&bytes, false).unwrap()), Some(Notice::Trigger(trigger)));
