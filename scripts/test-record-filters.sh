@@ -64,7 +64,8 @@ record_all() {
 
 	rm -rf ./*.scap ./*.partial d go
 	mkfifo go
-	perl workload.pl <go >/dev/null 2>&1 &
+	# In a session of its own: what starts this script may be in session 0, as init is.
+	setsid perl workload.pl <go >/dev/null 2>&1 &
 	worker=$! recorders=()
 	exec 8>go
 	record all
