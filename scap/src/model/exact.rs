@@ -6,7 +6,7 @@
 //! ```text
 //! TASK  tid pid (u64 each), stage (u8), owner of the descriptors, owner of the directories (u64 each), comm, cwd, root
 //! CLONE tid (u64): it has entered a clone, and its child has not been seen
-//! BORN  tid (u64): it is in a clone, and its child has been seen
+//! BORN  tid, time (u64 each): it has entered a clone then, in ns since the epoch, and its child has been seen
 //! FD    owner (u64), number (i64), close-on-exec (u8), class, subclass (u8 each), flags, dev (u32 each), ino (u64), name,
 //!       kind of the detail (u8), detail
 //! ```
@@ -231,16 +231,17 @@ pub(super) fn restore_tasks(tasks: &mut Tasks, entries: &[Vec<u8>]) {
     known().for_each(|task| task.share(tasks));
     for entry in entries.iter().filter(|entry| entry.first() == Some(&CLONE)) {
         let tid = Fields::new(entry.get(1..).unwrap_or_default()).u64();
-        tid.into_iter().for_each(|tid| tasks.begin_clone(tid));
+        tasks.cloning.extend(tid);
     }
     for entry in entries.iter().filter(|entry| entry.first() == Some(&BORN)) {
-        tasks.born.extend(Fields::new(entry.get(1..).unwrap_or_default()).u64());
+        let fields = &mut Fields::new(entry.get(1..).unwrap_or_default());
+        tasks.born.extend(fields.u64().map(|tid| (tid, fields.u64())));
     }
 }
 
-/// Returns the entry of a thread that is in a clone; `None` if its child has not been seen.
-pub(super) fn born(tasks: &Tasks, tid: u64) -> Option<Vec<u8>> {
-    (!tasks.cloning.contains(&tid)).then(|| [&[BORN][..], &tid.to_ne_bytes()].concat())
+/// Returns the entry of a thread that has entered a clone at `ts`; `None` if its child has not been seen.
+pub(super) fn born(tasks: &Tasks, tid: u64, ts: u64) -> Option<Vec<u8>> {
+    (!tasks.cloning.contains(&tid)).then(|| [&[BORN][..], &tid.to_ne_bytes(), &ts.to_ne_bytes()].concat())
 }
 
 /// Returns the entry of a descriptor of `owner`.

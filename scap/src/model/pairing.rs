@@ -102,10 +102,11 @@ impl Pairing {
             .or_else(|| self.others.get(&tid).copied())
     }
 
-    /// Returns the threads that are in a clone, in order.
-    pub fn in_clone(&self) -> Vec<u64> {
+    /// Returns the threads that are in a clone, in order, and when they entered it, in ns since the epoch.
+    pub fn in_clone(&self) -> Vec<(u64, u64)> {
         let calls = self.last.into_iter().chain(self.others.iter().map(|(tid, call)| (*tid, *call)));
-        let mut tids: Vec<_> = calls.filter(|(_, call)| call.is_clone()).map(|(tid, _)| tid).collect();
+        let mut tids: Vec<_> =
+            calls.filter(|(_, call)| call.is_clone()).map(|(tid, call)| (tid, call.entered)).collect();
         tids.sort_unstable();
         tids
     }

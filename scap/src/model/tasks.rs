@@ -108,8 +108,9 @@ pub(crate) struct Tasks {
     pub(super) whole: bool,
     /// Threads in a clone whose child has not been seen.
     pub(super) cloning: HashSet<u64>,
-    /// Threads in a clone whose child has been seen before the state that this comes from: their enter events are no news.
-    pub(super) born: HashSet<u64>,
+    /// Threads in a clone whose child has been seen before the state that this comes from, and when they entered it: these
+    /// enter events are no news. `None` in states of earlier versions: the next one is meant.
+    pub(super) born: HashMap<u64, Option<u64>>,
 }
 
 impl Tasks {
@@ -151,7 +152,7 @@ impl Tasks {
             + map_memory(&self.files.items)
             + map_memory(&self.directories.items)
             + set_memory(&self.cloning)
-            + set_memory(&self.born)
+            + map_memory(&self.born)
             + self.threads.values().map(of_thread).sum::<u64>()
             + infos.map(|info| info.memory()).sum::<u64>()
             + leaders.map(text_memory).sum::<u64>()
@@ -222,9 +223,9 @@ impl Tasks {
         })
     }
 
-    /// Notes that a thread has entered a clone.
-    pub fn begin_clone(&mut self, tid: u64) {
-        if !self.born.remove(&tid) {
+    /// Notes that a thread has entered a clone at `ts`.
+    pub fn begin_clone(&mut self, tid: u64, ts: u64) {
+        if self.born.remove(&tid).is_none_or(|born| born.is_some_and(|entered| entered != ts)) {
             self.cloning.insert(tid);
         }
     }

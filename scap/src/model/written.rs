@@ -62,7 +62,8 @@ impl Machine {
         let tids = self.tasks.tids().into_iter().filter(|tid| is_wanted(*tid));
         let fds: Vec<FdList> = tables.iter().map(|(tid, table)| list(*tid, table)).collect();
         let listening = ServerPorts::of_state(&fds);
-        let in_clone = self.pairing.in_clone().into_iter().filter(|tid| is_wanted(*tid)).collect::<Vec<_>>();
+        let in_clone =
+            self.pairing.in_clone().into_iter().filter(|(tid, _)| is_wanted(*tid)).collect::<Vec<_>>();
         let mut state = MachineState {
             machine: self.info.clone(),
             interfaces: self.interfaces.clone(),
@@ -72,7 +73,7 @@ impl Machine {
             fds,
             beyond: exact::tasks(&self.tasks, &owners, is_wanted),
         };
-        state.beyond.extend(in_clone.into_iter().filter_map(|tid| exact::born(&self.tasks, tid)));
+        state.beyond.extend(in_clone.into_iter().filter_map(|(tid, ts)| exact::born(&self.tasks, tid, ts)));
         for (list, (tid, table)) in state.fds.iter_mut().zip(tables) {
             for fd in &mut list.fds {
                 let number = fd.fd as i64;

@@ -48,7 +48,7 @@ impl Machine {
                 Apply { machine: self, tid: event.tid(), cpu, row, args: Args::new(event) }.apply(effect)
             }
             Some(Effect::Clone) => {
-                self.tasks.begin_clone(event.tid());
+                self.tasks.begin_clone(event.tid(), event.ts());
                 true
             }
             _ => false,

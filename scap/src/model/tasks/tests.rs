@@ -94,10 +94,10 @@ fn a_thread_that_nobody_has_told_of_has_the_name_of_those_that_make_one() {
     let mut tasks = parent();
     tasks.add(2, 2, b"q", Told::Both, None);
     assert_eq!(tasks.unborn_comm(), None);
-    tasks.begin_clone(1);
+    tasks.begin_clone(1, 9);
     assert_eq!(tasks.unborn_comm(), Some(&b"p"[..]));
     // It may be the child of either.
-    tasks.begin_clone(2);
+    tasks.begin_clone(2, 9);
     assert_eq!(tasks.unborn_comm(), None);
     tasks.rename(2, b"p");
     assert_eq!(tasks.unborn_comm(), Some(&b"p"[..]));
@@ -142,4 +142,18 @@ fn the_state_has_the_directories_of_threads_and_the_numbers_of_a_container() {
     // In a container, 1 is its first process; outside, it is 1.
     assert_eq!((tasks.resolve(11, 1), tasks.resolve(20, 20)), (Some(10), Some(20)));
     assert_eq!(tasks.resolve(10, 2), Some(11));
+}
+
+#[test]
+fn only_the_clone_whose_child_was_seen_is_no_news() {
+    let mut tasks = parent();
+    tasks.born.extend([(1, Some(9)), (2, None)]);
+    // The return of the first one is lost.
+    tasks.begin_clone(1, 12);
+    tasks.begin_clone(2, 12);
+    assert_eq!((tasks.cloning.contains(&1), tasks.cloning.contains(&2)), (true, false));
+    tasks.end_clone(1);
+    tasks.born.insert(1, Some(12));
+    tasks.begin_clone(1, 12);
+    assert!(tasks.cloning.is_empty() && tasks.born.is_empty());
 }
