@@ -104,6 +104,7 @@
 //! a dot alike; text as the argument of a transformer; `val` of fields with several values; `join` and `concat` (of later
 //! versions). The modifiers `anyof`, `oneof` and `allof` and the transformer `getopt` of later versions do not exist here.
 
+pub mod arguments;
 mod check;
 mod constant;
 pub mod early;

@@ -17,6 +17,7 @@ use crate::{
 
 use super::{
     Filter,
+    arguments::Arguments,
     early::{self, Clause, Subject},
     lasting::{LastingTests, Verdict},
     plan::Node,
@@ -32,6 +33,8 @@ pub enum Place {
     Task,
     /// The kernel, by the result or the time of a call.
     Return,
+    /// The kernel, by an argument of the call: before the event takes room in a ring.
+    Event,
     /// The recorder, at each event, in the order of time.
     Recorder,
 }
@@ -43,6 +46,7 @@ impl Place {
             Place::NotLoaded => "not_loaded",
             Place::Task => "task",
             Place::Return => "return",
+            Place::Event => "event",
             Place::Recorder => "recorder",
         }
     }
@@ -53,6 +57,7 @@ impl Place {
             Place::NotLoaded => "not loaded",
             Place::Task => "at the task",
             Place::Return => "at the return",
+            Place::Event => "at the event",
             Place::Recorder => "recorder",
         }
     }
@@ -90,6 +95,7 @@ pub struct Places {
     parts: Vec<Part>,
     early: Vec<Clause>,
     lasting: LastingTests,
+    arguments: Arguments,
 }
 
 impl Places {
@@ -103,8 +109,9 @@ impl Places {
         });
         let by_code: BTreeMap<_, _> = by_code.collect();
         let by_own_type = own_rows().map(|row| (row.ty.0, decided(&filter.plan, row, 0))).collect();
-        let (need, parts, early, lasting) = (Need::Event, Vec::new(), Vec::new(), LastingTests::default());
-        let mut places = Places { by_type, by_own_type, by_code, need, parts, early, lasting };
+        let (early, lasting, arguments) = Default::default();
+        let (need, parts) = (Need::Event, Vec::new());
+        let mut places = Places { by_type, by_own_type, by_code, need, parts, early, lasting, arguments };
         if places.takes_recorder() {
             let open = filter.fields.iter().filter(|field| !Fields.is_of_type(field.field));
             places.need = open.map(Fields::need).max().unwrap_or(Need::Event);
@@ -112,9 +119,12 @@ impl Places {
         let need = places.need;
         if need != Need::Everything {
             (places.early, places.lasting) = early::clauses(&filter.tree);
+            places.arguments = Arguments::of(&filter.tree);
         }
         tests(&filter.tree, &mut |test| {
-            let early = early_place(&places.early, places.parts.len());
+            let source = places.parts.len();
+            let at_event = || Some(Place::Event).filter(|_| places.arguments.has(source));
+            let early = early_place(&places.early, source).or_else(at_event);
             places.parts.push(part(test, need, early));
         });
         places
@@ -123,6 +133,11 @@ impl Places {
     /// Returns what the kernel decides, once all threads are known.
     pub fn early(&self) -> &[Clause] {
         &self.early
+    }
+
+    /// Returns what the kernel decides by the arguments of calls.
+    pub fn arguments(&self) -> &Arguments {
+        &self.arguments
     }
 
     /// Returns whether the kernel leaves out what processes do of which the recorder has found out that a test is false.
@@ -262,7 +277,7 @@ fn own_rows() -> impl Iterator<Item = &'static Event> {
 }
 
 /// Returns what a plan says of all events of a row, extended or not; of a generic row, of all events of the call with this code.
-fn decided(plan: &Node, row: &'static Event, code: u16) -> Decided {
+pub(super) fn decided(plan: &Node, row: &'static Event, code: u16) -> Decided {
     if row.program.is_none() && Extends::of(row.ty).is_none() {
         // Nothing records such events.
         return Decided::NoMatch;
@@ -274,12 +289,15 @@ fn decided(plan: &Node, row: &'static Event, code: u16) -> Decided {
     };
     let Ok(mut bytes) = built.and_then(EventBuilder::build_short) else { return Decided::Depends };
     let alone = decided_of(plan, &bytes, row);
-    let Some(extension) = EXTENSIONS.iter().find(|extension| extends(extension, row.ty, code)) else {
-        return alone;
-    };
+    let Some(extension) = extension_of(row.ty, code) else { return alone };
     let Ok(behind) = EventBuilder::new(&extension.own, 1, 1).build_short() else { return Decided::Depends };
     bytes.extend_from_slice(&behind);
     if decided_of(plan, &bytes, &extension.joined) == alone { alone } else { Decided::Depends }
+}
+
+/// Returns the extension of events of a type; of generic ones, of those of the call with this code.
+pub(super) fn extension_of(ty: EventType, code: u16) -> Option<&'static Extension> {
+    EXTENSIONS.iter().find(|extension| extends(extension, ty, code))
 }
 
 /// Returns whether an extension belongs to events of a type; to generic ones, if they are those of the call with this code.
@@ -319,7 +337,7 @@ fn decided_of(plan: &Node, bytes: &[u8], row: &Event) -> Decided {
 }
 
 /// Calls `each` with every test of a tree.
-fn tests<'t>(tree: &'t Tree, each: &mut impl FnMut(&'t Tree)) {
+pub(super) fn tests<'t>(tree: &'t Tree, each: &mut impl FnMut(&'t Tree)) {
     match tree {
         Tree::Or(trees) | Tree::And(trees) => trees.iter().for_each(|tree| tests(tree, each)),
         Tree::Not(inner) => tests(inner, each),
