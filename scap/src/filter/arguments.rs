@@ -14,8 +14,8 @@ use crate::{
 };
 
 use super::{
+    by_type::{self, Decided},
     early, paths,
-    places::{self, Decided},
     plan::Node,
     syntax::Op,
     tree::{Constant, Literal, Operand, Right, Test as Source, Tree},
@@ -80,7 +80,7 @@ impl Arguments {
     /// Finds what the arguments decide of a filter with this tree.
     pub(super) fn of(tree: &Tree) -> Arguments {
         let mut plans = Vec::new();
-        places::tests(tree, &mut |test| plans.push(super::plan::plan(test, &Fields).ok()));
+        tree.tests(&mut |test| plans.push(super::plan::plan(test, &Fields).ok()));
         let mut sets = Sets::default();
         let candidates = sets.add_all(tree);
         if candidates.iter().all(Option::is_none) {
@@ -148,7 +148,7 @@ impl Sets {
     /// Adds the texts of each test of a tree. Returns what each one compares.
     fn add_all(&mut self, tree: &Tree) -> Vec<Option<Candidate>> {
         let mut candidates = Vec::new();
-        places::tests(tree, &mut |test| {
+        tree.tests(&mut |test| {
             candidates.push(if let Tree::Test(test) = test { self.add(test) } else { None });
         });
         candidates
@@ -199,7 +199,7 @@ fn texts(op: Op, values: &[Literal]) -> Option<Texts> {
 /// Returns whether a tree has a test of a field that is so.
 fn tested(tree: &Tree, is_so: &mut dyn FnMut(&Reference) -> bool) -> bool {
     let mut any = false;
-    places::tests(tree, &mut |test| {
+    tree.tests(&mut |test| {
         if let Tree::Test(test) = test
             && let Operand::Field(field) = &test.left
         {
@@ -223,7 +223,7 @@ impl Subject {
     fn of(call: &'static Syscall, is_enter: bool) -> Option<Subject> {
         let own = if is_enter { call.enter() } else { call.exit() };
         let row = own.or_else(|| event(EventType(u16::from(!is_enter))))?;
-        let extension = places::extension_of(row.ty, call.code);
+        let extension = by_type::extension_of(row.ty, call.code);
         let base = extension.map_or(row.params.len(), Extension::base_params);
         Some(Subject { row, code: call.code, joined: extension.map_or(row, |e| &e.joined), base })
     }
@@ -245,7 +245,7 @@ impl Subject {
                 return vec![vec![test]];
             }
             let decided = plans.get(source).and_then(Option::as_ref);
-            match decided.map(|plan| places::decided(plan, self.row, self.code)) {
+            match decided.map(|plan| by_type::decided(plan, self.row, self.code)) {
                 Some(Decided::Match) if negated => vec![Vec::new()],
                 Some(Decided::NoMatch) if !negated => vec![Vec::new()],
                 _ => Vec::new(),
