@@ -134,8 +134,9 @@ pub fn compares_with_many_texts(t: &mut Test) {
 }
 
 pub fn follows_a_change_of_texts(t: &mut Test) {
-    for _ in 0..3 {
-        for (own, other) in [("/no/a", "/no/b"), ("/no/b", "/no/a")] {
+    // Three, so that each one is in both sieves.
+    for _ in 0..2 {
+        for (own, other) in [("/no/a", "/no/b"), ("/no/b", "/no/c"), ("/no/c", "/no/a")] {
             assert_takes(t, &format!("evt.rawarg.path = {own}"), &[(own, true), (other, false)]);
         }
     }
