@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "flight/disk.rs"]
+mod disk;
 #[path = "flight/longer.rs"]
 mod longer;
 #[path = "flight/memory.rs"]
@@ -46,6 +48,7 @@ fn flight(folder: &Path, seconds: u64) -> Config {
         time: Duration::from_secs(seconds),
         bytes: Flight::BYTES,
         longer: None,
+        on_disk: None,
         after: Duration::ZERO,
         dumps_per_hour: 60,
         triggers: Vec::new(),

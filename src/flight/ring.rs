@@ -15,6 +15,8 @@ pub struct Ring {
     /// How much of it stays free while no dump is on its way, in bytes.
     reserve: u64,
     gauge: Gauge,
+    /// How many segments have been taken out.
+    left: u64,
     /// The memory of the segments in the ring, in bytes, and their events.
     bytes: u64,
     events: u64,
@@ -33,6 +35,7 @@ impl Ring {
             limit,
             reserve: limit / 8,
             gauge: Gauge::default(),
+            left: 0,
             bytes: 0,
             events: 0,
             early: VecDeque::new(),
@@ -60,6 +63,7 @@ impl Ring {
     /// Takes out the oldest segment.
     pub fn pop(&mut self) -> Option<Arc<Segment>> {
         let segment = self.segments.pop_front()?;
+        self.left += 1;
         self.bytes -= segment.size();
         self.events -= segment.events();
         Some(segment)
@@ -79,6 +83,16 @@ impl Ring {
     /// Returns the segments, the oldest first.
     pub fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.segments.iter()
+    }
+
+    /// Returns how many segments have been taken out so far.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Returns the number of events of the segments.
+    pub fn events(&self) -> u64 {
+        self.events
     }
 
     /// Returns the time of the first event, in ns since the epoch.

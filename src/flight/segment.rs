@@ -26,6 +26,11 @@ pub struct Segment {
 impl Segment {
     /// Makes a segment of blocks.
     pub fn new(bytes: Vec<u8>, balance: Verdict, gauge: &Gauge) -> Segment {
+        Segment::of_size(bytes, balance, gauge, 0)
+    }
+
+    /// Makes a segment of blocks that counts at least as `least` bytes.
+    pub fn of_size(bytes: Vec<u8>, balance: Verdict, gauge: &Gauge, least: usize) -> Segment {
         let (mut changing, mut first, mut latest) = (Vec::new(), u64::MAX, 0);
         for block in EventBlocks::new(&bytes) {
             if may_change(block.ty()) {
@@ -36,7 +41,8 @@ impl Segment {
         }
         changing.shrink_to_fit();
         let size = bytes.capacity() + changing.capacity() * size_of::<u32>() + size_of::<Segment>();
-        Segment { bytes, changing, first: first.min(latest), latest, balance, counted: gauge.count(size) }
+        let counted = gauge.count(size.max(least));
+        Segment { bytes, changing, first: first.min(latest), latest, balance, counted }
     }
 
     /// Returns the part that a chunk has in the balance.

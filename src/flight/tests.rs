@@ -1,5 +1,6 @@
 //! The window without a recording: when events leave it, which dumps there are, and what becomes of them.
 
+mod disk;
 mod state;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{window::Window, *};
+use super::{disk::usual_path, window::Window, *};
 use crate::output::{Output, OutputTotals, Target, WriterThread};
 use scap::{
     events::event_by_program,
@@ -29,6 +30,7 @@ fn flight() -> Flight {
         time: Duration::from_secs(10),
         bytes: Flight::LEAST,
         longer: None,
+        on_disk: None,
         after: Duration::ZERO,
         dumps_per_hour: 100,
         triggers: Vec::new(),
@@ -55,10 +57,17 @@ impl Fed {
         let folder = tempfile::tempdir().unwrap();
         let pattern = Pattern::parse(&folder.path().join("a.scap")).unwrap();
         let shelf = Shelf::open(pattern, &Series::default(), false).unwrap();
+        let file = flight.on_disk.is_some().then(|| {
+            let path = usual_path(folder.path());
+            save::make_room(&path, &flight, &shelf).unwrap()
+        });
+        Fed::over(folder, Window::new(flight, shelf, file), machine)
+    }
+
+    fn over(folder: TempDir, window: Window, machine: &MachineState) -> Fed {
         let output = Output::create(Target::File(folder.path().join("unused")), false).unwrap();
         let chunks = WriterThread::spawn(output, 1, 1 << 20).unwrap();
-        let mut fed =
-            Fed { folder, window: Box::new(Window::new(flight, shelf)), chunks, now: 1000 * SECOND };
+        let mut fed = Fed { folder, window: Box::new(window), chunks, now: 1000 * SECOND };
         let mut state = Vec::new();
         write_state(&mut state, machine).unwrap();
         fed.put(&state, 0);

@@ -154,7 +154,7 @@ impl Writer {
                     let Some(begun) = draft.take() else { continue };
                     let Draft { file, next, ends, put } = begun;
                     let bytes = file.bytes();
-                    return match self.shelf.close(file, balance, (dump.began, at)) {
+                    return match self.shelf.close(file, balance, None, (dump.began, at)) {
                         Ok(()) => Ok(Outcome::Whole(bytes)),
                         Err(failed) => {
                             let (file, error) = *failed;
