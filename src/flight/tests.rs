@@ -79,6 +79,7 @@ impl Fed {
         chunk.bytes.extend_from_slice(blocks);
         chunk.events = events;
         self.window.put(&mut chunk).unwrap();
+        self.await_disk();
         chunk.bytes.clear();
         chunk.events = 0;
         self.chunks.submit(chunk).unwrap();

@@ -130,20 +130,26 @@ impl LeftWindow {
         let head = &self.0.head;
         let latest = kept.iter().chain(rest).map(|record| record.header.latest).max().unwrap_or(0);
         let is_over = |record: &Record, time: u64| record.header.latest < latest.saturating_sub(time);
-        let mut pass = |records: &[Record], time: u64| -> io::Result<usize> {
-            let over = records.iter().take_while(|record| is_over(record, time)).count();
-            for record in &records[..over] {
-                if let Some((_, blocks)) = self.0.read(record)? {
-                    tail.pass(&Segment::new(blocks, Verdict::default(), &Gauge::default()));
+        // It stops where something is missing: the capture has to say that, as names may be wrong from there on.
+        let mut pass = |records: &[Record], time: u64, mut until: Option<u64>| -> io::Result<usize> {
+            for (over, record) in records.iter().enumerate() {
+                let Header { before, events, .. } = record.header;
+                if !is_over(record, time) || until.is_some_and(|until| until != before) {
+                    return Ok(over);
                 }
+                let Some((_, blocks)) = self.0.read(record)? else { return Ok(over) };
+                tail.pass(&Segment::new(blocks, Verdict::default(), &Gauge::default()));
+                until = Some(before.saturating_add(events));
             }
-            Ok(over)
+            Ok(records.len())
         };
-        let over = pass(kept, head.longer)?;
+        let over = pass(kept, head.longer, None)?;
         // What is kept longer begins before the window: all of that is needed for names.
         let kept = &kept[over..];
-        let over = if kept.is_empty() { pass(rest, head.time)? } else { 0 };
-        let (rest, until) = (&rest[over..], until.filter(|_| over == 0));
+        let over = if kept.is_empty() { pass(rest, head.time, until)? } else { 0 };
+        let end = |record: &Record| record.header.before.saturating_add(record.header.events);
+        let (passed, rest) = rest.split_at(over);
+        let until = passed.last().map(end).or(until);
         let mut parts = Vec::new();
         self.add(kept, None, &mut parts)?;
         self.add(rest, until, &mut parts)?;
