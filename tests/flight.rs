@@ -47,6 +47,7 @@ fn flight(folder: &Path, seconds: u64) -> Config {
     let flight = Flight {
         time: Duration::from_secs(seconds),
         bytes: Flight::BYTES,
+        is_packed: false,
         longer: None,
         on_disk: None,
         after: Duration::ZERO,

@@ -23,6 +23,9 @@ pub(super) struct FlightArgs {
     /// rotate options do nothing. SIGUSR1 asks for one, and so does `scapd ctl dump`
     #[arg(long, value_name = "TIME[,SIZE]", value_parser = parse_keep, help_heading = FLIGHT)]
     keep: Option<Kept>,
+    /// Pack older events in memory (LZ4), on a thread of its own: two to five times as many fit into SIZE
+    #[arg(long, requires = "keep", conflicts_with = "keep_on_disk", help_heading = FLIGHT)]
+    keep_packed: bool,
     /// Keep what matches this filter for a longer TIME than everything else, in at most SIZE more memory [default: 64M], e.g.
     /// 'evt.type in (execve, connect):10m'. What changes the state of the machine (processes, descriptors) is kept with it, so
     /// that names are right
@@ -67,6 +70,7 @@ impl FlightArgs {
     pub fn flight(self) -> Option<Flight> {
         let FlightArgs {
             keep,
+            keep_packed,
             keep_longer,
             keep_on_disk,
             trigger,
@@ -79,6 +83,7 @@ impl FlightArgs {
         Some(Flight {
             time,
             bytes,
+            is_packed: keep_packed,
             longer: keep_longer,
             on_disk: keep_on_disk,
             after,

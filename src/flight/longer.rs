@@ -82,7 +82,7 @@ impl Longer {
         }
         let Longer { watcher, open, latest, .. } = self;
         let (mut kept, mut late) = (0, 0);
-        watcher.look(&segment.bytes, |block, moment, matchers| {
+        watcher.look(&segment.blocks(), |block, moment, matchers| {
             let is_notice = block.event.ty() == NOTIFICATION;
             let matches = matchers.iter_mut().any(|matcher| matcher.matches(moment.event().ty(), moment));
             if !(matches || is_notice || moment.machine.has_changed()) {

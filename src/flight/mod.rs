@@ -19,6 +19,7 @@ mod disk;
 mod dump;
 mod gauge;
 mod longer;
+mod packer;
 mod pressure;
 mod rate;
 mod ring;
@@ -53,6 +54,8 @@ pub struct Flight {
     pub time: Duration,
     /// The most memory for them, in bytes.
     pub bytes: u64,
+    /// Whether older events are packed, so that more of them fit.
+    pub is_packed: bool,
     /// What is kept longer than that.
     pub longer: Option<KeepLonger>,
     /// The file in which all of that is kept, too, so that it is there after the recorder was killed.
@@ -110,6 +113,8 @@ impl Flight {
     pub const BYTES: u64 = 256 << 20;
     /// The least memory that makes sense, in bytes: some of the recorder's buffers.
     pub const LEAST: u64 = 4 << 20;
+    /// The same if older events are packed: some are then there twice.
+    pub const LEAST_PACKED: u64 = 16 << 20;
 }
 
 /// A flight recorder before it begins. Nothing has been changed yet.

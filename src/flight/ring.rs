@@ -2,7 +2,12 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{gauge::Gauge, ns, segment::Segment, status::KeptStatus};
+use super::{
+    gauge::Gauge,
+    ns,
+    segment::{Packed, Segment},
+    status::KeptStatus,
+};
 
 /// The last segments. Whoever takes one out says what becomes of it.
 #[derive(Debug)]
@@ -51,6 +56,21 @@ impl Ring {
     /// Keeps an eighth free for the next dump, and room for the state that it has, of so many bytes.
     pub fn reserve_for(&mut self, state: usize) {
         self.reserve = (self.limit / 8 + state as u64).min(self.limit / 2);
+    }
+
+    /// Puts a packed segment in the place of the one with this number, if that is still there.
+    pub fn replace(&mut self, number: u64, packed: Packed) {
+        let place = number.checked_sub(self.left).and_then(|place| usize::try_from(place).ok());
+        let Some(segment) = place.and_then(|place| self.segments.get_mut(place)) else { return };
+        self.bytes -= segment.size();
+        *segment = Arc::new(segment.with(packed, &self.gauge));
+        self.bytes += segment.size();
+    }
+
+    /// Returns the segment with this number, if it is there and not the newest.
+    pub fn older(&self, number: u64) -> Option<Arc<Segment>> {
+        let place = usize::try_from(number.checked_sub(self.left)?).ok()?;
+        self.segments.get(place).filter(|_| place + 1 < self.segments.len()).cloned()
     }
 
     /// Adds the newest segment.

@@ -1,6 +1,7 @@
 //! The window without a recording: when events leave it, which dumps there are, and what becomes of them.
 
 mod disk;
+mod packed;
 mod state;
 
 use std::{
@@ -29,6 +30,7 @@ fn flight() -> Flight {
     Flight {
         time: Duration::from_secs(10),
         bytes: Flight::LEAST,
+        is_packed: false,
         longer: None,
         on_disk: None,
         after: Duration::ZERO,

@@ -17,6 +17,7 @@ use super::{
     dump::Dump,
     longer::Longer,
     ns,
+    packer::Packer,
     ring::Ring,
     segment::Segment,
     tail::Tail,
@@ -50,6 +51,8 @@ pub struct Window {
     /// The file for all of that, before the recording has begun; then what writes it.
     file: Option<WindowFile>,
     disk: Option<OnDisk>,
+    /// What packs older segments; `None` if nothing does.
+    packer: Option<Packer>,
     /// Memory of a segment that has left, to be used again.
     spare: Option<Vec<u8>>,
     /// The time of the last event, in ns since the epoch, and when it came.
@@ -96,6 +99,7 @@ impl Window {
             longer: None,
             file,
             disk: None,
+            packer: None,
             spare: None,
             latest: 0,
             heard: Instant::now(),
@@ -128,6 +132,11 @@ impl Window {
         self.longer = self.flight.longer.as_ref().map(|keep| Longer::new(keep, &state));
         self.tail = Some(tail);
         self.begin_file()?;
+        if self.flight.is_packed {
+            let packer = Packer::start(self.ring.gauge());
+            self.packer =
+                Some(packer.map_err(|source| OutputError::Thread { target: self.target(), source })?);
+        }
         let writer =
             Writer { shelf: self.shelf.clone(), report: self.report.clone(), closing: self.closing.clone() };
         let (sender, dumps) = channel();
@@ -236,6 +245,10 @@ impl Window {
         }
         self.dumps.retain(|dump| !dump.is_over());
         self.pass_time(now);
+        if let Some(packer) = &mut self.packer {
+            // A dump has segments as they are: packed, they would be there twice.
+            packer.work(&mut self.ring, self.dumps.is_empty());
+        }
         self.make_room();
         self.write_file();
         let (window, longer) = (self.ring.status(), self.longer.as_ref().map(Longer::status));
@@ -304,8 +317,8 @@ impl Window {
             self.ring.note_early(&segment, gone);
         }
         // Nobody else needs it: the next chunk gets its memory.
-        if let Ok(Segment { bytes, .. }) = Arc::try_unwrap(segment) {
-            self.spare = Some(bytes).filter(|bytes| bytes.capacity() > 0);
+        if let Some(memory) = Arc::try_unwrap(segment).ok().and_then(Segment::into_memory) {
+            self.spare = Some(memory);
         }
     }
 
@@ -419,6 +432,7 @@ impl ChunkSink for Window {
         if let Some(disk) = self.disk.take() {
             disk.close(self.is_over);
         }
+        self.packer = None;
         self.ring.clear();
         self.longer = None;
         if let Some((sender, thread)) = self.thread.take() {

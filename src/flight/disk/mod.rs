@@ -323,7 +323,7 @@ impl OnDisk {
             kind,
             number,
             lead: lead.len() as u64,
-            blocks: segment.bytes.len() as u64,
+            blocks: segment.blocks().len() as u64,
             first: segment.first,
             latest: segment.latest,
             before,

@@ -76,13 +76,14 @@ impl Work {
     }
 
     fn job(&self, job: &Job, since: &mut u64) {
-        let held;
+        let (held, plain);
         let (blocks, is_state) = match &job.blocks {
             Blocks::Own { blocks, .. } => (&blocks[..], true),
             Blocks::Of(segment) => match segment.upgrade() {
                 Some(segment) => {
                     held = segment;
-                    (&held.bytes[..], false)
+                    plain = held.blocks();
+                    (&plain[..], false)
                 }
                 None => {
                     self.done.skipped.fetch_add(job.header.events, Relaxed);

@@ -34,6 +34,18 @@ impl Fed {
         self.event(100, "openat_x", &[("fd", Value::Fd(fd)), ("dirfd", Value::Fd(-100)), name]);
     }
 
+    /// Opens a file with a name that is easily packed, and has that be the case.
+    pub(super) fn large(&mut self, fd: i64) {
+        self.open(20 + fd, &"/deep".repeat(700));
+        let segments = |fed: &Fed| fed.status().window.bytes;
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let before = segments(self);
+        while segments(self) >= before && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+            self.window.tick();
+        }
+    }
+
     pub(super) fn rename(&mut self, name: &str) {
         let values = [("option", Value::Enum(15)), ("arg2_str", Value::Text(name.as_bytes()))];
         self.event(100, "prctl_x", &[&[("res", Value::Errno(0))], &values[..]].concat());
