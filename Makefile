@@ -131,7 +131,7 @@ RATE     ?= 300000
 test-flight: setup-readers ## keep the last minute of a loaded service that fails, stalls and dies; then a hundred dumps with little memory (DURATION=10m)
 	SCAPD_TEST_SECONDS=$(WINDOW) SCAPD_TEST_RATE=$(RATE) SCAPD_TEST_READER='$(CURDIR)/scripts/reader.sh sid' \
 	SCAPD_TEST_DURATION=$(DURATION) SCAPD_TEST_TRIGGERS=100 \
-		$(RUNNER) cargo test --locked --release --test flight -- --nocapture service:: memory::
+		$(RUNNER) cargo test --locked --release --test flight -- --nocapture service:: disk:: memory::
 
 .PHONY: test-strace
 test-strace: build ## compare scapd with strace, call by call: a compiler, strace's tests, Python's, stress-ng (twenty minutes)
@@ -208,7 +208,7 @@ bench-merge: bench-build ## measure the merge over 2 to 512 rings (BENCH=--write
 
 bench-flight: bench-build ## measure the recorder with --keep beside recording to disk and to /dev/null (BENCH=--write-results)
 	$(ROOT) target/release/scapd-bench run --generators getppid,access,open-close,read-write,fork-exec,mix \
-		--contenders scapd,scapd-null,scapd-keep,scapd-trigger,scapd-longer --rounds 7 --time 1500 $(BENCH)
+		--contenders scapd,scapd-null,scapd-keep,scapd-trigger,scapd-longer,scapd-on-disk --rounds 7 --time 1500 $(BENCH)
 
 # Other readers: those of setup-readers, otherwise those that are installed.
 READER = $(CURDIR)/scripts/reader.sh sid

@@ -9,6 +9,7 @@ use std::{
 use crate::{
     daemon::{Ended, config::Mistakes},
     export::ExportError,
+    flight::OnDiskError,
     merge,
     output::{OutputError, PatternError},
     print::PrintError,
@@ -126,6 +127,14 @@ pub fn code(error: &anyhow::Error) -> ExitCode {
         }
         if let Some(RepairError::Exists { .. } | RepairError::Write { .. }) = cause.downcast_ref() {
             return Some(OUTPUT);
+        }
+        if let Some(on_disk) = cause.downcast_ref::<OnDiskError>() {
+            return Some(match on_disk {
+                OnDiskError::Version { .. } | OnDiskError::Damaged { .. } | OnDiskError::NoState { .. } => {
+                    INPUT
+                }
+                _ => OUTPUT,
+            });
         }
         match cause.downcast_ref::<ReadError>()? {
             // Nothing is wrong with the capture.

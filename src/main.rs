@@ -13,7 +13,7 @@ use scapd::{
     bench, check,
     cli::{self, Cli, Command, Generated, Listed, Measured, RecordArgs, Source, TraceArgs},
     daemon::{self, config::Wanted, control},
-    escape, exit, export, generate, list, merge,
+    escape, exit, export, flight, generate, list, merge,
     output::{OutputError, Target},
     print, read, record, repair, report, signals, trace, verify,
 };
@@ -149,7 +149,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Repair(args) => {
             let file = args.file.clone();
-            repair::repair(&file, &args.into())?.write(&file, &mut out)?;
+            let place = args.into();
+            match flight::repair(&file, &place)? {
+                Some(saved) => saved.write(&file, &mut out)?,
+                None => repair::repair(&file, &place)?.write(&file, &mut out)?,
+            }
         }
         Command::Check(args) => {
             let usable = check::run(args.attach(), cli.verbose > 0, &mut out)?;

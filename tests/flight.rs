@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "flight/disk.rs"]
+mod disk;
 #[path = "flight/longer.rs"]
 mod longer;
 #[path = "flight/memory.rs"]
@@ -45,7 +47,9 @@ fn flight(folder: &Path, seconds: u64) -> Config {
     let flight = Flight {
         time: Duration::from_secs(seconds),
         bytes: Flight::BYTES,
+        is_packed: false,
         longer: None,
+        on_disk: None,
         after: Duration::ZERO,
         dumps_per_hour: 60,
         triggers: Vec::new(),

@@ -151,6 +151,34 @@ fn links_in_the_place_of_what_is_written() {
 }
 
 #[test]
+fn links_in_the_place_of_the_window() {
+    let scene = Scene::new();
+    let window = scene.path("scapd.window");
+    let refused = |says: &str| {
+        let (code, said) = record(&["--keep", "10s", "--keep-on-disk"], &scene.path("a.scap"));
+        assert!(code == Some(5) && said.contains(says), "{code:?}: {said}");
+        scene.assert_no_harm();
+    };
+    as_attacker(|| symlink(&scene.victim, &window).unwrap());
+    refused("cannot open");
+    fs::remove_file(&window).unwrap();
+    as_attacker(|| mkfifo(&window));
+    refused("only this user may write");
+    fs::remove_file(&window).unwrap();
+    as_attacker(|| fs::write(&window, [1; 5000]).unwrap());
+    refused("only this user may write");
+    assert_eq!(fs::read(&window).unwrap(), [1; 5000]);
+    // A file of root's that others may write to.
+    chown(&window, Some(0), Some(0)).unwrap();
+    fs::set_permissions(&window, Permissions::from_mode(0o666)).unwrap();
+    refused("only this user may write");
+    fs::remove_file(&window).unwrap();
+    let (code, said) = record(&["--keep", "10s,4M", "--keep-on-disk"], &scene.path("a.scap"));
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!window.exists());
+}
+
+#[test]
 fn links_in_the_place_of_the_balance() {
     let scene = Scene::new();
     let (stats, capture) = (scene.path("stats"), scene.ours.join("x.scap"));

@@ -45,6 +45,8 @@ pub enum Contender {
     ScapdTrigger,
     /// the same as scapd-keep, and some events are kept longer
     ScapdLonger,
+    /// the same as scapd-keep, and the window is kept in a file, too
+    ScapdOnDisk,
     /// scapd trace, all calls of the generator's processes, as lines
     ScapdTrace,
     /// strace, all calls of the generator's processes
@@ -158,6 +160,7 @@ impl Contender {
             Contender::ScapdKeep => "scapd --keep",
             Contender::ScapdTrigger => "scapd --keep --trigger",
             Contender::ScapdLonger => "scapd --keep-longer",
+            Contender::ScapdOnDisk => "scapd --keep-on-disk",
             Contender::ScapdTrace => "scapd trace",
             Contender::Strace => "strace -f",
             Contender::StraceSeccomp => "strace --seccomp-bpf",
@@ -184,7 +187,8 @@ impl Contender {
 
     /// Returns whether the events are in a file at the end.
     pub fn leaves_file(self) -> bool {
-        let in_memory = [Contender::ScapdKeep, Contender::ScapdTrigger, Contender::ScapdLonger];
+        let in_memory =
+            [Contender::ScapdKeep, Contender::ScapdTrigger, Contender::ScapdLonger, Contender::ScapdOnDisk];
         ![Contender::None, Contender::ScapdNull].contains(&self) && !in_memory.contains(&self)
     }
 
@@ -255,6 +259,7 @@ impl Contender {
             Contender::ScapdKeep => scapd(job, &["--keep", WINDOW]),
             Contender::ScapdTrigger => scapd(job, &["--keep", WINDOW, "--trigger", TRIGGER]),
             Contender::ScapdLonger => scapd(job, &["--keep", WINDOW, "--keep-longer", LONGER]),
+            Contender::ScapdOnDisk => scapd(job, &["--keep", WINDOW, "--keep-on-disk"]),
             Contender::ScapdTrace => {
                 let mut command: Vec<OsString> = vec![job.scapd.program.clone().into()];
                 command.extend(text(&["trace", "-o", &capture, "--"]));

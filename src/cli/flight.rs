@@ -7,7 +7,7 @@ use clap::Args;
 use super::read::filter_of;
 use crate::{
     daemon::config::Section,
-    flight::{Flight, KeepLonger, Pressure, RateTrigger},
+    flight::{Flight, KeepLonger, KeepOnDisk, Pressure, RateTrigger},
     units::{parse_duration, parse_size, parse_span},
 };
 use scap::filter::Filter;
@@ -23,12 +23,20 @@ pub(super) struct FlightArgs {
     /// rotate options do nothing. SIGUSR1 asks for one, and so does `scapd ctl dump`
     #[arg(long, value_name = "TIME[,SIZE]", value_parser = parse_keep, help_heading = FLIGHT)]
     keep: Option<Kept>,
+    /// Pack older events in memory (LZ4), on a thread of its own: two to five times as many fit into SIZE
+    #[arg(long, requires = "keep", conflicts_with = "keep_on_disk", help_heading = FLIGHT)]
+    keep_packed: bool,
     /// Keep what matches this filter for a longer TIME than everything else, in at most SIZE more memory [default: 64M], e.g.
     /// 'evt.type in (execve, connect):10m'. What changes the state of the machine (processes, descriptors) is kept with it, so
     /// that names are right
     #[arg(long, value_name = "FILTER:TIME[,SIZE]", value_parser = parse_longer, requires = "keep",
           help_heading = FLIGHT)]
     keep_longer: Option<KeepLonger>,
+    /// Keep all of that also in a file, of a quarter more than SIZE, from which the next start, or `scapd repair`, makes a capture
+    /// after the recorder was killed [default FILE: scapd.window in the folder of the captures]
+    #[arg(long, value_name = "FILE", value_parser = parse_on_disk, num_args = 0..=1, require_equals = true,
+          default_missing_value = "", requires = "keep", help_heading = FLIGHT)]
+    keep_on_disk: Option<KeepOnDisk>,
     /// Write when an event matches this filter, e.g. 'evt.type = procexit and proc.name = postgres'; may be repeated
     #[arg(long, value_name = "FILTER", value_parser = filter_of, requires = "keep", help_heading = FLIGHT)]
     trigger: Vec<Filter>,
@@ -60,13 +68,24 @@ struct Kept {
 impl FlightArgs {
     /// Returns the flight recorder, or `None` for a usual recording.
     pub fn flight(self) -> Option<Flight> {
-        let FlightArgs { keep, keep_longer, trigger, trigger_rate, trigger_pressure, after, dumps_per_hour } =
-            self;
+        let FlightArgs {
+            keep,
+            keep_packed,
+            keep_longer,
+            keep_on_disk,
+            trigger,
+            trigger_rate,
+            trigger_pressure,
+            after,
+            dumps_per_hour,
+        } = self;
         let Kept { time, bytes } = keep?;
         Some(Flight {
             time,
             bytes,
+            is_packed: keep_packed,
             longer: keep_longer,
+            on_disk: keep_on_disk,
             after,
             dumps_per_hour,
             triggers: trigger,
@@ -85,6 +104,10 @@ fn parse_longer(text: &str) -> Result<KeepLonger, String> {
     let (filter, kept) = text.rsplit_once(':').ok_or(FORM)?;
     let Kept { time, bytes } = parse_kept(kept, KeepLonger::BYTES).map_err(|e| format!("{e}; {FORM}"))?;
     Ok(KeepLonger { filter: filter_of(filter)?, time, bytes })
+}
+
+fn parse_on_disk(text: &str) -> Result<KeepOnDisk, String> {
+    Ok(if text.is_empty() { KeepOnDisk::Beside } else { KeepOnDisk::At(text.into()) })
 }
 
 /// Parses `TIME[,SIZE]`.
@@ -150,6 +173,15 @@ mod tests {
         }
         assert!(parse_longer("evt.tpye = x:10m").unwrap_err().contains("evt.type"));
         assert!(flight(&["--keep-longer", "evt.type = connect:10m"]).unwrap_err().contains("--keep"));
+    }
+
+    #[test]
+    fn a_file_for_the_window_may_be_named() {
+        let on_disk = |arg: &[&str]| flight(&[&["--keep", "1m"], arg].concat()).unwrap().unwrap().on_disk;
+        assert_eq!(on_disk(&[]), None);
+        assert_eq!(on_disk(&["--keep-on-disk"]), Some(KeepOnDisk::Beside));
+        assert_eq!(on_disk(&["--keep-on-disk=/a b"]), Some(KeepOnDisk::At("/a b".into())));
+        assert!(flight(&["--keep-on-disk"]).unwrap_err().contains("--keep"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     confine::Confinement,
-    flight::KeptStatus,
+    flight::{DiskStatus, KeptStatus},
     record::{Handle, Status},
 };
 use scap::ledger::{Cause, Losses};
@@ -200,6 +200,25 @@ impl Numbers {
                 "scapd_longer_evicted",
                 "Events kept longer that left before their time, for want of memory",
                 evicted,
+            )?;
+        }
+        if let Some(DiskStatus { size, queued, written, skipped, is_failing }) = flight.disk {
+            family.gauge("scapd_window_file_bytes", "Size of the file in which the window is kept", size)?;
+            family.gauge(
+                "scapd_window_file_queued",
+                "Segments that wait to be written to that file",
+                queued,
+            )?;
+            family.counter("scapd_window_file_written_bytes", "Bytes written to that file", written)?;
+            family.counter(
+                "scapd_window_file_skipped",
+                "Events that are not in that file, as it could not be written, or not fast enough",
+                skipped,
+            )?;
+            family.gauge(
+                "scapd_window_file_failing",
+                "1 while that file cannot be written",
+                u64::from(is_failing),
             )?;
         }
         family.counter("scapd_triggers", "Triggers of dumps", flight.triggers)?;

@@ -20,7 +20,7 @@ use crate::{
     balance::ToJson,
     confine::Confinement,
     escape,
-    flight::{FlightStatus, KeptStatus},
+    flight::{DiskStatus, FlightStatus, KeptStatus},
     record::{self, Handle, PATIENCE, RequestError},
 };
 use scap::ledger::TriggerKind;
@@ -251,7 +251,8 @@ impl Service {
 }
 
 fn flight_status(status: &FlightStatus) -> Value {
-    let FlightStatus { window, longer, triggers, refused, dumps, written, failed, written_bytes } = status;
+    let FlightStatus { window, longer, disk, triggers, refused, dumps, written, failed, written_bytes } =
+        status;
     let KeptStatus { from, events, bytes, limit, evicted } = window;
     let mut value = json!({
         "from": from,
@@ -266,6 +267,9 @@ fn flight_status(status: &FlightStatus) -> Value {
         "failed": failed,
         "written_bytes": written_bytes,
     });
+    if let Some(DiskStatus { size, queued, written, skipped, is_failing }) = disk {
+        value["disk"] = json!({ "size": size, "queued": queued, "written": written, "skipped": skipped, "failing": is_failing });
+    }
     if let Some(KeptStatus { from, events, bytes, limit, evicted }) = longer {
         value["longer"] =
             json!({ "from": from, "events": events, "bytes": bytes, "limit": limit, "evicted": evicted });

@@ -1,7 +1,7 @@
 //! What is kept longer than the window: of what leaves it, the events that match a filter, and those that change the state of the
 //! machine, so that names stay right up to the window.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::{KeepLonger, KeptStatus, gauge::Counted, ns, ring::Ring, segment::Segment, watcher::Watcher};
 use scap::{
@@ -28,6 +28,12 @@ pub struct Longer {
     latest: u64,
     /// The size of a segment in bytes, and its time in ns.
     part: (usize, u64),
+    /// How many segments of the window it was given.
+    taken: u64,
+    /// The segments since the last call of `sealed`, each with what was taken by then.
+    sealed: Vec<(Weak<Segment>, u64)>,
+    /// What each segment counts as, at least.
+    takes: fn(usize) -> usize,
     /// The memory of the segment that still grows.
     _counted: Counted,
 }
@@ -56,9 +62,17 @@ impl Longer {
             open: Open::default(),
             latest: 0,
             part: (size, ns(*time / PARTS as u32).max(1)),
+            taken: 0,
+            sealed: Vec::new(),
+            takes: |_| 0,
             _counted: counted,
             ring,
         }
+    }
+
+    /// Sets what a segment of so many bytes counts as, at least.
+    pub fn set_takes(&mut self, takes: fn(usize) -> usize) {
+        self.takes = takes;
     }
 
     /// Takes a segment that leaves the window, `early` if before its time. Returns how many of its events are not kept.
@@ -68,7 +82,7 @@ impl Longer {
         }
         let Longer { watcher, open, latest, .. } = self;
         let (mut kept, mut late) = (0, 0);
-        watcher.look(&segment.bytes, |block, moment, matchers| {
+        watcher.look(&segment.blocks(), |block, moment, matchers| {
             let is_notice = block.event.ty() == NOTIFICATION;
             let matches = matchers.iter_mut().any(|matcher| matcher.matches(moment.event().ty(), moment));
             if !(matches || is_notice || moment.machine.has_changed()) {
@@ -89,6 +103,7 @@ impl Longer {
         if !early {
             self.pass(gone);
         }
+        self.taken += 1;
         if self.open.bytes.is_empty() && self.ring.first().is_none() {
             // Dumps begin later.
             self.open.balance = Verdict::default();
@@ -118,8 +133,20 @@ impl Longer {
         }
         let Open { mut bytes, balance, .. } = std::mem::take(&mut self.open);
         bytes.shrink_to_fit();
-        let segment = Segment::new(bytes, balance, self.ring.gauge());
-        self.ring.push(Arc::new(segment));
+        let least = (self.takes)(bytes.len());
+        let segment = Arc::new(Segment::of_size(bytes, balance, self.ring.gauge(), least));
+        self.sealed.push((Arc::downgrade(&segment), self.taken));
+        self.ring.push(segment);
+    }
+
+    /// Returns the segments since the last call, each with the number of segments of the window that had left by then.
+    pub fn sealed(&mut self) -> Vec<(Weak<Segment>, u64)> {
+        std::mem::take(&mut self.sealed)
+    }
+
+    /// Returns the filter.
+    pub fn filter(&self) -> &str {
+        &self.filter
     }
 
     /// Returns the balance of what has left the window since the last segment: nothing of it is kept.

@@ -15,12 +15,15 @@
 //! `longer` is there with `--keep-longer` only. It has a machine of its own, which is that at the window's first event: its filter
 //! is asked about what leaves the window. As it keeps all that changes the state, a dump that begins with it has right names.
 
+mod disk;
 mod dump;
 mod gauge;
 mod longer;
+mod packer;
 mod pressure;
 mod rate;
 mod ring;
+mod save;
 mod segment;
 mod status;
 mod tail;
@@ -32,14 +35,16 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::confine::Confinement;
-use crate::output::{ChunkSink, OutputError, Pattern, Series, Shelf};
+use crate::output::{ChunkSink, Pattern, Series, Shelf};
 use scap::filter::Filter;
 
+pub use disk::OnDiskError;
 pub use pressure::{Pressure, PressureError, PressureWatch, Resource, Waiters};
-pub use status::{FlightStatus, KeptStatus, Report};
+pub use save::{SavedReport, repair};
+pub use status::{DiskStatus, FlightStatus, KeptStatus, Report};
 use window::Window;
 
 /// What a flight recorder keeps, and when it writes.
@@ -49,8 +54,12 @@ pub struct Flight {
     pub time: Duration,
     /// The most memory for them, in bytes.
     pub bytes: u64,
+    /// Whether older events are packed, so that more of them fit.
+    pub is_packed: bool,
     /// What is kept longer than that.
     pub longer: Option<KeepLonger>,
+    /// The file in which all of that is kept, too, so that it is there after the recorder was killed.
+    pub on_disk: Option<KeepOnDisk>,
     /// How long a dump goes on after its trigger, if the trigger does not say.
     pub after: Duration,
     /// The most dumps in an hour.
@@ -79,6 +88,15 @@ impl KeepLonger {
     pub const BYTES: u64 = 64 << 20;
 }
 
+/// The file in which a window is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeepOnDisk {
+    /// `scapd.window` in the folder of the dumps.
+    Beside,
+    /// This one.
+    At(PathBuf),
+}
+
 /// As many events that match a filter, within a time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RateTrigger {
@@ -95,6 +113,8 @@ impl Flight {
     pub const BYTES: u64 = 256 << 20;
     /// The least memory that makes sense, in bytes: some of the recorder's buffers.
     pub const LEAST: u64 = 4 << 20;
+    /// The same if older events are packed: some are then there twice.
+    pub const LEAST_PACKED: u64 = 16 << 20;
 }
 
 /// A flight recorder before it begins. Nothing has been changed yet.
@@ -107,18 +127,29 @@ pub struct ReservedFlight {
 }
 
 impl ReservedFlight {
-    /// Checks that dumps can be written.
+    /// Checks that dumps can be written, and that the window can be kept in its file, if it has one.
     ///
     /// # Errors
-    /// [`OutputError::Create`] if they cannot.
+    /// [`OutputError::Create`](crate::output::OutputError::Create), [`OnDiskError`].
     pub fn new(
         flight: Flight,
         pattern: Pattern,
         series: &Series,
         compress: bool,
-    ) -> Result<ReservedFlight, OutputError> {
+    ) -> anyhow::Result<ReservedFlight> {
         Shelf::check(&pattern)?;
-        Ok(ReservedFlight { flight, pattern, series: series.clone(), compress })
+        let reserved = ReservedFlight { flight, pattern, series: series.clone(), compress };
+        if let Some(path) = reserved.path_on_disk() {
+            disk::check(&path)?;
+        }
+        Ok(reserved)
+    }
+
+    fn path_on_disk(&self) -> Option<PathBuf> {
+        Some(match self.flight.on_disk.as_ref()? {
+            KeepOnDisk::Beside => disk::usual_path(self.pattern.dir()),
+            KeepOnDisk::At(path) => path.clone(),
+        })
     }
 
     /// Has the kernel tell when tasks wait. Call it before the thread gives up its rights.
@@ -130,13 +161,17 @@ impl ReservedFlight {
     }
 
     /// Begins, and returns what takes the chunks of a recording, with its report. From now on files are closed, repaired and
-    /// deleted.
+    /// deleted; a window that a recorder left on disk is first made into a capture.
     ///
     /// # Errors
-    /// [`OutputError::Thread`] if no thread can be started.
-    pub fn begin(self) -> Result<(Box<dyn ChunkSink>, Report), OutputError> {
-        let shelf = Shelf::open(self.pattern, &self.series, self.compress)?;
-        let window = Window::new(self.flight, shelf);
+    /// [`OutputError`](crate::output::OutputError) if no thread can be started, or if the window that was left on disk cannot be
+    /// written as a capture; [`OnDiskError`] if the window cannot be kept there.
+    pub fn begin(self) -> anyhow::Result<(Box<dyn ChunkSink>, Report)> {
+        let path = self.path_on_disk();
+        let ReservedFlight { flight, pattern, series, compress } = self;
+        let shelf = Shelf::open(pattern, &series, compress)?;
+        let file = path.map(|path| save::make_room(&path, &flight, &shelf)).transpose()?;
+        let window = Window::new(flight, shelf, file);
         let report = window.report();
         Ok((Box::new(window), report))
     }

@@ -2,7 +2,12 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{gauge::Gauge, ns, segment::Segment, status::KeptStatus};
+use super::{
+    gauge::Gauge,
+    ns,
+    segment::{Packed, Segment},
+    status::KeptStatus,
+};
 
 /// The last segments. Whoever takes one out says what becomes of it.
 #[derive(Debug)]
@@ -15,6 +20,8 @@ pub struct Ring {
     /// How much of it stays free while no dump is on its way, in bytes.
     reserve: u64,
     gauge: Gauge,
+    /// How many segments have been taken out.
+    left: u64,
     /// The memory of the segments in the ring, in bytes, and their events.
     bytes: u64,
     events: u64,
@@ -33,6 +40,7 @@ impl Ring {
             limit,
             reserve: limit / 8,
             gauge: Gauge::default(),
+            left: 0,
             bytes: 0,
             events: 0,
             early: VecDeque::new(),
@@ -50,6 +58,21 @@ impl Ring {
         self.reserve = (self.limit / 8 + state as u64).min(self.limit / 2);
     }
 
+    /// Puts a packed segment in the place of the one with this number, if that is still there.
+    pub fn replace(&mut self, number: u64, packed: Packed) {
+        let place = number.checked_sub(self.left).and_then(|place| usize::try_from(place).ok());
+        let Some(segment) = place.and_then(|place| self.segments.get_mut(place)) else { return };
+        self.bytes -= segment.size();
+        *segment = Arc::new(segment.with(packed, &self.gauge));
+        self.bytes += segment.size();
+    }
+
+    /// Returns the segment with this number, if it is there and not the newest.
+    pub fn older(&self, number: u64) -> Option<Arc<Segment>> {
+        let place = usize::try_from(number.checked_sub(self.left)?).ok()?;
+        self.segments.get(place).filter(|_| place + 1 < self.segments.len()).cloned()
+    }
+
     /// Adds the newest segment.
     pub fn push(&mut self, segment: Arc<Segment>) {
         self.bytes += segment.size();
@@ -60,6 +83,7 @@ impl Ring {
     /// Takes out the oldest segment.
     pub fn pop(&mut self) -> Option<Arc<Segment>> {
         let segment = self.segments.pop_front()?;
+        self.left += 1;
         self.bytes -= segment.size();
         self.events -= segment.events();
         Some(segment)
@@ -79,6 +103,16 @@ impl Ring {
     /// Returns the segments, the oldest first.
     pub fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.segments.iter()
+    }
+
+    /// Returns how many segments have been taken out so far.
+    pub fn left(&self) -> u64 {
+        self.left
+    }
+
+    /// Returns the number of events of the segments.
+    pub fn events(&self) -> u64 {
+        self.events
     }
 
     /// Returns the time of the first event, in ns since the epoch.

@@ -17,6 +17,21 @@ pub struct KeptStatus {
     pub evicted: u64,
 }
 
+/// The file in which a window is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskStatus {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Segments and states that wait to be written.
+    pub queued: u64,
+    /// Bytes written to it since the start.
+    pub written: u64,
+    /// Events that it lacks, since the start: the disk failed, or was too slow.
+    pub skipped: u64,
+    /// Whether the last write failed.
+    pub is_failing: bool,
+}
+
 /// The state of a flight recorder. Counts are from its start.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FlightStatus {
@@ -24,6 +39,8 @@ pub struct FlightStatus {
     pub window: KeptStatus,
     /// What is kept longer, if anything is.
     pub longer: Option<KeptStatus>,
+    /// The file in which they are kept, too, if there is one.
+    pub disk: Option<DiskStatus>,
     /// Triggers so far.
     pub triggers: u64,
     /// Of these, triggers without a dump, as there were too many in an hour.

@@ -1,5 +1,7 @@
 //! The window without a recording: when events leave it, which dumps there are, and what becomes of them.
 
+mod disk;
+mod packed;
 mod state;
 
 use std::{
@@ -11,7 +13,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{window::Window, *};
+use super::{disk::usual_path, window::Window, *};
 use crate::output::{Output, OutputTotals, Target, WriterThread};
 use scap::{
     events::event_by_program,
@@ -28,7 +30,9 @@ fn flight() -> Flight {
     Flight {
         time: Duration::from_secs(10),
         bytes: Flight::LEAST,
+        is_packed: false,
         longer: None,
+        on_disk: None,
         after: Duration::ZERO,
         dumps_per_hour: 100,
         triggers: Vec::new(),
@@ -55,10 +59,17 @@ impl Fed {
         let folder = tempfile::tempdir().unwrap();
         let pattern = Pattern::parse(&folder.path().join("a.scap")).unwrap();
         let shelf = Shelf::open(pattern, &Series::default(), false).unwrap();
+        let file = flight.on_disk.is_some().then(|| {
+            let path = usual_path(folder.path());
+            save::make_room(&path, &flight, &shelf).unwrap()
+        });
+        Fed::over(folder, Window::new(flight, shelf, file), machine)
+    }
+
+    fn over(folder: TempDir, window: Window, machine: &MachineState) -> Fed {
         let output = Output::create(Target::File(folder.path().join("unused")), false).unwrap();
         let chunks = WriterThread::spawn(output, 1, 1 << 20).unwrap();
-        let mut fed =
-            Fed { folder, window: Box::new(Window::new(flight, shelf)), chunks, now: 1000 * SECOND };
+        let mut fed = Fed { folder, window: Box::new(window), chunks, now: 1000 * SECOND };
         let mut state = Vec::new();
         write_state(&mut state, machine).unwrap();
         fed.put(&state, 0);
@@ -70,6 +81,7 @@ impl Fed {
         chunk.bytes.extend_from_slice(blocks);
         chunk.events = events;
         self.window.put(&mut chunk).unwrap();
+        self.await_disk();
         chunk.bytes.clear();
         chunk.events = 0;
         self.chunks.submit(chunk).unwrap();

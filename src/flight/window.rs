@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
         mpsc::{Sender, channel},
     },
@@ -12,8 +12,17 @@ use std::{
 };
 
 use super::{
-    Flight, Report, dump::Dump, longer::Longer, ns, ring::Ring, segment::Segment, tail::Tail,
-    trigger::Triggers, writer::Writer,
+    Flight, Report,
+    disk::{OnDisk, WindowFile},
+    dump::Dump,
+    longer::Longer,
+    ns,
+    packer::Packer,
+    ring::Ring,
+    segment::Segment,
+    tail::Tail,
+    trigger::Triggers,
+    writer::Writer,
 };
 use crate::output::{Chunk, ChunkSink, OutputError, OutputTotals, SeriesReport, Shelf, Target};
 use scap::{
@@ -39,6 +48,11 @@ pub struct Window {
     ring: Ring,
     /// What is kept of the segments that have left the window; `None` if nothing is.
     longer: Option<Longer>,
+    /// The file for all of that, before the recording has begun; then what writes it.
+    file: Option<WindowFile>,
+    disk: Option<OnDisk>,
+    /// What packs older segments; `None` if nothing does.
+    packer: Option<Packer>,
     /// Memory of a segment that has left, to be used again.
     spare: Option<Vec<u8>>,
     /// The time of the last event, in ns since the epoch, and when it came.
@@ -55,6 +69,8 @@ pub struct Window {
     told: bool,
     thread: Option<(Sender<Arc<Dump>>, JoinHandle<()>)>,
     closing: Arc<AtomicBool>,
+    /// Whether the recording has ended as it should.
+    is_over: bool,
 }
 
 /// A dump that still takes segments.
@@ -69,7 +85,7 @@ struct Open {
 }
 
 impl Window {
-    pub fn new(flight: Flight, shelf: Shelf) -> Window {
+    pub fn new(flight: Flight, shelf: Shelf, file: Option<WindowFile>) -> Window {
         let report = Report::default();
         let ring = Ring::new(flight.time, flight.bytes);
         report.change(|status| status.window = ring.status());
@@ -81,6 +97,9 @@ impl Window {
             tail: None,
             ring,
             longer: None,
+            file,
+            disk: None,
+            packer: None,
             spare: None,
             latest: 0,
             heard: Instant::now(),
@@ -91,6 +110,7 @@ impl Window {
             told: false,
             thread: None,
             closing: Arc::default(),
+            is_over: false,
         }
     }
 
@@ -111,6 +131,12 @@ impl Window {
         self.triggers.start(&state);
         self.longer = self.flight.longer.as_ref().map(|keep| Longer::new(keep, &state));
         self.tail = Some(tail);
+        self.begin_file()?;
+        if self.flight.is_packed {
+            let packer = Packer::start(self.ring.gauge());
+            self.packer =
+                Some(packer.map_err(|source| OutputError::Thread { target: self.target(), source })?);
+        }
         let writer =
             Writer { shelf: self.shelf.clone(), report: self.report.clone(), closing: self.closing.clone() };
         let (sender, dumps) = channel();
@@ -120,6 +146,43 @@ impl Window {
             .map_err(|source| OutputError::Thread { target: self.target(), source })?;
         self.thread = Some((sender, thread));
         Ok(())
+    }
+
+    /// Begins to write the file, with the state of the machine.
+    fn begin_file(&mut self) -> Result<(), OutputError> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let sizes = [self.flight.bytes, self.flight.longer.as_ref().map_or(0, |longer| longer.bytes)];
+        let filter = self.longer.as_ref().map(Longer::filter);
+        let disk = OnDisk::start(file, sizes, filter, self.ring.gauge());
+        self.disk = Some(disk.map_err(|source| OutputError::Thread { target: self.target(), source })?);
+        self.longer.iter_mut().for_each(|longer| longer.set_takes(OnDisk::takes));
+        self.write_file();
+        Ok(())
+    }
+
+    /// Writes what is kept longer since the last call, and the state of the machine when it is due.
+    fn write_file(&mut self) {
+        let sealed = self.longer.as_mut().map(Longer::sealed).unwrap_or_default();
+        let Some(disk) = &mut self.disk else { return };
+        let put = |disk: &mut OnDisk, sealed: Vec<(Weak<Segment>, u64)>| {
+            for (segment, window) in sealed {
+                // What has gone by now is not needed.
+                segment.upgrade().iter().for_each(|segment| disk.longer(segment, window));
+            }
+        };
+        put(disk, sealed);
+        let oldest = [self.ring.left(), self.longer.as_ref().map_or(0, |longer| longer.ring.left())];
+        if let Some(tail) = &mut self.tail
+            && disk.wants_state(oldest)
+        {
+            if let Some(longer) = &mut self.longer {
+                longer.seal();
+                put(disk, longer.sealed());
+            }
+            disk.state(tail.blocks(self.latest, None), oldest, self.ring.events());
+        }
+        let status = disk.status();
+        self.report.change(|all| all.disk = Some(status));
     }
 
     /// Takes a chunk of events.
@@ -132,11 +195,17 @@ impl Window {
             triggers.sort_by_key(|trigger| trigger.at);
         }
         let bytes = self.memory_of(chunk);
-        let segment = Arc::new(Segment::new(bytes, Segment::balance_of(chunk), self.ring.gauge()));
+        let least = if self.disk.is_some() { OnDisk::takes(bytes.len()) } else { 0 };
+        let balance = Segment::balance_of(chunk);
+        let segment = Arc::new(Segment::of_size(bytes, balance, self.ring.gauge(), least));
         self.latest = self.latest.max(segment.latest);
         self.heard = Instant::now();
         if let Some(open) = &self.open {
             open.dump.push(segment.clone());
+        }
+        let early = self.rings().map(Ring::early).sum();
+        if let Some(disk) = &mut self.disk {
+            disk.window(&segment, self.ring.left(), early);
         }
         self.ring.push(segment);
         self.totals.events += chunk.events;
@@ -176,7 +245,12 @@ impl Window {
         }
         self.dumps.retain(|dump| !dump.is_over());
         self.pass_time(now);
+        if let Some(packer) = &mut self.packer {
+            // A dump has segments as they are: packed, they would be there twice.
+            packer.work(&mut self.ring, self.dumps.is_empty());
+        }
         self.make_room();
+        self.write_file();
         let (window, longer) = (self.ring.status(), self.longer.as_ref().map(Longer::status));
         self.report.change(|status| (status.window, status.longer) = (window, longer));
     }
@@ -243,8 +317,8 @@ impl Window {
             self.ring.note_early(&segment, gone);
         }
         // Nobody else needs it: the next chunk gets its memory.
-        if let Ok(Segment { bytes, .. }) = Arc::try_unwrap(segment) {
-            self.spare = Some(bytes).filter(|bytes| bytes.capacity() > 0);
+        if let Some(memory) = Arc::try_unwrap(segment).ok().and_then(Segment::into_memory) {
+            self.spare = Some(memory);
         }
     }
 
@@ -330,6 +404,7 @@ impl ChunkSink for Window {
     }
 
     fn end(&mut self, at: u64) {
+        self.is_over = true;
         self.close_open(at);
         self.closing.store(true, Ordering::Relaxed);
     }
@@ -353,6 +428,11 @@ impl ChunkSink for Window {
     fn finish(mut self: Box<Self>) {
         self.closing.store(true, Ordering::Relaxed);
         self.close_open(self.latest);
+        // Before the segments go that are still to be written.
+        if let Some(disk) = self.disk.take() {
+            disk.close(self.is_over);
+        }
+        self.packer = None;
         self.ring.clear();
         self.longer = None;
         if let Some((sender, thread)) = self.thread.take() {

@@ -145,7 +145,7 @@ impl Writer {
             let Some(begun) = draft else { return Ok(Outcome::GivenUp("it has no file".to_owned())) };
             match dump.next(begun.next, LOOK) {
                 Next::Segment(segment) => {
-                    begun.put(&self.shelf, &segment.bytes, segment.events())?;
+                    begun.put(&self.shelf, &segment.blocks(), segment.events())?;
                     begun.ends.push((begun.next, begun.put));
                     begun.next += 1;
                     begun.settle(dump);
@@ -154,7 +154,7 @@ impl Writer {
                     let Some(begun) = draft.take() else { continue };
                     let Draft { file, next, ends, put } = begun;
                     let bytes = file.bytes();
-                    return match self.shelf.close(file, balance, (dump.began, at)) {
+                    return match self.shelf.close(file, balance, None, (dump.began, at)) {
                         Ok(()) => Ok(Outcome::Whole(bytes)),
                         Err(failed) => {
                             let (file, error) = *failed;

@@ -399,11 +399,16 @@ pub(super) const PAGES: &[Page] = &[
             "Keeps every readable event and removes the damaged or truncated part; a notice in the capture records \
              this. The repaired capture replaces the damaged one, unless `-o` names another file. A .partial file, \
              left by a recorder that did not end normally, also loses that suffix.",
+            "Of the window that a flight recorder (scapd-record(1), `--keep-on-disk`) left when it was killed, it makes a              capture: FILE.scap, unless `-o` names another file. The window is then removed.",
         ],
         exit: &[0, 1, 2, 5, 6],
         examples: &[
             ("scapd repair all.scap --keep", "Repair a file, and keep the damaged one as all.scap.damaged:"),
             ("scapd repair all.scap -o whole.scap", "Write the repaired capture to another file:"),
+            (
+                "scapd repair scapd.window -o crash.scap",
+                "Make a capture of what a killed flight recorder had kept:",
+            ),
         ],
         see_also: &["scapd", "scapd-verify", "scapd-read"],
         ..EMPTY

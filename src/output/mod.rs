@@ -33,6 +33,7 @@ pub use chunk::Chunk;
 pub use destination::{ChunkSink, Destination};
 pub use error::OutputError;
 pub use made::Made;
+pub(crate) use series::seal;
 pub use series::{
     FileCut, Files, Free, Hook, OnError, Pattern, PatternError, ReservedFiles, Retention, Rotation, Series,
     SeriesReport, Shelf, ShelfFile, StateSource,

@@ -437,6 +437,9 @@ fn reserve_output(config: &Config, scan: &Scan) -> anyhow::Result<Reservation> {
                 longer.time
             );
         }
+        if flight.is_packed && flight.bytes < Flight::LEAST_PACKED {
+            anyhow::bail!("--keep-packed takes a --keep of at least {}M", Flight::LEAST_PACKED >> 20);
+        }
         let (pattern, series) = (Pattern::parse(&path_of_many())?, config.files.clone().unwrap_or_default());
         let reserved = ReservedFlight::new(flight.clone(), pattern, &series, config.compress)?;
         return Ok(Reservation::Flight(Box::new(reserved)));

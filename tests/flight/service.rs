@@ -15,20 +15,20 @@ use super::*;
 
 /// The name of the service's main thread, and of the others.
 const NAME: &std::ffi::CStr = c"flight-service";
-const THREADS: usize = 2;
+pub const THREADS: usize = 2;
 /// How long the threads pause after each burst of calls.
 const PAUSE: Duration = Duration::from_millis(1);
-const SECOND: u64 = 1_000_000_000;
+pub const SECOND: u64 = 1_000_000_000;
 /// By how much clocks may differ, and how long a call may take, in ns.
 const TOLERANCE: u64 = 50_000_000;
 /// The number of the test that is the service.
 const SERVICE: &str = "service::the_service_itself";
 
-fn setting(name: &str, usual: u64) -> u64 {
+pub fn setting(name: &str, usual: u64) -> u64 {
     env::var(name).ok().map_or(usual, |text| text.parse().unwrap())
 }
 
-fn now() -> u64 {
+pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
 }
 
@@ -107,14 +107,14 @@ fn await_file(path: &Path) {
 }
 
 /// The service, in a process of its own.
-struct Service {
-    process: std::process::Child,
+pub struct Service {
+    pub process: std::process::Child,
     folder: PathBuf,
     _full: Disk,
 }
 
 impl Service {
-    fn start(folder: &Path) -> Service {
+    pub fn start(folder: &Path) -> Service {
         let full = Disk::new("1M");
         std::os::unix::fs::symlink(full.0.path(), folder.join("full")).unwrap();
         let mut command = Command::new(env::current_exe().unwrap());
@@ -129,7 +129,7 @@ impl Service {
         rustix::process::Pid::from_raw(text.parse().unwrap()).unwrap()
     }
 
-    fn say(&self, word: &str) {
+    pub fn say(&self, word: &str) {
         File::create(self.folder.join(word)).unwrap();
     }
 }
@@ -144,7 +144,7 @@ impl Drop for Service {
 
 /// The calls of a thread in a dump.
 #[derive(Debug, Default)]
-struct Calls {
+pub struct Calls {
     /// The first and the last number.
     first: u64,
     last: u64,
@@ -153,7 +153,7 @@ struct Calls {
 
 /// Reads a dump. Checks that the calls of each thread are without a gap, and that the names of the file and of the process are right;
 /// returns the calls, the time of the first and the last event, and the balance.
-fn dump_of(path: &Path, service: u64) -> ([Calls; THREADS], (u64, u64), Verdict) {
+pub fn dump_of(path: &Path, service: u64) -> ([Calls; THREADS], (u64, u64), Verdict) {
     let mut reader = Reader::new(File::open(path).unwrap()).unwrap().keep(Keep::All);
     let mut replay = Replay::new(&mut reader, Keep::All, Position::default());
     let (mut calls, mut span, mut verdict) = (<[Calls; THREADS]>::default(), (u64::MAX, 0), None);
@@ -203,6 +203,19 @@ fn check(path: &Path, service: &Service, window: u64, reason: &str, is_end: bool
     if verdict.left_out.evicted == 0 {
         assert!(trigger.at - first >= window * SECOND - TOLERANCE, "{} ns", trigger.at - first);
     }
+    compare(path, service, &calls, (first, last), reason, is_end);
+    names(path);
+}
+
+/// Compares the calls in a capture with what the service has counted.
+pub fn compare(
+    path: &Path,
+    service: &Service,
+    calls: &[Calls; THREADS],
+    (first, last): (u64, u64),
+    reason: &str,
+    is_end: bool,
+) {
     let mut sum = 0;
     for (thread, calls) in calls.iter().enumerate() {
         let counted = Count::read(&service.folder, thread);
@@ -219,17 +232,15 @@ fn check(path: &Path, service: &Service, window: u64, reason: &str, is_end: bool
     }
     let events: u64 = calls.iter().map(|calls| calls.count).sum();
     println!(
-        "{reason}: {events} calls in {:.1} s, {sum} of them counted; {} events, {} gone early",
+        "{reason}: {events} calls in {:.1} s, {sum} of them counted, in {}",
         (last - first) as f64 / SECOND as f64,
-        verdict.written,
-        verdict.left_out.evicted
+        path.display()
     );
     assert!(events >= sum && sum > 0);
-    names(path);
 }
 
 /// Has scapd, and another reader, if there is one, print the names.
-fn names(path: &Path) {
+pub fn names(path: &Path) {
     let ours = common::scapd()
         .args(["read", "-n", "1000", "-p", "%proc.name %fd.name"])
         .arg(path)

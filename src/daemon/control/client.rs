@@ -112,6 +112,19 @@ fn ring(ring: &Map<String, Value>) -> String {
     )
 }
 
+/// Describes the file in which the window is kept.
+fn on_disk(disk: &Map<String, Value>) -> String {
+    let of = |key: &str| disk.get(key).and_then(Value::as_u64).unwrap_or(0);
+    let failing = disk.get("failing").and_then(Value::as_bool).unwrap_or(false);
+    let state = if failing { ", cannot be written now" } else { "" };
+    format!(
+        "a file of {}, {} written, {} events skipped{state}",
+        HumanBytes(of("size")),
+        HumanBytes(of("written")),
+        HumanCount(of("skipped"))
+    )
+}
+
 /// Returns the status as a table.
 fn status(answer: &Map<String, Value>) -> String {
     let text = |key: &str| answer.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
@@ -138,6 +151,9 @@ fn status(answer: &Map<String, Value>) -> String {
             let early = longer.get("evicted").and_then(Value::as_u64).unwrap_or(0);
             row("kept longer", ring(longer));
             row("gone early", format!("{} events of these", HumanCount(early)));
+        }
+        if let Some(disk) = flight.get("disk").and_then(Value::as_object) {
+            row("on disk", on_disk(disk));
         }
         row("triggers", format!("{}, {} refused", count("triggers"), count("refused")));
         let dumps =

@@ -11,7 +11,7 @@ use scap::{
 };
 
 /// A process of one thread with one open file.
-fn machine() -> MachineState {
+pub(super) fn machine() -> MachineState {
     let thread = Thread {
         tid: 100,
         pid: 100,
@@ -29,12 +29,24 @@ fn machine() -> MachineState {
 }
 
 impl Fed {
-    fn open(&mut self, fd: i64, name: &str) {
+    pub(super) fn open(&mut self, fd: i64, name: &str) {
         let name = ("name", Value::Text(name.as_bytes()));
         self.event(100, "openat_x", &[("fd", Value::Fd(fd)), ("dirfd", Value::Fd(-100)), name]);
     }
 
-    fn rename(&mut self, name: &str) {
+    /// Opens a file with a name that is easily packed, and has that be the case.
+    pub(super) fn large(&mut self, fd: i64) {
+        self.open(20 + fd, &"/deep".repeat(700));
+        let segments = |fed: &Fed| fed.status().window.bytes;
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let before = segments(self);
+        while segments(self) >= before && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+            self.window.tick();
+        }
+    }
+
+    pub(super) fn rename(&mut self, name: &str) {
         let values = [("option", Value::Enum(15)), ("arg2_str", Value::Text(name.as_bytes()))];
         self.event(100, "prctl_x", &[&[("res", Value::Errno(0))], &values[..]].concat());
     }
@@ -53,18 +65,18 @@ fn known(machine: &Machine) -> (String, Vec<(i64, String)>) {
 
 /// What a dump has.
 #[derive(Debug, Default)]
-struct Contents {
+pub(super) struct Contents {
     /// The process at the start.
-    start: (String, Vec<(i64, String)>),
+    pub start: (String, Vec<(i64, String)>),
     /// The types of the events, by program, each with whether it is there for names only.
-    events: Vec<(&'static str, bool)>,
-    longer: Option<Longer>,
-    verdict: Verdict,
+    pub events: Vec<(&'static str, bool)>,
+    pub longer: Option<Longer>,
+    pub verdict: Verdict,
     /// The state at the first event from which on it has everything.
-    state: Option<MachineState>,
+    pub state: Option<MachineState>,
 }
 
-fn contents(path: &Path) -> Contents {
+pub(super) fn contents(path: &Path) -> Contents {
     let mut reader = Reader::new(fs::File::open(path).unwrap()).unwrap().keep(Keep::All);
     let mut found = Contents::default();
     let (mut machine, mut is_before) = (None, true);
@@ -99,14 +111,14 @@ fn contents(path: &Path) -> Contents {
     found
 }
 
-fn longer(seconds: u64, bytes: u64) -> Flight {
+pub(super) fn longer(seconds: u64, bytes: u64) -> Flight {
     let filter = Filter::parse("evt.type = write and fd.name = /second", &Fields).unwrap();
     let time = Duration::from_secs(seconds);
     Flight { longer: Some(KeepLonger { filter, time, bytes }), ..flight() }
 }
 
 /// The process opens and closes files, and is renamed. Then it writes to a file for 20 seconds.
-fn busy(fed: &mut Fed) {
+pub(super) fn busy(fed: &mut Fed) {
     fed.open(5, "/second");
     fed.open(-2, "/missing");
     fed.rename("worker");

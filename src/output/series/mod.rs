@@ -101,7 +101,7 @@ impl fmt::Debug for StateSource {
 }
 
 /// Completes the balance of a file that was added up as it was written: events seen are those written plus those lost.
-fn seal(mut part: Verdict) -> Verdict {
+pub(crate) fn seal(mut part: Verdict) -> Verdict {
     let unseen = part.losses.unseen();
     part.seen = part.written + part.losses.sum() - unseen + part.left_out.filtered;
     part

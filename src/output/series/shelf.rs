@@ -1,6 +1,7 @@
 //! Files of a series that are written one by one, whenever there is one to write, and each of which has its own state.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -19,7 +20,10 @@ use crate::{
     folder::{Folder, Whereabouts},
     output::{Output, OutputError, Target, sink::Sink},
 };
-use scap::ledger::Verdict;
+use scap::{
+    format::frame_event,
+    ledger::{self, Cut, Verdict},
+};
 
 /// Writes such files, and keeps them as a series: names, manifests, hooks, retention, and what was left behind.
 #[derive(Debug)]
@@ -112,7 +116,7 @@ impl Shelf {
         current.output.write(blocks, events)
     }
 
-    /// Ends a file with its balance, and gives it to the thread that closes it. `began` and `at` are when its first event and
+    /// Ends a file with its balance, and with a notice of what it lacks where that was cut off, and gives it to the thread that closes it. `began` and `at` are when its first event and
     /// its end were, in ns since the epoch.
     ///
     /// # Errors
@@ -121,10 +125,14 @@ impl Shelf {
         &self,
         mut file: ShelfFile,
         verdict: Verdict,
+        cut: Option<&Cut>,
         (began, at): (u64, u64),
     ) -> Result<(), Box<(ShelfFile, OutputError)>> {
         let verdict = seal(verdict);
-        let last = notice(&verdict, at);
+        let mut last = notice(&verdict, at);
+        if let Some(cut) = cut {
+            frame_event(&mut last.bytes, 0, &ledger::notice_of(ledger::CUT, &cut.text(), at, 0));
+        }
         let output = &mut file.0.output;
         if let Err(error) = output.write(&last.bytes, 0).and_then(|()| output.flush()) {
             return Err(Box::new((file, error)));
@@ -175,6 +183,11 @@ impl ShelfFile {
     /// Returns how many bytes of the blocks are safely in the file, before compression.
     pub fn settled(&self) -> u64 {
         self.0.output.totals().bytes_in
+    }
+
+    /// Returns the path that it gets when it is closed, unless another process takes it first.
+    pub fn becomes(&self) -> PathBuf {
+        self.0.partial.path.with_file_name(&self.0.partial.name)
     }
 
     /// Returns the bytes of the file, after compression.
