@@ -6,10 +6,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd},
 };
 
-use libbpf_rs::{
-    MapCore, MapFlags, MapHandle, OpenObject, OpenProgramMut,
-    skel::{OpenSkel, SkelBuilder},
-};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject, OpenProgramMut, skel::SkelBuilder};
 use scapd_bpf::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder, types};
 
 use super::{
@@ -21,6 +18,7 @@ use super::{
     error::is_out_of_descriptors,
     messages,
     object::set_style,
+    parts::{self, Further, Part},
     programs::{self, Want},
     rings,
     settings::ProgramSettings,
@@ -57,15 +55,20 @@ impl Opened {
         let mut refused: Vec<Refused> = Vec::new();
         loop {
             let skip: BTreeSet<&str> = refused.iter().map(|r| r.program.as_str()).collect();
-            let (open, _template) = self.open(attach, preemption, selection, &skip)?;
-            let (result, said) = messages::collect(|| open.load());
-            match result {
-                Ok(skel) => {
-                    let mut loaded = self.loaded(skel, attach, preemption, selection, tasks)?;
+            let routes = self.routes(selection, |program| !skip.contains(program));
+            let parts = Part::all(events(&routes).len());
+            let choose = |open: &mut OpenScapdSkel<'_>, part| {
+                self.choose_programs(&mut open.progs, attach, &routes, &skip, part);
+            };
+            let (mut open, _template) = self.open(attach, preemption, selection)?;
+            choose(&mut open, parts[0]);
+            match parts::load(open, &parts[1..], &choose) {
+                Ok((skel, further)) => {
+                    let mut loaded = self.loaded(skel, further, attach, preemption, selection, tasks)?;
                     loaded.refused = refused;
                     return Ok(loaded);
                 }
-                Err(error)
+                Err((error, said))
                     if messages::out_of_descriptors(&said)
                         || is_out_of_descriptors(&error)
                         || limits::open_files() < limits::FEWEST =>
@@ -73,7 +76,7 @@ impl Opened {
                     let limit = limits::open_files();
                     return Err(ProbeError::OpenFiles { what: "load the BPF programs".into(), limit });
                 }
-                Err(error) => match messages::refused_program(&said) {
+                Err((error, said)) => match messages::refused_program(&said) {
                     Some(program) if ESSENTIAL.contains(&program) || skip.contains(program) => {
                         return Err(ProbeError::Refused { program: program.into(), log: said });
                     }
@@ -101,7 +104,6 @@ impl Opened {
         attach: Attach,
         preemption: Preemption,
         selection: &Selection,
-        skip: &BTreeSet<&str>,
     ) -> Result<(OpenScapdSkel<'static>, MapHandle), ProbeError> {
         // A probe owns its skeleton, which borrows this storage. Leaking two words for each probe avoids a
         // self-referential type.
@@ -136,8 +138,6 @@ impl Opened {
         }
         slots::fill_routes(&mut rodata.sc_routes);
         calls::fill(&mut rodata.sc_calls);
-        let routes = self.routes(selection, |program| !skip.contains(program));
-        self.choose_programs(&mut open.progs, attach, &routes, skip);
         Ok((open, template))
     }
 
@@ -168,13 +168,13 @@ impl Opened {
 
     fn choose_programs(
         &self,
-        programs: &mut OpenScapdProgs<'static>,
+        programs: &mut OpenScapdProgs<'_>,
         attach: Attach,
         routes: &[Route],
         skip: &BTreeSet<&str>,
+        part: Part,
     ) {
-        let events: BTreeSet<_> =
-            routes.iter().flat_map(|route| [route.enter, route.exit]).flatten().collect();
+        let events = events(routes);
         let enters = routes.iter().any(|route| route.enter.is_some());
         let exits = routes.iter().any(|route| route.exit.is_some());
         let set_up = |program: &mut OpenProgramMut<'_>, wanted: bool, syscall: bool| {
@@ -183,10 +183,19 @@ impl Opened {
                 set_style(program, attach);
             }
         };
+        let mut sizes = Vec::new();
         programs::for_each_open(programs, &mut |event, syscall, program| {
-            set_up(program, syscall && events.contains(&event), syscall);
+            sizes.extend((syscall && events.contains(&event)).then(|| program.insn_cnt()));
+        });
+        let mut chosen = part.choose(&sizes).into_iter();
+        programs::for_each_open(programs, &mut |event, syscall, program| {
+            let wanted = syscall && events.contains(&event) && chosen.next().unwrap_or_default();
+            set_up(program, wanted, syscall);
         });
         programs::for_each_helper(programs, &mut |program| program.set_autoload(false));
+        if !part.is_first() {
+            return;
+        }
         set_up(&mut programs.dispatch_enter, enters, true);
         set_up(&mut programs.dispatch_exit, exits, true);
         // Always loaded: a setting that needs them can be made at any time.
@@ -226,6 +235,7 @@ impl Opened {
     fn loaded(
         &self,
         mut skel: ScapdSkel<'static>,
+        further: Further,
         attach: Attach,
         preemption: Preemption,
         selection: &Selection,
@@ -238,14 +248,19 @@ impl Opened {
         all_rings.push(rings::map(skel.maps.reserve.as_fd(), self.options.reserve_size as u32)?);
         let cpus = Cpus::map(skel.maps.cpus.as_fd(), self.cpus.counted, boot_time)
             .map_err(|e| ProbeError::failed("map the counters into memory", e))?;
-        let routes = self.loaded_routes(&skel, selection);
-        fill_program_arrays(&skel, &routes)?;
+        let program =
+            |event| programs::descriptor(&skel.progs, event).or_else(|| further.get(&event).map(AsFd::as_fd));
+        let routes = self.routes(selection, |name| {
+            event_by_program(name).is_some_and(|event| program(event.ty).is_some())
+        });
+        fill_program_arrays(&skel, &routes, &program)?;
         let Some(bss) = skel.maps.bss_data.take() else {
             return Err(ProbeError::failed("find the settings", "the BPF object has none"));
         };
         let mut loaded = Loaded {
             settings: ProgramSettings::new(bss),
             skel,
+            further,
             merge: Merge::new(all_rings),
             alarm,
             cpus,
@@ -274,13 +289,6 @@ impl Opened {
         loaded.select_events(selection)?;
         loaded.select_unknown(self.options.unknown_calls)?;
         Ok(loaded)
-    }
-
-    fn loaded_routes(&self, skel: &ScapdSkel<'static>, selection: &Selection) -> Vec<Route> {
-        self.routes(selection, |program| {
-            event_by_program(program)
-                .is_some_and(|event| programs::descriptor(&skel.progs, event.ty).is_some())
-        })
     }
 
     /// Returns the routes of these calls: to their own programs if available, else to the generic ones. Events that
@@ -325,12 +333,20 @@ struct Route {
     exit: Option<EventType>,
 }
 
-fn fill_program_arrays(skel: &ScapdSkel<'static>, routes: &[Route]) -> Result<(), ProbeError> {
+/// Returns the events of routes.
+fn events(routes: &[Route]) -> BTreeSet<EventType> {
+    routes.iter().flat_map(|route| [route.enter, route.exit]).flatten().collect()
+}
+
+fn fill_program_arrays<'a>(
+    skel: &ScapdSkel<'static>,
+    routes: &[Route],
+    program: &impl Fn(EventType) -> Option<BorrowedFd<'a>>,
+) -> Result<(), ProbeError> {
     let (on_enter, on_exit) = (&skel.maps.enter_programs, &skel.maps.exit_programs);
     for route in routes {
         for (array, event) in [(on_enter, route.enter), (on_exit, route.exit)] {
-            let program = event.and_then(|event| programs::descriptor(&skel.progs, event));
-            set_program(array, route.slot, program)?;
+            set_program(array, route.slot, event.and_then(program))?;
         }
     }
     for (array, is_enter) in [(on_enter, true), (on_exit, false)] {

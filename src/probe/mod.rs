@@ -29,6 +29,7 @@ mod io_uring;
 mod load;
 mod messages;
 mod object;
+mod parts;
 mod phases;
 mod programs;
 mod raw;

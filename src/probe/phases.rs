@@ -20,6 +20,7 @@ use super::{
     counters::{self, Cpus},
     cpus::CpuSet,
     io_uring::IoUring,
+    parts::Further,
     programs,
     settings::ProgramSettings,
     slots,
@@ -33,7 +34,7 @@ use crate::{
     },
 };
 use scap::{
-    events::{EVENTS, Event, Schema, Source, Syscall, event_by_program},
+    events::{EVENTS, Event, EventType, Schema, Source, Syscall, event_by_program},
     select::{Selection, Tracepoint, TracepointSet},
 };
 
@@ -152,6 +153,7 @@ pub struct Loaded {
     // The skeleton unmaps the settings' memory, so they come before it and are dropped first.
     pub(super) settings: ProgramSettings,
     pub(super) skel: ScapdSkel<'static>,
+    pub(super) further: Further,
     pub(super) merge: Merge<RingBuffer>,
     pub(super) alarm: Alarm,
     pub(super) cpus: Cpus,
@@ -238,14 +240,19 @@ impl Loaded {
 
     /// Returns the number of event programs that were loaded.
     pub fn programs(&self) -> usize {
-        let loaded = |event: &&Event| programs::descriptor(&self.skel.progs, event.ty).is_some();
+        let loaded = |event: &&Event| self.program(event.ty).is_some();
         EVENTS.iter().filter(loaded).count()
+    }
+
+    /// Returns the loaded program of an event.
+    fn program(&self, event: EventType) -> Option<BorrowedFd<'_>> {
+        programs::descriptor(&self.skel.progs, event).or_else(|| self.further.get(&event).map(AsFd::as_fd))
     }
 
     /// Returns what verifying each event program cost, in load order.
     pub fn costs(&self) -> Vec<ProgramCost> {
         let cost = |event: &Event| {
-            let program = programs::descriptor(&self.skel.progs, event.ty)?;
+            let program = self.program(event.ty)?;
             counters::cost(event.program?, program)
         };
         let mut costs: Vec<_> = EVENTS.iter().filter_map(cost).collect();
