@@ -1,7 +1,7 @@
 //! What must not be in a capture is not in a dump.
 
 use super::*;
-use scap::ledger::RuleCounts;
+use scap::{ledger::RuleCounts, model::Machine};
 
 const RULES: &str = r#"
 options = ["--password"]
