@@ -19,6 +19,15 @@ static __always_inline void counter__inc(u64 *counter, enum sc_way way)
 		*(volatile u64 *)counter += 1;
 }
 
+/* Takes back what was counted in this run. */
+static __always_inline void counter__dec(u64 *counter, enum sc_way way)
+{
+	if (way__is_preemptible(way))
+		__sync_fetch_and_add(counter, -1);
+	else
+		*(volatile u64 *)counter -= 1;
+}
+
 /*
  * Marks the start of a run. Returns whether another run of this way is in progress. The oldest kernels have no atomic
  * fetch-and-add, so the sum is read after the addition: of two runs that start together, at least one sees the other.

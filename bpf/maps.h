@@ -134,6 +134,18 @@ struct {
 } verdicts SEC(".maps");
 
 /*
+ * The texts that arguments are compared with, as long as they are in one of the two sieves. The value has a bit for each test
+ * that a text which begins so passes. Written by the recorder before the sieve, read by sift.c.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, SC_TEXTS);
+	__type(key, struct sc_text);
+	__type(value, u32);
+} texts SEC(".maps");
+
+/*
  * The interpreters of programs that are being executed, by thread id: from sched_process_exec, which knows them, to the exit
  * event of the call, a moment later. Written by note_interpreter, read and emptied by execve_x. If it is full, an event has
  * no interpreter.

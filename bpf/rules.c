@@ -15,14 +15,6 @@
 
 #define SC_NSEC_PER_SEC 1000000000ull
 
-/* Returns whether a result is an error. EINPROGRESS is none: the connection is under way. */
-static __always_inline bool rules__is_failure(s64 ret)
-{
-	const s64 max_errno = 4095, einprogress = 115;
-
-	return ret < 0 && ret >= -max_errno && ret != -einprogress;
-}
-
 /* Returns whether an fcntl command duplicates a descriptor. */
 static __always_inline bool rules__duplicates(u32 command)
 {

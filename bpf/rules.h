@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* Counts events that a rule leaves out. */
+/* Rules leave out events: which calls fail, and the counters of what is left out. */
 #pragma once
 
 #include "counters.h"
+
+/* Returns whether a result is an error. EINPROGRESS is none: the connection is under way. */
+static __always_inline bool rules__is_failure(s64 ret)
+{
+	const s64 max_errno = 4095, einprogress = 115;
+
+	return ret < 0 && ret >= -max_errno && ret != -einprogress;
+}
 
 /* Returns the counters of this CPU; NULL if it has no entry in `cpus`. */
 static __always_inline struct sc_left_out *rules__counters(void)

@@ -9,6 +9,7 @@
 #include "tasks.c"
 #include "dispatch.c"
 #include "rules.c"
+#include "sift.c"
 
 #include "syscalls/generic.c"
 #include "syscalls/access.c"

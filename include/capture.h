@@ -28,7 +28,8 @@ enum {
  */
 enum sc_slot {
 	SC_SLOT_UNKNOWN = 2 * SC_NR_MAX,
-	/* Slots without a call: the rules program and the programs of sampling's marks. */
+	/* Slots without a call: the program that asks the filter about arguments, the rules program and those of sampling's marks. */
+	SC_SLOT_SIFT = SC_SLOTS - 4,
 	SC_SLOT_RULES = SC_SLOTS - 3,
 	SC_SLOT_DROP_E = SC_SLOTS - 2,
 	SC_SLOT_DROP_X = SC_SLOTS - 1,
@@ -124,6 +125,7 @@ struct sc_constants {
 	u32 no_env;     /* leave out the environment of programs */
 	u32 no_data;    /* leave out the data that calls move, whatever the snaplen is */
 	u32 filters;    /* the filter may be set */
+	u32 arguments;  /* it may have tests of arguments: the kernel lets programs with functions call others */
 	u32 args_limit; /* bytes of a program's arguments, and of its environment, that its extension keeps */
 	/*
 	 * Slots that are called directly: their tail calls have a constant index, so the kernel makes them plain jumps,
@@ -157,6 +159,43 @@ struct sc_test {
 enum {
 	SC_TESTS = 16,
 	SC_ANCESTORS = 4,
+	SC_ARGUED = (SC_COUNTED + 7) / 8 * 8,
+	SC_COMPARED = 64,        /* groups of tests of arguments; a power of two */
+	SC_COMPARED_OF_CALL = 8, /* the most of a group */
+	SC_PARAMS = 64,          /* an event has fewer parameters */
+	SC_TEXT = 255,           /* the bytes of a text that are compared, with its NUL */
+	SC_TEXTS = 32768,        /* texts that arguments are compared with, in two filters */
+	SC_PLAIN = 1024,         /* the most bytes of a path that is looked through for what makes it another one */
+};
+
+/* How an argument is compared. */
+enum sc_argument_is {
+	SC_ARGUMENT_OF_EXTENSION = 1, /* a parameter of the event's extension */
+	SC_ARGUMENT_PATH = 2,         /* readers have the absolute path: one that may be another path may match */
+	SC_ARGUMENT_DONE = 4,         /* readers have it only if the call returns 0 */
+	SC_ARGUMENT_IF_ABSENT = 8,    /* the test is true if they do not have it */
+	SC_ARGUMENT_REVERSED = 16,    /* its end is compared, backwards */
+	SC_ARGUMENT_NEGATED = 32,
+	SC_ARGUMENT_ENDS = 64,  /* the last of its clause */
+	SC_ARGUMENT_LAST = 128, /* the last of its group */
+} __attribute__((packed));
+
+/* Whether a text that an event has as a parameter begins with one of some texts. */
+struct sc_argument {
+	u8 param; /* its index in the event, or in its extension */
+	u8 bit;   /* of these texts, in the map `texts` */
+	enum sc_argument_is is;
+	u8 unused;
+};
+
+/*
+ * A text in the map `texts`; an argument is compared with its longest start there. A text with its NUL at the end has to be all
+ * of it.
+ */
+struct sc_text {
+	u32 bits; /* the length of what follows */
+	u8 space; /* bit 0: the sieve that it belongs to; bit 1: it is written backwards */
+	u8 text[SC_TEXT];
 };
 
 /* Whether the id of an ancestor is within bounds, in the generations within bounds. The parent is one generation above. */
@@ -181,6 +220,11 @@ struct sc_sieve {
 	struct sc_ancestor ancestors[SC_ANCESTORS];
 	u64 none, all; /* no bit, all bits: the verifier would follow the tests anew for each number that it knows */
 	u8 keeps[SC_SLOTS];
+	/* Whether events of a type have tests of arguments; by SC_COUNTER. */
+	u8 argued[SC_ARGUED];
+	/* The group of tests of an entry and of a return, + 1; 0 for none. */
+	u8 compared[2][SC_SLOTS];
+	struct sc_argument arguments[SC_COMPARED][SC_COMPARED_OF_CALL];
 };
 
 /* What the recorder has found out about a process. It applies while the process is as it was then. */

@@ -121,7 +121,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             report::report(args)?;
         }
         Command::Ship(args) => {
-            let mut args = match args.resolve() {
+            let mut args = match args.resolve(&cli::keys()) {
                 Ok(args) => args?,
                 Err(mistake) => mistake.exit(),
             };

@@ -107,18 +107,56 @@ static __always_inline void auxmap__close(struct auxmap *auxmap)
 	*(u32 *)SC_EVENT_FIELD(auxmap->event, len) = auxmap->pos - auxmap->start;
 }
 
+/* An event that waits for the filter in the scratch area, at SC_SCRATCH_ROOM. */
+struct auxmap_waiting {
+	u32 pos;
+	u16 type;
+	u16 state;
+};
+
+/* Puts a whole event into a ring, or counts it as lost. */
+static __always_inline void auxmap__put(struct sc_call *call, struct auxmap *auxmap, struct sc_counters *counters,
+					bool state)
+{
+	if (auxmap__copy_to(call__ring(call), auxmap))
+		return;
+	if (!state || !auxmap__copy_to(&reserve, auxmap))
+		call__lose_room(call, counters);
+}
+
+/*
+ * Calls the program that asks the filter about an event's arguments, if it has tests of those. That program ends the run; so
+ * such an event is the last thing that a run records. Returns if the filter does not care.
+ */
+static __always_inline void auxmap__ask_filter(struct sc_call *call, struct auxmap *auxmap, u16 type, bool state)
+{
+	struct auxmap_waiting *waiting = (struct auxmap_waiting *)(auxmap->data + SC_SCRATCH_ROOM);
+
+	/* Functions that record several events in a run have no context. */
+	if (!sc_constants.filters || !sc_constants.arguments || call->way == SC_WAY_TRACEPOINT || !call->ctx)
+		return;
+	if (!sc_settings.sieves[sc_settings.sieve & 1].argued[SC_COUNTER(type)])
+		return;
+	waiting->pos = auxmap->pos;
+	waiting->type = type;
+	waiting->state = state;
+	if (call->way == SC_WAY_ENTER)
+		bpf_tail_call(call->ctx, &enter_programs, SC_SLOT_SIFT);
+	else
+		bpf_tail_call(call->ctx, &exit_programs, SC_SLOT_SIFT);
+}
+
 static __always_inline void auxmap__output(struct sc_call *call, struct auxmap *auxmap, u16 type, bool state)
 {
 	struct sc_counters *counters = call__counters(call, type);
+
 	if (auxmap->pos > SC_CPU_LEN + SC_MAX_EVENT) {
 		call__lose(call, &counters->lost_too_large);
 		return;
 	}
 	auxmap__close(auxmap);
-	if (auxmap__copy_to(call__ring(call), auxmap))
-		return;
-	if (!state || !auxmap__copy_to(&reserve, auxmap))
-		call__lose_room(call, counters);
+	auxmap__ask_filter(call, auxmap, type, state);
+	auxmap__put(call, auxmap, counters, state);
 }
 
 #define auxmap__submit_event(call, auxmap, program)                              \

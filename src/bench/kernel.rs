@@ -109,14 +109,17 @@ fn contenders(attach: Attach) -> anyhow::Result<(Vec<Contender>, Attach)> {
     };
     let refused = |text: &str| -> anyhow::Result<Attachment> {
         let loaded = scapd("access", exit)?;
-        let clauses = Places::of(&Filter::parse(text, &Fields)?).early().to_vec();
-        loaded.control().set_filter(&KernelFilter { clauses, ..KernelFilter::default() });
+        let places = Places::of(&Filter::parse(text, &Fields)?);
+        let (clauses, arguments) = (places.early().to_vec(), places.arguments().clone());
+        loaded.control().set_filter(&KernelFilter { clauses, arguments, ..KernelFilter::default() });
         Ok(Attachment::Refused(Some(Box::new(loaded))))
     };
     let access_exit = scapd("access", exit)?;
     let style = access_exit.attach_style();
     let bare = |enter, exit| Attachment::Floor { enter, exit };
     let programs = |loaded| Attachment::Scapd(Some(Box::new(loaded)));
+    let many: Vec<_> = (0..5000).map(|number| format!("/srv/{number}")).collect();
+    let many = format!("evt.arg.name pmatch ({})", many.join(", "));
     let empty = Some(Step::Empty);
     let rows = [
         ("nothing attached", Attachment::None, None),
@@ -134,6 +137,8 @@ fn contenders(attach: Attach) -> anyhow::Result<(Vec<Contender>, Attach)> {
         ("scapd: another parent, exit", refused("proc.ppid = 0")?, None),
         ("scapd: other ancestors, exit", refused("proc.apid < 1")?, None),
         ("scapd: another program, exit", refused("proc.exepath = /no/such/file")?, None),
+        ("scapd: another path, exit", refused("evt.arg.name startswith /etc/")?, Some(3)),
+        ("scapd: none of 5,000 paths, exit", refused(&many)?, Some(3)),
     ];
     let contenders =
         rows.map(|(name, attachment, floor)| Contender { name, attachment, floor, times: Vec::new() });

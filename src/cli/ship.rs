@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use clap::{Args, Command, FromArgMatches};
 use url::Url;
 
-use super::{choice::choice, keys, read::usage};
+use super::{choice::choice, read::usage};
 use crate::{
-    daemon::config::{Section, ServiceSettings},
+    daemon::config::{Keys, Section, ServiceSettings},
     output::Pattern,
     ship::{self, Confirm, Form},
     units::parse_duration,
@@ -70,21 +70,20 @@ pub(super) struct ShipKeys {
 }
 
 impl ShipArgs {
-    /// Returns what to ship. The inner error is one of the configuration.
+    /// Returns what to ship; `keys` are those of a configuration. The inner error is one of it.
     ///
     /// # Errors
     /// If neither the command line nor the configuration names a store.
-    pub fn resolve(self) -> Result<anyhow::Result<ship::ShipArgs>, clap::Error> {
+    pub fn resolve(self, keys: &Keys) -> Result<anyhow::Result<ship::ShipArgs>, clap::Error> {
         let (mut paths, mut wanted) = (self.paths, self.keys);
         if let Some(file) = &self.config {
-            let keys = keys();
-            let settings = match ServiceSettings::load(&keys, file, true) {
+            let settings = match ServiceSettings::load(keys, file, true) {
                 Ok(settings) => settings,
                 Err(mistakes) => return Ok(Err(mistakes.into())),
             };
-            wanted = wanted.or(ShipKeys::parse(settings.flags(&keys, Section::Ship))?);
+            wanted = wanted.or(ShipKeys::parse(settings.flags(keys, Section::Ship))?);
             if paths.is_empty() {
-                let written = settings.wanted(&keys).map(|wanted| wanted.recording.write);
+                let written = settings.wanted(keys).map(|wanted| wanted.recording.write);
                 let pattern = match written {
                     Ok(path) => Pattern::parse(&path.unwrap_or_default()),
                     Err(mistakes) => return Ok(Err(mistakes.into())),

@@ -79,6 +79,7 @@ pub struct Control<'a> {
     pub(super) tracepoints: TracepointSet,
     pub(super) sampled_calls: &'a libbpf_rs::MapMut<'static>,
     pub(super) verdicts: &'a libbpf_rs::MapMut<'static>,
+    pub(super) texts: &'a libbpf_rs::MapMut<'static>,
 }
 
 impl Control<'_> {

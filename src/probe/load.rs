@@ -27,9 +27,9 @@ use super::{
     slots,
     tasks::TaskIds,
 };
-use crate::{clocks::Machine, limits, ring::merge::Merge};
+use crate::{clocks::Machine, kernel, limits, ring::merge::Merge};
 use scap::{
-    events::{Event, EventType, Schema, Syscall, event_by_program},
+    events::{Arch, Event, EventType, Schema, Syscall, event_by_program},
     select::Selection,
 };
 
@@ -123,6 +123,7 @@ impl Opened {
         }
         rodata.sc_constants.args_limit = self.options.args_limit;
         rodata.sc_constants.filters = u32::from(self.options.filters);
+        rodata.sc_constants.arguments = u32::from(self.compares_arguments());
         rodata.sc_constants.no_env = u32::from(!self.options.env);
         rodata.sc_constants.no_data = u32::from(!self.options.data);
         for (place, slot) in rodata
@@ -158,6 +159,13 @@ impl Opened {
         Ok(inner)
     }
 
+    /// Returns whether the programs compare arguments, if a filter has tests of them: programs that have functions call
+    /// another one for that, which takes Linux 5.10, and on arm64 6.0.
+    fn compares_arguments(&self) -> bool {
+        let first = if Arch::NATIVE == Arch::X86_64 { (5, 10) } else { (6, 0) };
+        self.options.filters && kernel::version() >= first
+    }
+
     fn choose_programs(
         &self,
         programs: &mut OpenScapdProgs<'static>,
@@ -190,6 +198,9 @@ impl Opened {
         for program in [rules_exit, drop_e, drop_x] {
             set_up(program, exits, true);
         }
+        let compares = self.compares_arguments();
+        set_up(&mut programs.sift_enter, enters && compares, true);
+        set_up(&mut programs.sift_exit, exits && compares, true);
         let follow = self.options.targets > 0;
         let tracepoints = self.options.tracepoints;
         programs::for_each_tracepoint(programs, &mut |want, program| {

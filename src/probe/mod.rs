@@ -41,6 +41,7 @@ mod style;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod tracefs;
 
 pub use attach::{Evidence, Preemption};

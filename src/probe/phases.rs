@@ -276,6 +276,7 @@ impl Loaded {
             tracepoints: self.tracepoints,
             sampled_calls: &self.skel.maps.sampled_calls,
             verdicts: &self.skel.maps.verdicts,
+            texts: &self.skel.maps.texts,
         }
     }
 

@@ -124,6 +124,8 @@ pub(super) fn for_each_helper(
         rules_exit,
         drop_e_on_enter,
         drop_x_on_enter,
+        sift_enter,
+        sift_exit,
         follow_fork,
         follow_exec,
         measure_preemption,
@@ -139,6 +141,8 @@ pub(super) fn for_each_helper(
         rules_exit,
         drop_e_on_enter,
         drop_x_on_enter,
+        sift_enter,
+        sift_exit,
         follow_fork,
         follow_exec,
         measure_preemption,
@@ -153,13 +157,13 @@ pub(super) fn for_each_helper(
     }
 }
 
-/// Returns the loaded programs that apply the rules and record the two `drop` events. A dispatcher calls them on a
+/// Returns the loaded programs that compare arguments, apply the rules, and record the two `drop` events. They are called on a
 /// call's entry or its return, besides the calls' own programs.
-pub(super) fn of_rules<'a>(programs: &'a ScapdProgs<'_>, on_enter: bool) -> [Option<BorrowedFd<'a>>; 3] {
+pub(super) fn of_rules<'a>(programs: &'a ScapdProgs<'_>, on_enter: bool) -> [Option<BorrowedFd<'a>>; 4] {
     let all = if on_enter {
-        [&programs.rules_enter, &programs.drop_e_on_enter, &programs.drop_x_on_enter]
+        [&programs.sift_enter, &programs.rules_enter, &programs.drop_e_on_enter, &programs.drop_x_on_enter]
     } else {
-        [&programs.rules_exit, &programs.drop_e, &programs.drop_x]
+        [&programs.sift_exit, &programs.rules_exit, &programs.drop_e, &programs.drop_x]
     };
     all.map(|program| program.autoload().then(|| program.as_fd()))
 }

@@ -9,10 +9,12 @@ use super::{
     Control,
     settings::{ProgramSettings, array_len},
     slots::wanted_slots,
+    texts,
 };
 use scap::{
     filter::{
         Verdict,
+        arguments::Arguments,
         early::{Clause, Condition, MAX_ANCESTORS, MAX_TESTS, Subject, Test},
     },
     select::Selection,
@@ -29,18 +31,24 @@ pub struct KernelFilter {
     pub clauses: Vec<Clause>,
     /// The events that are recorded nevertheless; returns only if they change what a reader knows of the machine.
     pub kept: Selection,
+    /// What the arguments of calls decide.
+    pub arguments: Arguments,
 }
 
 impl Control<'_> {
     /// Changes what the programs decide of a filter. They take at least what both filters take while it changes.
     pub fn set_filter(&self, filter: &KernelFilter) {
         let change = self.settings.sieve().load(Ordering::Acquire);
-        if change == 0 && filter.clauses.is_empty() {
+        if change == 0 && filter.clauses.is_empty() && filter.arguments.is_empty() {
             return;
         }
         // 0 stands for no filter so far.
         let next = change.wrapping_add(1).max(1);
-        self.settings.store_sieve(next as usize & 1, &encode(filter));
+        let mut sieve = encode(filter);
+        if texts::write(self.texts, next as u8 & 1, &filter.arguments).is_ok() {
+            texts::encode(&mut sieve, &filter.arguments);
+        }
+        self.settings.store_sieve(next as usize & 1, &sieve);
         self.settings.sieve().store(next, Ordering::Release);
     }
 
@@ -92,6 +100,9 @@ fn encode(filter: &KernelFilter) -> types::sc_sieve {
         none: 0,
         all: u64::MAX,
         keeps: [0; ProgramSettings::SLOTS],
+        argued: [0; texts::ARGUED],
+        compared: [[0; ProgramSettings::SLOTS]; 2],
+        arguments: [[texts::NOTHING; texts::OF_CALL]; texts::GROUPS],
     };
     let mut ancestors = (0..).zip(&mut sieve.ancestors);
     let mut encode_test = |test: &Test| {
@@ -182,7 +193,11 @@ mod tests {
 
     fn sieve(text: &str) -> types::sc_sieve {
         let places = Places::of(&Filter::parse(text, &Fields).unwrap());
-        encode(&KernelFilter { clauses: places.early().to_vec(), kept: places.kept(true) })
+        encode(&KernelFilter {
+            clauses: places.early().to_vec(),
+            kept: places.kept(true),
+            ..Default::default()
+        })
     }
 
     #[test]

@@ -90,7 +90,9 @@ pub(super) const SLOT_UNKNOWN: usize = Slot::SC_SLOT_UNKNOWN.0 as usize;
 
 /// Returns the slots that belong to no call.
 pub(super) fn rule_slots() -> impl Iterator<Item = usize> {
-    [Slot::SC_SLOT_RULES, Slot::SC_SLOT_DROP_E, Slot::SC_SLOT_DROP_X].into_iter().map(|slot| slot.0 as usize)
+    [Slot::SC_SLOT_SIFT, Slot::SC_SLOT_RULES, Slot::SC_SLOT_DROP_E, Slot::SC_SLOT_DROP_X]
+        .into_iter()
+        .map(|slot| slot.0 as usize)
 }
 
 /// Returns the number of `socketcall`, which only 32-bit tasks have.

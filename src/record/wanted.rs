@@ -72,6 +72,7 @@ impl Wanted {
         let of = |places: &Places| KernelFilter {
             clauses: places.early().iter().filter(|clause| clause.iter().all(is_known)).cloned().collect(),
             kept: places.kept(!self.only),
+            arguments: places.arguments().clone(),
         };
         self.filter.as_ref().map(|filter| of(&filter.1)).unwrap_or_default()
     }

@@ -58,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     Row::one("evt.category", Type::Text, "subject of the event, as file, net, memory or process", |m| {
         Some(Value::text(category_name(m)))
     })
-    .of_type_at(|row| !matches!(row.category, Category::IoRead | Category::IoWrite | Category::IoOther)),
+    .of_type_at(|row, _| !matches!(row.category, Category::IoRead | Category::IoWrite | Category::IoOther)),
     Row::one("evt.cpu", Type::Int, "number of the CPU", |m| Some(Value::Int(m.captured.cpu.into())))
         .needs(Need::Event),
     Row::one("evt.source", Type::Text, "source of the event: always syscall", |_| {
@@ -162,7 +162,7 @@ fn subject(m: &Moment<'_>) -> Subject {
 }
 
 /// Returns whether events of a row have no result: entries have none, whatever extends them.
-fn has_no_result(row: &Event) -> bool {
+fn has_no_result(row: &Event, _: Option<&Key>) -> bool {
     row.ty.is_enter() && row.result().is_none()
 }
 

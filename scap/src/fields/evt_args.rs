@@ -22,11 +22,12 @@ use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
 
 use super::{
     Argument, Key, Type, Value,
+    fs::TextParam,
     row::Row,
     types::{self, ByType},
 };
 use crate::{
-    events::{Detail, EVENTS, EXTENSIONS, Member, ParamInfo, ParamType},
+    events::{Detail, EVENTS, EXTENSIONS, Event, Member, ParamInfo, ParamType},
     format::{Decoded, Value as Parameter, decode},
     replay::Moment,
     text::{self, DataForm, Raw},
@@ -47,6 +48,7 @@ pub(super) const ROWS: &[Row] = &[
         },
     )
     .names(argument_names)
+    .of_type_at(is_not_of)
     .cost(4),
     Row::keyed(
         "evt.rawarg",
@@ -65,6 +67,7 @@ pub(super) const ROWS: &[Row] = &[
         },
     )
     .names(argument_names)
+    .of_type_at(is_not_of)
     .types(|key| match key {
         Some(Key::Name(name)) => BY_NAME.get(&**name).copied().unwrap_or(Type::Text),
         _ => Type::Text,
@@ -103,6 +106,28 @@ fn argument<'a>(m: &'a Moment<'a>, key: &Key) -> Option<(&'static ParamInfo, &'a
         },
     };
     Some((row.params.get(index)?, m.event().param(index)?))
+}
+
+/// Returns the parameter of which one of these fields has the text, at all events of a row.
+pub(super) fn text_param(field: &str, key: Option<&Key>, row: &Event) -> Option<TextParam> {
+    let Some(Key::Name(name)) = key else { return None };
+    let index = row.param(name)?;
+    let is_path = match row.params.get(index)?.ty {
+        ParamType::CHARBUF => false,
+        // Shown as an absolute path.
+        ParamType::FSPATH | ParamType::FSRELPATH => field == "evt.arg",
+        _ => return None,
+    };
+    Some(TextParam { index, is_path, only_done: false })
+}
+
+/// Returns whether events of a row have no such argument.
+fn is_not_of(row: &Event, key: Option<&Key>) -> bool {
+    match key {
+        Some(Key::Name(name)) => row.param(name.split('.').next().unwrap_or(name)).is_none(),
+        Some(Key::Index(index)) => usize::try_from(*index).map_or(true, |index| index >= row.params.len()),
+        None => false,
+    }
 }
 
 fn argument_names() -> Vec<&'static str> {

@@ -8,7 +8,7 @@
 //! | `evt.buflen` in a filter | works | often ends with an error |
 
 use super::{
-    Need, Type, Value,
+    Key, Need, Type, Value,
     row::Row,
     subject::open,
     types::{self, ByType, FdKind, category, has, result},
@@ -140,7 +140,7 @@ fn length(m: &Moment<'_>, only: Option<Category>, is_wanted: fn(FdKind) -> bool)
 }
 
 /// Returns whether no event of a row opens a file.
-fn opens_nothing(row: &Event) -> bool {
+fn opens_nothing(row: &Event, _: Option<&Key>) -> bool {
     row.ty.is_enter() || !matches!(row.name, "open" | "openat" | "openat2" | "open_by_handle_at" | "creat")
 }
 
@@ -154,7 +154,7 @@ struct OpenRow {
 static OPENS: ByType<Option<OpenRow>> = ByType::new(|| {
     types::rows(|row: &Event| {
         let of = |name| row.param(name);
-        (!opens_nothing(row)).then(|| OpenRow {
+        (!opens_nothing(row, None)).then(|| OpenRow {
             is_creat: row.name == "creat",
             flags: of("flags"),
             mode: of("mode"),

@@ -33,29 +33,36 @@ pub(super) const ROWS: &[Row] = &[
             resolved(m, *if second { paths.last() } else { paths.first() }?)
         },
     )
-    .names(|| vec!["src", "dst"]),
-    Row::one("fs.path.name", Type::Text, "absolute path that a call takes", |m| path(m, |paths| paths.name)),
+    .names(|| vec!["src", "dst"])
+    .of_type_at(|row, _| ABSOLUTE.of_row(row).is_some_and(Vec::is_empty)),
+    Row::one("fs.path.name", Type::Text, "absolute path that a call takes", |m| path(m, |paths| paths.name))
+        .of_type_at(|row, _| lacks(row, |paths| paths.name)),
     Row::one("fs.path.nameraw", Type::Text, "path that a call takes, as given", |m| {
         raw(m, |paths| paths.name)
-    }),
+    })
+    .of_type_at(|row, _| lacks(row, |paths| paths.name)),
     Row::one("fs.path.source", Type::Text, "absolute path that is renamed, linked or mounted", |m| {
         path(m, |paths| paths.source)
-    }),
+    })
+    .of_type_at(|row, _| lacks(row, |paths| paths.source)),
     Row::one("fs.path.sourceraw", Type::Text, "path that is renamed, linked or mounted, as given", |m| {
         raw(m, |paths| paths.source)
-    }),
+    })
+    .of_type_at(|row, _| lacks(row, |paths| paths.source)),
     Row::one(
         "fs.path.target",
         Type::Text,
         "absolute path that something is renamed, linked or mounted to",
         |m| path(m, |paths| paths.target),
-    ),
+    )
+    .of_type_at(|row, _| lacks(row, |paths| paths.target)),
     Row::one(
         "fs.path.targetraw",
         Type::Text,
         "path that something is renamed, linked or mounted to, as given",
         |m| raw(m, |paths| paths.target),
-    ),
+    )
+    .of_type_at(|row, _| lacks(row, |paths| paths.target)),
 ];
 
 /// The calls that take a path, and its parameter. An `fd` is a path that is known by its descriptor.
@@ -186,6 +193,49 @@ fn own_paths(row: &Event) -> Vec<Path> {
     let is_path = |index: &usize| row.params[*index].ty == ParamType::FSPATH;
     let is_return = row.ty.is_generic() && !row.ty.is_enter();
     (0..row.params.len()).filter(|index| is_return && is_path(index)).map(|i| Path::at(row, i)).collect()
+}
+
+/// Returns whether events of a row have no such path.
+fn lacks(row: &Event, which: fn(&Paths) -> Option<Path>) -> bool {
+    PATHS.of_row(row).is_some_and(|paths| which(paths).is_none())
+}
+
+/// A parameter of which a field has the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TextParam {
+    pub index: usize,
+    /// The field has the absolute path: of a path from the root without doubled slashes, `.` and `..`, the same.
+    pub is_path: bool,
+    /// The field is there only if the result of the call is 0.
+    pub only_done: bool,
+}
+
+/// Returns the parameter of which one of these fields has the text, at all events of a row where it has one.
+pub(super) fn text_param(field: &str, key: Option<&Key>, row: &Event) -> Option<TextParam> {
+    if field == "evt.abspath" {
+        let paths = ABSOLUTE.of_row(row)?;
+        let second = matches!(key, Some(Key::Name(name)) if **name == *"dst");
+        let index = if second { paths.last() } else { paths.first() }?.index();
+        return Some(TextParam { index, is_path: true, only_done: false });
+    }
+    let paths = PATHS.of_row(row)?;
+    let (path, is_path) = match field {
+        "fs.path.name" => (paths.name, true),
+        "fs.path.nameraw" => (paths.name, false),
+        "fs.path.source" => (paths.source, true),
+        "fs.path.sourceraw" => (paths.source, false),
+        "fs.path.target" => (paths.target, true),
+        "fs.path.targetraw" => (paths.target, false),
+        _ => return None,
+    };
+    // A path beside another one is there only if that one is.
+    let is_own = |path: &Path| match path {
+        Path::Cwd(_) | Path::At(..) => true,
+        Path::Beside(..) => !is_path,
+        Path::Fd(_) => false,
+    };
+    let index = path.filter(is_own)?.index();
+    Some(TextParam { index, is_path, only_done: paths.only_done })
 }
 
 /// Returns a path of a call whose result makes it of interest.

@@ -4,11 +4,16 @@ use std::sync::LazyLock;
 
 use super::{
     Field, Key, Need, Reference, Registry, Source, Type, Value, ancestors, container, evt, evt_args, evt_io,
-    evt_time, exe, fd, fd_net, fdlist, fs, leaders, proc, resources,
+    evt_time, exe, fd, fd_net, fdlist,
+    fs::{self, TextParam},
+    leaders, proc, resources,
     row::{Get, Row},
     thread, unsupported, user,
 };
-use crate::{events::Event, replay::Moment};
+use crate::{
+    events::{self, Event},
+    replay::Moment,
+};
 
 /// The fields of sysdig and Falco that captures have values for.
 ///
@@ -49,8 +54,23 @@ impl Fields {
     /// Returns whether the type of an event, one of this row, alone determines a field's values at it, as with
     /// [`Registry::is_of_type`].
     pub fn is_of_row(field: &Reference, row: &Event) -> bool {
+        let key = field.argument.as_ref();
         let field = &ROWS[field.field];
-        field.is_of_type || field.is_of_row.is_some_and(|is_of_row| is_of_row(row))
+        field.is_of_type || field.is_of_row.is_some_and(|is_of_row| is_of_row(row, key))
+    }
+
+    /// Returns whether a field has the text of a parameter at the events of some rows.
+    pub(crate) fn is_of_param(field: &Reference) -> bool {
+        events::rows().any(|row| Fields::text_param(field, row).is_some())
+    }
+
+    /// Returns the parameter of which a field has the text at all events of a row, where it has one.
+    pub(crate) fn text_param(field: &Reference, row: &Event) -> Option<TextParam> {
+        let key = field.argument.as_ref();
+        match ROWS[field.field].field.name {
+            name @ ("evt.arg" | "evt.rawarg") => evt_args::text_param(name, key, row),
+            name => fs::text_param(name, key, row),
+        }
     }
 
     /// Returns the fields of sysdig and Falco that captures have no values for, each with the reason.

@@ -27,7 +27,7 @@ pub(super) struct Row {
     /// The type of the event alone determines the values.
     pub is_of_type: bool,
     /// Whether the type alone determines the values at events of a row, if it does so only at some.
-    pub is_of_row: Option<fn(&Event) -> bool>,
+    pub is_of_row: Option<fn(&Event, Option<&Key>) -> bool>,
     /// What has to be known besides the event.
     pub need: Need,
     /// The names that it takes as its argument; `None` if any will do.
@@ -104,7 +104,7 @@ impl Row {
     }
 
     /// Says at the events of which rows the type alone determines the values.
-    pub const fn of_type_at(mut self, is_of_row: fn(&Event) -> bool) -> Row {
+    pub const fn of_type_at(mut self, is_of_row: fn(&Event, Option<&Key>) -> bool) -> Row {
         self.is_of_row = Some(is_of_row);
         self
     }

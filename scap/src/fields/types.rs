@@ -17,6 +17,11 @@ impl<T> ByType<T> {
         ByType(LazyLock::new(values))
     }
 
+    /// Returns the value of a row.
+    pub fn of_row(&'static self, row: &Event) -> Option<&'static T> {
+        self.0.get(events::rows().position(|other| std::ptr::eq(other, row))?)
+    }
+
     /// Returns the value of an event's type.
     pub fn of(&'static self, m: &Moment<'_>) -> Option<&'static T> {
         self.0.get(m.event().row()?)

@@ -80,8 +80,11 @@ pub type Clause = Vec<Test>;
 /// Returns clauses that a filter implies, with no more than [`MAX_TESTS`] tests, and the tests that the recorder decides for
 /// them.
 pub(super) fn clauses(tree: &Tree) -> (Vec<Clause>, LastingTests) {
-    let mut walk = Walk::default();
-    let mut all = walk.clauses(tree, false);
+    let mut lasting = LastingTests::default();
+    let mut all = implied(tree, &mut |test, negated, source| match lasting.add(test, negated, source) {
+        Some(bit) => vec![vec![lasting_test(bit, source)]],
+        None => of_test(test, negated, source),
+    });
     // The shorter, the more they leave out for their cost.
     all.sort_by_key(Vec::len);
     let (mut tests, mut ancestors) = (0, 0);
@@ -94,45 +97,47 @@ pub(super) fn clauses(tree: &Tree) -> (Vec<Clause>, LastingTests) {
         }
         fits
     });
-    (all, walk.lasting)
+    (all, lasting)
 }
 
-/// Goes through the tests of a tree, in order.
-#[derive(Default)]
-struct Walk {
-    next: usize,
-    lasting: LastingTests,
+/// Finds the clauses that a test of a tree, or its negation, implies; the test has this place among those of the tree. One
+/// without tests is false.
+pub(super) type OfTest<'a, T> = dyn FnMut(&Source, bool, usize) -> Vec<Vec<T>> + 'a;
+
+/// Returns clauses that a tree implies, from those of its tests.
+pub(super) fn implied<T: Clone>(tree: &Tree, of_test: &mut OfTest<'_, T>) -> Vec<Vec<T>> {
+    implied_by(tree, false, &mut 0, of_test)
 }
 
-impl Walk {
-    /// Returns clauses that a tree, or its negation, implies.
-    fn clauses(&mut self, tree: &Tree, negated: bool) -> Vec<Clause> {
-        match tree {
-            Tree::Not(inner) => self.clauses(inner, !negated),
-            Tree::And(trees) | Tree::Or(trees) => {
-                let parts: Vec<_> = trees.iter().map(|tree| self.clauses(tree, negated)).collect();
-                let all_hold = matches!(tree, Tree::And(_)) != negated;
-                if all_hold { parts.into_iter().flatten().collect() } else { any(&parts) }
-            }
-            Tree::Test(test) => {
-                let source = self.next;
-                self.next += 1;
-                match self.lasting.add(test, negated, source) {
-                    Some(bit) => vec![vec![lasting(bit, source)]],
-                    None => of_test(test, negated, source),
-                }
-            }
+/// The same of a tree or its negation; `next` counts the tests.
+fn implied_by<T: Clone>(
+    tree: &Tree,
+    negated: bool,
+    next: &mut usize,
+    of_test: &mut OfTest<'_, T>,
+) -> Vec<Vec<T>> {
+    match tree {
+        Tree::Not(inner) => implied_by(inner, !negated, next, of_test),
+        Tree::And(trees) | Tree::Or(trees) => {
+            let parts = trees.iter().map(|tree| implied_by(tree, negated, next, of_test));
+            let parts: Vec<_> = parts.collect();
+            let all_hold = matches!(tree, Tree::And(_)) != negated;
+            if all_hold { parts.into_iter().flatten().collect() } else { any(&parts) }
+        }
+        Tree::Test(test) => {
+            *next += 1;
+            of_test(test, negated, *next - 1)
         }
     }
 }
 
-fn lasting(bit: u64, source: usize) -> Test {
+fn lasting_test(bit: u64, source: usize) -> Test {
     Test { subject: Subject::Process, condition: Condition::Lasts(bit), negated: false, source }
 }
 
 /// Returns clauses of a disjunction: one of each part, joined, in all combinations that are small enough.
-fn any(parts: &[Vec<Clause>]) -> Vec<Clause> {
-    let mut joined = vec![Clause::new()];
+fn any<T: Clone>(parts: &[Vec<Vec<T>>]) -> Vec<Vec<T>> {
+    let mut joined = vec![Vec::new()];
     for part in parts {
         let pairs = joined.iter().flat_map(|one| part.iter().map(move |other| [&one[..], other].concat()));
         joined = pairs.filter(|clause| clause.len() <= MAX_TESTS).take(MAX_TESTS).collect();

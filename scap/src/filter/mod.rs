@@ -104,6 +104,8 @@
 //! a dot alike; text as the argument of a transformer; `val` of fields with several values; `join` and `concat` (of later
 //! versions). The modifiers `anyof`, `oneof` and `allof` and the transformer `getopt` of later versions do not exist here.
 
+pub mod arguments;
+mod by_type;
 mod check;
 mod constant;
 pub mod early;
@@ -127,11 +129,12 @@ mod tree;
 
 use std::{collections::HashSet, fmt};
 
+pub use by_type::Decided;
 pub use error::FilterError;
 pub use expression::Expression;
 pub use lasting::Verdict;
 pub use matcher::Matcher;
-pub use places::{Decided, Part, Place, Places};
+pub use places::{Part, Place, Places};
 
 use crate::fields::{Reference, Registry, Source};
 

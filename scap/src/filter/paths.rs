@@ -23,7 +23,7 @@ impl Paths {
             let components: Vec<&[u8]> = components(path).collect();
             if components.is_empty() {
                 all.any = true;
-            } else if components.iter().any(|component| component.iter().any(|byte| b"?*[".contains(byte))) {
+            } else if components.iter().any(|component| is_pattern(component)) {
                 let globs = components.iter().map(|component| Glob::new(component, false));
                 all.patterns.push(globs.collect());
             } else {
@@ -57,6 +57,16 @@ impl Paths {
         let lengths = self.lengths.iter().take_while(|length| **length <= path.len());
         lengths.copied().any(|length| is_end(length) && self.plain.contains(&path[..length]))
     }
+}
+
+/// Returns a path as an absolute one without doubled slashes; `None` for the root, and if a component may be a pattern.
+pub(super) fn plain(path: &[u8]) -> Option<Vec<u8>> {
+    let plain: Vec<u8> = components(path).flat_map(|component| [b"/", component].concat()).collect();
+    (!plain.is_empty() && !is_pattern(path)).then_some(plain)
+}
+
+fn is_pattern(component: &[u8]) -> bool {
+    component.iter().any(|byte| b"?*[".contains(byte))
 }
 
 fn is_below(globs: &[Glob], path: &[u8]) -> bool {

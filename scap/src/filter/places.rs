@@ -9,17 +9,16 @@ use std::collections::BTreeMap;
 use crate::{
     events::{EVENTS, EXTENSIONS, Effect, Event, EventType, Extends, Extension, SYSCALLS, Syscall, event},
     fields::{Fields, Need, Reference, Registry},
-    format::{CapturedEvent, EventBuilder, EventView, Value, state::MachineState},
-    model::Machine,
     replay::Moment,
     select::{Selection, SyscallSet, Tracepoint, TracepointSet},
 };
 
 use super::{
     Filter,
+    arguments::Arguments,
+    by_type::{Decided, decided},
     early::{self, Clause, Subject},
     lasting::{LastingTests, Verdict},
-    plan::Node,
     tree::Tree,
 };
 
@@ -32,6 +31,8 @@ pub enum Place {
     Task,
     /// The kernel, by the result or the time of a call.
     Return,
+    /// The kernel, by an argument of the call: before the event takes room in a ring.
+    Event,
     /// The recorder, at each event, in the order of time.
     Recorder,
 }
@@ -43,6 +44,7 @@ impl Place {
             Place::NotLoaded => "not_loaded",
             Place::Task => "task",
             Place::Return => "return",
+            Place::Event => "event",
             Place::Recorder => "recorder",
         }
     }
@@ -53,6 +55,7 @@ impl Place {
             Place::NotLoaded => "not loaded",
             Place::Task => "at the task",
             Place::Return => "at the return",
+            Place::Event => "at the event",
             Place::Recorder => "recorder",
         }
     }
@@ -67,17 +70,6 @@ pub struct Part {
     pub places: Vec<Place>,
 }
 
-/// What the type of an event says about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decided {
-    /// All events of the type match.
-    Match,
-    /// None does.
-    NoMatch,
-    /// It depends on more than the type.
-    Depends,
-}
-
 /// What a filter decides where.
 #[derive(Debug, Clone)]
 pub struct Places {
@@ -90,6 +82,7 @@ pub struct Places {
     parts: Vec<Part>,
     early: Vec<Clause>,
     lasting: LastingTests,
+    arguments: Arguments,
 }
 
 impl Places {
@@ -103,8 +96,9 @@ impl Places {
         });
         let by_code: BTreeMap<_, _> = by_code.collect();
         let by_own_type = own_rows().map(|row| (row.ty.0, decided(&filter.plan, row, 0))).collect();
-        let (need, parts, early, lasting) = (Need::Event, Vec::new(), Vec::new(), LastingTests::default());
-        let mut places = Places { by_type, by_own_type, by_code, need, parts, early, lasting };
+        let (early, lasting, arguments) = Default::default();
+        let (need, parts) = (Need::Event, Vec::new());
+        let mut places = Places { by_type, by_own_type, by_code, need, parts, early, lasting, arguments };
         if places.takes_recorder() {
             let open = filter.fields.iter().filter(|field| !Fields.is_of_type(field.field));
             places.need = open.map(Fields::need).max().unwrap_or(Need::Event);
@@ -112,9 +106,12 @@ impl Places {
         let need = places.need;
         if need != Need::Everything {
             (places.early, places.lasting) = early::clauses(&filter.tree);
+            places.arguments = Arguments::of(&filter.tree);
         }
-        tests(&filter.tree, &mut |test| {
-            let early = early_place(&places.early, places.parts.len());
+        filter.tree.tests(&mut |test| {
+            let source = places.parts.len();
+            let at_event = || Some(Place::Event).filter(|_| places.arguments.has(source));
+            let early = early_place(&places.early, source).or_else(at_event);
             places.parts.push(part(test, need, early));
         });
         places
@@ -123,6 +120,11 @@ impl Places {
     /// Returns what the kernel decides, once all threads are known.
     pub fn early(&self) -> &[Clause] {
         &self.early
+    }
+
+    /// Returns what the kernel decides by the arguments of calls.
+    pub fn arguments(&self) -> &Arguments {
+        &self.arguments
     }
 
     /// Returns whether the kernel leaves out what processes do of which the recorder has found out that a test is false.
@@ -259,72 +261,6 @@ fn changes_task(call: &Syscall) -> bool {
 fn own_rows() -> impl Iterator<Item = &'static Event> {
     let stands_alone = |row: &&'static Extension| Extends::of(row.joined.ty) == Some(Extends::Nothing);
     EXTENSIONS.iter().filter(stands_alone).map(|row| &row.joined)
-}
-
-/// Returns what a plan says of all events of a row, extended or not; of a generic row, of all events of the call with this code.
-fn decided(plan: &Node, row: &'static Event, code: u16) -> Decided {
-    if row.program.is_none() && Extends::of(row.ty).is_none() {
-        // Nothing records such events.
-        return Decided::NoMatch;
-    }
-    let builder = EventBuilder::new(row, 1, 1);
-    let built = match row.ty.0 {
-        0 | 1 => builder.param(Value::Syscall(code)).and_then(|b| b.param(Value::Uint(u16::MAX.into()))),
-        _ => Ok(builder),
-    };
-    let Ok(mut bytes) = built.and_then(EventBuilder::build_short) else { return Decided::Depends };
-    let alone = decided_of(plan, &bytes, row);
-    let Some(extension) = EXTENSIONS.iter().find(|extension| extends(extension, row.ty, code)) else {
-        return alone;
-    };
-    let Ok(behind) = EventBuilder::new(&extension.own, 1, 1).build_short() else { return Decided::Depends };
-    bytes.extend_from_slice(&behind);
-    if decided_of(plan, &bytes, &extension.joined) == alone { alone } else { Decided::Depends }
-}
-
-/// Returns whether an extension belongs to events of a type; to generic ones, if they are those of the call with this code.
-fn extends(extension: &Extension, ty: EventType, code: u16) -> bool {
-    match Extends::of(extension.own.ty) {
-        Some(Extends::Call(call)) => {
-            ty.is_generic() && call == code && ty.is_enter() == extension.own.ty.is_enter()
-        }
-        Some(Extends::Event(extended)) => extended == ty,
-        Some(Extends::Nothing) | None => false,
-    }
-}
-
-/// Returns what a plan says of an event, with its extension if it has one, given only what its row determines.
-fn decided_of(plan: &Node, bytes: &[u8], row: &Event) -> Decided {
-    let Ok(event) = EventView::parse_joined(bytes, false) else { return Decided::Depends };
-    let (machine, state) = (Machine::default(), MachineState::default());
-    let captured =
-        CapturedEvent { cpu: 0, flags: 0, offset: 0, more: true, section: 1, state: &state, event };
-    let moment = Moment {
-        num: 1,
-        is_asked: true,
-        turns_back: false,
-        of_source: false,
-        limit: 0,
-        first: 1,
-        previous: 1,
-        raw: event,
-        captured,
-        machine: &machine,
-    };
-    match plan.known(&moment, &|field: &Reference| Fields::is_of_row(field, row)) {
-        Some(true) => Decided::Match,
-        Some(false) => Decided::NoMatch,
-        None => Decided::Depends,
-    }
-}
-
-/// Calls `each` with every test of a tree.
-fn tests<'t>(tree: &'t Tree, each: &mut impl FnMut(&'t Tree)) {
-    match tree {
-        Tree::Or(trees) | Tree::And(trees) => trees.iter().for_each(|tree| tests(tree, each)),
-        Tree::Not(inner) => tests(inner, each),
-        Tree::Test(_) => each(tree),
-    }
 }
 
 /// Returns where the kernel decides the test with this number, if it does.

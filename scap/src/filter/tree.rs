@@ -93,6 +93,17 @@ impl PartialEq for Pattern {
     }
 }
 
+impl Tree {
+    /// Calls `each` with every test, in order.
+    pub(super) fn tests<'t>(&'t self, each: &mut impl FnMut(&'t Tree)) {
+        match self {
+            Tree::Or(trees) | Tree::And(trees) => trees.iter().for_each(|tree| tree.tests(each)),
+            Tree::Not(inner) => inner.tests(each),
+            Tree::Test(_) => each(self),
+        }
+    }
+}
+
 impl Operand {
     /// Returns the type of the values.
     pub(super) fn ty(&self) -> Type {

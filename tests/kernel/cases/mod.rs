@@ -61,6 +61,7 @@ mod resolved;
 mod sampling;
 mod semaphores;
 mod sieve;
+mod sift;
 mod signal;
 mod snaplen;
 mod socketcall;
@@ -140,6 +141,12 @@ pub const SETTINGS: &[SettingTest] = &[
     ("sieve_times", "nanosleep_x", sieve::takes_returns_by_their_times),
     ("sieve_state", "close_x", sieve::keeps_what_changes_the_state),
     ("sieve_changes", "newfstatat_x", sieve::follows_a_change),
+    ("sift_texts", "newfstatat_x", sift::compares_whole_texts_starts_and_ends),
+    ("sift_paths", "newfstatat_x", sift::takes_paths_that_may_be_others),
+    ("sift_many", "newfstatat_x", sift::compares_with_many_texts),
+    ("sift_changes", "newfstatat_x", sift::follows_a_change_of_texts),
+    ("sift_results", "rmdir_x", sift::compares_what_a_result_makes_of_interest),
+    ("sift_extensions", "generic_x", sift::compares_arguments_of_extensions),
     ("sampling_by_clock", "generic_x", sampling::records_a_part_of_each_second),
     ("sampling_by_clock_on_enter", "generic_e", sampling::records_a_part_of_each_second_on_enter),
     ("sampling_classes", "close_x", sampling::treats_calls_by_their_class),

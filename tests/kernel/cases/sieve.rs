@@ -23,7 +23,8 @@ fn set_name(name: &CStr) -> i64 {
 
 fn set(t: &mut Test, text: &str) {
     let places = Places::of(&Filter::parse(text, &Fields).unwrap());
-    let filter = KernelFilter { clauses: places.early().to_vec(), kept: places.kept(true) };
+    let filter =
+        KernelFilter { clauses: places.early().to_vec(), kept: places.kept(true), ..KernelFilter::default() };
     assert!(
         ["fd.num > 3", "evt.latency < "].iter().any(|open| text.starts_with(open))
             || !filter.clauses.is_empty(),
