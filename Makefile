@@ -111,6 +111,13 @@ setup-export: ## install DuckDB, Spark and Perfetto's schema from PyPI into ~/.c
 test-export: build setup-export ## export a capture, read it back by DuckDB and Spark, and compare the sums with scapd's
 	scripts/test-export.sh $(SCAPD)
 
+.PHONY: setup-ship test-ship
+setup-ship: ## install a server of S3's protocol, from crates.io, and DuckDB, from PyPI, into ~/.cache/scapd
+	scripts/setup-ship.sh
+
+test-ship: build setup-ship ## ship captures to a server that is killed meanwhile, and compare what arrives (as root)
+	scripts/test-ship.sh $(SCAPD)
+
 .PHONY: setup-browser test-report
 setup-browser: ## fetch Debian's chromium and its driver into ~/.cache/scapd
 	scripts/setup-browser.sh

@@ -55,10 +55,11 @@ put 644 "$tmp/completions/scapd.bash" "$prefix/share/bash-completion/completions
 put 644 "$tmp/completions/_scapd" "$prefix/share/zsh/site-functions/_scapd"
 put 644 "$tmp/completions/scapd.fish" "$prefix/share/fish/vendor_completions.d/scapd.fish"
 put 644 "$(at_prefix "$top/packaging/scapd.service")" "$prefix/lib/systemd/system/scapd.service"
+put 644 "$(at_prefix "$top/packaging/scapd-ship.service")" "$prefix/lib/systemd/system/scapd-ship.service"
 put 644 "$top/packaging/scapd.sysusers" "$prefix/lib/sysusers.d/scapd.conf"
 put_default "$top/packaging/scapd.toml" /etc/scapd/scapd.toml
 put 644 "$top/packaging/redact.toml" "$prefix/share/doc/scapd/redact.toml"
-for doc in README.md CHANGELOG.md docs/{SERVICE,FLIGHT}.md LICENSE LICENSES/{README.md,GPL-2.0-only.txt,MIT.txt,echarts.txt}; do
+for doc in README.md CHANGELOG.md docs/{SERVICE,FLIGHT,SHIP}.md LICENSE LICENSES/{README.md,GPL-2.0-only.txt,MIT.txt,echarts.txt}; do
 	put 644 "$top/$doc" "$prefix/share/doc/scapd/$doc"
 done
 if [ "$action" = uninstall ]; then

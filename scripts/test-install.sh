@@ -15,6 +15,7 @@ files() { (cd "$DESTDIR" && find . -type f -printf '%m %P\n' | grep -v 'man1/sca
 
 expected='644 etc/scapd/scapd.toml
 755 opt/scapd/bin/scapd
+644 opt/scapd/lib/systemd/system/scapd-ship.service
 644 opt/scapd/lib/systemd/system/scapd.service
 644 opt/scapd/lib/sysusers.d/scapd.conf
 644 opt/scapd/share/bash-completion/completions/scapd
@@ -27,6 +28,7 @@ expected='644 etc/scapd/scapd.toml
 644 opt/scapd/share/doc/scapd/README.md
 644 opt/scapd/share/doc/scapd/docs/FLIGHT.md
 644 opt/scapd/share/doc/scapd/docs/SERVICE.md
+644 opt/scapd/share/doc/scapd/docs/SHIP.md
 644 opt/scapd/share/doc/scapd/redact.toml
 644 opt/scapd/share/fish/vendor_completions.d/scapd.fish
 644 opt/scapd/share/man/man1/scapd.1

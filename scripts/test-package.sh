@@ -51,6 +51,8 @@ if runs "apt installs it" quietly inside apt-get -qq -y --no-install-recommends 
 	has "whatis scapd" "$tmp/whatis" '^scapd \(1\) +- Records what a Linux machine does'
 	check "the user of the service" inside id scapd
 	check "the unit is valid" inside systemd-analyze verify /usr/lib/systemd/system/scapd.service
+	check "that of scapd ship is, too" inside systemd-analyze verify /usr/lib/systemd/system/scapd-ship.service
+	check "and it is not enabled" test "$(inside systemctl is-enabled scapd-ship || true)" = disabled
 	check "it is not enabled" test "$(inside systemctl is-enabled scapd || true)" = disabled
 	check "the service's configuration is valid" inside scapd daemon --check
 	# The files that an administrator and a run of the service leave.

@@ -13,6 +13,7 @@ mod read;
 mod record;
 mod redact;
 mod report;
+mod ship;
 mod source;
 mod top;
 mod trace;
@@ -33,6 +34,7 @@ pub use merge::MergeArgs;
 pub use read::ReadArgs;
 pub use record::RecordArgs;
 pub use report::ReportArgs;
+pub use ship::ShipArgs;
 pub use source::Source;
 pub use top::{GroupsArgs, SlowArgs, StateArgs, TopArgs, TreeArgs};
 pub use trace::TraceArgs;
@@ -86,6 +88,8 @@ pub enum Command {
     Export(Box<ExportArgs>),
     /// Write a page about captures, to open in a browser: what was recorded and lost, what took the time, who touched what
     Report(Box<ReportArgs>),
+    /// Bring closed captures to object storage: S3, Google Cloud Storage, Azure, or a folder
+    Ship(Box<ShipArgs>),
     /// Merge captures of one machine into one, in time order
     Merge(MergeArgs),
     /// Summarize a capture

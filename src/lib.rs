@@ -31,6 +31,7 @@ pub mod repair;
 pub mod report;
 pub mod ring;
 mod salvage;
+pub mod ship;
 pub mod signals;
 pub mod snapshot;
 pub mod top;

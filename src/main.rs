@@ -15,7 +15,7 @@ use scapd::{
     daemon::{self, config::Wanted, control},
     escape, exit, export, flight, generate, list, merge,
     output::{OutputError, Target},
-    print, read, record, repair, report, signals, trace, verify,
+    print, read, record, repair, report, ship, signals, trace, verify,
 };
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -119,6 +119,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let mut args = args.resolve().unwrap_or_else(|mistake| mistake.exit());
             args.signal = Some(signals_of(&args.target)?);
             report::report(args)?;
+        }
+        Command::Ship(args) => {
+            let mut args = match args.resolve(&cli::keys()) {
+                Ok(args) => args?,
+                Err(mistake) => mistake.exit(),
+            };
+            args.signal = signals::note().context("cannot install the signal handlers")?;
+            let report = ship::ship(&args, &mut out)?;
+            out.flush()?;
+            return Ok(if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Merge(args) => {
             let mut args = merge::MergeArgs::from(args);

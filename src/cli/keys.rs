@@ -1,4 +1,4 @@
-//! The flags of `scapd record` as keys of a configuration.
+//! The flags of `scapd record` and `scapd ship` as keys of a configuration.
 
 use std::error::Error;
 
@@ -12,6 +12,7 @@ use super::{
     daemon::{ControlArgs, MetricsArgs},
     flight::FlightArgs,
     record::OutputArgs,
+    ship::ShipKeys,
 };
 use crate::daemon::config::{Flag, FlagError, Flags, Keys, Section, Takes, Wanted};
 use scap::select::suggest;
@@ -19,7 +20,9 @@ use scap::select::suggest;
 /// Returns the keys of a service's configuration.
 pub fn keys() -> Keys {
     Keys::new(RecordFlags {
-        command: RecordArgs::augment_args(Command::new("record").disable_help_flag(true)),
+        command: ShipKeys::augment_args(RecordArgs::augment_args(
+            Command::new("record").disable_help_flag(true),
+        )),
     })
 }
 
@@ -78,6 +81,7 @@ fn section(arg: &Arg) -> Section {
         () if has::<FlightArgs>(arg) => Section::Flight,
         () if has::<ControlArgs>(arg) => Section::Control,
         () if has::<MetricsArgs>(arg) => Section::Metrics,
+        () if has::<ShipKeys>(arg) => Section::Ship,
         () => Section::Record,
     }
 }

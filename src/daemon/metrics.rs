@@ -168,6 +168,11 @@ impl Numbers {
         )?;
         family.counter("scapd_files_closed", "Files completed", status.files_closed)?;
         family.counter("scapd_files_deleted", "Files deleted by retention", status.files_deleted)?;
+        family.counter(
+            "scapd_files_unshipped",
+            "Files deleted by retention before scapd ship had shipped them",
+            status.files_unshipped,
+        )?;
         family.gauge("scapd_queue_events", "Events read from the rings and not yet written", status.pending())
     }
 

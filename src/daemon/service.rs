@@ -138,6 +138,7 @@ impl Service {
             ("bytes", status.bytes.into()),
             ("files_closed", status.files_closed.into()),
             ("files_deleted", status.files_deleted.into()),
+            ("files_unshipped", status.files_unshipped.into()),
             ("rate", (status.rate as u64).into()),
             ("losses", status.losses.to_json()),
             ("cpus", cpus.into()),

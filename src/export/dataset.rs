@@ -136,7 +136,7 @@ fn connections() -> io::Result<Top> {
 }
 
 /// Returns the name of a machine's partition: what is no letter, digit, dot or dash is escaped as in addresses.
-fn host(name: &[u8]) -> String {
+pub(super) fn host(name: &[u8]) -> String {
     let mut host = "host=".to_owned();
     if name.is_empty() {
         host.push_str(NOTHING);

@@ -47,6 +47,11 @@ use text::{LineForm, TextTable};
 
 pub use folded::StackValue;
 
+/// Returns the name of a machine's partition: `host=NAME`. What is no letter, digit, dot or dash is escaped as in addresses.
+pub fn host_partition(name: &[u8]) -> String {
+    dataset::host(name)
+}
+
 choices! {
     /// What a capture is exported to.
     pub enum ExportForm {

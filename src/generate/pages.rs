@@ -69,6 +69,7 @@ pub(super) const PAGES: &[Page] = &[
             "scapd-read",
             "scapd-top",
             "scapd-export",
+            "scapd-ship",
             "scapd-merge",
             "scapd-info",
             "scapd-verify",

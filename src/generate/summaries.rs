@@ -183,6 +183,58 @@ pub(super) const SUMMARIES: &[Page] = &[
         ..EMPTY
     },
     Page {
+        command: "ship",
+        description: &[
+            "Brings closed captures to object storage. An object is called \
+             PREFIX/captures/host=HOST/date=DATE/hour=HOUR/NAME, by the machine and the first event of the capture, in UTC. Its \
+             manifest follows, as NAME.json: the one of `--write-manifest`, if there is one. So a capture with a manifest is \
+             complete; large ones are sent in parts, and appear as a whole. `--as parquet` sends the tables of \
+             scapd-export(1), as PREFIX/events/host=HOST/date=DATE/hour=HOUR/NAME-...-part-N.parquet and so on; they are made in \
+             the folder for temporary files, for one capture at a time.",
+            "A request that fails is repeated for the time of `--retry`. What has been shipped is remembered beside the capture, \
+             in NAME.shipped, and of an upload that was broken off, in NAME.shipping, so that it goes on where it was. A capture \
+             of the same name and hour that is in the store already is not replaced: the new one gets a name with its checksum. \
+             A capture is not shipped if it is not what its manifest says.",
+            "Captures that are written, or were closed less than two seconds ago, wait. So do those that a command of \
+             `--on-close` compresses, until it has removed the original. Only one scapd ships from a folder: it locks .scapd-ship \
+             there. As long as that file exists, the recorder warns when its retention deletes a capture that was not shipped.",
+        ],
+        exit: &[0, 1, 2],
+        environment: &[
+            (
+                "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT, ...",
+                "S3 and what speaks its protocol. Without a key, those of the machine's role are used. AWS_ALLOW_HTTP=true \
+                 permits an endpoint without TLS.",
+            ),
+            (
+                "GOOGLE_SERVICE_ACCOUNT, GOOGLE_APPLICATION_CREDENTIALS, ...",
+                "Google Cloud Storage: files with a key.",
+            ),
+            ("AZURE_STORAGE_ACCOUNT_NAME, AZURE_STORAGE_ACCOUNT_KEY, ...", "Azure Blob Storage."),
+            ("TMPDIR", "The folder for temporary files, for `--as parquet`."),
+        ],
+        files: &[
+            ("/etc/scapd/scapd.toml", "The section `[ship]`, for scapd-ship.service."),
+            ("/etc/scapd/ship.env", "The environment of scapd-ship.service."),
+            ("NAME.shipped, NAME.shipping, .scapd-ship", "What is remembered beside captures."),
+        ],
+        examples: &[
+            (
+                "scapd ship /var/lib/scapd --to s3://captures/fleet",
+                "Ship what is closed, and what is not in the store yet:",
+            ),
+            (
+                "scapd ship /var/lib/scapd --watch --delete --to gs://captures/fleet",
+                "Go on, and delete here what has arrived:",
+            ),
+            (
+                "scapd ship all.scap --as both --to file:///srv/captures",
+                "Ship a capture and its tables to a folder:",
+            ),
+        ],
+        see_also: &["scapd", "scapd-record", "scapd-daemon", "scapd-export"],
+    },
+    Page {
         command: "report",
         description: &[
             "Writes one page about captures, with charts, which a browser opens from the disk: what was \

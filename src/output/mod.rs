@@ -35,8 +35,8 @@ pub use error::OutputError;
 pub use made::Made;
 pub(crate) use series::seal;
 pub use series::{
-    FileCut, Files, Free, Hook, OnError, Pattern, PatternError, ReservedFiles, Retention, Rotation, Series,
-    SeriesReport, Shelf, ShelfFile, StateSource,
+    FileCut, Files, Free, Hook, OnError, Pattern, PatternError, ReservedFiles, Retention, Rotation, SHIPPED,
+    SHIPPING, SHIPS, Series, SeriesReport, Shelf, ShelfFile, StateSource, checksum, hex, unpacked,
 };
 pub use single::Reserved;
 pub use writer::{WriterProgress, WriterThread};

@@ -89,6 +89,11 @@ impl WriterProgress {
         self.0.report.deleted.load(Ordering::Relaxed)
     }
 
+    /// Returns how many of these `scapd ship` had not shipped, of a folder from which it ships.
+    pub fn files_unshipped(&self) -> u64 {
+        self.0.report.unshipped.load(Ordering::Relaxed)
+    }
+
     /// Sets what is kept of a series from now on.
     pub(crate) fn set_retention(&self, retention: Retention) {
         *self.0.report.retention.lock().unwrap_or_else(PoisonError::into_inner) = Some(retention);

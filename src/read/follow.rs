@@ -76,7 +76,7 @@ impl Read for Hurrying {
 
 /// Returns whether another process holds the lock that recorders hold on what they write. Takes no lock itself, so that
 /// no recorder finds the file in use.
-pub(super) fn is_locked(file: &File) -> bool {
+pub fn is_locked(file: &File) -> bool {
     let Ok(meta) = file.metadata() else { return false };
     let (major, minor) = (rustix::fs::major(meta.dev()), rustix::fs::minor(meta.dev()));
     procfs::locks().is_ok_and(|locks| {

@@ -26,6 +26,11 @@ use scap::format::{Keep, Reader};
 /// What the name of a capture in a folder ends with, before [`PARTIAL`].
 const ENDINGS: [&str; 6] = [".scap", ".scap.gz", ".scap.xz", ".scap.zst", ".scap.bz2", ".scap.lz4"];
 
+/// Returns whether a file in a folder has the name of a capture, plain or compressed, that is not being written.
+pub fn is_capture_name(name: &[u8]) -> bool {
+    ENDINGS.iter().any(|ending| name.ends_with(ending.as_bytes()))
+}
+
 /// A capture that is open.
 pub(super) struct Input {
     pub path: PathBuf,
@@ -204,7 +209,7 @@ impl Inputs {
             let path = entry.map_err(failed)?.path();
             let name = path.file_name().unwrap_or_default().as_bytes();
             let name = name.strip_suffix(PARTIAL.as_bytes()).unwrap_or(name);
-            if !ENDINGS.iter().any(|ending| name.ends_with(ending.as_bytes())) {
+            if !is_capture_name(name) {
                 continue;
             }
             // One that has just been renamed or deleted is no error.

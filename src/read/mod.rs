@@ -42,6 +42,8 @@ use scap::{
     text::DataForm,
 };
 
+pub use follow::is_locked;
+pub use inputs::is_capture_name;
 pub use slice::SliceTo;
 pub use span::{Span, When};
 pub use wanted::Wanted;

@@ -53,6 +53,8 @@ pub struct Status {
     pub files_closed: u64,
     /// Files deleted by retention.
     pub files_deleted: u64,
+    /// Of these, files that `scapd ship` should have shipped and had not.
+    pub files_unshipped: u64,
     /// Whether writing failed and the next attempt is pending.
     pub waiting: bool,
     /// Events taken per second since the previous status.
@@ -101,6 +103,7 @@ impl Default for Status {
             files: 0,
             files_closed: 0,
             files_deleted: 0,
+            files_unshipped: 0,
             waiting: false,
             rate: 0.0,
             losses: Losses::default(),
@@ -168,6 +171,7 @@ impl Watch {
             files: progress.files(),
             files_closed: progress.files_closed(),
             files_deleted: progress.files_deleted(),
+            files_unshipped: progress.files_unshipped(),
             waiting: progress.is_waiting(),
             rate,
             losses: totals.losses(),

@@ -22,7 +22,7 @@ const SCAPD: &[&[&str]] = &[
     &["flight"],
     &["read", "record"],
     &["export", "merge", "report"],
-    &["signals", "trace"],
+    &["ship", "signals", "trace"],
     &["daemon"],
     &["cli", "exit"],
     &["generate"],
@@ -43,15 +43,18 @@ const SCAP: &[&[&str]] = &[
 ];
 
 /// Crates that only some modules of `scapd` use.
-const ONLY: [(&str, &[&str]); 9] = [
+const ONLY: [(&str, &[&str]); 12] = [
     ("clap", &["cli", "generate"]),
     ("clap_complete", &["generate"]),
     ("clap_mangen", &["generate"]),
     ("inferno", &["export"]),
     ("libbpf_rs", &["probe"]),
     ("libbpf_sys", &["confine", "probe"]),
+    ("object_store", &["ship"]),
     ("parquet", &["export"]),
     ("prost", &["export"]),
+    ("rustls", &["ship"]),
+    ("tokio", &["ship"]),
     ("scapd_bpf", &["probe"]),
 ];
 

@@ -65,12 +65,14 @@ pub enum Section {
     Metrics,
     /// `[control]`: requests of `scapd ctl`.
     Control,
+    /// `[ship]`: what `scapd ship` does, which is a process of its own.
+    Ship,
 }
 
 impl Section {
     /// Every section.
-    pub const ALL: [Section; 5] =
-        [Section::Record, Section::Files, Section::Flight, Section::Metrics, Section::Control];
+    pub const ALL: [Section; 6] =
+        [Section::Record, Section::Files, Section::Flight, Section::Metrics, Section::Control, Section::Ship];
 
     /// Returns its name, without the brackets.
     pub const fn name(self) -> &'static str {
@@ -80,6 +82,7 @@ impl Section {
             Section::Flight => "flight",
             Section::Metrics => "metrics",
             Section::Control => "control",
+            Section::Ship => "ship",
         }
     }
 
@@ -91,6 +94,7 @@ impl Section {
             Section::Flight => "Flight recorder",
             Section::Metrics => "Metrics",
             Section::Control => "Control",
+            Section::Ship => "Ship",
         }
     }
 
@@ -178,7 +182,7 @@ pub trait Flags: fmt::Debug + Send + Sync {
     fn parse(&self, line: Vec<String>) -> Result<Wanted, FlagError>;
 }
 
-/// All keys: the flags of `scapd record`, without those that a service does not take.
+/// All keys: the flags of `scapd record`, without those that a service does not take, and those of `scapd ship`.
 #[derive(Debug)]
 pub struct Keys {
     flags: Box<dyn Flags>,
@@ -255,6 +259,11 @@ impl Keys {
         &self,
         values: impl IntoIterator<Item = (&'a str, &'a [String])>,
     ) -> Result<Wanted, FlagError> {
+        self.flags.parse(self.line(values))
+    }
+
+    /// Returns these values as flags of a command line.
+    pub(super) fn line<'a>(&self, values: impl IntoIterator<Item = (&'a str, &'a [String])>) -> Vec<String> {
         let mut line = Vec::new();
         for (key, values) in values {
             let given = |set: &'static str| values.iter().filter(move |value| *value == set);
@@ -264,7 +273,7 @@ impl Keys {
                 _ => line.extend(values.iter().map(|value| format!("--{key}={value}"))),
             }
         }
-        self.flags.parse(line)
+        line
     }
 }
 

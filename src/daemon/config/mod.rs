@@ -188,6 +188,12 @@ impl ServiceSettings {
         }
     }
 
+    /// Returns the keys of a section that are set, as flags of a command line.
+    pub fn flags(&self, keys: &Keys, section: Section) -> Vec<String> {
+        let values = self.values.iter().filter(|(key, _)| keys.section(key) == Ok(section));
+        keys.line(values.map(|(key, value)| (key.as_str(), value.values.as_slice())))
+    }
+
     /// Returns the values of a key, set or default. That of `filter` has the named ones.
     fn effective(&self, keys: &Keys, key: &str) -> Vec<String> {
         let values = match key {
@@ -204,7 +210,10 @@ impl ServiceSettings {
             self.values.keys().chain(other.values.keys()).map(String::as_str).chain([FILTER]).collect();
         names.sort_unstable();
         names.dedup();
-        let changed = names.into_iter().filter(|key| self.effective(keys, key) != other.effective(keys, key));
+        // Another process reads those of `scapd ship`.
+        let is_ours = |key: &&str| keys.section(key) != Ok(Section::Ship);
+        let changed = names.into_iter().filter(is_ours);
+        let changed = changed.filter(|key| self.effective(keys, key) != other.effective(keys, key));
         let (live, restart) = changed.map(str::to_owned).partition(|key| Keys::is_live(key));
         Difference { live, restart }
     }
@@ -275,6 +284,7 @@ pub fn read_file(path: &Path) -> io::Result<String> {
 
 fn check(keys: &Keys, key: &str, values: &[String]) -> Result<(), String> {
     match keys.section(key) {
+        Ok(Section::Ship) => Err("is a key of `scapd ship`: change it in the file".to_owned()),
         Ok(_) => keys.check(key, values),
         Err(NoKey::NotForAService(reason)) => Err(format!("is not a key: {reason}")),
         Err(NoKey::Unknown(Some(near))) => Err(format!("unknown key; did you mean `{near}`?")),

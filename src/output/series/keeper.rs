@@ -59,6 +59,8 @@ pub struct SeriesReport {
     pub finished: AtomicU64,
     /// Files deleted.
     pub deleted: AtomicU64,
+    /// Of these, files that `scapd ship` had not shipped yet, in a folder from which it ships.
+    pub unshipped: AtomicU64,
     /// Less of the disk is free than retention demands, and there is nothing left to delete.
     pub no_room: AtomicBool,
     /// Nothing can be written now; a retry is due.
@@ -178,6 +180,7 @@ impl Work {
         let room = store.tidy();
         self.report.no_room.store(!room, Ordering::Relaxed);
         self.report.deleted.store(store.deleted(), Ordering::Relaxed);
+        self.report.unshipped.store(store.unshipped(), Ordering::Relaxed);
     }
 
     fn close(&mut self, file: Closed) {

@@ -32,10 +32,12 @@ use serde::Deserialize;
 pub use files::{Files, ReservedFiles};
 pub use hook::Hook;
 pub use keeper::SeriesReport;
-pub use name::{Pattern, PatternError};
+pub use manifest::{checksum, hex};
+pub use name::{Pattern, PatternError, unpacked};
 pub use retention::{Free, Retention};
 pub use rotation::Rotation;
 pub use shelf::{Shelf, ShelfFile};
+pub use store::{SHIPPED, SHIPPING, SHIPS};
 
 pub(super) use files::Position;
 pub(super) use partial::Partial;

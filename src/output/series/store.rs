@@ -23,6 +23,13 @@ use crate::{
     folder::{Folder, Spot, is_regular},
 };
 
+/// The suffix after the name of a capture that `scapd ship` has brought into a store.
+pub const SHIPPED: &str = ".shipped";
+/// The same for one that it has begun to send.
+pub const SHIPPING: &str = ".shipping";
+/// A file in each folder from which `scapd ship` ships; it holds a lock on it.
+pub const SHIPS: &str = ".scapd-ship";
+
 /// A file written to more recently may be another recorder's that is not locked yet.
 const FRESH: Duration = Duration::from_secs(1);
 /// How many names are remembered. Names can only collide for files that begin in the same second (or other unit of the
@@ -50,6 +57,8 @@ pub struct Store {
     /// Names of the latest files, the newest last.
     used: VecDeque<String>,
     deleted: u64,
+    /// Of these, files that should have been shipped and were not.
+    unshipped: u64,
 }
 
 /// A store shared by the threads of a series.
@@ -82,6 +91,7 @@ impl Store {
             last: 0,
             used: VecDeque::new(),
             deleted: 0,
+            unshipped: 0,
         };
         store.look();
         store
@@ -105,6 +115,11 @@ impl Store {
     /// Returns how many files were deleted.
     pub fn deleted(&self) -> u64 {
         self.deleted
+    }
+
+    /// Returns how many files were deleted before `scapd ship` had shipped them.
+    pub fn unshipped(&self) -> u64 {
+        self.unshipped
     }
 
     /// Finds captures that processes left behind unclosed.
@@ -235,7 +250,15 @@ impl Store {
             self.strangers.insert(file.path.clone());
             return false;
         }
+        let is_unshipped = is_unshipped(folder, name);
         match folder.remove(name) {
+            Ok(()) if is_unshipped => {
+                let size = HumanBytes(file.bytes);
+                tracing::warn!(
+                    "deleted {path} ({size}), {why}, before it was shipped: see to scapd-ship, or keep more"
+                );
+                self.unshipped += 1;
+            }
             Ok(()) => tracing::info!("deleted {path} ({}), {why}", HumanBytes(file.bytes)),
             Err(e) if e.kind() == ErrorKind::NotFound => return false,
             Err(e) => {
@@ -244,6 +267,10 @@ impl Store {
             }
         }
         manifest::delete(folder, name);
+        for suffix in [SHIPPED, SHIPPING] {
+            // Most have none.
+            let _ = folder.remove(format!("{name}{suffix}"));
+        }
         self.deleted += 1;
         true
     }
@@ -270,6 +297,12 @@ fn is_capture(folder: &Folder, name: &str) -> bool {
     let is_read = file.is_some_and(|file| file.take(16).read_to_end(&mut start).is_ok());
     let begins = |magic: &[u8]| start.starts_with(magic);
     is_read && (begins(&SECTION_HEADER) || PACKERS.iter().any(|(_, magic)| begins(magic)))
+}
+
+/// Returns whether files of this folder are shipped, and this one was not yet.
+fn is_unshipped(folder: &Folder, name: &str) -> bool {
+    let is_there = |name: &str| folder.stat(name).is_ok_and(|found| found.is_some());
+    is_there(SHIPS) && !is_there(&format!("{name}{SHIPPED}"))
 }
 
 fn disk(folder: impl AsFd) -> io::Result<Disk> {
@@ -372,6 +405,18 @@ mod tests {
         store.ended(&partial, Spot::find(&finished).unwrap().as_ref());
         store.tidy();
         assert_eq!((names(&dir).len(), store.last()), (2, 3));
+    }
+
+    #[test]
+    fn files_that_go_before_they_are_shipped_are_counted() {
+        let (dir, pattern) = folder(&[CAPTURE, CAPTURE, CAPTURE]);
+        let mut store = Store::open(pattern, Retention { files: Some(2), ..Retention::default() });
+        assert!(store.tidy() && store.unshipped() == 0);
+        fs::write(dir.path().join(SHIPS), "").unwrap();
+        fs::write(dir.path().join("a-000002.scap.shipped"), "").unwrap();
+        store.set_retention(Retention { age: Some(Duration::ZERO), ..Retention::default() });
+        assert!(store.tidy());
+        assert_eq!((store.deleted(), store.unshipped(), names(&dir)), (3, 1, vec![SHIPS.to_owned()]));
     }
 
     #[test]
