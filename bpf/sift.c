@@ -20,31 +20,26 @@ static __always_inline u64 sift__are(u64 word, u8 byte)
 	return ~(((word & SIFT__LOW) + SIFT__LOW) | word | SIFT__LOW);
 }
 
+enum {
+	/* The bits of a text and its space: what a key is compared by. */
+	SC_TEXT_BITS = 8 * (1 + SC_TEXT),
+	/* No number of bits is negative. */
+	SC_MAY_PASS = -1,
+};
+
 static __always_inline u64 sift__word(const u8 *data, u32 offset)
 {
 	return *(const u64 *)(data + SC_BOUND(offset, SC_SCRATCH_HALF));
 }
 
-/* Returns the scratch area of this CPU and way. */
-static __always_inline u8 *sift__scratch(u32 way)
-{
-	u32 cpu_id = bpf_get_smp_processor_id();
-	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
-
-	return cpu ? cpu->scratch[way & 1] : NULL;
-}
-
 /*
- * Returns whether the path at `offset` of the scratch area of `way` is what readers show: from the root, without a component
- * that is empty, '.' or '..', and no longer than SC_PLAIN. A component that begins with two dots counts as one of those. A
- * function, so that the verifier goes through it once.
+ * Returns whether the path at `offset` of a scratch area is what readers show: from the root, without a component that is empty,
+ * '.' or '..', and no longer than SC_PLAIN. A component that begins with two dots counts as one of those.
  */
-__noinline int path__is_plain(u32 way, u32 offset)
+static __always_inline bool sift__is_plain(const u8 *data, u32 offset)
 {
-	u8 *data = sift__scratch(way);
-
-	if (!data || data[SC_BOUND(offset, SC_SCRATCH_HALF)] != '/')
-		return 0;
+	if (data[SC_BOUND(offset, SC_SCRATCH_HALF)] != '/')
+		return false;
 	_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_PLAIN; i += sizeof(u64))
 	{
 		u64 here = sift__word(data, offset + i);
@@ -62,38 +57,67 @@ __noinline int path__is_plain(u32 way, u32 offset)
 			stops |= dots & (sift__are(third, '/') | sift__are(third, 0) | sift__are(third, '.'));
 		}
 		if (slash & stops)
-			return 0;
+			return false;
 		if (end)
-			return 1;
+			return true;
 	}
-	return 0;
+	return false;
+}
+
+/* Returns the bits of the tests that the text at `offset` of a scratch area passes: its key is where the text is. */
+static __always_inline u32 sift__start_passes(u8 *data, u32 offset, u32 space)
+{
+	/* What stands in front of it has to come back. */
+	u64 *front = (u64 *)(data + SC_BOUND(offset - sizeof(u64), SC_SCRATCH_HALF));
+	const u32 head = sizeof(((struct sc_text *)0)->bits) + sizeof(((struct sc_text *)0)->space);
+	u8 *key = (u8 *)front + sizeof(u64) - head;
+	u64 kept = *front;
+	u32 *bits;
+
+	*(u32 *)key = SC_TEXT_BITS;
+	key[sizeof(u32)] = space;
+	bits = bpf_map_lookup_elem(&texts, key);
+	*front = kept;
+	return bits ? *bits : 0;
+}
+
+/* The same of a text of `length` bytes, its NUL included, that is compared backwards. */
+static __always_inline u32 sift__end_passes(const u8 *data, u32 offset, u32 length, u32 space)
+{
+	struct sc_text key = { .bits = SC_TEXT_BITS, .space = space };
+	u32 *bits;
+
+	_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_TEXT; i++)
+	{
+		/* Without the NUL. */
+		if (i + 1 >= length)
+			break;
+		key.text[i] = data[SC_BOUND(offset + length - 2 - i, SC_SCRATCH_HALF)];
+	}
+	bits = bpf_map_lookup_elem(&texts, &key);
+	return bits ? *bits : 0;
 }
 
 /*
  * Returns the bits of the tests that the text of `length` bytes passes, its NUL included, at `offset` of the scratch area of
- * `way`; `space` is that of the texts.
+ * `way`; all of them if it may be another text for readers. `space` is that of the texts. A function, so that the verifier
+ * goes through it once.
  */
-__noinline int text__passes(u32 way, u32 offset, u32 length, u32 space)
+__noinline int text__passes(u32 way, u32 offset, u32 length, u32 space, u32 is_path)
 {
-	struct sc_text key = { .bits = 8 * (sizeof(key.space) + sizeof(key.text)), .space = space };
-	u8 *data = sift__scratch(way);
-	u32 *bits;
+	u32 cpu_id = bpf_get_smp_processor_id();
+	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+	u8 *data;
 
-	if (!data)
+	if (!cpu)
 		return 0;
-	if (space & 2) {
-		_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_TEXT; i++)
-		{
-			/* Without the NUL. */
-			if (i + 1 >= length)
-				break;
-			key.text[i] = data[SC_BOUND(offset + length - 2 - i, SC_SCRATCH_HALF)];
-		}
-	} else if (bpf_probe_read_kernel(key.text, sizeof(key.text), data + SC_BOUND(offset, SC_SCRATCH_HALF))) {
-		return 0;
-	}
-	bits = bpf_map_lookup_elem(&texts, &key);
-	return bits ? *bits : 0;
+	data = cpu->scratch[way & 1];
+	/* What does not end with a NUL is no string. */
+	if (data[SC_BOUND(offset + length - 1, SC_SCRATCH_HALF)])
+		return SC_MAY_PASS;
+	if (is_path && !sift__is_plain(data, offset))
+		return SC_MAY_PASS;
+	return space & 2 ? sift__end_passes(data, offset, length, space) : sift__start_passes(data, offset, space);
 }
 
 /* A parameter of an event in the scratch area. */
@@ -143,18 +167,17 @@ static __always_inline bool sift__holds(const struct sift_event *event, const st
 	u32 space = event->sieve | (test->is & SC_ARGUMENT_REVERSED ? 2 : 0);
 	u32 start = SC_CPU_LEN;
 	struct sift_param param;
+	int passes;
 
 	if (test->is & SC_ARGUMENT_DONE && event->way == SC_WAY_EXIT && event->ret)
 		return test->is & SC_ARGUMENT_IF_ABSENT;
 	if (test->is & SC_ARGUMENT_OF_EXTENSION)
 		start += *(const u32 *)SC_HEADER_FIELD(event->data, len);
 	param = sift__param(event->data, start, test->param, event->size);
-	/* What does not end with a NUL is no string. */
-	if (!param.length || event->data[SC_BOUND(param.offset + param.length - 1, SC_SCRATCH_HALF)])
+	if (!param.length)
 		return true;
-	if (test->is & SC_ARGUMENT_PATH && !path__is_plain(event->way, param.offset))
-		return true;
-	return !!(text__passes(event->way, param.offset, param.length, space) & (1u << (test->bit & 31))) != negated;
+	passes = text__passes(event->way, param.offset, param.length, space, test->is & SC_ARGUMENT_PATH);
+	return passes == SC_MAY_PASS || !!(passes & (1u << (test->bit & 31))) != negated;
 }
 
 /* Returns whether a group of tests refuses an event: a clause has no test that holds. */

@@ -26,7 +26,7 @@ pub const MAX_OF_CALL: usize = 8;
 /// The most groups of tests: events with the same ones have the same group.
 pub const MAX_GROUPS: usize = 64;
 /// The most sets of texts.
-pub const MAX_SETS: usize = 32;
+pub const MAX_SETS: usize = 31;
 /// The most texts of all sets.
 pub const MAX_TEXTS: usize = 16384;
 /// The most bytes of a text that are compared, with the NUL at its end.
