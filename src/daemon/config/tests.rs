@@ -331,3 +331,17 @@ proptest::proptest! {
         let _ = ServiceSettings::defaults().with(&keys(), [(key.as_str(), value.as_str())]);
     }
 }
+
+#[test]
+fn what_scapd_ship_does_is_checked_and_needs_no_restart() {
+    let keys = keys();
+    let parse = |text: &str| ServiceSettings::parse(&keys, "f", text);
+    let settings = parse("[ship]\nto = 's3://bucket/all'\ndelete = true\nas = 'both'\n").unwrap();
+    let flags = settings.flags(&keys, Section::Ship);
+    assert_eq!(flags, ["--as=both", "--delete", "--to=s3://bucket/all"]);
+    assert_eq!(ServiceSettings::defaults().difference(&keys, &settings), Difference::default());
+    assert!(parse("[ship]\nto = 's3://key:secret@bucket'\n").is_err());
+    assert!(parse("[files]\ndelete = true\n").unwrap_err().to_string().contains("section [ship]"));
+    let set = ServiceSettings::defaults().with(&keys, [("delete", "true")]).unwrap_err();
+    assert!(set.to_string().contains("change it in the file"), "{set}");
+}
