@@ -40,9 +40,9 @@ fn a_capture_is_not_left_in_the_page_cache() {
     assert!(totals.bytes_out as usize > 63 * MIB);
     assert!(resident(&path) < MIB, "{}", resident(&path));
     assert!(before_the_end < 32 * MIB, "{before_the_end}");
-    // Check that `resident` sees cached pages.
+    // Check that `resident` sees cached pages. Where memory is short, some are gone again.
     fs::read(&path).unwrap();
-    assert!(resident(&path) > 60 * MIB);
+    assert!(resident(&path) > 2 * MIB, "{}", resident(&path));
 }
 
 #[test]
