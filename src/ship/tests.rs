@@ -6,7 +6,8 @@ use std::{
     ops::Range,
     path::PathBuf,
     sync::{Arc, atomic::AtomicUsize},
-    time::{Duration, SystemTime},
+    thread,
+    time::{Duration, Instant, SystemTime},
 };
 
 use object_store::{memory::InMemory, path::Path as Key};
@@ -14,7 +15,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Confirm, Form, Report, ShipArgs,
+    Confirm, Form, Report, ShipArgs, ShipError, Source,
     marks::{self, SHIPPED, SHIPPING, Shipping},
     remote::{Remote, RemoteError, Store},
     round::Round,
@@ -185,10 +186,21 @@ fn args(paths: Vec<PathBuf>) -> ShipArgs {
     }
 }
 
+/// Locks the folders. A program that another test starts has all descriptors for a moment, also that of a lock just given up.
+fn locked(args: &ShipArgs) -> Vec<Source> {
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        match sources(&args.paths) {
+            Err(ShipError::Busy { .. }) if Instant::now() < until => thread::sleep(Duration::from_millis(5)),
+            sources => return sources.unwrap(),
+        }
+    }
+}
+
 /// Ships once what is in a folder, named file by file: they are closed, however fresh they are.
 fn ship_with(remote: &mut dyn Remote, args: &ShipArgs) -> (Report, String) {
     let (mut report, mut out) = (Report::default(), Vec::new());
-    let sources = sources(&args.paths).unwrap();
+    let sources = locked(args);
     let prefix = Key::from("all");
     Round { args, remote, prefix: &prefix, report: &mut report, out: &mut out }.run(&sources).unwrap();
     (report, String::from_utf8(out).unwrap())
@@ -342,7 +354,7 @@ fn what_is_no_closed_capture_stays() {
     ]);
     let written = File::open(dir.path().join("b.scap")).unwrap();
     assert!(lock(&written));
-    std::thread::sleep(Duration::from_millis(2100));
+    thread::sleep(Duration::from_millis(2100));
     let mut remote = Fake { checks_sums: true, ..Fake::default() };
     let args = ShipArgs { delete: true, ..args(vec![dir.path().to_owned()]) };
     let (report, _) = ship_with(&mut remote, &args);
@@ -354,7 +366,7 @@ fn what_is_no_closed_capture_stays() {
     let (report, _) = ship_with(&mut remote, &args);
     assert!(report.failed[0].1.starts_with("it is still being written"), "{report:?}");
     // Two at once.
-    let _one = sources(&args.paths).unwrap();
+    let _one = locked(&args);
     assert!(sources(&args.paths).is_err_and(|error| error.to_string().starts_with("another scapd ships")));
 }
 
@@ -362,7 +374,7 @@ fn what_is_no_closed_capture_stays() {
 fn files_that_were_just_closed_wait_for_their_manifest() {
     let dir = folder(&[("a.scap", &small())]);
     let args = args(vec![dir.path().to_owned()]);
-    let sources = sources(&args.paths).unwrap();
+    let sources = locked(&args);
     let (mut report, mut out, mut remote) = (Report::default(), Vec::new(), Fake::default());
     let prefix = Key::default();
     let mut round =
