@@ -8,9 +8,8 @@
 #include "sieve.h"
 #include "template/auxmap.h"
 
-/* A byte in each place of a word, and the highest and the other bits of each. */
+/* A byte in each place of a word, and all but the highest bit of each. */
 #define SIFT__EACH(byte) (0x0101010101010101ull * (byte))
-#define SIFT__HIGH SIFT__EACH(0x80)
 #define SIFT__LOW SIFT__EACH(0x7f)
 
 /* Returns the highest bit of each byte of a word that is this one. */
@@ -100,7 +99,7 @@ static __always_inline u32 sift__end_passes(const u8 *data, u32 offset, u32 leng
 
 /*
  * Returns the bits of the tests that the text of `length` bytes passes, its NUL included, at `offset` of the scratch area of
- * `way`; all of them if it may be another text for readers. `space` is that of the texts. A function, so that the verifier
+ * `way`; SC_MAY_PASS if it may be another text for readers. `space` is that of the texts. A function, so that the verifier
  * goes through it once.
  */
 __noinline int text__passes(u32 way, u32 offset, u32 length, u32 space, u32 is_path)
@@ -110,7 +109,7 @@ __noinline int text__passes(u32 way, u32 offset, u32 length, u32 space, u32 is_p
 	u8 *data;
 
 	if (!cpu)
-		return 0;
+		return SC_MAY_PASS;
 	data = cpu->scratch[way & 1];
 	/* What does not end with a NUL is no string. */
 	if (data[SC_BOUND(offset + length - 1, SC_SCRATCH_HALF)])

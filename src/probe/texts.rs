@@ -25,7 +25,7 @@ pub(super) const NOTHING: sc_argument = sc_argument { param: 0, bit: 0, is: Is(0
 /// The bytes of `struct sc_text`.
 const KEY: usize = size_of::<types::sc_text>();
 const _: () = {
-    assert!(MAX_GROUPS <= GROUPS && MAX_OF_CALL <= OF_CALL && MAX_SETS <= 32);
+    assert!(MAX_GROUPS <= GROUPS && MAX_OF_CALL <= OF_CALL && MAX_SETS < 32);
     assert!(MAX_LEN == array_len(|text: &types::sc_text| &text.text));
 };
 

@@ -116,7 +116,8 @@ impl Shelf {
         current.output.write(blocks, events)
     }
 
-    /// Ends a file with its balance, and with a notice of what it lacks where that was cut off, and gives it to the thread that closes it. `began` and `at` are when its first event and
+    /// Ends a file with its balance, and with a notice of what it lacks where that was cut off, and gives it to the thread that
+    /// closes it. `began` and `at` are when its first event and
     /// its end were, in ns since the epoch.
     ///
     /// # Errors
