@@ -109,10 +109,14 @@ fn prepare(open: &mut OpenScapdSkel<'static>) -> libbpf_rs::Result<Maps> {
     // SAFETY: the object is open, and not loaded.
     check(unsafe { libbpf_sys::bpf_object__prepare(open.open_object().as_libbpf_object().as_ptr()) })?;
     let maps = open.open_object_mut().maps_mut().map(|map| {
+        // Its descriptor would be one that libbpf holds its place with, which is not a map's.
+        if !map.autocreate() {
+            return Ok(None);
+        }
         // SAFETY: the map belongs to the open object.
         let fd = unsafe { libbpf_sys::bpf_map__fd(map.as_libbpf_object().as_ptr()) };
         if fd < 0 {
-            return Ok(None);
+            return Err(std::io::Error::from_raw_os_error(-fd));
         }
         // SAFETY: the object keeps the descriptor open.
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use procfs::process::{Process, all_processes};
+use procfs::process::{Process, Task, all_processes};
 
 use crate::probe::{Control, TargetState, TaskIds};
 
@@ -52,7 +52,8 @@ impl Watched {
 /// Adds the threads of these processes and of their descendants as targets.
 ///
 /// The probe is already attached, so a child born meanwhile is followed if its parent is a target by then. The others
-/// are found by listing the tasks again until nothing new turns up.
+/// are found by listing the tasks again until nothing new turns up. A task that may have ended before it became a target
+/// is removed: the programs saw its end too early to do that.
 pub fn add(control: &Control<'_>, tasks: &TaskIds, pids: &[u32]) -> anyhow::Result<()> {
     let mut known = BTreeSet::new();
     if let Some(pid) = pids.iter().find(|pid| !is_there(**pid)) {
@@ -62,7 +63,8 @@ pub fn add(control: &Control<'_>, tasks: &TaskIds, pids: &[u32]) -> anyhow::Resu
         let mut new = false;
         let ids = tasks.look().context("cannot list the tasks")?;
         for pid in with_descendants(pids)? {
-            for tid in threads(pid) {
+            for thread in threads(pid) {
+                let tid = thread.tid as u32;
                 if known.contains(&tid) {
                     continue;
                 }
@@ -70,6 +72,9 @@ pub fn add(control: &Control<'_>, tasks: &TaskIds, pids: &[u32]) -> anyhow::Resu
                 new = true;
                 if let Some(id) = ids.initial(tid) {
                     control.add_target(id, TargetState::Active)?;
+                    if ends(&thread) {
+                        control.remove_target(id)?;
+                    }
                     known.insert(tid);
                 }
             }
@@ -107,9 +112,15 @@ fn with_descendants(pids: &[u32]) -> anyhow::Result<BTreeSet<u32>> {
 }
 
 /// Returns the threads of a process; none if it has ended.
-fn threads(pid: u32) -> Vec<u32> {
+fn threads(pid: u32) -> Vec<Task> {
     let tasks = Process::new(pid as i32).and_then(|process| process.tasks());
-    tasks.into_iter().flatten().flatten().map(|task| task.tid as u32).collect()
+    tasks.into_iter().flatten().flatten().collect()
+}
+
+/// Returns whether a thread is ending or has ended. The kernel sets the flag before the programs see the end.
+fn ends(thread: &Task) -> bool {
+    const PF_EXITING: u32 = 0x4;
+    thread.stat().map_or(true, |stat| stat.flags & PF_EXITING != 0)
 }
 
 #[cfg(test)]

@@ -34,8 +34,26 @@ fn a_process_comes_with_its_descendants() {
 
 #[test]
 fn all_threads_of_a_process_are_listed() {
-    let found = threads(id());
-    let own = u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap();
-    assert!(found.contains(&id()) && found.contains(&own), "{found:?}");
-    assert_eq!(threads(4_194_305), Vec::<u32>::new());
+    let found: Vec<_> = threads(id()).iter().map(|thread| thread.tid).collect();
+    let own = rustix::thread::gettid().as_raw_nonzero().get();
+    assert!(found.contains(&(id() as i32)) && found.contains(&own), "{found:?}");
+    assert!(threads(4_194_305).is_empty());
+}
+
+#[test]
+fn a_thread_ends_when_its_process_is_a_zombie() {
+    let mut child =
+        Command::new("sh").args(["-c", "read line"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let threads = threads(child.id());
+    assert!(threads.len() == 1 && !ends(&threads[0]));
+    drop(child.stdin.take());
+    for _ in 0..500 {
+        if ends(&threads[0]) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(ends(&threads[0]), "a zombie");
+    child.wait().unwrap();
+    assert!(ends(&threads[0]), "nothing is left of it");
 }
