@@ -141,8 +141,10 @@ fn no_byte_of_a_secret_is_written() {
 fn what_is_overwritten_is_counted_and_named() {
     let folder = tempfile::tempdir().unwrap();
     let earlier = Earlier::start(folder.path());
-    let rules = rules(&folder, RULES);
-    let path = record(&folder, "a.scap", &["--redact", &rules]);
+    // Of a file, and by themselves.
+    let rules = rules(&folder, "options = ['--password']\nvariables = ['DB_*']\n");
+    let (option, pattern) = ("--redact-option=-k", "--redact-pattern=kn0wn[a-z0-9]+");
+    let path = record(&folder, "a.scap", &["--redact", &rules, option, pattern]);
     drop(earlier);
     let Redacted { values, events } = Capture::read(&path).verdict.redacted;
     let covered = "*".repeat(KNOWN.len());

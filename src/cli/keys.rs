@@ -12,6 +12,7 @@ use super::{
     daemon::{ControlArgs, MetricsArgs},
     flight::FlightArgs,
     record::OutputArgs,
+    redact::Redaction,
     ship::ShipKeys,
 };
 use crate::daemon::config::{Flag, FlagError, Flags, Keys, Section, Takes, Wanted};
@@ -79,6 +80,7 @@ fn section(arg: &Arg) -> Section {
     match () {
         () if has::<OutputArgs>(arg) => Section::Files,
         () if has::<FlightArgs>(arg) => Section::Flight,
+        () if has::<Redaction>(arg) => Section::Redact,
         () if has::<ControlArgs>(arg) => Section::Control,
         () if has::<MetricsArgs>(arg) => Section::Metrics,
         () if has::<ShipKeys>(arg) => Section::Ship,

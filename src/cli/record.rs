@@ -1,6 +1,6 @@
 //! The command line of `scapd record`.
 
-use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
@@ -10,7 +10,7 @@ use super::{
     files::FILES,
     flight::FlightArgs,
     read::{filter_of, usage},
-    redact,
+    redact::Redaction,
 };
 use crate::{
     choice::Choice,
@@ -24,7 +24,6 @@ use crate::{
 use scap::{
     events::Schema,
     filter::Filter,
-    redact::Rules,
     select::{self, SyscallSet, Tracepoint, TracepointSet},
 };
 
@@ -100,10 +99,6 @@ pub struct RecordArgs {
     /// Leave out the data that calls move: what they read, write, send and receive, byte for byte. Sizes stay
     #[arg(long, conflicts_with_all = ["dynamic_snaplen", "full_capture_ports", "statsd_port"])]
     no_data: bool,
-    /// Overwrite in arguments, environments, paths and data what the rules in this file find: names of options and variables,
-    /// and regular expressions (see redact.toml)
-    #[arg(long, value_name = "FILE", value_parser = redact::rules_of)]
-    redact: Option<Arc<Rules>>,
     /// Keep more data of HTTP, database queries, DNS and statsd: up to 2000 bytes (DNS: 512)
     #[arg(long)]
     dynamic_snaplen: bool,
@@ -164,6 +159,9 @@ pub struct RecordArgs {
     #[arg(short = 'q', long)]
     quiet: bool,
     /// The control socket and the metrics.
+    #[command(flatten)]
+    redaction: Redaction,
+    /// What it serves meanwhile.
     #[command(flatten)]
     serve: ServeArgs,
     /// Command to run and record, including its descendants
@@ -261,7 +259,7 @@ impl From<RecordArgs> for record::Config {
             compress: args.output.gzip,
             syscalls,
             filter: args.filter.and_then(|FilterValue(filter)| filter),
-            redact: args.redact,
+            redact: args.redaction.0,
             only: args.only,
             self_test: false,
             selectable: false,

@@ -48,6 +48,9 @@ const LIVE: &[&str] = &[
     "syscalls",
 ];
 
+/// Keys that may also stand in the section in which they were before 0.8.
+const MOVED: &[(&str, Section)] = &[("redact", Section::Record)];
+
 /// The key of the filter, and the section of the named filters that are joined with it.
 pub(super) const FILTER: &str = "filter";
 pub(super) const FILTERS: &str = "filters";
@@ -57,6 +60,8 @@ pub(super) const FILTERS: &str = "filters";
 pub enum Section {
     /// `[record]`: what to record, and how.
     Record,
+    /// `[redact]`: what is overwritten before it is written.
+    Redact,
     /// `[files]`: where to write it, and how long to keep it.
     Files,
     /// `[flight]`: the last events, which are kept in memory, and when they are written.
@@ -71,13 +76,21 @@ pub enum Section {
 
 impl Section {
     /// Every section.
-    pub const ALL: [Section; 6] =
-        [Section::Record, Section::Files, Section::Flight, Section::Metrics, Section::Control, Section::Ship];
+    pub const ALL: [Section; 7] = [
+        Section::Record,
+        Section::Redact,
+        Section::Files,
+        Section::Flight,
+        Section::Metrics,
+        Section::Control,
+        Section::Ship,
+    ];
 
     /// Returns its name, without the brackets.
     pub const fn name(self) -> &'static str {
         match self {
             Section::Record => "record",
+            Section::Redact => "redact",
             Section::Files => "files",
             Section::Flight => "flight",
             Section::Metrics => "metrics",
@@ -90,6 +103,7 @@ impl Section {
     pub const fn heading(self) -> &'static str {
         match self {
             Section::Record => "Options",
+            Section::Redact => "Redaction",
             Section::Files => "Files",
             Section::Flight => "Flight recorder",
             Section::Metrics => "Metrics",
@@ -222,6 +236,17 @@ impl Keys {
             (None, Some(reason)) => Err(NoKey::NotForAService(reason)),
             (None, None) => Err(NoKey::Unknown(suggest(key, self.all().map(|(name, _)| name)))),
         }
+    }
+
+    /// Returns whether a key may stand in a section.
+    pub(super) fn belongs(&self, key: &str, section: Section) -> bool {
+        self.section(key) == Ok(section) || MOVED.contains(&(key, section))
+    }
+
+    /// Returns whether the values of a key in several files are taken together; else those of the last file are taken. So what
+    /// one file has overwritten, no other one leaves in.
+    pub(super) fn is_joined(&self, key: &str) -> bool {
+        self.section(key) == Ok(Section::Redact) && self.takes(key) == Takes::Many
     }
 
     /// Returns the kind of value that a key takes.

@@ -111,10 +111,13 @@ impl ServiceSettings {
 
     fn add(&mut self, keys: &Keys, file: &Path, text: &str) -> Vec<Mistake> {
         let Parsed { entries, filters, mistakes } = parse::parse(keys, file, text);
-        for (list, entries) in [(&mut self.values, entries), (&mut self.filters, filters)] {
-            for Entry { key, values, place } in entries {
-                list.insert(key, Value { values, place: Some(place) });
-            }
+        for Entry { key, values, place } in entries {
+            let before = self.values.remove(&key).filter(|_| keys.is_joined(&key));
+            let values = before.into_iter().flat_map(|value| value.values).chain(values).collect();
+            self.values.insert(key, Value { values, place: Some(place) });
+        }
+        for Entry { key, values, place } in filters {
+            self.filters.insert(key, Value { values, place: Some(place) });
         }
         mistakes
     }

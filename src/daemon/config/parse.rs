@@ -124,7 +124,7 @@ impl Parser<'_> {
 
     fn key(&mut self, section: Section, name: &Name<'_>, value: &Spanned<DeValue<'_>>) {
         let key = name.get_ref().as_ref();
-        if self.keys.section(key) != Ok(section) {
+        if !self.keys.belongs(key, section) {
             let what = self.wrong_key(key, Some(section));
             return self.mistake(name.span(), Some(key), what);
         }
@@ -148,8 +148,13 @@ impl Parser<'_> {
             },
             Err(NoKey::NotForAService(reason)) => format!("is not a key: {reason}"),
             Err(NoKey::Unknown(Some(near))) => format!("unknown key; did you mean `{near}`?"),
+            // It may be meant by what it is in its section: options in [redact].
             Err(NoKey::Unknown(None)) => {
-                "unknown key; `scapd daemon --print-config` prints them all".to_owned()
+                let with_section = section.map(|section| format!("{}-{key}", section.name()));
+                match with_section.and_then(|name| suggest(&name, self.keys.all().map(|(name, _)| name))) {
+                    Some(near) => format!("unknown key; did you mean `{near}`?"),
+                    None => "unknown key; `scapd daemon --print-config` prints them all".to_owned(),
+                }
             }
         }
     }

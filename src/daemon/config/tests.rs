@@ -261,6 +261,45 @@ fn named_filters_of_other_files() {
 }
 
 #[test]
+fn rules_of_redaction_of_all_files_are_added() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, further) = (folder.path().join("scapd.toml"), folder.path().join("config.d"));
+    fs::create_dir(&further).unwrap();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/redact.toml");
+    // The file of rules may stay where it was before there was a section.
+    let text = "[redact]\nredact-option = ['--password', '-p']\nredact-variable = 'A_*'\n";
+    fs::write(&file, format!("[record]\nredact = '{example}'\n{text}")).unwrap();
+    fs::write(
+        further.join("20-shop.toml"),
+        "[redact]\nredact-option = []\nredact-pattern = ['card=([0-9]+)']\n",
+    )
+    .unwrap();
+    fs::write(further.join("30-more.toml"), "[redact]\nredact-option = '--card'\n").unwrap();
+    let load = || ServiceSettings::load(&keys(), &file, true);
+    let counts = |settings: ServiceSettings| {
+        settings.wanted(&keys()).unwrap().recording.redact.map_or([0; 3], |rules| rules.counts())
+    };
+    let both = counts(load().unwrap());
+    let in_section =
+        ServiceSettings::parse(&keys(), "f", &format!("[redact]\nredact = '{example}'")).unwrap();
+    assert!(in_section.difference(&keys(), &load().unwrap()).restart.contains(&"redact-option".to_owned()));
+    let of_example = counts(in_section);
+    assert_eq!([0, 1, 2].map(|kind| both[kind] - of_example[kind]), [3, 1, 1]);
+    let again = ServiceSettings::parse(&keys(), "f", &load().unwrap().to_toml(&keys())).unwrap();
+    assert_eq!(counts(again), both);
+    for (text, says) in [
+        (
+            "[redact]\nredact-pattern = ['a', '(']",
+            "f:2:18: redact-pattern: not a regular expression: unclosed group",
+        ),
+        ("[redact]\noptions = ['-p']", "f:2:1: options: unknown key; did you mean `redact-option`?"),
+        ("[record]\nredact-option = ['-p']", "f:2:1: redact-option: belongs in the section [redact]"),
+    ] {
+        assert_eq!(mistake(text), says, "{text}");
+    }
+}
+
+#[test]
 fn what_differs_and_what_needs_a_restart() {
     let old = ServiceSettings::parse(&keys(), "f", "[record]\nsnaplen = 80\nbuffer-size = '8M'\n").unwrap();
     assert_eq!(old.difference(&keys(), &ServiceSettings::defaults()), Difference::default());
