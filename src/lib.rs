@@ -3,6 +3,7 @@
 //! Captures themselves are the crate [`scap`].
 
 pub mod balance;
+mod bar;
 pub mod bench;
 pub mod check;
 pub mod choice;

@@ -95,6 +95,7 @@ impl DiffArgs {
                 wanted: Wanted { filter: filter.clone(), ..Wanted::default() },
                 form: Form::Other(sum.clone()),
                 max_state: self.max_state,
+                progress: true,
                 ..ReadArgs::default()
             };
             (args, sum)

@@ -9,7 +9,7 @@ use crate::{
     choice::Choice,
     export::{self, ExportForm, StackValue},
     output::Target,
-    read::When,
+    read::{ReadArgs, When},
 };
 use scap::summary::Keys;
 
@@ -48,7 +48,7 @@ impl ExportArgs {
     pub fn resolve(self) -> Result<export::ExportArgs, clap::Error> {
         let reading = self.chosen.resolve("export", self.words, self.until)?;
         Ok(export::ExportArgs {
-            reading,
+            reading: ReadArgs { progress: true, ..reading },
             form: self.to,
             target: Target::from_arg(self.output),
             value: self.value,

@@ -147,6 +147,7 @@ impl ReadArgs {
             follow: self.follow.then(Arc::default),
             form: self.form.into(),
             jobs: self.jobs,
+            progress: self.write.is_some() && !self.follow,
             slice: self.write.map(|path| slice_to(path, self.gzip)),
             ..reading
         })

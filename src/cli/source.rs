@@ -115,6 +115,7 @@ impl SourceArgs {
             wanted: Wanted { events, ..wanted },
             form,
             max_state: self.max_state,
+            progress: !self.follow,
             ..ReadArgs::default()
         })))
     }

@@ -264,6 +264,7 @@ impl StateArgs {
             span: Span { from: None, to: self.at },
             form: Form::Other(Arc::new(StateForm { form, parts: self.show, filter })),
             max_state: self.max_state,
+            progress: true,
             ..ReadArgs::default()
         })
     }

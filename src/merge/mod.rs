@@ -6,7 +6,7 @@
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, IsTerminal, Read, stderr},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,10 +14,10 @@ use std::{
     },
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
 use thiserror::Error;
 
 use crate::{
+    bar::Bar,
     escape::{escaped, shown},
     output::{Made, OutputError, OutputTotals, Target},
     read::Stopped,
@@ -153,7 +153,7 @@ pub fn merge(args: &MergeArgs) -> Result<OutputTotals, MergeError> {
     }
     drop(surveys);
     let result = run.write(sources, Made::open(reserved)?);
-    run.bar.finish_and_clear();
+    run.bar.finish();
     result
 }
 
@@ -202,17 +202,10 @@ fn is_same_machine(one: &Survey, other: &Survey) -> bool {
     one.hostname == other.hostname && one.boot_time.abs_diff(other.boot_time) <= STEP
 }
 
-/// A bar on stderr, if that is a terminal: every byte is read twice.
-fn bar(files: &[PathBuf]) -> ProgressBar {
-    if !stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
+/// A bar for captures of which every byte is read twice.
+fn bar(files: &[PathBuf]) -> Bar {
     let size = |path: &PathBuf| path.metadata().map_or(0, |found| found.len());
-    let bar = ProgressBar::new(2 * files.iter().map(size).sum::<u64>());
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} %  {bytes_per_sec}  {eta}") {
-        bar.set_style(style);
-    }
-    bar
+    Bar::new(Some(2 * files.iter().map(size).sum::<u64>()))
 }
 
 /// A capture, of which the bar counts what is read.
@@ -220,13 +213,13 @@ type Input = Box<dyn Read>;
 
 struct Run<'a> {
     signal: Option<&'a AtomicUsize>,
-    bar: ProgressBar,
+    bar: Bar,
 }
 
 impl Run<'_> {
     fn open(&self, path: &Path, keep: Keep) -> Result<Reader<Input>, MergeError> {
         let file = File::open(path).map_err(|source| MergeError::Open { path: path.into(), source })?;
-        let input: Input = Box::new(self.bar.wrap_read(file));
+        let input: Input = Box::new(self.bar.reader(file));
         let reader = Reader::new(input).map_err(|source| MergeError::Read { path: path.into(), source })?;
         Ok(reader.keep(keep))
     }

@@ -22,10 +22,10 @@ use std::{
     },
 };
 
-use indicatif::ProgressBar;
 use thiserror::Error;
 
 use crate::{
+    bar::Bar,
     output::OutputError,
     print::{
         Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, MakeView, PrintError, TableForm, TimeForm,
@@ -75,8 +75,8 @@ pub struct ReadArgs {
     pub slice: Option<SliceTo>,
     /// The number of a signal that has come: nothing of the slice is left then.
     pub signal: Option<Arc<AtomicUsize>>,
-    /// Counts the bytes of the files that are read.
-    pub progress: Option<ProgressBar>,
+    /// Shows how much of the files is read, on stderr, if that is a terminal. Only where one thread does the work.
+    pub progress: bool,
 }
 
 impl Default for ReadArgs {
@@ -92,7 +92,7 @@ impl Default for ReadArgs {
             max_state: None,
             slice: None,
             signal: None,
-            progress: None,
+            progress: false,
         }
     }
 }
@@ -142,10 +142,15 @@ impl Form {
 /// If a capture cannot be opened or read to its end (after showing all complete events), or if `out` cannot be written,
 /// except for a broken pipe.
 pub fn read(args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
-    let mut out = BufWriter::with_capacity(64 << 10, out);
     let inputs = Inputs::new(&args.files, args.follow.clone());
-    let shown = inputs.and_then(|inputs| show(inputs, args, &mut out));
+    let bar = match &inputs {
+        Ok(inputs) if args.progress => Bar::new(inputs.size()),
+        _ => Bar::hidden(),
+    };
+    let mut out = BufWriter::with_capacity(64 << 10, bar.writer(out));
+    let shown = inputs.and_then(|inputs| show(inputs, args, &bar, &mut out));
     let flushed = out.flush();
+    bar.finish();
     // Flush even after a read error: the events before it must be shown. The read error came first and wins.
     match shown.and(flushed.map_err(PrintError::Write)) {
         Err(PrintError::Write(e)) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -201,18 +206,15 @@ fn read_as(
     run.finish(out)
 }
 
-fn show(mut inputs: Inputs, args: &ReadArgs, out: &mut impl Write) -> Result<(), PrintError> {
+fn show(mut inputs: Inputs, args: &ReadArgs, bar: &Bar, out: &mut impl Write) -> Result<(), PrintError> {
     let span = inputs.first().map(|first| args.span.resolve(first));
     if let Some((from, _)) = span {
         inputs.skip_to(from);
     }
     match jobs::count(args, &inputs) {
         1 => {
-            let watched = |input: Input| match &args.progress {
-                Some(bar) => Input { bytes: Box::new(bar.wrap_read(input.bytes)), ..input },
-                None => input,
-            };
-            Run::new(args, span)?.captures(|| Ok(inputs.next()?.map(watched)), &mut Whole(out))
+            let counted = |input: Input| Input { bytes: Box::new(bar.reader(input.bytes)), ..input };
+            Run::new(args, span)?.captures(|| Ok(inputs.next()?.map(counted)), &mut Whole(out))
         }
         jobs => jobs::show(inputs, args, span, jobs, out),
     }

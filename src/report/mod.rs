@@ -12,12 +12,9 @@ mod processes;
 mod slowest;
 
 use std::{
-    io::{self, IsTerminal, stderr},
-    path::PathBuf,
+    io,
     sync::{Arc, atomic::AtomicUsize},
 };
-
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     escape::shown,
@@ -59,7 +56,6 @@ pub struct ReportArgs {
 pub fn report(args: ReportArgs) -> anyhow::Result<()> {
     let reserved = Made::reserve(args.target.clone(), false, &args.read.files)?;
     let collect = Arc::new(Collect::new(Groupings::new()?));
-    let bar = bar(&args.read.files);
     let form = Form::Other(collect.clone());
     let about = About {
         files: args.read.files.iter().map(|file| shown(file)).collect(),
@@ -69,9 +65,8 @@ pub fn report(args: ReportArgs) -> anyhow::Result<()> {
         to: args.to,
         damage: None,
     };
-    let read_args = ReadArgs { form, signal: args.signal, progress: Some(bar.clone()), jobs: 1, ..args.read };
+    let read_args = ReadArgs { form, signal: args.signal, progress: true, jobs: 1, ..args.read };
     let outcome = read::read(&read_args, &mut io::sink());
-    bar.finish_and_clear();
     let damage = match &outcome {
         Err(error @ PrintError::Read { .. }) => Some(chain(error)),
         _ => None,
@@ -97,21 +92,4 @@ pub fn report(args: ReportArgs) -> anyhow::Result<()> {
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// A bar on stderr, if that is a terminal.
-fn bar(files: &[PathBuf]) -> ProgressBar {
-    if !stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let size =
-        |path: &PathBuf| path.metadata().ok().filter(std::fs::Metadata::is_file).map(|found| found.len());
-    let bar = match files.iter().map(size).sum::<Option<u64>>() {
-        Some(size) => ProgressBar::new(size),
-        None => ProgressBar::no_length(),
-    };
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent} %  {bytes_per_sec}  {eta}") {
-        bar.set_style(style);
-    }
-    bar
 }

@@ -15,7 +15,7 @@ use source::{Named, Source, read, read_crate};
 
 /// The layers of the crate `scapd`, the lowest first.
 const SCAPD: &[&[&str]] = &[
-    &["balance", "choice", "clocks", "escape", "kernel", "limits", "ring", "units"],
+    &["balance", "bar", "choice", "clocks", "escape", "kernel", "limits", "ring", "units"],
     &["folder", "json", "privileges", "snapshot"],
     &["confine", "print", "probe", "salvage"],
     &["bench", "check", "list", "output", "repair", "top", "verify"],
