@@ -391,6 +391,26 @@ fn losses_are_where_they_were() {
     assert_eq!(data["ledger"]["gap_spans"], expected);
     assert_eq!((&data["ledger"]["balances"][0]["lost"], &data["sections"]), (&12.into(), &1.into()));
     assert_eq!(data["machines"][0]["hostname"], "generated");
+    // What does not show them says that something is missing, in the time that is asked for, whatever the filter.
+    for form in [
+        &["top"][..],
+        &["top", "--waiting"],
+        &["slow"],
+        &["tree"],
+        &["state"],
+        &["export", "--to", "csv", "-o", "-"],
+    ] {
+        let said = |more: &[&str]| {
+            let (code, _, said) = run(scapd().args(form).arg(&capture).args(more));
+            assert_eq!(code, Some(0), "{form:?}: {said}");
+            said
+        };
+        assert!(said(&["evt.type = read"]).contains("12 events were lost by the recorder"), "{form:?}");
+    }
+    let (_, _, early) = run(scapd().args(["top", "--to", "1ms"]).arg(&capture));
+    assert_eq!(early, "");
+    let (_, lines, said) = run(scapd().arg("read").arg(&capture));
+    assert!(said.is_empty() && lines.contains("scapd.gap desc=lost=12"), "{said}{lines}");
 }
 
 #[test]

@@ -150,6 +150,10 @@ impl View for Stacks {
         Keep::All
     }
 
+    fn hides_losses(&self) -> bool {
+        true
+    }
+
     fn depends_on(&self) -> DependsOn {
         DependsOn::Shown
     }

@@ -87,6 +87,10 @@ impl<V: View> View for Shared<V> {
         self.lock().view.keep()
     }
 
+    fn hides_losses(&self) -> bool {
+        self.lock().view.hides_losses()
+    }
+
     fn depends_on(&self) -> DependsOn {
         self.lock().view.depends_on()
     }

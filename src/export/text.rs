@@ -83,6 +83,10 @@ impl View for TextTable {
         Keep::All
     }
 
+    fn hides_losses(&self) -> bool {
+        true
+    }
+
     fn depends_on(&self) -> DependsOn {
         DependsOn::Shown
     }

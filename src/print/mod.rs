@@ -180,6 +180,11 @@ pub trait View {
         true
     }
 
+    /// Returns whether its output does not show what the recorder lost. Then a warning says it.
+    fn hides_losses(&self) -> bool {
+        false
+    }
+
     /// Returns what its output depends on. Only a view that says `All` needs to be told of all events; the output of one
     /// that says `Event` is that of several such views, each of a part of the events.
     fn depends_on(&self) -> DependsOn {

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use indicatif::HumanCount;
+
 use super::{
     ReadArgs, Stopped,
     inputs::Input,
@@ -21,7 +23,8 @@ use crate::{
 use scap::{
     events::{EVENTS, EventType},
     filter::Matcher,
-    format::{ReadError, Reader},
+    format::{EventView, ReadError, Reader},
+    ledger::{self, NOTIFICATION, Notice},
     replay::{Moment, Position, Replay},
 };
 
@@ -92,6 +95,8 @@ pub(super) struct Run<'a> {
     is_unflushed: bool,
     /// By type: whether no event of it is shown, once that is known.
     excluded: Vec<Option<bool>>,
+    /// How many events the recorder lost in this time, if the view does not show it.
+    lost: u64,
 }
 
 impl<'a> Run<'a> {
@@ -103,6 +108,12 @@ impl<'a> Run<'a> {
             }
             None => args.form.view(),
         };
+        let mut excluded = vec![None; EVENTS.len()];
+        if view.hides_losses()
+            && let Some(notices) = excluded.get_mut(usize::from(NOTIFICATION.0))
+        {
+            *notices = Some(false);
+        }
         Ok(Run {
             args,
             view,
@@ -113,7 +124,8 @@ impl<'a> Run<'a> {
             has_warned: false,
             has_begun: false,
             is_unflushed: false,
-            excluded: vec![None; EVENTS.len()],
+            excluded,
+            lost: 0,
         })
     }
 
@@ -171,7 +183,12 @@ impl<'a> Run<'a> {
 
     /// Writes what comes behind the last event.
     pub fn finish(&mut self, out: &mut impl Write) -> Result<(), PrintError> {
-        self.begin(out).and_then(|()| self.view.finish(out)).map_err(PrintError::Write)
+        let finished = self.begin(out).and_then(|()| self.view.finish(out)).map_err(PrintError::Write);
+        if self.lost > 0 {
+            let lost = HumanCount(self.lost);
+            tracing::warn!("{lost} events were lost by the recorder and are missing here; see scapd verify");
+        }
+        finished
     }
 
     fn events<R: Read>(
@@ -242,6 +259,9 @@ impl<'a> Run<'a> {
     fn moment(&mut self, moment: &Moment<'_>, is_shown: bool, out: &mut impl Sink) -> io::Result<bool> {
         let (from, to) = *self.span.get_or_insert_with(|| self.args.span.resolve(moment.first));
         let ts = moment.event().ts();
+        if moment.event().ty() == NOTIFICATION && self.view.hides_losses() {
+            self.lost += lost(moment.event(), from, to);
+        }
         if ts > to {
             self.left = 0;
         }
@@ -290,6 +310,14 @@ impl<'a> Run<'a> {
                 && event.ts() <= to
                 && (!stretch.is_shown || event.ts() < from || is_excluded())
         });
+    }
+}
+
+/// Returns how many events were lost between two times, if a notice says so.
+fn lost(event: &EventView<'_>, from: u64, to: u64) -> u64 {
+    match ledger::parse(event) {
+        Some(Notice::Gap(gap)) if gap.to >= from && gap.from <= to => gap.losses.sum(),
+        _ => 0,
     }
 }
 

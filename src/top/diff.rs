@@ -152,6 +152,10 @@ impl View for SumView {
         keeps.max().unwrap_or(Keep::Names)
     }
 
+    fn hides_losses(&self) -> bool {
+        true
+    }
+
     fn depends_on(&self) -> DependsOn {
         DependsOn::Shown
     }

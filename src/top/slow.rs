@@ -79,6 +79,10 @@ impl View for SlowView {
         Keep::All
     }
 
+    fn hides_losses(&self) -> bool {
+        true
+    }
+
     fn depends_on(&self) -> DependsOn {
         DependsOn::Shown
     }

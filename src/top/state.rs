@@ -78,6 +78,10 @@ impl View for StateView {
         Keep::All
     }
 
+    fn hides_losses(&self) -> bool {
+        true
+    }
+
     fn depends_on(&self) -> DependsOn {
         DependsOn::Shown
     }

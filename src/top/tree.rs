@@ -67,6 +67,10 @@ impl View for TreeView {
         Keep::All
     }
 
+    fn hides_losses(&self) -> bool {
+        true
+    }
+
     fn depends_on(&self) -> DependsOn {
         DependsOn::All
     }

@@ -185,6 +185,10 @@ impl View for TopView {
         if self.calls.is_some() { Keep::All } else { self.shown.keys.keep() }
     }
 
+    fn hides_losses(&self) -> bool {
+        true
+    }
+
     fn depends_on(&self) -> DependsOn {
         DependsOn::Shown
     }

@@ -92,6 +92,10 @@ impl View for WaitingView {
         Keep::All
     }
 
+    fn hides_losses(&self) -> bool {
+        true
+    }
+
     fn depends_on(&self) -> DependsOn {
         DependsOn::All
     }
