@@ -100,10 +100,11 @@ $(CARGO_DEB):
 setup-readers: ## fetch sysdig, strato and tshark of other Debian releases into ~/.cache/scapd
 	scripts/setup-readers.sh
 
-test-readers: build setup-readers ## compare scapd's output for a capture with theirs, and filters with sysdig's
+test-readers: build setup-readers ## compare scapd's output for a capture with theirs, and filters and summaries with sysdig's
 	scripts/test-readers.sh $(SCAPD)
 	scripts/test-filters.sh $(SCAPD)
 	scripts/test-record-filters.sh $(SCAPD)
+	scripts/test-chisels.sh $(SCAPD)
 
 setup-export: ## install DuckDB, Spark and Perfetto's schema from PyPI into ~/.cache/scapd
 	scripts/setup-export.sh
