@@ -46,6 +46,8 @@ struct Fake {
     /// Completes an object, and says that it has no such upload.
     loses_answers: bool,
     checks_sums: bool,
+    /// What happens here while something is sent.
+    meanwhile: Option<Box<dyn FnMut(&str)>>,
     /// What was sent: parts and objects.
     sent: Vec<String>,
     reads: usize,
@@ -62,6 +64,9 @@ impl Fake {
             }
             Some(good) => *good -= 1,
             None => {}
+        }
+        if let Some(meanwhile) = &mut self.meanwhile {
+            meanwhile(&what);
         }
         self.sent.push(what);
         Ok(())
@@ -144,9 +149,14 @@ fn small() -> Vec<u8> {
 
 /// The same with this many bytes of events more.
 fn capture(more: usize) -> Vec<u8> {
+    capture_of(3, more)
+}
+
+/// The same, of this descriptor.
+fn capture_of(fd: i64, more: usize) -> Vec<u8> {
     let mut bytes = small();
     let close =
-        EventBuilder::new(event(EventType(4)).unwrap(), START + 1, 1).param(Parameter::Fd(3)).unwrap();
+        EventBuilder::new(event(EventType(4)).unwrap(), START + 1, 1).param(Parameter::Fd(fd)).unwrap();
     let (close, end) = (close.build().unwrap(), bytes.len() + more);
     while bytes.len() < end {
         frame_event(&mut bytes, 0, &close);
@@ -293,6 +303,32 @@ fn a_capture_that_was_shipped_before_is_deleted_only_if_the_store_still_has_it()
 }
 
 #[test]
+fn what_changes_while_it_is_sent_stays_and_is_sent_again() {
+    let (old, new) = (small(), capture(8));
+    // At the object, and at its manifest; by a write, and by another file that takes the name.
+    for (nth, replaces) in [(1, false), (1, true), (2, false), (2, true)] {
+        let dir = folder(&[("a.scap", &old)]);
+        let (path, with, mut left) = (dir.path().join("a.scap"), new.clone(), nth);
+        let change = move |_: &str| {
+            left -= 1;
+            let to = if replaces { path.with_extension("new") } else { path.clone() };
+            if left == 0 {
+                fs::write(&to, &with).unwrap();
+                fs::rename(&to, &path).unwrap();
+            }
+        };
+        let mut remote = Fake { checks_sums: true, meanwhile: Some(Box::new(change)), ..Fake::default() };
+        let report = ship(&mut remote, &dir, |args| args.delete = true);
+        assert_eq!((report.deleted, report.failed.len()), (0, 1), "{nth} {replaces}: {report:?}");
+        assert_eq!(fs::read(dir.path().join("a.scap")).unwrap(), new, "{nth} {replaces}");
+        remote.meanwhile = None;
+        let report = ship(&mut remote, &dir, |args| args.delete = true);
+        assert_eq!((report.deleted, report.failed.len()), (1, 0), "{nth} {replaces}: {report:?}");
+        assert_eq!(remote.objects[&report.shipped[0].keys[0]], new, "{nth} {replaces}");
+    }
+}
+
+#[test]
 fn an_upload_goes_on_where_another_process_left_it() {
     let large = capture(3 * PART as usize);
     let dir = folder(&[("a.scap", &large)]);
@@ -321,7 +357,7 @@ fn an_upload_that_the_store_forgot_begins_anew() {
     let dir = folder(&[("a.scap", &large)]);
     let mut remote = Fake { checks_sums: true, good: Some(2), ..Fake::default() };
     ship(&mut remote, &dir, |_| {});
-    let other = capture(2 * PART as usize + 4);
+    let other = capture_of(4, 2 * PART as usize);
     fs::write(dir.path().join("a.scap"), &other).unwrap();
     remote.good = None;
     let report = ship(&mut remote, &dir, |_| {});
