@@ -14,7 +14,17 @@ fn fd(number: i64) -> (&'static str, Param<'static>) {
 }
 
 /// Returns the groups of captures that follow one another, as `keys: totals`, sorted.
-fn top_of(captures: &[&Capture], keys: &str, mut to: impl FnMut(&Totals) -> String) -> Vec<String> {
+fn top_of(captures: &[&Capture], keys: &str, to: impl FnMut(&Totals) -> String) -> Vec<String> {
+    top_with(captures, keys, to, |_| {})
+}
+
+/// The same, with what happens behind each capture.
+fn top_with(
+    captures: &[&Capture],
+    keys: &str,
+    mut to: impl FnMut(&Totals) -> String,
+    mut behind: impl FnMut(&mut Top),
+) -> Vec<String> {
     let mut top = Top::new(Keys::parse(keys).unwrap());
     let (mut position, mut last) = (Position::default(), 0);
     for capture in captures {
@@ -26,6 +36,7 @@ fn top_of(captures: &[&Capture], keys: &str, mut to: impl FnMut(&Totals) -> Stri
         position = replay.position();
         last = replay.now().ts;
         top.end_capture(replay.now());
+        behind(&mut top);
     }
     top.finish(last);
     let mut groups: Vec<_> = top.groups().collect();
@@ -173,6 +184,27 @@ fn bytes_that_are_moved_are_read_from_one_file_and_written_to_another() {
     let bytes = |totals: &Totals| format!("{} {} {}", totals.calls, totals.read, totals.written);
     check(&capture, "file", bytes, &["/b | 3 0 12", "/a | 1 12 0"]);
     check(&capture, "proc.name", bytes, &["make | 4 12 12"]);
+}
+
+#[test]
+fn small_groups_are_given_up() {
+    // Of chdir one call and one that goes on, of getcwd three and one that goes on to the end, of fchdir two.
+    let mut first = Capture::new();
+    first.event(70, "chdir_x", &[("res", OK)]).event(70, "chdir_e", &[]);
+    first.call(60).call(60).call(60).event(60, "getcwd_e", &[]);
+    first.event(50, "fchdir_x", &[("res", OK)]).event(50, "fchdir_x", &[("res", OK)]);
+    let mut second = Capture::new().clock(first.ts, 10);
+    second.event(70, "chdir_x", &[("res", ENOENT)]).event(50, "fchdir_x", &[("res", OK)]);
+    let mut given_up = Vec::new();
+    let got = top_with(&[&first, &second], "call", pending, |top| {
+        // Not yet: there are not more than twice as many.
+        assert!(top.prune(2, |totals| totals.calls).is_empty());
+        given_up.extend(top.prune(1, |totals| totals.calls).iter().map(|totals| totals.calls));
+    });
+    // The largest one goes on, and the others begin anew.
+    given_up.sort_unstable();
+    assert_eq!(given_up, [1, 1, 1, 2]);
+    assert_eq!(got, ["getcwd | 3 1 40"]);
 }
 
 #[test]
