@@ -28,7 +28,7 @@ enum Get {
 use Get::{Field, Key, Own};
 
 /// The columns, and how they get their cells.
-const ROWS: [(Column, Get); 25] = [
+const ROWS: [(Column, Get); 27] = [
     own("num", Type::Int, "number of the event, as `scapd read` counts", |row, out| {
         out.int(count(row.moment.num))
     }),
@@ -45,7 +45,14 @@ const ROWS: [(Column, Get); 25] = [
     of("exe", Type::Text, "path of the program", Field("proc.exepath")),
     of("uid", Type::Int, "user", Field("user.uid")),
     of("user", Type::Text, "name of the user; the number, if it has none", Key("user")),
-    of("cgroup", Type::Text, "control group, which stands for the container or the service", Key("cgroup")),
+    of("cgroup", Type::Text, "control group, which stands for the service or the container", Key("cgroup")),
+    of(
+        "container",
+        Type::Text,
+        "id of the container; `host` for a process in none",
+        Field("container.full_id"),
+    ),
+    of("pod", Type::Text, "uid of the Kubernetes pod that the container is in", Field("k8s.pod.uid")),
     of("call", Type::Text, "system call; type of another event", Key("call")),
     of("category", Type::Text, "category of the event, such as file or net", Field("evt.category")),
     of("dir", Type::Text, "`>`: the start of a call; `<`: its end, or another event", Field("evt.dir")),

@@ -93,6 +93,7 @@ fn what_calls_did_is_there() {
     assert_eq!(column("num"), ["1", "2", "3", "4", "5", "6", "8"]);
     assert_eq!(column("process"), ["web"; 7]);
     assert_eq!(column("cgroup"), ["/system.slice/a.service"; 7]);
+    assert_eq!(column("container"), ["host"; 7]);
     assert_eq!(column("call"), ["openat", "openat", "write", "write", "openat", "openat", "read"]);
     assert_eq!(column("ends_call"), ["false", "true", "false", "true", "false", "true", "false"]);
     assert_eq!(column("result"), ["", "77", "", "5", "", "-13", ""]);

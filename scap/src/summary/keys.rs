@@ -58,6 +58,11 @@ pub static NAMED_KEYS: &[NamedKey] = &[
         "control group, which stands for the container or the service",
         &[("cgroup", &[("thread.cgroup.memory", ""), ("thread.cgroup.cpu", ""), ("thread.cgroup.pids", "")])],
     ),
+    calls(
+        "container",
+        "container: the first 12 characters of its id; host for a process in none",
+        &[("container", &[("container.id", "")])],
+    ),
     calls("file", "path of the file or directory that the call is about", &[("file", FILE)]),
     calls(
         "folder",

@@ -218,6 +218,12 @@ fn signals_are_counted_instead_of_calls() {
 }
 
 #[test]
+fn a_container_is_known_by_the_groups() {
+    let mut capture = Capture::new();
+    check(capture.call(60), "container", counts, &["host | 1 0 0"]);
+}
+
+#[test]
 fn any_field_is_a_key() {
     let mut capture = Capture::new();
     capture.call(60).call(70).call(70);
