@@ -51,11 +51,13 @@ impl FromArgMatches for Redaction {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Redaction, clap::Error> {
         let RedactArgs { redact, redact_option, redact_variable, redact_pattern } =
             RedactArgs::from_arg_matches(matches)?;
+        let has_file = redact.is_some();
         let mut texts = redact.unwrap_or_default();
         texts.options.extend(redact_option);
         texts.variables.extend(redact_variable);
         texts.patterns.extend(redact_pattern);
-        if texts == Texts::default() {
+        // A file without rules is one, too: the capture says that there were none.
+        if !has_file && texts == Texts::default() {
             return Ok(Redaction(None));
         }
         // Each is right by itself, so this is about all of them: too many.
@@ -172,6 +174,7 @@ mod tests {
         assert!(read_rules("/no/such/file").unwrap_err().starts_with("/no/such/file cannot be read: "));
         assert!(read_rules("/dev/zero").unwrap_err().contains("not a regular file"));
     }
+
     #[test]
     fn rules_of_a_file_and_of_options_are_taken_together() {
         let folder = tempfile::tempdir().unwrap();
@@ -184,7 +187,9 @@ mod tests {
             rules.map(|Redaction(rules)| rules.map(|rules| rules.counts())).map_err(|e| e.to_string())
         };
         assert_eq!(of(&[]), Ok(None));
-        let file = file.to_str().unwrap();
+        let (file, empty) = (file.to_str().unwrap(), folder.path().join("empty.toml"));
+        std::fs::write(&empty, "").unwrap();
+        assert_eq!(of(&["--redact", empty.to_str().unwrap()]), Ok(Some([0; 3])));
         let both =
             ["--redact", file, "--redact-option", "--token", "--redact-variable=*_KEY", "--redact-option=-p"];
         assert_eq!(of(&both), Ok(Some([3, 1, 1])));
