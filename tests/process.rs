@@ -307,7 +307,8 @@ fn a_recording_of_processes_ends_with_the_last_of_them() {
 #[test]
 fn a_zombie_does_not_hold_up_the_end() {
     let folder = tempfile::tempdir().unwrap();
-    let mut process = Command::new("sh").args(["-c", "true & echo; exec sleep 3"]).spawn().unwrap();
+    let mut process =
+        Command::new("sh").args(["-c", "true & exec cat"]).stdin(Stdio::piped()).spawn().unwrap();
     wait_for("a zombie", || {
         let stat = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         children(process.id()).iter().any(|pid| stat(pid).contains(") Z "))
@@ -318,6 +319,8 @@ fn a_zombie_does_not_hold_up_the_end() {
         .args(["-p", &process.id().to_string()])
         .spawn()
         .unwrap();
+    begun(&recorder);
+    drop(process.stdin.take());
     process.wait().unwrap();
     wait_for("the end of the recording", || recorder.try_wait().unwrap().is_some());
     assert_eq!(recorder.wait().unwrap().code(), Some(0));
