@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs in the guest of test-service.sh: runs the commands of a page.  guest-follow.sh PAGE
+# Runs in the guest of test-service.sh: runs the commands of a page, or of one section.  guest-follow.sh PAGE [HEADING]
 #
 # In the page's blocks of kind 'console', a line that starts with '# ' is a command for root; a here-document continues
 # it to the line END. The lines below a command are lines that its output must have. Below `systemctl edit` they are the
@@ -8,7 +8,7 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-page=$1
+page=$1 heading=${2:-}
 export SYSTEMD_PAGER='' SYSTEMD_COLORS=0 SYSTEMD_EDITOR=/tmp/editor
 cat >/tmp/editor <<'EDITOR'
 #!/bin/sh
@@ -39,10 +39,16 @@ follow() {
 	done </tmp/below
 }
 
-command='' end='' within=''
+# Without a heading, all sections are followed.
+command='' end='' within='' here=yes
+[ -z "$heading" ] || here=''
 : >/tmp/below
 while IFS= read -r line; do
-	if [ -n "$end" ]; then
+	if [[ -n $heading && -z $within && $line == '## '* ]]; then
+		if [ "$line" = "## $heading" ]; then here=yes; else here=''; fi
+	elif [ -z "$here" ]; then
+		continue
+	elif [ -n "$end" ]; then
 		command+=$'\n'$line
 		[ "$line" != "$end" ] || end=''
 	elif [ "$line" = '```console' ]; then

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Boots a fresh Debian with its own kernel and systemd in emulation, runs every command of docs/SERVICE.md in it, and
-# checks the service in detail.  test-service.sh SCAPD [SUITE...] (the program, built)
+# those for a service in docs/FLIGHT.md, and checks both in detail.  test-service.sh SCAPD [SUITE...] (the program, built)
 #
 # The default suites are Debian 12 (bookworm: systemd 252) and 13 (trixie: systemd 257, which has Type=notify-reload).
-# Needs root. The system has what the page presumes: make, curl, and this source with the built program.
+# Needs root. The system has what the pages presume: make, curl, socat, a service that may fail, and this source with the
+# built program.
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
@@ -22,15 +23,15 @@ try() {
 	local root=$tmp/$1 status=0
 
 	debian_system "$1" "$root"
-	# jq is for guest-service.sh.
-	chroot "$root" apt-get -qq -y --no-install-recommends install make curl libelf1 zlib1g jq >"$tmp/install" 2>&1 ||
+	# jq is for guest-service.sh and guest-flight.sh.
+	chroot "$root" apt-get -qq -y --no-install-recommends install make curl socat libelf1 zlib1g jq >"$tmp/install" 2>&1 ||
 		die "$(tail -n 20 "$tmp/install")"
 	rm -rf "$root"/{var/cache/apt,var/lib/apt/lists,usr/share/locale}/*
 	mkdir -p "$root"/src/{bpf,include,target/release}
 	cp -r "$scripts" "$scripts"/../{Makefile,packaging,docs,LICENSE,LICENSES,README.md,CHANGELOG.md} "$root/src/"
 	strip -o "$root/src/target/release/scapd" "$scapd"
 	"$scripts/kernel-vm.sh" -s -m 2048 -t 900 "$1" "$root" env -C /src \
-		bash -c 'scripts/guest-follow.sh docs/SERVICE.md && scripts/guest-service.sh' || status=$?
+		bash -c 'scripts/guest-follow.sh docs/SERVICE.md && scripts/guest-service.sh && scripts/guest-flight.sh' || status=$?
 	rm -rf --one-file-system "$root"
 	return "$status"
 }
