@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// A trace that ends after a minute at the latest.
 fn trace(args: &[&str]) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["--foreground", "-s", "KILL", "60", env!("CARGO_BIN_EXE_scapd"), "trace"]).args(args);
+    command.args(["--foreground", "-s", "KILL", "120", env!("CARGO_BIN_EXE_scapd"), "trace"]).args(args);
     command
 }
 

@@ -52,7 +52,8 @@ impl Watched {
 /// Adds the threads of these processes and of their descendants as targets.
 ///
 /// The probe is already attached, so a child born meanwhile is followed if its parent is a target by then. The others
-/// are found by listing the tasks again until nothing new turns up. A task that may have ended before it became a target
+/// are found by listing the tasks again until nothing new turns up: what the programs have added is not new, else a process
+/// that forks all the time could go on for ever on a slow machine. A task that may have ended before it became a target
 /// is removed: the programs saw its end too early to do that.
 pub fn add(control: &Control<'_>, tasks: &TaskIds, pids: &[u32]) -> anyhow::Result<()> {
     let mut known = BTreeSet::new();
@@ -69,13 +70,20 @@ pub fn add(control: &Control<'_>, tasks: &TaskIds, pids: &[u32]) -> anyhow::Resu
                     continue;
                 }
                 // A thread born since the tasks were listed has no id here. The next round finds it, if it still lives.
-                new = true;
-                if let Some(id) = ids.initial(tid) {
-                    control.add_target(id, TargetState::Active)?;
-                    if ends(&thread) {
-                        control.remove_target(id)?;
-                    }
-                    known.insert(tid);
+                let Some(id) = ids.initial(tid) else {
+                    new = true;
+                    continue;
+                };
+                known.insert(tid);
+                // Its parent was a target by then, so that its children are, too.
+                if control.is_target(id) {
+                    continue;
+                }
+                control.add_target(id, TargetState::Active)?;
+                if ends(&thread) {
+                    control.remove_target(id)?;
+                } else {
+                    new = true;
                 }
             }
         }

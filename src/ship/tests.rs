@@ -47,7 +47,7 @@ struct Fake {
     loses_answers: bool,
     checks_sums: bool,
     /// What happens here while something is sent.
-    meanwhile: Option<Box<dyn FnMut(&str)>>,
+    meanwhile: Option<Box<dyn FnMut()>>,
     /// What was sent: parts and objects.
     sent: Vec<String>,
     reads: usize,
@@ -66,7 +66,7 @@ impl Fake {
             None => {}
         }
         if let Some(meanwhile) = &mut self.meanwhile {
-            meanwhile(&what);
+            meanwhile();
         }
         self.sent.push(what);
         Ok(())
@@ -309,7 +309,7 @@ fn what_changes_while_it_is_sent_stays_and_is_sent_again() {
     for (nth, replaces) in [(1, false), (1, true), (2, false), (2, true)] {
         let dir = folder(&[("a.scap", &old)]);
         let (path, with, mut left) = (dir.path().join("a.scap"), new.clone(), nth);
-        let change = move |_: &str| {
+        let change = move || {
             left -= 1;
             let to = if replaces { path.with_extension("new") } else { path.clone() };
             if left == 0 {
