@@ -158,10 +158,10 @@ pub struct RecordArgs {
     /// Print no progress and no summary
     #[arg(short = 'q', long)]
     quiet: bool,
-    /// The control socket and the metrics.
+    /// What is overwritten.
     #[command(flatten)]
     redaction: Redaction,
-    /// What it serves meanwhile.
+    /// The control socket and the metrics.
     #[command(flatten)]
     serve: ServeArgs,
     /// Command to run and record, including its descendants

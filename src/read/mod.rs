@@ -203,7 +203,9 @@ fn read_as(
     let name = args.files.first().map_or(Path::new("-"), |file| file);
     let (mut run, out) = (Run::new(args, None)?, &mut Whole(out));
     run.capture(name, input, waiting, out)?;
-    run.finish(out)
+    let finished = run.finish(out);
+    run.warn_of_losses();
+    finished
 }
 
 fn show(mut inputs: Inputs, args: &ReadArgs, bar: &Bar, out: &mut impl Write) -> Result<(), PrintError> {
@@ -214,7 +216,12 @@ fn show(mut inputs: Inputs, args: &ReadArgs, bar: &Bar, out: &mut impl Write) ->
     match jobs::count(args, &inputs) {
         1 => {
             let counted = |input: Input| Input { bytes: Box::new(bar.reader(input.bytes)), ..input };
-            Run::new(args, span)?.captures(|| Ok(inputs.next()?.map(counted)), &mut Whole(out))
+            let mut run = Run::new(args, span)?;
+            let shown = run.captures(|| Ok(inputs.next()?.map(counted)), &mut Whole(out));
+            // Not on the line of the bar.
+            bar.finish();
+            run.warn_of_losses();
+            shown
         }
         jobs => jobs::show(inputs, args, span, jobs, out),
     }

@@ -183,12 +183,15 @@ impl<'a> Run<'a> {
 
     /// Writes what comes behind the last event.
     pub fn finish(&mut self, out: &mut impl Write) -> Result<(), PrintError> {
-        let finished = self.begin(out).and_then(|()| self.view.finish(out)).map_err(PrintError::Write);
+        self.begin(out).and_then(|()| self.view.finish(out)).map_err(PrintError::Write)
+    }
+
+    /// Says how many events are missing, if the view does not show it.
+    pub fn warn_of_losses(&self) {
         if self.lost > 0 {
             let lost = HumanCount(self.lost);
             tracing::warn!("{lost} events were lost by the recorder and are missing here; see scapd verify");
         }
-        finished
     }
 
     fn events<R: Read>(
