@@ -22,6 +22,8 @@ static __always_inline u64 sift__are(u64 word, u8 byte)
 enum {
 	/* The bits of a text and its space: what a key is compared by. */
 	SC_TEXT_BITS = 8 * (1 + SC_TEXT),
+	/* The bytes of a path that are looked through at a time. */
+	SC_PLAIN_SOME = 64,
 	/* No number of bits is negative. */
 	SC_MAY_PASS = -1,
 };
@@ -31,15 +33,33 @@ static __always_inline u64 sift__word(const u8 *data, u32 offset)
 	return *(const u64 *)(data + SC_BOUND(offset, SC_SCRATCH_HALF));
 }
 
-/*
- * Returns whether the path at `offset` of a scratch area is what readers show: from the root, without a component that is empty,
- * '.' or '..', and no longer than SC_PLAIN. A component that begins with two dots counts as one of those.
- */
-static __always_inline bool sift__is_plain(const u8 *data, u32 offset)
+/* Returns the scratch area of an entry's or a return's program; NULL if the CPU is unknown. */
+static __always_inline u8 *sift__scratch(u32 way)
 {
-	if (data[SC_BOUND(offset, SC_SCRATCH_HALF)] != '/')
-		return false;
-	_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_PLAIN; i += sizeof(u64))
+	u32 cpu_id = bpf_get_smp_processor_id();
+	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+
+	return cpu ? cpu->scratch[way & 1] : NULL;
+}
+
+/* What a part of a path says of all of it. */
+enum sift_plain {
+	SIFT_GOES_ON,
+	SIFT_PLAIN,
+	SIFT_NOT_PLAIN,
+};
+
+/*
+ * Looks at SC_PLAIN_SOME bytes at `offset` of the scratch area of `way`, within a path. Global functions, here and below, so that
+ * the verifier goes through each once.
+ */
+__noinline u32 sift__plain_some(u32 way, u32 offset)
+{
+	u8 *data = sift__scratch(way);
+
+	if (!data)
+		return SIFT_NOT_PLAIN;
+	_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_PLAIN_SOME; i += sizeof(u64))
 	{
 		u64 here = sift__word(data, offset + i);
 		u64 next = sift__word(data, offset + i + 1);
@@ -56,9 +76,28 @@ static __always_inline bool sift__is_plain(const u8 *data, u32 offset)
 			stops |= dots & (sift__are(third, '/') | sift__are(third, 0) | sift__are(third, '.'));
 		}
 		if (slash & stops)
-			return false;
+			return SIFT_NOT_PLAIN;
 		if (end)
-			return true;
+			return SIFT_PLAIN;
+	}
+	return SIFT_GOES_ON;
+}
+
+/*
+ * Returns whether the path at `offset` of the scratch area of `way` is what readers show: from the root, without a component that
+ * is empty, '.' or '..', and no longer than SC_PLAIN. A component that begins with two dots counts as one of those.
+ */
+static __always_inline bool sift__is_plain(const u8 *data, u32 way, u32 offset)
+{
+	u32 plain;
+
+	if (data[SC_BOUND(offset, SC_SCRATCH_HALF)] != '/')
+		return false;
+	_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_PLAIN; i += SC_PLAIN_SOME)
+	{
+		plain = sift__plain_some(way, offset + i);
+		if (plain != SIFT_GOES_ON)
+			return plain == SIFT_PLAIN;
 	}
 	return false;
 }
@@ -99,55 +138,46 @@ static __always_inline u32 sift__end_passes(const u8 *data, u32 offset, u32 leng
 
 /*
  * Returns the bits of the tests that the text of `length` bytes passes, its NUL included, at `offset` of the scratch area of
- * `way`; SC_MAY_PASS if it may be another text for readers. `space` is that of the texts. A function, so that the verifier
- * goes through it once.
+ * `way`; SC_MAY_PASS if it may be another text for readers. `space` is that of the texts.
  */
 __noinline int text__passes(u32 way, u32 offset, u32 length, u32 space, u32 is_path)
 {
-	u32 cpu_id = bpf_get_smp_processor_id();
-	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
-	u8 *data;
+	u8 *data = sift__scratch(way);
 
-	if (!cpu)
+	if (!data)
 		return SC_MAY_PASS;
-	data = cpu->scratch[way & 1];
 	/* What does not end with a NUL is no string. */
 	if (data[SC_BOUND(offset + length - 1, SC_SCRATCH_HALF)])
 		return SC_MAY_PASS;
-	if (is_path && !sift__is_plain(data, offset))
+	if (is_path && !sift__is_plain(data, way, offset))
 		return SC_MAY_PASS;
 	return space & 2 ? sift__end_passes(data, offset, length, space) : sift__start_passes(data, offset, space);
 }
 
-/* A parameter of an event in the scratch area. */
-struct sift_param {
-	u32 offset;
-	u32 length; /* 0 if it is not there */
-};
-
-/* Returns a parameter of the event that starts at `start` of the record; `size` is that of the record. */
-static __always_inline struct sift_param sift__param(const u8 *data, u32 start, u32 index, u32 size)
+/*
+ * Returns where a parameter is of the event that starts at `start` of the record in the scratch area of `way`: its offset, and its
+ * length in the high half; 0 if it is not there. `size` is that of the record.
+ */
+__noinline u64 sift__param(u32 way, u32 start, u32 index, u32 size)
 {
-	struct sift_param param = {};
-	u32 count;
+	u8 *data = sift__scratch(way);
+	u32 count, offset;
 
-	if (start >= size)
-		return param;
+	if (!data || start >= size)
+		return 0;
 	count = *(const u32 *)SC_EVENT_FIELD(data + SC_BOUND(start, SC_SCRATCH_HALF), nparams);
 	if (index >= count)
-		return param;
-	param.offset = start + SC_LENGTH_AT(count);
+		return 0;
+	offset = start + SC_LENGTH_AT(count);
 	_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_PARAMS; i++)
 	{
 		u32 length = *(const u16 *)(data + SC_BOUND(start + SC_LENGTH_AT(i), SC_SCRATCH_HALF));
 
-		if (i == index) {
-			param.length = length;
-			break;
-		}
-		param.offset += length;
+		if (i == index)
+			return (u64)length << 32 | offset;
+		offset += length;
 	}
-	return param;
+	return 0;
 }
 
 /* An event that the filter is asked about. */
@@ -165,17 +195,19 @@ static __always_inline bool sift__holds(const struct sift_event *event, const st
 	bool negated = test->is & SC_ARGUMENT_NEGATED;
 	u32 space = event->sieve | (test->is & SC_ARGUMENT_REVERSED ? 2 : 0);
 	u32 start = SC_CPU_LEN;
-	struct sift_param param;
+	u32 length;
+	u64 param;
 	int passes;
 
 	if (test->is & SC_ARGUMENT_DONE && event->way == SC_WAY_EXIT && event->ret)
 		return test->is & SC_ARGUMENT_IF_ABSENT;
 	if (test->is & SC_ARGUMENT_OF_EXTENSION)
 		start += *(const u32 *)SC_HEADER_FIELD(event->data, len);
-	param = sift__param(event->data, start, test->param, event->size);
-	if (!param.length)
+	param = sift__param(event->way, start, test->param, event->size);
+	length = param >> 32;
+	if (!length)
 		return true;
-	passes = text__passes(event->way, param.offset, param.length, space, test->is & SC_ARGUMENT_PATH);
+	passes = text__passes(event->way, (u32)param, length, space, test->is & SC_ARGUMENT_PATH);
 	return passes == SC_MAY_PASS || !!(passes & (1u << (test->bit & 31))) != negated;
 }
 

@@ -78,13 +78,10 @@ static __always_inline u64 arguments__copy(u8 *to, u64 pointer)
  */
 __noinline u32 arguments__read_some(u64 array, u32 compat, u32 at, u32 end)
 {
-	u32 cpu_id = bpf_get_smp_processor_id();
-	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
 	struct auxmap auxmap = {};
 
-	if (!cpu)
+	if (!auxmap__find(&auxmap, SC_WAY_EXIT))
 		return at | SC_LAST_ARGUMENT;
-	auxmap.data = cpu->scratch[SC_WAY_EXIT];
 #pragma clang loop unroll(disable)
 	for (u32 i = 0; i < SC_POINTERS_STEP; i++) {
 		u64 pointer = arguments__pointer(array, i, compat != 0);

@@ -15,40 +15,65 @@ static __always_inline struct kernfs_node *cgroup__parent(struct kernfs_node *no
 	return BPF_CORE_READ((struct kernfs_node___6_15 *)node, __parent);
 }
 
-/* Writes the entry of one subsystem at `at`. Returns the offset after it. */
-static __always_inline u32 cgroup__write(struct auxmap *auxmap, struct css_set *set, u32 subsystem, u32 at)
+/* Gathers up to SC_NAMES_SOME names on the way up from a group. Returns whether the walk has ended. */
+__noinline u32 cgroup__climb(u32 way)
+{
+	struct kernfs_node *node, *parent;
+	struct auxmap auxmap = {};
+	struct names *names;
+
+	if (!auxmap__find(&auxmap, way))
+		return true;
+	names = names__of(&auxmap);
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < SC_NAMES_SOME; i++) {
+		node = (void *)names->at;
+		parent = cgroup__parent(node);
+		if (!parent) {
+			names->complete = 1;
+			return true;
+		}
+		if (!names__add(names, BPF_CORE_READ(node, name)))
+			return true;
+		names->at = parent;
+	}
+	return false;
+}
+
+/*
+ * Writes the entry of one subsystem of a css_set, given by its address, at this offset of a way's scratch area. Returns the
+ * offset after it. A global function, so that the verifier checks it once.
+ */
+__noinline u32 cgroup__write(u64 set, u32 subsystem, u32 at, u32 way)
 {
 	void *slot = (void *)set + bpf_core_field_offset(struct css_set, subsys) + (u64)subsystem * sizeof(void *);
 	struct cgroup_subsys_state *state = NULL;
-	struct kernfs_node *node, *parent;
+	struct auxmap auxmap = { .way = way };
+	struct kernfs_node *node;
 	long n;
 
+	if (!auxmap__find(&auxmap, way))
+		return at;
 	bpf_probe_read_kernel(&state, sizeof(state), slot);
 	node = BPF_CORE_READ(state, cgroup, kn);
-	n = bpf_probe_read_kernel_str(auxmap__at(auxmap, at), SC_SUBSYSTEM_LEN, BPF_CORE_READ(state, ss, name));
+	n = bpf_probe_read_kernel_str(auxmap__at(&auxmap, at), SC_SUBSYSTEM_LEN, BPF_CORE_READ(state, ss, name));
 	if (!node || n <= 0)
 		return at;
-	at = auxmap__forget(auxmap, at + n);
-	*auxmap__at(auxmap, at - 1) = '=';
-	names__begin(auxmap);
+	at = auxmap__forget(&auxmap, at + n);
+	*auxmap__at(&auxmap, at - 1) = '=';
+	names__begin(names__of(&auxmap), node);
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < SC_NAMES_STEPS; i++) {
-		parent = cgroup__parent(node);
-		if (!parent) {
-			names__reach_root(auxmap);
+	for (u32 i = 0; i < SC_NAMES_STEPS; i += SC_NAMES_SOME) {
+		if (cgroup__climb(way))
 			break;
-		}
-		if (!names__add(auxmap, BPF_CORE_READ(node, name)))
-			break;
-		node = parent;
 	}
-	return names__write(auxmap, at);
+	return names__write(&auxmap, at);
 }
 
 /* Writes the entry of a subsystem by name, if the kernel has it. */
-#define cgroup__write_named(auxmap, set, name, at)                                                  \
-	(bpf_core_enum_value_exists(enum cgroup_subsys_id, name) ?                                  \
-		 cgroup__write(auxmap, set, bpf_core_enum_value(enum cgroup_subsys_id, name), at) : \
+#define cgroup__write_named(auxmap, set, name, at)                                                                \
+	(bpf_core_enum_value_exists(enum cgroup_subsys_id, name) ?                                                \
+		 cgroup__write((u64)(set), bpf_core_enum_value(enum cgroup_subsys_id, name), at, (auxmap)->way) : \
 		 (at))
 
 /* Writes the cgroups of a task at the tail, in the format's order. Returns their length. */

@@ -11,6 +11,7 @@ enum {
 	SC_MAX_DATA = SC_MAX_EVENT - 1024,
 	/* Maximum iovecs to gather data from: each costs a read of user memory. */
 	SC_GATHERED_IOVECS = 32,
+	SC_GATHERED_SOME = 8, /* at a time */
 };
 
 /* Returns `length` cut to a limit from the settings. */
@@ -151,23 +152,51 @@ static __always_inline u32 vector__size(const struct sc_call *call, u64 pointer,
 	return vector__sum(pointer, count, call->compat);
 }
 
+/* A 32-bit caller, beside the way of a run. */
+#define SC_WAY_COMPAT 4
+
+/*
+ * Writes up to `limit` bytes of the data of the first SC_GATHERED_SOME of `count` iovecs at this offset of the scratch area of `way`;
+ * with SC_WAY_COMPAT for those of a 32-bit caller. Returns how many it could read; with SC_IOV_END if none are to be read any
+ * more.
+ */
+__noinline u64 vector__gather_some(u64 pointer, u64 count, u64 limit, u32 at, u32 way)
+{
+	struct auxmap auxmap = {};
+	struct sc_iovec iovec;
+	u64 kept = 0, bytes;
+
+	if (!auxmap__find(&auxmap, way))
+		return SC_IOV_END;
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < SC_GATHERED_SOME; i++) {
+		if (kept >= limit || i >= count || !vector__get(way & SC_WAY_COMPAT, pointer, i, &iovec))
+			return kept | SC_IOV_END;
+		bytes = iovec.len < limit - kept ? iovec.len : limit - kept;
+		bytes = SC_BOUND(bytes, SC_SCRATCH_HALF);
+		if (bpf_probe_read_user(auxmap__at(&auxmap, at + kept), bytes, (void *)iovec.base))
+			return kept | SC_IOV_END;
+		kept = SC_BOUND(kept + bytes, SC_SCRATCH_HALF);
+	}
+	return kept;
+}
+
 /* Writes up to `limit` bytes of the iovecs' data at the tail. Returns how many it could read. */
 static __always_inline u16 vector__gather(bool compat, const struct auxmap *auxmap, u64 pointer, u64 count, u64 limit)
 {
-	struct sc_iovec iovec;
-	u64 kept = 0, bytes;
-	u32 i;
+	const u32 way = auxmap->way | (compat ? SC_WAY_COMPAT : 0);
+	const u64 size = compat ? sizeof(struct sc_iovec32) : sizeof(struct sc_iovec);
+	u32 kept = 0;
+	u64 some;
 
+	if (count > SC_IOV_MAX)
+		return 0;
 #pragma clang loop unroll(disable)
-	for (i = 0; i < SC_GATHERED_IOVECS; i++) {
-		if (kept >= limit || !vector__has(count, i) || !vector__get(compat, pointer, i, &iovec))
+	for (u32 i = 0; i < SC_GATHERED_IOVECS; i += SC_GATHERED_SOME) {
+		some = vector__gather_some(pointer + i * size, count - i, limit - kept, auxmap->pos + kept, way);
+		kept += (u32)some;
+		if (some & SC_IOV_END)
 			break;
-		bytes = iovec.len < limit - kept ? iovec.len : limit - kept;
-		bytes = SC_BOUND(bytes, SC_SCRATCH_HALF);
-		if (bpf_probe_read_user(auxmap->data + SC_BOUND(auxmap->pos + kept, SC_SCRATCH_HALF), bytes,
-					(void *)iovec.base))
-			break;
-		kept = SC_BOUND(kept + bytes, SC_SCRATCH_HALF);
 	}
 	return kept;
 }

@@ -204,15 +204,13 @@ static __always_inline u32 entry__write(struct auxmap *auxmap, s64 fd, struct fi
  */
 __noinline u32 entry__add(s64 fd, u32 at)
 {
-	u32 cpu_id = bpf_get_smp_processor_id(), end;
-	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+	struct auxmap auxmap = { .way = SC_WAY_EXIT };
 	struct file *file = extract__file(fd);
-	struct auxmap auxmap = {};
 	u8 *head, type = 0;
+	u32 end;
 
-	if (!cpu || !file || at > SC_ENTRIES_END)
+	if (!file || at > SC_ENTRIES_END || !auxmap__find(&auxmap, SC_WAY_EXIT))
 		return at;
-	auxmap.data = cpu->scratch[SC_WAY_EXIT];
 	end = entry__write(&auxmap, fd, file, at + SC_ENTRY_HEAD, &type);
 	head = auxmap__at(&auxmap, at);
 	*(u32 *)head = end - at;

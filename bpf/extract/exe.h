@@ -53,9 +53,13 @@ static __always_inline u64 extract__mtime(struct inode *inode)
 
 /* ----------------------------------------------------------------- flags */
 
-/* Returns whether a user namespace maps an id of the initial one. */
-static __always_inline bool exe__is_mapped(struct uid_gid_map *map, u32 id)
+/*
+ * Returns whether a user namespace's map, given by its address, has an id of the initial one. Global functions, here and below, so
+ * that the verifier checks each loop once.
+ */
+__noinline u32 exe__is_mapped(u64 address, u32 id)
 {
+	struct uid_gid_map *map = (struct uid_gid_map *)address;
 	u32 extents = BPF_CORE_READ(map, nr_extents);
 	struct uid_gid_extent *extent = (void *)map + bpf_core_field_offset(map->extent);
 
@@ -71,8 +75,10 @@ static __always_inline bool exe__is_mapped(struct uid_gid_map *map, u32 id)
 	return false;
 }
 
-static __always_inline bool exe__in_group(const struct cred *cred, u32 gid)
+/* Returns whether the groups of credentials, given by their address, have this one. */
+__noinline u32 exe__in_group(u64 credentials, u32 gid)
 {
+	const struct cred *cred = (const struct cred *)credentials;
 	struct group_info *groups = BPF_CORE_READ(cred, group_info);
 	u32 count = BPF_CORE_READ(groups, ngroups);
 	void *next = (void *)groups + bpf_core_field_offset(struct group_info, gid);
@@ -107,11 +113,11 @@ static __always_inline bool exe__is_writable(struct task_struct *task, struct in
 		return false;
 	if (BPF_CORE_READ(cred, fsuid.val) == uid)
 		return true;
-	if ((exe__in_group(cred, gid) ? mode >> 3 : mode) & SC_MAY_WRITE)
+	if ((exe__in_group((u64)cred, gid) ? mode >> 3 : mode) & SC_MAY_WRITE)
 		return true;
-	if (!(overrides || owner) || !exe__is_mapped((void *)ns + bpf_core_field_offset(ns->uid_map), uid))
+	if (!(overrides || owner) || !exe__is_mapped((u64)ns + bpf_core_field_offset(ns->uid_map), uid))
 		return false;
-	return owner || exe__is_mapped((void *)ns + bpf_core_field_offset(ns->gid_map), gid);
+	return owner || exe__is_mapped((u64)ns + bpf_core_field_offset(ns->gid_map), gid);
 }
 
 /* Returns whether memfd_create made a file: it is in no directory and its name starts with "memfd:". */

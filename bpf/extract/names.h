@@ -12,61 +12,79 @@ enum {
 	SC_NAME_LEN = 256, /* NAME_MAX and the NUL */
 	/* Maximum steps from the last name to the root: crossing a mount is a step without a name. */
 	SC_NAMES_STEPS = SC_NAMES_MAX + 16,
-	SC_NAMES_ROOM = SC_SCRATCH_ROOM + 16,
+	/* The steps of one function. The verifier follows these, and not all of them. */
+	SC_NAMES_SOME = 8,
 };
 
-_Static_assert(SC_NAMES_ROOM + SC_NAMES_MAX * sizeof(u64) <= SC_SCRATCH_SIZE, "the names do not fit into the room");
+/* The names so far, and where the walk is: in the temporary room of the scratch area. */
+struct names {
+	u32 hidden;  /* see auxmap__forget */
+	u32 remarks; /* on the path: path_flags of flags.def */
+	u32 count;
+	u32 complete; /* whether they reach the root */
+	const void *name[SC_NAMES_MAX];
+	const void *at; /* a dentry, or a node of kernfs */
+	struct mount *mount;
+	struct dentry *root; /* of the mount */
+};
 
-static __always_inline volatile u32 *names__count(struct auxmap *auxmap)
+_Static_assert(SC_SCRATCH_ROOM + sizeof(struct names) <= SC_SCRATCH_SIZE, "the names do not fit into the room");
+
+static __always_inline struct names *names__of(const struct auxmap *auxmap)
 {
-	return (volatile u32 *)(auxmap->data + SC_SCRATCH_ROOM + sizeof(u64));
+	return (struct names *)(auxmap->data + SC_SCRATCH_ROOM);
 }
 
-/* Returns the flag that says whether the names reach the root. */
-static __always_inline volatile u32 *names__complete(struct auxmap *auxmap)
+static __always_inline void names__begin(struct names *names, const void *at)
 {
-	return names__count(auxmap) + 1;
-}
-
-/* Returns the remarks on the path (path_flags of flags.def). */
-static __always_inline volatile u32 *names__remarks(struct auxmap *auxmap)
-{
-	return names__count(auxmap) - 1;
-}
-
-static __always_inline const void **names__slot(struct auxmap *auxmap, u32 n)
-{
-	return (const void **)(auxmap->data + SC_NAMES_ROOM + SC_BOUND(n, SC_NAMES_MAX) * sizeof(u64));
-}
-
-static __always_inline void names__begin(struct auxmap *auxmap)
-{
-	*names__count(auxmap) = 0;
-	*names__complete(auxmap) = 0;
-	*names__remarks(auxmap) = 0;
-}
-
-/* Notes that no name precedes those added so far. */
-static __always_inline void names__reach_root(struct auxmap *auxmap)
-{
-	*names__complete(auxmap) = 1;
-}
-
-static __always_inline void names__remark(struct auxmap *auxmap, u32 remark)
-{
-	*names__remarks(auxmap) |= remark;
+	names->count = 0;
+	names->complete = 0;
+	names->remarks = 0;
+	names->at = at;
 }
 
 /* Adds the name that precedes those added so far. Returns false if there is no room. */
-static __always_inline bool names__add(struct auxmap *auxmap, const void *name)
+static __always_inline bool names__add(struct names *names, const void *name)
 {
-	u32 count = *names__count(auxmap);
+	u32 count = names->count;
 
 	if (count >= SC_NAMES_MAX)
 		return false;
-	*names__slot(auxmap, count) = name;
-	*names__count(auxmap) = count + 1;
+	names->name[SC_BOUND(count, SC_NAMES_MAX)] = name;
+	names->count = count + 1;
 	return true;
+}
+
+/* The bit that is added to an offset if no name is to be written any more. */
+#define SC_LAST_NAME (1u << 31)
+
+/*
+ * Writes up to SC_NAMES_SOME names from `first` on, each after a slash, at this offset of a way's scratch area. Returns the offset
+ * after them; with SC_LAST_NAME if the last one or an unreadable one is among them.
+ */
+__noinline u32 names__write_some(u32 way, u32 at, u32 first)
+{
+	struct auxmap auxmap = {};
+	struct names *names;
+
+	if (!auxmap__find(&auxmap, way))
+		return at | SC_LAST_NAME;
+	names = names__of(&auxmap);
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < SC_NAMES_SOME; i++) {
+		u32 left = names->count - first - i;
+		u8 *tail = auxmap__at(&auxmap, at);
+		long n;
+
+		if (!left || left > SC_NAMES_MAX)
+			return at | SC_LAST_NAME;
+		*tail = '/';
+		n = bpf_probe_read_kernel_str(tail + 1, SC_NAME_LEN, names->name[SC_BOUND(left - 1, SC_NAMES_MAX)]);
+		if (n <= 0)
+			return at | SC_LAST_NAME;
+		at = auxmap__forget(&auxmap, at + n); /* counts the slash, not the NUL */
+	}
+	return at;
 }
 
 /* Writes "..." if names are missing at the start. Returns the offset after it. */
@@ -74,31 +92,24 @@ static __always_inline u32 names__write_start(struct auxmap *auxmap, u32 start)
 {
 	const u32 dots = 3;
 
-	if (*names__complete(auxmap))
+	if (names__of(auxmap)->complete)
 		return start;
 	__builtin_memcpy(auxmap__at(auxmap, start), "...", dots);
-	return auxmap__forget(auxmap, start + dots);
+	return start + dots;
 }
 
 /* Writes the names as a path with its NUL at `start`. Returns the offset after it. */
 static __always_inline u32 names__write(struct auxmap *auxmap, u32 start)
 {
-	u32 count = *names__count(auxmap), at = auxmap__forget(auxmap, names__write_start(auxmap, start));
+	u32 at = auxmap__forget(auxmap, names__write_start(auxmap, start));
 
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < SC_NAMES_MAX; i++) {
-		u8 *tail = auxmap__at(auxmap, at);
-		long n;
-
-		if (i >= count)
+	for (u32 first = 0; first < SC_NAMES_MAX; first += SC_NAMES_SOME) {
+		at = names__write_some(auxmap->way, at, first);
+		if (at & SC_LAST_NAME)
 			break;
-		*tail = '/';
-		n = bpf_probe_read_kernel_str(tail + 1, SC_NAME_LEN, *names__slot(auxmap, count - 1 - i));
-		if (n <= 0)
-			break;
-		at = auxmap__forget(auxmap, at + n); /* counts the slash, not the NUL */
 	}
-	at = auxmap__forget(auxmap, at);
+	at = auxmap__forget(auxmap, at & ~SC_LAST_NAME);
 	if (at == start) {
 		*auxmap__at(auxmap, at) = '/';
 		at++;

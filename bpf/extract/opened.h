@@ -18,23 +18,29 @@ static __always_inline bool opened__has_more_flags(u64 flags)
 	return flags & ~(u64)SC_OPEN_SAID || (flags & O_ACCMODE) == O_ACCMODE;
 }
 
-/* Returns whether the same `length` bytes are at two offsets. */
-static __always_inline bool opened__same(struct auxmap *auxmap, u32 one, u32 other, u32 length)
+/*
+ * Returns whether the same `length` bytes are at two offsets of the scratch area of exit programs. A global function, so that the
+ * verifier checks the loop once.
+ */
+__noinline u32 opened__same(u32 one, u32 other, u32 length)
 {
 	const u32 word = sizeof(u64);
+	struct auxmap auxmap = {};
+	u32 last = length < word ? 0 : length - word;
+	u64 differing;
 
-	if (length > SC_MAX_COMPARED)
+	if (length > SC_MAX_COMPARED || !auxmap__find(&auxmap, SC_WAY_EXIT))
+		return false;
+	differing = *(u64 *)auxmap__at(&auxmap, one + last) ^ *(u64 *)auxmap__at(&auxmap, other + last);
+	if (length < word)
+		return !(differing << (8 * (word - length) & 63));
+	if (differing)
 		return false;
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < SC_MAX_COMPARED; i += word) {
-		u64 differing;
-
-		if (i >= length)
+	for (u32 i = 0; i < SC_MAX_COMPARED - word; i += word) {
+		if (i >= last)
 			break;
-		differing = *(u64 *)auxmap__at(auxmap, one + i) ^ *(u64 *)auxmap__at(auxmap, other + i);
-		if (length - i < word)
-			differing <<= (8 * (word - (length - i))) & 63;
-		if (differing)
+		if (*(u64 *)auxmap__at(&auxmap, one + i) != *(u64 *)auxmap__at(&auxmap, other + i))
 			return false;
 	}
 	return true;
@@ -44,7 +50,7 @@ static __always_inline bool opened__same(struct auxmap *auxmap, u32 one, u32 oth
 static __always_inline bool opened__is_named(struct auxmap *auxmap, u32 nparams, u32 index, u32 length)
 {
 	return *(u16 *)(auxmap->data + SC_LENGTH_OFFSET(index)) == length &&
-	       opened__same(auxmap, extension__offset_of(auxmap, nparams, index), auxmap->pos, length);
+	       opened__same(extension__offset_of(auxmap, nparams, index), auxmap->pos, length);
 }
 
 /*

@@ -43,61 +43,94 @@ static __always_inline bool path__is_deleted(struct dentry *dentry)
 	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
 }
 
-/*
- * Gathers the names from a dentry up to the root of the mount namespace. Returns false if there is no directory: the file
- * of a pipe, a memfd and the like has only a name.
- */
-static __always_inline bool path__gather(struct auxmap *auxmap, struct dentry *dentry, struct vfsmount *vfsmount)
-{
-	struct mount *mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt), *above;
-	struct dentry *root = BPF_CORE_READ(vfsmount, mnt_root);
-	struct path_link link;
+enum path_walk {
+	PATH_GOES_ON,
+	PATH_ENDS,
+	PATH_HAS_NO_FOLDER, /* the file of a pipe, a memfd and the like has only a name */
+};
 
-	names__begin(auxmap);
+/* Goes on to where the mount is mounted. */
+static __always_inline enum path_walk path__cross(struct names *names)
+{
+	struct mount *mount = names->mount, *above = BPF_CORE_READ(mount, mnt_parent);
+
+	if (above == mount) {
+		names->complete = 1;
+		if (path__is_apart(mount))
+			names->remarks |= PPM_path_flags__PATH_UNREACHABLE;
+		return PATH_ENDS;
+	}
+	names->at = BPF_CORE_READ(mount, mnt_mountpoint);
+	names->mount = above;
+	names->root = BPF_CORE_READ(above, mnt.mnt_root);
+	return PATH_GOES_ON;
+}
+
+/*
+ * Gathers the names of up to SC_NAMES_SOME steps of a walk up from a dentry; `is_first` of its first ones. Global functions, here
+ * and below, so that the verifier checks them once, and not from every state that a program may be in.
+ */
+__noinline u32 path__climb(u32 way, u32 is_first)
+{
+	struct auxmap auxmap = {};
+	struct path_link link;
+	struct names *names;
+
+	if (!auxmap__find(&auxmap, way))
+		return PATH_ENDS;
+	names = names__of(&auxmap);
 #pragma clang loop unroll(disable)
-	for (u32 i = 0; i < SC_NAMES_STEPS; i++) {
-		if (dentry == root) {
-			above = BPF_CORE_READ(mount, mnt_parent);
-			if (above == mount) {
-				names__reach_root(auxmap);
-				if (path__is_apart(mount))
-					names__remark(auxmap, PPM_path_flags__PATH_UNREACHABLE);
-				return true;
-			}
-			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
-			mount = above;
-			root = BPF_CORE_READ(mount, mnt.mnt_root);
+	for (u32 i = 0; i < SC_NAMES_SOME; i++) {
+		if (names->at == names->root) {
+			if (path__cross(names) == PATH_ENDS)
+				return PATH_ENDS;
 			continue;
 		}
-		link = path__read_link(dentry);
-		if (dentry == link.parent) {
-			names__reach_root(auxmap);
-			names__remark(auxmap, PPM_path_flags__PATH_UNREACHABLE);
-			return i > 0;
+		link = path__read_link((struct dentry *)names->at);
+		if (names->at == link.parent) {
+			names->complete = 1;
+			names->remarks |= PPM_path_flags__PATH_UNREACHABLE;
+			return is_first && !i ? PATH_HAS_NO_FOLDER : PATH_ENDS;
 		}
-		if (!names__add(auxmap, link.name))
-			break;
-		dentry = link.parent;
+		if (!names__add(names, link.name)) {
+			names->remarks |= PPM_path_flags__PATH_CUT;
+			return PATH_ENDS;
+		}
+		names->at = link.parent;
 	}
-	names__remark(auxmap, PPM_path_flags__PATH_CUT);
+	return PATH_GOES_ON;
+}
+
+/* Gathers the names from a dentry up to the root of the mount namespace. Returns false if there is no directory. */
+static __always_inline bool path__gather(struct auxmap *auxmap, struct dentry *dentry, struct vfsmount *vfsmount)
+{
+	struct names *names = names__of(auxmap);
+	u32 walk;
+
+	names__begin(names, dentry);
+	names->mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
+	names->root = BPF_CORE_READ(vfsmount, mnt_root);
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < SC_NAMES_STEPS; i += SC_NAMES_SOME) {
+		walk = path__climb(auxmap->way, !i);
+		if (walk != PATH_GOES_ON)
+			return walk == PATH_ENDS;
+	}
+	names->remarks |= PPM_path_flags__PATH_CUT;
 	return true;
 }
 
 /*
  * Writes the path of a dentry in a mount, both given by their addresses, at this offset of a way's scratch area. Returns its
- * length. A global function, so that the verifier checks the walk once, and not from every state that a program may be in.
+ * length.
  */
 __noinline u32 path__resolve(u64 dentry, u64 mount, u32 at, u32 way)
 {
-	u32 cpu_id = bpf_get_smp_processor_id();
-	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+	struct auxmap auxmap = { .pos = at, .way = way };
 	struct dentry *file = (struct dentry *)dentry;
-	struct auxmap auxmap = { .pos = at };
 
-	if (!cpu)
+	if (!auxmap__find(&auxmap, way))
 		return 0;
-	/* No program of the way in has a path to write. */
-	auxmap.data = cpu->scratch[SC_WAY_EXIT + SC_BOUND(way - SC_WAY_EXIT, SC_WAYS - SC_WAY_EXIT)];
 	if (!path__gather(&auxmap, file, (struct vfsmount *)mount))
 		return auxmap__read_string(&auxmap, BPF_CORE_READ(file, d_name.name), SC_NAME_LEN, SC_KERNEL);
 	return names__write(&auxmap, at) - at;
@@ -119,7 +152,7 @@ static __always_inline u8 path__remarks(struct auxmap *auxmap, struct dentry *de
 {
 	if (!dentry)
 		return 0;
-	return *names__remarks(auxmap) | (path__is_deleted(dentry) ? PPM_path_flags__PATH_DELETED : 0);
+	return names__of(auxmap)->remarks | (path__is_deleted(dentry) ? PPM_path_flags__PATH_DELETED : 0);
 }
 
 /* The same for an open file. */

@@ -235,7 +235,7 @@ __noinline u32 values__read(u32 place, u32 pos)
 	u32 cpu_id = bpf_get_smp_processor_id();
 	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
 	const struct sc_described *described;
-	struct auxmap auxmap = { .pos = pos };
+	struct auxmap auxmap = { .pos = pos, .way = SC_WAY_EXIT };
 	u64 address, limit;
 
 	if (!cpu)

@@ -58,6 +58,21 @@ static __always_inline void auxmap__settle(struct auxmap *auxmap)
 	auxmap->pos = auxmap__forget(auxmap, auxmap->pos);
 }
 
+/*
+ * Finds the scratch area of a way, for a global function. None of these is called on the way in. Returns false if the CPU is
+ * unknown.
+ */
+static __always_inline bool auxmap__find(struct auxmap *auxmap, u32 way)
+{
+	u32 cpu_id = bpf_get_smp_processor_id();
+	struct sc_cpu *cpu = bpf_map_lookup_elem(&cpus, &cpu_id);
+
+	if (!cpu)
+		return false;
+	auxmap->data = cpu->scratch[SC_WAY_EXIT + SC_BOUND(way - SC_WAY_EXIT, SC_WAYS - SC_WAY_EXIT)];
+	return true;
+}
+
 /* Returns the address of `offset` in the area; a single write of up to SC_SCRATCH_HALF bytes fits there. */
 static __always_inline u8 *auxmap__at(struct auxmap *auxmap, u32 offset)
 {
