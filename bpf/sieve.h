@@ -10,62 +10,55 @@
 #include "rules.h"
 #include "verdicts.h"
 
-/* Returns whether a number is within the bounds of a test. */
-static __always_inline bool sieve__is_within(const struct sc_test *test, s64 number)
-{
-	return number >= (s64)test->value[0] && number <= (s64)test->value[1];
-}
-
-/* Returns whether a task's name is that of a test. */
-static __always_inline bool sieve__is_name(const struct sc_test *test, struct task_struct *task)
-{
-	u64 name[2] = {};
-
-	if (extract__has_task_btf()) {
-		/* The helper takes three times as long. */
-		name[0] = *(const u64 *)&task->comm[0];
-		name[1] = *(const u64 *)&task->comm[8];
-	} else {
-		bpf_get_current_comm(name, sizeof(name));
-	}
-	return !((name[0] ^ test->value[0]) & test->mask[0]) && !((name[1] ^ test->value[1]) & test->mask[1]);
-}
-
-/* The task's user and group. */
-struct sieve_owner {
-	u32 uid, gid;
-	bool is_open; /* readers may have others: so of a task in a user namespace, and of a 32-bit one */
+/* What the tests are about. */
+struct sieve_event {
+	struct sc_numbers numbers;
+	u64 name[2];
+	u64 facts;
+	u64 fails; /* of the process's verdict */
 };
 
-/* Returns the owner of a task. Not within the tests: each pointer that is read costs the verifier a search. */
-static __always_inline struct sieve_owner sieve__owner(struct task_struct *task)
+/*
+ * Returns no bits, which the verifier does not know: what they are added to is the same for it, wherever it comes from. From memory
+ * each time, as it would learn from what is compared.
+ */
+static __always_inline u64 sieve__none(const struct sc_sieve *sieve)
 {
-	struct sieve_owner owner;
+	return *(const volatile u64 *)&sieve->none;
+}
+
+/* Reads the task's name. */
+static __always_inline void sieve__read_name(struct sieve_event *event, struct task_struct *task)
+{
+	if (extract__has_task_btf()) {
+		/* The helper takes three times as long. */
+		event->name[0] = *(const u64 *)&task->comm[0];
+		event->name[1] = *(const u64 *)&task->comm[8];
+	} else {
+		bpf_get_current_comm(event->name, sizeof(event->name));
+	}
+}
+
+/* Reads the task's user and group. */
+static __always_inline void sieve__read_owner(struct sieve_event *event, struct task_struct *task)
+{
 	int level;
 
 	if (extract__has_task_btf()) {
 		const struct cred *cred = task->cred;
 
 		level = cred->user_ns->level;
-		owner.uid = cred->euid.val;
-		owner.gid = cred->egid.val;
+		event->numbers.uid = cred->euid.val;
+		event->numbers.gid = cred->egid.val;
 	} else {
 		const struct cred *cred = BPF_CORE_READ(task, cred);
 
 		level = BPF_CORE_READ(cred, user_ns, level);
-		owner.uid = BPF_CORE_READ(cred, euid.val);
-		owner.gid = BPF_CORE_READ(cred, egid.val);
+		event->numbers.uid = BPF_CORE_READ(cred, euid.val);
+		event->numbers.gid = BPF_CORE_READ(cred, egid.val);
 	}
-	owner.is_open = extract__is_compat(task) || level > 0;
-	return owner;
-}
-
-/* Returns whether a test of the task's user or group is true, or may be for a reader. */
-static __always_inline bool sieve__is_owner(const struct sc_test *test, const struct sieve_owner *owner)
-{
-	u32 id = test->subject == SC_OF_UID ? owner->uid : owner->gid;
-
-	return owner->is_open || sieve__is_within(test, id) != !!test->negated;
+	if (extract__is_compat(task) || level > 0)
+		event->facts |= SC_FACT_OPEN_OWNER;
 }
 
 /*
@@ -117,75 +110,94 @@ static __always_inline void sieve__enter(struct task_struct *task)
 		bpf_map_update_elem(&timed_calls, &tid, &now, BPF_ANY);
 }
 
-/* Returns whether the call that the current task leaves took as long as a test says. */
-static __always_inline bool sieve__is_long(const struct sc_test *test, struct task_struct *task)
+/* Returns the time since the current task entered the call that it leaves; the longest one if that is not known. */
+static __always_inline u64 sieve__elapsed(struct task_struct *task)
 {
 	u32 tid = TASK_FIELD(task, pid);
 	u64 *entered = bpf_map_lookup_elem(&timed_calls, &tid);
 
-	return !entered || bpf_ktime_get_boot_ns() - *entered >= test->value[0];
+	return entered ? bpf_ktime_get_boot_ns() - *entered : ~0ull >> 1;
 }
 
-/* What is found out before the tests: within them, the verifier would go through it for each one. */
-struct sieve_found {
-	u64 ancestors; /* the tests of ancestors that hold */
-	u64 fails;     /* the tests of SC_OF_PROCESS that do not */
-	struct sieve_owner owner;
-};
-
-/* Returns whether a test is true, or may be for a reader. */
-static __always_inline bool sieve__holds(const struct sc_test *test, struct task_struct *task, enum sc_wanted direction,
-					 s64 ret, const struct sieve_found *found)
+/* Finds out what the tests need: first what has most paths. */
+static __always_inline struct sieve_event sieve__read(const struct sc_sieve *sieve, struct task_struct *task,
+						      enum sc_wanted direction, s64 ret, u32 change)
 {
-	bool negated = test->negated;
-	u32 subject = test->subject;
+	bool is_exit = direction == SC_WANT_EXIT;
+	struct sieve_event event = { .facts = is_exit ? 0 : SC_FACT_ENTRY };
 
-	if (subject == SC_OF_NAME)
-		return sieve__is_name(test, task) != negated;
-	if (subject == SC_OF_TID)
-		return sieve__is_within(test, (u32)TASK_FIELD(task, pid)) != negated;
-	if (subject == SC_OF_PID)
-		return sieve__is_within(test, (u32)TASK_FIELD(task, tgid)) != negated;
-	if (subject == SC_OF_RESULT)
-		/* Some events have only 32 bits of it. */
-		return direction != SC_WANT_EXIT || sieve__is_within(test, ret) != negated ||
-		       sieve__is_within(test, (s32)ret) != negated;
-	if (subject == SC_OF_LATENCY)
-		return direction != SC_WANT_EXIT || sieve__is_long(test, task);
-	if (subject == SC_OF_ANCESTOR)
-		return found->ancestors & test->mask[0];
-	if (subject == SC_OF_PROCESS)
-		return !(found->fails & test->mask[0]);
-	return sieve__is_owner(test, &found->owner);
+	if (sieve->has_ancestors)
+		event.facts |= sieve__ancestors(sieve, task) * SC_FACT_ANCESTOR;
+	event.facts |= sieve__none(sieve);
+	if (sieve->has_verdicts)
+		event.fails = verdict__fails(sieve, task, change);
+	event.fails |= sieve__none(sieve);
+	if (sieve->has_owners)
+		sieve__read_owner(&event, task);
+	event.numbers.uid |= sieve__none(sieve);
+	event.numbers.gid |= sieve__none(sieve);
+	event.facts |= sieve__none(sieve);
+	if (sieve->timed && is_exit)
+		event.numbers.elapsed = sieve__elapsed(task);
+	event.numbers.elapsed |= sieve__none(sieve);
+	if (sieve->has_names)
+		sieve__read_name(&event, task);
+	event.name[0] |= sieve__none(sieve);
+	event.name[1] |= sieve__none(sieve);
+	event.numbers.tid = (u32)TASK_FIELD(task, pid);
+	event.numbers.pid = (u32)TASK_FIELD(task, tgid);
+	event.numbers.result = ret;
+	event.numbers.low_result = (s32)ret;
+	return event;
+}
+
+/* 1 or 0, without a branch: whether there are bits, and whether a number is less than another one. */
+static __always_inline u64 sieve__is_some(u64 bits)
+{
+	return (bits | -bits) >> 63;
+}
+
+static __always_inline u64 sieve__is_less(u64 one, u64 other)
+{
+	return ((one & ~other) | (~(one ^ other) & (one - other))) >> 63;
+}
+
+/* Returns 1 if a test is true, or may be for a reader; else 0. */
+static __always_inline u64 sieve__holds(const struct sc_test *test, const struct sieve_event *event)
+{
+	const struct sc_numbers *of = &event->numbers, *compared = &test->numbers;
+	u64 number = (of->tid & compared->tid) | (of->pid & compared->pid) | (of->uid & compared->uid) |
+		     (of->gid & compared->gid) | (of->result & compared->result) |
+		     (of->low_result & compared->low_result) | (of->elapsed & compared->elapsed);
+	u64 differs, is_other, holds;
+
+	differs = (event->name[0] ^ test->name[0]) & test->counts[0];
+	differs |= (event->name[1] ^ test->name[1]) & test->counts[1];
+	is_other = sieve__is_less(number, test->least) | sieve__is_less(test->most, number) | sieve__is_some(differs);
+	holds = (is_other ^ 1 ^ test->negated) & 1;
+	return holds | sieve__is_some((event->facts & test->facts) | (~event->fails & test->lasts));
 }
 
 /* Returns whether a sieve refuses an event of the current task, `task`: a clause has no test that holds. */
 static __always_inline bool sieve__is_refused_by(const struct sc_sieve *sieve, struct task_struct *task,
 						 enum sc_wanted direction, s64 ret, u32 change)
 {
-	struct sieve_found found = {
-		.ancestors = sieve->has_ancestors ? sieve__ancestors(sieve, task) : sieve->none,
-		.fails = sieve->has_verdicts ? verdict__fails(sieve, task, change) : sieve->none,
-		.owner = { .is_open = true },
-	};
-	u64 count = sieve->count;
-	bool holds = false;
+	struct sieve_event event = sieve__read(sieve, task, direction, ret, change);
+	u32 count = sieve->count, clauses = sieve->clauses_count;
+	u64 holds = sieve__none(sieve);
 
-	if (sieve->has_owners)
-		found.owner = sieve__owner(task);
 	_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_TESTS; i++)
 	{
-		const struct sc_test *test = &sieve->tests[i];
-
 		if (i >= count)
 			break;
-		if (!holds)
-			holds = sieve__holds(test, task, direction, ret, &found);
-		if (!test->ends)
-			continue;
-		if (!holds)
+		holds |= sieve__holds(&sieve->tests[i], &event) << i;
+	}
+	_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_CLAUSES; i++)
+	{
+		if (i >= clauses)
+			break;
+		if (!(holds & sieve->clauses[i]))
 			return true;
-		holds = false;
 	}
 	return false;
 }

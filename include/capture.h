@@ -134,30 +134,39 @@ struct sc_constants {
 	enum sc_slot direct[SC_DIRECT];
 };
 
-/* What a test of the filter is about: the current task, or the call that returns. */
-enum sc_subject {
-	SC_OF_TID,
-	SC_OF_PID,
-	SC_OF_NAME,
-	SC_OF_UID, /* the effective user */
-	SC_OF_GID,
-	SC_OF_RESULT,   /* of a call that returns; on its entry, the test is true */
-	SC_OF_LATENCY,  /* the time that it took, in ns; the same */
-	SC_OF_ANCESTOR, /* the bit of `ancestors` in `mask[0]` */
-	SC_OF_PROCESS,  /* what the recorder has found out: the bit of `fails` in `mask[0]` */
+/* The numbers that a test of the filter can be about: of the current task, or of the call that returns. */
+struct sc_numbers {
+	u64 tid, pid;
+	u64 uid, gid; /* the effective ones */
+	u64 result;
+	u64 low_result; /* its low 32 bits, which are signed: all that some events have */
+	u64 elapsed;    /* ns from the call's entry to its return */
 };
 
-/* Whether a subject is, or is not, what it has to be. */
+/* What makes a test true whatever its number is. */
+enum sc_fact {
+	SC_FACT_ENTRY = 1, /* there is no result yet, and no time */
+	SC_FACT_OPEN_OWNER =
+		2, /* readers may have another user and group: so of a task in a user namespace, and of a 32-bit one */
+	SC_FACT_ANCESTOR = 16, /* the first bit of the tests in `ancestors` */
+};
+
+/*
+ * A test: its number is within bounds, and its name has some bytes; or not, if `negated`. Or one of its facts holds. All of it is
+ * masks, so that a program has no branches: the verifier would follow each one in every test.
+ */
 struct sc_test {
-	u64 value[2]; /* the bounds of a number, which are signed; the bytes of a name */
-	u64 mask[2];  /* the bits of a name that count */
-	enum sc_subject subject;
-	u16 negated;
-	u16 ends; /* the last of its clause */
+	s64 least, most;
+	struct sc_numbers numbers; /* all bits of the one that is compared, if any; else 0 is */
+	u64 name[2], counts[2];    /* the bytes of a name, and the bits of them that count */
+	u32 negated;               /* 1 or 0 */
+	enum sc_fact facts;
+	u64 lasts; /* a bit of `fails` of the process's verdict: it must not be set */
 };
 
 enum {
-	SC_TESTS = 16,
+	SC_TESTS = 32,
+	SC_CLAUSES = 16,
 	SC_ANCESTORS = 4,
 	SC_ARGUED = (SC_COUNTED + 7) / 8 * 8,
 	SC_COMPARED = 64,        /* groups of tests of arguments; a power of two */
@@ -211,12 +220,15 @@ struct sc_ancestor {
  * can decide the rest.
  */
 struct sc_sieve {
-	u32 count;      /* of the tests */
-	u16 timed;      /* whether one of them takes the time of a call */
-	u16 has_owners; /* whether one of them is SC_OF_UID or SC_OF_GID */
+	u16 count;         /* of the tests */
+	u16 clauses_count; /* of the clauses */
+	u8 timed;          /* whether a test takes the time of a call */
+	u8 has_names;      /* whether one is about the task's name; and so on */
+	u8 has_owners;
+	u8 has_verdicts;
 	struct sc_test tests[SC_TESTS];
-	u32 has_verdicts;  /* whether one of them is SC_OF_PROCESS */
-	u32 has_ancestors; /* whether one of them is SC_OF_ANCESTOR */
+	u64 clauses[SC_CLAUSES]; /* a bit for each test; none: the clause is false */
+	u64 has_ancestors;
 	struct sc_ancestor ancestors[SC_ANCESTORS];
 	u64 none, all; /* no bit, all bits: the verifier would follow the tests anew for each number that it knows */
 	u8 keeps[SC_SLOTS];

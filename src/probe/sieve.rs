@@ -3,7 +3,7 @@
 use std::{mem::offset_of, sync::atomic::Ordering};
 
 use libbpf_rs::{MapCore, MapFlags};
-use scapd_bpf::types::{self, sc_ancestor, sc_subject, sc_test};
+use scapd_bpf::types::{self, sc_ancestor, sc_fact, sc_numbers, sc_test};
 
 use super::{
     Control,
@@ -21,8 +21,28 @@ use scap::{
 };
 
 const TESTS: usize = array_len(|sieve: &types::sc_sieve| &sieve.tests);
+const CLAUSES: usize = array_len(|sieve: &types::sc_sieve| &sieve.clauses);
 const ANCESTORS: usize = array_len(|sieve: &types::sc_sieve| &sieve.ancestors);
-const _: () = assert!(TESTS >= MAX_TESTS && ANCESTORS >= MAX_ANCESTORS);
+// A test of a result is two.
+const _: () = assert!(TESTS >= 2 * MAX_TESTS && TESTS <= 64 && ANCESTORS >= MAX_ANCESTORS);
+
+/// No number.
+const NONE: sc_numbers = sc_numbers { tid: 0, pid: 0, uid: 0, gid: 0, result: 0, low_result: 0, elapsed: 0 };
+
+/// All bits of a number.
+const ALL: u64 = u64::MAX;
+
+/// A test that is false: no number is within its bounds.
+const NEVER: sc_test = sc_test {
+    least: 1,
+    most: 0,
+    numbers: NONE,
+    name: [0; 2],
+    counts: [0; 2],
+    negated: 0,
+    facts: sc_fact(0),
+    lasts: 0,
+};
 
 /// What the programs decide of a filter. The default takes all events.
 #[derive(Debug, Clone, Default)]
@@ -88,13 +108,17 @@ fn judged(known: &[u8], verdict: &Verdict, change: u32) -> Option<[u8; VERDICT]>
 
 fn encode(filter: &KernelFilter) -> types::sc_sieve {
     let nobody = sc_ancestor { pid: 0, pids: 0, generation: 0, generations: 0, negated: 0 };
-    let none = sc_test { value: [0; 2], mask: [0; 2], subject: sc_subject::SC_OF_TID, negated: 0, ends: 0 };
+    let has =
+        |subjects: &[Subject]| filter.clauses.iter().flatten().any(|test| subjects.contains(&test.subject));
     let mut sieve = types::sc_sieve {
         count: 0,
-        timed: 0,
-        has_owners: 0,
-        tests: [none; TESTS],
-        has_verdicts: 0,
+        clauses_count: 0,
+        timed: has(&[Subject::Latency]).into(),
+        has_names: has(&[Subject::Name]).into(),
+        has_owners: has(&[Subject::Uid, Subject::Gid]).into(),
+        has_verdicts: has(&[Subject::Process]).into(),
+        tests: [NEVER; TESTS],
+        clauses: [0; CLAUSES],
         has_ancestors: 0,
         ancestors: [nobody; ANCESTORS],
         none: 0,
@@ -105,33 +129,26 @@ fn encode(filter: &KernelFilter) -> types::sc_sieve {
         arguments: [[texts::NOTHING; texts::OF_CALL]; texts::GROUPS],
     };
     let mut ancestors = (0..).zip(&mut sieve.ancestors);
-    let mut encode_test = |test: &Test| {
-        let mut encoded = encode_test(test);
-        if let Some(found) = ancestor(test)
-            && let Some((place, ancestor)) = ancestors.next()
-        {
-            (*ancestor, encoded.mask[0], sieve.has_ancestors) = (found, 1 << place, 1);
-        }
-        encoded
-    };
-    let has =
-        |subjects: &[Subject]| filter.clauses.iter().flatten().any(|test| subjects.contains(&test.subject));
-    sieve.timed = has(&[Subject::Latency]).into();
-    sieve.has_owners = has(&[Subject::Uid, Subject::Gid]).into();
-    sieve.has_verdicts = has(&[Subject::Process]).into();
-    for clause in &filter.clauses {
-        let tests = clause.iter().map(&mut encode_test);
-        // A clause without tests is false.
-        let never = clause.is_empty().then_some(sc_test { value: [1, 0], ..none });
-        for test in tests.chain(never) {
-            if let Some(place) = sieve.tests.get_mut(sieve.count as usize) {
-                *place = test;
-                sieve.count += 1;
+    // A clause that is left away leaves more to the recorder.
+    for (clause, bits) in filter.clauses.iter().zip(&mut sieve.clauses) {
+        for test in clause {
+            let mut encoded = encode_test(test);
+            if let (Some(found), [encoded, ..]) = (ancestor(test), &mut encoded[..])
+                && let Some((place, ancestor)) = ancestors.next()
+            {
+                *ancestor = found;
+                encoded.facts.0 = sc_fact::SC_FACT_ANCESTOR.0 << place;
+                sieve.has_ancestors = 1;
+            }
+            for test in encoded {
+                if let Some(place) = sieve.tests.get_mut(usize::from(sieve.count)) {
+                    *place = test;
+                    *bits |= 1 << sieve.count;
+                    sieve.count += 1;
+                }
             }
         }
-        if let Some(last) = sieve.tests[..sieve.count as usize].last_mut() {
-            last.ends = 1;
-        }
+        sieve.clauses_count += 1;
     }
     for (slot, events) in wanted_slots(&filter.kept) {
         sieve.keeps[slot] = events.bits();
@@ -154,27 +171,42 @@ fn ancestor(test: &Test) -> Option<sc_ancestor> {
     Some(sc_ancestor { pid: pid as u32, pids, generation, generations, negated: -i64::from(test.negated) })
 }
 
-fn encode_test(test: &Test) -> sc_test {
-    let subject = match test.subject {
-        Subject::Tid => sc_subject::SC_OF_TID,
-        Subject::Pid => sc_subject::SC_OF_PID,
-        Subject::Name => sc_subject::SC_OF_NAME,
-        Subject::Uid => sc_subject::SC_OF_UID,
-        Subject::Gid => sc_subject::SC_OF_GID,
-        Subject::Result => sc_subject::SC_OF_RESULT,
-        Subject::Latency => sc_subject::SC_OF_LATENCY,
-        Subject::Parent | Subject::Ancestor(_) => sc_subject::SC_OF_ANCESTOR,
-        Subject::Process => sc_subject::SC_OF_PROCESS,
-    };
-    let (value, mask) = match test.condition {
-        Condition::Within(low, high) => ([low as u64, high as u64], [0; 2]),
-        Condition::Lasts(bit) => ([0; 2], [bit, 0]),
+/// Returns the tests of which one is true where this one is.
+fn encode_test(test: &Test) -> Vec<sc_test> {
+    let negated = test.negated.into();
+    match test.condition {
+        Condition::Within(least, most) => {
+            let (numbers, facts) = numbers(test.subject);
+            if numbers.is_empty() {
+                return vec![NEVER];
+            }
+            let test = |numbers| sc_test { least, most, numbers, negated, facts, ..NEVER };
+            numbers.into_iter().map(test).collect()
+        }
+        Condition::Lasts(bit) => vec![sc_test { lasts: bit, ..NEVER }],
         Condition::Starts(name, len) => {
             let counts = std::array::from_fn(|place| if place < len { u8::MAX } else { 0 });
-            (words(name), words(counts))
+            // Any number will do.
+            vec![sc_test { least: 0, name: words(name), counts: words(counts), negated, ..NEVER }]
         }
-    };
-    sc_test { value, mask, subject, negated: test.negated.into(), ends: 0 }
+    }
+}
+
+/// Returns the numbers of which a test is about one or the other, and the facts that make it true; none if it is about a fact.
+fn numbers(subject: Subject) -> (Vec<sc_numbers>, sc_fact) {
+    let (entry, owner) = (sc_fact::SC_FACT_ENTRY, sc_fact::SC_FACT_OPEN_OWNER);
+    match subject {
+        Subject::Tid => (vec![sc_numbers { tid: ALL, ..NONE }], sc_fact(0)),
+        Subject::Pid => (vec![sc_numbers { pid: ALL, ..NONE }], sc_fact(0)),
+        Subject::Uid => (vec![sc_numbers { uid: ALL, ..NONE }], owner),
+        Subject::Gid => (vec![sc_numbers { gid: ALL, ..NONE }], owner),
+        // Readers have all of it, or its low half.
+        Subject::Result => {
+            (vec![sc_numbers { result: ALL, ..NONE }, sc_numbers { low_result: ALL, ..NONE }], entry)
+        }
+        Subject::Latency => (vec![sc_numbers { elapsed: ALL, ..NONE }], entry),
+        Subject::Name | Subject::Process | Subject::Parent | Subject::Ancestor(_) => (vec![], sc_fact(0)),
+    }
 }
 
 /// Returns bytes as the two words that they are in memory.
@@ -201,17 +233,19 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_in_order_and_the_last_of_a_clause_ends_it() {
-        let sieve = sieve("proc.name in (cat, dd) and proc.pid != 7");
-        let tests = &sieve.tests[..sieve.count as usize];
-        let seen: Vec<_> = tests.iter().map(|t| (t.subject.0, t.negated, t.ends)).collect();
-        let (pid, name) = (sc_subject::SC_OF_PID.0, sc_subject::SC_OF_NAME.0);
-        assert_eq!(seen, [(pid, 1, 1), (name, 0, 0), (name, 0, 1)]);
-        assert_eq!(tests[0].value, [7, 7]);
-        assert_eq!(
-            (tests[1].value, tests[1].mask),
-            (words(*b"cat\0\0\0\0\0\0\0\0\0\0\0\0\0"), [0xffff_ffff, 0])
-        );
+    fn a_clause_has_the_bits_of_its_tests() {
+        let sieve = sieve("proc.name in (cat, dd) and proc.pid != 7 and evt.rawres = -2");
+        assert_eq!((sieve.count, sieve.clauses_count, sieve.has_names, sieve.has_owners), (5, 3, 1, 0));
+        assert_eq!(sieve.clauses[..3], [0b1, 0b110, 0b11000]);
+        let [pid, result, low, name, _] = &sieve.tests[..5] else { panic!() };
+        assert_eq!((pid.least, pid.most, pid.negated), (7, 7, 1));
+        assert_eq!((pid.numbers.pid, pid.numbers.tid, name.numbers.pid), (ALL, 0, 0));
+        assert_eq!((name.least, name.most, name.negated), (0, 0, 0));
+        assert_eq!((name.name, name.counts), (words(*b"cat\0\0\0\0\0\0\0\0\0\0\0\0\0"), [0xffff_ffff, 0]));
+        for (test, numbers) in [(result, (ALL, 0)), (low, (0, ALL))] {
+            assert_eq!((test.least, test.most, test.facts), (-2, -2, sc_fact::SC_FACT_ENTRY));
+            assert_eq!((test.numbers.result, test.numbers.low_result), numbers);
+        }
     }
 
     #[test]
@@ -234,10 +268,9 @@ mod tests {
     }
 
     #[test]
-    fn a_clause_without_tests_is_one_that_is_false() {
+    fn a_clause_without_tests_is_false() {
         let sieve = sieve("proc.name = a-name-that-is-too-long");
-        let test = sieve.tests[0];
-        assert!(sieve.count == 1 && test.value[0] > test.value[1] && test.ends == 1 && test.negated == 0);
+        assert_eq!((sieve.count, sieve.clauses_count, sieve.clauses[0]), (0, 1, 0));
     }
 
     #[test]
