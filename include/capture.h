@@ -146,8 +146,8 @@ struct sc_numbers {
 /* What makes a test true whatever its number is. */
 enum sc_fact {
 	SC_FACT_ENTRY = 1, /* there is no result yet, and no time */
-	SC_FACT_OPEN_OWNER =
-		2, /* readers may have another user and group: so of a task in a user namespace, and of a 32-bit one */
+	/* Readers may have another user and group: so of a task in a user namespace, and of a 32-bit one. */
+	SC_FACT_OPEN_OWNER = 2,
 	SC_FACT_ANCESTOR = 16, /* the first bit of the tests in `ancestors` */
 };
 
