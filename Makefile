@@ -216,7 +216,7 @@ bench-merge: bench-build ## measure the merge over 2 to 512 rings (BENCH=--write
 
 bench-flight: bench-build ## measure the recorder with --keep beside recording to disk and to /dev/null (BENCH=--write-results)
 	$(ROOT) target/release/scapd-bench run --generators getppid,access,open-close,read-write,fork-exec,mix \
-		--contenders scapd,scapd-null,scapd-keep,scapd-trigger,scapd-longer,scapd-on-disk --rounds 7 --time 1500 $(BENCH)
+		--contenders scapd,scapd-null,scapd-keep,scapd-trigger,scapd-longer,scapd-on-disk,scapd-packed --rounds 7 --time 1500 $(BENCH)
 
 # Other readers: those of setup-readers, otherwise those that are installed.
 READER = $(CURDIR)/scripts/reader.sh sid

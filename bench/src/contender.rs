@@ -47,6 +47,8 @@ pub enum Contender {
     ScapdLonger,
     /// the same as scapd-keep, and the window is kept in a file, too
     ScapdOnDisk,
+    /// the same as scapd-keep, in LZ4 blocks
+    ScapdPacked,
     /// scapd trace, all calls of the generator's processes, as lines
     ScapdTrace,
     /// strace, all calls of the generator's processes
@@ -161,6 +163,7 @@ impl Contender {
             Contender::ScapdTrigger => "scapd --keep --trigger",
             Contender::ScapdLonger => "scapd --keep-longer",
             Contender::ScapdOnDisk => "scapd --keep-on-disk",
+            Contender::ScapdPacked => "scapd --keep-packed",
             Contender::ScapdTrace => "scapd trace",
             Contender::Strace => "strace -f",
             Contender::StraceSeccomp => "strace --seccomp-bpf",
@@ -187,8 +190,13 @@ impl Contender {
 
     /// Returns whether the events are in a file at the end.
     pub fn leaves_file(self) -> bool {
-        let in_memory =
-            [Contender::ScapdKeep, Contender::ScapdTrigger, Contender::ScapdLonger, Contender::ScapdOnDisk];
+        let in_memory = [
+            Contender::ScapdKeep,
+            Contender::ScapdTrigger,
+            Contender::ScapdLonger,
+            Contender::ScapdOnDisk,
+            Contender::ScapdPacked,
+        ];
         ![Contender::None, Contender::ScapdNull].contains(&self) && !in_memory.contains(&self)
     }
 
@@ -260,6 +268,7 @@ impl Contender {
             Contender::ScapdTrigger => scapd(job, &["--keep", WINDOW, "--trigger", TRIGGER]),
             Contender::ScapdLonger => scapd(job, &["--keep", WINDOW, "--keep-longer", LONGER]),
             Contender::ScapdOnDisk => scapd(job, &["--keep", WINDOW, "--keep-on-disk"]),
+            Contender::ScapdPacked => scapd(job, &["--keep", WINDOW, "--keep-packed"]),
             Contender::ScapdTrace => {
                 let mut command: Vec<OsString> = vec![job.scapd.program.clone().into()];
                 command.extend(text(&["trace", "-o", &capture, "--"]));

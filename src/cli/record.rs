@@ -145,8 +145,8 @@ pub struct RecordArgs {
     /// How to attach the BPF programs
     #[arg(long, value_name = "HOW", default_value = Attach::default().name(), value_parser = choice::<Attach>())]
     attach: Attach,
-    /// With a command: also record everything else while it runs
-    #[arg(short = 'a', long, requires = "run")]
+    /// Record all processes: with a command, everything else too while it runs; without one, this is the default
+    #[arg(short = 'a', long, conflicts_with = "pids")]
     all: bool,
     /// Also record scapd's own calls
     #[arg(long)]
@@ -364,5 +364,12 @@ mod tests {
         let config = config_of(&["-w", "x", "--events", "exit", "--", "ls", "-l"]).unwrap();
         assert_eq!(config.command, ["ls", "-l"]);
         assert!(config.probe.directions.exit && !config.probe.directions.enter);
+    }
+
+    #[test]
+    fn all_processes_need_no_command() {
+        assert!(config_of(&["-a"]).unwrap().all);
+        assert!(config_of(&["-a", "--", "ls"]).unwrap().all);
+        assert!(config_of(&["-a", "-p", "1"]).unwrap_err().contains("cannot be used with"));
     }
 }
