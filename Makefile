@@ -218,6 +218,11 @@ bench-flight: bench-build ## measure the recorder with --keep beside recording t
 	$(ROOT) target/release/scapd-bench run --generators getppid,access,open-close,read-write,fork-exec,mix \
 		--contenders scapd,scapd-null,scapd-keep,scapd-trigger,scapd-longer,scapd-on-disk,scapd-packed --rounds 7 --time 1500 $(BENCH)
 
+.PHONY: bench-redact
+bench-redact: bench-build ## measure the recorder with the rules of packaging/redact.toml beside it without (BENCH=--write-results)
+	$(ROOT) target/release/scapd-bench run --generators getppid,access,read-write,fork-exec,mix \
+		--contenders scapd,scapd-redact --rounds 7 --time 1500 $(BENCH)
+
 # Other readers: those of setup-readers, otherwise those that are installed.
 READER = $(CURDIR)/scripts/reader.sh sid
 PEERS  = $(if $(wildcard $(HOME)/.cache/scapd/readers-sid),--sysdig "$(READER) sysdig" --tshark "$(READER) tshark",\

@@ -18,6 +18,8 @@ const WINDOW: &str = "60s,16M";
 const LONGER: &str = "evt.type in (execve, connect):10m";
 /// A trigger that no generator pulls.
 const TRIGGER: &str = "evt.type = procexit and proc.name = postgres and evt.arg.sig != 0";
+/// The rules of redaction that scapd ships.
+const RULES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/redact.toml");
 /// Memory for the events of a CPU, in pages of 4 KiB: 8 MiB, scapd's default, for every configurable contender.
 const BUFFER_PAGES: &str = "2048";
 
@@ -49,6 +51,8 @@ pub enum Contender {
     ScapdOnDisk,
     /// the same as scapd-keep, in LZ4 blocks
     ScapdPacked,
+    /// scapd, all calls of the generator's processes, with the rules of redaction that scapd ships
+    ScapdRedact,
     /// scapd trace, all calls of the generator's processes, as lines
     ScapdTrace,
     /// strace, all calls of the generator's processes
@@ -164,6 +168,7 @@ impl Contender {
             Contender::ScapdLonger => "scapd --keep-longer",
             Contender::ScapdOnDisk => "scapd --keep-on-disk",
             Contender::ScapdPacked => "scapd --keep-packed",
+            Contender::ScapdRedact => "scapd --redact",
             Contender::ScapdTrace => "scapd trace",
             Contender::Strace => "strace -f",
             Contender::StraceSeccomp => "strace --seccomp-bpf",
@@ -185,7 +190,7 @@ impl Contender {
 
     /// Returns whether it runs only if it is named: it is compared with other settings of scapd, and not with peers.
     pub fn is_on_request(self) -> bool {
-        self != Contender::None && !self.leaves_file()
+        self == Contender::ScapdRedact || self != Contender::None && !self.leaves_file()
     }
 
     /// Returns whether the events are in a file at the end.
@@ -269,6 +274,7 @@ impl Contender {
             Contender::ScapdLonger => scapd(job, &["--keep", WINDOW, "--keep-longer", LONGER]),
             Contender::ScapdOnDisk => scapd(job, &["--keep", WINDOW, "--keep-on-disk"]),
             Contender::ScapdPacked => scapd(job, &["--keep", WINDOW, "--keep-packed"]),
+            Contender::ScapdRedact => scapd(job, &["--redact", RULES]),
             Contender::ScapdTrace => {
                 let mut command: Vec<OsString> = vec![job.scapd.program.clone().into()];
                 command.extend(text(&["trace", "-o", &capture, "--"]));
