@@ -168,12 +168,13 @@ fn a_filter_is_a_trigger_behind_its_event() {
         // SAFETY: the descriptor is invalid, so nothing is read.
         unsafe { libc::pread64(-1, std::ptr::null_mut(), 0, pos) };
     };
-    (12_300..12_400).for_each(call);
+    // A trigger is the last call before its dump: of those behind it, a busy machine may make some too late.
+    (12_300..=12_345).for_each(call);
     wait_for("the first dump", || status(&recording).written == 1);
     (700_000..700_049).for_each(call);
     thread::sleep(Duration::from_secs(1));
     assert_eq!(status(&recording).triggers, 1, "49 are too few");
-    (700_049..700_060).for_each(call);
+    call(700_049);
     wait_for("the second dump", || status(&recording).written == 2);
     recording.stop().unwrap();
     let paths = captures(folder.path());
@@ -184,7 +185,7 @@ fn a_filter_is_a_trigger_behind_its_event() {
     // The window still has what made the first dump.
     assert_eq!((second[0].clone(), second.len()), (first[0].clone(), 2));
     assert_eq!((second[1].0.by, second[1].1), (TriggerKind::Rate, 700_049));
-    assert_eq!((calls_in(&paths[0]), calls_in(&paths[1])), (100, 160));
+    assert_eq!((calls_in(&paths[0]), calls_in(&paths[1])), (46, 96));
 }
 
 #[test]
