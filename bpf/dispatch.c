@@ -2,6 +2,9 @@
 /*
  * The two programs attached to the syscall tracepoints. They tail-call the event's program if the call is wanted; most
  * unwanted calls leave at the first return.
+ *
+ * A program can be attached to one function only. So each function of a call has a head, a copy of one of the two below,
+ * which tail-calls these programs.
  */
 #include "extract/registers.h"
 #include "filter.h"
@@ -74,7 +77,7 @@ static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted d
 
 SEC("tp_btf/sys_enter") int dispatch_enter(u64 *ctx)
 {
-	u64 number = SC_CONTEXT_WORD(ctx, 1);
+	u64 number = extract__enter_number(ctx);
 	u64 slot;
 
 	if (!dispatch__is_wanted(number, SC_WANT_ENTER))
@@ -98,6 +101,24 @@ SEC("tp_btf/sys_exit") int dispatch_exit(u64 *ctx)
 	if (slot == SC_SLOTS)
 		return 0;
 	dispatch__call(ctx, &exit_programs, slot);
+	dispatch__missed(SC_WAY_EXIT);
+	return 0;
+}
+
+SEC("tp_btf/sys_enter") int head_enter(u64 *ctx)
+{
+	if (!dispatch__is_wanted(extract__enter_number(ctx), SC_WANT_ENTER))
+		return 0;
+	bpf_tail_call(ctx, &enter_programs, SC_SLOT_DISPATCH);
+	dispatch__missed(SC_WAY_ENTER);
+	return 0;
+}
+
+SEC("tp_btf/sys_exit") int head_exit(u64 *ctx)
+{
+	if (!dispatch__is_wanted(extract__exit_number(ctx), SC_WANT_EXIT))
+		return 0;
+	bpf_tail_call(ctx, &exit_programs, SC_SLOT_DISPATCH);
 	dispatch__missed(SC_WAY_EXIT);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #define COMPAT_I386(...)
 #define COMPAT_ONLY(...)
 #define SOCKETCALL(...)
+#define FUNCTION(...)
 #define NONE -1
 enum {
 #include "syscalls.def"
@@ -18,4 +19,5 @@ enum {
 #undef COMPAT_I386
 #undef COMPAT_ONLY
 #undef SOCKETCALL
+#undef FUNCTION
 #undef SYSCALL

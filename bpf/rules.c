@@ -216,7 +216,7 @@ static __always_inline u64 rules__slot_of_call(u64 *ctx, u64 number)
 
 SEC("tp_btf/sys_enter") int rules_enter(u64 *ctx)
 {
-	u64 slot = rules__slot(ctx, rules__slot_of_call(ctx, SC_CONTEXT_WORD(ctx, 1)), SC_WANT_ENTER);
+	u64 slot = rules__slot(ctx, rules__slot_of_call(ctx, extract__enter_number(ctx)), SC_WANT_ENTER);
 
 	if (slot != SC_SLOTS)
 		rules__go_on(ctx, &enter_programs, slot, SC_WAY_ENTER);
@@ -269,6 +269,6 @@ SEC("tp_btf/sys_exit") int drop_x(u64 *ctx)
 SEC("tp_btf/sys_enter") int drop_x_on_enter(u64 *ctx)
 {
 	drop__record(ctx, SC_WAY_ENTER, drop_x);
-	rules__go_on(ctx, &enter_programs, rules__slot_of_call(ctx, SC_CONTEXT_WORD(ctx, 1)), SC_WAY_ENTER);
+	rules__go_on(ctx, &enter_programs, rules__slot_of_call(ctx, extract__enter_number(ctx)), SC_WAY_ENTER);
 	return 0;
 }

@@ -288,7 +288,7 @@ static __always_inline void sift__end_run(u64 *ctx, enum sc_way way, u64 number,
 
 SEC("tp_btf/sys_enter") int sift_enter(u64 *ctx)
 {
-	sift__end_run(ctx, SC_WAY_ENTER, SC_CONTEXT_WORD(ctx, 1), 0);
+	sift__end_run(ctx, SC_WAY_ENTER, extract__enter_number(ctx), 0);
 	return 0;
 }
 

@@ -28,7 +28,11 @@ enum {
  */
 enum sc_slot {
 	SC_SLOT_UNKNOWN = 2 * SC_NR_MAX,
-	/* Slots without a call: the program that asks the filter about arguments, the rules program and those of sampling's marks. */
+	/*
+	 * Slots without a call: the dispatcher, if heads call it; the program that asks the filter about arguments, the rules
+	 * program and those of sampling's marks.
+	 */
+	SC_SLOT_DISPATCH = SC_SLOTS - 5,
 	SC_SLOT_SIFT = SC_SLOTS - 4,
 	SC_SLOT_RULES = SC_SLOTS - 3,
 	SC_SLOT_DROP_E = SC_SLOTS - 2,
@@ -56,6 +60,7 @@ enum sc_schema {
 enum sc_attach {
 	SC_ATTACH_BTF,        /* tp_btf: the registers are an argument */
 	SC_ATTACH_TRACEPOINT, /* tracepoint/raw_syscalls: the registers come from the current task */
+	SC_ATTACH_FUNCTION,   /* fentry, fexit on the functions of calls: the registers are an argument */
 };
 
 /*
@@ -114,7 +119,7 @@ enum sc_io_uring_complete {
 
 /* Set before the programs are loaded: the verifier removes branches that they exclude. */
 struct sc_constants {
-	u32 attach;                  /* enum sc_attach */
+	enum sc_attach attach;
 	u32 preemptible;             /* whether another task can preempt a system call's program */
 	u32 tracepoints_preemptible; /* the same for tracepoint programs */
 	u32 page_kib;                /* the page size in KiB */

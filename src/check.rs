@@ -7,7 +7,7 @@ use crate::{
     confine,
     limits::OpenFiles,
     privileges,
-    probe::{Attach, Loaded, Opened, Preemption, ProbeError, ProbeOptions},
+    probe::{self, Attach, Loaded, Opened, Preemption, ProbeError, ProbeOptions},
 };
 use scap::{
     events::{EVENTS, SYSCALLS},
@@ -63,13 +63,37 @@ pub fn run(attach: Attach, verbose: bool, out: &mut impl Write) -> io::Result<bo
         Err(error) => return failed(out, &error),
     }
     why_attached(style, preemption, out)?;
+    functions(out)?;
     writeln!(out, "this machine can record")?;
     Ok(true)
+}
+
+/// Writes whether programs can be attached to the functions of calls, and what is not recorded then.
+fn functions(out: &mut impl Write) -> io::Result<()> {
+    match probe::calls_without_function() {
+        Ok(without) => {
+            writeln!(
+                out,
+                "functions     --attach function is possible; it does not see calls that seccomp or ptrace refuses,"
+            )?;
+            writeln!(
+                out,
+                "              x32 calls, calls that the tables do not know, and: {}",
+                without.join(" ")
+            )
+        }
+        Err(error) => writeln!(out, "functions     {}", text_of(&error)),
+    }
 }
 
 fn why_attached(style: Attach, preemption: Preemption, out: &mut impl Write) -> io::Result<()> {
     let evidence = preemption.evidence.text();
     match (preemption.possible, style) {
+        (_, Attach::Function) => writeln!(
+            out,
+            "              programs on functions can be preempted from Linux 5.11 on: the kernel then skips other tasks' \
+             calls of the same function, which are counted"
+        ),
         (false, _) => writeln!(
             out,
             "              tp_btf programs cannot be preempted here ({evidence}): no events are skipped"
@@ -132,12 +156,17 @@ fn costs(loaded: &Loaded, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn failed(out: &mut impl Write, error: &ProbeError) -> io::Result<bool> {
+    writeln!(out, "cannot record: {}", text_of(error))?;
+    Ok(false)
+}
+
+/// Returns an error with its causes.
+fn text_of(error: &ProbeError) -> String {
     let mut text = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         text.push_str(&format!(": {cause}"));
         source = cause.source();
     }
-    writeln!(out, "cannot record: {text}")?;
-    Ok(false)
+    text
 }

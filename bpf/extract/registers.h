@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
-/* A system call's number, arguments and result, on each architecture and for both attach types. */
+/* A system call's number, arguments and result, on each architecture and for each way to attach. */
 #pragma once
 
 #include "extract/task.h"
@@ -22,17 +22,17 @@ struct sc_call {
 
 static __always_inline struct pt_regs *extract__registers(u64 *ctx)
 {
-	if (sc_constants.attach == SC_ATTACH_BTF)
-		return (struct pt_regs *)SC_CONTEXT_WORD(ctx, 0);
-	return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	if (sc_constants.attach == SC_ATTACH_TRACEPOINT)
+		return (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	return (struct pt_regs *)SC_CONTEXT_WORD(ctx, 0);
 }
 
-/* Returns the result passed to a sys_exit program. */
+/* Returns the result passed to an exit program. */
 static __always_inline s64 extract__result(u64 *ctx)
 {
-	if (sc_constants.attach == SC_ATTACH_BTF)
-		return (s64)SC_CONTEXT_WORD(ctx, 1);
-	return (s64)SC_CONTEXT_WORD(ctx, 2);
+	if (sc_constants.attach == SC_ATTACH_TRACEPOINT)
+		return (s64)SC_CONTEXT_WORD(ctx, 2);
+	return (s64)SC_CONTEXT_WORD(ctx, 1);
 }
 
 /* Returns the system call number in the registers. */
@@ -90,12 +90,20 @@ static __always_inline u32 extract__number_at_exit(u32 number, s64 ret)
 	return extract__is_compat(extract__typed_current()) ? SC_NR_32BIT_RT_SIGRETURN : SC_NR_RT_SIGRETURN;
 }
 
-/* Returns the number of the system call that a sys_exit program runs for. */
+/* Returns the number of the system call that an enter program runs for. */
+static __always_inline u64 extract__enter_number(u64 *ctx)
+{
+	if (sc_constants.attach == SC_ATTACH_FUNCTION)
+		return extract__number((const struct pt_regs *)SC_CONTEXT_WORD(ctx, 0));
+	return SC_CONTEXT_WORD(ctx, 1);
+}
+
+/* Returns the number of the system call that an exit program runs for. */
 static __always_inline u32 extract__exit_number(u64 *ctx)
 {
-	u32 number = sc_constants.attach == SC_ATTACH_BTF ?
-			     extract__number((const struct pt_regs *)SC_CONTEXT_WORD(ctx, 0)) :
-			     SC_CONTEXT_WORD(ctx, 1);
+	u32 number = sc_constants.attach == SC_ATTACH_TRACEPOINT ?
+			     SC_CONTEXT_WORD(ctx, 1) :
+			     extract__number((const struct pt_regs *)SC_CONTEXT_WORD(ctx, 0));
 
 	return extract__number_at_exit(number, extract__result(ctx));
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * clone, clone3, fork and vfork. Each has two exit events: the parent's, with the child's id as the result, and the
- * child's, with 0, which describes the new task. On arm64 a child does not pass sys_exit: sched_process_fork records it
- * there.
+ * child's, with 0, which describes the new task. A child does not return through the function of the call, and on arm64 it
+ * does not pass sys_exit either: sched_process_fork records it then.
  */
 #include "extract/flags.h"
 #include "extract/process_params.h"
+#include "filter.h"
+#include "numbers.h"
 #include "template/shapes.h"
 
 /* Returns whether the child is, or would be, in a pid namespace other than the initial one. */
@@ -75,46 +77,74 @@ CLONE_EXIT(fork_x, 0)
 SYSCALL_ENTER_EMPTY(vfork_e)
 CLONE_EXIT(vfork_x, 0)
 
-#if defined(__TARGET_ARCH_arm64)
-#define SC_NR_CLONE 220
-#define SC_NR_CLONE3 435
+/* The call that creates a child. */
+struct clone_origin {
+	u64 slot;
+	u64 flags;
+};
 
-/* Returns the flags of the clone or clone3 that the current task is in; 0 before Linux 5.15, or if a kernel thread makes one. */
-static __always_inline u64 clone__flags_of_parent(void)
+/*
+ * Returns the call that the current task is in; a clone without flags before Linux 5.15, or if a kernel thread makes the
+ * child.
+ */
+static __always_inline struct clone_origin clone__origin(void)
 {
-	struct pt_regs *regs;
-	u64 argument, flags = 0;
+	struct clone_origin origin = { .slot = SC_NR_clone };
+	struct sc_call call = {};
+	struct task_struct *task;
+	u64 number;
 
 	if (!bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs) || !extract__has_task_btf())
-		return 0;
-	regs = (struct pt_regs *)bpf_task_pt_regs((struct task_struct *)bpf_get_current_task_btf());
-	argument = BPF_CORE_READ(regs, orig_x0);
-	switch (BPF_CORE_READ(regs, syscallno)) {
-	case SC_NR_CLONE:
-		return argument;
-	case SC_NR_CLONE3:
-		bpf_probe_read_user(&flags, sizeof(flags), (const void *)argument);
-		return flags;
-	default:
-		return 0;
-	}
+		return origin;
+	task = (struct task_struct *)bpf_get_current_task_btf();
+	call.regs = (struct pt_regs *)bpf_task_pt_regs(task);
+	call.compat = extract__is_compat(task);
+	number = SC_BOUND(extract__number(call.regs), SC_NR_MAX);
+	if (call.compat)
+		number = sc_routes.compat_slot[number];
+	if (number == SC_NR_clone)
+		origin.flags = extract__syscall_argument(&call, 0);
+	else if (number == SC_NR_clone3)
+		origin.flags = clone3__flags(&call);
+#if defined(__TARGET_ARCH_x86)
+	if (number == SC_NR_clone3 || number == SC_NR_fork || number == SC_NR_vfork)
+		origin.slot = number;
+#endif
+	return origin;
 }
 
-/* Arguments: the parent; the child, which has not run yet. Its event is clone's, whichever call created it. */
+/* Returns the type of a slot's exit event: all have the parameters of clone's. */
+static __always_inline u16 clone__type(u64 slot __attribute__((unused)))
+{
+#if defined(__TARGET_ARCH_x86)
+	switch (slot) {
+	case SC_NR_clone3:
+		return clone3_x__type;
+	case SC_NR_fork:
+		return fork_x__type;
+	case SC_NR_vfork:
+		return vfork_x__type;
+	}
+#endif
+	return clone_x__type;
+}
+
+/* Arguments: the parent; the child, which has not run yet. On arm64 its event is clone's, whichever call created it. */
 SEC("tp_btf/sched_process_fork") int sched_process_fork(u64 *ctx)
 {
 	struct task_struct *child = (struct task_struct *)SC_CONTEXT_WORD(ctx, 1);
 	struct sc_call call = { .ctx = ctx, .way = SC_WAY_TRACEPOINT };
+	struct clone_origin origin = clone__origin();
+	u16 type = clone__type(origin.slot);
 	struct auxmap auxmap;
 
-	if (!tracepoint__wanted_for(SC_TP_PROCESS_FORK, SC_NR_CLONE) || !call__begin(&call))
+	if (!tracepoint__wanted_for(SC_TP_PROCESS_FORK, SC_BOUND(origin.slot, SC_SLOTS)) || !call__begin(&call))
 		return 0;
-	if (auxmap__begin(&call, &auxmap, clone_x)) {
+	if (auxmap__get(&call, &auxmap, type, clone_x__recorded())) {
 		*(u64 *)SC_HEADER_FIELD(auxmap.data, tid) = BPF_CORE_READ(child, pid);
-		clone__store(&auxmap, child, 0, clone__flags_of_parent());
-		auxmap__submit_event(&call, &auxmap, clone_x);
+		clone__store(&auxmap, child, 0, origin.flags);
+		auxmap__output(&call, &auxmap, type, clone_x__state);
 	}
 	call__end(&call);
 	return 0;
 }
-#endif

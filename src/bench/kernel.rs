@@ -73,6 +73,10 @@ pub fn kernel(args: &KernelArgs, out: &mut impl Write) -> anyhow::Result<()> {
         args.calls,
         RING / (96 + 56)
     );
+    anyhow::ensure!(
+        args.attach != Attach::Function,
+        "the bare programs are for the syscall tracepoints: use --attach btf or --attach tracepoint"
+    );
     pin()?;
     let (mut contenders, style) = contenders(args.attach)?;
     let mut floor = Floor::load(style)?;

@@ -87,7 +87,7 @@ fn measure(storage: &mut MaybeUninit<OpenObject>, tid: u32) -> libbpf_rs::Result
 pub(super) fn attach(program: &ProgramMut<'_>, style: Attach, tracepoint: &str) -> Result<Link, ProbeError> {
     let link = match style {
         Attach::Tracepoint => tracefs::attach(program, tracepoint_id(tracepoint)?),
-        Attach::Auto | Attach::Btf => program.attach_trace(),
+        Attach::Auto | Attach::Btf | Attach::Function => program.attach_trace(),
     };
     link.map_err(|e| ProbeError::libbpf(format!("attach to {tracepoint}"), e))
 }

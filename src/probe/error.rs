@@ -98,6 +98,13 @@ impl ProbeError {
         ProbeError::Failed { what: what.into(), source: source.into() }
     }
 
+    /// Returns the error of a step that takes capabilities which this process lacks; `None` if it has all.
+    pub(super) fn without_capabilities(what: &str) -> Option<ProbeError> {
+        let lacks = privileges::missing().unwrap_or_default().iter().any(|c| c.essential);
+        let source = io::ErrorKind::PermissionDenied.into();
+        lacks.then(|| ProbeError::NotPermitted { what: what.into(), remedy: remedy(), source })
+    }
+
     /// Wraps an error of libbpf, by its remedy.
     pub(super) fn libbpf(what: impl Into<String>, error: libbpf_rs::Error) -> ProbeError {
         let what = what.into();

@@ -7,7 +7,7 @@ use scapd_bpf::ScapdSkel;
 
 use super::{
     Attach, ProbeError, attach,
-    object::{open_bare, set_style},
+    object::{Style, open_bare, set_style, style_number},
     programs,
 };
 use crate::ring::buffer::{Record, RingBuffer};
@@ -42,11 +42,11 @@ impl Floor {
         let (mut open, _inner) = open_bare(storage).map_err(failed)?;
         open.maps.floor_ring.set_autocreate(true).map_err(failed)?;
         if let Some(rodata) = open.maps.rodata_data.as_deref_mut() {
-            rodata.sc_constants.attach = u32::from(style == Attach::Tracepoint);
+            rodata.sc_constants.attach = style_number(style);
         }
         for program in programs::floor(&mut open.progs) {
             program.set_autoload(true);
-            set_style(program, style);
+            set_style(program, Style { attach: style, function: None });
         }
         let skel = libbpf_rs::skel::OpenSkel::load(open).map_err(failed)?;
         let ring = &skel.maps.floor_ring;

@@ -1,12 +1,11 @@
 //! Loads the programs into the kernel.
 
-use std::{
-    collections::BTreeSet,
-    mem::MaybeUninit,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
-};
+use std::{collections::BTreeSet, mem::MaybeUninit, os::fd::AsFd};
 
-use libbpf_rs::{MapCore, MapFlags, MapHandle, OpenObject, OpenProgramMut, skel::SkelBuilder};
+use libbpf_rs::{
+    MapHandle, OpenObject, OpenProgramMut,
+    skel::{OpenSkel, SkelBuilder},
+};
 use scapd_bpf::{OpenScapdProgs, OpenScapdSkel, ScapdSkel, ScapdSkelBuilder, types};
 
 use super::{
@@ -16,11 +15,14 @@ use super::{
     control::Directions,
     counters::Cpus,
     error::is_out_of_descriptors,
-    messages,
-    object::set_style,
-    parts::{self, Further, Part},
+    families::{self, Families, Family},
+    functions::{Functions, Targets},
+    heads, messages,
+    object::{Style, set_style, style_number},
+    parts::{self, Failure, Further, Part},
     programs::{self, Want},
     rings,
+    routes::{self, Route},
     settings::ProgramSettings,
     slots,
     tasks::TaskIds,
@@ -35,7 +37,11 @@ use scap::{
 const GENERIC: (EventType, EventType) = (EventType(0), EventType(1));
 
 /// The programs that every capture needs.
-const ESSENTIAL: [&str; 4] = ["dispatch_enter", "dispatch_exit", "generic_e", "generic_x"];
+const ESSENTIAL: [&str; 6] =
+    ["dispatch_enter", "dispatch_exit", "head_enter", "head_exit", "generic_e", "generic_x"];
+
+/// The programs that were loaded: those of the object, and those beside it.
+type Programs = (ScapdSkel<'static>, Further, Families);
 
 impl Opened {
     /// Loads only the programs that these calls need, for the [directions](super::ProbeOptions::directions) of the options.
@@ -52,20 +58,21 @@ impl Opened {
         let tasks = TaskIds::find_out()?;
         let preemption = Preemption::find_out(&tasks)?;
         let attach = self.choose_attach(preemption)?;
+        let targets = (attach == Attach::Function).then(|| targets(selection)).transpose()?;
         let mut refused: Vec<Refused> = Vec::new();
         loop {
             let skip: BTreeSet<&str> = refused.iter().map(|r| r.program.as_str()).collect();
             let routes = self.routes(selection, |program| !skip.contains(program));
-            let parts = Part::all(events(&routes).len());
-            let choose = |open: &mut OpenScapdSkel<'_>, part| {
-                self.choose_programs(&mut open.progs, attach, &routes, &skip, part);
+            let (open, _template) = self.open(attach, preemption, selection)?;
+            let loaded = match &targets {
+                Some(targets) => self.load_families(open, targets, &routes, &skip),
+                None => self.load_parts(open, attach, &routes, &skip),
             };
-            let (mut open, _template) = self.open(attach, preemption, selection)?;
-            choose(&mut open, parts[0]);
-            match parts::load(open, &parts[1..], &choose) {
-                Ok((skel, further)) => {
-                    let mut loaded = self.loaded(skel, further, attach, preemption, selection, tasks)?;
-                    loaded.refused = refused;
+            match loaded {
+                Ok(programs) => {
+                    let mut loaded = self.loaded(programs, attach, preemption, selection, tasks)?;
+                    loaded.refused.extend(refused);
+                    loaded.without_function = targets.map(|targets| targets.without).unwrap_or_default();
                     return Ok(loaded);
                 }
                 Err((error, said))
@@ -85,6 +92,46 @@ impl Opened {
                 },
             }
         }
+    }
+
+    /// Loads the programs of calls in parts, each by a thread.
+    fn load_parts(
+        &self,
+        mut open: OpenScapdSkel<'static>,
+        attach: Attach,
+        routes: &[Route],
+        skip: &BTreeSet<&str>,
+    ) -> Result<Programs, Failure> {
+        let parts = Part::all(routes::events(routes).len());
+        let style = Style { attach, function: None };
+        let choose = |open: &mut OpenScapdSkel<'_>, part| {
+            self.choose_programs(&mut open.progs, style, routes, skip, part);
+        };
+        choose(&mut open, parts[0]);
+        self.choose_tracepoints(&mut open.progs, attach, routes, skip);
+        let (skel, further) = parts::load(open, &parts[1..], &choose)?;
+        Ok((skel, further, Families::default()))
+    }
+
+    /// Loads the programs of calls for their functions.
+    fn load_families(
+        &self,
+        mut open: OpenScapdSkel<'static>,
+        targets: &Targets,
+        routes: &[Route],
+        skip: &BTreeSet<&str>,
+    ) -> Result<Programs, Failure> {
+        let none = Style { attach: Attach::Function, function: None };
+        self.choose_programs(&mut open.progs, none, &[], skip, Part::only());
+        self.choose_tracepoints(&mut open.progs, Attach::Function, routes, skip);
+        let (skel, said) = messages::collect(|| open.load());
+        let skel = skel.map_err(|error| (error, said))?;
+        let mut families = families::load(&skel, &Family::all(targets, routes), &|open, family| {
+            let style = Style { function: family.function(), ..none };
+            self.choose_programs(&mut open.progs, style, &family.routes, skip, Part::only());
+        })?;
+        let further = std::mem::take(&mut families.programs);
+        Ok((skel, further, families))
     }
 
     fn choose_attach(&self, preemption: Preemption) -> Result<Attach, ProbeError> {
@@ -115,8 +162,8 @@ impl Opened {
         let Some(rodata) = open.maps.rodata_data.as_deref_mut() else {
             return Err(ProbeError::failed("open the BPF object", "it has no constants"));
         };
-        rodata.sc_constants.attach = u32::from(attach == Attach::Tracepoint);
-        rodata.sc_constants.preemptible = u32::from(attach == Attach::Btf && preemption.possible);
+        rodata.sc_constants.attach = style_number(attach);
+        rodata.sc_constants.preemptible = u32::from(is_preemptible(attach, preemption));
         rodata.sc_constants.tracepoints_preemptible = u32::from(preemption.possible);
         rodata.sc_constants.page_kib = (rustix::param::page_size() / 1024) as u32;
         rodata.sc_constants.schema = schema_number(self.options.schema);
@@ -169,18 +216,18 @@ impl Opened {
     fn choose_programs(
         &self,
         programs: &mut OpenScapdProgs<'_>,
-        attach: Attach,
+        style: Style<'_>,
         routes: &[Route],
         skip: &BTreeSet<&str>,
         part: Part,
     ) {
-        let events = events(routes);
+        let events = routes::events(routes);
         let enters = routes.iter().any(|route| route.enter.is_some());
         let exits = routes.iter().any(|route| route.exit.is_some());
-        let set_up = |program: &mut OpenProgramMut<'_>, wanted: bool, syscall: bool| {
+        let set_up = |program: &mut OpenProgramMut<'_>, wanted: bool| {
             program.set_autoload(wanted && !skip.contains(program.name().to_string_lossy().as_ref()));
-            if syscall {
-                set_style(program, attach);
+            if program.autoload() {
+                set_style(program, style);
             }
         };
         let mut sizes = Vec::new();
@@ -190,26 +237,41 @@ impl Opened {
         let mut chosen = part.choose(&sizes).into_iter();
         programs::for_each_open(programs, &mut |event, syscall, program| {
             let wanted = syscall && events.contains(&event) && chosen.next().unwrap_or_default();
-            set_up(program, wanted, syscall);
+            set_up(program, wanted);
         });
         programs::for_each_helper(programs, &mut |program| program.set_autoload(false));
         if !part.is_first() {
             return;
         }
-        set_up(&mut programs.dispatch_enter, enters, true);
-        set_up(&mut programs.dispatch_exit, exits, true);
+        set_up(&mut programs.dispatch_enter, enters);
+        set_up(&mut programs.dispatch_exit, exits);
+        let by_function = style.attach == Attach::Function;
+        set_up(&mut programs.head_enter, enters && by_function);
+        set_up(&mut programs.head_exit, exits && by_function);
         // Always loaded: a setting that needs them can be made at any time.
         let OpenScapdProgs { rules_enter, drop_e_on_enter, drop_x_on_enter, .. } = programs;
         for program in [rules_enter, drop_e_on_enter, drop_x_on_enter] {
-            set_up(program, enters, true);
+            set_up(program, enters);
         }
         let OpenScapdProgs { rules_exit, drop_e, drop_x, .. } = programs;
         for program in [rules_exit, drop_e, drop_x] {
-            set_up(program, exits, true);
+            set_up(program, exits);
         }
         let compares = self.compares_arguments();
-        set_up(&mut programs.sift_enter, enters && compares, true);
-        set_up(&mut programs.sift_exit, exits && compares, true);
+        set_up(&mut programs.sift_enter, enters && compares);
+        set_up(&mut programs.sift_exit, exits && compares);
+    }
+
+    fn choose_tracepoints(
+        &self,
+        programs: &mut OpenScapdProgs<'_>,
+        attach: Attach,
+        routes: &[Route],
+        skip: &BTreeSet<&str>,
+    ) {
+        let events = routes::events(routes);
+        let records =
+            |program: &str| event_by_program(program).is_some_and(|event| events.contains(&event.ty));
         let follow = self.options.targets > 0;
         let tracepoints = self.options.tracepoints;
         programs::for_each_tracepoint(programs, &mut |want, program| {
@@ -219,23 +281,21 @@ impl Opened {
                 Want::Tracepoint(tracepoint) => tracepoints.contains(tracepoint),
                 Want::IoUring(hook) => self.io_uring.is_some_and(|io_uring| io_uring.has(hook)),
                 #[cfg(target_arch = "x86_64")]
-                Want::With(program) => {
-                    event_by_program(program).is_some_and(|event| events.contains(&event.ty))
+                Want::With(program) => records(program),
+                #[cfg(target_arch = "x86_64")]
+                Want::ByFunction(all) => {
+                    attach == Attach::Function && all.iter().any(|program| records(program))
                 }
                 #[cfg(target_arch = "aarch64")]
-                Want::Exit(tracepoint, program) => {
-                    tracepoints.contains(tracepoint)
-                        || event_by_program(program).is_some_and(|event| events.contains(&event.ty))
-                }
+                Want::Exit(tracepoint, program) => tracepoints.contains(tracepoint) || records(program),
             };
-            set_up(program, wanted, false);
+            program.set_autoload(wanted && !skip.contains(program.name().to_string_lossy().as_ref()));
         });
     }
 
     fn loaded(
         &self,
-        mut skel: ScapdSkel<'static>,
-        further: Further,
+        (mut skel, further, families): Programs,
         attach: Attach,
         preemption: Preemption,
         selection: &Selection,
@@ -253,7 +313,11 @@ impl Opened {
         let routes = self.routes(selection, |name| {
             event_by_program(name).is_some_and(|event| program(event.ty).is_some())
         });
-        fill_program_arrays(&skel, &routes, &program)?;
+        if attach != Attach::Function {
+            let (on_enter, on_exit) = (&skel.maps.enter_programs, &skel.maps.exit_programs);
+            routes::fill(on_enter, on_exit, &routes, &program, programs::helpers(&skel.progs))
+                .map_err(|e| ProbeError::libbpf("route a call to its program", e))?;
+        }
         let Some(bss) = skel.maps.bss_data.take() else {
             return Err(ProbeError::failed("find the settings", "the BPF object has none"));
         };
@@ -273,7 +337,9 @@ impl Opened {
             has_io_uring: self.io_uring.is_some(),
             unknown_calls: self.options.unknown_calls,
             tasks,
-            refused: Vec::new(),
+            refused: families.refused.clone(),
+            without_function: Vec::new(),
+            families,
         };
         loaded.set_boot_time(boot_time);
         let control = loaded.control();
@@ -316,51 +382,35 @@ impl Opened {
     }
 }
 
+/// Returns the functions of a selection's calls, if this kernel takes programs on functions.
+fn targets(selection: &Selection) -> Result<Targets, ProbeError> {
+    let functions = Functions::find_out()?;
+    heads::check(&functions)?;
+    Ok(Targets::of(&functions, selection))
+}
+
+/// Returns the calls that [`Attach::Function`] does not record on this kernel, as it has no functions for them, or hides them.
+///
+/// # Errors
+/// [`ProbeError::AttachUnavailable`], with the reason, if this kernel takes no programs on functions.
+pub fn calls_without_function() -> Result<Vec<&'static str>, ProbeError> {
+    Ok(targets(&Selection::all())?.without)
+}
+
+/// Returns whether another task can preempt a program of a call.
+fn is_preemptible(attach: Attach, preemption: Preemption) -> bool {
+    match attach {
+        Attach::Btf => preemption.possible,
+        // Where kernel code is never preempted, this costs a little, and no more.
+        Attach::Function => heads::can_be_preempted(),
+        Attach::Auto | Attach::Tracepoint => false,
+    }
+}
+
 /// Returns the programs' number of a schema.
 fn schema_number(schema: Schema) -> types::sc_schema {
     match schema {
         Schema::V0_23 => types::sc_schema::SC_SCHEMA_0_23,
         Schema::V0_25 => types::sc_schema::SC_SCHEMA_0_25,
     }
-}
-
-/// The events that a slot is recorded as.
-struct Route {
-    slot: usize,
-    /// The event of its entry, if recorded.
-    enter: Option<EventType>,
-    /// The event of its return, if recorded.
-    exit: Option<EventType>,
-}
-
-/// Returns the events of routes.
-fn events(routes: &[Route]) -> BTreeSet<EventType> {
-    routes.iter().flat_map(|route| [route.enter, route.exit]).flatten().collect()
-}
-
-fn fill_program_arrays<'a>(
-    skel: &ScapdSkel<'static>,
-    routes: &[Route],
-    program: &impl Fn(EventType) -> Option<BorrowedFd<'a>>,
-) -> Result<(), ProbeError> {
-    let (on_enter, on_exit) = (&skel.maps.enter_programs, &skel.maps.exit_programs);
-    for route in routes {
-        for (array, event) in [(on_enter, route.enter), (on_exit, route.exit)] {
-            set_program(array, route.slot, event.and_then(program))?;
-        }
-    }
-    for (array, is_enter) in [(on_enter, true), (on_exit, false)] {
-        for (slot, program) in slots::rule_slots().zip(programs::of_rules(&skel.progs, is_enter)) {
-            set_program(array, slot, program)?;
-        }
-    }
-    Ok(())
-}
-
-/// Routes a slot to a program, if one is given.
-fn set_program(array: &impl MapCore, slot: usize, program: Option<BorrowedFd<'_>>) -> Result<(), ProbeError> {
-    let Some(program) = program else { return Ok(()) };
-    array
-        .update(&(slot as u32).to_ne_bytes(), &program.as_raw_fd().to_ne_bytes(), MapFlags::ANY)
-        .map_err(|e| ProbeError::libbpf("route a call to its program", e))
 }

@@ -7,15 +7,18 @@
 use std::{
     cmp::Reverse,
     collections::HashMap,
+    ffi::CStr,
+    iter,
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    ptr::{self, NonNull},
     sync::{Arc, mpsc},
     thread,
 };
 
 use libbpf_rs::{
     AsRawLibbpf, OpenObject, libbpf_sys,
-    skel::{OpenSkel, SkelBuilder},
+    skel::{OpenSkel, Skel, SkelBuilder},
 };
 use scapd_bpf::{OpenScapdSkel, ScapdSkel, ScapdSkelBuilder};
 
@@ -40,6 +43,11 @@ impl Part {
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let of = cpus.min(MOST).min(programs / FEWEST).max(1);
         (0..of).map(|index| Part { index, of }).collect()
+    }
+
+    /// Returns the only part.
+    pub const fn only() -> Part {
+        Part { index: 0, of: 1 }
     }
 
     /// Returns which of the programs with these numbers of instructions belong to it: all parts have about as many.
@@ -84,7 +92,7 @@ pub(super) fn load(
         let (first, said) = messages::collect(|| {
             let mut first = first;
             if !waiting.is_empty() {
-                let maps = Arc::new(prepare(&mut first)?);
+                let maps = prepare(&mut first)?;
                 // One that does not take them says so itself.
                 waiting.drain(..).for_each(|give| drop(give.send(maps.clone())));
             }
@@ -101,70 +109,92 @@ pub(super) fn load(
     })
 }
 
-/// The maps of an object, in its order; `None` for one that is not made.
-type Maps = Vec<Option<OwnedFd>>;
+/// The maps of an object by name, in its order; `None` for one that is not made.
+pub(super) type Maps = Vec<(String, Option<Arc<OwnedFd>>)>;
 
 /// Makes the maps of an object and relocates its programs. Returns the maps.
 fn prepare(open: &mut OpenScapdSkel<'static>) -> libbpf_rs::Result<Maps> {
     // SAFETY: the object is open, and not loaded.
     check(unsafe { libbpf_sys::bpf_object__prepare(open.open_object().as_libbpf_object().as_ptr()) })?;
-    let maps = open.open_object_mut().maps_mut().map(|map| {
-        // Its descriptor would be one that libbpf holds its place with, which is not a map's.
-        if !map.autocreate() {
-            return Ok(None);
-        }
-        // SAFETY: the map belongs to the open object.
-        let fd = unsafe { libbpf_sys::bpf_map__fd(map.as_libbpf_object().as_ptr()) };
-        if fd < 0 {
-            return Err(std::io::Error::from_raw_os_error(-fd));
-        }
-        // SAFETY: the object keeps the descriptor open.
-        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
-        Ok(Some(fd.try_clone_to_owned()?))
-    });
-    maps.collect::<std::io::Result<_>>().map_err(libbpf_rs::Error::from)
+    open.open_object_mut().maps_mut().map(|map| map_of(map.as_libbpf_object())).collect()
+}
+
+/// Returns the maps of a loaded object.
+pub(super) fn maps(skel: &ScapdSkel<'static>) -> libbpf_rs::Result<Maps> {
+    let object = skel.object().as_libbpf_object().as_ptr();
+    let next = |map: *mut libbpf_sys::bpf_map| {
+        // SAFETY: the object lives, and the map is one of its own, or null for the first.
+        NonNull::new(unsafe { libbpf_sys::bpf_object__next_map(object, map) })
+    };
+    let all = iter::successors(next(ptr::null_mut()), |map| next(map.as_ptr()));
+    all.map(map_of).collect()
+}
+
+/// Returns a map of an object that is prepared or loaded.
+fn map_of(map: NonNull<libbpf_sys::bpf_map>) -> libbpf_rs::Result<(String, Option<Arc<OwnedFd>>)> {
+    // SAFETY: the map belongs to an object that lives, and its name ends with a NUL.
+    let name = unsafe { CStr::from_ptr(libbpf_sys::bpf_map__name(map.as_ptr())) };
+    let name = name.to_string_lossy().into_owned();
+    // Without it, its descriptor is one that libbpf holds its place with, which is not a map's.
+    // SAFETY: as above.
+    if !unsafe { libbpf_sys::bpf_map__autocreate(map.as_ptr()) } {
+        return Ok((name, None));
+    }
+    // SAFETY: as above.
+    let fd = unsafe { libbpf_sys::bpf_map__fd(map.as_ptr()) };
+    if fd < 0 {
+        return Err(std::io::Error::from_raw_os_error(-fd).into());
+    }
+    // SAFETY: the object keeps the descriptor open.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    Ok((name, Some(Arc::new(fd.try_clone_to_owned()?))))
 }
 
 /// Loads the programs of a part that uses the maps of another one.
 fn load_further(
     part: Part,
-    maps: &mpsc::Receiver<Arc<Maps>>,
+    maps: &mpsc::Receiver<Maps>,
     choose: &(dyn Fn(&mut OpenScapdSkel<'_>, Part) + Sync),
 ) -> Result<Further, Failure> {
     let (loaded, said) = messages::collect(|| {
-        let mut storage: MaybeUninit<OpenObject> = MaybeUninit::uninit();
-        let mut open = ScapdSkelBuilder::default().open(&mut storage)?;
-        choose(&mut open, part);
         // Without them, the first part has failed, and says why.
-        let Ok(maps) = maps.recv() else { return Ok(Further::new()) };
-        for (mut map, fd) in open.open_object_mut().maps_mut().zip(&*maps) {
-            match fd {
-                Some(fd) => map.reuse_fd(fd.as_fd())?,
-                None => map.set_autocreate(false)?,
-            }
-        }
-        // Not as a skeleton: that knows maps by the names that they had before.
-        // SAFETY: the object is open, and not loaded.
-        check(unsafe { libbpf_sys::bpf_object__load(open.open_object().as_libbpf_object().as_ptr()) })?;
-        loaded_programs(&mut open)
+        let loaded = load_with_maps(|open| choose(open, part), || maps.recv().ok(), loaded_programs)?;
+        Ok(loaded.unwrap_or_default())
     });
     loaded.map_err(|error| (error, said))
 }
 
+/// Loads an object with these maps, unless there are none, and takes what is wanted of it.
+pub(super) fn load_with_maps<T>(
+    choose: impl FnOnce(&mut OpenScapdSkel<'_>),
+    maps: impl FnOnce() -> Option<Maps>,
+    take: impl FnOnce(&mut OpenScapdSkel<'_>) -> libbpf_rs::Result<T>,
+) -> libbpf_rs::Result<Option<T>> {
+    let mut storage: MaybeUninit<OpenObject> = MaybeUninit::uninit();
+    let mut open = ScapdSkelBuilder::default().open(&mut storage)?;
+    choose(&mut open);
+    let Some(maps) = maps() else { return Ok(None) };
+    for (mut map, (_, fd)) in open.open_object_mut().maps_mut().zip(&maps) {
+        match fd {
+            Some(fd) => map.reuse_fd(fd.as_fd())?,
+            None => map.set_autocreate(false)?,
+        }
+    }
+    // Not as a skeleton: that knows maps by the names that they had before.
+    // SAFETY: the object is open, and not loaded.
+    check(unsafe { libbpf_sys::bpf_object__load(open.open_object().as_libbpf_object().as_ptr()) })?;
+    take(&mut open).map(Some)
+}
+
 /// Returns the programs of a loaded object that record events.
-fn loaded_programs(open: &mut OpenScapdSkel<'_>) -> libbpf_rs::Result<Further> {
+pub(super) fn loaded_programs(open: &mut OpenScapdSkel<'_>) -> libbpf_rs::Result<Further> {
     let mut all = Ok(Further::new());
     programs::for_each_open(&mut open.progs, &mut |event, _, program| {
-        if let Ok(further) = &mut all
-            && program.autoload()
-        {
-            // SAFETY: the program belongs to the object, which keeps the descriptor open.
-            let fd = unsafe {
-                BorrowedFd::borrow_raw(libbpf_sys::bpf_program__fd(program.as_libbpf_object().as_ptr()))
-            };
-            match fd.try_clone_to_owned() {
-                Ok(fd) => drop(further.insert(event, fd)),
-                Err(error) => all = Err(error.into()),
+        if let Ok(further) = &mut all {
+            match programs::loaded(program) {
+                Ok(Some(fd)) => drop(further.insert(event, fd)),
+                Ok(None) => {}
+                Err(error) => all = Err(error),
             }
         }
     });

@@ -1,7 +1,7 @@
 //! The phases of a probe.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::atomic::Ordering,
     thread,
@@ -13,12 +13,14 @@ use scapd_bpf::ScapdSkel;
 
 use super::{
     Attach, Control, DynamicSnaplen, Preemption, ProbeError, ProbeTotals, ProgramCost, ProgramRuns, RawEvent,
-    RingLayout, SampleRatio,
+    Refused, RingLayout, SampleRatio,
     alarm::Alarm,
     attach,
     control::Directions,
     counters::{self, Cpus},
     cpus::CpuSet,
+    families::Families,
+    heads::Head,
     io_uring::IoUring,
     parts::Further,
     programs,
@@ -34,7 +36,7 @@ use crate::{
     },
 };
 use scap::{
-    events::{EVENTS, Event, EventType, Schema, Source, Syscall, event_by_program},
+    events::{EVENTS, Event, EventType, Schema, Syscall},
     select::{Selection, Tracepoint, TracepointSet},
 };
 
@@ -120,24 +122,6 @@ impl Default for ProbeOptions {
     }
 }
 
-/// A program that the kernel refused. A call's event is then recorded as a generic one, a tracepoint's not at all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// The program.
-    pub program: String,
-    /// The verifier's log.
-    pub log: String,
-}
-
-impl Refused {
-    /// Returns what becomes of the program's events: those of a call have generic events in their place.
-    pub fn consequence(&self) -> &'static str {
-        let of_tracepoint =
-            event_by_program(&self.program).is_none_or(|row| row.source == Source::Tracepoint);
-        if of_tracepoint { "not recorded" } else { "recorded as generic events" }
-    }
-}
-
 /// The first phase: the kernel and the options are checked, nothing is loaded.
 #[derive(Debug)]
 pub struct Opened {
@@ -167,6 +151,8 @@ pub struct Loaded {
     pub(super) unknown_calls: bool,
     pub(super) tasks: TaskIds,
     pub(super) refused: Vec<Refused>,
+    pub(super) without_function: Vec<&'static str>,
+    pub(super) families: Families,
 }
 
 /// The third phase: the programs run at every system call and return at once, because the gate is closed.
@@ -174,6 +160,7 @@ pub struct Attached {
     probe: Loaded,
     // Dropping the links detaches the programs.
     _links: Vec<Link>,
+    _heads: Vec<OwnedFd>,
 }
 
 /// The last phase: events are recorded.
@@ -219,7 +206,8 @@ impl Loaded {
                 ProbeError::libbpf(format!("attach {}", program.name().to_string_lossy()), e)
             })?);
         }
-        Ok(Attached { probe: self, _links: links })
+        let heads = self.families.heads.iter().map(Head::attach).collect::<Result<_, _>>()?;
+        Ok(Attached { probe: self, _links: links, _heads: heads })
     }
 
     /// Returns the translation from ids in /proc to ids in events.
@@ -236,6 +224,12 @@ impl Loaded {
     /// Returns the programs that the kernel refused.
     pub fn refused(&self) -> &[Refused] {
         &self.refused
+    }
+
+    /// Returns the calls that are not recorded because the kernel has no function for them, or hides it:
+    /// [`Attach::Function`].
+    pub fn without_function(&self) -> &[&'static str] {
+        &self.without_function
     }
 
     /// Returns the number of event programs that were loaded.
@@ -359,7 +353,9 @@ impl Loaded {
 
     /// Returns the counters of all CPUs together.
     pub fn totals(&self) -> ProbeTotals {
-        let skipped = programs::attached(&self.skel.progs).map(|p| counters::skipped_runs(p.as_fd())).sum();
+        let heads = self.families.heads.iter().map(|head| head.program.as_fd());
+        let attached = programs::attached(&self.skel.progs).map(AsFd::as_fd).chain(heads);
+        let skipped = attached.map(counters::skipped_runs).sum();
         let mut totals = ProbeTotals { skipped, ..self.cpus.totals(0..self.cpus()) };
         totals.losses.no_cpu = self.settings.lost_elsewhere().load(Ordering::Acquire);
         totals
@@ -371,7 +367,9 @@ impl Loaded {
     /// [`RunStatistics`]: super::RunStatistics
     pub fn runs(&self) -> Vec<ProgramRuns> {
         let runs = |p: &ProgramMut<'_>| counters::runs(p.name().to_string_lossy().into_owned(), p.as_fd());
-        programs::attached(&self.skel.progs).filter_map(runs).collect()
+        let heads = self.families.heads.iter();
+        let heads = heads.filter_map(|head| counters::runs(head.function.clone(), head.program.as_fd()));
+        programs::attached(&self.skel.progs).filter_map(runs).chain(heads).collect()
     }
 
     /// Returns the counters of one CPU, without skipped runs: the kernel does not say on which CPU it skipped a run.

@@ -1,12 +1,12 @@
 //! The table from event types to programs, expanded from the rows of include/events.def and the private ones of
 //! include/extensions.def. A row without a program does not compile.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use libbpf_rs::{OpenProgramMut, ProgramMut};
+use libbpf_rs::{AsRawLibbpf, OpenProgramMut, ProgramMut, libbpf_sys};
 use scapd_bpf::{OpenScapdProgs, ScapdProgs};
 
-use super::io_uring::Hook;
+use super::{io_uring::Hook, routes::Helpers, slots::RULE_SLOTS};
 use scap::{
     events::{EventType, same},
     select::Tracepoint,
@@ -120,6 +120,8 @@ pub(super) fn for_each_helper(
     let OpenScapdProgs {
         dispatch_enter,
         dispatch_exit,
+        head_enter,
+        head_exit,
         rules_enter,
         rules_exit,
         drop_e_on_enter,
@@ -137,6 +139,8 @@ pub(super) fn for_each_helper(
     for program in [
         dispatch_enter,
         dispatch_exit,
+        head_enter,
+        head_exit,
         rules_enter,
         rules_exit,
         drop_e_on_enter,
@@ -157,15 +161,45 @@ pub(super) fn for_each_helper(
     }
 }
 
-/// Returns the loaded programs that compare arguments, apply the rules, and record the two `drop` events. They are called on a
-/// call's entry or its return, besides the calls' own programs.
-pub(super) fn of_rules<'a>(programs: &'a ScapdProgs<'_>, on_enter: bool) -> [Option<BorrowedFd<'a>>; 4] {
-    let all = if on_enter {
-        [&programs.sift_enter, &programs.rules_enter, &programs.drop_e_on_enter, &programs.drop_x_on_enter]
-    } else {
-        [&programs.sift_exit, &programs.rules_exit, &programs.drop_e, &programs.drop_x]
-    };
-    all.map(|program| program.autoload().then(|| program.as_fd()))
+/// Returns the loaded programs of the slots without a call: see [`rule_slots`](super::slots::rule_slots). Dispatchers that are
+/// attached are not among them.
+pub(super) fn helpers<'a>(programs: &'a ScapdProgs<'_>) -> [Helpers<'a>; 2] {
+    let loaded = |program: &'a ProgramMut<'_>| program.autoload().then(|| program.as_fd());
+    let ScapdProgs { sift_enter, rules_enter, drop_e_on_enter, drop_x_on_enter, .. } = programs;
+    let ScapdProgs { sift_exit, rules_exit, drop_e, drop_x, .. } = programs;
+    let of =
+        |sift, rules, drop_e, drop_x| [None, loaded(sift), loaded(rules), loaded(drop_e), loaded(drop_x)];
+    [of(sift_enter, rules_enter, drop_e_on_enter, drop_x_on_enter), of(sift_exit, rules_exit, drop_e, drop_x)]
+}
+
+/// The same for an object that is not a skeleton, and whose dispatchers are called by heads.
+pub(super) fn helpers_of_heads(
+    programs: &OpenScapdProgs<'_>,
+) -> libbpf_rs::Result<[[Option<OwnedFd>; RULE_SLOTS]; 2]> {
+    let OpenScapdProgs { dispatch_enter, sift_enter, rules_enter, drop_e_on_enter, drop_x_on_enter, .. } =
+        programs;
+    let OpenScapdProgs { dispatch_exit, sift_exit, rules_exit, drop_e, drop_x, .. } = programs;
+    Ok([
+        [
+            loaded(dispatch_enter)?,
+            loaded(sift_enter)?,
+            loaded(rules_enter)?,
+            loaded(drop_e_on_enter)?,
+            loaded(drop_x_on_enter)?,
+        ],
+        [loaded(dispatch_exit)?, loaded(sift_exit)?, loaded(rules_exit)?, loaded(drop_e)?, loaded(drop_x)?],
+    ])
+}
+
+/// Returns a program of an object that is loaded, but not as a skeleton; `None` if it was left out.
+pub(super) fn loaded(program: &OpenProgramMut<'_>) -> libbpf_rs::Result<Option<OwnedFd>> {
+    if !program.autoload() {
+        return Ok(None);
+    }
+    // SAFETY: the program belongs to the object, which keeps the descriptor open.
+    let fd =
+        unsafe { BorrowedFd::borrow_raw(libbpf_sys::bpf_program__fd(program.as_libbpf_object().as_ptr())) };
+    Ok(Some(fd.try_clone_to_owned()?))
 }
 
 /// Returns the benchmark's bare programs: those on a call's entry, then those on its return. Within each group, every
@@ -204,6 +238,10 @@ pub(super) enum Want {
     /// If the exit event that it adds to is recorded, given by its program's name.
     #[cfg(target_arch = "x86_64")]
     With(&'static str),
+    /// If calls are recorded by their functions, and one of the exit events that it stands for, given by their programs'
+    /// names.
+    #[cfg(target_arch = "x86_64")]
+    ByFunction(&'static [&'static str]),
     /// If the tracepoint is recorded, or the exit event that it stands for, given by its program's name.
     #[cfg(target_arch = "aarch64")]
     Exit(Tracepoint, &'static str),
@@ -234,6 +272,8 @@ tracepoint_programs! {
     follow_exec: Want::Follow,
     #[cfg(target_arch = "aarch64")]
     sched_process_fork: Want::Exit(Tracepoint::SchedProcessFork, "clone_x"),
+    #[cfg(target_arch = "x86_64")]
+    sched_process_fork: Want::ByFunction(&["clone_x", "clone3_x", "fork_x", "vfork_x"]),
     #[cfg(target_arch = "x86_64")]
     note_interpreter: Want::With("execve_x"),
     #[cfg(target_arch = "aarch64")]

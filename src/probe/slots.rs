@@ -88,11 +88,19 @@ pub(super) const NR_MAX: usize = array_len(|routes: &types::sc_routes| &routes.c
 /// The slot of all numbers that no table has.
 pub(super) const SLOT_UNKNOWN: usize = Slot::SC_SLOT_UNKNOWN.0 as usize;
 
+/// The number of slots that belong to no call.
+pub(super) const RULE_SLOTS: usize = 5;
+
 /// Returns the slots that belong to no call.
 pub(super) fn rule_slots() -> impl Iterator<Item = usize> {
-    [Slot::SC_SLOT_SIFT, Slot::SC_SLOT_RULES, Slot::SC_SLOT_DROP_E, Slot::SC_SLOT_DROP_X]
-        .into_iter()
-        .map(|slot| slot.0 as usize)
+    let all: [Slot; RULE_SLOTS] = [
+        Slot::SC_SLOT_DISPATCH,
+        Slot::SC_SLOT_SIFT,
+        Slot::SC_SLOT_RULES,
+        Slot::SC_SLOT_DROP_E,
+        Slot::SC_SLOT_DROP_X,
+    ];
+    all.into_iter().map(|slot| slot.0 as usize)
 }
 
 /// Returns the number of `socketcall`, which only 32-bit tasks have.

@@ -175,6 +175,12 @@ pub fn run(
     let attached = Opened::new(&options)?.load_events(&selection)?.attach()?;
     for refused in attached.probe().refused() {
         tracing::warn!("this kernel refuses {}: its events are {}", refused.program, refused.consequence());
+        tracing::debug!("{}", refused.log);
+    }
+    let without = attached.probe().without_function();
+    if !without.is_empty() {
+        let calls = without.join(", ");
+        tracing::warn!("not recorded, as this kernel has no functions for them, or hides them: {calls}");
     }
     tracing::debug!("{} event programs loaded", attached.probe().programs());
     wanted.select(attached.probe())?;

@@ -1,6 +1,6 @@
 //! The environment's settings for recording in tests.
 //!
-//! `SCAPD_TEST_ATTACH` is the way to attach: `auto` (the default), `btf`, `tracepoint`. `SCAPD_TEST_PROBE=shared` uses
+//! `SCAPD_TEST_ATTACH` is the way to attach: `auto` (the default), `btf`, `tracepoint`, `function`. `SCAPD_TEST_PROBE=shared` uses
 //! one probe with every program for all tests of system calls, where loading is slow, as in emulation.
 
 use std::{

@@ -1,6 +1,6 @@
 //! The system calls of `include/syscalls.def`: stable codes, numbers on each architecture, 32-bit twins.
 
-use std::fmt;
+use std::{fmt, iter};
 
 use super::{Event, event_by_program};
 
@@ -116,6 +116,13 @@ impl Syscall {
             number.is_some_and(|number| CompatTwin::of(number).is_none()) || SocketCall::of(self).is_some()
         };
         Arch::NATIVE == Arch::X86_64 && self.number(Arch::X86_64).is_none() && compat()
+    }
+
+    /// Returns the names, without their prefixes, that the kernel's functions of this call may have.
+    pub fn functions(&self) -> impl Iterator<Item = &'static str> {
+        let others = FUNCTIONS.iter().filter(|(call, _)| *call == self.name).map(|(_, stem)| *stem);
+        let in_socketcall = SocketCall::of(self).map(|_| "socketcall");
+        iter::once(self.name).chain(others).chain(in_socketcall)
     }
 
     /// Returns the event that records its entry; `None` for a generic event.
@@ -234,7 +241,8 @@ macro_rules! syscalls {
     ($(SYSCALL($name:ident, $code:literal, $sampling:ident, $x86_64:tt, $i386:tt, $arm64:tt))*
      $(COMPAT_I386($number:literal, $twin:ident))*
      $(COMPAT_ONLY($only:ident, $with:ident))*
-     $(SOCKETCALL($socketcall:literal, $socket_name:ident))*) => {
+     $(SOCKETCALL($socketcall:literal, $socket_name:ident))*
+     $(FUNCTION($made:ident, $function:ident))*) => {
         /// Every system call, sorted by stable code.
         pub const SYSCALLS: &[Syscall] = &[$(Syscall {
             name: stringify!($name),
@@ -250,6 +258,8 @@ macro_rules! syscalls {
 
         const SOCKETCALLS: &[SocketCall] =
             &[$(SocketCall { number: $socketcall, name: stringify!($socket_name) }),*];
+
+        const FUNCTIONS: &[(&str, &str)] = &[$((stringify!($made), stringify!($function))),*];
     };
 }
 with_syscalls!(syscalls);
@@ -339,6 +349,18 @@ mod tests {
         let own = SYSCALLS.iter().filter(|call| call.is_here() && call.number(Arch::NATIVE).is_none());
         let names: Vec<_> = own.map(|call| call.name).collect();
         assert_eq!(names, ["bdflush", "ipc", "socketcall", "idle", "vm86"]);
+    }
+
+    #[test]
+    fn a_row_of_functions_names_a_call_and_another_function() {
+        for (index, (call, stem)) in FUNCTIONS.iter().enumerate() {
+            assert!(Syscall::by_name(call).is_some() && call != stem, "{call}");
+            assert!(!FUNCTIONS[index + 1..].contains(&(call, stem)), "{call}, {stem} twice");
+        }
+        let of = |name| Syscall::by_name(name).unwrap().functions().collect::<Vec<_>>();
+        assert_eq!(of("read"), ["read"]);
+        assert_eq!(of("umount2"), ["umount2", "umount"]);
+        assert_eq!(of("bind"), ["bind", "socketcall"]);
     }
 
     #[test]
