@@ -30,8 +30,8 @@ refused() {
 real_time=
 [ "$(uname -r | cut -d. -f1)" -lt 7 ] || real_time='chrt -f 1'
 
-# kernel_tests WAY [NAME...]: runs the tests of every program, or those with these names, attached in this way. They share a
-# probe: in emulation, loading one for each test would take most of the time.
+# kernel_tests WAY [NAME]: runs the tests of every program, or those with NAME in theirs, attached in this way. They share a probe,
+# unless $probe is `own`: in emulation, loading one for each test would take most of the time.
 kernel_tests() {
 	attach=$1
 	shift
@@ -106,7 +106,9 @@ if [ -x /bin/kernel ]; then
 	done
 	# What differs with functions is where programs are attached, not what they do. Each test with a probe of its own: to attach
 	# to all functions takes longer.
-	[ -z "$function" ] || probe=own kernel_tests function clone execve vfork openat sigreturn socketcall
+	for test in ${function:+clone_x execve_x vfork_x}; do
+		probe=own kernel_tests function "$test"
+	done
 fi
 # In a container, the ids in /proc differ from those in events.
 apart() { unshare -p -f --mount-proc scapd "$@"; }
