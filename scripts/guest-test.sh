@@ -104,11 +104,11 @@ if [ -x /bin/kernel ]; then
 	for attach in ${ways#auto }; do
 		kernel_tests "$attach"
 	done
-	# What differs with functions is where programs are attached, not what they do. Each test with a probe of its own: to attach
-	# to all functions takes longer.
-	for test in ${function:+clone_x execve_x vfork_x}; do
-		probe=own kernel_tests function "$test"
-	done
+	# What differs with functions is where programs are attached, not what they do, but for children. With a probe of its own: to
+	# attach to all functions takes minutes.
+	if [ -n "$function" ]; then
+		probe=own kernel_tests function clone_x
+	fi
 fi
 # In a container, the ids in /proc differ from those in events.
 apart() { unshare -p -f --mount-proc scapd "$@"; }
