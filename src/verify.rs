@@ -213,7 +213,7 @@ impl VerifyReport {
                     self.longer.push(longer);
                 }
             }
-            None if event.ty() == ledger::NOTIFICATION => {}
+            None if ledger::is_own(event.ty()) => {}
             None => self.in_section.events += 1,
         }
     }

@@ -158,7 +158,7 @@ impl Capture {
                 | Notice::Trigger(_)
                 | Notice::Longer(_),
             ) => return,
-            None => self.events += u64::from(event.ty() != ledger::NOTIFICATION),
+            None => self.events += u64::from(!ledger::is_own(event.ty())),
         }
         let Some((stream, number)) = marked(event) else { return };
         if tids.get(stream.thread) != Some(&event.tid()) {

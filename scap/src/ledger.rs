@@ -43,6 +43,7 @@ mod trigger;
 use std::fmt;
 
 use crate::{
+    container,
     events::{EventType, event},
     format::{EventBuilder, Value},
     select::Asked,
@@ -56,6 +57,12 @@ pub use trigger::{Trigger, TriggerKind};
 
 /// The type of a notice: `PPME_NOTIFICATION_E`.
 pub const NOTIFICATION: EventType = EventType(280);
+
+/// Returns whether the events of this type are the recorder's own and not the machine's: no balance counts them.
+pub const fn is_own(ty: EventType) -> bool {
+    ty.0 == NOTIFICATION.0 || container::is_event(ty)
+}
+
 /// The id of a notice of a gap.
 pub const GAP: &str = "scapd.gap";
 /// The id of the notice at a capture's end.

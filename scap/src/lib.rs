@@ -3,6 +3,8 @@
 
 #[macro_use]
 pub mod events;
+
+pub mod container;
 pub mod fields;
 pub mod filter;
 pub mod format;

@@ -32,8 +32,8 @@ use Column::{
 pub struct TopArgs {
     #[command(flatten)]
     source: SourceArgs,
-    /// Group calls by these: call, process, thread, exe, command, user, cgroup, container, file, folder, device, connection, peer,
-    /// port, error, signal, and fields of filters [default: call; with --waiting, process]
+    /// Group calls by these: call, process, thread, exe, command, user, cgroup, container, image, pod, namespace, file, folder,
+    /// device, connection, peer, port, error, signal, and fields of filters [default: call; with --waiting, process]
     #[arg(long, value_name = "KEY,...", value_parser = parse_keys)]
     by: Option<Keys>,
     /// Show what threads spent their time on: running, waiting for a CPU (with switch events in the capture), and in calls that

@@ -28,7 +28,7 @@ enum Get {
 use Get::{Field, Key, Own};
 
 /// The columns, and how they get their cells.
-const ROWS: [(Column, Get); 27] = [
+const ROWS: [(Column, Get); 31] = [
     own("num", Type::Int, "number of the event, as `scapd read` counts", |row, out| {
         out.int(count(row.moment.num))
     }),
@@ -52,7 +52,11 @@ const ROWS: [(Column, Get); 27] = [
         "id of the container; `host` for a process in none",
         Field("container.full_id"),
     ),
+    of("container_name", Type::Text, "name of the container", Field("container.name")),
+    of("image", Type::Text, "image of the container", Field("container.image")),
     of("pod", Type::Text, "uid of the Kubernetes pod that the container is in", Field("k8s.pod.uid")),
+    of("pod_name", Type::Text, "name of that pod", Field("k8s.pod.name")),
+    of("namespace", Type::Text, "namespace of that pod", Field("k8s.ns.name")),
     of("call", Type::Text, "system call; type of another event", Key("call")),
     of("category", Type::Text, "category of the event, such as file or net", Field("evt.category")),
     of("dir", Type::Text, "`>`: the start of a call; `<`: its end, or another event", Field("evt.dir")),

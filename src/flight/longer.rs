@@ -94,7 +94,7 @@ impl Longer {
                 open.first = ts;
             }
             block.event.frame(&mut open.bytes, block.cpu, flags);
-            kept += u64::from(!is_notice || ledger::parse(&block.event).is_none());
+            kept += u64::from(!ledger::is_own(block.event.ty()));
             late += u64::from(ts < *latest);
             *latest = ts.max(*latest);
         });

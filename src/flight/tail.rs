@@ -2,6 +2,7 @@
 
 use super::segment::Segment;
 use scap::{
+    container,
     format::{EventBlocks, Keep, ReadError, Reader, frame_event, write_state},
     ledger::{self, Longer, NOTIFICATION, Notice},
     model::Machine,
@@ -79,6 +80,9 @@ impl Tail {
         let mut blocks = Vec::new();
         // Writing to memory cannot fail.
         let _ = write_state(&mut blocks, &self.machine.write_state());
+        for known in self.machine.containers() {
+            frame_event(&mut blocks, 0, &container::event_of(&known.json, at));
+        }
         let longer = longer.map(Longer::text).unwrap_or_default();
         let notices = [
             (ledger::SELECTED, &self.selected),

@@ -32,7 +32,7 @@ const SCAPD: &[&[&str]] = &[
 const SCAP: &[&[&str]] = &[
     &["events", "hash"],
     &["format"],
-    &["redact", "select"],
+    &["container", "redact", "select"],
     &["ledger"],
     &["model"],
     &["replay"],

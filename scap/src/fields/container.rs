@@ -1,57 +1,159 @@
-//! Fields of the container that a process is in, as the names of its control groups tell. What only a runtime knows (the
-//! container's name, its image, labels) they do not.
+//! Fields of the container that a process is in: as the names of its control groups tell, and as a runtime has told in a
+//! container event. At a container event, they are those of the container that it tells of.
 //!
-//! Docker, containerd, CRI-O and Podman name a group by the 64 digits of the container's id, with a prefix of their own if
-//! systemd makes the groups. LXC uses the container's name. Kubernetes has a group for each pod above those of its containers.
-//! Sources: the documentation of their cgroup drivers (`cgroupfs` and `systemd`), and the kubelet's.
+//! Where sysdig's values differ:
+//!
+//! | field | sysdig 0.29 | here |
+//! | --- | --- | --- |
+//! | `container.type` | none before the runtime has told | by the name of the group |
+//! | `container.mount*` | the argument is a pattern | the argument is the path |
+//! | `k8s.pod.id` | of a label | of a label, or by the name of the group |
 
-use memchr::memmem;
+use std::borrow::Cow;
 
 use super::{
-    Type, Value,
+    Argument, Key, Type, Value,
     row::Row,
-    task::{JOINED, described, texts},
+    task::{JOINED, described},
 };
-use crate::replay::Moment;
+use crate::{
+    container::{self, Description, Kind, Mount},
+    replay::Moment,
+};
 
 pub(super) const ROWS: &[Row] = &[
     text("container.id", "the first 12 characters of the container's id; host for a process in none", |m| {
-        Some(Value::text(found(m)?.map_or(HOST, |container| &container.id[..container.id.len().min(SHORT)])))
+        Some(Value::text(place(m)?.map_or(HOST, |found| found.id)))
     }),
     text("container.full_id", "id of the container; host for a process in none", |m| {
-        Some(Value::text(found(m)?.map_or(HOST, |container| container.id)))
+        Some(Value::text(place(m)?.map_or(HOST, |found| found.full_id)))
+    }),
+    text("container.name", "name of the container, as its runtime told; host for a process in none", |m| {
+        match place(m)? {
+            None => Some(Value::text(HOST)),
+            Some(found) => told_text(&found.told?.name),
+        }
     }),
     text(
         "container.type",
         "what made the container: docker, containerd, cri-o, podman or lxc; host for a process in none",
-        |m| match found(m)? {
+        |m| match place(m)? {
             None => Some(Value::text(HOST)),
-            Some(container) => container.kind.map(|kind| Value::text(kind.as_bytes())),
+            Some(found) => found.kind.map(|kind| Value::text(kind.name().as_bytes())),
         },
     ),
-    text("k8s.pod.uid", "uid of the Kubernetes pod that the container is in", |m| {
-        let uid = paths(&described(m)?.cgroups).find_map(pod)?;
-        Some(Value::Text(
-            uid.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte }).collect::<Vec<_>>().into(),
-        ))
+    text("container.image", "image of the container, as it was asked for", |m| told_text(&told(m)?.image)),
+    text("container.image.id", "id of that image", |m| told_text(&told(m)?.image_id)),
+    text("container.image.repository", "name of that image without tag and digest", |m| {
+        told_text(&told(m)?.image_repository)
+    }),
+    text("container.image.tag", "tag of that image", |m| told_text(&told(m)?.image_tag)),
+    text("container.image.digest", "digest of that image in its registry", |m| {
+        told_text(&told(m)?.image_digest)
+    }),
+    Row::one(
+        "container.privileged",
+        Type::Bool,
+        "whether the container has all rights of the machine",
+        |m| {
+            let told = told(m).filter(|told| told.kind.is_some_and(Kind::tells_privileges))?;
+            Some(Value::Bool(told.is_privileged))
+        },
+    )
+    .cost(JOINED),
+    keyed(
+        "container.label",
+        Argument::Key,
+        "label of the container, as container.label[maintainer]",
+        |m, key| told(m)?.label(&key_text(key)?).map(owned),
+    ),
+    text("container.labels", "all labels of the container, as name:value", |m| {
+        Some(owned(&labels(told(m)?, |_| true)))
+    }),
+    text(
+        "container.mounts",
+        "all mounts of the container, as source:destination:options:writable:propagation",
+        |m| {
+            let all = told(m)?.mounts.iter().map(mount_text).collect::<Vec<_>>();
+            Some(owned(&all.join(",")))
+        },
+    ),
+    keyed("container.mount", Argument::Key, "a mount, by its number or its source", |m, key| {
+        Some(owned(&mount_text(mount(m, key, |mount| &mount.source)?)))
+    }),
+    keyed(
+        "container.mount.source",
+        Argument::Key,
+        "source of a mount, by its number or its destination",
+        |m, key| Some(owned(&mount(m, key, |mount| &mount.destination)?.source)),
+    ),
+    keyed(
+        "container.mount.dest",
+        Argument::Key,
+        "destination of a mount, by its number or its source",
+        |m, key| Some(owned(&mount(m, key, |mount| &mount.source)?.destination)),
+    ),
+    keyed(
+        "container.mount.mode",
+        Argument::Key,
+        "options of a mount, by its number or its source",
+        |m, key| Some(owned(&mount(m, key, |mount| &mount.source)?.mode)),
+    ),
+    keyed(
+        "container.mount.rdwr",
+        Argument::Key,
+        "true if a mount can be written, by its number or its source",
+        |m, key| Some(Value::text(truth(mount(m, key, |mount| &mount.source)?.is_writable).as_bytes())),
+    ),
+    keyed(
+        "container.mount.propagation",
+        Argument::Key,
+        "how further mounts propagate, by number or source",
+        |m, key| Some(owned(&mount(m, key, |mount| &mount.source)?.propagation)),
+    ),
+    text(
+        "container.healthcheck",
+        "command that looks whether the container is well; NONE without one",
+        |m| probe(m, 0),
+    ),
+    text(
+        "container.liveness_probe",
+        "command of Kubernetes that looks whether it lives; NONE without one",
+        |m| probe(m, 1),
+    ),
+    text(
+        "container.readiness_probe",
+        "command of Kubernetes that looks whether it is ready; NONE without one",
+        |m| probe(m, 2),
+    ),
+    text("k8s.pod.uid", "uid of the Kubernetes pod that the container is in", pod_uid),
+    text("k8s.pod.id", "the same, by its older name", pod_uid),
+    text("k8s.pod.name", "name of that pod, as the runtime told", |m| kubernetes(m, "pod.name")),
+    text("k8s.ns.name", "namespace of that pod", |m| kubernetes(m, "pod.namespace")),
+    text("k8s.pod.sandbox_id", "the first 12 characters of the id of the pod's sandbox", |m| {
+        sandbox(m).map(|id| owned(id.get(..12).unwrap_or(id)))
+    }),
+    text("k8s.pod.full_sandbox_id", "id of the pod's sandbox", |m| sandbox(m).map(owned)),
+    keyed("k8s.pod.label", Argument::Key, "label of that pod, as k8s.pod.label[app]", |m, key| {
+        pod(m)?.label(&key_text(key)?).map(owned)
+    }),
+    text("k8s.pod.labels", "all labels of that pod, without those of Kubernetes itself", |m| {
+        let is_own = |name: &str| !name.starts_with("annotation.") && !name.starts_with(KUBERNETES);
+        Some(owned(&labels(pod(m)?, is_own)))
     }),
 ];
 
 /// What is said of a process that is in no container.
 const HOST: &[u8] = b"host";
+/// The labels that Kubernetes gives to containers.
+const KUBERNETES: &str = "io.kubernetes.";
 
-/// How many characters of an id people use.
-const SHORT: usize = 12;
-
-/// The length of an id.
-const ID: usize = 64;
-
-/// A container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Container<'a> {
+/// The container of the current event.
+struct Place<'a> {
     id: &'a [u8],
-    /// What made it, if that is known.
-    kind: Option<&'static str>,
+    full_id: &'a [u8],
+    kind: Option<Kind>,
+    told: Option<&'a Description>,
 }
 
 const fn text(
@@ -62,160 +164,112 @@ const fn text(
     Row::one(name, Type::Text, about, get).cost(JOINED)
 }
 
-/// Returns the container of the current process; `None` if its control groups are not known.
-fn found<'a>(m: &'a Moment<'a>) -> Option<Option<Container<'a>>> {
-    let cgroups = &described(m)?.cgroups;
-    (!cgroups.is_empty()).then(|| paths(cgroups).find_map(container))
+const fn keyed(
+    name: &'static str,
+    argument: Argument,
+    about: &'static str,
+    get: for<'a> fn(&'a Moment<'a>, Option<&Key>) -> Option<Value<'a>>,
+) -> Row {
+    Row::keyed(name, Type::Text, argument, about, get).cost(JOINED)
 }
 
-/// Returns the paths of control groups.
-fn paths(cgroups: &[u8]) -> impl Iterator<Item = &[u8]> {
-    texts(cgroups).filter_map(|entry| Some(&entry[entry.iter().position(|byte| *byte == b'=')? + 1..]))
-}
-
-/// Returns the innermost container of a path.
-fn container(path: &[u8]) -> Option<Container<'_>> {
-    let names: Vec<_> = path.split(|byte| matches!(byte, b'/' | b':')).collect();
-    (0..names.len()).rev().find_map(|i| of_name(names[i], i.checked_sub(1).map_or(&b""[..], |i| names[i])))
-}
-
-/// Returns the container that has a group of this name, in a group that is called `above`.
-fn of_name<'a>(name: &'a [u8], above: &[u8]) -> Option<Container<'a>> {
-    // Their monitors (crio-conmon-, libpod-conmon-, lxc.monitor.) are outside.
-    const PREFIXES: [(&[u8], &str); 6] = [
-        (b"docker-", "docker"),
-        (b"cri-containerd-", "containerd"),
-        (b"nerdctl-", "containerd"),
-        (b"crio-", "cri-o"),
-        (b"libpod-", "podman"),
-        (b"", ""),
-    ];
-    let lxc =
-        name.strip_prefix(b"lxc.payload.").or((above == b"lxc" || above == b"lxc.payload").then_some(name));
-    if let Some(id) = lxc.filter(|id| !id.is_empty()) {
-        return Some(Container { id, kind: Some("lxc") });
+/// Returns the container of the current process, or that of which the event tells. The outer `None` is that nothing is known,
+/// the inner one that it is in none.
+fn place<'a>(m: &'a Moment<'a>) -> Option<Option<Place<'a>>> {
+    if let Some(told) = m.machine.told_container() {
+        let full_id = if told.full_id.is_empty() { &told.id } else { &told.full_id };
+        let (id, full_id) = (told.id.as_bytes(), full_id.as_bytes());
+        return Some(Some(Place { id, full_id, kind: told.kind, told: Some(told) }));
     }
-    let name = name.strip_suffix(b".scope").unwrap_or(name);
-    PREFIXES.iter().find_map(|(prefix, kind)| {
-        let id = name.strip_prefix(*prefix).filter(|id| is_id(id))?;
-        let kind = if kind.is_empty() { kind_by(above) } else { Some(*kind) };
-        Some(Container { id, kind })
+    let cgroups = &described(m)?.cgroups;
+    if cgroups.is_empty() {
+        return None;
+    }
+    Some(container::in_groups(cgroups).map(|found| {
+        let told = m.machine.container(found.short_id());
+        let kind = told.and_then(|told| told.kind).or(found.kind);
+        Place { id: found.short_id(), full_id: found.id, kind, told }
+    }))
+}
+
+/// Returns what a runtime has told of the current container.
+fn told<'a>(m: &'a Moment<'a>) -> Option<&'a Description> {
+    place(m)??.told
+}
+
+/// Returns a text that a runtime has told, if it is not empty.
+fn told_text(text: &str) -> Option<Value<'_>> {
+    Some(Value::text(text.as_bytes())).filter(|_| !text.is_empty())
+}
+
+fn owned<'a>(text: &str) -> Value<'a> {
+    Value::Text(text.as_bytes().to_vec().into())
+}
+
+fn key_text(key: Option<&Key>) -> Option<Cow<'_, str>> {
+    Some(match key? {
+        Key::Index(number) => number.to_string().into(),
+        Key::Name(name) => (&**name).into(),
     })
 }
 
-fn is_id(text: &[u8]) -> bool {
-    text.len() == ID && text.iter().all(u8::is_ascii_hexdigit)
+const fn truth(is: bool) -> &'static str {
+    if is { "true" } else { "false" }
 }
 
-/// Returns what made a container whose group is called by its id alone, by the group above it.
-fn kind_by(above: &[u8]) -> Option<&'static str> {
-    match above {
-        b"docker" => Some("docker"),
-        b"cri-containerd" => Some("containerd"),
-        b"crio" => Some("cri-o"),
-        _ => pod_of_name(above).map(|_| "containerd"),
+fn labels(of: &Description, is_wanted: impl Fn(&str) -> bool) -> String {
+    let wanted = of.labels.iter().filter(|(name, _)| is_wanted(name));
+    let texts = wanted.map(|(name, value)| match value.is_empty() {
+        true => name.to_string(),
+        false => format!("{name}:{value}"),
+    });
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the mount with a number, or that of which a path is this one.
+fn mount<'a>(m: &'a Moment<'a>, key: Option<&Key>, path: impl Fn(&Mount) -> &str) -> Option<&'a Mount> {
+    let mounts = &told(m)?.mounts;
+    match key? {
+        Key::Index(number) => mounts.get(*number as usize),
+        Key::Name(name) => mounts.iter().find(|mount| path(mount) == &**name),
     }
 }
 
-/// Returns the uid of the pod of a path.
-fn pod(path: &[u8]) -> Option<&[u8]> {
-    path.split(|byte| matches!(byte, b'/' | b':')).find_map(pod_of_name)
+fn mount_text(mount: &Mount) -> String {
+    let Mount { source, destination, mode, is_writable, propagation } = mount;
+    format!("{source}:{destination}:{mode}:{}:{propagation}", truth(*is_writable))
 }
 
-/// Returns the uid of the pod that has a group of this name: `pod<uid>`, or `kubepods-burstable-pod<uid>.slice`.
-fn pod_of_name(name: &[u8]) -> Option<&[u8]> {
-    const POD: &[u8] = b"-pod";
-    let uid = match name.strip_suffix(b".slice") {
-        Some(slice) => {
-            &slice[memmem::rfind(slice, POD).filter(|_| slice.starts_with(b"kube"))? + POD.len()..]
-        }
-        None => name.strip_prefix(b"pod")?,
-    };
-    // Those that a file defines have 32 digits.
-    let is_uid = uid.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'_'));
-    (is_uid && matches!(uid.len(), 32 | 36)).then_some(uid)
+fn probe<'a>(m: &'a Moment<'a>, number: usize) -> Option<Value<'a>> {
+    let probe = &told(m)?.probes[number];
+    Some(told_text(probe).unwrap_or(Value::text(b"NONE")))
+}
+
+fn kubernetes<'a>(m: &'a Moment<'a>, label: &str) -> Option<Value<'a>> {
+    told(m)?.label(&format!("{KUBERNETES}{label}")).map(owned)
+}
+
+fn pod_uid<'a>(m: &'a Moment<'a>) -> Option<Value<'a>> {
+    kubernetes(m, "pod.uid").or_else(|| {
+        let uid = container::pod_in_groups(&described(m)?.cgroups)?;
+        let uid = uid.iter().map(|byte| if *byte == b'_' { b'-' } else { *byte });
+        Some(Value::Text(uid.collect::<Vec<_>>().into()))
+    })
+}
+
+/// Returns the id of the sandbox of the current pod.
+fn sandbox<'a>(m: &'a Moment<'a>) -> Option<&'a str> {
+    let told = told(m)?;
+    let is_sandbox = told.label("io.kubernetes.cri.container-type") == Some("sandbox");
+    told.label("io.kubernetes.sandbox.id").or_else(|| is_sandbox.then_some(&*told.full_id))
+}
+
+/// Returns what the runtime has told of the sandbox of the current pod, which has the pod's labels.
+fn pod<'a>(m: &'a Moment<'a>) -> Option<&'a Description> {
+    let id = sandbox(m)?;
+    m.machine.container(id.get(..12).unwrap_or(id).as_bytes())
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::fields::fixture::{Capture, state};
-
-    const A: &str = "aaaaaaaaaaaabbbbbbbbbbbbccccccccccccddddddddddddeeeeeeeeeeee0123";
-    const UID: &str = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0";
-
-    /// Asserts what a process in a group is in: the kind of its container, whose id is `A`, and its pod.
-    #[track_caller]
-    fn assert_in(path: &str, kind: &str, pod: &str) {
-        let mut state = state();
-        state.threads[3].cgroups = format!("cpuset=/\0memory={path}\0").into();
-        let (id, full) = if kind == "host" { ("host", "host") } else { (&A[..12], A) };
-        Capture::of(&state).call(70).has(&[
-            ("container.id", id),
-            ("container.full_id", full),
-            ("container.type", kind),
-            ("k8s.pod.uid", pod),
-        ]);
-    }
-
-    #[test]
-    fn the_names_of_all_runtimes_are_known() {
-        let uid = UID.replace('-', "_");
-        for (path, kind) in [
-            (format!("/docker/{A}"), "docker"),
-            (format!("/system.slice/docker-{A}.scope"), "docker"),
-            (
-                format!("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-{A}.scope/init"),
-                "docker",
-            ),
-            (format!("/system.slice/nerdctl-{A}.scope"), "containerd"),
-            (format!("/default/{A}"), "-"),
-            (format!("/machine.slice/libpod-{A}.scope/container"), "podman"),
-            (format!("/libpod_parent/libpod-{A}"), "podman"),
-            ("/system.slice/ssh.service".to_owned(), "host"),
-            (format!("/machine.slice/libpod-conmon-{A}.scope"), "host"),
-            (format!("/system.slice/crio-conmon-{A}.scope"), "host"),
-            (format!("/docker/{}", &A[1..]), "host"),
-            ("/lxc.monitor.web".to_owned(), "host"),
-        ] {
-            assert_in(&path, kind, "-");
-        }
-        for (path, kind) in [
-            (format!("/kubepods/besteffort/pod{UID}/{A}"), "containerd"),
-            (format!("/kubepods.slice/kubepods-pod{uid}.slice/cri-containerd-{A}.scope"), "containerd"),
-            (
-                format!(
-                    "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{uid}.slice/crio-{A}.scope"
-                ),
-                "cri-o",
-            ),
-            (
-                format!(
-                    "/system.slice/containerd.service/kubepods-burstable-pod{uid}.slice:cri-containerd:{A}"
-                ),
-                "containerd",
-            ),
-            // One of Docker within a pod.
-            (format!("/kubepods/pod{UID}/{}/docker/{A}", A.replace('a', "f")), "docker"),
-            (format!("/kubepods/burstable/pod{UID}"), "host"),
-        ] {
-            assert_in(&path, kind, UID);
-        }
-    }
-
-    #[test]
-    fn containers_of_lxc_have_names() {
-        for path in ["/lxc/web", "/lxc.payload/web/system.slice", "/lxc.payload.web/init.scope"] {
-            let mut state = state();
-            state.threads[3].cgroups = format!("memory={path}\0").into();
-            let web = [("container.id", "web"), ("container.full_id", "web"), ("container.type", "lxc")];
-            Capture::of(&state).call(70).has(&web);
-        }
-    }
-
-    #[test]
-    fn without_groups_nothing_is_known() {
-        let mut state = state();
-        state.threads[3].cgroups = Vec::new();
-        Capture::of(&state).call(70).has(&[("container.id", "-"), ("container.type", "-")]);
-    }
-}
+#[path = "container_tests.rs"]
+mod tests;

@@ -363,7 +363,7 @@ mod tests {
             "Process 1, Process 2"
         );
         assert_eq!(shown("thread.cgroup.cpu = /a or proc.tty != 0"), "Process 1 or Process 2");
-        assert_eq!(shown("container.id != host or k8s.pod.uid exists"), "Process 1 or Process 2");
+        assert_eq!(shown("container.id != host or container.full_id exists"), "Process 1 or Process 2");
         assert_eq!(shown("basename(proc.exepath) = val(proc.exe)"), "Process 1");
         // The same test is one, its negation another.
         let both = "(proc.sid = 1 or proc.pid = 2) and (not proc.sid = 1 or proc.pid = 3)";

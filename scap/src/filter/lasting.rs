@@ -16,7 +16,7 @@ use crate::{
 const MAX: usize = 64;
 
 /// The fields whose values change with nothing else, and are the same for all threads of a process.
-const LASTING: [&str; 24] = [
+const LASTING: [&str; 22] = [
     "proc.exe",
     "proc.exepath",
     "proc.args",
@@ -38,8 +38,6 @@ const LASTING: [&str; 24] = [
     "thread.cgroup",
     "container.id",
     "container.full_id",
-    "container.type",
-    "k8s.pod.uid",
     "user.loginuid",
 ];
 

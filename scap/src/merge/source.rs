@@ -5,7 +5,7 @@ use std::{collections::HashSet, io::Read};
 use super::survey::{SectionSurvey, Survey, has_call};
 use crate::{
     format::{EventView, FOR_NAMES, Joiner, Keep, MachineState, ReadError, Reader},
-    ledger::{self, Losses, NOTIFICATION, Notice, Verdict},
+    ledger::{self, Losses, Notice, Verdict},
     model::Machine,
     select::Judge,
 };
@@ -186,7 +186,7 @@ impl<R: Read> Source<R> {
         if let Ok(event) = EventView::parse_joined(&head.joined, false) {
             self.machine.apply(&event);
             self.machine.settle();
-            is_event = event.ty() != NOTIFICATION;
+            is_event = !ledger::is_own(event.ty());
             self.part.written += u64::from(is_event);
             if has_call(&event) {
                 self.tids.insert(event.tid());

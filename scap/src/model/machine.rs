@@ -1,6 +1,7 @@
 //! The machine at an event's time, and what can be asked about it.
 
 use super::{
+    containers::Containers,
     fds::OpenFd,
     info::{CpuTime, ProcessInfo, ThreadInfo},
     pairing::{Call, Pairing},
@@ -10,9 +11,12 @@ use super::{
     tasks::Tasks,
     users::Accounts,
 };
-use crate::format::{
-    EventView,
-    state::{Group, Interface, MachineInfo, User},
+use crate::{
+    container::Description,
+    format::{
+        EventView,
+        state::{Group, Interface, MachineInfo, User},
+    },
 };
 
 /// The `dirfd` value that stands for the working directory.
@@ -42,6 +46,7 @@ pub(crate) enum Ended {
 pub struct Machine {
     pub(super) tasks: Tasks,
     pub(super) accounts: Accounts,
+    pub(super) containers: Containers,
     pub(super) ended: Option<Ended>,
     pub(super) pairing: Pairing,
     /// Requests of io_uring.
@@ -84,6 +89,7 @@ impl Machine {
         let interfaces = self.interfaces.iter().map(|i| size_of::<Interface>() + i.name.capacity());
         self.tasks.memory()
             + self.accounts.memory()
+            + self.containers.memory()
             + self.pairing.memory()
             + self.requests.memory()
             + self.requests.values().map(Request::memory).sum::<u64>()
@@ -290,6 +296,22 @@ impl Machine {
     /// Returns a group.
     pub fn group(&self, gid: u32) -> Option<&Group> {
         self.accounts.group(gid)
+    }
+
+    /// Returns what a runtime has told of a container, given the id by which readers know it.
+    pub fn container(&self, short_id: &[u8]) -> Option<&Description> {
+        self.containers.get(short_id)
+    }
+
+    /// Returns the container that the last event told of.
+    pub fn told_container(&self) -> Option<&Description> {
+        self.containers.last()
+    }
+
+    /// Returns what runtimes have told of containers, in the order of their ids. The format's state has no place for it, so
+    /// a capture that begins with [the state](Machine::write_state) has it as events.
+    pub fn containers(&self) -> Vec<&Description> {
+        self.containers.all()
     }
 
     /// Makes a path of `event` absolute: relative to `dirfd` if given, otherwise to the working directory. Returns

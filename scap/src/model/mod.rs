@@ -21,6 +21,7 @@
 
 mod ancestry;
 mod apply;
+mod containers;
 mod control;
 mod describe;
 mod endpoints;

@@ -136,6 +136,11 @@ impl Tasks {
         }
     }
 
+    /// Returns the control groups of all processes.
+    pub fn cgroups(&self) -> impl Iterator<Item = &[u8]> {
+        self.processes.values().filter_map(|process| Some(&*process.info.as_ref()?.cgroups))
+    }
+
     /// The memory that all of this takes, in bytes.
     pub fn memory(&self) -> u64 {
         let of_thread = |thread: &Thread| {

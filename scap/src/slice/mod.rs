@@ -16,9 +16,10 @@ mod tests;
 use std::collections::HashMap;
 
 use crate::{
+    container,
     events::Effect,
     format::{EventView, FOR_NAMES, Keep, MachineState, write_state},
-    ledger::{self, NOTIFICATION, Notice, SliceNote, Verdict},
+    ledger::{self, Notice, SliceNote, Verdict},
     model::Machine,
     replay::Moment,
 };
@@ -131,7 +132,7 @@ impl Slice {
         self.offset = captured.offset;
         let Some(mut section) = self.section.take() else { return };
         section.last = section.last.max(moment.raw.ts());
-        section.events += u64::from(moment.raw.ty() != NOTIFICATION);
+        section.events += u64::from(!ledger::is_own(moment.raw.ty()));
         match ledger::parse(&moment.raw) {
             Some(notice) => self.notice(&mut section, &notice, moment, is_wanted),
             None => self.plain(&mut section, moment, is_wanted),
@@ -204,6 +205,13 @@ impl Slice {
         let mut items: Vec<_> =
             entered.into_iter().map(|(tid, item)| (item, Some(tid))).chain(notices).collect();
         items.sort_by_key(|(item, _)| item.num);
+        let began = items.first().map_or(section.last, |(first, _)| first.ts);
+        for known in machine.containers() {
+            let event = container::event_of(&known.json, began);
+            if let Ok(event) = EventView::parse(&event, true) {
+                section.queue.push(Item::of(&event, 0, FOR_NAMES), Fate::Notice);
+            }
+        }
         for (item, entered) in items {
             match entered {
                 Some(tid) => section.queue.enter(tid, item, Fate::Open),
@@ -294,7 +302,7 @@ impl Slice {
 
 impl Written {
     fn put(&mut self, item: Item, out: &mut Vec<u8>, wanted: &mut u64) {
-        self.events += u64::from(!item.is_notice);
+        self.events += u64::from(!item.is_own);
         self.late += u64::from(item.ts < self.latest);
         self.latest = self.latest.max(item.ts);
         *wanted += u64::from(item.is_wanted);

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use crate::{
     events::Source,
     format::{EventView, FOR_NAMES},
-    ledger::NOTIFICATION,
+    ledger,
     replay::Moment,
 };
 
@@ -22,7 +22,8 @@ pub(super) struct Item {
     pub num: u64,
     pub ts: u64,
     pub is_wanted: bool,
-    pub is_notice: bool,
+    /// It is [the recorder's own](ledger::is_own).
+    pub is_own: bool,
     /// The enter event of a clone.
     pub begins_clone: bool,
     pub block: Vec<u8>,
@@ -39,8 +40,8 @@ impl Item {
     pub fn of(event: &EventView<'_>, cpu: u16, flags: u32) -> Item {
         let mut block = Vec::new();
         event.frame(&mut block, cpu, flags);
-        let is_notice = event.ty() == NOTIFICATION;
-        Item { num: 0, ts: event.ts(), is_wanted: false, is_notice, begins_clone: false, block }
+        let is_own = ledger::is_own(event.ty());
+        Item { num: 0, ts: event.ts(), is_wanted: false, is_own, begins_clone: false, block }
     }
 }
 

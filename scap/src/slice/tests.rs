@@ -6,10 +6,11 @@ use super::*;
 use crate::{
     events::{EVENTS, Effect, Event, ParamType},
     format::{
-        Reader, Value, frame_event,
+        EventBuilder, Reader, Value, frame_event,
         state::{Fd, FdKind, FdList, L4Proto, MachineInfo, NamedFd, Thread},
         strategies::{self, Owned},
     },
+    ledger::NOTIFICATION,
     model::OpenFd,
     replay::{Position, Replay},
 };
@@ -399,5 +400,40 @@ proptest! {
         prop_assert_eq!(extended(&bytes).len(), pairs.len());
         let sliced = slice(&bytes, |moment| moment.raw.extension().is_some());
         prop_assert_eq!(extended(&sliced), extended(&bytes));
+    }
+}
+
+#[test]
+fn a_slice_begins_with_what_was_told_of_containers() {
+    let mut source = Vec::new();
+    write_state(&mut source, &state()).unwrap();
+    let told = r#"{"container":{"id":"aaaaaaaaaaaa","type":0,"name":"web"}}"#;
+    // It changes nothing.
+    let row = EVENTS.iter().rfind(|row| row.name == "getcwd").unwrap();
+    let call = |ts| EventBuilder::new(row, ts, TIDS).build_short().unwrap();
+    for event in [container::event_of(told, 90), call(100), call(110)] {
+        frame_event(&mut source, 0, &event);
+    }
+    let mut nth = 0;
+    let first = slice(&source, |_| {
+        nth += 1;
+        nth == 3
+    });
+    let mut nth = 0;
+    // Once more: it is there for names, as in the first slice.
+    let second = slice(&first, |_| {
+        nth += 1;
+        nth == 1
+    });
+    for sliced in [&first, &second] {
+        let mut reader = Reader::new(&sliced[..]).unwrap().keep(Keep::All);
+        let mut replay = Replay::new(&mut reader, Keep::All, Position::default());
+        let moment = replay.next().unwrap().unwrap();
+        assert_eq!(moment.captured.flags & FOR_NAMES, FOR_NAMES);
+        let name = moment.machine.told_container().map(|told| told.name.to_string());
+        assert_eq!((name.as_deref(), moment.raw.ts()), (Some("web"), 110));
+        let moment = replay.next().unwrap().unwrap();
+        assert!(moment.machine.container(b"aaaaaaaaaaaa").is_some());
+        assert_eq!((moment.raw.ts(), moment.machine.told_container().is_none()), (110, true));
     }
 }

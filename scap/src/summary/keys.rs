@@ -63,6 +63,13 @@ pub static NAMED_KEYS: &[NamedKey] = &[
         "container: the first 12 characters of its id; host for a process in none",
         &[("container", &[("container.id", "")])],
     ),
+    calls("image", "image of the container", &[("image", &[("container.image", "")])]),
+    calls(
+        "pod",
+        "Kubernetes pod: its name, or its uid",
+        &[("pod", &[("k8s.pod.name", ""), ("k8s.pod.uid", "")])],
+    ),
+    calls("namespace", "namespace of that pod", &[("namespace", &[("k8s.ns.name", "")])]),
     calls("file", "path of the file or directory that the call is about", &[("file", FILE)]),
     calls(
         "folder",

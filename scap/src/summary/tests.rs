@@ -2,7 +2,8 @@
 
 use super::{Column, Keys, Top, Totals, sort};
 use crate::{
-    fields::fixture::{Capture, OK},
+    container,
+    fields::fixture::{Capture, OK, state},
     format::{Keep, Reader, Value as Param},
     replay::{Position, Replay},
 };
@@ -221,6 +222,20 @@ fn signals_are_counted_instead_of_calls() {
 fn a_container_is_known_by_the_groups() {
     let mut capture = Capture::new();
     check(capture.call(60), "container", counts, &["host | 1 0 0"]);
+}
+
+#[test]
+fn a_container_has_an_image_and_a_pod() {
+    let id = "a".repeat(64);
+    let mut state = state();
+    state.threads[3].cgroups = format!("memory=/docker/{id}\0").into();
+    let mut capture = Capture::of(&state);
+    let told = r#"{"id":"aaaaaaaaaaaa","image":"web:1","labels":{"io.kubernetes.pod.name":"shop",
+        "io.kubernetes.pod.namespace":"store"}}"#;
+    let event = container::event_of(told, capture.ts);
+    capture.add(&event).call(70);
+    let keys = "container, image, pod, namespace";
+    check(&capture, keys, counts, &["aaaaaaaaaaaa web:1 shop store | 1 0 0"]);
 }
 
 #[test]

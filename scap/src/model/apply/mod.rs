@@ -14,6 +14,7 @@ use super::{
     pairing::Call,
 };
 use crate::{
+    container,
     events::{EVENTS, EXTENSIONS, Effect, Event, EventType, Extends, event, rows},
     format::{EventView, state::NamedFd},
     ledger::{self, Notice},
@@ -42,6 +43,7 @@ impl Machine {
         let call = self.pair(event);
         self.latency = call.map(|call| event.ts().saturating_sub(call.entered));
         (self.ran, self.used, self.request_fd) = (None, None, None);
+        self.containers.forget_last();
         let Some(row) = event.info().filter(|_| !is_quiet(event)) else { return };
         self.changed = match row.effect() {
             Some(effect) if row.takes_effect() => {
@@ -134,6 +136,7 @@ impl Apply<'_> {
             }
             Effect::IoUringComplete => return self.io_uring_completed(),
             Effect::Notice => return self.notified(),
+            Effect::Container => return self.container_told(),
             Effect::Drop => self.gap(),
             // The rest changes something if the call succeeded.
             _ if self.args.result().is_some_and(|result| result < 0) => return false,
@@ -248,6 +251,7 @@ impl Apply<'_> {
             | Effect::IoUringSubmit
             | Effect::IoUringComplete
             | Effect::AnonymousFd
+            | Effect::Container
             | Effect::Notice
             | Effect::Drop => {}
         }
@@ -257,8 +261,14 @@ impl Apply<'_> {
         self.machine.absolute(self.args.event, None, path)
     }
 
-    /// Handles a notice of the recorder. Where that of a gap says that only events without an effect are missing, the
-    /// state is as before.
+    /// Returns whether it tells of a container.
+    fn container_told(&mut self) -> bool {
+        let Some(description) = container::told_by(self.args.event) else { return false };
+        let Machine { containers, tasks, .. } = &mut *self.machine;
+        containers.add(description, || tasks.cgroups());
+        true
+    }
+
     fn usage_told(&mut self, effect: Effect) {
         match effect {
             Effect::Switch => self.switched(),
@@ -267,7 +277,8 @@ impl Apply<'_> {
         }
     }
 
-    /// Returns whether it changes what other events refer to.
+    /// Handles a notice of the recorder. Where that of a gap says that only events without an effect are missing, the
+    /// state is as before. Returns whether it changes what other events refer to.
     fn notified(&mut self) -> bool {
         // A generic event may have been that of a call with an effect.
         let is_harmless =
