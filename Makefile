@@ -119,6 +119,13 @@ setup-ship: ## install a server of S3's protocol, from crates.io, and DuckDB, fr
 test-ship: build setup-ship ## ship captures to a server that is killed meanwhile, and compare what arrives (as root)
 	scripts/test-ship.sh $(SCAPD)
 
+.PHONY: setup-containers test-containers
+setup-containers: ## fetch Debian's podman into ~/.cache/scapd
+	scripts/setup-containers.sh
+
+test-containers: build setup-containers ## record containers of podman: their names, also if it hangs (as root)
+	scripts/test-containers.sh $(SCAPD)
+
 .PHONY: setup-browser test-report
 setup-browser: ## fetch Debian's chromium and its driver into ~/.cache/scapd
 	scripts/setup-browser.sh

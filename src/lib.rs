@@ -10,6 +10,7 @@ pub mod choice;
 pub mod cli;
 mod clocks;
 pub mod confine;
+pub mod containers;
 pub mod daemon;
 pub mod escape;
 pub mod exit;

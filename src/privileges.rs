@@ -22,6 +22,9 @@ const SYS_ADMIN: u32 = 21;
 /// system): root expects a program to be able to write to any directory and to kill the processes that it has started.
 const FILES: u64 = 1 | 1 << 1 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 24;
 
+/// CAP_DAC_OVERRIDE: to write to a file, such as a socket, is more than CAP_DAC_READ_SEARCH allows.
+const DAC_OVERRIDE: u64 = 1 << 1;
+
 const NEEDED: [Capability; 4] = [
     Capability { name: "CAP_BPF", reason: "to load programs", essential: true, bit: 39 },
     Capability {
@@ -74,6 +77,8 @@ pub enum Kept {
     Recording,
     /// Manage files wherever root may.
     Files,
+    /// Connect to the sockets of other users.
+    Sockets,
     /// Nothing that needs a capability.
     Nothing,
 }
@@ -109,6 +114,7 @@ fn kept(what: Kept, permitted: u64, tracefs: bool) -> u64 {
         Kept::Recording => recording | counting,
         Kept::Foreground => recording | counting | FILES,
         Kept::Files => FILES | bit("CAP_DAC_READ_SEARCH"),
+        Kept::Sockets => DAC_OVERRIDE,
         Kept::Nothing => 0,
     }
 }

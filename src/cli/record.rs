@@ -15,6 +15,7 @@ use super::{
 use crate::{
     choice::Choice,
     confine::Confinement,
+    containers::Socket,
     daemon::config::Wanted,
     output::Series,
     probe::{Attach, Directions, DynamicSnaplen, Ports, ProbeOptions, SampleRatio},
@@ -113,6 +114,14 @@ pub struct RecordArgs {
     /// parameters of other events
     #[arg(long)]
     no_extensions: bool,
+    /// Do not ask container runtimes for the names of containers
+    #[arg(long)]
+    no_containers: bool,
+    /// Ask the container runtime at this socket instead of the usual ones; may be repeated. It speaks Docker's API
+    /// (docker:PATH, podman:PATH) or that of Kubernetes (cri:PATH); a path that has docker, podman, containerd or crio in it
+    /// says so itself
+    #[arg(long, value_name = "[API:]PATH", conflicts_with = "no_containers")]
+    container_socket: Vec<Socket>,
     /// Drop the exit events of failed calls; their enter events stay (see --events)
     #[arg(long)]
     drop_failed: bool,
@@ -284,6 +293,7 @@ impl From<RecordArgs> for record::Config {
             command: args.run,
             command_ignores: Vec::new(),
             all: args.all,
+            containers: (!args.no_containers).then_some(args.container_socket),
             include_self: args.include_self,
             limit: args.count,
             duration: args.duration,

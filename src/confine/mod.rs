@@ -43,6 +43,8 @@ pub enum Task {
     },
     /// Talks to other processes and writes no files.
     Talking,
+    /// The same, at sockets of any user.
+    Asking,
 }
 
 /// The restrictions in force for a thread.
@@ -83,10 +85,11 @@ pub fn thread(how: Confinement, task: Task) -> InForce {
         Task::Recording => Kept::Foreground,
         Task::Files { .. } => Kept::Files,
         Task::Talking => Kept::Nothing,
+        Task::Asking => Kept::Sockets,
     });
     in_force.capabilities = Some(capabilities_left());
     if how == Confinement::Auto {
-        if task == Task::Talking {
+        if matches!(task, Task::Talking | Task::Asking) {
             in_force.files = files::write_none().into();
         }
         if task != (Task::Files { hooks: true }) {

@@ -1,6 +1,7 @@
 //! Turns the events from the probe into blocks in the writer's buffers.
 
 mod balance;
+mod containers;
 mod counts;
 mod filter;
 mod notices;
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::{
     clocks::Machine,
+    containers::Lookup,
     output::{Chunk, OutputError, OutputTotals, Rotation, WriterProgress, WriterThread},
     probe::{Active, Loaded, ProbeError, RawEvent},
     ring::merge::time_stamp,
@@ -69,6 +71,8 @@ pub struct Drain {
     behind: Behind,
     /// Events that earlier filters left out.
     filtered: u64,
+    /// Asks for the containers of processes.
+    containers: Option<Lookup>,
     /// Overwrites what must not be in the file.
     redaction: Option<Redaction>,
     /// When the file began, if its selection notice is still to be written.
@@ -137,6 +141,7 @@ impl Drain {
             limits,
             ledger: LossLedger::new(cpus, now),
             clock: Clock::new(Machine::new(), boot_time),
+            containers: None,
             redaction: scan.rules().cloned().map(Redaction::new),
             scan,
             taken: 0,
@@ -175,6 +180,7 @@ impl Drain {
     /// Writes the state of the machine and the selection, then the events taken so far. `bytes` are the blocks of the state.
     pub fn start(&mut self, state: &MachineState, bytes: &[u8]) -> Result<(), OutputError> {
         self.begin(bytes)?;
+        self.see_state(state);
         self.begin_filter(state)
     }
 
@@ -207,6 +213,7 @@ impl Drain {
             self.cut(active.probe(), at)?;
         }
         self.pass_on(now)?;
+        self.tell_containers()?;
         self.write_due_trigger(now)?;
         self.say_beside(active.probe(), false);
         if self.since.elapsed() >= self.limits.flush {
@@ -311,6 +318,7 @@ impl Drain {
         self.ledger.write(late);
         if self.sieve.is_none() {
             self.ledger.take(event.cpu, ty);
+            containers::see_event(&mut self.containers, &event, ty);
         }
         if let Some(test) = &mut self.expected {
             test.look(event.bytes, self.counts.total);
@@ -434,6 +442,7 @@ impl Drain {
             self.note(gap);
         }
         self.settle(false)?;
+        self.tell_last_containers()?;
         let left = self.ledger.verdict(probe, self.counts.total, self.left_out(), self.pending()).unread;
         if left > 0 && !self.is_full() {
             let mut gap = Gap { from: self.latest, to: self.clock.now(), ..Gap::default() };
@@ -471,5 +480,7 @@ fn size(event: &RawEvent<'_>) -> usize {
     event.parts().map(|part| event_block_len(part.len())).sum()
 }
 
+#[cfg(test)]
+mod container_tests;
 #[cfg(test)]
 mod tests;

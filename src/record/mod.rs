@@ -35,6 +35,7 @@ use anyhow::Context;
 
 use crate::{
     confine::{self, Confinement, Task},
+    containers::{Lookup, Socket},
     escape::shown,
     flight::{Flight, Report, ReservedFlight},
     limits::OpenFiles,
@@ -118,6 +119,8 @@ pub struct Config {
     pub command_ignores: Vec<std::ffi::c_int>,
     /// Record all processes, not only the command.
     pub all: bool,
+    /// The sockets of container runtimes to ask for the containers of processes, none for the usual ones; `None` not to ask.
+    pub containers: Option<Vec<Socket>>,
     /// Also record scapd's own calls.
     pub include_self: bool,
     /// Stop after this many requested events.
@@ -214,6 +217,8 @@ pub fn run(
         }
     };
     let target = output.target();
+    let lookup = config.containers.as_ref().map(|sockets| Lookup::start(sockets, config.confine)).transpose();
+    let lookup = lookup.context("cannot start the thread that asks container runtimes")?;
     // Everything is loaded by now. The command is already forked and keeps the rights that scapd was started with.
     let in_force = confine::thread(config.confine, Task::Recording);
     tracing::info!("the recording: {in_force}");
@@ -241,6 +246,7 @@ pub fn run(
     drain.say_what_is_asked(wanted.asked(), began);
     drain.filter_by(wanted.sieve());
     drain.look_for(self_test);
+    drain.name_containers(lookup);
     let gate_opened = Instant::now();
     let mut audience = Audience {
         requests,
@@ -264,6 +270,7 @@ pub fn run(
         Ok((ended, drain.close()?))
     });
     audience.publish(&active, &drain);
+    drain.container_tally().log();
     let verdict = match &result {
         Ok(_) => drain.verdict(active.probe()),
         Err(_) => drain.verdict_of_output(active.probe()),

@@ -223,6 +223,13 @@ impl Sieve {
         self.queue.add(tid, direction, is_needed, || event);
     }
 
+    /// Takes an event of the recorder's own that tells of a container. Call it when the state of the machine is known.
+    pub fn tell(&mut self, event: EventView<'_>) {
+        if self.places.takes_recorder() {
+            self.follow.event(0, event);
+        }
+    }
+
     /// Returns the next event to write at the time `now`, in ns since the epoch.
     pub fn next(&mut self, now: u64) -> Option<Sifted> {
         if self.ready.is_empty() {

@@ -18,7 +18,7 @@ const SCAPD: &[&[&str]] = &[
     &["balance", "bar", "choice", "clocks", "escape", "kernel", "limits", "ring", "units"],
     &["folder", "json", "privileges", "snapshot"],
     &["confine", "print", "probe", "salvage"],
-    &["bench", "check", "list", "output", "repair", "top", "verify"],
+    &["bench", "check", "containers", "list", "output", "repair", "top", "verify"],
     &["flight"],
     &["read", "record"],
     &["export", "merge", "report"],
@@ -43,7 +43,7 @@ const SCAP: &[&[&str]] = &[
 ];
 
 /// Crates that only some modules of `scapd` use.
-const ONLY: [(&str, &[&str]); 12] = [
+const ONLY: [(&str, &[&str]); 14] = [
     ("clap", &["cli", "generate"]),
     ("clap_complete", &["generate"]),
     ("clap_mangen", &["generate"]),
@@ -52,9 +52,11 @@ const ONLY: [(&str, &[&str]); 12] = [
     ("libbpf_sys", &["confine", "probe"]),
     ("object_store", &["ship"]),
     ("parquet", &["export"]),
-    ("prost", &["export"]),
+    ("prost", &["containers", "export"]),
     ("rustls", &["ship"]),
-    ("tokio", &["ship"]),
+    ("tokio", &["containers", "ship"]),
+    ("tonic", &["containers"]),
+    ("hyper", &["containers"]),
     ("scapd_bpf", &["probe"]),
 ];
 

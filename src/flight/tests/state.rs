@@ -2,6 +2,7 @@
 
 use super::*;
 use scap::{
+    container,
     format::{
         FOR_NAMES, Keep,
         state::{Fd, FdKind, FdList, Thread},
@@ -140,6 +141,31 @@ fn the_state_has_what_left_the_window() {
     assert_eq!(found.start, ("worker".to_owned(), vec![(5, "/second".to_owned())]));
     assert_eq!(found.events, [vec![("write_x", false); 10], vec![("openat_x", false)]].concat());
     assert_eq!((found.longer, found.verdict.left_out.passed), (None, 0));
+}
+
+#[test]
+fn a_dump_begins_with_what_was_told_of_containers() {
+    let mut fed = Fed::of(flight(), &machine());
+    let mut blocks = Vec::new();
+    let told = container::event_of(r#"{"container":{"id":"aaaaaaaaaaaa","name":"web"}}"#, fed.now + 1);
+    frame_event(&mut blocks, 0, &told);
+    // The recorder's own event is not counted.
+    fed.put(&blocks, 0);
+    busy(&mut fed);
+    fed.trigger(0);
+    fed.settle();
+    let (_folder, paths) = fed.end();
+    let mut reader = Reader::new(fs::File::open(&paths[0]).unwrap()).unwrap();
+    let (mut told, mut events, mut written) = (Vec::new(), 0, 0);
+    while let Some(captured) = reader.next_event().unwrap() {
+        told.extend(container::told_by(&captured.event).map(|told| (told.name, events)));
+        events += u64::from(!ledger::is_own(captured.event.ty()));
+        if let Some(Notice::Verdict(verdict)) = ledger::parse(&captured.event) {
+            written = verdict.written;
+        }
+    }
+    assert_eq!(told, [("web".into(), 0)]);
+    assert_eq!((events, written), (11, 11));
 }
 
 #[test]

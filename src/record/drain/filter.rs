@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::{
     Drain,
+    containers::see_event,
     notices::{write_filter, write_redacted, write_selected},
 };
 use crate::{
@@ -114,6 +115,8 @@ impl Drain {
         let Some(sieve) = &mut self.sieve else { return Ok(()) };
         let ty = event.bytes.get(20..).and_then(<[u8]>::first_chunk).map_or(0, |ty| u16::from_ne_bytes(*ty));
         self.ledger.take(event.cpu, EventType(ty));
+        // It may be left out, but its container matters to the filter.
+        see_event(&mut self.containers, event, EventType(ty));
         if let Some(test) = &mut self.expected {
             // It may be left out.
             test.look(event.bytes, self.counts.total);
@@ -177,6 +180,7 @@ impl Drain {
         let filter = self.sieve.as_ref().map_or(0, |sieve| write_filter(chunk, &sieve.text, at));
         let redacted = self.redaction.as_ref().map_or(0, |r| write_redacted(chunk, r.notice(), at));
         self.count_notices([filter, redacted]);
+        self.say_containers(chunk, at);
     }
 
     fn count_notices<const N: usize>(&mut self, blocks: [usize; N]) {

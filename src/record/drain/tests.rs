@@ -12,7 +12,7 @@ use scap::{
 const SIZE: usize = 1 << 16;
 
 /// Makes a drain into a file, with a buffer for events.
-fn drain() -> (tempfile::TempDir, Drain) {
+pub(super) fn drain() -> (tempfile::TempDir, Drain) {
     let folder = tempfile::tempdir().unwrap();
     let output = Output::create(Target::File(folder.path().join("x.scap")), false).unwrap();
     let writer = WriterThread::spawn(output, 4, SIZE).unwrap();
