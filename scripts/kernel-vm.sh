@@ -185,10 +185,9 @@ qemu() {
 		-chardev stdio,id=out,signal=off "${machine[@]:1}" "$@"
 }
 
-need flock timeout
+need timeout
+lock_cache
 mkdir -p "$cache/kernels"
-exec 9>"$cache/lock"
-flock 9
 fetch_kernel
 [ "${#modules[@]}" = 0 ] || fetch_modules
 [ -d "$busybox_dir" ] || debian_unpack trixie busybox-static "$busybox_dir"

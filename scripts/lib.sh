@@ -37,6 +37,14 @@ need() {
 	done
 }
 
+# lock_cache: makes the cache, and waits until no other script changes it. The lock is on descriptor 9, until that is closed.
+lock_cache() {
+	need flock
+	mkdir -p "$cache"
+	exec 9>"$cache/lock"
+	flock 9
+}
+
 # apt_sources: prints the archives of this machine's apt sources, one on a line.
 apt_sources() {
 	cat /etc/apt/sources.list /etc/apt/sources.list.d/*.{list,sources} 2>/dev/null |

@@ -5,10 +5,7 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-need flock
-mkdir -p "$cache"
-exec 9>"$cache/lock"
-flock 9
+lock_cache
 root=$cache/readers-browser
 [ -d "$root" ] || debian_root bookworm "$root" chromium chromium-driver python3-selenium fonts-dejavu-core
 # The driver is reached by name.

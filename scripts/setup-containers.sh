@@ -5,9 +5,6 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-need flock
-mkdir -p "$cache"
-exec 9>"$cache/lock"
-flock 9
+lock_cache
 # Not only what podman depends on: without maintainer scripts, there is no base system.
 [ -d "$cache/podman-trixie" ] || debian_root trixie "$cache/podman-trixie" podman crun busybox-static bash coreutils tar

@@ -6,10 +6,7 @@
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 
-need flock
-mkdir -p "$cache"
-exec 9>"$cache/lock"
-flock 9
+lock_cache
 # strato comes in the package of a graphical program: omit the dependencies that only that needs.
 [ -d "$cache/readers-sid" ] || debian_root sid "$cache/readers-sid" sysdig tshark jq -- stratoshark
 [ -d "$cache/readers-bookworm" ] || debian_root bookworm "$cache/readers-bookworm" sysdig

@@ -17,9 +17,7 @@ scripts=$(realpath "$(dirname "$0")")
 root=$cache/workload
 
 fetch_workload() {
-	mkdir -p "$cache"
-	exec 9>"$cache/lock"
-	flock 9
+	lock_cache
 	[ -d "$root" ] || debian_root bookworm "$root" bash coreutils stress-ng gcc libc6-dev curl python3 \
 		libpython3.11-testsuite iproute2
 	printf '%s localhost\n' 127.0.0.1 ::1 >"$root/etc/hosts"

@@ -45,9 +45,7 @@ build_tests() {
 }
 
 fetch() {
-	mkdir -p "$cache"
-	exec 9>"$cache/lock"
-	flock 9
+	lock_cache
 	[ -d "$cache/strace" ] || debian_root trixie "$cache/strace" strace
 	[ -d "$root" ] || debian_root bookworm "$root" bash coreutils stress-ng gcc libc6-dev python3 libpython3.11-testsuite \
 		make mawk sed grep diffutils findutils perl-base iproute2
