@@ -105,8 +105,8 @@ if [ -x /bin/kernel ]; then
 		kernel_tests "$attach"
 	done
 	# What differs with functions is where programs are attached, not what they do, but for children. With a probe of its own: to
-	# attach to all functions takes minutes.
-	if [ -n "$function" ]; then
+	# attach to all functions takes minutes. Before 5.15 the flags of a child's event are not known.
+	if [ -n "$function" ] && [ "$ways" != 'auto btf' ]; then
 		probe=own kernel_tests function clone_x
 	fi
 fi
