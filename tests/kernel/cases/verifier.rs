@@ -7,9 +7,9 @@ use scap::events::SYSCALLS;
 
 use crate::harness::{Test, not_testable};
 
-/// The verifier follows at most a million instructions of a program. Kernels differ in how many they need: a tenth of that must
+/// The verifier follows at most a million instructions of a program. Kernels differ in how many they need: a quarter of that must
 /// do on each. A recording starts the sooner, the fewer they are.
-const MOST: u32 = 100_000;
+const MOST: u32 = 250_000;
 
 pub fn has_room(t: &mut Test) {
     t.count_apart();
