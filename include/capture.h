@@ -251,7 +251,7 @@ struct sc_verdict {
 	u64 seen;    /* when a program first saw it so, as the time of an event */
 	u32 session; /* the id of its session */
 	u32 change;  /* the filter: `sieve` of the settings */
-	u64 fails;   /* a bit for each test of SC_OF_PROCESS that is false; 0 until the recorder knows */
+	u64 fails;   /* a bit for each test of the process that is false; 0 until the recorder knows */
 };
 
 /* May change during the capture: the recorder maps the memory. */
