@@ -66,7 +66,7 @@ impl Dump {
         let counted = gauge.count(state.capacity());
         let mut progress = Progress { balance, ..Progress::default() };
         segments.for_each(|segment| progress.push(segment));
-        let began = progress.segments.front().map_or(at, |first| first.first);
+        let began = progress.segments.front().map_or(at, |first| first.index.first);
         Dump { at, began, state, _counted: counted, progress: Mutex::new(progress), more: Condvar::new() }
     }
 

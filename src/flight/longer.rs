@@ -3,7 +3,14 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{KeepLonger, KeptStatus, gauge::Counted, ns, ring::Ring, segment::Segment, watcher::Watcher};
+use super::{
+    KeepLonger, KeptStatus,
+    gauge::Counted,
+    ns,
+    ring::Ring,
+    segment::{Index, Segment},
+    watcher::Watcher,
+};
 use scap::{
     fields::Need,
     format::{FOR_NAMES, MachineState},
@@ -77,7 +84,7 @@ impl Longer {
 
     /// Takes a segment that leaves the window, `early` if before its time. Returns how many of its events are not kept.
     pub fn take(&mut self, segment: &Segment, early: bool) -> u64 {
-        if segment.latest.saturating_sub(self.open.first) >= self.part.1 {
+        if segment.index.latest.saturating_sub(self.open.first) >= self.part.1 {
             self.seal();
         }
         let Longer { watcher, open, latest, .. } = self;
@@ -133,8 +140,8 @@ impl Longer {
         }
         let Open { mut bytes, balance, .. } = std::mem::take(&mut self.open);
         bytes.shrink_to_fit();
-        let least = (self.takes)(bytes.len());
-        let segment = Arc::new(Segment::of_size(bytes, balance, self.ring.gauge(), least));
+        let (index, least) = (Index::of(&bytes), (self.takes)(bytes.len()));
+        let segment = Arc::new(Segment::of_size(bytes, index, balance, self.ring.gauge(), least));
         self.sealed.push((Arc::downgrade(&segment), self.taken));
         self.ring.push(segment);
     }

@@ -91,7 +91,7 @@ impl Ring {
 
     /// Takes out the oldest segment if it is too old at a time in ns since the epoch.
     pub fn pop_overdue(&mut self, now: u64) -> Option<Arc<Segment>> {
-        let latest = self.segments.front()?.latest;
+        let latest = self.segments.front()?.index.latest;
         if self.is_overdue(latest, now) { self.pop() } else { None }
     }
 
@@ -117,12 +117,12 @@ impl Ring {
 
     /// Returns the time of the first event, in ns since the epoch.
     pub fn first(&self) -> Option<u64> {
-        self.segments.front().map(|segment| segment.first)
+        self.segments.front().map(|segment| segment.index.first)
     }
 
     /// Notes that so many events of a segment that was taken out had to go before their time.
     pub fn note_early(&mut self, segment: &Segment, events: u64) {
-        self.early.push_back((segment.latest, events));
+        self.early.push_back((segment.index.latest, events));
         self.evicted += events;
     }
 

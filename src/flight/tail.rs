@@ -47,11 +47,11 @@ impl Tail {
 
     /// Applies the events of a segment that leaves the window.
     pub fn pass(&mut self, segment: &Segment) {
-        if segment.changing.is_empty() {
+        if segment.index.changing.is_empty() {
             return;
         }
         let blocks = segment.blocks();
-        for start in &segment.changing {
+        for start in &segment.index.changing {
             let block = EventBlocks::from(&blocks, *start as usize).next();
             let Some(found) = block.and_then(|block| block.event()) else { continue };
             self.machine.apply_on(found.cpu, &found.event);

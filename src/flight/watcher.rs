@@ -1,7 +1,7 @@
 //! Asks filters about the events of blocks, in order, with the machine at each.
 
 use scap::{
-    events::{EVENTS, EventType, Extends, SYSCALLS},
+    events::{EVENTS, EventType, SYSCALLS},
     fields::{Fields, Need},
     filter::{Decided, Filter, Matcher, Places},
     format::{BlockEvent, EventBlocks, MachineState},
@@ -48,7 +48,7 @@ impl Watcher {
         blocks: &[u8],
         mut show: impl FnMut(&BlockEvent<'_>, &Moment<'_>, &mut [Matcher]),
     ) {
-        for block in EventBlocks::new(blocks).filter(|block| !is_extension(block.ty())) {
+        for block in EventBlocks::new(blocks).filter(|block| !block.ty().is_extension()) {
             if self.looked_at.get(usize::from(block.ty().0)) == Some(&false) {
                 continue;
             }
@@ -66,8 +66,4 @@ fn can_match(places: &Places, ty: EventType) -> bool {
         true => codes.any(|code| places.decided(ty, || code) != Decided::NoMatch),
         false => places.decided(ty, || 0) != Decided::NoMatch,
     }
-}
-
-fn is_extension(ty: EventType) -> bool {
-    Extends::of(ty).is_some_and(|extends| extends != Extends::Nothing)
 }

@@ -19,7 +19,7 @@ use super::{
     ns,
     packer::Packer,
     ring::Ring,
-    segment::Segment,
+    segment::{Index, Segment},
     tail::Tail,
     trigger::Triggers,
     writer::Writer,
@@ -187,18 +187,20 @@ impl Window {
 
     /// Takes a chunk of events.
     fn take(&mut self, chunk: &mut Chunk) {
-        let mut triggers = asked_for(&chunk.bytes);
+        let mut index = Index::of(&chunk.bytes);
+        let mut triggers = asked_for(&chunk.bytes, &index);
         let found = self.triggers.look(&chunk.bytes);
         if !found.is_empty() {
             chunk.bytes = with_notices(&chunk.bytes, &found);
+            index = Index::of(&chunk.bytes);
             triggers.extend(found.into_iter().map(|(_, trigger)| trigger));
             triggers.sort_by_key(|trigger| trigger.at);
         }
         let bytes = self.memory_of(chunk);
         let least = if self.disk.is_some() { OnDisk::takes(bytes.len()) } else { 0 };
         let balance = Segment::balance_of(chunk);
-        let segment = Arc::new(Segment::of_size(bytes, balance, self.ring.gauge(), least));
-        self.latest = self.latest.max(segment.latest);
+        let segment = Arc::new(Segment::of_size(bytes, index, balance, self.ring.gauge(), least));
+        self.latest = self.latest.max(segment.index.latest);
         self.heard = Instant::now();
         if let Some(open) = &self.open {
             open.dump.push(segment.clone());
@@ -444,8 +446,9 @@ impl ChunkSink for Window {
 }
 
 /// Returns the triggers that the recorder has put among the events.
-fn asked_for(blocks: &[u8]) -> Vec<Trigger> {
-    let notices = EventBlocks::new(blocks).filter(|block| block.ty() == NOTIFICATION);
+fn asked_for(blocks: &[u8], index: &Index) -> Vec<Trigger> {
+    let changing = index.changing.iter().filter_map(|at| EventBlocks::from(blocks, *at as usize).next());
+    let notices = changing.filter(|block| block.ty() == NOTIFICATION);
     let parsed = notices.filter_map(|block| ledger::parse(&block.event()?.event));
     parsed
         .filter_map(|notice| if let Notice::Trigger(trigger) = notice { Some(trigger) } else { None })

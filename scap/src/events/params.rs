@@ -36,6 +36,7 @@ macro_rules! params {
 
         impl ParamType {
             /// Returns the size of a value in bytes; `None` if the event's length array gives it.
+            #[inline]
             pub const fn size(self) -> Option<usize> {
                 match self {
                     $(Self::$fixed => Some(size_of::<$repr>()),)*
@@ -44,6 +45,7 @@ macro_rules! params {
             }
 
             /// Returns whether this is a signed integer of fixed size.
+            #[inline]
             pub const fn is_signed(self) -> bool {
                 match self {
                     $(Self::$fixed => <$repr>::MIN != 0,)*

@@ -321,6 +321,7 @@ impl Event {
     }
 
     /// Returns the index of a parameter.
+    #[inline]
     pub fn param(&self, name: &str) -> Option<usize> {
         self.params.iter().position(|p| p.name == name)
     }

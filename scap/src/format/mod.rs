@@ -48,7 +48,7 @@ pub use lists::Received;
 pub use reader::{CapturedEvent, Reader};
 pub use state::MachineState;
 pub use structure::{BitSet, Dirent, Dirents, Structure, Structures};
-pub(crate) use value::integer;
 pub use value::{Decoded, FdEntries, SockAddr, SockTuple, Value, ValueError, decode};
+pub(crate) use value::{family, integer};
 pub use writer::complete_state;
 pub use writer::write_state;

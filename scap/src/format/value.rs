@@ -12,7 +12,7 @@ use super::{
 use crate::events::{Detail, ParamInfo, ParamType, PrintFormat};
 
 /// The address families with an encoding of their own.
-pub mod family {
+pub(crate) mod family {
     pub const UNIX: u8 = 1;
     pub const INET: u8 = 2;
     pub const INET6: u8 = 10;

@@ -111,6 +111,12 @@ impl FdTable {
     }
 
     pub fn close(&mut self, range: RangeInclusive<i64>) {
+        if range.start() == range.end() {
+            if self.kept.remove(*range.start()) || self.close_on_exec.remove(*range.start()) {
+                self.copied(1, 0);
+            }
+            return;
+        }
         let closed = self.kept.take(range.clone()).len() + self.close_on_exec.take(range).len();
         self.copied(closed as u64, 0);
     }
@@ -167,16 +173,16 @@ pub(crate) fn memory<'a>(tables: impl Iterator<Item = &'a FdTable>) -> u64 {
 
 impl Half {
     fn insert(&mut self, fd: i64, open: OpenFd) {
-        self.remove(fd);
+        self.names -= self.table.get(&fd).map_or(0, OpenFd::memory);
         self.names += open.memory();
         self.table.insert_mut(fd, open);
     }
 
-    fn remove(&mut self, fd: i64) {
-        if let Some(open) = self.table.get(&fd) {
-            self.names -= open.memory();
-            self.table.remove_mut(&fd);
-        }
+    /// Removes a descriptor. Returns whether it was there.
+    fn remove(&mut self, fd: i64) -> bool {
+        let Some(open) = self.table.get(&fd) else { return false };
+        self.names -= open.memory();
+        self.table.remove_mut(&fd)
     }
 
     /// Removes the descriptors in the range and returns them.

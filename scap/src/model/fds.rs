@@ -341,12 +341,17 @@ impl OpenFd {
         self.detail = Ends::of_tuple(tuple).map_or(FdDetail::None, |ends| FdDetail::Socket(role, Some(ends)));
     }
 
-    /// Sets the endpoints from a transfer if the socket has no name, or if it may have several peers and the peer has
-    /// changed. A socket of unknown role is a client if it sends first, a server if it receives first.
-    pub(crate) fn follow(&mut self, direction: Direction, ends: Ends, tuple: &SockTuple<'_>) {
+    /// Returns whether it is a socket with one IPv4 peer, which is known.
+    pub(crate) fn is_ipv4_connection(&self) -> bool {
+        matches!(self.class, FdClass::Ipv4(L4Proto::Tcp)) && !self.name.is_empty()
+    }
+
+    /// Returns the role and the ends that a transfer gives to the socket: if it has no name, or if it may have several peers
+    /// and the peer has changed. A socket of unknown role is a client if it sends first, a server if it receives first.
+    pub(crate) fn follows(&self, direction: Direction, ends: Ends) -> Option<(Role, Ends)> {
         let peer_first = if direction == Direction::In { ends } else { ends.turned() };
         if !self.name.is_empty() && (!self.class.has_many_peers() || peer_first.begins_nowhere()) {
-            return;
+            return None;
         }
         let guess = if direction == Direction::In { Role::Server } else { Role::Client };
         let (role, known) = match self.detail {
@@ -356,9 +361,13 @@ impl OpenFd {
         };
         // A server's peer comes first, a client's peer second.
         let wanted = if role == Role::Server { peer_first } else { peer_first.turned() };
-        if known.is_some_and(|known| known.has_same(wanted, role == Role::Client)) {
-            return;
-        }
+        let is_known = known.is_some_and(|known| known.has_same(wanted, role == Role::Client));
+        (!is_known).then_some((role, wanted))
+    }
+
+    /// Sets the endpoints from a transfer, if it gives it some.
+    pub(crate) fn follow(&mut self, direction: Direction, ends: Ends, tuple: &SockTuple<'_>) {
+        let Some((role, wanted)) = self.follows(direction, ends) else { return };
         match *tuple {
             SockTuple::Inet { source, destination } if wanted != ends => {
                 self.set_ends(role, &SockTuple::Inet { source: destination, destination: source });

@@ -49,7 +49,7 @@ mod users;
 mod written;
 
 pub(crate) use apply::is_quiet;
-pub use apply::may_change;
+pub use apply::{Change, may_change};
 pub use endpoints::{endpoint, sockaddr, socktuple};
 pub use fds::{Ends, FdClass, OpenFd, Role};
 pub use flags::{bpf_creates, fcntl_duplicates, flag};

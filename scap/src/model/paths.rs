@@ -3,18 +3,16 @@
 /// Resolves `path` against `base`, an absolute directory, and removes `.`, `..` and doubled slashes.
 pub(crate) fn join(base: &[u8], path: &[u8]) -> Vec<u8> {
     let base: &[u8] = if path.starts_with(b"/") { b"" } else { base };
-    let mut parts: Vec<&[u8]> = Vec::new();
+    let mut joined = Vec::with_capacity(base.len() + path.len() + 1);
     for part in base.split(|&b| b == b'/').chain(path.split(|&b| b == b'/')) {
         match part {
             b"" | b"." => {}
-            b".." => drop(parts.pop()),
-            _ => parts.push(part),
+            b".." => joined.truncate(joined.iter().rposition(|&b| b == b'/').unwrap_or(0)),
+            _ => {
+                joined.push(b'/');
+                joined.extend_from_slice(part);
+            }
         }
-    }
-    let mut joined = Vec::with_capacity(base.len() + path.len() + 1);
-    for part in parts {
-        joined.push(b'/');
-        joined.extend_from_slice(part);
     }
     if joined.is_empty() {
         joined.push(b'/');

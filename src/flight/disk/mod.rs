@@ -318,14 +318,18 @@ impl OnDisk {
         let (number, before) = self.so_far[area];
         self.so_far[area] = (number + 1, before + segment.events());
         let mut lead = Vec::new();
-        frame_event(&mut lead, 0, &ledger::notice(ledger::VERDICT, &segment.balance.text(), segment.latest));
+        frame_event(
+            &mut lead,
+            0,
+            &ledger::notice(ledger::VERDICT, &segment.balance.text(), segment.index.latest),
+        );
         let header = Header {
             kind,
             number,
             lead: lead.len() as u64,
             blocks: segment.blocks().len() as u64,
-            first: segment.first,
-            latest: segment.latest,
+            first: segment.index.first,
+            latest: segment.index.latest,
             before,
             events: segment.events(),
             window,

@@ -81,8 +81,8 @@ fn a_segment_is_the_same_when_it_is_packed() {
     assert!(packed.size() < segment.size() / 10, "{} of {}", packed.size(), segment.size());
     assert_eq!(gauge.bytes(), packed.size() + segment.size());
     assert!(packed.blocks() == blocks);
-    assert_eq!((packed.first, packed.latest, packed.events()), (0, 29, 30));
-    assert_eq!((&packed.changing, packed.balance), (&segment.changing, segment.balance));
+    assert_eq!((packed.index.first, packed.index.latest, packed.events()), (0, 29, 30));
+    assert_eq!((&packed.index, packed.balance), (&segment.index, segment.balance));
     assert!(packed.pack().is_none() && packed.into_memory().is_none());
     drop(segment);
     assert_eq!(gauge.bytes(), 0);

@@ -1,32 +1,36 @@
 //! The parameters of an event by name.
 
 use crate::{
-    events::Detail,
-    format::{EventView, Value, decode},
+    events::{Detail, Event},
+    format::{EventView, Value, decode, integer},
     model::paths,
 };
 
 /// The parameters of an event.
 pub(super) struct Args<'a> {
     pub event: &'a EventView<'a>,
+    row: &'static Event,
 }
 
 impl<'a> Args<'a> {
-    pub fn new(event: &'a EventView<'a>) -> Args<'a> {
-        Args { event }
+    /// Wraps those of an event with this row.
+    pub fn new(event: &'a EventView<'a>, row: &'static Event) -> Args<'a> {
+        Args { event, row }
     }
 
     /// Returns what a call has returned: `res`, or the first parameter if that is a descriptor; `None` for an event that
     /// has no result.
     pub fn result(&self) -> Option<i64> {
-        let row = self.event.info()?;
-        let index = row.param("res").or_else(|| row.params.first().filter(|p| p.name == "fd").map(|_| 0))?;
-        match decode(row.params.get(index)?, self.event.param(index)?).ok()?.value {
-            // A result that is missing is no success.
-            Value::Absent => Some(-1),
-            Value::Fd(v) | Value::Errno(v) | Value::Pid(v) | Value::Int(v) => Some(v),
-            _ => None,
-        }
+        let is_descriptor = || self.row.params.first().is_some_and(|param| param.name == "fd");
+        let index = self.row.param("res").or_else(|| is_descriptor().then_some(0))?;
+        // A result that is missing is no success.
+        if self.event.param(index)?.is_empty() { Some(-1) } else { self.signed(index) }
+    }
+
+    /// Returns a signed number: a descriptor, a result, a pid, or an integer.
+    fn signed(&self, index: usize) -> Option<i64> {
+        let ty = self.row.params.get(index)?.ty;
+        if ty.is_signed() { integer(ty, self.event.param(index)?).map(|bits| bits as i64) } else { None }
     }
 
     /// Returns the id of a user or a group, or another number of 32 bits.
@@ -54,14 +58,18 @@ impl<'a> Args<'a> {
     }
 
     pub fn get(&self, name: &str) -> Option<Value<'a>> {
-        self.event.value(name)?.ok().map(|d| d.value).filter(|v| *v != Value::Absent)
+        let index = self.row.param(name)?;
+        let bytes = self.event.param(index).filter(|bytes| !bytes.is_empty())?;
+        decode(self.row.params.get(index)?, bytes).ok().map(|decoded| decoded.value)
+    }
+
+    /// Returns the address family of a socket's address or tuple.
+    pub fn family(&self, name: &str) -> Option<u8> {
+        self.event.param(self.row.param(name)?)?.first().copied()
     }
 
     pub fn int(&self, name: &str) -> Option<i64> {
-        match self.get(name)? {
-            Value::Fd(v) | Value::Errno(v) | Value::Pid(v) | Value::Int(v) => Some(v),
-            _ => None,
-        }
+        self.signed(self.row.param(name)?)
     }
 
     pub fn uint(&self, name: &str) -> Option<u64> {
@@ -94,10 +102,9 @@ impl<'a> Args<'a> {
 
     /// Returns whether the flags of a call that returns a descriptor have the one for close-on-exec, by its name.
     pub fn has_cloexec(&self) -> bool {
-        let params = self.event.info().map_or(&[][..], |row| row.params);
-        let table = params.iter().find(|param| param.name == "flags").map(|param| param.detail);
+        let table = self.row.params.iter().find(|param| param.name == "flags").map(|param| param.detail);
         let (Some(Detail::Flags(table)), Some(flags)) = (table, self.flags("flags")) else { return false };
-        table.iter().any(|flag| flag.name.ends_with("CLOEXEC") && flag.value & u64::from(flags) != 0)
+        table.iter().any(|flag| flag.value & u64::from(flags) != 0 && flag.name.ends_with("CLOEXEC"))
     }
 
     pub fn has_flag(&self, name: &str, flag: u32) -> bool {

@@ -3,7 +3,7 @@
 use super::Apply;
 use crate::{
     format::{
-        SockAddr, Value,
+        SockAddr, Value, family,
         state::{L4Proto, NamedFd},
     },
     model::{
@@ -261,10 +261,20 @@ impl Apply<'_> {
 
     /// Handles a transfer. A socket without a name gets one; the name of a datagram socket follows its peer.
     pub(super) fn transferred(&mut self, direction: Direction) -> bool {
+        let Some(fd) = self.args.int("fd").filter(|fd| *fd >= 0) else { return false };
+        let known = self.machine.fd(self.tid, fd).filter(|open| open.class.is_socket());
+        // The two ways out are for most transfers: what others do costs several times as much.
+        if known.is_some_and(OpenFd::is_ipv4_connection) && self.args.family("tuple") == Some(family::INET) {
+            return false;
+        }
         let Some(Value::SockTuple(tuple)) = self.args.get("tuple") else { return false };
         let Some(ends) = Ends::of_tuple(&tuple) else { return false };
         let class = FdClass::of_tuple(&tuple, L4Proto::Unknown);
-        self.socket(class, |open| open.follow(direction, ends, &tuple))
+        let has_class = |open: &OpenFd| open.class.with_family_of(class) == open.class;
+        if known.is_some_and(|open| has_class(open) && open.follows(direction, ends).is_none()) {
+            return false;
+        }
+        self.socket_at(fd, class, |open| open.follow(direction, ends, &tuple))
     }
 
     /// Handles descriptors received with a message. Without its extension, the event does not say what they refer to, so this

@@ -15,7 +15,9 @@ use super::{
 };
 use crate::{
     container,
-    events::{EVENTS, EXTENSIONS, Effect, Event, EventType, Extends, event, rows},
+    events::{
+        EXTENSIONS, Effect, Event, EventType, Extends, Extension, event, extension, row_of_type, rows, types,
+    },
     format::{EventView, state::NamedFd},
     ledger::{self, Notice},
 };
@@ -47,7 +49,7 @@ impl Machine {
         let Some(row) = event.info().filter(|_| !is_quiet(event)) else { return };
         self.changed = match row.effect() {
             Some(effect) if row.takes_effect() => {
-                Apply { machine: self, tid: event.tid(), cpu, row, args: Args::new(event) }.apply(effect)
+                Apply { machine: self, tid: event.tid(), cpu, row, args: Args::new(event, row) }.apply(effect)
             }
             Some(Effect::Clone) => {
                 self.tasks.begin_clone(event.tid(), event.ts());
@@ -84,28 +86,44 @@ fn is_quiet_row(row: &Event) -> bool {
     !row.takes_effect() && row.effect() != Some(Effect::Clone)
 }
 
-/// Returns whether an event of this type, with or without another one that extends it, may change a [`Machine`]'s
-/// [state](Machine::write_state). For that, the machine needs no other events; [`call`](Machine::call) and
-/// [`latency`](Machine::latency) take all of them.
-#[inline]
-pub fn may_change(ty: EventType) -> bool {
-    static CHANGING: LazyLock<Vec<bool>> = LazyLock::new(|| {
-        let mut changing: Vec<bool> = EVENTS.iter().map(|row| !is_quiet_row(row)).collect();
-        for row in EXTENSIONS.iter().filter(|row| !is_quiet_row(&row.joined)) {
-            let extended = match row.extends {
-                Extends::Event(ty) => usize::from(ty.0),
-                // The types of generic events are the first two.
-                Extends::Call(_) => usize::from(!row.own.ty.is_enter()),
-                Extends::Nothing => continue,
-            };
-            changing[extended] = true;
-        }
-        changing
-    });
-    match CHANGING.get(usize::from(ty.0)) {
-        Some(changes) => *changes,
-        None => Extends::of(ty) == Some(Extends::Nothing) && event(ty).is_some_and(|row| !is_quiet_row(row)),
+/// What an event may change of a [`Machine`]'s [state](Machine::write_state). The machine needs no other events for it;
+/// [`call`](Machine::call) and [`latency`](Machine::latency) take all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing, unless an event extends it that makes a change.
+    Nothing,
+    /// The state, also by itself.
+    ByItself,
+    /// The state, together with the event that it extends.
+    ByExtending,
+}
+
+impl Change {
+    /// Returns that of an event type.
+    #[inline]
+    pub fn of(ty: EventType) -> Change {
+        static CHANGES: LazyLock<Vec<Change>> = LazyLock::new(|| types().map(Change::of_row).collect());
+        row_of_type(ty).and_then(|row| CHANGES.get(row)).copied().unwrap_or(Change::Nothing)
     }
+
+    fn of_row(row: &Event) -> Change {
+        match extension(row.ty).filter(|extension| extension.extends != Extends::Nothing) {
+            Some(extension) if !is_quiet_row(&extension.joined) => Change::ByExtending,
+            None if !is_quiet_row(row) => Change::ByItself,
+            _ => Change::Nothing,
+        }
+    }
+}
+
+/// Returns whether an event of this type, with or without another one that extends it, may change a machine's state.
+pub fn may_change(ty: EventType) -> bool {
+    let is_extended = |row: &&Extension| match row.extends {
+        Extends::Event(extended) => extended == ty,
+        Extends::Call(_) => ty.is_generic() && ty.is_enter() == row.own.ty.is_enter(),
+        Extends::Nothing => false,
+    };
+    let extending = EXTENSIONS.iter().filter(is_extended).map(|row| row.own.ty);
+    extending.chain([ty]).any(|ty| Change::of(ty) != Change::Nothing)
 }
 
 /// An event, and the machine that it changes.
