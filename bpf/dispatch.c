@@ -46,7 +46,8 @@ static __always_inline u64 dispatch__slot(u64 *ctx, u64 number, enum sc_wanted d
 	/* What is recorded only for names needs no filter. */
 	if (sc_constants.filters && sc_settings.sieve && !(wanted & SC_FOR_NAMES)) {
 		bool is_exit = direction == SC_WANT_EXIT;
-		enum sieve_verdict verdict = sieve__judge(task, slot, direction, is_exit ? extract__result(ctx) : 0);
+		enum sieve_verdict verdict =
+			sieve__judge(ctx, task, slot, direction, is_exit ? extract__result(ctx) : 0);
 
 		if (verdict == SIEVE_REFUSES) {
 			sieve__count(is_exit ? SC_WAY_EXIT : SC_WAY_ENTER);

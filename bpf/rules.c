@@ -164,10 +164,10 @@ static __always_inline u64 rules__slot_of_return(u64 slot, enum sc_way way)
 }
 
 /* Returns whether the filter takes a return only if that changes a name. */
-static __always_inline bool rules__is_sieved(u64 slot, s64 ret)
+static __always_inline bool rules__is_sieved(u64 *ctx, u64 slot, s64 ret)
 {
 	return sc_constants.filters && sc_settings.sieve &&
-	       sieve__judge(extract__typed_current(), slot, SC_WANT_EXIT, ret) != SIEVE_TAKES;
+	       sieve__judge(ctx, extract__typed_current(), slot, SC_WANT_EXIT, ret) != SIEVE_TAKES;
 }
 
 /* Returns the slot for a wanted event: its own, a mark's, or SC_SLOTS if a rule leaves it out. */
@@ -179,7 +179,7 @@ static __always_inline u64 rules__slot(u64 *ctx, u64 slot, enum sc_wanted direct
 
 	if (direction == SC_WANT_EXIT && wanted & SC_FOR_NAMES)
 		return rules__changes_names(ctx, slot, ret) ? slot : (u64)SC_SLOTS;
-	if (direction == SC_WANT_EXIT && rules__is_sieved(slot, ret)) {
+	if (direction == SC_WANT_EXIT && rules__is_sieved(ctx, slot, ret)) {
 		if (rules__changes_names(ctx, slot, ret))
 			return slot;
 		sieve__count(way);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "extract/registers.h"
+#include "extract/sockets.h"
 #include "rules.h"
 #include "verdicts.h"
 
@@ -93,6 +94,77 @@ static __always_inline u64 sieve__ancestors(const struct sc_sieve *sieve, struct
 	return sieve->all;
 }
 
+/* An end of a connection, as struct sc_end has it. */
+struct sieve_end {
+	u64 address[2];
+	u32 port;
+};
+
+/* Sets an address of IPv4. */
+static __always_inline void sieve__map(struct sieve_end *end, u32 address)
+{
+	end->address[1] = (u64)address << 32 | 0xffff0000;
+}
+
+/* Returns all bits if an end is as a test wants it; else none. */
+static __always_inline u64 sieve__is_end(const struct sieve_end *end, const struct sc_end *test)
+{
+	u64 differs = (end->address[0] ^ test->address[0]) & test->counts[0];
+	/* Negative if it is within the bounds. */
+	s64 is_port = (s64)(u32)(end->port - test->port) - test->ports;
+
+	differs |= (end->address[1] ^ test->address[1]) & test->counts[1];
+	return (u64)((s64)(~(differs | -differs) & is_port) >> 63);
+}
+
+/*
+ * Returns the bits of the tests of ends that are true of the descriptor in the call's first argument, or may be: it has been closed
+ * meanwhile, or is a socket that has no peer yet or may have several.
+ */
+static __always_inline u64 sieve__ends(const struct sc_sieve *sieve, u64 *ctx, struct task_struct *task, u64 slot)
+{
+	const struct sc_call call = { .regs = extract__registers(ctx) };
+	struct sieve_end local = {}, remote = {};
+	u64 holds = sieve->none;
+	struct file *file;
+	struct sock *sk;
+	const u16 tcp = 6;
+	u16 family, port;
+
+	if (!sieve->of_descriptor[SC_BOUND(slot, SC_SLOTS)] || extract__is_compat(task))
+		return sieve->all;
+	file = extract__file(extract__int_argument(&call, 0));
+	if (!file)
+		return sieve->all;
+	sk = extract__sock_of(file);
+	if (!sk)
+		return holds;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family != SC_AF_INET && family != SC_AF_INET6)
+		return holds;
+	port = BPF_CORE_READ(sk, __sk_common.skc_dport);
+	if (!port || BPF_CORE_READ(sk, sk_protocol) != tcp)
+		return sieve->all;
+	if (family == SC_AF_INET) {
+		sieve__map(&local, BPF_CORE_READ((struct inet_sock *)sk, inet_saddr));
+		sieve__map(&remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	} else if (bpf_core_field_exists(sk->__sk_common.skc_v6_daddr)) {
+		bpf_core_read(local.address, sizeof(local.address), &sk->__sk_common.skc_v6_rcv_saddr);
+		bpf_core_read(remote.address, sizeof(remote.address), &sk->__sk_common.skc_v6_daddr);
+	} else {
+		return sieve->all;
+	}
+	local.port = port__to_host(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+	remote.port = port__to_host(port);
+	_Pragma("clang loop unroll(disable)") for (u32 i = 0; i < SC_ENDS; i++)
+	{
+		const struct sc_end *test = &sieve->ends[i];
+
+		holds |= (sieve__is_end(&local, test) | sieve__is_end(&remote, test)) & 1ull << i;
+	}
+	return holds;
+}
+
 /* Notes that the current task enters a call, for the tests of its time. */
 static __always_inline void sieve__enter(struct task_struct *task)
 {
@@ -120,14 +192,17 @@ static __always_inline u64 sieve__elapsed(struct task_struct *task)
 }
 
 /* Finds out what the tests need: first what has most paths. */
-static __always_inline struct sieve_event sieve__read(const struct sc_sieve *sieve, struct task_struct *task,
-						      enum sc_wanted direction, s64 ret, u32 change)
+static __always_inline struct sieve_event sieve__read(const struct sc_sieve *sieve, u64 *ctx, struct task_struct *task,
+						      u64 slot, enum sc_wanted direction, s64 ret, u32 change)
 {
 	bool is_exit = direction == SC_WANT_EXIT;
 	struct sieve_event event = { .facts = is_exit ? 0 : SC_FACT_ENTRY };
 
 	if (sieve->has_ancestors)
-		event.facts |= sieve__ancestors(sieve, task) * SC_FACT_ANCESTOR;
+		event.facts |= (sieve__ancestors(sieve, task) & ((1 << SC_ANCESTORS) - 1)) * SC_FACT_ANCESTOR;
+	event.facts |= sieve__none(sieve);
+	if (sieve->has_ends)
+		event.facts |= (sieve__ends(sieve, ctx, task, slot) & ((1 << SC_ENDS) - 1)) * SC_FACT_END;
 	event.facts |= sieve__none(sieve);
 	if (sieve->has_verdicts)
 		event.fails = verdict__fails(sieve, task, change);
@@ -179,10 +254,10 @@ static __always_inline u64 sieve__holds(const struct sc_test *test, const struct
 }
 
 /* Returns whether a sieve refuses an event of the current task, `task`: a clause has no test that holds. */
-static __always_inline bool sieve__is_refused_by(const struct sc_sieve *sieve, struct task_struct *task,
-						 enum sc_wanted direction, s64 ret, u32 change)
+static __always_inline bool sieve__is_refused_by(const struct sc_sieve *sieve, u64 *ctx, struct task_struct *task,
+						 u64 slot, enum sc_wanted direction, s64 ret, u32 change)
 {
-	struct sieve_event event = sieve__read(sieve, task, direction, ret, change);
+	struct sieve_event event = sieve__read(sieve, ctx, task, slot, direction, ret, change);
 	u32 count = sieve->count, clauses = sieve->clauses_count;
 	u64 holds = sieve__none(sieve);
 
@@ -210,14 +285,14 @@ enum sieve_verdict {
 };
 
 /* Returns what the filter says of a wanted event of the current task; `ret` is the result of a call that returns. */
-static __always_inline enum sieve_verdict sieve__judge(struct task_struct *task, u64 slot, enum sc_wanted direction,
-						       s64 ret)
+static __always_inline enum sieve_verdict sieve__judge(u64 *ctx, struct task_struct *task, u64 slot,
+						       enum sc_wanted direction, s64 ret)
 {
 	u32 change = *(volatile u32 *)&sc_settings.sieve;
 	const struct sc_sieve *sieve = &sc_settings.sieves[change & 1];
 	u32 keeps = sieve->keeps[SC_BOUND(slot, SC_SLOTS)];
 
-	if (!sieve__is_refused_by(sieve, task, direction, ret, change))
+	if (!sieve__is_refused_by(sieve, ctx, task, slot, direction, ret, change))
 		return SIEVE_TAKES;
 	/* The recorder may have written the memory meanwhile: then it decides. */
 	if (*(volatile u32 *)&sc_settings.sieve != change)

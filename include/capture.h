@@ -154,6 +154,7 @@ enum sc_fact {
 	/* Readers may have another user and group: so of a task in a user namespace, and of a 32-bit one. */
 	SC_FACT_OPEN_OWNER = 2,
 	SC_FACT_ANCESTOR = 16, /* the first bit of the tests in `ancestors` */
+	SC_FACT_END = 256,     /* the first bit of those in `ends` */
 };
 
 /*
@@ -173,6 +174,7 @@ enum {
 	SC_TESTS = 32,
 	SC_CLAUSES = 16,
 	SC_ANCESTORS = 4,
+	SC_ENDS = 8,
 	SC_ARGUED = (SC_COUNTED + 7) / 8 * 8,
 	SC_COMPARED = 64,        /* groups of tests of arguments; a power of two */
 	SC_COMPARED_OF_CALL = 8, /* the most of a group */
@@ -219,6 +221,13 @@ struct sc_ancestor {
 	s64 negated; /* -1: the id must not be within them */
 };
 
+/* Whether an end of a connection has an address in a network, and a port within bounds. */
+struct sc_end {
+	u64 address[2];  /* of IPv6, as in memory; IPv4 is mapped */
+	u64 counts[2];   /* its bits that count */
+	u32 port, ports; /* the lowest port, and the number of ports */
+};
+
 /*
  * What the kernel decides of a filter: an event is left out if all tests of a clause are false. `keeps` has the events of
  * each slot that are recorded even then (SC_WANT_ENTER; SC_WANT_EXIT for returns that change a name), so that the recorder
@@ -235,8 +244,11 @@ struct sc_sieve {
 	u64 clauses[SC_CLAUSES]; /* a bit for each test; none: the clause is false */
 	u64 has_ancestors;
 	struct sc_ancestor ancestors[SC_ANCESTORS];
+	u64 has_ends;
+	struct sc_end ends[SC_ENDS];
 	u64 none, all; /* no bit, all bits: the verifier would follow the tests anew for each number that it knows */
 	u8 keeps[SC_SLOTS];
+	u8 of_descriptor[SC_SLOTS]; /* whether the first argument is a descriptor, which readers take the ends of */
 	/* Whether events of a type have tests of arguments; by SC_COUNTER. */
 	u8 argued[SC_ARGUED];
 	/* The group of tests of an entry and of a return, + 1; 0 for none. */

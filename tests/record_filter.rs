@@ -37,12 +37,51 @@ const WORKLOAD: &str = r#"
     system("cat", "/etc/hostname") for 1..2;
     unless (fork) { $( = $) = 65534; $> = 65534; open(my $h, "<", "/etc/group"); <$h>; getppid for 1..3; exit 0 }
     wait;
+    pipe(my $in, my $feed);
     unless (fork) {
         POSIX::setsid();
         for (1..20) { getppid for 1..20; select(undef, undef, undef, 0.01) }
-        exec "dd", "if=/dev/zero", "of=/dev/null", "bs=1", "count=3000", "status=none";
+        open(STDIN, "<&", $in); close $feed;
+        exec "dd", "of=/dev/null", "bs=1", "count=3000", "status=none";
     }
-    wait;
+    # Slowly, so that the recorder finds out meanwhile what the process has become, also on a busy machine.
+    for (1..50) { syswrite($feed, "x" x 60); select(undef, undef, undef, 0.02) }
+    close $feed; wait;
+"#;
+
+/// Connections of several kinds between some of this machine's addresses; other descriptors and sockets have as much traffic.
+const CONNECTIONS: &str = r#"
+    use Socket qw(:DEFAULT inet_pton pack_sockaddr_in6 unpack_sockaddr_in); $SIG{PIPE} = "IGNORE";
+    my $any = sub { pack_sockaddr_in($_[1] // 0, inet_aton($_[0])) };
+    my $six = sub { pack_sockaddr_in6($_[1] // 0, inet_pton(AF_INET6, $_[0])) };
+    my $make = sub { socket(my $new, $_[0], $_[1], 0) or die "socket: $!"; $new };
+    my $talk = sub {
+        my ($client, $server) = @_;
+        for (1..40) { syswrite($client, "question"); sysread($server, my $q, 99); send($server, "answer", 0); recv($client, my $a, 99, 0) }
+    };
+    my $through = sub {
+        my ($family, $to, $dial, $from) = @_;
+        my ($listening, $client) = ($make->($family, SOCK_STREAM), $make->($from // $family, SOCK_STREAM));
+        bind($listening, $to) && listen($listening, 5) or die "listen: $!";
+        my $peer = $dial ? $dial->($listening) : getsockname $listening;
+        connect($client, $peer) && accept(my $server, $listening) or die "connect: $!";
+        $talk->($client, $server);
+        open(my $copy, "+<&", $client); $talk->($copy, $server);
+        unless (fork) { $talk->($client, $server); exit 0 }
+        wait; setsockopt($client, SOL_SOCKET, SO_KEEPALIVE, 1); getpeername $client; stat $client; shutdown($client, 2);
+        # The same number, another connection.
+        close $client; $listening;
+    };
+    for (1, 2) {
+        $through->(PF_INET, $any->("127.0.0.2")); $through->(PF_INET, $any->("127.0.0.3")); $through->(PF_INET6, $six->("::1"));
+        my $mapped = sub { $six->("::ffff:127.0.0.2", (unpack_sockaddr_in getsockname $_[0])[0]) };
+        $through->(PF_INET, $any->("127.0.0.2"), $mapped, PF_INET6);
+    }
+    my $refused = $make->(PF_INET, SOCK_STREAM); connect($refused, $any->("127.0.0.2", 9)); syswrite($refused, "nobody");
+    my ($one, $other) = map { my $new = $make->(PF_INET, SOCK_DGRAM); bind($new, $any->("127.0.0.2")); $new } 1, 2;
+    for (1..9) { send($one, "to", 0, getsockname $other); recv($other, my $got, 9, 0) }
+    connect($one, getsockname $other); send($one, "to", 0); recv($other, my $got, 9, 0);
+    socketpair(my $left, my $right, PF_UNIX, SOCK_STREAM, 0); $talk->($left, $right);
 "#;
 
 /// What is compared of an event.
@@ -59,7 +98,10 @@ impl Beside {
     fn of(filters: &[&'static str]) -> Beside {
         let folder = tempfile::tempdir().unwrap();
         let mut perl = Command::new("perl");
-        perl.args(["-e", WORKLOAD]).arg(folder.path()).stdin(Stdio::piped()).stdout(Stdio::null());
+        perl.args(["-e", &[WORKLOAD, CONNECTIONS].concat()])
+            .arg(folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
         let mut perl = perl.spawn().unwrap();
         let pid = perl.id().to_string();
         let begin = |name: String, filter: Option<&str>| {
@@ -225,6 +267,21 @@ fn what_the_kernel_learns_of_processes_are_the_same_events() {
     ])
     .check();
     assert!(left_out.iter().all(|count| *count > 300), "{left_out:?}");
+}
+
+#[test]
+fn connections_are_the_same_events() {
+    let _alone = series::alone();
+    let left_out = Beside::of(&[
+        "fd.sip = 127.0.0.2",
+        "fd.net = 127.0.0.0/8 and evt.type in (read, write, sendto, recvfrom)",
+        "fd.ip = ::1 and evt.dir = <",
+        "fd.cport > 1023 and evt.is_io = true",
+        "fd.rip in (127.0.0.3, 10.0.0.1) or fd.port = 9",
+        "fd.snet = ::1/128 or fd.name startswith /etc",
+    ])
+    .check();
+    assert!(left_out[..5].iter().all(|count| *count > 300) && left_out[5] == 0, "{left_out:?}");
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub(super) const PAGES: &[Page] = &[
              caller and the time.",
             "FILTER is one in the language of scapd-read(1), and the capture holds what a reading of everything with it \
              would show. `--explain` prints where each part is decided: what the type of an event decides is not loaded, \
-             the kernel decides what the task, the result, the time or a path of a call says, and the recorder decides \
+             the kernel decides what the task, the connection, the result, the time or a path of a call says, and the recorder decides \
              the rest. What they leave out is counted.",
             "An exit event includes the arguments of its call: `--events exit` halves the volume and loses only the \
              time of entry. Under overload, scapd drops the events that a reader needs for its state (processes, \

@@ -3,19 +3,20 @@
 use std::{mem::offset_of, sync::atomic::Ordering};
 
 use libbpf_rs::{MapCore, MapFlags};
-use scapd_bpf::types::{self, sc_ancestor, sc_fact, sc_numbers, sc_test};
+use scapd_bpf::types::{self, sc_ancestor, sc_end, sc_fact, sc_numbers, sc_test};
 
 use super::{
     Control,
     settings::{ProgramSettings, array_len},
-    slots::wanted_slots,
+    slots::{slots, wanted_slots},
     texts,
 };
 use scap::{
     filter::{
         Verdict,
         arguments::Arguments,
-        early::{Clause, Condition, MAX_ANCESTORS, MAX_TESTS, Subject, Test},
+        early::{Clause, Condition, MAX_ANCESTORS, MAX_ENDS, MAX_TESTS, Subject, Test},
+        ends::{self, End},
     },
     select::Selection,
 };
@@ -23,8 +24,10 @@ use scap::{
 const TESTS: usize = array_len(|sieve: &types::sc_sieve| &sieve.tests);
 const CLAUSES: usize = array_len(|sieve: &types::sc_sieve| &sieve.clauses);
 const ANCESTORS: usize = array_len(|sieve: &types::sc_sieve| &sieve.ancestors);
+const ENDS: usize = array_len(|sieve: &types::sc_sieve| &sieve.ends);
 // A test of a result is two.
 const _: () = assert!(TESTS >= 2 * MAX_TESTS && TESTS <= 64 && ANCESTORS >= MAX_ANCESTORS);
+const _: () = assert!(ENDS >= MAX_ENDS);
 
 /// No number.
 const NONE: sc_numbers = sc_numbers { tid: 0, pid: 0, uid: 0, gid: 0, result: 0, low_result: 0, elapsed: 0 };
@@ -108,6 +111,7 @@ fn judged(known: &[u8], verdict: &Verdict, change: u32) -> Option<[u8; VERDICT]>
 
 fn encode(filter: &KernelFilter) -> types::sc_sieve {
     let nobody = sc_ancestor { pid: 0, pids: 0, generation: 0, generations: 0, negated: 0 };
+    let nowhere = sc_end { address: [0; 2], counts: [0; 2], port: 0, ports: 0 };
     let has =
         |subjects: &[Subject]| filter.clauses.iter().flatten().any(|test| subjects.contains(&test.subject));
     let mut sieve = types::sc_sieve {
@@ -121,14 +125,18 @@ fn encode(filter: &KernelFilter) -> types::sc_sieve {
         clauses: [0; CLAUSES],
         has_ancestors: 0,
         ancestors: [nobody; ANCESTORS],
+        has_ends: 0,
+        ends: [nowhere; ENDS],
         none: 0,
         all: u64::MAX,
         keeps: [0; ProgramSettings::SLOTS],
+        of_descriptor: [0; ProgramSettings::SLOTS],
         argued: [0; texts::ARGUED],
         compared: [[0; ProgramSettings::SLOTS]; 2],
         arguments: [[texts::NOTHING; texts::OF_CALL]; texts::GROUPS],
     };
     let mut ancestors = (0..).zip(&mut sieve.ancestors);
+    let mut ends = (0..).zip(&mut sieve.ends);
     // A clause that is left away leaves more to the recorder.
     for (clause, bits) in filter.clauses.iter().zip(&mut sieve.clauses) {
         for test in clause {
@@ -140,6 +148,13 @@ fn encode(filter: &KernelFilter) -> types::sc_sieve {
                 encoded.facts.0 = sc_fact::SC_FACT_ANCESTOR.0 << place;
                 sieve.has_ancestors = 1;
             }
+            if let (Condition::End(end), [encoded, ..]) = (test.condition, &mut encoded[..])
+                && let Some((place, free)) = ends.next()
+            {
+                *free = encode_end(end);
+                encoded.facts.0 = sc_fact::SC_FACT_END.0 << place;
+                sieve.has_ends = 1;
+            }
             for test in encoded {
                 if let Some(place) = sieve.tests.get_mut(usize::from(sieve.count)) {
                     *place = test;
@@ -149,6 +164,9 @@ fn encode(filter: &KernelFilter) -> types::sc_sieve {
             }
         }
         sieve.clauses_count += 1;
+    }
+    for slot in ends::calls().flat_map(slots) {
+        sieve.of_descriptor[slot] = 1;
     }
     for (slot, events) in wanted_slots(&filter.kept) {
         sieve.keeps[slot] = events.bits();
@@ -171,6 +189,17 @@ fn ancestor(test: &Test) -> Option<sc_ancestor> {
     Some(sc_ancestor { pid: pid as u32, pids, generation, generations, negated: -i64::from(test.negated) })
 }
 
+fn encode_end(end: End) -> sc_end {
+    let (low, high) = end.ports;
+    let counts = u128::MAX.checked_shl(128 - u32::from(end.prefix)).unwrap_or(0);
+    sc_end {
+        address: words(end.address.octets()),
+        counts: words(counts.to_be_bytes()),
+        port: low.into(),
+        ports: u32::from(high) + 1 - u32::from(low),
+    }
+}
+
 /// Returns the tests of which one is true where this one is.
 fn encode_test(test: &Test) -> Vec<sc_test> {
     let negated = test.negated.into();
@@ -183,6 +212,7 @@ fn encode_test(test: &Test) -> Vec<sc_test> {
             let test = |numbers| sc_test { least, most, numbers, negated, facts, ..NEVER };
             numbers.into_iter().map(test).collect()
         }
+        Condition::End(_) => vec![NEVER],
         Condition::Lasts(bit) => vec![sc_test { lasts: bit, ..NEVER }],
         Condition::Starts(name, len) => {
             let counts = std::array::from_fn(|place| if place < len { u8::MAX } else { 0 });
@@ -205,7 +235,9 @@ fn numbers(subject: Subject) -> (Vec<sc_numbers>, sc_fact) {
             (vec![sc_numbers { result: ALL, ..NONE }, sc_numbers { low_result: ALL, ..NONE }], entry)
         }
         Subject::Latency => (vec![sc_numbers { elapsed: ALL, ..NONE }], entry),
-        Subject::Name | Subject::Process | Subject::Parent | Subject::Ancestor(_) => (vec![], sc_fact(0)),
+        Subject::Name | Subject::Process | Subject::Parent | Subject::Ancestor(_) | Subject::End => {
+            (vec![], sc_fact(0))
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! What the kernel can decide of a filter: conditions on the task and on the result of a call without which no event matches.
+//! What the kernel can decide of a filter: conditions on the task, on the socket and on the result of a call without which no
+//! event matches.
 //!
 //! A filter implies each of its [`Clause`]s, so an event at which one of them is false does not match. What they leave open is
 //! decided later. A test belongs to a clause only if the kernel has the value that a reader finds out from the events before.
@@ -8,6 +9,7 @@
 use crate::{fields::Key, text::kernel_names};
 
 use super::{
+    ends::End,
     lasting::LastingTests,
     syntax::Op,
     tree::{Constant, Literal, Operand, Right, Test as Source, Tree},
@@ -18,6 +20,9 @@ pub const MAX_TESTS: usize = 16;
 
 /// The most of them that are about parents and ancestors.
 pub const MAX_ANCESTORS: usize = 4;
+
+/// The most of them that are about the ends of connections.
+pub const MAX_ENDS: usize = 8;
 
 /// The shortest time of a call that the kernel compares, in ns: an interruption between two programs may take as long.
 const SHORTEST: i64 = 50_000;
@@ -46,6 +51,9 @@ pub enum Subject {
     Parent,
     /// The ids of all ancestors, or of the one so many generations above; 0 for all.
     Ancestor(u32),
+    /// One end of the TCP connection that the call is made with. If it is made with another socket, or with what may be one, the
+    /// test is true; it is false if the call is made with what has no addresses.
+    End,
     /// What the process has since its last exec, clone or `setsid`, as the recorder tells the kernel.
     Process,
 }
@@ -57,6 +65,8 @@ pub enum Condition {
     Within(i64, i64),
     /// A name, padded with NULs, of which these first bytes are these.
     Starts([u8; NAME_LEN], usize),
+    /// An end of a connection.
+    End(End),
     /// The test with this bit is not known to be false.
     Lasts(u64),
 }
@@ -87,14 +97,19 @@ pub(super) fn clauses(tree: &Tree) -> (Vec<Clause>, LastingTests) {
     });
     // The shorter, the more they leave out for their cost.
     all.sort_by_key(Vec::len);
-    let (mut tests, mut ancestors) = (0, 0);
+    let limits: [(fn(Subject) -> bool, usize); 3] = [
+        (|_| true, MAX_TESTS),
+        (|subject| matches!(subject, Subject::Parent | Subject::Ancestor(_)), MAX_ANCESTORS),
+        (|subject| subject == Subject::End, MAX_ENDS),
+    ];
+    let mut counts = [0; 3];
     all.retain(|clause| {
-        let is_above = |test: &&Test| matches!(test.subject, Subject::Parent | Subject::Ancestor(_));
-        let of_ancestors = clause.iter().filter(is_above).count();
-        let fits = tests + clause.len() <= MAX_TESTS && ancestors + of_ancestors <= MAX_ANCESTORS;
-        if fits {
-            (tests, ancestors) = (tests + clause.len(), ancestors + of_ancestors);
+        let mut with = counts;
+        for ((is_one, _), count) in limits.iter().zip(&mut with) {
+            *count += clause.iter().filter(|test| is_one(test.subject)).count();
         }
+        let fits = limits.iter().zip(with).all(|((_, most), count)| count <= *most);
+        counts = if fits { with } else { counts };
         fits
     });
     (all, lasting)
@@ -163,6 +178,7 @@ fn of_test(test: &Source, negated: bool, source: usize) -> Vec<Clause> {
             Some(Key::Index(generation @ 1..)) => Subject::Ancestor(generation),
             _ => return Vec::new(),
         },
+        name if End::is_of(name) => Subject::End,
         _ => return Vec::new(),
     };
     // Some returns have no result or no time, some processes no known parent, and match the negation of any test of it.
@@ -198,6 +214,9 @@ fn of_test(test: &Source, negated: bool, source: usize) -> Vec<Clause> {
 
 /// Returns what a value has to be for an operator; `Some(None)` if it never is, `None` if the kernel cannot say.
 fn condition(subject: Subject, op: Op, literal: &Literal) -> Option<Option<Condition>> {
+    if subject == Subject::End {
+        return End::of(op, &literal.value).map(|end| end.map(Condition::End));
+    }
     Some(match &literal.value {
         Constant::Text(name) if subject == Subject::Name => name_condition(op, name)?,
         Constant::Text(result) if op != Op::Startswith => Some(result_named(result)?),
@@ -225,7 +244,7 @@ fn condition(subject: Subject, op: Op, literal: &Literal) -> Option<Option<Condi
 fn at_least(conditions: &[Option<Condition>], source: usize) -> Vec<Clause> {
     let low = |condition: &Condition| match condition {
         Condition::Within(low, _) => *low / 2,
-        Condition::Starts(..) | Condition::Lasts(_) => 0,
+        Condition::Starts(..) | Condition::Lasts(_) | Condition::End(_) => 0,
     };
     let Some(low) = conditions.iter().flatten().map(low).min() else { return vec![Clause::new()] };
     let condition = Condition::Within(low, i64::MAX);
@@ -278,6 +297,7 @@ mod tests {
                     format!("{}{rest}", String::from_utf8_lossy(&name[..end]))
                 }
                 Condition::Lasts(bit) => bit.to_string(),
+                Condition::End(End { address, prefix, ports }) => format!("{address}/{prefix} {ports:?}"),
             };
             let not = if test.negated { "not " } else { "" };
             format!("{not}{:?} {value}", test.subject)
@@ -354,6 +374,26 @@ mod tests {
         for open in ["proc.apid != 7", "not proc.apid = 7", "proc.apid[0] = 7", "proc.apid exists"] {
             assert_eq!(shown(open), "", "{open}");
         }
+    }
+
+    #[test]
+    fn ends_are_networks_and_ports() {
+        assert_eq!(shown("fd.sport = 443"), "End ::/0 (443, 443)");
+        assert_eq!(
+            shown("fd.net in (10.0.0.0/8, ::1/128) and fd.rport > 1023"),
+            "End ::/0 (1024, 65535), End ::ffff:10.0.0.0/104 (0, 65535) or End ::1/128 (0, 65535)"
+        );
+        assert_eq!(
+            shown("fd.sip = 10.0.0.1 or proc.pid = 1"),
+            "End ::ffff:10.0.0.1/128 (0, 65535) or Pid 1..1"
+        );
+        for open in
+            ["fd.sport != 443", "not fd.sport = 443", "fd.sip exists", "fd.sproto = https", "fd.name = 443"]
+        {
+            assert_eq!(shown(open), "", "{open}");
+        }
+        let ports: Vec<_> = (0..MAX_ENDS + 1).map(|port| port.to_string()).collect();
+        assert_eq!(shown(&format!("fd.port in ({}) and proc.pid = 1", ports.join(", "))), "Pid 1..1");
     }
 
     #[test]

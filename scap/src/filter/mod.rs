@@ -109,6 +109,7 @@ mod by_type;
 mod check;
 mod constant;
 pub mod early;
+pub mod ends;
 mod error;
 mod expression;
 mod glob;

@@ -29,6 +29,8 @@ pub enum Place {
     NotLoaded,
     /// The kernel, by the task that makes a call.
     Task,
+    /// The kernel, by what the call is made with.
+    Call,
     /// The kernel, by the result or the time of a call.
     Return,
     /// The kernel, by an argument of the call: before the event takes room in a ring.
@@ -43,6 +45,7 @@ impl Place {
         match self {
             Place::NotLoaded => "not_loaded",
             Place::Task => "task",
+            Place::Call => "call",
             Place::Return => "return",
             Place::Event => "event",
             Place::Recorder => "recorder",
@@ -54,6 +57,7 @@ impl Place {
         match self {
             Place::NotLoaded => "not loaded",
             Place::Task => "at the task",
+            Place::Call => "at the call",
             Place::Return => "at the return",
             Place::Event => "at the event",
             Place::Recorder => "recorder",
@@ -267,6 +271,7 @@ fn own_rows() -> impl Iterator<Item = &'static Event> {
 fn early_place(clauses: &[Clause], source: usize) -> Option<Place> {
     let test = clauses.iter().flatten().find(|test| test.source == source)?;
     Some(match test.subject {
+        Subject::End => Place::Call,
         Subject::Result | Subject::Latency => Place::Return,
         _ => Place::Task,
     })
