@@ -165,6 +165,23 @@ fn a_call_whose_end_nobody_told_is_not_pending() {
 }
 
 #[test]
+fn calls_count_whose_starts_are_not_wanted() {
+    let mut capture = Capture::new();
+    for _ in 0..2 {
+        capture.event(60, "sendmmsg_e", &[]);
+        for res in [5, 6] {
+            capture.event(60, "sendmmsg_x", &[("res", Param::Errno(res))]);
+        }
+    }
+    let top = Top::new(Keys::parse("call").unwrap());
+    let each = |top: &mut Top, moment: &Moment<'_>| match moment.event().ty().is_enter() {
+        true => top.unwanted(moment),
+        false => top.event(moment).unwrap(),
+    };
+    assert_eq!(replay(&capture, top, each, Top::end_capture).total().calls, 2);
+}
+
+#[test]
 fn the_time_to_connect_ends_with_the_first_transfer() {
     let address = "10.0.0.1:80".parse::<std::net::SocketAddr>().unwrap();
     let local = "10.0.0.2:4000".parse::<std::net::SocketAddr>().unwrap();

@@ -184,10 +184,13 @@ impl<S: Sums> Top<S> {
 
     /// Takes an event that is not to be counted.
     pub fn unwanted(&mut self, moment: &Moment<'_>) {
-        if matches!(kind(moment), Kind::Exit | Kind::Message | Kind::End | Kind::Enter) {
-            let tid = moment.event().tid();
+        let (kind, tid) = (kind(moment), moment.event().tid());
+        if matches!(kind, Kind::Exit | Kind::Message | Kind::End | Kind::Enter) {
             self.begun.exit(tid);
             self.carried.remove(&tid);
+        }
+        if kind == Kind::Enter {
+            self.messages.begin(tid);
         }
     }
 
