@@ -1,9 +1,11 @@
 //! How far the reading of long captures is: a bar on stderr, if that is a terminal.
 
 use std::{
-    cell::Cell,
     io::{self, IsTerminal, Read, Write, stderr},
-    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -18,7 +20,7 @@ pub struct Bar {
     bar: ProgressBar,
     begun: Instant,
     /// It has still to be shown.
-    waits: Rc<Cell<bool>>,
+    waits: Arc<AtomicBool>,
 }
 
 impl Bar {
@@ -32,13 +34,13 @@ impl Bar {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Bar { bar, begun: Instant::now(), waits: Rc::new(Cell::new(stderr().is_terminal())) }
+        Bar { bar, begun: Instant::now(), waits: Arc::new(stderr().is_terminal().into()) }
     }
 
     /// Returns one that shows nothing.
     pub fn hidden() -> Bar {
         let bar = Bar::new(None);
-        bar.waits.set(false);
+        bar.waits.store(false, Relaxed);
         bar
     }
 
@@ -54,14 +56,14 @@ impl Bar {
 
     /// Removes it.
     pub fn finish(&self) {
-        self.waits.set(false);
+        self.waits.store(false, Relaxed);
         self.bar.finish_and_clear();
     }
 
     fn add(&self, bytes: usize) {
         self.bar.inc(bytes as u64);
-        if self.waits.get() && self.begun.elapsed() >= DELAY {
-            self.waits.set(false);
+        if self.waits.load(Relaxed) && self.begun.elapsed() >= DELAY {
+            self.waits.store(false, Relaxed);
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
     }

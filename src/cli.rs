@@ -36,7 +36,7 @@ pub use record::RecordArgs;
 pub use report::ReportArgs;
 pub use ship::ShipArgs;
 pub use source::Source;
-pub use top::{GroupsArgs, SlowArgs, StateArgs, TopArgs, TreeArgs};
+pub use top::{GroupsArgs, SlowArgs, StateArgs, TopArgs, TopFilesArgs, TreeArgs};
 pub use trace::TraceArgs;
 
 /// Records what a Linux machine does, system call by system call, into .scap capture files that sysdig, Falco,
@@ -74,7 +74,7 @@ pub enum Command {
     Errors(Box<GroupsArgs>),
     /// Show who read, wrote, created, deleted and renamed which files
     #[command(override_usage = "scapd files [OPTIONS] [FILE]... [FILTER] [-p PID | -- COMMAND]")]
-    Files(Box<GroupsArgs>),
+    Files(Box<TopFilesArgs>),
     /// Show who talked to whom over the network: bytes, connections, the time to connect, failures
     #[command(override_usage = "scapd net [OPTIONS] [FILE]... [FILTER] [-p PID | -- COMMAND]")]
     Net(Box<GroupsArgs>),

@@ -327,6 +327,34 @@ fn live_summaries() {
     sleeper.wait().unwrap();
 }
 
+fn several_jobs_count_the_same() {
+    let script = "find /usr/share /usr/lib -type f | head -n 3000 | tr '\\n' '\\0' | xargs -0 -n 50 head -qc 100; (sleep 9 &)";
+    let (_folder, capture) = record(&["sh", "-c", script]);
+    assert!(fs::metadata(&capture).unwrap().len() > 2 << 20, "of many chunks");
+    let summaries: [&[&str]; 4] = [
+        &["files", "-n", "0"],
+        &["top", "--by", "thread,call,error", "-n", "0"],
+        &["top", "--by", "call", "proc.name = head and fd.name startswith /usr"],
+        &["top", "--by", "user,exe", "--from", "10ms"],
+    ];
+    for (summary, rest) in summaries.iter().filter_map(|words| words.split_first()) {
+        let of = |jobs| json(&[&[*summary, &capture, "--json", "-j", jobs], rest].concat());
+        let one = of("1");
+        assert!(one["total"]["calls"].as_u64().unwrap() > 1000, "{summary} {rest:?}: {one}");
+        for jobs in ["0", "2", "5"] {
+            assert_eq!(of(jobs), one, "{summary} {rest:?} with {jobs} jobs");
+        }
+        // What cannot be read twice is read by one.
+        let mut piped = scapd();
+        piped.args([summary, "-", "--json", "-j", "3"]).args(rest).stdin(fs::File::open(&capture).unwrap());
+        assert_eq!(
+            serde_json::from_str::<Json>(&run(&mut piped).1).unwrap(),
+            one,
+            "{summary} {rest:?} of stdin"
+        );
+    }
+}
+
 fn mistakes_are_named() {
     let (code, _, said) = run(scapd().args(["top", "--by", "colour", "x"]));
     assert!(code == Some(2) && said.contains("no such key; there are call, process"), "{said}");
@@ -361,6 +389,7 @@ fn main() {
         trial("tree_has_processes_and_their_ends", None, tree_has_processes_and_their_ends),
         trial("state_is_that_of_a_time", None, state_is_that_of_a_time),
         trial("live_summaries", None, live_summaries),
+        trial("several_jobs_count_the_same", None, several_jobs_count_the_same),
         trial("mistakes_are_named", None, mistakes_are_named),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit();

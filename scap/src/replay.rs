@@ -41,6 +41,8 @@ pub struct Moment<'a> {
     pub first: u64,
     /// The time of the event before, in ns since the epoch; that of this one, if it is the first.
     pub previous: u64,
+    /// The newest time of all events so far, in ns since the epoch.
+    pub newest: u64,
     /// The event as the capture has it.
     pub raw: EventView<'a>,
     /// The event, with the events that extend it, in the current schema.
@@ -62,9 +64,8 @@ impl<'a> Moment<'a> {
 
     /// Returns the machine without the event.
     pub fn now(&self) -> Now<'a> {
-        let (position, section) =
-            (Position { events: self.num, ..Position::default() }, self.captured.section);
-        let position = Position { first: self.first, previous: self.event().ts(), ..position };
+        let (section, previous) = (self.captured.section, self.event().ts());
+        let position = Position { events: self.num, first: self.first, previous, newest: self.newest };
         Now {
             machine: self.machine,
             ts: self.event().ts(),
@@ -90,6 +91,11 @@ pub struct Now<'a> {
 }
 
 impl<'a> Now<'a> {
+    /// Returns the newest time of all events so far, in ns since the epoch.
+    pub fn newest(&self) -> u64 {
+        self.position.newest
+    }
+
     /// Returns an event that was before, such as the start of a call that has not ended, with the machine as it is now.
     pub fn with(&self, event: EventView<'a>) -> Moment<'a> {
         let Now { machine, state, section, position, limit, .. } = *self;
@@ -102,6 +108,7 @@ impl<'a> Now<'a> {
             limit,
             first: position.first,
             previous: position.previous,
+            newest: position.newest,
             raw: event,
             captured,
             machine,
@@ -274,6 +281,7 @@ impl Course {
             raw,
             first: self.position.first,
             previous,
+            newest: self.position.newest,
             captured,
             machine: &self.machine,
         }

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Args, CommandFactory, error::ErrorKind, value_parser};
+use clap::{Args, CommandFactory, builder::RangedI64ValueParser, error::ErrorKind, value_parser};
 
 use super::{Cli, form::FormArgs};
 use crate::{
@@ -60,7 +60,7 @@ pub struct ReadArgs {
     form: FormArgs,
     /// Share the work among this many threads; 0: one for each CPU. The output is the same. Every thread keeps the state of
     /// the machine, and unpacks compressed captures. One thread is used for --calls, --write, --follow, -t D, and pipes
-    #[arg(short, long, value_name = "JOBS", default_value_t = 1, value_parser = value_parser!(u16).range(..=MAX_JOBS))]
+    #[arg(short, long, value_name = "JOBS", default_value_t = 1, value_parser = jobs())]
     pub jobs: u16,
 }
 
@@ -152,6 +152,11 @@ impl ReadArgs {
             ..reading
         })
     }
+}
+
+/// Returns the parser of `--jobs`.
+pub(super) fn jobs() -> RangedI64ValueParser<u16> {
+    value_parser!(u16).range(..=MAX_JOBS)
 }
 
 /// Returns where a slice goes.

@@ -79,6 +79,17 @@ pub enum Source {
     Live(Box<trace::TraceArgs>),
 }
 
+impl Source {
+    /// Has so many threads read the captures; see [`ReadArgs::jobs`].
+    #[must_use]
+    pub(super) fn with_jobs(mut self, jobs: u16) -> Source {
+        if let Source::Read(args) = &mut self {
+            args.jobs = jobs;
+        }
+        self
+    }
+}
+
 impl SourceArgs {
     /// Returns what to go through for the subcommand of this name, and `form` as its form.
     ///

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     choice::choice,
     form::below,
-    read::{divide, filter_of, usage},
+    read::{divide, filter_of, jobs, usage},
     source::{Source, SourceArgs},
 };
 use crate::{
@@ -42,9 +42,32 @@ pub struct TopArgs {
     waiting: bool,
     #[command(flatten)]
     table: TableArgs,
+    #[command(flatten)]
+    jobs: JobsArgs,
 }
 
-/// `scapd errors`, `scapd files` and `scapd net`.
+/// `scapd files`.
+#[derive(Debug, Args)]
+pub struct TopFilesArgs {
+    #[command(flatten)]
+    groups: GroupsArgs,
+    #[command(flatten)]
+    jobs: JobsArgs,
+}
+
+/// How many threads share the work.
+#[derive(Debug, Args)]
+#[group(skip)]
+struct JobsArgs {
+    /// Share the work on captures among this many threads; 0: one for each CPU. The output is the same. Every thread keeps the
+    /// state of the machine and groups of its own, and unpacks compressed captures. That pays if filters or keys ask for
+    /// files, processes and the like. One thread is used where the type of an event decides all, for --waiting, --every, the
+    /// column connect, --follow, and pipes
+    #[arg(short, long, value_name = "JOBS", default_value_t = 1, value_parser = jobs())]
+    jobs: u16,
+}
+
+/// `scapd errors` and `scapd net`, and most of `scapd files`.
 #[derive(Debug, Args)]
 pub struct GroupsArgs {
     #[command(flatten)]
@@ -189,7 +212,18 @@ impl TopArgs {
         }
         let keys = keys(self.by, TOP.by, TOP.name)?;
         let preset = if keys.counts_signals() { SIGNALS } else { TOP };
-        self.source.resolve("top", self.table.form(keys, &preset))
+        let source = self.source.resolve("top", self.table.form(keys, &preset))?;
+        Ok(source.with_jobs(self.jobs.jobs))
+    }
+}
+
+impl TopFilesArgs {
+    /// Returns what to go through.
+    ///
+    /// # Errors
+    /// If the filter is wrong, or a file does not exist.
+    pub fn files(self) -> Result<Source, clap::Error> {
+        Ok(self.groups.resolve(&FILES)?.with_jobs(self.jobs.jobs))
     }
 }
 
@@ -200,14 +234,6 @@ impl GroupsArgs {
     /// If the filter is wrong, or a file does not exist.
     pub fn errors(self) -> Result<Source, clap::Error> {
         self.resolve(&ERRORS)
-    }
-
-    /// The same for `scapd files`.
-    ///
-    /// # Errors
-    /// As for [`errors`](GroupsArgs::errors).
-    pub fn files(self) -> Result<Source, clap::Error> {
-        self.resolve(&FILES)
     }
 
     /// The same for `scapd net`.

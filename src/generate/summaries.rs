@@ -31,6 +31,7 @@ pub(super) const SUMMARIES: &[Page] = &[
              events in the capture, a thread runs whenever it is in no call; with them (`--tracepoints sched_switch` of \
              scapd-record(1)), time on a CPU is told from waiting for one, also in calls. Threads without any event are \
              left out. Filter by thread or process only: the time of other events would count as running.",
+            "`-j` shares the work among several threads. Each of them follows the whole capture and counts a part of it, so              that it pays where filters or keys ask for what an event is about, as files and command lines; what the type              of an event decides, such as `--by call` without a filter, is counted by one thread.",
         ],
         examples: &[
             ("scapd top -- make", "Count the system calls of a program, as strace -c does:"),

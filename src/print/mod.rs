@@ -42,7 +42,7 @@ pub use times::TimeForm;
 
 use crate::escape::shown;
 use scap::{
-    format::{Keep, MachineState, ReadError},
+    format::{EventView, Keep, MachineState, ReadError},
     replay::{Moment, Now},
     text::{self, meaning},
 };
@@ -111,6 +111,20 @@ pub trait View {
     /// # Errors
     /// If `out` cannot be written.
     fn unwanted(&mut self, _moment: &Moment<'_>, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Returns whether it has to be told of an event that is not wanted, or that is among those of other jobs. Such events may
+    /// be passed, unless the view [depends on all](View::depends_on).
+    fn follows(&self, _event: &EventView<'_>, _is_of_others: bool) -> bool {
+        false
+    }
+
+    /// Takes an event that it [follows](View::follows), and that the view of another job shows if it is wanted.
+    ///
+    /// # Errors
+    /// If it cannot be taken.
+    fn of_others(&mut self, _moment: &Moment<'_>, _is_wanted: bool) -> io::Result<()> {
         Ok(())
     }
 
@@ -196,6 +210,23 @@ pub trait View {
 pub trait MakeView: fmt::Debug + Send + Sync {
     /// Makes one.
     fn view(&self) -> Box<dyn View>;
+
+    /// Starts views whose results add up, if there are such: several jobs divide the events among them.
+    fn divide(&self) -> Option<Box<dyn Divided>> {
+        None
+    }
+}
+
+/// Views whose results add up.
+pub trait Divided: Sync {
+    /// Makes one of them. It shows nothing: when it is finished, its result is added to those of the others.
+    fn view(&self) -> Box<dyn View>;
+
+    /// Shows what all have come to.
+    ///
+    /// # Errors
+    /// If `out` cannot be written, or their results are too many together.
+    fn finish(self: Box<Self>, out: &mut dyn Write) -> io::Result<()>;
 }
 
 /// Opens a capture; `-` is the standard input.

@@ -28,8 +28,8 @@ use crate::{
     bar::Bar,
     output::OutputError,
     print::{
-        Calls, FieldTable, Formatted, JsonLines, LineStyle, Lines, MakeView, PrintError, TableForm, TimeForm,
-        View,
+        Calls, Divided, FieldTable, Formatted, JsonLines, LineStyle, Lines, MakeView, PrintError, TableForm,
+        TimeForm, View,
     },
 };
 use follow::Hurrying;
@@ -65,7 +65,7 @@ pub struct ReadArgs {
     /// How they are shown.
     pub form: Form,
     /// How many threads share the work; 0 for one for each CPU. What does not divide is done by one: calls, slices, times since
-    /// the event before, and whatever is no regular file.
+    /// the event before, most [other forms](MakeView::divide), and whatever is no regular file.
     pub jobs: u16,
     /// How much memory the captured machine's threads, descriptors and users may take, in bytes; by default as
     /// [`Reader::max_state`](scap::format::Reader::max_state) has it. At a section's start there are two copies of them for
@@ -75,7 +75,7 @@ pub struct ReadArgs {
     pub slice: Option<SliceTo>,
     /// The number of a signal that has come: nothing of the slice is left then.
     pub signal: Option<Arc<AtomicUsize>>,
-    /// Shows how much of the files is read, on stderr, if that is a terminal. Only where one thread does the work.
+    /// Shows how much of the files is read, on stderr, if that is a terminal. Not where several jobs print events.
     pub progress: bool,
 }
 
@@ -133,6 +133,10 @@ impl Form {
             Form::Calls { colours } => Box::new(Calls::new(*colours)),
             Form::Other(form) => form.view(),
         }
+    }
+
+    fn divide(&self) -> Option<Box<dyn Divided>> {
+        if let Form::Other(form) = self { form.divide() } else { None }
     }
 }
 
@@ -204,7 +208,7 @@ fn read_as(
     let (mut run, out) = (Run::new(args, None)?, &mut Whole(out));
     run.capture(name, input, waiting, out)?;
     let finished = run.finish(out);
-    run.warn_of_losses();
+    run::warn_of_losses(run.lost());
     finished
 }
 
@@ -213,16 +217,17 @@ fn show(mut inputs: Inputs, args: &ReadArgs, bar: &Bar, out: &mut impl Write) ->
     if let Some((from, _)) = span {
         inputs.skip_to(from);
     }
-    match jobs::count(args, &inputs) {
+    let (shown, lost) = match jobs::count(args, &inputs) {
         1 => {
             let counted = |input: Input| Input { bytes: Box::new(bar.reader(input.bytes)), ..input };
             let mut run = Run::new(args, span)?;
             let shown = run.captures(|| Ok(inputs.next()?.map(counted)), &mut Whole(out));
-            // Not on the line of the bar.
-            bar.finish();
-            run.warn_of_losses();
-            shown
+            (shown, run.lost())
         }
-        jobs => jobs::show(inputs, args, span, jobs, out),
-    }
+        jobs => jobs::show(inputs, args, span, jobs, bar, out),
+    };
+    // Not on the line of the bar.
+    bar.finish();
+    run::warn_of_losses(lost);
+    shown
 }

@@ -108,13 +108,17 @@ impl<'a> Run<'a> {
             }
             None => args.form.view(),
         };
+        Ok(Run::of(args, span, view))
+    }
+
+    fn of(args: &'a ReadArgs, span: Option<(u64, u64)>, view: Box<dyn View>) -> Run<'a> {
         let mut excluded = vec![None; EVENTS.len()];
         if view.hides_losses()
             && let Some(notices) = excluded.get_mut(usize::from(NOTIFICATION.0))
         {
             *notices = Some(false);
         }
-        Ok(Run {
+        Run {
             args,
             view,
             matcher: args.wanted.matcher(),
@@ -126,13 +130,13 @@ impl<'a> Run<'a> {
             is_unflushed: false,
             excluded,
             lost: 0,
-        })
+        }
     }
 
-    /// Makes it the run of one of several jobs: what comes before the first event and behind the last one is not its
-    /// matter, nor is the limit. One of them warns.
-    pub fn into_job(self, warns: bool) -> Run<'a> {
-        Run { left: u64::MAX, has_warned: !warns, has_begun: true, ..self }
+    /// Returns the run of one of several jobs: what comes before the first event and behind the last one is not its matter, nor
+    /// is the limit. One of them warns.
+    pub fn of_job(args: &'a ReadArgs, span: Option<(u64, u64)>, view: Box<dyn View>, warns: bool) -> Run<'a> {
+        Run { left: u64::MAX, has_warned: !warns, has_begun: true, ..Run::of(args, span, view) }
     }
 
     /// Shows the captures that `next` returns.
@@ -186,12 +190,9 @@ impl<'a> Run<'a> {
         self.begin(out).and_then(|()| self.view.finish(out)).map_err(PrintError::Write)
     }
 
-    /// Says how many events are missing, if the view does not show it.
-    pub fn warn_of_losses(&self) {
-        if self.lost > 0 {
-            let lost = HumanCount(self.lost);
-            tracing::warn!("{lost} events were lost by the recorder and are missing here; see scapd verify");
-        }
+    /// Returns how many events are missing, if the view does not show it; of a job, in its part.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     fn events<R: Read>(
@@ -262,13 +263,18 @@ impl<'a> Run<'a> {
     fn moment(&mut self, moment: &Moment<'_>, is_shown: bool, out: &mut impl Sink) -> io::Result<bool> {
         let (from, to) = *self.span.get_or_insert_with(|| self.args.span.resolve(moment.first));
         let ts = moment.event().ts();
-        if moment.event().ty() == NOTIFICATION && self.view.hides_losses() {
+        if is_shown && moment.event().ty() == NOTIFICATION && self.view.hides_losses() {
             self.lost += lost(moment.event(), from, to);
         }
         if ts > to {
             self.left = 0;
+            return Ok(true);
         }
-        if ts > to || !is_shown {
+        if !is_shown {
+            if self.view.follows(moment.event(), true) {
+                let is_wanted = ts >= from && self.args.wanted.has(moment, &mut self.matcher);
+                self.view.of_others(moment, is_wanted)?;
+            }
             return Ok(true);
         }
         if ts < from {
@@ -312,7 +318,16 @@ impl<'a> Run<'a> {
             offset < stretch.end
                 && event.ts() <= to
                 && (!stretch.is_shown || event.ts() < from || is_excluded())
+                && !self.view.follows(event, !stretch.is_shown)
         });
+    }
+}
+
+/// Says how many events are missing.
+pub(super) fn warn_of_losses(lost: u64) {
+    if lost > 0 {
+        let lost = HumanCount(lost);
+        tracing::warn!("{lost} events were lost by the recorder and are missing here; see scapd verify");
     }
 }
 

@@ -4,6 +4,7 @@
 //! events. `scap::summary` has the numbers, and this module shows them.
 
 mod diff;
+mod parts;
 mod slow;
 mod state;
 mod table;

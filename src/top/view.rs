@@ -5,10 +5,13 @@ use std::{
     time::Duration,
 };
 
-use super::table::{OutputForm, Shown};
-use crate::print::{Calls, DependsOn, MakeView, View};
+use super::{
+    parts::{Parts, Span},
+    table::{OutputForm, Shown},
+};
+use crate::print::{Calls, DependsOn, Divided, MakeView, View};
 use scap::{
-    format::Keep,
+    format::{EventView, Keep},
     replay::{Moment, Now},
     summary::{Column, Group, Keys, Outcome, Top, sort},
     text,
@@ -52,7 +55,17 @@ impl MakeView for TopForm {
             top = top.with_connections();
         }
         let calls = (self.kind == TopKind::Failed).then(|| Calls::new(false));
-        Box::new(TopView { shown: self.clone(), top, calls, span: None, has_shown: false })
+        Box::new(TopView { calls, ..TopView::new(self.clone(), top, None) })
+    }
+
+    /// An interval, the first example of a group, and how long it took to connect depend on all events.
+    fn divide(&self) -> Option<Box<dyn Divided>> {
+        if self.every.is_some() || self.kind == TopKind::Failed || self.columns.contains(&Column::Connect) {
+            return None;
+        }
+        let form = self.clone();
+        let show = |top, span, out: &mut dyn Write| TopView::new(form, top, span).finish(out);
+        Some(Box::new(Parts::new(self.keys.clone(), show)))
     }
 }
 
@@ -61,12 +74,16 @@ struct TopView {
     top: Top,
     /// Writes the examples.
     calls: Option<Calls>,
-    /// The times of the first event and of the last one of the interval, in ns since the epoch.
-    span: Option<(u64, u64)>,
+    /// That of the interval.
+    span: Span,
     has_shown: bool,
 }
 
 impl TopView {
+    fn new(shown: TopForm, top: Top, span: Span) -> TopView {
+        TopView { shown, top, calls: None, span, has_shown: false }
+    }
+
     /// Takes the time of an event. Shows the interval before, if it is over.
     #[inline]
     fn reach(&mut self, moment: &Moment<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -149,6 +166,10 @@ impl View for TopView {
         Ok(())
     }
 
+    fn follows(&self, event: &EventView<'_>, is_of_others: bool) -> bool {
+        self.top.follows(event, is_of_others)
+    }
+
     fn waits_since(&self) -> Option<u64> {
         self.shown.every.and(self.span).map(|(from, _)| from)
     }
@@ -170,7 +191,7 @@ impl View for TopView {
     fn end(&mut self, now: Now<'_>, _out: &mut dyn Write) -> io::Result<()> {
         self.top.end_capture(now);
         if let Some((_, to)) = &mut self.span {
-            *to = now.ts.max(*to);
+            *to = now.newest();
         }
         Ok(())
     }

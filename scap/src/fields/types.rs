@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use crate::{
     events::{self, Category, EVENTS, Event, EventFlags, Source},
+    format::EventView,
     model::{FdClass, OpenFd},
     replay::Moment,
 };
@@ -24,7 +25,12 @@ impl<T> ByType<T> {
 
     /// Returns the value of an event's type.
     pub fn of(&'static self, m: &Moment<'_>) -> Option<&'static T> {
-        self.0.get(m.event().row()?)
+        self.of_event(m.event())
+    }
+
+    /// The same, of an event alone.
+    pub fn of_event(&'static self, event: &EventView<'_>) -> Option<&'static T> {
+        self.0.get(event.row()?)
     }
 }
 

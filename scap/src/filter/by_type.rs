@@ -70,6 +70,7 @@ fn decided_of(plan: &Node, bytes: &[u8], row: &Event) -> Decided {
         limit: 0,
         first: 1,
         previous: 1,
+        newest: 1,
         raw: event,
         captured,
         machine: &machine,

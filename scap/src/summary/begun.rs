@@ -33,6 +33,12 @@ impl Begun {
         event.copy_to(&mut self.event);
     }
 
+    /// Returns whether a thread is in a call, as far as events told.
+    #[inline]
+    pub fn has(&self, tid: u64) -> bool {
+        self.last == Some(tid) || !self.others.is_empty() && self.others.contains_key(&tid)
+    }
+
     /// Forgets the call of a thread: it has ended, or is not known to go on.
     #[inline]
     pub fn exit(&mut self, tid: u64) {

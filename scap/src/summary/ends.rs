@@ -42,6 +42,12 @@ impl Messages {
         }
     }
 
+    /// Returns whether the next event of a thread may be the end of a further message.
+    #[inline]
+    pub fn awaits(&self, tid: u64) -> bool {
+        !self.last.is_empty() && self.last.contains_key(&tid)
+    }
+
     /// Takes the end of a message. Returns whether it is the first one of its call.
     pub fn is_first(&mut self, moment: &Moment<'_>) -> bool {
         let event = moment.event();

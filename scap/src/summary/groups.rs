@@ -57,11 +57,8 @@ impl<T: Default> Groups<T> {
         if let Some(known) = self.indexes.get(&self.key[..]) {
             return Some(*known);
         }
-        let index = self.items.len();
-        self.indexes.insert(self.key.as_slice().into(), index);
-        self.items.push(T::default());
-        self.memory += self.key.len() + OVERHEAD + size_of::<T>();
-        Some(index)
+        let key = self.key.as_slice().into();
+        Some(self.insert(key, T::default()))
     }
 
     /// Returns the item of a group.
@@ -80,6 +77,31 @@ impl<T: Default> Groups<T> {
     /// Returns how many there are.
     pub fn len(&self) -> usize {
         self.items.len()
+    }
+
+    /// Adds what other groups by the same keys have, with `add` where both have one. Returns the place of each of them.
+    pub fn merge(&mut self, other: Groups<T>, add: impl Fn(&mut T, T)) -> Vec<usize> {
+        let mut places = vec![0; other.items.len()];
+        let mut items = other.items;
+        for (key, index) in other.indexes {
+            let item = std::mem::take(&mut items[index]);
+            places[index] = match self.indexes.get(&key) {
+                Some(known) => {
+                    add(&mut self.items[*known], item);
+                    *known
+                }
+                None => self.insert(key, item),
+            };
+        }
+        places
+    }
+
+    fn insert(&mut self, key: Box<[u8]>, item: T) -> usize {
+        let index = self.items.len();
+        self.memory += key.len() + OVERHEAD + size_of::<T>();
+        self.indexes.insert(key, index);
+        self.items.push(item);
+        index
     }
 
     /// Leaves the `most` groups with the highest rank. Returns the new place of each, and what the others had.

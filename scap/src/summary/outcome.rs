@@ -195,6 +195,12 @@ pub(super) fn kind(moment: &Moment<'_>) -> Kind {
     }
 }
 
+/// Returns whether an event is one of several ends of a call.
+#[inline]
+pub(super) fn is_message(event: &EventView<'_>) -> bool {
+    KINDS.of_event(event).is_some_and(|row| row.kind == Kind::Message)
+}
+
 /// Returns the bytes that a request of io_uring read and wrote.
 fn of_request(event: &EventView<'_>, bytes: u64) -> (u64, u64) {
     let Some(Ok(Value::Enum(number))) = event.value("opcode").map(|decoded| decoded.map(|d| d.value)) else {

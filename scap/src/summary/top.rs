@@ -6,10 +6,11 @@ use super::{
     ends::Messages,
     groups::Groups,
     keys::{KeyValue, Keys},
-    outcome::{Kind, Outcome, kind},
+    outcome::{Kind, Outcome, is_message, kind},
     totals::Totals,
 };
 use crate::{
+    format::EventView,
     hash::HashMap,
     replay::{Moment, Now},
 };
@@ -34,6 +35,8 @@ pub struct Top<S = Totals> {
     /// The memory of the groups' numbers, as it was last looked at.
     memory: usize,
     looked: usize,
+    /// What all of it may take, as it was last said; 0 before.
+    limit: u64,
 }
 
 /// A group.
@@ -105,6 +108,24 @@ impl Top {
         self.groups.iter().for_each(|(_, totals)| total.merge(totals));
         total
     }
+
+    /// Adds what another one has counted, by the same keys, of other events of the same captures. Either was told of the
+    /// other's as [of others](Top::of_others), and both of the ends of all captures. Neither knows how long it takes to connect,
+    /// which depends on all events.
+    ///
+    /// # Errors
+    /// If the groups take too much memory together.
+    pub fn merge(&mut self, other: Top) -> Result<(), TooManyGroups> {
+        let places = self.groups.merge(other.groups, |own, other| own.merge(&other));
+        let carried = other.carried.into_iter().filter_map(|(tid, (group, since))| {
+            let place = places.get(group)?;
+            Some((tid, (*place, since)))
+        });
+        self.carried.extend(carried);
+        self.without_key += other.without_key;
+        (self.ended, self.looked) = (None, 0);
+        self.check(self.limit.max(other.limit))
+    }
 }
 
 impl<S: Sums> Top<S> {
@@ -120,6 +141,7 @@ impl<S: Sums> Top<S> {
             ended: None,
             memory: 0,
             looked: 0,
+            limit: 0,
         }
     }
 
@@ -194,6 +216,24 @@ impl<S: Sums> Top<S> {
         }
     }
 
+    /// Takes an event that another one counts, if it is wanted, which this one is [merged](Top::merge) with.
+    pub fn of_others(&mut self, moment: &Moment<'_>, is_wanted: bool) {
+        self.unwanted(moment);
+        if is_wanted && kind(moment) == Kind::Message && !self.keys().counts_signals() {
+            self.messages.is_first(moment);
+        }
+    }
+
+    /// Returns whether an event matters that is not to be counted, or [of others](Top::of_others).
+    #[inline]
+    pub fn follows(&self, event: &EventView<'_>, is_of_others: bool) -> bool {
+        let tid = event.tid();
+        self.begun.has(tid)
+            || !self.carried.is_empty() && self.carried.contains_key(&tid)
+            || self.messages.awaits(tid)
+            || is_of_others && is_message(event)
+    }
+
     #[inline]
     fn ended(&mut self, moment: &Moment<'_>, is_call: bool) -> Result<(), TooManyGroups> {
         let Some(index) = self.groups.index(moment) else {
@@ -241,6 +281,7 @@ impl<S: Sums> Top<S> {
     /// Checks the memory. Numbers are looked at when the groups have grown.
     #[inline]
     fn check(&mut self, limit: u64) -> Result<(), TooManyGroups> {
+        self.limit = limit;
         let groups = self.groups.memory();
         if groups < self.looked {
             return Ok(());

@@ -1,7 +1,9 @@
-//! `scapd read` with several jobs, and what it goes past: the output is that of one job that looks at every event. Needs
-//! no kernel.
+//! Captures that are read with several jobs, and what is gone past: the output is that of one job that looks at every event.
+//! Needs no kernel.
 
 #![allow(clippy::unwrap_used)]
+
+mod sums;
 
 use std::{
     error::Error,
