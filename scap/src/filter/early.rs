@@ -97,19 +97,19 @@ pub(super) fn clauses(tree: &Tree) -> (Vec<Clause>, LastingTests) {
     });
     // The shorter, the more they leave out for their cost.
     all.sort_by_key(Vec::len);
-    let limits: [(fn(Subject) -> bool, usize); 3] = [
-        (|_| true, MAX_TESTS),
-        (|subject| matches!(subject, Subject::Parent | Subject::Ancestor(_)), MAX_ANCESTORS),
-        (|subject| subject == Subject::End, MAX_ENDS),
-    ];
-    let mut counts = [0; 3];
+    let is_above = |test: &&Test| matches!(test.subject, Subject::Parent | Subject::Ancestor(_));
+    let is_end = |test: &&Test| test.subject == Subject::End;
+    let (mut tests, mut ancestors, mut ends) = (0, 0, 0);
     all.retain(|clause| {
-        let mut with = counts;
-        for ((is_one, _), count) in limits.iter().zip(&mut with) {
-            *count += clause.iter().filter(|test| is_one(test.subject)).count();
+        let with = (
+            tests + clause.len(),
+            ancestors + clause.iter().filter(is_above).count(),
+            ends + clause.iter().filter(is_end).count(),
+        );
+        let fits = with.0 <= MAX_TESTS && with.1 <= MAX_ANCESTORS && with.2 <= MAX_ENDS;
+        if fits {
+            (tests, ancestors, ends) = with;
         }
-        let fits = limits.iter().zip(with).all(|((_, most), count)| count <= *most);
-        counts = if fits { with } else { counts };
         fits
     });
     (all, lasting)
