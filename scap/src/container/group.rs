@@ -58,7 +58,8 @@ fn paths(cgroups: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn container(path: &[u8]) -> Option<Container<'_>> {
     let (mut above, mut found, mut user): (&[u8], _, _) = (b"", None, None);
     for name in path.split(|byte| matches!(byte, b'/' | b':')) {
-        user = user_of_name(name).or(user);
+        // The outermost: below it, the user gives the names.
+        user = user.or_else(|| user_of_name(name));
         found = of_name(name, above).map(|(id, kind)| Container { id, kind, user }).or(found);
         above = name;
     }
@@ -74,12 +75,14 @@ fn user_of_name(name: &[u8]) -> Option<u32> {
 /// Returns the id and the kind of the container that has a group of this name, in a group that is called `above`.
 fn of_name<'a>(name: &'a [u8], above: &[u8]) -> Option<(&'a [u8], Option<Kind>)> {
     // Their monitors (crio-conmon-, libpod-conmon-, lxc.monitor.) are outside.
-    const PREFIXES: [(&[u8], Option<Kind>); 6] = [
+    const PREFIXES: [(&[u8], Option<Kind>); 7] = [
         (b"docker-", Some(Kind::Docker)),
         (b"cri-containerd-", Some(Kind::Containerd)),
         (b"nerdctl-", Some(Kind::Containerd)),
         (b"crio-", Some(Kind::CriO)),
         (b"libpod-", Some(Kind::Podman)),
+        // In the group of a service (`--cgroups=split`), as those of Quadlet are.
+        (b"libpod-payload-", Some(Kind::Podman)),
         (b"", None),
     ];
     let lxc =

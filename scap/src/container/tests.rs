@@ -90,4 +90,8 @@ fn groups_in_a_users_session_say_the_user() {
     );
     let path = format!("memory=/machine.slice/libpod-{id}.scope\0");
     assert_eq!(in_groups(path.as_bytes()).unwrap().user, None);
+    // A group of the user's own making, which is called like the session of root.
+    let path =
+        format!("memory=/user.slice/user-1000.slice/user@1000.service/user-0.slice/libpod-{id}.scope\0");
+    assert_eq!(in_groups(path.as_bytes()).unwrap().user, Some(1000));
 }

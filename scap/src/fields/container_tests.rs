@@ -33,6 +33,7 @@ fn the_names_of_all_runtimes_are_known() {
         (format!("/default/{A}"), "-"),
         (format!("/machine.slice/libpod-{A}.scope/container"), "podman"),
         (format!("/libpod_parent/libpod-{A}"), "podman"),
+        (format!("/system.slice/web.service/libpod-payload-{A}"), "podman"),
         ("/system.slice/ssh.service".to_owned(), "host"),
         (format!("/machine.slice/libpod-conmon-{A}.scope"), "host"),
         (format!("/system.slice/crio-conmon-{A}.scope"), "host"),
