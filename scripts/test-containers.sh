@@ -205,6 +205,8 @@ kill -STOP "$service"
 began=$SECONDS
 record hangs.scap --container-socket /run/podman/podman.sock
 podman exec early cat /bin/sh >/dev/null
+# It is given five seconds.
+sleep 5
 stop
 kill -CONT "$service"
 check "a runtime that hangs delays nothing" [ $((SECONDS - began)) -lt 20 ]

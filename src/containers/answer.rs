@@ -6,8 +6,9 @@ use thiserror::Error;
 
 use super::found::Found;
 
-/// How long one request may take.
-pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+/// How long one request may take: a runtime may have to be started for it, and answers about a container that it starts when that
+/// has been started.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// What a runtime says of a container.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {

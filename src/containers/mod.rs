@@ -2,7 +2,8 @@
 //!
 //! [`Lookup`] belongs to the recording's thread and never waits: it hands ids to a thread of its own (`worker`), through a queue
 //! of fixed length, and takes what that has found. The worker asks one socket after the other, each request with a limit of
-//! time and of bytes. A runtime that does not answer is left alone for a while, so that the others get their turn.
+//! time and of bytes. A runtime that does not answer is left alone for a while, so that the others get their turn; then it is asked
+//! again, as it may only have been starting.
 //!
 //! Two protocols are enough: Docker's API over HTTP (`docker`; Podman speaks it, too), and Kubernetes' CRI over gRPC (`cri`;
 //! containerd and CRI-O). `sockets` says where they are, and whom to believe: a container in a user's session is asked for only at
@@ -63,7 +64,7 @@ pub struct Tally {
     pub described: u64,
     /// No runtime knew them.
     pub unknown: u64,
-    /// A runtime that may know them could not be asked.
+    /// A runtime that may know them could not be asked, so far.
     pub failed: u64,
     /// Too many appeared at once.
     pub passed_over: u64,

@@ -32,6 +32,15 @@ fn look(sockets: &[Socket], cgroups: &str) -> (Option<container::Description>, T
     (told.and_then(|json| container::Description::parse(json.as_bytes())), lookup.tally())
 }
 
+/// Waits until a container is described, also if that takes more than the first request.
+fn await_description(lookup: &mut Lookup) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while lookup.tally().described == 0 && Instant::now() < deadline {
+        lookup.take();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn http(status: &str, body: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -109,6 +118,17 @@ fn a_runtime_that_hangs_is_left_alone() {
 }
 
 #[test]
+fn a_runtime_that_starts_is_asked_again() {
+    let fake = Fake::late(http("200 OK", &ANSWER.replace("THE_ID", ID)));
+    let mut lookup = Lookup::start(&[socket(Api::Podman, &fake)], Confinement::Off).unwrap();
+    lookup.see(groups(ID).as_bytes());
+    assert_eq!(lookup.take_until(Instant::now() + Duration::from_secs(10)), None);
+    assert_eq!((lookup.tally().described, lookup.tally().failed), (0, 1));
+    await_description(&mut lookup);
+    assert_eq!((lookup.tally().described, lookup.tally().failed, fake.requests()), (1, 0, 2));
+}
+
+#[test]
 fn a_container_that_starts_is_asked_for_again() {
     let fake =
         Fake::http_in_turn(vec![http("404 Not Found", "{}"), http("200 OK", &ANSWER.replace("THE_ID", ID))]);
@@ -116,11 +136,7 @@ fn a_container_that_starts_is_asked_for_again() {
     lookup.see(groups(ID).as_bytes());
     // The first answer is that it is unknown.
     assert_eq!(lookup.take_until(Instant::now() + Duration::from_secs(10)), None);
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while lookup.tally().described == 0 && Instant::now() < deadline {
-        lookup.take();
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    await_description(&mut lookup);
     assert_eq!((lookup.tally().described, fake.requests()), (1, 2));
 }
 

@@ -23,9 +23,10 @@ use super::{
 use crate::confine::{self, Confinement, Task};
 use scap::container::Kind;
 
-/// How long a runtime that did not answer, or not sensibly, is left alone.
-const AWAY: Duration = Duration::from_secs(30);
-/// When a container that nobody knows is asked for again: a runtime may start one before it tells of it.
+/// How long a runtime that did not answer is left alone: the first time, as it may only be starting, and later.
+const AWAY: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(30)];
+/// When a container that nobody has described is asked for again: a runtime may start one before it tells of it. One of a runtime
+/// that is left alone waits until that is over.
 const AGAIN: [Duration; 2] = [Duration::from_millis(300), Duration::from_secs(3)];
 /// Of how many sockets a failure is told.
 const TOLD: usize = 64;
@@ -36,6 +37,16 @@ struct Pending {
     due: Instant,
     /// How often it was asked for.
     times: usize,
+    /// Whether it counts as one without an answer.
+    has_failed: bool,
+}
+
+/// A runtime that is left alone.
+#[derive(Clone, Copy)]
+struct Away {
+    until: Instant,
+    /// How often in a row it did not answer.
+    times: usize,
 }
 
 /// What the thread has.
@@ -45,8 +56,8 @@ pub(super) struct Worker {
     found: SyncSender<Arc<str>>,
     counts: Arc<Counts>,
     pending: VecDeque<Pending>,
-    /// Until when runtimes are left alone.
-    away: HashMap<PathBuf, Instant>,
+    /// Runtimes that did not answer when they were asked last.
+    away: HashMap<PathBuf, Away>,
     /// The sockets of which a failure was told.
     told: HashSet<PathBuf>,
 }
@@ -92,7 +103,10 @@ impl Worker {
                 None => self.asked.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             match received {
-                Ok(wanted) => self.pending.push_back(Pending { wanted, due: Instant::now(), times: 0 }),
+                Ok(wanted) => {
+                    let due = Instant::now();
+                    self.pending.push_back(Pending { wanted, due, times: 0, has_failed: false });
+                }
                 Err(RecvTimeoutError::Timeout) => return true,
                 Err(RecvTimeoutError::Disconnected) => return false,
             }
@@ -100,16 +114,22 @@ impl Worker {
     }
 
     /// Asks for a container; returns false if nobody wants to know any more.
-    fn look(&mut self, Pending { wanted, times, .. }: Pending) -> bool {
+    fn look(&mut self, Pending { wanted, times, has_failed, .. }: Pending) -> bool {
         let outcome = self.ask_all(&wanted);
+        let fails = matches!(outcome, Outcome::Failed(_));
+        match (has_failed, fails) {
+            (false, true) => drop(self.counts.failed.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(self.counts.failed.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
         let mut goes_on = true;
-        match (outcome, AGAIN.get(times)) {
+        let again = AGAIN.get(times).map(|wait| Instant::now() + *wait);
+        match (outcome, again) {
             (Outcome::Found(json), _) => goes_on = self.found.send(json).is_ok(),
-            (_, Some(wait)) => {
-                self.pending.push_back(Pending { wanted, due: Instant::now() + *wait, times: times + 1 });
-            }
+            (Outcome::Failed(until), Some(due)) => self.later(wanted, due.max(until), times + 1, true),
+            (Outcome::Unknown, Some(due)) => self.later(wanted, due, times + 1, false),
             (Outcome::Unknown, None) => drop(self.counts.unknown.fetch_add(1, Ordering::Relaxed)),
-            (Outcome::Failed, None) => drop(self.counts.failed.fetch_add(1, Ordering::Relaxed)),
+            (Outcome::Failed(_), None) => {}
         }
         if times == 0 {
             self.counts.open.fetch_sub(1, Ordering::Release);
@@ -117,38 +137,52 @@ impl Worker {
         goes_on
     }
 
-    /// Asks the runtimes that may know a container, until one does.
-    fn ask_all(&mut self, wanted: &Wanted) -> Outcome {
-        let mut has_failed = false;
-        for socket in to_ask(wanted, &self.given) {
-            if self.away.get(&socket.path).is_some_and(|until| *until > Instant::now()) {
-                has_failed = true;
-                continue;
-            }
-            match ask(&socket, &wanted.id) {
-                Ok(Answer::Found(found)) => {
-                    return Outcome::Found(found.json(&wanted.id, kind(wanted, &socket)));
-                }
-                Ok(Answer::Unknown) => {}
-                Err(error) if error.is_absence() => {}
-                Err(error) => {
-                    has_failed = true;
-                    self.note(&socket, &error);
-                }
-            }
-        }
-        if has_failed { Outcome::Failed } else { Outcome::Unknown }
+    fn later(&mut self, wanted: Wanted, due: Instant, times: usize, has_failed: bool) {
+        self.pending.push_back(Pending { wanted, due, times, has_failed });
     }
 
-    /// Leaves a runtime alone that cannot be asked, and says so once.
-    fn note(&mut self, socket: &Socket, error: &AskError) {
+    /// Asks the runtimes that may know a container, until one does.
+    fn ask_all(&mut self, wanted: &Wanted) -> Outcome {
+        let mut failed: Option<Instant> = None;
+        for socket in to_ask(wanted, &self.given) {
+            let away = self.away.get(&socket.path).filter(|away| away.until > Instant::now()).copied();
+            let until = match away {
+                Some(away) => away.until,
+                None => match self.ask(&socket, &wanted.id) {
+                    Ok(Answer::Found(found)) => {
+                        return Outcome::Found(found.json(&wanted.id, kind(wanted, &socket)));
+                    }
+                    Ok(Answer::Unknown) => continue,
+                    Err(error) if error.is_absence() => continue,
+                    Err(error) => self.note(&socket, &error),
+                },
+            };
+            failed = Some(failed.map_or(until, |earlier| earlier.min(until)));
+        }
+        failed.map_or(Outcome::Unknown, Outcome::Failed)
+    }
+
+    fn ask(&mut self, socket: &Socket, id: &str) -> Result<Answer, AskError> {
+        let answer = ask(socket, id);
+        if answer.is_ok() {
+            self.away.remove(&socket.path);
+        }
+        answer
+    }
+
+    /// Leaves a runtime alone that cannot be asked, and says so once. Returns until when.
+    fn note(&mut self, socket: &Socket, error: &AskError) -> Instant {
+        let mut until = Instant::now();
         if !matches!(error, AskError::Spoken(_)) {
-            self.away.insert(socket.path.clone(), Instant::now() + AWAY);
+            let times = self.away.get(&socket.path).map_or(0, |away| away.times);
+            until += AWAY[times.min(AWAY.len() - 1)];
+            self.away.insert(socket.path.clone(), Away { until, times: times + 1 });
         }
         // Users come and go, and so do their sockets.
         if self.told.len() < TOLD && self.told.insert(socket.path.clone()) {
             tracing::warn!("cannot ask the container runtime at {socket}: {error}{}", error.remedy());
         }
+        until
     }
 }
 
@@ -158,8 +192,8 @@ enum Outcome {
     Found(Arc<str>),
     /// No runtime knows it.
     Unknown,
-    /// One that may know it could not be asked.
-    Failed,
+    /// One that may know it could not be asked. It can be from then on.
+    Failed(Instant),
 }
 
 /// Asks a runtime for a container.

@@ -58,6 +58,17 @@ impl Fake {
         })
     }
 
+    /// Says nothing to the first connection, as a runtime that starts; then answers with these bytes.
+    pub fn late(answer: Vec<u8>) -> Fake {
+        Fake::serve(None, move |mut stream, number, _| {
+            if number == 0 {
+                thread::sleep(Duration::from_secs(60));
+            }
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(&answer);
+        })
+    }
+
     /// Accepts connections and says nothing.
     pub fn silent() -> Fake {
         Fake::serve(None, |stream, _, _| {
