@@ -1,9 +1,10 @@
 //! The sockets of runtimes: where they are, and which of them to ask for a container.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::LazyLock,
 };
 
 use hyper_util::rt::TokioIo;
@@ -54,9 +55,13 @@ const USUAL: [(&str, Api); 6] = [
     ("/run/containerd/containerd.sock", Api::Cri),
     ("/run/k3s/containerd/containerd.sock", Api::Cri),
     ("/run/crio/crio.sock", Api::Cri),
-    // Docker's, where /run is not /var/run.
     ("/var/run/docker.sock", Api::Docker),
 ];
+/// Where sockets are again that are in /run, unless it is a directory of its own.
+const VAR_RUN: &str = "/var/run/";
+/// Whether it is.
+static VAR_RUN_IS_APART: LazyLock<bool> =
+    LazyLock::new(|| fs::canonicalize(VAR_RUN).is_ok_and(|path| path != Path::new("/run")));
 /// Where a user's have theirs, below `/run/user/UID`.
 const OF_USER: [(&str, Api); 2] = [("podman/podman.sock", Api::Podman), ("docker.sock", Api::Docker)];
 
@@ -112,20 +117,29 @@ impl Api {
 
 /// Returns the sockets to ask for a container, of those that were given; of the usual ones, if none were.
 pub(super) fn to_ask(wanted: &Wanted, given: &[Socket]) -> Vec<Socket> {
-    let usual = || -> Vec<Socket> {
-        match wanted.user {
-            Some(uid) => {
-                let of_user = |(name, api)| {
-                    let path = Path::new("/run/user").join(uid.to_string()).join(name);
-                    Socket { path, api, user: Some(uid) }
-                };
-                OF_USER.map(of_user).into()
-            }
-            None => USUAL.map(|(path, api)| Socket { path: path.into(), api, user: None }).into(),
+    let mut sockets = given.to_vec();
+    if given.is_empty() {
+        wanted.user.into_iter().for_each(|uid| sockets.extend(of_user(uid)));
+        // The containers of root are the machine's, also in a session of root.
+        if matches!(wanted.user, None | Some(0)) {
+            sockets.extend(usual(*VAR_RUN_IS_APART));
         }
-    };
-    let sockets = if given.is_empty() { usual() } else { given.to_vec() };
-    sockets.into_iter().filter(|socket| socket.api.may_know(wanted.kind)).collect()
+    }
+    sockets.retain(|socket| socket.api.may_know(wanted.kind));
+    sockets
+}
+
+fn of_user(uid: u32) -> impl Iterator<Item = Socket> {
+    OF_USER.into_iter().map(move |(name, api)| {
+        let path = Path::new("/run/user").join(uid.to_string()).join(name);
+        Socket { path, api, user: Some(uid) }
+    })
+}
+
+/// Returns the sockets of the machine's own runtimes.
+pub(super) fn usual(var_run_is_apart: bool) -> impl Iterator<Item = Socket> {
+    let known = USUAL.into_iter().filter(move |(path, _)| var_run_is_apart || !path.starts_with(VAR_RUN));
+    known.map(|(path, api)| Socket { path: path.into(), api, user: None })
 }
 
 impl Socket {

@@ -180,6 +180,18 @@ fn a_users_socket_is_believed_only_if_it_is_theirs() {
     };
     assert_eq!(usual(None), ["podman:/run/podman/podman.sock"]);
     assert_eq!(usual(Some(1000)), ["podman:/run/user/1000/podman/podman.sock"]);
+    // Root's containers are the machine's, whatever started them.
+    assert_eq!(usual(Some(0)), ["podman:/run/user/0/podman/podman.sock", "podman:/run/podman/podman.sock"]);
+}
+
+#[test]
+fn a_socket_with_two_paths_is_asked_once() {
+    let of_docker = |var_run_is_apart| {
+        let sockets = sockets::usual(var_run_is_apart).filter(|socket| socket.api == Api::Docker);
+        sockets.map(|socket| socket.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(of_docker(false), ["docker:/run/docker.sock"]);
+    assert_eq!(of_docker(true), ["docker:/run/docker.sock", "docker:/var/run/docker.sock"]);
 }
 
 #[test]
