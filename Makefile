@@ -126,6 +126,11 @@ setup-containers: ## fetch Debian's podman into ~/.cache/scapd
 test-containers: build setup-containers ## record containers of podman: their names, also if it hangs (as root)
 	scripts/test-containers.sh $(SCAPD)
 
+.PHONY: test-container-runtimes
+test-container-runtimes: build ## boot a Debian 13 in emulation, and record containers of its podman, Docker and containerd (as root)
+	@scripts/apt-install.sh debootstrap
+	scripts/test-container-runtimes.sh $(SCAPD)
+
 .PHONY: setup-browser test-report
 setup-browser: ## fetch Debian's chromium and its driver into ~/.cache/scapd
 	scripts/setup-browser.sh

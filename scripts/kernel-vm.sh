@@ -100,7 +100,17 @@ unpack_module() {
 start_systemd() {
 	local units=$1/etc/systemd/system
 
-	ln -sf /lib/systemd/systemd "$1/init"
+	# On a mount of its own: containers cannot leave the root that the kernel unpacks.
+	cat >"$1/init" <<-INIT
+		#!/bin/busybox sh
+		for module in /modules/*.ko; do
+			[ ! -e "\$module" ] || /bin/busybox insmod "\$module"
+		done
+		/bin/busybox mount -o bind / /mnt
+		cd /mnt
+		/bin/busybox mount -o move . /
+		exec /bin/busybox chroot . /lib/systemd/systemd
+	INIT
 	ln -sf /lib/systemd/system/multi-user.target "$units/default.target"
 	ln -sf /dev/null "$units/serial-getty@$console.service"
 	mkdir -p "$units/multi-user.target.wants"

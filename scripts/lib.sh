@@ -215,6 +215,22 @@ debian_system() {
 	cp -a "$base" "$2"
 }
 
+# source_system SUITE DEST SCAPD PACKAGE...: makes a Debian as debian_system does, for a guest: with these packages, and with this
+# source and the program in /src.
+source_system() {
+	local dest=$2 top log
+
+	top=$(realpath "$(dirname "$0")/..")
+	log=$(mktemp)
+	debian_system "$1" "$dest"
+	chroot "$dest" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${@:4}" >"$log" 2>&1 ||
+		die "$(tail -n 20 "$log")"
+	rm -rf "$log" "$dest"/{var/cache/apt,var/lib/apt/lists,usr/share/locale}/*
+	mkdir -p "$dest"/src/{bpf,include,target/release}
+	cp -r "$top"/{scripts,Makefile,packaging,docs,LICENSE,LICENSES,README.md,CHANGELOG.md} "$dest/src/"
+	strip -o "$dest/src/target/release/scapd" "$3"
+}
+
 # The checks below print one line each; finish prints their numbers.
 passed=0 failed=0
 

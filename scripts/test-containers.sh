@@ -7,12 +7,12 @@
 
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
+source "$(dirname "$0")/container-lib.sh"
 
 if [ $# != 1 ] || [ ! -x "$1" ]; then die "usage: test-containers.sh SCAPD (the program, built)"; fi
 [ "$(id -u)" = 0 ] || { as_root "$0" "$@"; exit; }
 need nsenter unshare
 scapd=$(realpath "$1")
-scripts=$(realpath "$(dirname "$0")")
 root=$cache/podman-trixie
 [ -d "$root" ] || die "podman is missing: run scripts/setup-containers.sh"
 
@@ -44,7 +44,7 @@ fi
 echo "control groups of version $SCAPD_GROUPS"
 
 tmp=$(mktemp -d)
-jail='' recorder='' service=''
+jail='' service=''
 end() {
 	if [ -n "$jail" ]; then
 		[ -z "$recorder" ] || kill -INT "$recorder" 2>/dev/null || true
@@ -73,9 +73,6 @@ unshare --mount bash -c '
 	for own in tmp var/tmp var/lib/containers; do mount -t tmpfs none "$own"; done
 	pivot_root . mnt
 	umount -l /mnt
-	mkdir -p /tmp/image/bin
-	cp /usr/bin/busybox /tmp/image/bin/
-	for applet in sh sleep cat; do ln -s busybox "/tmp/image/bin/$applet"; done
 	printf "[containers]\npids_limit = 0\n" >/tmp/containers.conf
 	touch /run/ready
 	exec sleep infinity
@@ -90,7 +87,7 @@ inside() {
 podman() { inside podman --storage-driver=vfs --cgroup-manager=cgroupfs --events-backend=file --runtime=crun "$@"; }
 box() { podman run --network=none "$@"; }
 
-quietly inside bash -c 'tar -C /tmp/image -c . | podman --storage-driver=vfs import - docker.io/demo/box:7'
+box_image "$root/usr/bin/busybox" | quietly podman import - docker.io/demo/box:7
 mkdir -p /run/podman /run/user/1000/podman
 for socket in /run/podman/podman.sock /run/user/1000/podman/podman.sock; do
 	podman system service -t 0 "unix://$socket" 2>/dev/null &
@@ -106,23 +103,6 @@ group=/user.slice/user-1000.slice/user@1000.service
 box -d --name session --cgroup-parent="$group" "$image" sleep 600 >/dev/null
 inside bash -c "cat /proc/$(podman inspect -f '{{.State.Pid}}' session)/cgroup" >group.txt
 has "the group is in a user's session" group.txt "$group/libpod-"
-
-# record FILE [ARG...]: records in the background, from the first event on. stop ends it.
-record() {
-	local file=$1
-
-	shift
-	SCAPD_LOG=info "$scapd" record --no-extensions --syscalls execve,clone,vfork,openat,read,close -w "$file" "$@" \
-		>record.log 2>&1 &
-	recorder=$!
-	for _ in $(seq 300); do [ -z "$(find . -name "${file%.scap}*" -size +0)" ] || break; sleep 0.1; done
-	# Until runtimes have answered about what runs already.
-	sleep 1
-}
-stop() {
-	kill -INT "$recorder"
-	wait "$recorder" || not_ok "the recording failed: $(tail -n 3 record.log)"
-}
 
 # Each container reads a file once its name is known.
 work() {
@@ -163,12 +143,8 @@ grep -o 'containers: .*' record.log >told.txt || true
 has "the recorder says what it found" told.txt '^containers: 3 described by a runtime, 0 unknown to all, 0 without an answer'
 
 if [ -d "$cache/readers-bookworm" ]; then
-	fields='%evt.rawtime|%evt.type|%container.id|%container.name|%container.image|%container.image.id'
-	fields+='|%container.image.repository|%container.image.tag|%container.privileged|%container.mounts|%container.healthcheck'
-	# Those of a process in a group that sysdig knows, and of the events about containers.
-	filter='evt.type = container or (proc.name = cat and thread.cgroups contains .scope and evt.dir = <)'
-	"$scripts/reader.sh" bookworm sysdig -r all.scap -p "*$fields" "$filter" >sysdig.txt
-	same "sysdig 0.29 has the same values" "$(cat sysdig.txt)" "$("$scapd" read all.scap --all -p "*$fields" "$filter")"
+	# Of processes, those in groups that sysdig knows.
+	agrees_with_sysdig all.scap 'proc.name = cat and thread.cgroups contains .scope and evt.dir = <'
 	has "sysdig 0.29 has names at the events of processes" sysdig.txt '\|openat\|.*\|early\|'
 fi
 

@@ -22,14 +22,8 @@ trap 'rm -rf --one-file-system "$tmp"' EXIT
 try() {
 	local root=$tmp/$1 status=0
 
-	debian_system "$1" "$root"
 	# jq is for guest-service.sh and guest-flight.sh.
-	chroot "$root" apt-get -qq -y --no-install-recommends install make curl socat libelf1 zlib1g jq >"$tmp/install" 2>&1 ||
-		die "$(tail -n 20 "$tmp/install")"
-	rm -rf "$root"/{var/cache/apt,var/lib/apt/lists,usr/share/locale}/*
-	mkdir -p "$root"/src/{bpf,include,target/release}
-	cp -r "$scripts" "$scripts"/../{Makefile,packaging,docs,LICENSE,LICENSES,README.md,CHANGELOG.md} "$root/src/"
-	strip -o "$root/src/target/release/scapd" "$scapd"
+	source_system "$1" "$root" "$scapd" make curl socat libelf1 zlib1g jq
 	"$scripts/kernel-vm.sh" -s -m 2048 -t 900 "$1" "$root" env -C /src \
 		bash -c 'scripts/guest-follow.sh docs/SERVICE.md && scripts/guest-service.sh && scripts/guest-flight.sh' || status=$?
 	rm -rf --one-file-system "$root"
