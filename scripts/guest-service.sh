@@ -82,7 +82,7 @@ its_rights() {
 	for set in CapInh CapAmb; do
 		same "$set: nothing for its child programs" "$(mask)" "$(of_process "$set")"
 	done
-	same "threads that talk to clients have no capabilities" "$(printf 'scapd-%s\n' control metrics notify rotate signals)" \
+	same "threads that talk to clients have no capabilities" "$(printf 'scapd-%s\n' control metrics names notify rotate signals)" \
 		"$(threads | awk -v "none=$(mask)" '$2 == none { print $1 }')"
 	same "the thread that closes files may only read any file" "scapd-files $(mask cap_dac_read_search)" \
 		"$(threads | grep '^scapd-files ')"
