@@ -134,6 +134,7 @@ pub const SETTINGS: &[SettingTest] = &[
     ("sieve_names", "newfstatat_x", sieve::takes_tasks_by_their_names),
     ("sieve_users", "newfstatat_x", sieve::takes_tasks_by_their_users),
     ("sieve_parents", "newfstatat_x", sieve::takes_tasks_by_their_parents),
+    ("sieve_ends", "lseek_x", sieve::takes_calls_by_the_ends_of_their_connections),
     ("sieve_verdicts", "newfstatat_x", sieve::takes_processes_by_what_the_recorder_knows),
     ("sieve_changed_processes", "newfstatat_x", sieve::forgets_what_it_knows_of_changed_processes),
     ("sieve_user_namespaces", "newfstatat_x", sieve::takes_tasks_of_user_namespaces),

@@ -1,6 +1,11 @@
 //! What the kernel decides of a filter.
 
-use std::ffi::CStr;
+use std::{
+    ffi::CStr,
+    fs::File,
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::{fd::AsRawFd, unix::net::UnixStream},
+};
 
 use scap::{
     fields::Fields,
@@ -252,6 +257,58 @@ pub fn takes_tasks_of_user_namespaces(t: &mut Test) {
     assert_eq!(events.len(), 1, "the first call is that of root");
     for event in events {
         event.i64("res", 0).rest_does_not_matter();
+    }
+}
+
+/// The descriptor of a socket that no longer is, or is none.
+const CLOSED: i32 = 12345;
+
+pub fn takes_calls_by_the_ends_of_their_connections(t: &mut Test) {
+    t.select(&["lseek"]);
+    let server = TcpListener::bind("127.0.0.2:0").unwrap();
+    let port = server.local_addr().unwrap().port();
+    let client = TcpStream::connect(("127.0.0.2", port)).unwrap();
+    let (accepted, _) = server.accept().unwrap();
+    let mapped = TcpStream::connect(format!("[::ffff:127.0.0.2]:{port}"));
+    let server_of_six = TcpListener::bind("[::1]:0");
+    let six = server_of_six.as_ref().map(|server| TcpStream::connect(server.local_addr().unwrap()).unwrap());
+    let (file, udp) = (File::open("/").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+    udp.connect("127.0.0.3:7").unwrap();
+    let (unix, _other) = UnixStream::pair().unwrap();
+    let fd = |of: &dyn AsRawFd| of.as_raw_fd();
+    // Whether that of the server, its two ends, one that is IPv6 for the caller, and one of IPv6 are taken.
+    for (text, [of_server, of_four, of_mapped, of_six]) in [
+        (format!("fd.port = {port}"), [true, true, true, false]),
+        (format!("fd.sport in (1, {port})"), [true, true, true, false]),
+        ("fd.sport > 1023 and fd.cport < 65535".to_owned(), [true; 4]),
+        ("fd.port < 10".to_owned(), [true, false, false, false]),
+        ("fd.sip = 127.0.0.2".to_owned(), [true, true, true, false]),
+        ("fd.ip = 127.0.0.3".to_owned(), [true, false, false, false]),
+        ("fd.ip = ::1".to_owned(), [true, false, false, true]),
+        ("fd.net = 127.0.0.0/30".to_owned(), [true, true, true, false]),
+        ("fd.rnet in (127.0.0.4/30, ::/127)".to_owned(), [true, false, false, true]),
+        (format!("fd.sip = 127.0.0.2 and fd.port = {}", port ^ 1), [true, false, false, false]),
+        ("fd.port = 1 or fd.cip = ::1".to_owned(), [true, false, false, true]),
+        (format!("fd.port = 1 or proc.pid = {}", std::process::id()), [true; 4]),
+    ] {
+        set(t, &text);
+        let is_of_all = text.contains("proc.pid");
+        let cases = [
+            ("the server's", Some(fd(&server)), of_server),
+            ("the client's", Some(fd(&client)), of_four),
+            ("the accepted one", Some(fd(&accepted)), of_four),
+            ("mapped", mapped.as_ref().ok().map(|socket| fd(socket)), of_mapped),
+            ("IPv6", six.as_ref().ok().map(|socket| fd(socket)), of_six),
+            ("UDP", Some(fd(&udp)), true),
+            ("a file", Some(fd(&file)), is_of_all),
+            ("a unix socket", Some(fd(&unix)), is_of_all),
+            ("none", Some(CLOSED), true),
+        ];
+        for (what, fd, is_taken) in cases {
+            let Some(fd) = fd else { continue };
+            let (programs, left_out) = taken(t, || syscall!(SYS_lseek, fd, 0, 0));
+            assert_eq!((programs.len(), left_out), if is_taken { (2, 0) } else { (0, 2) }, "{text}: {what}");
+        }
     }
 }
 
