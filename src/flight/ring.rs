@@ -142,6 +142,12 @@ impl Ring {
         self.gauge.bytes() > if is_idle { self.limit - self.reserve } else { self.limit }
     }
 
+    /// Returns whether there is little memory left, and the oldest segment would not make room, as a dump needs it.
+    pub fn is_stuck(&self) -> bool {
+        let is_held = |segment: &Arc<Segment>| Arc::strong_count(segment) > 1;
+        self.gauge.bytes() > self.limit - self.limit / 16 && self.segments.front().is_some_and(is_held)
+    }
+
     /// Returns whether dumps alone take too much memory, which is more than seven eighths.
     pub fn is_overdrawn(&self) -> bool {
         self.gauge.bytes().saturating_sub(self.bytes) > self.limit - self.limit / 8

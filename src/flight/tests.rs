@@ -303,6 +303,32 @@ fn a_dump_that_cannot_be_written_waits_in_memory() {
 }
 
 #[test]
+fn a_dump_of_a_full_window_waits_in_memory() {
+    for after in [0, 3600] {
+        let mut fed = Fed::new(Flight { time: Duration::from_secs(3600), ..flight() });
+        (0..30).for_each(|part| fed.second(part * 10..(part + 1) * 10));
+        let KeptStatus { evicted, .. } = fed.status().window;
+        assert!(evicted > 0, "the window is not full");
+        // No file can be created there.
+        let away = fed.folder.path().with_extension("away");
+        fs::rename(fed.folder.path(), &away).unwrap();
+        fed.trigger(after * SECOND);
+        for part in 30..200 {
+            fed.second(part * 10..(part + 1) * 10);
+            assert!(fed.status().window.bytes <= Flight::LEAST, "{:?}", fed.status());
+        }
+        fs::rename(&away, fed.folder.path()).unwrap();
+        fed.settle();
+        assert_eq!((fed.status().written, fed.status().failed), (1, 0));
+        let dumps = fed.dumps();
+        let (first, last) = (evicted, *dumps[0].0.last().unwrap());
+        assert_eq!(dumps[0].0, (first..=last).collect::<Vec<_>>());
+        // What came after the trigger has what memory was left.
+        assert!(if after == 0 { last == 299 } else { (300..400).contains(&last) }, "{last}");
+    }
+}
+
+#[test]
 fn a_dump_that_gets_on_costs_the_window_little() {
     let mut fed = Fed::new(Flight { time: Duration::from_secs(1000), ..flight() });
     (0..20).for_each(|part| fed.second(part * 10..(part + 1) * 10));

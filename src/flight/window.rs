@@ -274,9 +274,16 @@ impl Window {
     /// Keeps the memory within its limits.
     ///
     /// What a dump still needs is not freed by leaving the window. A dump that gets on frees what is in its file, the oldest
-    /// first, which is what leaves the window next. One that does not takes from the window, up to the rest of its memory.
+    /// first, which is what leaves the window next. One that does not takes from the window, and takes no more events when there is
+    /// little left.
     fn make_room(&mut self) {
         let is_idle = self.dumps.is_empty();
+        if self.open.is_some() && self.rings().any(Ring::is_stuck) {
+            self.dumps.iter().for_each(|dump| dump.spare());
+            if self.rings().any(Ring::is_stuck) {
+                self.close_open(self.latest);
+            }
+        }
         if self.rings().all(|ring| !ring.is_full(is_idle)) {
             return;
         }
@@ -294,6 +301,7 @@ impl Window {
             self.tail.iter_mut().for_each(|tail| tail.pass(&segment));
         }
         while self.rings().any(Ring::is_overdrawn)
+            && self.dumps.len() > 1
             && let Some(latest) = self.dumps.pop()
         {
             // The one before has what happened first.
