@@ -94,11 +94,11 @@ struct Part<'a> {
 
 impl Write for Part<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
+        io::sink().write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        io::sink().flush()
     }
 }
 
