@@ -40,6 +40,9 @@ mkdir "/no/such/dir"; rmdir "/tmp/there/"; mkdir "/tmp/.there/x"; open(my $s, "<
 chdir "/tmp/..";
 getppid for 1..20;
 socket(my $s, PF_INET, SOCK_STREAM, 0); connect($s, sockaddr_in(9, inet_aton("127.0.0.1"))); close $s;
+socket(my $l, PF_INET, SOCK_STREAM, 0); bind($l, pack_sockaddr_in(0, inet_aton("127.0.0.1"))); listen($l, 1) or die;
+socket(my $c, PF_INET, SOCK_STREAM, 0); connect($c, getsockname $l) && accept(my $a, $l) or die;
+syswrite($c, "question"); sysread($a, my $question, 9); close $c; close $a; close $l;
 pipe(my $r, my $p); syswrite($p, "hello"); sysread($r, my $data, 5);
 select(undef, undef, undef, 0.05) for 1..2;
 chdir "/usr"; opendir(my $d, "share"); closedir $d;
